@@ -1,0 +1,79 @@
+"""All checks of what a caller hands to `otgen.ot`, in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from otgen.errors import InputError
+
+# How far weights may sum from 1 before it is taken for a mistake rather than for rounding.
+WEIGHT_TOLERANCE = 1e-4
+
+
+def lifted(name: str, value: Any, dims: tuple[int, ...]) -> Tensor:
+    """``value`` as a float32 or float64 tensor of one of ``dims`` dimensions, not empty, finite."""
+    if not isinstance(value, Tensor):
+        raise InputError(
+            f"{name} must be a torch.Tensor, got {type(value).__name__}; convert it with torch.as_tensor(...)"
+        )
+    if not value.dtype.is_floating_point:
+        raise InputError(f"{name} must hold real floating-point numbers, got {value.dtype}; call .float() on it")
+    if value.ndim not in dims:
+        raise InputError(
+            f"{name} must have {' or '.join(map(str, dims))} dimensions, got shape {tuple(value.shape)}; "
+            "flatten images to (n, d) first"
+        )
+    if value.numel() == 0:
+        raise InputError(f"{name} is empty: shape {tuple(value.shape)}; at least one point is needed")
+    if value.dtype not in (torch.float32, torch.float64):
+        value = value.float()
+    # A sum is finite only if all its terms are; the slow search runs on failure alone.
+    if not bool(torch.isfinite(value.detach().sum())):
+        bad = (~torch.isfinite(value)).nonzero()
+        if len(bad):
+            raise InputError(
+                f"{name} holds {len(bad)} value(s) that are NaN or infinite, the first at index "
+                f"{tuple(bad[0].tolist())}; clean the data first"
+            )
+    checked: Tensor = value
+    return checked
+
+
+def compatible(names: str, *tensors: Tensor) -> None:
+    """Equal device and dtype."""
+    devices = {str(t.device) for t in tensors}
+    if len(devices) > 1:
+        raise InputError(f"{names} are on different devices, {sorted(devices)}; move them to one with .to(device)")
+    dtypes = {str(t.dtype) for t in tensors}
+    if len(dtypes) > 1:
+        raise InputError(f"{names} have different dtypes, {sorted(dtypes)}; convert one of them")
+
+
+def weights(name: str, value: Tensor | None, like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Weights of a cloud: given ones checked and normalised to sum 1, uniform ones where none are given.
+
+    Args:
+        name: for messages.
+        value: ``(n,)`` or the full ``shape``, or None.
+        like: gives dtype and device.
+        shape: ``(..., n)``.
+    """
+    if value is None:
+        return like.new_full(shape, 1.0 / shape[-1])
+    value = lifted(name, value, (1, 2))
+    if value.device != like.device:
+        raise InputError(f"{name} is on {value.device}, the points on {like.device}; move it with .to(device)")
+    value = value.to(like.dtype)
+    if value.shape != shape and value.shape != shape[-1:]:
+        raise InputError(f"{name} has shape {tuple(value.shape)}, expected {shape}: one weight a point")
+    if bool((value.detach() < 0).any()):
+        raise InputError(f"{name} has negative weights, the least is {value.min().item():.3g}; weights are masses")
+    total = value.sum(-1, keepdim=True)
+    off = (total.detach() - 1).abs().max().item()
+    if off > WEIGHT_TOLERANCE:
+        raise InputError(f"{name} sums to {total.flatten()[0].item():.6g}, not to 1; divide it by its sum")
+    # Through the graph: it makes the gradient with respect to weights the one along sum(delta) = 0.
+    return (value / total).expand(shape)

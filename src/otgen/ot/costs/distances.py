@@ -1,0 +1,75 @@
+"""Pairwise Euclidean distances that stay accurate where points nearly coincide."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Below this many coordinates the differences themselves are cheaper than a matrix product, and exact.
+_FEW_COORDINATES = 4
+# Close pairs corrected at once: bounds the extra memory.
+_PAIRS_AT_ONCE = 1 << 16
+
+
+def centre(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Both clouds minus one common point, so that a far-away pair of clouds loses no digits.
+
+    The shift is held constant: costs that use it do not depend on it.
+    """
+    with torch.no_grad():
+        shift = (x.mean(dim=-2, keepdim=True) + y.mean(dim=-2, keepdim=True)) / 2
+    return x - shift, y - shift
+
+
+def squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    """``||x_i - y_j||^2``, shape ``(..., n, m)``, non-negative, accurate relative to the clouds' spread."""
+    if x.shape[-1] <= _FEW_COORDINATES:
+        return _by_differences(x, y)
+    x, y = centre(x, y)
+    x_sq, y_sq = x.square().sum(-1, keepdim=True), y.square().sum(-1).unsqueeze(-2)
+    return _gram_form(x, y, x_sq, y_sq).clamp(min=0)
+
+
+def squared_distances_refined(x: Tensor, y: Tensor) -> Tensor:
+    """The same with exact zeros and full *relative* accuracy at close pairs: what a square root needs.
+
+    One matrix product serves almost every pair. Where it cancels (the distance is small against the norms)
+    the pair is computed again from its difference.
+    """
+    if x.shape[-1] <= _FEW_COORDINATES:
+        return _by_differences(x, y)
+    x, y = centre(x, y)
+    x_sq, y_sq = x.square().sum(-1, keepdim=True), y.square().sum(-1).unsqueeze(-2)
+    squared = _gram_form(x, y, x_sq, y_sq)
+    with torch.no_grad():
+        # The product form is wrong by some eps * norms; asking for three digits more than that.
+        floor = 1e3 * torch.finfo(x.dtype).eps * (x_sq.amax(-2, keepdim=True) + y_sq.amax(-1, keepdim=True))
+        close = (squared < floor).nonzero(as_tuple=True)
+    if len(close[0]) == 0:
+        return squared
+    *lead, rows, columns = close
+    exact = _close_pairs(x, y, tuple(lead), rows, columns)
+    return squared.index_put(close, exact)
+
+
+def _by_differences(x: Tensor, y: Tensor) -> Tensor:
+    total = (x[..., :, None, 0] - y[..., None, :, 0]).square()
+    for k in range(1, x.shape[-1]):
+        total = total + (x[..., :, None, k] - y[..., None, :, k]).square()
+    return total
+
+
+def _gram_form(x: Tensor, y: Tensor, x_sq: Tensor, y_sq: Tensor) -> Tensor:
+    if x.ndim == 2:
+        return torch.addmm(y_sq, x, y.mT, alpha=-2).add_(x_sq)
+    return torch.matmul(x, y.mT).mul(-2).add_(x_sq).add_(y_sq)
+
+
+def _close_pairs(x: Tensor, y: Tensor, lead: tuple[Tensor, ...], rows: Tensor, columns: Tensor) -> Tensor:
+    parts = []
+    for start in range(0, len(rows), _PAIRS_AT_ONCE):
+        part = slice(start, start + _PAIRS_AT_ONCE)
+        where = tuple(index[part] for index in lead)
+        difference = x[(*where, rows[part])] - y[(*where, columns[part])]
+        parts.append(difference.square().sum(-1))
+    return torch.cat(parts)

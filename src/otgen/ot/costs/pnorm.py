@@ -1,0 +1,54 @@
+"""Powers of the Euclidean distance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.ot.costs.base import Cost
+from otgen.ot.costs.distances import squared_distances_refined
+
+
+@dataclass(frozen=True, kw_only=True)
+class PNorm(Cost):
+    """``c(x, y) = ||x - y||_2^p`` for any ``p > 0``; ``p = 1`` is the Euclidean distance.
+
+    At coinciding points the gradient is taken as zero. For ``p < 1`` the true one is unbounded around them,
+    and so is the gradient-error bound of a plan that meets such a pair.
+
+    Attributes:
+        p: the power.
+    """
+
+    p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.p > 0:
+            raise InputError(f"PNorm needs a power p > 0, got p={self.p}; p=1 is the Euclidean distance")
+
+    @override
+    def paired(self, x: Tensor, y: Tensor) -> Tensor:
+        return self._power((x - y).square().sum(-1))
+
+    @override
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        return self._power(squared_distances_refined(x, y))
+
+    @override
+    def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:
+        squared = squared_distances_refined(x, y)
+        if self.p == 1:
+            return torch.ones_like(squared)
+        norm = self.p * squared.clamp(min=torch.finfo(squared.dtype).tiny) ** ((self.p - 1) / 2)
+        return norm.masked_fill(squared == 0, torch.inf if self.p < 1 else 0.0)
+
+    def _power(self, squared: Tensor) -> Tensor:
+        # The double `where` keeps the derivative of the power at zero out of the backward pass.
+        coincide = squared == 0
+        safe = squared.masked_fill(coincide, 1.0)
+        power = safe.sqrt() if self.p == 1 else safe ** (self.p / 2)
+        return power.masked_fill(coincide, 0.0)

@@ -1,0 +1,35 @@
+"""Squared Euclidean cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.ot.costs.base import Cost
+from otgen.ot.costs.distances import centre, squared_distances
+
+
+@dataclass(frozen=True, kw_only=True)
+class SqEuclidean(Cost):
+    """``c(x, y) = ||x - y||_2^2``, without a factor one half."""
+
+    @override
+    def paired(self, x: Tensor, y: Tensor) -> Tensor:
+        return (x - y).square().sum(-1)
+
+    @override
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        return squared_distances(x, y)
+
+    @override
+    def vjp(self, x: Tensor, y: Tensor, plan: Tensor) -> tuple[Tensor, Tensor]:
+        # sum_j P_ij 2 (x_i - y_j) = 2 (row_i x_i - (P y)_i), and the same for the columns.
+        x, y = centre(x, y)
+        rows, columns = plan.sum(-1, keepdim=True), plan.sum(-2).unsqueeze(-1)
+        return 2 * (rows * x - plan @ y), 2 * (columns * y - plan.mT @ x)
+
+    @override
+    def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:
+        return 2 * squared_distances(x, y).sqrt()

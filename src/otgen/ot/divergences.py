@@ -1,0 +1,210 @@
+"""Losses: modules to call on two clouds, with the certificate of the last call kept beside them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, TypedDict, Unpack
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.ot.costs import Cost, SqEuclidean
+from otgen.ot.gradients import Gradient
+from otgen.ot.problems import Discrete, Points
+from otgen.ot.regularisers import KL, Regulariser, Relative, SmoothRegulariser
+from otgen.ot.solution import NEGLIGIBLE, Solution, interval_text, relative_gap
+from otgen.ot.solve import OnUnconverged, solve
+from otgen.ot.solvers import Sinkhorn, Solver, Update
+from otgen.ot.until import Until
+
+
+class SolveOptions(TypedDict, total=False):
+    """Options of :func:`otgen.ot.solve` that a loss passes on."""
+
+    until: Until | None
+    tol: float | None
+    max_steps: int
+    check_every: int | None
+    gradient: Gradient | None
+    on_unconverged: OnUnconverged | str
+
+
+class Combination:
+    """A weighted sum of transport values, with the interval that theirs imply.
+
+    Attributes:
+        value: detached, shape of the batch.
+        weights: of the terms.
+        solutions: one a term, detached.
+    """
+
+    def __init__(self, value: Tensor, weights: tuple[float, ...], solutions: tuple[Solution, ...]) -> None:
+        self.value, self.weights, self.solutions = (
+            value.detach(),
+            weights,
+            tuple(s.detached() for s in solutions),
+        )
+
+    @property
+    def lower(self) -> Tensor:
+        """``sum_k (w_k > 0 ? w_k lower_k : w_k upper_k)``, float64."""
+        return self._bound(low=True)
+
+    @property
+    def upper(self) -> Tensor:
+        """``sum_k (w_k > 0 ? w_k upper_k : w_k lower_k)``, float64."""
+        return self._bound(low=False)
+
+    @property
+    def gap(self) -> Tensor:
+        """``upper - lower >= 0``."""
+        return self.upper - self.lower
+
+    @property
+    def rel_gap(self) -> Tensor:
+        """``gap / max(|lower|, |upper|)``; 0 where the gap is below 1e-12 of the mean cost."""
+        return relative_gap(self.lower, self.upper, NEGLIGIBLE * abs(self.solutions[0].problem.mean_cost))
+
+    @property
+    def converged(self) -> bool:
+        """Whether all terms are."""
+        return all(s.converged for s in self.solutions)
+
+    @property
+    def steps(self) -> int:
+        """The most steps that a term took."""
+        return max(s.steps for s in self.solutions)
+
+    @property
+    def eps(self) -> float:
+        """The regularisation weight that all terms share."""
+        return self.solutions[0].eps
+
+    def _bound(self, *, low: bool) -> Tensor:
+        terms = zip(self.weights, self.solutions, strict=True)
+        return torch.stack([w * (s.lower if (w > 0) == low else s.upper) for w, s in terms]).sum(0)
+
+    def __repr__(self) -> str:
+        interval = interval_text(self.value, self.lower, self.upper)
+        return f"{interval}, gap {float(self.gap.max()):.1e}, {self.steps} steps, {len(self.weights)} terms"
+
+
+class TransportLoss(nn.Module, ABC):
+    """A loss built from transport problems; what all of them share.
+
+    Args:
+        cost: the ground cost; squared Euclidean by default.
+        reg: the regulariser; KL at 5 % of the mean cost by default.
+        solver: chosen by the regulariser where it is left out.
+        options: ``tol``, ``until``, ``max_steps``, ``check_every``, ``gradient``, ``on_unconverged`` of
+            :func:`otgen.ot.solve`.
+    """
+
+    def __init__(
+        self,
+        *,
+        cost: Cost | None = None,
+        reg: Regulariser | None = None,
+        solver: Solver[Any] | None = None,
+        **options: Unpack[SolveOptions],
+    ) -> None:
+        super().__init__()
+        unknown = set(options) - set(SolveOptions.__annotations__)
+        if unknown:
+            raise InputError(
+                f"{type(self).__name__} has no option {sorted(unknown)}; "
+                f"its options are cost, reg, solver, {', '.join(SolveOptions.__annotations__)}"
+            )
+        self.cost = SqEuclidean() if cost is None else cost
+        self.reg = KL() if reg is None else reg
+        self.solver, self.options = solver, options
+
+    @abstractmethod
+    def forward(self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Tensor:
+        """The loss.
+
+        Args:
+            x: points, ``(n, d)`` or ``(B, n, d)``.
+            y: points, ``(m, d)`` or ``(B, m, d)``.
+            a: weights of x, ``(n,)`` or ``(B, n)``, summing to 1; uniform if None.
+            b: weights of y.
+
+        Returns:
+            A scalar, or ``(B,)``; differentiable with respect to points and weights.
+        """
+
+    @override
+    def extra_repr(self) -> str:
+        return f"cost={self.cost}, reg={self.reg}"
+
+
+class OTLoss(TransportLoss):
+    """The regularised transport value, ``min_pi <pi, C> + eps I(pi)``.
+
+    Attributes:
+        last: the detached :class:`Solution` of the last call, None before the first.
+    """
+
+    last: Solution | None = None
+
+    @override
+    def forward(self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Tensor:
+        solution = solve(Discrete(x, y, a, b, cost=self.cost, reg=self.reg), self.solver, **self.options)
+        self.last = solution.detached()
+        return solution.value
+
+
+class SinkhornDivergence(TransportLoss):
+    """The debiased loss ``S(x, y) = OT(x, y) - OT(x, x) / 2 - OT(y, y) / 2`` (`spec` 2.1 (5)).
+
+    All terms share one eps and one kind of update from one start, so ``S(x, x)`` is 0 before convergence too. Not
+    negative for KL and costs ``||x - y||^p`` with ``p <= 2`` or L1; otherwise it may be (`spec` S11b, B1), and is
+    then reported as it is.
+
+    Attributes:
+        last: the detached :class:`Combination` of the last call, None before the first.
+    """
+
+    WEIGHTS = (1.0, -0.5, -0.5)
+    last: Combination | None = None
+
+    @override
+    def forward(self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Tensor:
+        cross = Discrete(x, y, a, b, cost=self.cost, reg=self.reg)
+        # eps is relative to the cross term, for all terms: else this would be no divergence.
+        reg = cross.detached().resolved().reg if _is_relative(self.reg) else self.reg
+        assert isinstance(cross.geometry, Points)
+        x, y, a, b = cross.geometry.x, cross.geometry.y, cross.a, cross.b
+        solver = self.solver
+        if solver is None and isinstance(reg, KL):
+            solver = Sinkhorn(update=Update.SYMMETRIC)
+        if x.shape == y.shape:
+            solutions = self._together(x, y, a, b, reg, solver)
+        else:
+            pairs = ((x, y, a, b), (x, x, a, a), (y, y, b, b))
+            solutions = tuple(solve(Discrete(*pair, cost=self.cost, reg=reg), solver, **self.options) for pair in pairs)
+        value = sum(w * s.value for w, s in zip(self.WEIGHTS, solutions, strict=True))
+        assert isinstance(value, Tensor)
+        self.last = Combination(value, self.WEIGHTS, solutions)
+        return value
+
+    def _together(
+        self, x: Tensor, y: Tensor, a: Tensor, b: Tensor, reg: Regulariser, solver: Solver[Any] | None
+    ) -> tuple[Solution, ...]:
+        """All three problems as one batch."""
+        if x.ndim == 2:
+            x, y, a, b = (t.unsqueeze(0) for t in (x, y, a, b))
+            parts: tuple[int | slice, ...] = (0, 1, 2)
+        else:
+            size = len(x)
+            parts = tuple(slice(k * size, (k + 1) * size) for k in range(3))
+        left, right = torch.cat([x, x, y]), torch.cat([y, x, y])
+        problem = Discrete(left, right, torch.cat([a, a, b]), torch.cat([b, a, b]), cost=self.cost, reg=reg)
+        solution = solve(problem, solver, **self.options)
+        return tuple(solution[part] for part in parts)
+
+
+def _is_relative(reg: Regulariser) -> bool:
+    return isinstance(reg, SmoothRegulariser) and isinstance(reg.eps, Relative)

@@ -1,0 +1,141 @@
+"""How the derivative of a value is taken, apart from how the value was found."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from typing_extensions import override
+
+from otgen.ot.potentials import Potentials
+from otgen.ot.problems import Discrete
+from otgen.ot.regularisers import SmoothRegulariser
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradient(ABC):
+    """A way to differentiate the value."""
+
+    # Whether the solver's steps must be recorded.
+    unrolls: bool = False
+
+    @abstractmethod
+    def value(self, outer: Discrete, inner: Discrete, potentials: Potentials, plan: Tensor | None) -> Tensor:
+        """The dual value at the potentials, shape of the batch, carrying this gradient.
+
+        Args:
+            outer: the problem with the caller's graph.
+            inner: the same without, its cost matrix known.
+            potentials: with exact rows; recorded if this gradient unrolls.
+            plan: the coupling where it is no function of the potentials.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Envelope(Gradient):
+    """Potentials and plan are held constant (Danskin): exact at the optimum, O(1) memory in the steps.
+
+    ``d value / d c_ij = pi_ij``, and through the cost ``d value / d x_i = sum_j pi_ij d c_ij / d x_i``;
+    ``d value / d a_i = f_i - sum_j b_j conjugate(s_ij)``, in the gauge ``sum_i a_i (d value / d a_i) = 0`` when
+    it reaches the weights that were given. Not twice differentiable: a second backward raises.
+    Away from the optimum the error is bounded by ``Solution.grad_error_bound``.
+    """
+
+    @override
+    def value(self, outer: Discrete, inner: Discrete, potentials: Potentials, plan: Tensor | None) -> Tensor:
+        with torch.no_grad():
+            potentials = potentials.detached()
+            value = dual_value(inner, potentials)
+        inputs = (*outer.geometry.inputs(), outer.a, outer.b)
+        if not any(t.requires_grad for t in inputs):
+            return value
+        result: Tensor = _EnvelopeValue.apply(value, inner, potentials, plan, *inputs)  # type: ignore[no-untyped-call]
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unroll(Gradient):
+    """Back-propagation through every step that the solver took: the derivative of what was computed.
+
+    Memory grows with the steps. Meant for a fixed number of them (``tol=0``), as the papers use it.
+    """
+
+    unrolls: bool = True
+
+    @override
+    def value(self, outer: Discrete, inner: Discrete, potentials: Potentials, plan: Tensor | None) -> Tensor:
+        return dual_value(outer, potentials)
+
+
+class _EnvelopeValue(torch.autograd.Function):
+    @staticmethod
+    def forward(  # noqa: D102
+        ctx: Any,
+        value: Tensor,
+        problem: Discrete,
+        potentials: Potentials,
+        plan: Tensor | None,
+        *inputs: Tensor,
+    ) -> Tensor:
+        ctx.arguments = (problem, potentials, plan)
+        return value.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
+        gradients = envelope_gradients(*ctx.arguments)
+        scaled = []
+        for needed, g in zip(ctx.needs_input_grad[4:], gradients, strict=True):
+            scaled.append(g * grad.reshape(grad.shape + (1,) * (g.ndim - grad.ndim)) if needed else None)
+        return (None, None, None, None, *scaled)
+
+
+def dual_value(problem: Discrete, potentials: Potentials) -> Tensor:
+    """``<a, f> + <b, g> - sum_ij a_i b_j conjugate(s_ij)`` for potentials with exact rows."""
+    f = potentials.f.to(problem.dtype).masked_fill(problem.a == 0, 0.0)
+    g = potentials.g.to(problem.dtype).masked_fill(problem.b == 0, 0.0)
+    value = (problem.a * f).sum(-1) + (problem.b * g).sum(-1)
+    reg = problem.reg
+    if isinstance(reg, SmoothRegulariser) and not reg.conjugate_vanishes:
+        conjugate = reg.conjugate(pair_sums(problem, Potentials(f, g), problem.matrix))
+        value = value - (problem.a.unsqueeze(-2) @ conjugate @ problem.b.unsqueeze(-1)).squeeze((-2, -1))
+    return value
+
+
+def pair_sums(problem: Discrete, potentials: Potentials, costs: Tensor, part: slice = slice(None)) -> Tensor:
+    """``s_ij = f_i + g_j - c_ij``; minus infinity in columns of zero weight, so that they carry no plan."""
+    g = potentials.g.to(costs.dtype).masked_fill(problem.b == 0, -torch.inf)
+    return potentials.f.to(costs.dtype)[..., part].unsqueeze(-1) + (g.unsqueeze(-2) - costs)
+
+
+def plan_rows(problem: Discrete, potentials: Potentials, plan: Tensor | None, part: slice) -> Tensor:
+    """Rows of the coupling ``pi_ij = a_i b_j density(s_ij)`` in the problem's dtype."""
+    if plan is not None:
+        return plan[..., part, :].to(problem.dtype)
+    assert isinstance(problem.reg, SmoothRegulariser)
+    density = problem.reg.density(pair_sums(problem, potentials, problem.rows(part, problem.dtype), part))
+    return density.mul_(problem.a[..., part].unsqueeze(-1)).mul_(problem.b.unsqueeze(-2))
+
+
+@torch.no_grad()
+def envelope_gradients(problem: Discrete, potentials: Potentials, plan: Tensor | None) -> tuple[Tensor, ...]:
+    """What :class:`Envelope` propagates: one tensor for each input of the geometry, then for a and b."""
+    potentials = potentials.detached()
+    inputs: tuple[Tensor, ...] | None = None
+    grad_a = potentials.f.to(problem.dtype).clone()
+    grad_b = potentials.g.to(problem.dtype).clone()
+    reg = problem.reg
+    for part in problem.row_blocks():
+        rows = plan_rows(problem, potentials, plan, part)
+        parts = problem.geometry.vjp(part, rows)
+        inputs = parts if inputs is None else tuple(i + p for i, p in zip(inputs, parts, strict=True))
+        if isinstance(reg, SmoothRegulariser):
+            conjugate = reg.conjugate(pair_sums(problem, potentials, problem.rows(part, problem.dtype), part))
+            grad_a[..., part] -= (conjugate * problem.b.unsqueeze(-2)).sum(-1)
+            grad_b -= (conjugate * problem.a[..., part].unsqueeze(-1)).sum(-2)
+    assert inputs is not None
+    return (*inputs, grad_a, grad_b)

@@ -1,0 +1,282 @@
+"""Transport problems: what is to be solved, apart from how."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Self
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.ot import checks
+from otgen.ot.costs import Cost, SqEuclidean
+from otgen.ot.regularisers import KL, Regulariser
+
+# Entries of a row block of the streamed passes, about 32 MB in float64.
+_BLOCK_ENTRIES = 1 << 22
+
+
+class Geometry(ABC):
+    """Where the costs of a problem come from."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """``(n, m)`` or ``(B, n, m)``."""
+
+    @property
+    @abstractmethod
+    def reference(self) -> Tensor:
+        """A tensor whose dtype and device are the problem's."""
+
+    @abstractmethod
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors that the costs depend on: what gradients are taken with respect to."""
+
+    @abstractmethod
+    def matrix(self) -> Tensor:
+        """The cost matrix, differentiable."""
+
+    @abstractmethod
+    def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
+        """Rows of the cost matrix, evaluated in ``dtype``, no graph."""
+
+    @abstractmethod
+    def vjp(self, part: slice, plan: Tensor) -> tuple[Tensor, ...]:
+        """Gradients of ``<plan, C>`` over some rows, one an input: full inputs, of the plan's dtype."""
+
+    @abstractmethod
+    def detached(self) -> Self:
+        """The same without a graph."""
+
+    @abstractmethod
+    def __getitem__(self, index: int | slice) -> Geometry:
+        """One problem of a batch."""
+
+
+class Points(Geometry):
+    """Costs between two clouds of points."""
+
+    def __init__(self, x: Tensor, y: Tensor, cost: Cost) -> None:
+        self.x, self.y, self.cost = x, y, cost
+
+    @property
+    @override
+    def shape(self) -> tuple[int, ...]:
+        return (*self.x.shape[:-1], self.y.shape[-2])
+
+    @property
+    @override
+    def reference(self) -> Tensor:
+        return self.x
+
+    @override
+    def inputs(self) -> tuple[Tensor, ...]:
+        return (self.x, self.y)
+
+    @override
+    def matrix(self) -> Tensor:
+        return self.cost(self.x, self.y)
+
+    @override
+    def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
+        with torch.no_grad():
+            return self.cost(self.x[..., part, :].to(dtype), self.y.to(dtype))
+
+    @override
+    def vjp(self, part: slice, plan: Tensor) -> tuple[Tensor, ...]:
+        x, y = self.x.detach().to(plan.dtype), self.y.detach().to(plan.dtype)
+        grad_rows, grad_y = self.cost.vjp(x[..., part, :], y, plan)
+        if grad_rows.shape == x.shape:
+            return grad_rows, grad_y
+        grad_x = torch.zeros_like(x)
+        grad_x[..., part, :] = grad_rows
+        return grad_x, grad_y
+
+    @override
+    def detached(self) -> Points:
+        return Points(self.x.detach(), self.y.detach(), self.cost)
+
+    @override
+    def __getitem__(self, index: int | slice) -> Points:
+        return Points(self.x[index], self.y[index], self.cost)
+
+
+class Matrix(Geometry):
+    """Costs given as a matrix."""
+
+    def __init__(self, costs: Tensor) -> None:
+        self.costs = costs
+
+    @property
+    @override
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.costs.shape)
+
+    @property
+    @override
+    def reference(self) -> Tensor:
+        return self.costs
+
+    @override
+    def inputs(self) -> tuple[Tensor, ...]:
+        return (self.costs,)
+
+    @override
+    def matrix(self) -> Tensor:
+        return self.costs
+
+    @override
+    def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
+        return self.costs.detach()[..., part, :].to(dtype)
+
+    @override
+    def vjp(self, part: slice, plan: Tensor) -> tuple[Tensor, ...]:
+        if plan.shape == self.costs.shape:
+            return (plan,)
+        grad = torch.zeros_like(self.costs, dtype=plan.dtype)
+        grad[..., part, :] = plan
+        return (grad,)
+
+    @override
+    def detached(self) -> Matrix:
+        return Matrix(self.costs.detach())
+
+    @override
+    def __getitem__(self, index: int | slice) -> Matrix:
+        return Matrix(self.costs[index])
+
+
+class Discrete:
+    """Optimal transport between two weighted clouds.
+
+    Args:
+        x: points, ``(n, d)`` or ``(B, n, d)``; float32 or float64 (half precision is lifted to float32).
+        y: points, ``(m, d)`` or ``(B, m, d)``, of the same dtype and device.
+        a: weights of x, ``(n,)`` or ``(B, n)``: non-negative, summing to 1; zeros allowed; uniform if None.
+        b: weights of y, likewise.
+        cost: the ground cost.
+        reg: the regulariser; the default is KL at 5 % of the mean cost.
+
+    Raises:
+        InputError: on empty or non-finite input, wrong shapes, mixed devices or dtypes, bad weights.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        a: Tensor | None = None,
+        b: Tensor | None = None,
+        *,
+        cost: Cost | None = None,
+        reg: Regulariser | None = None,
+    ) -> None:
+        x, y = checks.lifted("x", x, (2, 3)), checks.lifted("y", y, (2, 3))
+        checks.compatible("x and y", x, y)
+        if x.ndim != y.ndim or x.shape[-1] != y.shape[-1] or x.shape[:-2] != y.shape[:-2]:
+            raise InputError(
+                f"x and y do not fit: shapes {tuple(x.shape)} and {tuple(y.shape)}; "
+                "expected (n, d) and (m, d), or (B, n, d) and (B, m, d)"
+            )
+        self._set(Points(x, y, SqEuclidean() if cost is None else cost), a, b, KL() if reg is None else reg)
+
+    @classmethod
+    def from_matrix(
+        cls, C: Tensor, a: Tensor | None = None, b: Tensor | None = None, *, reg: Regulariser | None = None
+    ) -> Discrete:
+        """The problem of a given cost matrix, ``(n, m)`` or ``(B, n, m)``."""
+        problem = cls.__new__(cls)
+        problem._set(Matrix(checks.lifted("C", C, (2, 3))), a, b, KL() if reg is None else reg)
+        return problem
+
+    def _set(self, geometry: Geometry, a: Tensor | None, b: Tensor | None, reg: Regulariser) -> None:
+        *batch, n, m = geometry.shape
+        self.geometry = geometry
+        self.reg = reg
+        self.a = checks.weights("a", a, geometry.reference, (*batch, n))
+        self.b = checks.weights("b", b, geometry.reference, (*batch, m))
+
+    def _with(self, geometry: Geometry, a: Tensor, b: Tensor, reg: Regulariser) -> Discrete:
+        # Checked already: no second check, no second normalisation.
+        problem = Discrete.__new__(Discrete)
+        problem.geometry, problem.a, problem.b, problem.reg = geometry, a, b, reg
+        return problem
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(n, m)`` or ``(B, n, m)``."""
+        return self.geometry.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the points or costs."""
+        return self.geometry.reference.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the points or costs."""
+        return self.geometry.reference.device
+
+    @cached_property
+    def matrix(self) -> Tensor:
+        """The cost matrix: with a graph where the inputs have one."""
+        costs = self.geometry.matrix()
+        if not bool(torch.isfinite(costs.detach().sum())) and not bool(torch.isfinite(costs).all()):
+            raise InputError(
+                f"the cost matrix overflows {costs.dtype}: the points are too far apart for it; "
+                "rescale them or use float64"
+            )
+        return costs
+
+    def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
+        """Rows of the cost matrix in ``dtype``, no graph."""
+        if dtype == self.dtype and "matrix" in self.__dict__:
+            return self.matrix.detach()[..., part, :]
+        return self.geometry.rows(part, dtype)
+
+    @cached_property
+    def mean_cost(self) -> float:
+        """``sum_ij a_i b_j c_ij``, averaged over the batch."""
+        with torch.no_grad():
+            mean = (self.a.unsqueeze(-2) @ self.matrix.detach() @ self.b.unsqueeze(-1)).double().mean()
+        return float(mean)
+
+    def resolved(self) -> Discrete:
+        """The same problem with a number for eps."""
+        reg = self.reg.resolved(self.mean_cost)
+        if reg is self.reg:
+            return self
+        problem = self._with(self.geometry, self.a, self.b, reg)
+        problem.__dict__.update({k: self.__dict__[k] for k in ("matrix", "mean_cost") if k in self.__dict__})
+        return problem
+
+    def with_reg(self, reg: Regulariser) -> Discrete:
+        """The same problem under another regulariser."""
+        return self._with(self.geometry, self.a, self.b, reg)
+
+    def detached(self) -> Discrete:
+        """The same problem without a graph."""
+        return self._with(self.geometry.detached(), self.a.detach(), self.b.detach(), self.reg)
+
+    def __getitem__(self, index: int | slice) -> Discrete:
+        """One problem of a batch."""
+        if len(self.shape) != 3:
+            raise InputError(f"this problem is no batch: its cost matrix has shape {self.shape}")
+        return self._with(self.geometry[index], self.a[index], self.b[index], self.reg)
+
+    def row_blocks(self) -> Iterator[slice]:
+        """Blocks of rows, each small enough to be held in float64."""
+        *batch, n, m = self.shape
+        size = max(1, _BLOCK_ENTRIES // (m * (batch[0] if batch else 1)))
+        for start in range(0, n, size):
+            yield slice(start, min(start + size, n))
+
+    def __repr__(self) -> str:
+        *batch, n, m = self.shape
+        of = f"{batch[0]} problems of " if batch else ""
+        return f"Discrete({of}{n} x {m} points, {self.dtype}, {self.reg})"

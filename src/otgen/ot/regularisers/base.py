@@ -1,0 +1,110 @@
+"""Regularisers of the transport plan, by convex duality.
+
+The primal is ``min_pi <pi, C> + eps * sum_ij a_i b_j penalty(m_ij)`` with ``m = d pi / d(a x b)`` the plan's
+density. Its dual is ``max_{f,g} <a, f> + <b, g> - sum_ij a_i b_j conjugate(s_ij)``, ``s_ij = f_i + g_j - c_ij``,
+and the plan is ``density(s)``, the conjugate's derivative. (`spec` 1.1 (4)-(6), in the f, g convention.)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.errors import InputError
+
+
+@dataclass(frozen=True)
+class Relative:
+    """A regularisation weight relative to the mean cost, written ``0.05*mean`` in configurations.
+
+    Resolved once a call, from the detached cost between the two clouds; all terms of a divergence share it.
+
+    Attributes:
+        factor: ``eps = factor * sum_ij a_i b_j c_ij``.
+    """
+
+    factor: float
+
+    def __post_init__(self) -> None:
+        if not self.factor > 0:
+            raise InputError(f"Relative needs a positive factor, got {self.factor}")
+
+    def __str__(self) -> str:
+        return f"{self.factor:g}*mean"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regulariser(ABC):
+    """How the plan is regularised."""
+
+    @abstractmethod
+    def soft_transform(self, z: Tensor, w: Tensor, dim: int) -> Tensor:
+        """The potential that maximises the dual for the other one given.
+
+        Args:
+            z: the other potential minus the cost, ``g_j - c_ij``; shape ``(..., n, m)``.
+            w: weights along ``dim``, broadcasting against ``z``; zero weights are skipped.
+            dim: the dimension to reduce, -1 or -2.
+
+        Returns:
+            ``z`` without ``dim``.
+        """
+
+    def resolved(self, mean_cost: float) -> Self:
+        """The same regulariser with a number for its weight, given the mean cost."""
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothRegulariser(Regulariser):
+    """A regulariser with a weight ``eps > 0``, whose dual is smooth and whose plan is a function of s.
+
+    Attributes:
+        eps: regularisation weight in units of the cost, or :class:`Relative` to the mean cost.
+    """
+
+    eps: float | Relative = Relative(0.05)
+
+    # Whether sum_j b_j conjugate(s_ij) is zero as soon as row i of the plan has its mass.
+    conjugate_vanishes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.eps, Relative) and not 0 < self.eps < float("inf"):
+            raise InputError(
+                f"{type(self).__name__} needs a positive, finite eps, got eps={self.eps}; "
+                "use NoReg() for unregularised transport"
+            )
+
+    @property
+    def weight(self) -> float:
+        """``eps`` as a number; an error while it is still relative."""
+        if isinstance(self.eps, Relative):
+            raise InputError(f"eps={self.eps} is relative: solve() resolves it, or call problem.resolved()")
+        return self.eps
+
+    @override
+    def resolved(self, mean_cost: float) -> Self:
+        if not isinstance(self.eps, Relative):
+            return self
+        # All points coincide: any positive weight gives the same (product) plan.
+        return replace(self, eps=self.eps.factor * mean_cost if mean_cost > 0 else self.eps.factor)
+
+    @abstractmethod
+    def conjugate(self, s: Tensor) -> Tensor:
+        """``eps * penalty^*(s / eps)``, elementwise."""
+
+    @abstractmethod
+    def density(self, s: Tensor) -> Tensor:
+        """The derivative of :meth:`conjugate`: the plan's density with respect to ``a x b``."""
+
+    @abstractmethod
+    def curvature(self, s: Tensor) -> Tensor:
+        """The derivative of :meth:`density` (a generalised one at kinks)."""
+
+    @abstractmethod
+    def penalty(self, m: Tensor) -> Tensor:
+        """What a density ``m >= 0`` costs per unit of ``a x b``, before the weight eps."""

@@ -1,0 +1,43 @@
+"""Entropic regularisation: the Kullback-Leibler divergence to the product of the marginals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.ot.regularisers.base import SmoothRegulariser
+
+
+@dataclass(frozen=True, kw_only=True)
+class KL(SmoothRegulariser):
+    """``eps * KL(pi || a x b)``.
+
+    ``penalty(m) = m log m - m + 1``, ``conjugate(s) = eps (exp(s/eps) - 1)``, ``density(s) = exp(s/eps)``.
+    """
+
+    conjugate_vanishes: ClassVar[bool] = True
+
+    @override
+    def soft_transform(self, z: Tensor, w: Tensor, dim: int) -> Tensor:
+        # f_i = -eps log sum_j b_j exp((g_j - c_ij) / eps); a zero weight is a log of -inf.
+        return -self.weight * torch.logsumexp(z / self.weight + w.log(), dim=dim)
+
+    @override
+    def conjugate(self, s: Tensor) -> Tensor:
+        return self.weight * torch.expm1(s / self.weight)
+
+    @override
+    def density(self, s: Tensor) -> Tensor:
+        return torch.exp(s / self.weight)
+
+    @override
+    def curvature(self, s: Tensor) -> Tensor:
+        return torch.exp(s / self.weight) / self.weight
+
+    @override
+    def penalty(self, m: Tensor) -> Tensor:
+        return torch.xlogy(m, m) - m + 1

@@ -1,0 +1,195 @@
+"""What a solver found, and how far it may be from the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from otgen.ot.certificate import Certificate, certify
+from otgen.ot.gradient_error import GradientError, gradient_error_bound, gradient_error_estimate
+from otgen.ot.potentials import Potentials
+from otgen.ot.problems import Discrete
+from otgen.ot.regularisers import SmoothRegulariser
+
+# A gap below this share of the mean cost is rounding: the relative gap of a value near zero says nothing.
+NEGLIGIBLE = 1e-12
+
+
+class Status(StrEnum):
+    """How a solve ended. The value is the sentence that says it."""
+
+    CONVERGED = "the tolerance was reached"
+    FIXED_STEPS = "all the steps that were asked for were taken"
+    MAX_STEPS = "the step limit came before the tolerance"
+    NOT_FINITE = "the iteration left the finite numbers; this is its last finite iterate"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A look at the accuracy during a solve.
+
+    Attributes:
+        step: steps taken by then.
+        marginal_error: L1 error of both marginals, worst of the batch; NaN where it was not computed.
+        rel_gap: certified relative gap, worst of the batch; NaN where it was not computed.
+    """
+
+    step: int
+    marginal_error: float
+    rel_gap: float
+
+
+class Solution:
+    """The solution of a problem at some iterate; everything but ``value`` is detached.
+
+    Bounds and errors are computed when they are first read.
+
+    Attributes:
+        value: the dual value after a soft transform, which is the regularised value at convergence; shape of the
+            batch, dtype of the problem, carries the gradient.
+        potentials: dual potentials with exact rows, in the precision that the solver keeps.
+        status: how the solve ended.
+        steps: steps taken.
+        history: the looks taken on the way.
+        state: the solver's state; ``warm_start=solution`` starts another solve from here.
+    """
+
+    def __init__(
+        self,
+        problem: Discrete,
+        value: Tensor,
+        potentials: Potentials,
+        *,
+        plan: Tensor | None = None,
+        status: Status = Status.FIXED_STEPS,
+        steps: int = 0,
+        history: Sequence[Check] = (),
+        state: Any = None,
+    ) -> None:
+        self.problem, self.value, self.potentials = problem, value, potentials
+        self.status, self.steps, self.history, self.state = status, steps, tuple(history), state
+        self._plan = plan
+
+    @property
+    def converged(self) -> bool:
+        """Whether the tolerance was reached, by every problem of a batch."""
+        return self.status is Status.CONVERGED
+
+    @property
+    def eps(self) -> float:
+        """The regularisation weight as a number; 0 without regularisation."""
+        return self.problem.reg.weight if isinstance(self.problem.reg, SmoothRegulariser) else 0.0
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """Bounds and errors, from one run over the plan in float64."""
+        with torch.no_grad():
+            return certify(self.problem, self.potentials, self._plan)
+
+    @property
+    def lower(self) -> Tensor:
+        """Certified lower bound on the regularised value, float64, shape of the batch."""
+        return self.certificate.lower
+
+    @property
+    def upper(self) -> Tensor:
+        """Certified upper bound on the regularised value, float64, shape of the batch."""
+        return self.certificate.upper
+
+    @property
+    def gap(self) -> Tensor:
+        """``upper - lower >= 0``."""
+        return self.upper - self.lower
+
+    @property
+    def rel_gap(self) -> Tensor:
+        """``gap / max(|lower|, |upper|)``; 0 where the gap is below 1e-12 of the mean cost."""
+        return relative_gap(self.lower, self.upper, NEGLIGIBLE * abs(self.problem.mean_cost))
+
+    @property
+    def value_linear(self) -> Tensor:
+        """Transport cost ``<plan, C>`` of the rounded plan, between the exact value and ``upper``; float64."""
+        return self.certificate.value_linear
+
+    @property
+    def marginal_error_a(self) -> Tensor:
+        """``||row sums of the plan - a||_1``, float64."""
+        return self.certificate.row_error
+
+    @property
+    def marginal_error_b(self) -> Tensor:
+        """``||column sums of the plan - b||_1``, float64."""
+        return self.certificate.column_error
+
+    @cached_property
+    def grad_error_bound(self) -> GradientError:
+        """Certified bound on the error of the envelope gradient at this iterate."""
+        with torch.no_grad():
+            return gradient_error_bound(self.problem, self.potentials, self._plan, self.certificate)
+
+    @cached_property
+    def grad_error_estimate(self) -> GradientError:
+        """An estimate of the same error, from what one more step changes. Not a bound."""
+        with torch.no_grad():
+            return gradient_error_estimate(self.problem, self.potentials, self._plan)
+
+    def plan(self) -> Tensor:
+        """The coupling ``pi``, ``(..., n, m)``, in the problem's dtype: that of the potentials, not rounded."""
+        from otgen.ot.gradients import plan_rows
+
+        with torch.no_grad():
+            return plan_rows(self.problem, self.potentials, self._plan, slice(None))
+
+    def detached(self) -> Solution:
+        """The same, its value without a graph."""
+        twin = Solution.__new__(Solution)
+        twin.__dict__.update(self.__dict__)
+        twin.value = self.value.detach()
+        return twin
+
+    def __getitem__(self, index: int | slice) -> Solution:
+        """The solution of one problem of a batch, or of some of them."""
+        return Solution(
+            self.problem[index],
+            self.value[index],
+            self.potentials[index],
+            plan=None if self._plan is None else self._plan[index],
+            status=self.status,
+            steps=self.steps,
+            history=self.history,
+        )
+
+    def __repr__(self) -> str:
+        parts = [interval_text(self.value, self.lower, self.upper), f"gap {float(self.gap.max()):.1e}"]
+        error = self.grad_error_bound.relative
+        if error is not None:
+            parts.append(f"gradient error <= {100 * error:.2g} %")
+        parts.append(f"{self.steps} step{'' if self.steps == 1 else 's'}")
+        if self.status not in (Status.CONVERGED, Status.FIXED_STEPS):
+            parts.append(f"not converged: {self.status.value}")
+        return ", ".join(parts)
+
+
+def relative_gap(lower: Tensor, upper: Tensor, negligible: float) -> Tensor:
+    """``(upper - lower) / max(|lower|, |upper|)``, and 0 where the gap is negligible."""
+    gap, size = upper - lower, torch.maximum(lower.abs(), upper.abs())
+    return torch.where(gap <= negligible, 0.0, gap / size.clamp(min=torch.finfo(size.dtype).tiny))
+
+
+def interval_text(value: Tensor, lower: Tensor, upper: Tensor) -> str:
+    """``value=2.6091 in [2.6087, 2.6108]``, with as many digits as the interval deserves."""
+    if value.ndim:
+        inside = "; ".join(interval_text(*one) for one in zip(value, lower, upper, strict=True))
+        return f"{len(value)} values: {inside}" if len(value) <= 4 else f"{len(value)} values"
+    v, low, high = value.item(), lower.item(), upper.item()
+    size = max(abs(low), abs(high))
+    digits = 5
+    while digits < 12 and size > 0 and (high - low) / size < 10.0 ** (1 - digits):
+        digits += 1
+    return f"value={v:.{digits}g} in [{low:.{digits}g}, {high:.{digits}g}]"
