@@ -1,0 +1,186 @@
+"""Features of samples: extracted once, then shared by every metric that reads them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.metrics.classifier import DigitClassifier, digit_classifier_card, load_digit_classifier
+from otgen.metrics.statistics import Gaussian, blocks, fit_gaussian
+
+_SUM_TOLERANCE = 1e-3  # of class probabilities; a softmax in half precision stays within it
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Features:
+    """What an extractor made of ``n`` samples. Always finite: a NaN is refused here, once for all metrics.
+
+    Attributes:
+        values: shape ``(n, k)``, floating, finite, ``n >= 1``.
+        probabilities: shape ``(n, classes)``, rows that sum to 1; None where the extractor is no classifier.
+        name: the extractor's. Metrics refuse to compare features of different names.
+    """
+
+    values: Tensor
+    probabilities: Tensor | None = None
+    name: str
+
+    def __post_init__(self) -> None:
+        if self.values.dim() != 2 or not self.values.is_floating_point() or self.values.numel() == 0:
+            raise InputError(
+                "features must be a floating tensor of shape (n, k) with n, k >= 1; "
+                f"got {self.values.dtype} of shape {tuple(self.values.shape)}; "
+                "flatten the samples, or use an extractor such as Identity"
+            )
+        bad = int((~self.values.isfinite()).any(1).sum())
+        if bad:
+            raise InputError(
+                f"features of {bad} of the {len(self.values)} samples are NaN or infinite ({self.name}); "
+                "look at the samples: the generator has probably diverged"
+            )
+        if self.probabilities is not None:
+            self._check_probabilities(self.probabilities)
+
+    def _check_probabilities(self, p: Tensor) -> None:
+        if p.dim() != 2 or len(p) != len(self.values) or p.shape[1] == 0:
+            raise InputError(
+                f"probabilities must have shape (n, classes) with n = {len(self.values)} as the features; "
+                f"got {tuple(p.shape)}; pass one row a sample"
+            )
+        # Written so that a NaN fails both comparisons.
+        if not (bool((p >= 0).all()) and bool(((p.double().sum(1) - 1).abs() < _SUM_TOLERANCE).all())):
+            raise InputError(
+                "each row of probabilities must be non-negative and sum to 1; "
+                f"got values in [{p.min().item():.3g}, {p.max().item():.3g}]; apply a softmax to logits first"
+            )
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        return len(self.values)
+
+    @cached_property
+    def gaussian(self) -> Gaussian:
+        """The Gaussian fitted to ``values``: computed on first read, then kept."""
+        return fit_gaussian(self.values)
+
+
+class Extractor(ABC):
+    """A map from samples to features, fixed once and for all: eval mode, no gradient, no randomness.
+
+    Samples are handled one by one, so that what a sample becomes does not depend on the batch that it came in
+    (to the rounding of the dtype), and the memory does not grow with the number of samples.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What distinguishes this extractor's features from all others', weights included."""
+
+    @abstractmethod
+    def __call__(self, samples: Tensor) -> Features:
+        """The features of samples of shape ``(n, *shape)``, ``n >= 1``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity(Extractor):
+    """The samples themselves, flattened: coordinates of points, pixels of images."""
+
+    @property
+    @override
+    def name(self) -> str:
+        """``identity``."""
+        return "identity"
+
+    @override
+    def __call__(self, samples: Tensor) -> Features:
+        """Shape ``(n, *shape)`` to ``(n, k)``, k the product of the shape; dtype and device are kept."""
+        if samples.dim() < 2:
+            raise InputError(
+                f"samples must have shape (n, *shape); got {tuple(samples.shape)}; "
+                "write n numbers as (n, 1), one sample as (1, k)"
+            )
+        return Features(values=samples.detach().flatten(1), name=self.name)
+
+
+def classify(network: DigitClassifier, images: Tensor, *, name: str, batch: int = 512) -> Features:
+    """The features and the class probabilities that a classifier gives to digits.
+
+    Args:
+        network: in eval mode; the work is done on its device.
+        images: shape ``(n, 1, 28, 28)``, floating, values in [0, 1].
+        name: of the features.
+        batch: how many images at a time.
+
+    Returns:
+        Values ``(n, 64)`` and probabilities ``(n, 10)``, float32, on the CPU.
+    """
+    device = network.head.weight.device
+    values, probabilities = [], []
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        for rows in blocks(len(images), batch):
+            found = network.features(images[rows].to(device, torch.float32))
+            values.append(found.cpu())
+            probabilities.append(network.logits(found).softmax(1).cpu())
+    return Features(values=torch.cat(values), probabilities=torch.cat(probabilities), name=name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigitFeatures(Extractor):
+    """The shipped classifier of handwritten digits: 64 features and the probabilities of 10 classes.
+
+    It knows MNIST: white digits on black, 28x28, values in [0, 1]. It is not the Inception network, and
+    numbers that come from it compare only with numbers that come from it.
+
+    Attributes:
+        batch: how many images are handled at a time; changes the memory, not the features.
+        device: where the network runs; the features come back on the CPU.
+    """
+
+    batch: int = 512
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise InputError(f"batch must be at least 1; got {self.batch}; the default is 512")
+
+    @cached_property
+    def _network(self) -> DigitClassifier:
+        return load_digit_classifier().to(self.device)
+
+    @cached_property
+    @override
+    def name(self) -> str:
+        """``digits-`` and the start of the weights' sha256."""
+        return f"digits-{digit_classifier_card().sha256[:12]}"
+
+    @override
+    def __call__(self, samples: Tensor) -> Features:
+        """Images ``(n, 1, 28, 28)`` in [0, 1] to values ``(n, 64)`` and probabilities ``(n, 10)``."""
+        if samples.dim() != 4 or tuple(samples.shape[1:]) != (1, 28, 28) or len(samples) == 0:
+            raise InputError(
+                "the digit classifier reads images of shape (n, 1, 28, 28), n >= 1; "
+                f"got {tuple(samples.shape)}; "
+                "reshape or resize them, or use Identity for samples that are no digits"
+            )
+        if not samples.is_floating_point():
+            raise InputError(
+                f"the digit classifier reads floating values in [0, 1]; got {samples.dtype}; "
+                "divide bytes by 255: images.float() / 255"
+            )
+        if not samples.isfinite().all():
+            raise InputError(
+                "the images hold NaN or infinite values; look at the samples: the generator has probably diverged"
+            )
+        low, high = samples.min().item(), samples.max().item()
+        if low < 0 or high > 1:
+            raise InputError(
+                f"the digit classifier reads values in [0, 1]; got [{low:.4g}, {high:.4g}]; "
+                "map [-1, 1] by (x + 1) / 2, or clamp(0, 1) the rest"
+            )
+        return classify(self._network, samples, name=self.name, batch=self.batch)

@@ -1,0 +1,123 @@
+"""Does the generator copy? The nearest training sample of each generated one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.metrics.base import Metric, check_pair
+from otgen.metrics.features import Features
+from otgen.metrics.statistics import blocks
+
+_QUERIES = 512
+_TRAINING = 8192  # a block of distances takes _QUERIES * _TRAINING * 8 bytes = 32 MiB
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Neighbours:
+    """The nearest training sample of each sample.
+
+    Attributes:
+        index: its row in the training features, shape ``(n,)``, int64.
+        distance: the Euclidean distance to it, shape ``(n,)``, float64; 0 for an exact copy and for nothing
+            else.
+    """
+
+    index: Tensor
+    distance: Tensor
+
+
+def nearest_neighbours(queries: Tensor, training: Tensor) -> Neighbours:
+    """The row of ``training`` nearest to each row of ``queries``; the first of several that are equally near.
+
+    In float64 and over blocks: the memory beyond the two arrays does not grow with their lengths.
+
+    Args:
+        queries: shape ``(n, k)``.
+        training: shape ``(N, k)``. The work is done on its device.
+    """
+    training, queries = training.detach(), queries.detach().to(training.device)
+    # |x - y|^2 = |x|^2 - 2 x.y + |y|^2 loses digits where the norms are large, so the norms are made small.
+    # What float64 then loses (1e-8 of the norm, in a distance) is less than what float32 data resolve. The
+    # centre is a median because a mean would follow a single training sample that lies far out.
+    centre = training[:: len(training) // 1024 + 1].double().median(0).values
+    best = torch.full((len(queries),), math.inf, dtype=torch.float64, device=training.device)
+    index = torch.zeros(len(queries), dtype=torch.int64, device=training.device)
+    for rows in blocks(len(training), _TRAINING):
+        block = training[rows].double() - centre
+        norms = block.square().sum(1)
+        for part in blocks(len(queries), _QUERIES):
+            # Without |x|^2, which does not change which y is the nearest.
+            scores = torch.addmm(norms, queries[part].double() - centre, block.T, alpha=-2)
+            least, where = scores.min(1)
+            closer = least < best[part]
+            best[part] = torch.where(closer, least, best[part])
+            index[part] = torch.where(closer, where + rows.start, index[part])
+    # From the differences, so that a copy is at the distance 0, and nothing else is.
+    distance = torch.cat([_paired(queries[part], training[index[part]]) for part in blocks(len(queries), _QUERIES)])
+    return Neighbours(index=index, distance=distance)
+
+
+def _paired(x: Tensor, y: Tensor) -> Tensor:
+    return (x.double() - y.double()).square().sum(1).sqrt()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CopyCheck(Metric):
+    """Whether generated samples lie nearer to the training samples than unseen real samples do.
+
+    With ``D(x)`` the Euclidean distance from x to the nearest training sample. Pass real samples that
+    were *held out* of training: they show how near an honest sample comes.
+
+    Keys:
+        ``copy_median``: the median of D over the generated samples.
+        ``copy_median_real``: the same over the held-out ones.
+        ``copy_ratio``: the first over the second. About 1 for a generator of the law itself; well below 1 is
+            copying (or a collapse onto an easy part of the law); above 1, samples that are unlike the data.
+        ``copy_close``: the share of generated samples with D below the ``quantile`` of D over the held-out
+            ones. About ``quantile`` for the law itself.
+        ``copy_exact``: how many generated samples equal a training sample.
+
+    For pixels, extract all three sets with Identity. A copy that is shifted by a pixel is far away in pixels;
+    look at it again in the features of a classifier.
+
+    Attributes:
+        training: features of the training samples.
+        quantile: of the held-out distances, below which a generated sample counts as close.
+    """
+
+    training: Features
+    quantile: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 0 < self.quantile < 1:
+            raise InputError(f"quantile must lie in (0, 1); got {self.quantile}; the default is 0.01")
+
+    def neighbours(self, samples: Features) -> Neighbours:
+        """The nearest training sample of each sample: what a picture of pairs is drawn from."""
+        check_pair(samples, self.training)
+        return nearest_neighbours(samples.values, self.training.values)
+
+    @override
+    def __call__(self, fake: Features, real: Features) -> dict[str, float]:
+        """Measure; ``real`` are held-out samples. Needs 1 sample of each."""
+        check_pair(fake, real)
+        near, near_real = self.neighbours(fake).distance, self.neighbours(real).distance
+        median, median_real = near.quantile(0.5).item(), near_real.quantile(0.5).item()
+        if median_real == 0:
+            raise InputError(
+                f"at least half of the {len(real)} real samples equal training samples, so they give "
+                "no scale; pass real samples that were held out of training"
+            )
+        return {
+            "copy_median": median,
+            "copy_median_real": median_real,
+            "copy_ratio": median / median_real,
+            "copy_close": (near < near_real.quantile(self.quantile)).double().mean().item(),
+            "copy_exact": float((near == 0).sum()),
+        }

@@ -1,0 +1,83 @@
+"""Laws that every metric obeys, and the checks they share."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from otgen.errors import InputError
+from otgen.metrics import (
+    ClassifierScore,
+    CopyCheck,
+    Features,
+    FrechetDistance,
+    Metric,
+    ModeCoverage,
+    WassersteinDistance,
+)
+
+
+def permuted(features: Features, seed: int) -> Features:
+    order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
+    assert features.probabilities is not None
+    return Features(values=features.values[order], probabilities=features.probabilities[order], name=features.name)
+
+
+def draw(n: int, seed: int, name: str = "x") -> Features:
+    rng = torch.Generator().manual_seed(seed)
+    values = torch.randn(n, 3, generator=rng)
+    return Features(values=values, probabilities=torch.randn(n, 4, generator=rng).softmax(1), name=name)
+
+
+CENTRES: Tensor = torch.eye(3)
+METRICS: list[Metric] = [
+    ClassifierScore(),
+    CopyCheck(training=draw(100, 3)),
+    FrechetDistance(),
+    ModeCoverage(centres=CENTRES, std=0.5),
+    WassersteinDistance(max_points=30),
+]
+FAKE, REAL = draw(80, 1), draw(90, 2)
+every_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: type(metric).__name__)
+
+
+@every_metric
+def test_numbers_are_finite_floats(metric: Metric) -> None:
+    found = metric(FAKE, REAL)
+    assert found
+    assert all(type(value) is float and math.isfinite(value) for value in found.values())
+
+
+@every_metric
+def test_the_order_of_the_samples_does_not_matter(metric: Metric) -> None:
+    found = metric(FAKE, REAL)
+    again = metric(permuted(FAKE, 1), permuted(REAL, 2))
+    assert again == pytest.approx(found, rel=1e-9, abs=1e-12)
+
+
+@every_metric
+def test_the_random_state_is_left_alone(metric: Metric) -> None:
+    before = torch.get_rng_state()
+    metric(FAKE, REAL)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@every_metric
+def test_features_of_two_extractors_do_not_compare(metric: Metric) -> None:
+    with pytest.raises(InputError, match=r"'x' of size 3 and 'y' of size 3.*same extractor"):
+        metric(FAKE, draw(90, 2, name="y"))
+
+
+@every_metric
+def test_metrics_are_frozen(metric: Metric) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        metric.anything = 1  # type: ignore[attr-defined]
+
+
+def test_no_two_metrics_share_a_key() -> None:
+    keys = [key for metric in METRICS for key in metric(FAKE, REAL)]
+    assert len(keys) == len(set(keys))

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from otgen.errors import InputError
+from otgen.metrics import DigitFeatures, Features, Identity
+
+
+def images(n: int, seed: int = 0) -> Tensor:
+    return torch.rand(n, 1, 28, 28, generator=torch.Generator().manual_seed(seed))
+
+
+def test_identity_flattens_and_keeps_the_dtype() -> None:
+    samples = torch.arange(24, dtype=torch.float64).reshape(2, 3, 4)
+    features = Identity()(samples)
+    assert torch.equal(features.values, samples.reshape(2, 12))
+    assert features.values.dtype == torch.float64
+    assert features.probabilities is None
+    assert features.name == Identity().name == "identity"
+    assert len(features) == 2
+
+
+def test_identity_keeps_no_graph() -> None:
+    assert not Identity()(torch.ones(2, 3, requires_grad=True)).values.requires_grad
+
+
+def test_digit_features_have_their_shapes() -> None:
+    features = DigitFeatures()(images(5))
+    assert features.values.shape == (5, 64)
+    assert features.probabilities is not None
+    assert features.probabilities.shape == (5, 10)
+    torch.testing.assert_close(features.probabilities.sum(1), torch.ones(5))
+    assert features.name == DigitFeatures().name
+
+
+@pytest.mark.parametrize("batch", [1, 7, 64, 1000])
+def test_digit_features_do_not_depend_on_the_batch(batch: int) -> None:
+    samples = images(70)
+    whole, parts = DigitFeatures()(samples), DigitFeatures(batch=batch)(samples)
+    torch.testing.assert_close(parts.values, whole.values, rtol=0, atol=1e-4)
+    torch.testing.assert_close(parts.probabilities, whole.probabilities, rtol=0, atol=1e-5)
+
+
+def test_digit_features_of_a_sample_do_not_depend_on_its_company() -> None:
+    samples = images(20)
+    alone = torch.cat([DigitFeatures()(sample[None]).values for sample in samples])
+    torch.testing.assert_close(alone, DigitFeatures()(samples).values, rtol=0, atol=1e-4)
+
+
+def test_extraction_leaves_the_random_state_and_the_gradients_alone() -> None:
+    before = torch.get_rng_state()
+    features = DigitFeatures()(images(3).requires_grad_())
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not features.values.requires_grad
+
+
+def test_features_refuse_what_is_not_finite() -> None:
+    values = torch.zeros(4, 2)
+    values[1, 0] = torch.nan
+    values[3, 1] = torch.inf
+    with pytest.raises(InputError, match="2 of the 4 samples are NaN or infinite"):
+        Features(values=values, name="x")
+
+
+@pytest.mark.parametrize("values", [torch.zeros(3), torch.zeros(0, 2), torch.zeros(2, 0), torch.zeros(2, 2).long()])
+def test_features_refuse_other_shapes_and_dtypes(values: Tensor) -> None:
+    with pytest.raises(InputError, match=r"shape \(n, k\)"):
+        Features(values=values, name="x")
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "message"),
+    [
+        (torch.full((3, 2), 0.5), "n = 2"),
+        (torch.full((2,), 0.5), "n = 2"),
+        (torch.full((2, 2), 0.6), "sum to 1"),
+        (torch.tensor([[1.5, -0.5], [0.5, 0.5]]), "non-negative"),
+        (torch.full((2, 2), torch.nan), "softmax"),
+    ],
+)
+def test_features_refuse_what_are_no_probabilities(probabilities: Tensor, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Features(values=torch.zeros(2, 1), probabilities=probabilities, name="x")
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (torch.zeros(2, 28, 28), r"\(n, 1, 28, 28\).*got \(2, 28, 28\).*reshape"),
+        (torch.zeros(2, 3, 32, 32), r"got \(2, 3, 32, 32\)"),
+        (torch.zeros(0, 1, 28, 28), "n >= 1"),
+        (torch.zeros(2, 1, 28, 28, dtype=torch.uint8), "divide bytes by 255"),
+        (torch.full((2, 1, 28, 28), -0.5), r"got \[-0.5, -0.5\].*map \[-1, 1\]"),
+        (torch.full((2, 1, 28, 28), torch.nan), "NaN"),
+    ],
+)
+def test_digit_features_refuse_what_they_cannot_read(samples: Tensor, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        DigitFeatures()(samples)
+
+
+def test_identity_refuses_a_bare_vector() -> None:
+    with pytest.raises(InputError, match="write n numbers as"):
+        Identity()(torch.zeros(3))
+
+
+def test_digit_features_refuse_an_empty_batch_size() -> None:
+    with pytest.raises(InputError, match="batch must be at least 1"):
+        DigitFeatures(batch=0)
+
+
+def test_features_are_frozen_and_fit_their_gaussian_once() -> None:
+    features = Identity()(torch.eye(3))
+    assert features.gaussian is features.gaussian
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        features.name = "other"  # type: ignore[misc]
+
+
+def test_the_import_is_light() -> None:
+    heavy = ("scipy", "ot", "safetensors", "matplotlib", "otgen.ot")
+    code = f"import sys, otgen.metrics; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from otgen.errors import InputError
+from otgen.metrics import Features, Identity, ModeCoverage
+
+STD = 0.05
+
+
+def ring(modes: int = 8) -> Tensor:
+    angle = 2 * math.pi * torch.arange(modes) / modes
+    return torch.stack([angle.cos(), angle.sin()], 1)
+
+
+def mixture(counts: list[int], std: float = STD, seed: int = 0) -> Features:
+    """So many samples of each mode of the ring."""
+    centres = ring(len(counts)).repeat_interleave(torch.tensor(counts), 0)
+    noise = torch.randn(centres.shape, generator=torch.Generator().manual_seed(seed))
+    return Identity()(centres + std * noise)
+
+
+EVEN = mixture([500] * 8, seed=9)
+METRIC = ModeCoverage(centres=ring(), std=STD)
+
+
+def test_the_mixture_itself_is_covered() -> None:
+    found = METRIC(mixture([1000] * 8), EVEN)
+    assert found["modes_found"] == 8
+    # In two dimensions a Gaussian has 1 - exp(-9/2) = 0.98889 of its mass within three standard deviations.
+    assert found["modes_high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=4e-3)
+    assert found["modes_high_quality_real"] == pytest.approx(1 - math.exp(-4.5), abs=5e-3)
+    assert found["modes_share_min"] == found["modes_share_max"] == 1
+    assert found["modes_kl"] == found["modes_kl_real"] == 0
+
+
+def test_missing_modes_are_missed() -> None:
+    found = METRIC(mixture([1000, 0, 1000, 0, 1000, 0, 1000, 0]), EVEN)
+    assert found["modes_found"] == 4
+    assert found["modes_share_min"] == 0
+    assert found["modes_share_max"] == 2
+    assert found["modes_kl"] == pytest.approx(math.log(2))
+
+
+def test_collapse_has_the_largest_divergence() -> None:
+    found = METRIC(mixture([0, 0, 0, 700, 0, 0, 0, 0]), EVEN)
+    assert found["modes_found"] == 1
+    assert found["modes_share_max"] == 8
+    assert found["modes_kl"] == pytest.approx(math.log(8))
+
+
+def test_uneven_shares_have_their_divergence() -> None:
+    found = METRIC(mixture([100, 100, 100, 100, 100, 100, 100, 300]), EVEN)
+    assert found["modes_share_min"] == pytest.approx(0.8)
+    assert found["modes_share_max"] == pytest.approx(2.4)
+    assert found["modes_kl"] == pytest.approx(0.7 * math.log(0.8) + 0.3 * math.log(2.4))
+
+
+def test_samples_between_the_modes_are_even_and_bad() -> None:
+    found = METRIC(mixture([300] * 8, std=1e-4), EVEN)
+    assert found["modes_high_quality"] == 1
+    centre = Identity()(0.1 * mixture([300] * 8).values)
+    found = METRIC(centre, EVEN)
+    assert found["modes_found"] == found["modes_high_quality"] == 0
+    assert found["modes_kl"] < 0.05
+
+
+def test_the_radius_is_sharp_and_inclusive() -> None:
+    metric = ModeCoverage(centres=torch.tensor([[0.0, 0.0]]), std=1.0, radius=2.0)
+    points = Identity()(torch.tensor([[2.0, 0.0], [0.0, -2.0], [2.0001, 0.0]]))
+    assert metric.assign(points).high_quality.tolist() == [True, True, False]
+
+
+def test_min_share_asks_for_more_than_one_sample() -> None:
+    fake = mixture([1000, 1, 1000, 1000, 1000, 1000, 1000, 1000], std=1e-3)
+    assert METRIC(fake, EVEN)["modes_found"] == 8
+    strict = ModeCoverage(centres=ring(), std=STD, min_share=0.01)
+    assert strict(fake, EVEN)["modes_found"] == 7
+
+
+def test_assignment_does_not_depend_on_blocks_or_offset() -> None:
+    centres = ring().double() + 1e6
+    points = mixture([3000] * 8).values.double() + 1e6
+    found = ModeCoverage(centres=centres, std=STD).assign(Identity()(points))
+    assert torch.equal(found.nearest, torch.arange(8).repeat_interleave(3000))
+
+
+def test_one_mode_and_one_sample() -> None:
+    point = Identity()(torch.zeros(1, 3))
+    found = ModeCoverage(centres=torch.zeros(1, 3), std=1.0)(point, point)
+    assert found["modes_found"] == found["modes_share_min"] == found["modes_high_quality"] == 1
+    assert found["modes_kl"] == 0
+
+
+def test_errors() -> None:
+    with pytest.raises(InputError, match=r"shape \(modes, d\).*\(3,\)"):
+        ModeCoverage(centres=torch.zeros(3), std=1.0)
+    with pytest.raises(InputError, match="std must be positive and finite; got nan"):
+        ModeCoverage(centres=ring(), std=math.nan)
+    with pytest.raises(InputError, match="radius must be positive"):
+        ModeCoverage(centres=ring(), std=1.0, radius=0.0)
+    with pytest.raises(InputError, match=r"min_share .* got 1.0"):
+        ModeCoverage(centres=ring(), std=1.0, min_share=1.0)
+    with pytest.raises(InputError, match=r"modes lie in 2 dimensions.*Identity"):
+        METRIC(Identity()(torch.zeros(2, 3)), Identity()(torch.zeros(2, 3)))
