@@ -1,7 +1,8 @@
-"""Losses: modules to call on two clouds, with the certificate of the last call kept beside them."""
+"""Losses: sums of transport values, as modules, with the certificate of the last call kept beside them."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, TypedDict, Unpack
 
@@ -12,7 +13,7 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.ot.costs import Cost, SqEuclidean
 from otgen.ot.gradients import Gradient
-from otgen.ot.problems import Discrete, Points
+from otgen.ot.problems import Discrete
 from otgen.ot.regularisers import KL, Regulariser, Relative, SmoothRegulariser
 from otgen.ot.solution import NEGLIGIBLE, Solution, interval_text, relative_gap
 from otgen.ot.solve import OnUnconverged, solve
@@ -159,9 +160,9 @@ class OTLoss(TransportLoss):
 class SinkhornDivergence(TransportLoss):
     """The debiased loss ``S(x, y) = OT(x, y) - OT(x, x) / 2 - OT(y, y) / 2`` (`spec` 2.1 (5)).
 
-    All terms share one eps and one kind of update from one start, so ``S(x, x)`` is 0 before convergence too. Not
-    negative for KL and costs ``||x - y||^p`` with ``p <= 2`` or L1; otherwise it may be (`spec` S11b, B1), and is
-    then reported as it is.
+    All terms share one eps and one kind of update from one start, so ``S(x, x)`` is 0 before convergence too.
+    Not negative for KL and costs ``||x - y||^p`` with ``p <= 2`` or L1; otherwise it may be (`spec` S11b, B1),
+    and is then reported as it is.
 
     Attributes:
         last: the detached :class:`Combination` of the last call, None before the first.
@@ -173,38 +174,36 @@ class SinkhornDivergence(TransportLoss):
     @override
     def forward(self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Tensor:
         cross = Discrete(x, y, a, b, cost=self.cost, reg=self.reg)
-        # eps is relative to the cross term, for all terms: else this would be no divergence.
-        reg = cross.detached().resolved().reg if _is_relative(self.reg) else self.reg
-        assert isinstance(cross.geometry, Points)
-        x, y, a, b = cross.geometry.x, cross.geometry.y, cross.a, cross.b
-        solver = self.solver
-        if solver is None and isinstance(reg, KL):
-            solver = Sinkhorn(update=Update.SYMMETRIC)
-        if x.shape == y.shape:
-            solutions = self._together(x, y, a, b, reg, solver)
-        else:
-            pairs = ((x, y, a, b), (x, x, a, a), (y, y, b, b))
-            solutions = tuple(solve(Discrete(*pair, cost=self.cost, reg=reg), solver, **self.options) for pair in pairs)
-        value = sum(w * s.value for w, s in zip(self.WEIGHTS, solutions, strict=True))
-        assert isinstance(value, Tensor)
-        self.last = Combination(value, self.WEIGHTS, solutions)
+        left, right = cross.sides()
+        problems = (cross, left.against(left, cross), right.against(right, cross))
+        value, self.last = combine(self.WEIGHTS, problems, self.solver, **self.options)
         return value
 
-    def _together(
-        self, x: Tensor, y: Tensor, a: Tensor, b: Tensor, reg: Regulariser, solver: Solver[Any] | None
-    ) -> tuple[Solution, ...]:
-        """All three problems as one batch."""
-        if x.ndim == 2:
-            x, y, a, b = (t.unsqueeze(0) for t in (x, y, a, b))
-            parts: tuple[int | slice, ...] = (0, 1, 2)
-        else:
-            size = len(x)
-            parts = tuple(slice(k * size, (k + 1) * size) for k in range(3))
-        left, right = torch.cat([x, x, y]), torch.cat([y, x, y])
-        problem = Discrete(left, right, torch.cat([a, a, b]), torch.cat([b, a, b]), cost=self.cost, reg=reg)
-        solution = solve(problem, solver, **self.options)
-        return tuple(solution[part] for part in parts)
 
+def combine(
+    weights: tuple[float, ...],
+    problems: tuple[Discrete, ...],
+    solver: Solver[Any] | None = None,
+    **options: Unpack[SolveOptions],
+) -> tuple[Tensor, Combination]:
+    """``sum_k w_k OT(problem_k)``, differentiable, and what is certain about it.
 
-def _is_relative(reg: Regulariser) -> bool:
-    return isinstance(reg, SmoothRegulariser) and isinstance(reg.eps, Relative)
+    A relative eps is resolved once, from the first problem, and shared. Problems of one shape are solved as one
+    batch. Under KL the update is symmetric unless a solver is given, so that terms can cancel exactly.
+    """
+    reg = problems[0].reg
+    if isinstance(reg, SmoothRegulariser) and isinstance(reg.eps, Relative):
+        # Relative to the first (cross) term, for all terms: else a divergence would be none.
+        reg = problems[0].detached().resolved().reg
+    if solver is None and isinstance(reg, KL):
+        solver = Sinkhorn(update=Update.SYMMETRIC)
+    problems = tuple(problem.with_reg(reg) for problem in problems)
+    if len({problem.shape for problem in problems}) == 1:
+        size = math.prod(problems[0].shape[:-2])
+        joint = solve(Discrete.stack(problems), solver, **options)
+        single = len(problems[0].shape) == 2
+        solutions = tuple(joint[k if single else slice(k * size, (k + 1) * size)] for k in range(len(problems)))
+    else:
+        solutions = tuple(solve(problem, solver, **options) for problem in problems)
+    value = torch.stack([w * s.value for w, s in zip(weights, solutions, strict=True)]).sum(0)
+    return value, Combination(value, weights, solutions)

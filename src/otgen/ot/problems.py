@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
@@ -151,6 +152,24 @@ class Matrix(Geometry):
         return Matrix(self.costs[index])
 
 
+@dataclass(frozen=True)
+class Side:
+    """A weighted cloud of a problem, checked already.
+
+    Attributes:
+        points: ``(..., n, d)``.
+        weights: ``(..., n)``.
+    """
+
+    points: Tensor
+    weights: Tensor
+
+    def against(self, other: Side, like: Discrete) -> Discrete:
+        """The problem between this cloud and another, with the cost and regulariser of ``like``."""
+        geometry = Points(self.points, other.points, like._points().cost)
+        return like._with(geometry, self.weights, other.weights, like.reg)
+
+
 class Discrete:
     """Optimal transport between two weighted clouds.
 
@@ -255,6 +274,25 @@ class Discrete:
         problem.__dict__.update({k: self.__dict__[k] for k in ("matrix", "mean_cost") if k in self.__dict__})
         return problem
 
+    @classmethod
+    def stack(cls, problems: Sequence[Discrete]) -> Discrete:
+        """Problems of points, of one shape, cost and regulariser, as one batch (after any batch they have)."""
+        first = problems[0]
+        sides = [problem.sides() for problem in problems]
+        x, y = (_joined([pair[k].points for pair in sides], 3) for k in range(2))
+        a, b = (_joined([pair[k].weights for pair in sides], 2) for k in range(2))
+        return first._with(Points(x, y, first._points().cost), a, b, first.reg)
+
+    def sides(self) -> tuple[Side, Side]:
+        """Both clouds with their weights."""
+        points = self._points()
+        return Side(points.x, self.a), Side(points.y, self.b)
+
+    def _points(self) -> Points:
+        if not isinstance(self.geometry, Points):
+            raise InputError("this needs the points of a problem, which was given by its cost matrix; pass points")
+        return self.geometry
+
     def with_reg(self, reg: Regulariser) -> Discrete:
         """The same problem under another regulariser."""
         return self._with(self.geometry, self.a, self.b, reg)
@@ -280,3 +318,7 @@ class Discrete:
         *batch, n, m = self.shape
         of = f"{batch[0]} problems of " if batch else ""
         return f"Discrete({of}{n} x {m} points, {self.dtype}, {self.reg})"
+
+
+def _joined(parts: list[Tensor], dims: int) -> Tensor:
+    return torch.stack(parts) if parts[0].ndim == dims - 1 else torch.cat(parts)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +17,9 @@ from otgen.ot.problems import Discrete
 # of the kernel is as good as nothing: exp(floor + 2 * drift) must vanish beside the rounding of a row's sum.
 _DRIFT = {torch.float32: 15.0, torch.float64: 200.0}
 _FLOOR = {torch.float32: -50.0, torch.float64: -440.0}
+# Entries of a matrix: up to here numpy's products are the faster ones; from here on a batch is looped over.
+_NUMPY_ENTRIES = 1 << 20
+_LOOP_ENTRIES = 1 << 12
 
 
 @dataclass
@@ -80,40 +86,85 @@ class Kernel:
         return float((columns - b).abs().sum(-1).max())
 
     def iterate(self, a: Tensor, b: Tensor, steps: int, *, symmetric: bool) -> None:
-        """Steps in place; then brings `drift` and `change` up to date."""
-        rule = self._symmetric if symmetric else self._alternating
-        rule(a, b, steps - 1)
-        before = (self.p, self.q)
-        rule(a, b, 1)
+        """Steps; then brings `drift` and `change` up to date."""
+        rule = _symmetric if symmetric else _alternating
+        before = self.p, self.q
+        if steps > 1:
+            before = _each(rule, self.matrix, a, b, self.p, self.q, steps - 1)
+        self.p, self.q = _each(rule, self.matrix, a, b, *before, 1)
         moved = [(new / old).log_().abs_().max() for new, old in zip((self.p, self.q), before, strict=True)]
         drift = [scaling.log().abs_().max() for scaling in (self.p, self.q)]
         change_p, change_q, drift_p, drift_q = torch.stack([*moved, *drift]).tolist()
         self.change = max(change_p, change_q)
         self.drift = max(drift_p, drift_q)
 
-    def _alternating(self, a: Tensor, b: Tensor, steps: int) -> None:
-        if steps == 0:
-            return
-        matrix, transposed = self.matrix, self.matrix.mT
-        p, q = self.p, self.q
-        v = b / q
-        for _ in range(steps):
-            p = _times(matrix, v)
-            u = a / p
-            q = _times(transposed, u)
-            v = b / q
-        self.p, self.q = p, q
 
-    def _symmetric(self, a: Tensor, b: Tensor, steps: int) -> None:
-        matrix, transposed = self.matrix, self.matrix.mT
-        for _ in range(steps):
-            # log u <- (log u + log T(v)) / 2, in the reciprocals p and q.
-            p = _times(matrix, b / self.q)
-            q = _times(transposed, a / self.p)
-            self.p, self.q = (self.p * p).sqrt_(), (self.q * q).sqrt_()
+# A rule takes steps in the reciprocals p = 1 / u, q = 1 / v. It is written with operators alone, so that it serves
+# torch and numpy: on small CPU problems a call costs more than its arithmetic, and numpy's cost a third.
+_Rule = Callable[..., tuple[Any, Any]]
+
+
+def _alternating(matrix: Any, a: Any, b: Any, p: Any, q: Any, steps: int) -> tuple[Any, Any]:
+    transposed = matrix.T
+    v = b / q
+    for _ in range(steps):
+        p = matrix @ v
+        u = a / p
+        q = transposed @ u
+        v = b / q
+    return p, q
+
+
+def _symmetric(matrix: Any, a: Any, b: Any, p: Any, q: Any, steps: int) -> tuple[Any, Any]:
+    transposed = matrix.T
+    for _ in range(steps):
+        # log u <- (log u + log T(v)) / 2
+        p_new, q_new = matrix @ (b / q), transposed @ (a / p)
+        p, q = (p * p_new) ** 0.5, (q * q_new) ** 0.5
+    return p, q
+
+
+def _each(rule: _Rule, matrix: Tensor, a: Tensor, b: Tensor, p: Tensor, q: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """A rule on one problem, or on each of a batch in turn: its kernel then stays in the cache."""
+    small = matrix.device.type == "cpu" and matrix[..., 0, 0].numel() * _NUMPY_ENTRIES >= matrix.numel()
+    arrays = (matrix, a, b, p, q)
+    if matrix.ndim == 3 and not _worth_a_loop(matrix):
+        columns = tuple(t.unsqueeze(-1) for t in arrays[1:])
+        p, q = rule(_Batched(matrix), *columns, steps)
+        return p.squeeze(-1), q.squeeze(-1)
+    views: tuple[Any, ...] = tuple(t.numpy() for t in arrays) if small else arrays
+    # An overflow is met by `sound` and its fall-back, not by a warning.
+    with np.errstate(all="ignore"):
+        if matrix.ndim == 2:
+            p, q = rule(*views, steps)
+            return torch.as_tensor(p), torch.as_tensor(q)
+        results = [rule(*one, steps) for one in zip(*views, strict=True)]
+    new_p, new_q = (torch.stack([torch.as_tensor(result[k]) for result in results]) for k in range(2))
+    return new_p, new_q
+
+
+class _Batched:
+    """A batch of matrices that multiplies a batch of columns, and knows its transpose."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        self.matrix = matrix
+
+    @property
+    def T(self) -> _Batched:
+        return _Batched(self.matrix.mT)
+
+    def __matmul__(self, columns: Tensor) -> Tensor:
+        return self.matrix @ columns
+
+
+def _worth_a_loop(matrix: Tensor) -> bool:
+    # A batched matrix-vector product on a CPU is many times slower than one after the other, unless they are tiny.
+    return matrix.device.type == "cpu" and matrix.shape[-1] * matrix.shape[-2] >= _LOOP_ENTRIES
 
 
 def _times(matrix: Tensor, vector: Tensor) -> Tensor:
     if matrix.ndim == 2:
         return torch.mv(matrix, vector)
+    if _worth_a_loop(matrix):
+        return torch.stack([torch.mv(m, v) for m, v in zip(matrix, vector, strict=True)])
     return torch.matmul(matrix, vector.unsqueeze(-1)).squeeze(-1)
