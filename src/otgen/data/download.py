@@ -1,0 +1,98 @@
+"""Fetching files of known content: verified before they are put in place, put in place in one step."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.client
+import io
+import os
+import urllib.request
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from otgen.errors import InputError
+
+_TIMEOUT = 30.0  # seconds without a byte
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteFile:
+    """A gzipped file that mirrors serve.
+
+    Args:
+        name: Its name there and here, with the ending ``.gz``.
+        size: Number of bytes of the uncompressed content.
+        sha256: SHA-256 of the uncompressed content, so that a copy that someone compressed anew passes too.
+    """
+
+    name: str
+    size: int
+    sha256: str
+
+
+def fetch(file: RemoteFile, folder: Path, mirrors: Sequence[str]) -> Path:
+    """Download a file into a folder, unless it is there.
+
+    Args:
+        file: What to fetch.
+        folder: Where to put it; made if missing.
+        mirrors: URLs of folders, each ending in ``/``, tried in order.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        InputError: No mirror served the right content, or the folder cannot be written.
+    """
+    target = folder / file.name
+    if target.exists():
+        return target
+    content = _download(file, folder, mirrors)
+    # The process id keeps the ranks of a distributed run apart; each renames a whole file.
+    partial = folder / f".{file.name}.{os.getpid()}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(target)
+    except OSError as error:
+        raise InputError(
+            f"a downloaded file cannot be written: got the folder {folder} ({error}); "
+            "give one that is writable and has space"
+        ) from error
+    finally:
+        # Gone already when all went well; a folder that cannot be written has none.
+        if partial.exists():
+            partial.unlink()
+    return target
+
+
+def _download(file: RemoteFile, folder: Path, mirrors: Sequence[str]) -> bytes:
+    failures = []
+    for mirror in mirrors:
+        url = mirror + file.name
+        try:
+            with urllib.request.urlopen(url, timeout=_TIMEOUT) as response:
+                # Compression of real data does not make it longer; a longer answer is something else.
+                content: bytes = response.read(file.size + 1)
+        except (OSError, http.client.HTTPException) as error:
+            failures.append(f"{url}: {error or type(error).__name__}")
+            continue
+        if _is_genuine(content, file):
+            return content
+        failures.append(f"{url}: served other content ({len(content)} bytes, wrong checksum)")
+    raise InputError(
+        f"{file.name} cannot be downloaded: tried {'; '.join(failures)}; "
+        f"get the file on a machine with a network and put it into {folder}"
+    )
+
+
+def _is_genuine(content: bytes, file: RemoteFile) -> bool:
+    try:
+        with gzip.open(io.BytesIO(content)) as stream:
+            plain = stream.read(file.size + 1)
+    except (OSError, EOFError, zlib.error):
+        return False
+    return hashlib.sha256(plain).hexdigest() == file.sha256

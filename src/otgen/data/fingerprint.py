@@ -1,0 +1,37 @@
+"""A short name for what a source holds, so that a resumed run can tell that its data changed."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+from otgen.data.source import FiniteSource, Source
+
+_ROWS = 1024
+
+
+def fingerprint(source: Source) -> str:
+    """The SHA-256 of a source, as 64 hexadecimal digits.
+
+    A finite source is known by its points alone (shape, dtype, every value, in order): where the file lies,
+    and which class reads it, does not matter. Any other source is known by its ``repr``, that is by its class
+    and its fields.
+
+    Args:
+        source: A law. A finite one is read once, in blocks.
+
+    Returns:
+        Equal strings for equal data.
+    """
+    digest = hashlib.sha256()
+    if not isinstance(source, FiniteSource):
+        digest.update(repr(source).encode())
+        return digest.hexdigest()
+    count = source.count
+    dtype = source.take(torch.arange(1)).dtype
+    digest.update(f"{(count, *source.shape)} {dtype}\n".encode())
+    for start in range(0, count, _ROWS):
+        rows = source.take(torch.arange(start, min(start + _ROWS, count)))
+        digest.update(rows.contiguous().numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,177 @@
+"""A folder of images, of any sizes and kinds, as one tensor."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from otgen.data._checks import require_positive
+from otgen.data.pixels import PixelSource
+from otgen.errors import InputError
+
+_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
+_LISTED = 10
+_MAX_WORKERS = 8
+_LARGE_FILE = 100_000  # bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolder(PixelSource):
+    """All images below a folder, made equal: upright, on white, square, of one size, with 8 bits a channel.
+
+    Files are found recursively by their endings (png, jpg, jpeg, bmp, webp, gif, tif, tiff, ppm, pgm, pbm)
+    and sorted by path; names that start with a dot are passed over, links are followed. The orientation
+    stored by a camera is applied, transparency is laid on white, palettes and CMYK become RGB, 16 bits become
+    8, and an animation gives its first frame. An image that already has the right size keeps its pixels.
+
+    Args:
+        folder: Where to look.
+        size: Width and height of every sample.
+        channels: 3 for colour, 1 for grey.
+        crop: Cut the largest centred square out of an image that is not square; otherwise squeeze it.
+        skip_bad: Go on without the files that cannot be used, with a warning that lists them.
+        pixel_range: The interval that pixels are mapped to.
+    """
+
+    folder: str
+    size: int = 32
+    channels: int = 3
+    crop: bool = True
+    skip_bad: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive("size", self.size)
+        if self.channels not in (1, 3):
+            raise InputError(f"channels is neither 1 nor 3: got {self.channels}; give 1 for grey, 3 for colour")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(channels, size, size)``."""
+        return (self.channels, self.size, self.size)
+
+    def pixels(self) -> Tensor:
+        """All images: uint8, shape ``(N, channels, size, size)``, read once.
+
+        Raises:
+            InputError: The folder is missing, holds no image, or holds some that cannot be used.
+        """
+        return self._pixels
+
+    @cached_property
+    def _pixels(self) -> Tensor:
+        root = Path(self.folder).expanduser()
+        paths = _find_images(root)
+        images = np.empty((len(paths), *self.shape), dtype=np.uint8)
+        faults = self._read_all(paths, images)
+        if faults:
+            listed = _describe(root, faults, len(paths))
+            if not self.skip_bad:
+                raise InputError(f"{listed}; repair or remove them, or leave them out with skip_bad=True")
+            if len(faults) == len(paths):
+                raise InputError(f"no image is left: {listed}; give a folder with images that can be read")
+            warnings.warn(f"{listed}; left out", stacklevel=2)
+            images = images[[path not in faults for path in paths]]
+        return torch.from_numpy(images)
+
+    def _read_all(self, paths: list[Path], images: NDArray[np.uint8]) -> dict[Path, str]:
+        """Fill ``images`` in the order of ``paths``; return what is wrong with those that cannot be used."""
+        # Imported here: Pillow is slow to import, and most runs need none of it.
+        from PIL import Image
+
+        from otgen.data.decode import decode
+
+        def read(index: int) -> str | None:
+            try:
+                images[index] = decode(paths[index], self.size, self.channels, self.crop)
+            except MemoryError:
+                raise
+            except Exception as error:  # decoders of damaged files raise anything: never lose the path
+                return _reason(error)
+            return None
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            reasons = _map(read, len(paths), _are_large(paths))
+        return {path: reason for path, reason in zip(paths, reasons, strict=True) if reason is not None}
+
+
+def _reason(error: Exception) -> str:
+    """Why a file cannot be used, in a few words and without its path."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image of a known format"
+    text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    return text.splitlines()[0][:120]
+
+
+def _map(read: Callable[[int], str | None], count: int, in_threads: bool) -> list[str | None]:
+    """Call ``read`` for every index. Threads share large images; on small ones they only fight for a lock."""
+    if not in_threads:
+        return [read(index) for index in range(count)]
+    with ThreadPoolExecutor(min(_MAX_WORKERS, os.cpu_count() or 1)) as pool:
+        return list(pool.map(read, range(count)))
+
+
+def _are_large(paths: list[Path]) -> bool:
+    """Whether the files are large on average; a broken link counts as nothing."""
+    return sum(path.stat().st_size for path in paths if path.is_file()) > _LARGE_FILE * len(paths)
+
+
+def _find_images(root: Path) -> list[Path]:
+    """The paths of all images, sorted."""
+    if not root.is_dir():
+        wrong = "it is a file" if root.exists() else "it does not exist"
+        raise InputError(f"an image folder cannot be read: got {root} in {Path.cwd()}, {wrong}; check the path")
+    others = 0
+    paths = []
+    for path in _walk(root):
+        if path.suffix.lower() in _ENDINGS:
+            paths.append(path)
+        else:
+            others += 1
+    if not paths:
+        raise InputError(
+            f"a folder holds no image: got {root} with {others} other file(s); "
+            f"give one with files that end in {', '.join(_ENDINGS)}"
+        )
+    return sorted(paths, key=lambda path: os.fsencode(path.relative_to(root).as_posix()))
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """All files whose names do not start with a dot; through links, but into no folder twice."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"a folder cannot be read: got {error.filename} ({error.strerror}); change its permissions")
+
+    seen = set()
+    for folder, folders, files in os.walk(root, onerror=refuse, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            if not name.startswith("."):
+                yield Path(folder, name)
+
+
+def _describe(root: Path, faults: dict[Path, str], total: int) -> str:
+    """One line: how many files cannot be used, the first of them, and why."""
+    # repr, because a name may hold a line break or bytes that are no text.
+    shown = [f"{path.relative_to(root).as_posix()!r} ({why})" for path, why in list(faults.items())[:_LISTED]]
+    more = f"; and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
+    return f"{len(faults)} of {total} images in {root} cannot be used: {'; '.join(shown)}{more}"

@@ -1,0 +1,135 @@
+"""MNIST, and whatever is stored in its form: Fashion-MNIST, KMNIST."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otgen.data._checks import as_member
+from otgen.data.download import RemoteFile, fetch
+from otgen.data.idx import read_idx
+from otgen.data.pixels import PixelSource, Split
+from otgen.errors import InputError
+
+_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+_FILES = (
+    RemoteFile(
+        name="train-images-idx3-ubyte.gz",
+        size=47_040_016,
+        sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    ),
+    RemoteFile(
+        name="train-labels-idx1-ubyte.gz",
+        size=60_008,
+        sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    ),
+    RemoteFile(
+        name="t10k-images-idx3-ubyte.gz",
+        size=7_840_016,
+        sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    ),
+    RemoteFile(
+        name="t10k-labels-idx1-ubyte.gz",
+        size=10_008,
+        sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+)
+_PREFIXES = {Split.TRAIN: ("train",), Split.TEST: ("t10k",), Split.ALL: ("train", "t10k")}
+_SIDE = 28
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mnist(PixelSource):
+    """MNIST from its IDX files, plain or gzipped: 60,000 digits to train on, 10,000 to test.
+
+    Both spellings of the names are known, ``train-images-idx3-ubyte`` and ``train-images.idx3-ubyte``, each
+    with or without ``.gz``; the plain file is read where both are there. Any set of the same form works, such
+    as Fashion-MNIST.
+
+    Args:
+        folder: Where the files are.
+        split: ``train``, ``test``, or ``all``.
+        download: Fetch those of MNIST's four files that are missing, and verify their checksums.
+        pixel_range: The interval that pixels are mapped to.
+    """
+
+    folder: str
+    split: Split = Split.TRAIN
+    download: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "split", as_member(Split, self.split, "split"))
+
+    def pixels(self) -> Tensor:
+        """The digits of this split: uint8, shape ``(N, 1, 28, 28)``, in the order of the files.
+
+        Raises:
+            InputError: A file is missing, damaged, of another size, or cannot be downloaded.
+        """
+        return self._pixels
+
+    def labels(self) -> Tensor:
+        """The classes: int64, shape ``(N,)``. For evaluation only; no training reads them.
+
+        Raises:
+            InputError: A file of labels is missing or damaged, or does not have one label for each image.
+        """
+        parts = [read_idx(self._find(f"{prefix}-labels-idx1-ubyte"), 1) for prefix in _PREFIXES[self.split]]
+        labels = torch.from_numpy(np.concatenate(parts).astype(np.int64))
+        if len(labels) != self.count:
+            raise InputError(
+                f"labels and images do not belong together: got {len(labels)} labels and {self.count} images "
+                f"in {self.folder}; use files of one set"
+            )
+        return labels
+
+    @cached_property
+    def _pixels(self) -> Tensor:
+        parts = []
+        for prefix in _PREFIXES[self.split]:
+            path = self._find(f"{prefix}-images-idx3-ubyte")
+            images = read_idx(path, 3)
+            if images.shape[1:] != (_SIDE, _SIDE):
+                raise InputError(
+                    f"the images are not {_SIDE} x {_SIDE} pixels: got {images.shape[1]} x {images.shape[2]} "
+                    f"in {path}; read images of other sizes with ImageFolder, or from .npy with Arrays"
+                )
+            parts.append(torch.from_numpy(images).unsqueeze(1))
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _find(self, name: str) -> Path:
+        """The file of this name, in any spelling; downloaded if asked for."""
+        folder = Path(self.folder).expanduser()
+        path = _existing(folder, name)
+        if path is None and self.download:
+            # All four at once: whoever trains today without labels evaluates tomorrow, perhaps without a
+            # network.
+            for file in _FILES:
+                if _existing(folder, file.name.removesuffix(".gz")) is None:
+                    fetch(file, folder, _MIRRORS)
+            path = _existing(folder, name)
+        if path is None:
+            raise InputError(
+                f"a file of MNIST is missing: found none of {', '.join(_spellings(name))} in {folder}; "
+                "put one of them there, or set download=True (a network is needed)"
+            )
+        return path
+
+
+def _spellings(name: str) -> list[str]:
+    plain = [name, name.replace("-idx", ".idx")]
+    return plain + [f"{spelling}.gz" for spelling in plain]
+
+
+def _existing(folder: Path, name: str) -> Path | None:
+    paths = (folder / spelling for spelling in _spellings(name))
+    return next((path for path in paths if path.is_file()), None)

@@ -1,0 +1,85 @@
+"""What the image data sets share: bytes in memory, floats on the way out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from otgen.data._checks import as_member
+from otgen.data.source import FiniteSource
+
+
+class ValueRange(StrEnum):
+    """The interval that pixels are mapped to."""
+
+    UNIT = "unit"
+    """``[0, 1]``: for a generator that ends in a sigmoid."""
+
+    SYMMETRIC = "symmetric"
+    """``[-1, 1]``: for a generator that ends in a tanh."""
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Its two ends."""
+        return (0.0, 1.0) if self is ValueRange.UNIT else (-1.0, 1.0)
+
+
+class Split(StrEnum):
+    """Which part of a data set is read."""
+
+    TRAIN = "train"
+    TEST = "test"
+    ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelSource(FiniteSource):
+    """A data set of images with 8 bits a channel.
+
+    The pixels stay bytes in memory, a quarter of their size as floats; `take` and `sample` convert what they
+    return. `support` converts everything anew on each call: call it once and keep the result.
+
+    Args:
+        pixel_range: The interval that bytes 0 to 255 are mapped to.
+    """
+
+    pixel_range: ValueRange = ValueRange.UNIT
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pixel_range", as_member(ValueRange, self.pixel_range, "pixel_range"))
+
+    @abstractmethod
+    def pixels(self) -> Tensor:
+        """All images: uint8, shape ``(N, C, H, W)``, cached. Read it, never write to it."""
+
+    @property
+    def count(self) -> int:
+        """The number of images, N."""
+        return len(self.pixels())
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(C, H, W)``."""
+        return tuple(self.pixels().shape[1:])
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """``(0, 1)`` or ``(-1, 1)``."""
+        return self.pixel_range.bounds
+
+    def support(self) -> Tensor:
+        """All images, float32, shape ``(N, C, H, W)``."""
+        return self._to_float(self.pixels())
+
+    def take(self, index: Tensor) -> Tensor:
+        """The images at ``index``, float32."""
+        return self._to_float(self.pixels()[index])
+
+    def _to_float(self, pixels: Tensor) -> Tensor:
+        unit = pixels.to(torch.float32).div_(255)
+        low, high = self.pixel_range.bounds
+        return unit if (low, high) == (0.0, 1.0) else unit.mul_(high - low).add_(low)

@@ -1,0 +1,238 @@
+"""Reading tables of numbers, .csv and .parquet: every cell is a number, or the message names the column."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from otgen.errors import InputError, MissingDependency
+
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+_SHOWN = 20
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Table:
+    """A table of numbers.
+
+    Args:
+        values: Shape ``(rows, columns)``.
+        columns: The name of each column; its position from 0, as a string, where the file has no names.
+    """
+
+    values: NDArray[Any]
+    columns: tuple[str, ...]
+
+
+def pick(wanted: Sequence[str] | None, available: Sequence[str], name: str) -> list[int]:
+    """The positions of the wanted columns, all where None.
+
+    Raises:
+        InputError: A column does not exist, exists twice, or none is wanted.
+    """
+    if wanted is None:
+        return list(range(len(available)))
+    known = ", ".join(available[:_SHOWN]) + (", ..." if len(available) > _SHOWN else "")
+    if not wanted:
+        raise InputError(f"no column is chosen: got columns=() for {name}; choose some of: {known}")
+    for column in wanted:
+        if (found := list(available).count(column)) != 1:
+            wrong = "has no column" if found == 0 else f"has {found} columns"
+            raise InputError(f"{name} {wrong} of that name: got {column!r}; choose from: {known}")
+    return [list(available).index(column) for column in wanted]
+
+
+def read_csv(path: Path, columns: Sequence[str] | None) -> Table:
+    """Read a comma-separated file.
+
+    The first row is a header where none of its cells is a number, and data where all are; a mixture is
+    refused, because taking it for a header could drop a row of data.
+
+    Args:
+        path: The file, UTF-8.
+        columns: The columns to read, by name, or by position ("0", "1", ...) where there is no header; None
+            for all.
+
+    Raises:
+        InputError: The file is not text, rows differ in length, a line is blank, a cell is not a number, ...
+    """
+    lines = _read_lines(path)
+    first = _first_row(lines, path)
+    has_header = _is_header(first, path)
+    names = [cell.strip() for cell in first] if has_header else [str(i) for i in range(len(first))]
+    if columns is None and "" in names:
+        raise InputError(
+            f"a column of a table has no name: column {names.index('') + 1} of {path}, perhaps an index "
+            "saved beside the data; name it, or choose columns=(...)"
+        )
+    chosen = pick(columns, names, path.name)
+    skipped = 1 if has_header else 0
+    if len(lines) == skipped:
+        raise InputError(f"a table has no rows: got only a header in {path}; give one with data")
+    values = _parse_fast(lines[skipped:], len(names)) if columns is None else None
+    if values is None:
+        # The careful pass reads what the fast one refused, or says in which cell the fault is.
+        rows = _parse_carefully(lines, skipped, names, chosen, path)
+        values = np.array(list(rows), dtype=np.float64)
+    return Table(values=values, columns=tuple(names[i] for i in chosen))
+
+
+def _read_lines(path: Path) -> list[str]:
+    """The lines of a text file without blank ones at the end."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except OSError as error:
+        raise InputError(f"a table cannot be read: got {path} ({error}); check the file") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"a table is not UTF-8 text: got {path} ({error}); save it as UTF-8") from error
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise InputError(f"a table is empty: got {path} without a line of text; give one with data")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            raise InputError(f"a line of a table is blank: line {number} of {path}; remove it, or fill its values in")
+    return lines
+
+
+def _first_row(lines: list[str], path: Path) -> list[str]:
+    try:
+        return next(csv.reader(lines[:1]))
+    except csv.Error as error:
+        raise _not_csv(path, error) from error
+
+
+def _not_csv(path: Path, error: csv.Error) -> InputError:
+    return InputError(f"a table cannot be parsed: got {path} ({error}); save it as comma-separated text")
+
+
+def _is_header(cells: Sequence[str], path: Path) -> bool:
+    filled = [cell for cell in cells if cell.strip()]
+    numbers = sum(_number(cell) is not None for cell in filled)
+    if 0 < numbers < len(filled):
+        raise InputError(
+            f"the first line of a table is neither names nor numbers: {path} starts with "
+            f"{', '.join(cells[:_SHOWN])!r}; name every column with text, or repair the value"
+        )
+    return numbers == 0
+
+
+def _number(cell: str) -> float | None:
+    """A cell's value, or None. float() alone would take the underscores of Python's own literals."""
+    try:
+        return None if "_" in cell else float(cell)
+    except ValueError:
+        return None
+
+
+def _parse_fast(lines: list[str], width: int) -> NDArray[np.float64] | None:
+    """All cells, by numpy's parser; None where it stumbles."""
+    try:
+        values = np.loadtxt(lines, delimiter=",", dtype=np.float64, comments=None, quotechar='"', ndmin=2)
+    except ValueError:
+        return None
+    return values if values.shape == (len(lines), width) else None
+
+
+def _parse_carefully(
+    lines: list[str], skipped: int, names: Sequence[str], chosen: Sequence[int], path: Path
+) -> Iterator[list[float]]:
+    """The chosen cells, row by row."""
+    reader = csv.reader(lines)
+    try:
+        for cells in reader:
+            if reader.line_num <= skipped:
+                continue
+            where = f"line {reader.line_num} of {path}"
+            if len(cells) != len(names):
+                raise InputError(
+                    f"the rows of a table differ in length: {where} has {len(cells)} cell(s), the first line "
+                    f"{len(names)}; repair the line"
+                )
+            yield [_cell(cells[i], names[i], where) for i in chosen]
+    except csv.Error as error:
+        raise _not_csv(path, error) from error
+
+
+def _cell(cell: str, column: str, where: str) -> float:
+    value = _number(cell)
+    if value is not None:
+        return value
+    if not cell.strip():
+        raise InputError(f"column {column!r} lacks a value: {where}; fill it in, or remove the row")
+    hint = "; separate cells by commas" if re.search(r"[;\t]", cell) else ""
+    raise InputError(
+        f"column {column!r} is not numeric: got {cell[:40]!r} in {where}; "
+        f"encode it as numbers, or leave it out with columns=(...){hint}"
+    )
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None) -> Table:
+    """Read a Parquet file.
+
+    Args:
+        path: The file.
+        columns: The columns to read, by name; None for all.
+
+    Raises:
+        MissingDependency: pyarrow is not installed.
+        InputError: The file is damaged, a column is not numeric, or a value is missing.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise MissingDependency(
+            f"a .parquet file needs the package pyarrow: got {path} and no pyarrow; pip install 'otgen[tables]'"
+        ) from error
+    try:
+        # ParquetFile, not read_table: the latter makes columns out of folder names such as "year=2020".
+        with parquet.ParquetFile(path) as file:
+            names = list(file.schema_arrow.names)
+            chosen = pick(columns, names, path.name)
+            table = file.read(columns=None if columns is None else list(columns))
+    except (OSError, pyarrow.ArrowException) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"a .parquet file cannot be read: got {path} ({reason}); replace it by a whole copy"
+        ) from error
+    arrays = []
+    for i in chosen:
+        if columns is None and _PANDAS_INDEX.fullmatch(names[i]):
+            raise InputError(
+                f"a table holds an index beside its data: got the column {names[i]!r} in {path}; "
+                "write it with index=False, or choose columns=(...)"
+            )
+        # What is read by name comes in the order of the file, not in the order of the names.
+        column = table.column(i if columns is None else names[i])
+        arrays.append(_column_values(column, names[i], path))
+    if not arrays:
+        raise InputError(f"a table has no columns: got {path}; give one with data")
+    return Table(values=np.stack(arrays, axis=1), columns=tuple(names[i] for i in chosen))
+
+
+def _column_values(column: Any, name: str, path: Path) -> NDArray[Any]:
+    """One column of an Arrow table as a vector."""
+    from pyarrow import types
+
+    kind = column.type
+    if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+        raise InputError(
+            f"column {name!r} is not numeric: got the type {kind} in {path}; "
+            "encode it as numbers, or leave it out with columns=(...)"
+        )
+    if column.null_count:
+        first = int(np.flatnonzero(column.is_null().to_numpy())[0])
+        raise InputError(
+            f"column {name!r} lacks {column.null_count} value(s): the first in row {first} (counted from 0) "
+            f"of {path}; fill them in, or remove the rows"
+        )
+    values: NDArray[Any] = column.to_numpy()
+    return values

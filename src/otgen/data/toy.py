@@ -1,0 +1,198 @@
+"""Toy laws with known modes: mixtures of Gaussians with equal weights, and rings."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from otgen.data._checks import require_finite, require_length, require_positive, require_spread
+from otgen.data.source import Source, require_count
+from otgen.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixture(Source):
+    """A mixture of k Gaussians on R^d, equal weights, one diagonal covariance for all.
+
+    A concrete mixture gives `centres` and `mode_std`, both in the coordinates of the samples; the sampling is
+    here. Metrics that count modes read the same two.
+    """
+
+    @abstractmethod
+    def centres(self) -> Tensor:
+        """The means of the k Gaussians: float32, shape ``(k, d)``."""
+
+    @abstractmethod
+    def mode_std(self) -> Tensor:
+        """The standard deviation of every Gaussian along each coordinate: float32, shape ``(d,)``."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(d,)``."""
+        return tuple(self.mode_std().shape)
+
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw ``n`` points, shape ``(n, d)``."""
+        require_count(n)
+        centres = self.centres()
+        mode = torch.randint(len(centres), (n,), generator=rng)
+        noise = torch.randn(n, centres.shape[1], generator=rng)
+        return centres[mode] + self.mode_std() * noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaussians25(Mixture):
+    """Twenty-five Gaussians on a 5 x 5 grid.
+
+    The defaults are the de-facto benchmark: the toy of the WGAN-GP authors' code, centres ``2 * {-2, ...,
+    2}^2``, standard deviation 0.05, everything divided by 2.828. (The paper of SWGAN, App. K, does not give
+    its numbers.)
+
+    Args:
+        spacing: Distance between neighbouring centres, before the division by ``scale``.
+        std: Standard deviation of each Gaussian, before the division by ``scale``.
+        scale: What every coordinate is divided by.
+    """
+
+    spacing: float = 2.0
+    std: float = 0.05
+    scale: float = 2.828
+
+    def __post_init__(self) -> None:
+        require_positive("spacing", self.spacing)
+        require_spread("std", self.std)
+        require_positive("scale", self.scale)
+
+    def centres(self) -> Tensor:
+        """The grid, row by row: shape ``(25, 2)``."""
+        line = torch.arange(-2.0, 3.0) * self.spacing / self.scale
+        return torch.cartesian_prod(line, line)
+
+    def mode_std(self) -> Tensor:
+        """``std / scale`` along both coordinates."""
+        return torch.full((2,), self.std / self.scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaussians8(Mixture):
+    """Eight Gaussians, evenly spaced on a circle.
+
+    The defaults are the toy of the WGAN-GP authors' code: radius 2, standard deviation 0.02, everything
+    divided by 1.414.
+
+    Args:
+        radius: Radius of the circle, before the division by ``scale``.
+        std: Standard deviation of each Gaussian, before the division by ``scale``.
+        scale: What every coordinate is divided by.
+    """
+
+    radius: float = 2.0
+    std: float = 0.02
+    scale: float = 1.414
+
+    def __post_init__(self) -> None:
+        require_positive("radius", self.radius)
+        require_spread("std", self.std)
+        require_positive("scale", self.scale)
+
+    def centres(self) -> Tensor:
+        """The eight means, anticlockwise from ``(radius, 0) / scale``: shape ``(8, 2)``."""
+        angle = torch.arange(8, dtype=torch.float64) * (math.pi / 4)
+        circle = torch.stack([angle.cos(), angle.sin()], dim=1)
+        return (circle * (self.radius / self.scale)).float()
+
+    def mode_std(self) -> Tensor:
+        """``std / scale`` along both coordinates."""
+        return torch.full((2,), self.std / self.scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaussian1D(Mixture):
+    """One Gaussian on the line.
+
+    Args:
+        mean: Its mean.
+        std: Its standard deviation.
+    """
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_finite("mean", self.mean)
+        require_spread("std", self.std)
+
+    def centres(self) -> Tensor:
+        """The mean: shape ``(1, 1)``."""
+        return torch.tensor([[self.mean]])
+
+    def mode_std(self) -> Tensor:
+        """The standard deviation: shape ``(1,)``."""
+        return torch.tensor([self.std])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaussian2D(Mixture):
+    """One Gaussian on the plane, with independent coordinates.
+
+    Args:
+        mean: Its mean.
+        std: Its standard deviation along each coordinate.
+    """
+
+    mean: tuple[float, float] = (0.0, 0.0)
+    std: tuple[float, float] = (1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        require_length("mean", self.mean, 2)
+        require_length("std", self.std, 2)
+        for value in self.mean:
+            require_finite("mean", value)
+        for value in self.std:
+            require_spread("std", value)
+
+    def centres(self) -> Tensor:
+        """The mean: shape ``(1, 2)``."""
+        return torch.tensor([self.mean], dtype=torch.float32)
+
+    def mode_std(self) -> Tensor:
+        """The standard deviations: shape ``(2,)``."""
+        return torch.tensor(self.std, dtype=torch.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rings(Source):
+    """Concentric circles of equal mass, blurred by isotropic Gaussian noise.
+
+    Args:
+        radii: Radius of each circle.
+        std: Standard deviation of the noise along each coordinate.
+    """
+
+    radii: tuple[float, ...] = (0.5, 1.0)
+    std: float = 0.02
+
+    def __post_init__(self) -> None:
+        if not self.radii:
+            raise InputError("there is no ring: got radii=(); give at least one radius, e.g. (0.5, 1.0)")
+        for radius in self.radii:
+            require_positive("radii", radius)
+        require_spread("std", self.std)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(2,)``."""
+        return (2,)
+
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw ``n`` points, shape ``(n, 2)``."""
+        require_count(n)
+        ring = torch.randint(len(self.radii), (n,), generator=rng)
+        radius = torch.tensor(self.radii, dtype=torch.float32)[ring]
+        angle = torch.rand(n, generator=rng) * (2 * math.pi)
+        noise = torch.randn(n, 2, generator=rng)
+        return torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1) + self.std * noise

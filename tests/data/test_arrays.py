@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from otgen.data import Arrays
+from otgen.errors import InputError
+
+VALUES = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+
+
+def save(folder: Path, array: Any, name: str = "x.npy", *, allow_pickle: bool = False) -> str:
+    path = folder / name
+    np.save(path, array, allow_pickle=allow_pickle)
+    return str(path)
+
+
+def test_npy_values_are_kept(tmp_path: Path) -> None:
+    source = Arrays(path=save(tmp_path, VALUES))
+    assert source.shape == (6,)
+    assert source.count == 20
+    assert source.value_range is None
+    assert np.array_equal(source.support().numpy(), VALUES)
+
+
+def test_the_bytes_of_images_are_kept_unless_scaled(tmp_path: Path) -> None:
+    bytes_ = np.random.default_rng(0).integers(0, 256, (4, 1, 3, 3), dtype=np.uint8)
+    path = save(tmp_path, bytes_)
+    assert np.array_equal(Arrays(path=path).support().numpy(), bytes_)
+    scaled = Arrays(path=path, scale=1 / 255)
+    np.testing.assert_allclose(scaled.support().numpy(), bytes_ / 255, rtol=1e-6)
+    assert scaled.shape == (1, 3, 3)
+
+
+def test_fortran_order_makes_no_difference(tmp_path: Path) -> None:
+    assert np.array_equal(Arrays(path=save(tmp_path, np.asfortranarray(VALUES))).support().numpy(), VALUES)
+
+
+def test_the_file_is_never_written_to(tmp_path: Path) -> None:
+    path = Path(save(tmp_path, VALUES))
+    before = path.read_bytes()
+    path.chmod(0o444)
+    source = Arrays(path=str(path))
+    source.support().mul_(2)
+    assert path.read_bytes() == before
+
+
+def test_samples_survive_the_file(tmp_path: Path) -> None:
+    path = Path(save(tmp_path, VALUES))
+    source = Arrays(path=str(path))
+    source.support()
+    path.unlink()
+    assert np.array_equal(source.support().numpy(), VALUES)
+
+
+def test_rows_can_be_given_a_shape(tmp_path: Path) -> None:
+    source = Arrays(path=save(tmp_path, VALUES), sample_shape=(1, 2, 3))
+    assert source.shape == (1, 2, 3)
+    assert np.array_equal(source.support().numpy(), VALUES.reshape(20, 1, 2, 3))
+
+
+def test_a_shape_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"got \(2, 2\) for points of shape \(6,\); give one with 6 elements"):
+        Arrays(path=save(tmp_path, VALUES), sample_shape=(2, 2)).support()
+
+
+def test_standardised_samples_can_be_restored(tmp_path: Path) -> None:
+    raw = VALUES.astype(np.float64) * 1000 + 5000
+    source = Arrays(path=save(tmp_path, raw), standardise=True, scale=0.1, sample_shape=(2, 3))
+    points = source.support()
+    flat = points.reshape(20, 6)
+    torch.testing.assert_close(flat.mean(dim=0), torch.zeros(6), atol=1e-6, rtol=0)
+    torch.testing.assert_close(flat.std(dim=0, correction=0), torch.ones(6))
+    restored = source.restore(points)
+    assert restored.shape == points.shape
+    np.testing.assert_allclose(restored.reshape(20, 6).numpy(), raw, rtol=1e-6)
+
+
+def test_restoring_undoes_the_scale_alone(tmp_path: Path) -> None:
+    path = save(tmp_path, VALUES)
+    scaled = Arrays(path=path, scale=4.0)
+    np.testing.assert_allclose(scaled.restore(scaled.support()).numpy(), VALUES, rtol=1e-6)
+    plain = Arrays(path=path)
+    assert torch.equal(plain.restore(plain.support()), plain.support().double())
+
+
+@pytest.mark.parametrize("standardise", [False, True])
+def test_all_points_equal_make_no_nan(tmp_path: Path, standardise: bool) -> None:
+    source = Arrays(path=save(tmp_path, np.full((5, 2), 0.1)), standardise=standardise)
+    assert source.support().isfinite().all()
+
+
+@pytest.mark.parametrize("array", [np.arange(5), np.zeros((1, 1)), np.zeros((1, 2, 3))])
+def test_small_sets_are_legal(tmp_path: Path, array: Any) -> None:
+    source = Arrays(path=save(tmp_path, array))
+    assert source.count == len(array)
+    assert source.sample(9, torch.Generator()).shape == (9, *source.shape)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.array(3.0), "single number"),
+        (np.zeros((0, 2)), "is empty"),
+        (np.ones((2, 2), dtype=complex), "complex128"),
+        (np.array(["a"]), "not an array of real numbers"),
+        (np.array([[1.0, np.nan]]), r"the first is nan at index \[0, 1\]"),
+        (np.array([[1.0, 1e39]]), "beyond the range of float32"),
+    ],
+)
+def test_an_array_that_is_not_points_is_refused(tmp_path: Path, array: Any, message: str) -> None:
+    path = save(tmp_path, array)
+    with pytest.raises(InputError, match=message) as caught:
+        Arrays(path=path).support()
+    assert path in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
+    ragged = np.empty(2, dtype=object)
+    ragged[:] = [[1, 2], [3]]
+    path = save(tmp_path, ragged, allow_pickle=True)
+    with pytest.raises(InputError, match="Python objects, which are never loaded"):
+        Arrays(path=path).support()
+    np.savez(tmp_path / "x.npz", x=ragged)
+    with pytest.raises(InputError, match="Python objects, which are never loaded"):
+        Arrays(path=str(tmp_path / "x.npz")).support()
+
+
+def test_damaged_npy_is_explained(tmp_path: Path) -> None:
+    path = Path(save(tmp_path, VALUES))
+    whole = path.read_bytes()
+    liar = whole.replace(b"(20, 6)", b"(99999999999999999999, 6)")
+    for content in (b"", b"text", whole[:5], whole[:50], whole[:-7], liar, b"PK" + whole[2:]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"save it anew|not an array") as caught:
+            Arrays(path=str(path)).support()
+        assert "\n" not in str(caught.value)
+
+
+def test_npz_with_one_array_needs_no_key(tmp_path: Path) -> None:
+    for write in (np.savez, np.savez_compressed):
+        write(tmp_path / "x.npz", only=VALUES)
+        assert np.array_equal(Arrays(path=str(tmp_path / "x.npz")).support().numpy(), VALUES)
+
+
+def test_npz_with_several_arrays_needs_a_key(tmp_path: Path) -> None:
+    path = str(tmp_path / "x.npz")
+    np.savez(path, x=VALUES, y=VALUES[:3])
+    assert Arrays(path=path, key="y").count == 3
+    with pytest.raises(InputError, match="several arrays: got no key for .*; set key to one of: x, y"):
+        Arrays(path=path).support()
+    with pytest.raises(InputError, match="no array of that name: got 'z' .* one of: x, y"):
+        Arrays(path=path, key="z").support()
+
+
+def test_a_bad_value_in_an_archive_is_named_with_its_key(tmp_path: Path) -> None:
+    path = str(tmp_path / "x.npz")
+    np.savez(path, x=np.array([1.0, np.inf]), y=VALUES)
+    with pytest.raises(InputError, match=r"x\.npz\[x\] has 1 value"):
+        Arrays(path=path, key="x").support()
+
+
+def test_damaged_npz_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, x=VALUES)
+    whole = path.read_bytes()
+    zeroed = whole[:80] + bytes(60) + whole[140:]
+    for content in (b"", b"text", whole[:-40], whole[:60], zeroed):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="save it anew"):
+            Arrays(path=str(path)).support()
+
+
+def test_an_archive_of_other_things_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(InputError, match="not an array"):
+        Arrays(path=str(path)).support()
+    np.savez(path)
+    with pytest.raises(InputError, match="holds no array"):
+        Arrays(path=str(path)).support()
+
+
+def test_a_name_that_lies_is_refused(tmp_path: Path) -> None:
+    Path(save(tmp_path, VALUES)).rename(tmp_path / "x.npz")
+    np.savez(tmp_path / "y.npz", x=VALUES)
+    (tmp_path / "y.npz").rename(tmp_path / "y.npy")
+    for name in ("x.npz", "y.npy"):
+        with pytest.raises(InputError, match="not what its name says"):
+            Arrays(path=str(tmp_path / name)).support()
+
+
+def test_columns_of_an_array_are_chosen_by_position(tmp_path: Path) -> None:
+    path = save(tmp_path, VALUES)
+    assert np.array_equal(Arrays(path=path, columns=("4", "0")).support().numpy(), VALUES[:, [4, 0]])
+    with pytest.raises(InputError, match="has no column of that name: got '6'"):
+        Arrays(path=path, columns=("6",)).support()
+    with pytest.raises(InputError, match="only a table has columns"):
+        Arrays(path=save(tmp_path, VALUES.reshape(20, 2, 3)), columns=("0",)).support()
+
+
+def test_csv_and_parquet_give_the_same_points(tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet", reason="needs otgen[tables]", exc_type=ImportError)
+    import pyarrow
+
+    rows = "\n".join(f"{i},{i * i / 7!r},k{i}" for i in range(9))
+    (tmp_path / "t.csv").write_text(f"x,y,name\n{rows}\n")
+    table = pyarrow.table({"name": [f"k{i}" for i in range(9)], "y": [i * i / 7 for i in range(9)], "x": range(9)})
+    pq.write_table(table, tmp_path / "t.parquet")
+    one, two = (
+        Arrays(path=str(tmp_path / name), columns=("y", "x"), standardise=True) for name in ("t.csv", "t.parquet")
+    )
+    assert torch.equal(one.support(), two.support())
+    assert one.shape == (2,)
+
+
+def test_a_nan_in_a_table_is_named_by_its_column(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n3,nan\n")
+    with pytest.raises(InputError, match=r"1 value\(s\) .* nan at row 1 \(counted from 0\), column 'y'"):
+        Arrays(path=str(tmp_path / "t.csv")).support()
+
+
+def test_missing_and_unknown_files_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"data file is missing: got none\.npy"):
+        Arrays(path="none.npy").support()
+    (tmp_path / "folder.npy").mkdir()
+    with pytest.raises(InputError, match="use ImageFolder"):
+        Arrays(path=str(tmp_path / "folder.npy")).support()
+    with pytest.raises(InputError, match=r"ends in \.npy, \.npz, \.csv, \.parquet"):
+        Arrays(path="x.pkl").support()
+
+
+def test_a_file_that_cannot_be_opened_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path, VALUES)
+
+    def forbid(*args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", forbid)  # root may read anything, so chmod proves nothing
+    with pytest.raises(InputError, match="Permission denied"):
+        Arrays(path=path).support()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"scale": 0.0}, "scale would erase the data"),
+        ({"scale": float("nan")}, "scale is not a finite number"),
+        ({"sample_shape": (0, 2)}, "sample_shape has a size below 1"),
+        ({"sample_shape": (-1,)}, "sample_shape has a size below 1"),
+    ],
+)
+def test_impossible_options_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Arrays(path="x.npy", **fields)
+
+
+def test_a_key_without_an_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="only an .npz has keys"):
+        Arrays(path=save(tmp_path, VALUES), key="x").support()

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from otgen.data.idx import read_idx
+from otgen.errors import InputError
+
+
+def idx(*sizes: int, magic: int | None = None, body: bytes | None = None) -> bytes:
+    header = struct.pack(f">{1 + len(sizes)}I", 0x0800 + len(sizes) if magic is None else magic, *sizes)
+    count = int(np.prod(sizes))
+    return header + (bytes(i % 256 for i in range(count)) if body is None else body)
+
+
+@pytest.mark.parametrize("name", ["x", "x.gz"])
+def test_images_and_labels_are_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    for sizes in ((3, 4, 5), (7,)):
+        content = idx(*sizes)
+        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        array = read_idx(path, len(sizes))
+        assert array.dtype == np.uint8
+        assert array.flags.writeable
+        assert np.array_equal(array, np.arange(np.prod(sizes), dtype=np.uint8).reshape(sizes))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "starts with 0x, not with 0x00000803"),
+        (b"\x00\x00", "starts with 0x0000,"),
+        (idx(3, 4, 5, magic=0x0D03), "not an IDX file of bytes"),
+        (idx(12), "starts with 0x00000801"),
+        (b"<html>not found</html>", "not an IDX file"),
+        (gzip.compress(idx(3, 4, 5)), "starts with 0x1f8b"),
+        (idx(3, 4, 5)[:9], "ends inside its header"),
+        (idx(0, 28, 28), "holds nothing"),
+        (idx(3, 4, 5)[:-1], r"should hold \(3, 4, 5\) = 60 bytes and holds only 59"),
+        (idx(3, 4, 5) + b"x", "60 bytes and holds more"),
+        (idx(2**32 - 1, 2**32 - 1, 2**32 - 1, body=b"abc"), "holds only 3"),
+    ],
+)
+def test_a_wrong_file_is_explained(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_idx(path, 3)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_gzip_is_explained(tmp_path: Path) -> None:
+    whole = gzip.compress(np.random.default_rng(0).bytes(5000))
+    broken = bytearray(whole)
+    broken[200:260] = bytes(60)
+    for content in (b"no gzip", whole[:-20], whole[:12], bytes(broken)):
+        path = tmp_path / "x.gz"
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="IDX file"):
+            read_idx(path, 3)
+
+
+def test_a_truncated_gzip_of_the_right_start_is_explained(tmp_path: Path) -> None:
+    content = idx(50, 10, 10, body=np.random.default_rng(0).bytes(5000))
+    path = tmp_path / "x.gz"
+    path.write_bytes(gzip.compress(content)[:-200])
+    with pytest.raises(InputError, match="cannot be read: .*; replace it by an undamaged copy"):
+        read_idx(path, 3)
+
+
+def test_a_missing_file_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_idx(tmp_path / "none", 3)

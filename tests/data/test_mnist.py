@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import urllib.error
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from otgen.data import Mnist, Split
+from otgen.errors import InputError
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "mnist"
+NAMES = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+needs_real = pytest.mark.skipif(
+    not all((REAL / name).is_file() for name in NAMES), reason="MNIST is not in ../shared/data/mnist"
+)
+
+
+def images(n: int, side: int = 28) -> bytes:
+    pixels = np.random.default_rng(n).integers(0, 256, (n, side, side), dtype=np.uint8)
+    return struct.pack(">4I", 0x803, n, side, side) + pixels.tobytes()
+
+
+def labels(n: int) -> bytes:
+    return struct.pack(">2I", 0x801, n) + bytes(i % 10 for i in range(n))
+
+
+@pytest.mark.parametrize("style", ["train-{0}-idx{1}-ubyte", "train-{0}.idx{1}-ubyte"])
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_every_spelling_of_the_names_is_found(tmp_path: Path, style: str, ending: str) -> None:
+    for kind, ndim, content in (("images", 3, images(6)), ("labels", 1, labels(6))):
+        path = tmp_path / (style.format(kind, ndim) + ending)
+        path.write_bytes(gzip.compress(content) if ending else content)
+    source = Mnist(folder=str(tmp_path))
+    assert source.shape == (1, 28, 28)
+    assert source.pixels().flatten().tolist() == list(images(6)[16:])
+    assert source.labels().tolist() == [0, 1, 2, 3, 4, 5]
+    assert source.labels().dtype == torch.int64
+
+
+def test_the_splits_are_the_files(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6))
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(images(4))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(labels(6))
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(labels(4))
+    train, test, both = (Mnist(folder=str(tmp_path), split=split) for split in Split)
+    assert (train.count, test.count, both.count) == (6, 4, 10)
+    assert torch.equal(both.pixels(), torch.cat([train.pixels(), test.pixels()]))
+    assert len(both.labels()) == 10
+
+
+def test_training_needs_no_labels(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6))
+    source = Mnist(folder=str(tmp_path))
+    assert source.support().shape == (6, 1, 28, 28)
+    with pytest.raises(InputError, match="found none of train-labels-idx1-ubyte"):
+        source.labels()
+
+
+def test_a_missing_file_is_named_in_every_spelling(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(InputError) as caught:
+            Mnist(folder=str(folder), split=Split.TEST).support()
+        assert "t10k-images.idx3-ubyte.gz" in str(caught.value)
+        assert "download=True" in str(caught.value)
+
+
+def test_other_sizes_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6, side=32))
+    with pytest.raises(InputError, match="not 28 x 28 pixels: got 32 x 32"):
+        Mnist(folder=str(tmp_path)).support()
+
+
+def test_labels_of_another_set_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(labels(5))
+    with pytest.raises(InputError, match="got 5 labels and 6 images"):
+        Mnist(folder=str(tmp_path)).labels()
+
+
+def test_swapped_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(labels(6))
+    with pytest.raises(InputError, match="swapped"):
+        Mnist(folder=str(tmp_path)).support()
+
+
+def test_downloading_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(url: str, timeout: float) -> io.BytesIO:
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", offline)
+    with pytest.raises(InputError, match=f"train-images-idx3-ubyte.gz cannot .* put it into {tmp_path}"):
+        Mnist(folder=str(tmp_path), download=True).support()
+
+
+@needs_real
+def test_the_checksums_are_those_of_the_real_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def mirror(url: str, timeout: float) -> io.BufferedReader:
+        asked.append(url)
+        return (REAL / url.rsplit("/", 1)[1]).open("rb")
+
+    monkeypatch.setattr("urllib.request.urlopen", mirror)
+    source = Mnist(folder=str(tmp_path), split=Split.TEST, download=True)
+    assert source.count == 10_000
+    assert torch.bincount(source.labels()).tolist() == REAL_COUNTS
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
+    assert len(asked) == 4
+
+
+REAL_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+@needs_real
+def test_the_real_training_digits_are_read() -> None:
+    source = Mnist(folder=str(REAL))
+    assert source.pixels().shape == (60_000, 1, 28, 28)
+    # The published mean of MNIST's training pixels.
+    assert source.pixels().double().mean().item() / 255 == pytest.approx(0.1307, abs=1e-4)
+    assert source.labels()[:5].tolist() == [5, 0, 4, 1, 9]
