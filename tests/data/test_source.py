@@ -172,6 +172,7 @@ def test_support_is_all_that_a_data_set_must_define() -> None:
     assert line.count == 6
     assert line.shape == (1,)
     assert line.value_range is None
+    assert line.held_out() is None
 
 
 def test_drawing_is_without_replacement_while_there_are_enough_points() -> None:

@@ -16,20 +16,20 @@ def draw(source: Source, n: int) -> torch.Tensor:
 def test_gaussians25_is_the_grid_of_the_wgan_gp_code() -> None:
     expected = torch.tensor([[2.0 * i, 2.0 * j] for i in range(-2, 3) for j in range(-2, 3)]) / 2.828
     torch.testing.assert_close(Gaussians25().centres(), expected)
-    torch.testing.assert_close(Gaussians25().mode_std(), torch.full((2,), 0.05 / 2.828))
+    torch.testing.assert_close(Gaussians25().spread(), torch.full((2,), 0.05 / 2.828))
 
 
 def test_gaussians8_is_the_circle_of_the_wgan_gp_code() -> None:
     s = 1 / math.sqrt(2)
     circle = [(1, 0), (s, s), (0, 1), (-s, s), (-1, 0), (-s, -s), (0, -1), (s, -s)]
     torch.testing.assert_close(Gaussians8().centres(), torch.tensor(circle) * 2 / 1.414)
-    torch.testing.assert_close(Gaussians8().mode_std(), torch.full((2,), 0.02 / 1.414))
+    torch.testing.assert_close(Gaussians8().spread(), torch.full((2,), 0.02 / 1.414))
 
 
 def test_the_options_move_the_modes() -> None:
     grid = Gaussians25(spacing=1.0, std=0.1, scale=1.0)
     assert grid.centres().max() == 2
-    assert grid.mode_std().tolist() == pytest.approx([0.1, 0.1])
+    assert grid.spread().tolist() == pytest.approx([0.1, 0.1])
     circle = Gaussians8(radius=3.0, std=0.3, scale=1.0)
     torch.testing.assert_close(circle.centres().norm(dim=1), torch.full((8,), 3.0))
 
@@ -41,7 +41,7 @@ def test_every_mode_gets_its_share_and_its_spread(law: Mixture) -> None:
     shares = torch.bincount(mode, minlength=len(centres)) / len(x)
     torch.testing.assert_close(shares, torch.full_like(shares, 1 / len(centres)), rtol=0.15, atol=0)
     # E |noise|^2 = 2 std^2
-    assert (distance**2).mean().item() == pytest.approx(2 * law.mode_std()[0].item() ** 2, rel=0.03)
+    assert (distance**2).mean().item() == pytest.approx(2 * law.spread()[0].item() ** 2, rel=0.03)
 
 
 def test_gaussian1d_has_its_moments() -> None:
@@ -56,6 +56,11 @@ def test_gaussian2d_has_its_moments() -> None:
     assert x.mean(dim=0).tolist() == pytest.approx([1.0, -1.0], abs=0.04)
     assert x.std(dim=0).tolist() == pytest.approx([0.5, 2.0], rel=0.02)
     assert torch.corrcoef(x.T)[0, 1].abs() < 0.02
+
+
+def test_one_number_stands_for_the_spread() -> None:
+    assert Gaussians25().mode_std == pytest.approx(0.05 / 2.828)
+    assert Gaussian2D(std=(0.5, 2.0)).mode_std == 2.0
 
 
 def test_without_spread_a_mixture_is_its_centres() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -91,6 +91,12 @@ class Mnist(PixelSource):
                 f"in {self.folder}; use files of one set"
             )
         return labels
+
+    def held_out(self) -> Mnist | None:
+        """The split ``test``, for the split ``train``; None where its images are not there either."""
+        name = f"{_PREFIXES[Split.TEST][0]}-images-idx3-ubyte"
+        is_there = self.download or _existing(Path(self.folder).expanduser(), name) is not None
+        return replace(self, split=Split.TEST) if self.split is Split.TRAIN and is_there else None
 
     @cached_property
     def _pixels(self) -> Tensor:

@@ -65,6 +65,10 @@ class FiniteSource(Source):
         """The points at ``index`` (int64, shape ``(n,)``): float32, shape ``(n, *shape)``."""
         return self.support()[index]
 
+    def held_out(self) -> FiniteSource | None:
+        """Points of the same law that training does not see, for evaluation; None where there are none."""
+        return None
+
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw ``n`` points: without replacement while ``n <= N``, with replacement beyond."""
         require_count(n)

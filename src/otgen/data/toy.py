@@ -18,8 +18,8 @@ from otgen.errors import InputError
 class Mixture(Source):
     """A mixture of k Gaussians on R^d, equal weights, one diagonal covariance for all.
 
-    A concrete mixture gives `centres` and `mode_std`, both in the coordinates of the samples; the sampling is
-    here. Metrics that count modes read the same two.
+    A concrete mixture gives `centres` and `spread`, both in the coordinates of the samples; the sampling is
+    here. Metrics that count modes read `centres` and `mode_std`.
     """
 
     @abstractmethod
@@ -27,13 +27,18 @@ class Mixture(Source):
         """The means of the k Gaussians: float32, shape ``(k, d)``."""
 
     @abstractmethod
-    def mode_std(self) -> Tensor:
+    def spread(self) -> Tensor:
         """The standard deviation of every Gaussian along each coordinate: float32, shape ``(d,)``."""
+
+    @property
+    def mode_std(self) -> float:
+        """The largest of `spread`: one number for metrics that ask how near a sample is to a mode."""
+        return float(self.spread().max())
 
     @property
     def shape(self) -> tuple[int, ...]:
         """``(d,)``."""
-        return tuple(self.mode_std().shape)
+        return tuple(self.spread().shape)
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw ``n`` points, shape ``(n, d)``."""
@@ -41,16 +46,16 @@ class Mixture(Source):
         centres = self.centres()
         mode = torch.randint(len(centres), (n,), generator=rng)
         noise = torch.randn(n, centres.shape[1], generator=rng)
-        return centres[mode] + self.mode_std() * noise
+        return centres[mode] + self.spread() * noise
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gaussians25(Mixture):
     """Twenty-five Gaussians on a 5 x 5 grid.
 
-    The defaults are the de-facto benchmark: the toy of the WGAN-GP authors' code, centres ``2 * {-2, ...,
-    2}^2``, standard deviation 0.05, everything divided by 2.828. (The paper of SWGAN, App. K, does not give
-    its numbers.)
+    The defaults are the de-facto benchmark, the toy of the WGAN-GP authors' code: centres at all pairs of
+    -4, -2, 0, 2, 4, standard deviation 0.05, everything divided by 2.828. (The paper of SWGAN, App. K, does
+    not give its numbers.)
 
     Args:
         spacing: Distance between neighbouring centres, before the division by ``scale``.
@@ -72,7 +77,7 @@ class Gaussians25(Mixture):
         line = torch.arange(-2.0, 3.0) * self.spacing / self.scale
         return torch.cartesian_prod(line, line)
 
-    def mode_std(self) -> Tensor:
+    def spread(self) -> Tensor:
         """``std / scale`` along both coordinates."""
         return torch.full((2,), self.std / self.scale)
 
@@ -105,7 +110,7 @@ class Gaussians8(Mixture):
         circle = torch.stack([angle.cos(), angle.sin()], dim=1)
         return (circle * (self.radius / self.scale)).float()
 
-    def mode_std(self) -> Tensor:
+    def spread(self) -> Tensor:
         """``std / scale`` along both coordinates."""
         return torch.full((2,), self.std / self.scale)
 
@@ -130,7 +135,7 @@ class Gaussian1D(Mixture):
         """The mean: shape ``(1, 1)``."""
         return torch.tensor([[self.mean]])
 
-    def mode_std(self) -> Tensor:
+    def spread(self) -> Tensor:
         """The standard deviation: shape ``(1,)``."""
         return torch.tensor([self.std])
 
@@ -159,7 +164,7 @@ class Gaussian2D(Mixture):
         """The mean: shape ``(1, 2)``."""
         return torch.tensor([self.mean], dtype=torch.float32)
 
-    def mode_std(self) -> Tensor:
+    def spread(self) -> Tensor:
         """The standard deviations: shape ``(2,)``."""
         return torch.tensor(self.std, dtype=torch.float32)
 
