@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -108,7 +108,7 @@ class TransportLoss(nn.Module, ABC):
         *,
         cost: Cost | None = None,
         reg: Regulariser | None = None,
-        solver: Solver[Any] | None = None,
+        solver: Solver | None = None,
         **options: Unpack[SolveOptions],
     ) -> None:
         super().__init__()
@@ -183,7 +183,7 @@ class SinkhornDivergence(TransportLoss):
 def combine(
     weights: tuple[float, ...],
     problems: tuple[Discrete, ...],
-    solver: Solver[Any] | None = None,
+    solver: Solver | None = None,
     **options: Unpack[SolveOptions],
 ) -> tuple[Tensor, Combination]:
     """``sum_k w_k OT(problem_k)``, differentiable, and what is certain about it.

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
 
 import torch
 
@@ -33,7 +32,7 @@ class OnUnconverged(StrEnum):
 
 def solve(
     problem: Discrete,
-    solver: Solver[Any] | None = None,
+    solver: Solver | None = None,
     *,
     until: Until | None = None,
     tol: float | None = None,
@@ -87,7 +86,7 @@ def solve(
     return solution
 
 
-def default_solver(problem: Discrete) -> Solver[Any]:
+def default_solver(problem: Discrete) -> Solver:
     """The solver that :func:`solve` takes for a problem."""
     if isinstance(problem.reg, KL):
         return Sinkhorn()
@@ -97,7 +96,7 @@ def default_solver(problem: Discrete) -> Solver[Any]:
 class _Run:
     """A solver at work."""
 
-    def __init__(self, problem: Discrete, solver: Solver[Any], start: Potentials | None, *, recorded: bool) -> None:
+    def __init__(self, problem: Discrete, solver: Solver, start: Potentials | None, *, recorded: bool) -> None:
         self.problem, self.solver, self.recorded = problem, solver, recorded
         self.state = solver.init(problem, start)
         self.steps = 0

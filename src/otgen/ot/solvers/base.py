@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -13,14 +13,13 @@ from otgen.ot.gradients import plan_rows
 from otgen.ot.potentials import Potentials
 from otgen.ot.problems import Discrete
 
-S = TypeVar("S")
-
 
 @dataclass(frozen=True, kw_only=True)
-class Solver(ABC, Generic[S]):
+class Solver(ABC):
     """A solver of discrete problems: hyper-parameters only.
 
-    A new one needs :meth:`init`, :meth:`step` and :meth:`potentials`.
+    A new one needs :meth:`accepts`, :meth:`init`, :meth:`step` and :meth:`potentials`. What its state is is its own
+    business: here it is ``Any``, in the solver it has a type.
     """
 
     # How many steps `solve` takes between two looks at the accuracy, unless told otherwise.
@@ -31,29 +30,29 @@ class Solver(ABC, Generic[S]):
         """Raise InputError (what, why, remedy) where this solver cannot take the problem."""
 
     @abstractmethod
-    def init(self, problem: Discrete, warm_start: Potentials | None = None) -> S:
+    def init(self, problem: Discrete, warm_start: Potentials | None = None) -> Any:
         """The state before the first step."""
 
     @abstractmethod
-    def step(self, problem: Discrete, state: S) -> S:
+    def step(self, problem: Discrete, state: Any) -> Any:
         """One step: pure (the given state stays as it is) and differentiable."""
 
-    def advance(self, problem: Discrete, state: S, steps: int) -> S:
+    def advance(self, problem: Discrete, state: Any, steps: int) -> Any:
         """``steps`` steps without a graph; may reuse the state's memory."""
         for _ in range(steps):
             state = self.step(problem, state)
         return state
 
     @abstractmethod
-    def potentials(self, problem: Discrete, state: S) -> Potentials:
+    def potentials(self, problem: Discrete, state: Any) -> Potentials:
         """The state's potentials, with exact rows: f is the soft transform of g."""
 
-    def plan(self, problem: Discrete, state: S) -> Tensor | None:
+    def plan(self, problem: Discrete, state: Any) -> Tensor | None:
         """The coupling where it is no function of the potentials, else None."""
         return None
 
     @torch.no_grad()
-    def marginal_error(self, problem: Discrete, state: S) -> float:
+    def marginal_error(self, problem: Discrete, state: Any) -> float:
         """``||row sums - a||_1 + ||column sums - b||_1`` of the plan of :meth:`potentials`, worst of the batch.
 
         The cheap look at the accuracy: override it where the state knows it better than from a new pass.

@@ -30,7 +30,7 @@ class DualAscentState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DualAscent(Solver[DualAscentState]):
+class DualAscent(Solver):
     """Damped (semismooth) Newton on ``g -> max_f dual(f, g)``, in float64.
 
     With f eliminated by the soft transform the gradient is ``b - column sums`` and the Hessian

@@ -33,7 +33,7 @@ class ExactState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exact(Solver[ExactState]):
+class Exact(Solver):
     """Exact transport for :class:`NoReg`, by POT's network simplex in float64 on the CPU. One step solves it.
 
     Attributes:

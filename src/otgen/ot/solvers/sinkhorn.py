@@ -58,7 +58,7 @@ class SinkhornState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sinkhorn(Solver[SinkhornState]):
+class Sinkhorn(Solver):
     """Sinkhorn's algorithm for KL regularisation (Cuturi 2013), from eps = 1e-6 to 1e6 times the mean cost.
 
     Attributes:

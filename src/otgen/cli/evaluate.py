@@ -1,0 +1,32 @@
+"""`otgen eval`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from otgen.cli.usage import Parser, parse
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Evaluate the newest checkpoint of a run."""
+    parser = Parser(prog="otgen eval", description="Evaluate a run's generator; the result is kept in RUN/eval.")
+    parser.add_argument("run", type=str, help="the run directory")
+    parser.add_argument("--n", type=int | None, default=None, help="samples; the run's eval_samples by default")
+    parser.add_argument("--seed", type=int | None, default=None, help="of the evaluation; the run's by default")
+    parser.add_argument("--raw", action="store_true", help="the weights themselves, not their moving average")
+    parsed = parse(parser, arguments)
+    from rich.console import Console
+
+    from otgen.cli.report import copying_verdict, metrics_table
+    from otgen.runs import evaluate_run
+    from otgen.train import RunDir
+
+    result = evaluate_run(RunDir.open(Path(parsed.run)), n=parsed.n, seed=parsed.seed, raw=parsed.raw)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(metrics_table(result.values))
+    verdict = copying_verdict(result.values)
+    if verdict:
+        console.print(verdict)
+    console.print(f"Metrics: {result.file}")
+    return 0

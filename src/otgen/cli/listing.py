@@ -1,0 +1,43 @@
+"""`otgen list`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+
+from otgen.cli.usage import Parser, parse
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Print recipes and components."""
+    parse(Parser(prog="otgen list", description="List recipes and components."), arguments)
+    from otgen import data, methods, nets, ot
+    from otgen.recipes import names
+
+    print("Recipes (otgen train NAME):")
+    _table([(recipe.name, recipe.summary) for recipe in names()])
+    kinds = (
+        ("Data (--data)", data, data.Source),
+        ("Generators (--generator)", nets, nets.GeneratorNet),
+        ("Critics (--method.critic)", nets, nets.CriticNet),
+        ("Methods (--method)", methods, methods.Method),
+        ("Costs (--method.cost, solve --cost)", ot, ot.Cost),
+        ("Regularisers (--method.reg, solve --reg)", ot, ot.Regulariser),
+        ("Solvers (--method.solver)", ot, ot.Solver),
+    )
+    for title, package, kind in kinds:
+        print(f"\n{title}:")
+        found = [getattr(package, name) for name in package.__all__]
+        concrete = [c for c in found if isinstance(c, type) and issubclass(c, kind) and not inspect.isabstract(c)]
+        _table([(c.__name__, _summary(c)) for c in concrete])
+    return 0
+
+
+def _summary(component: type) -> str:
+    return (inspect.getdoc(component) or "").split("\n")[0].replace("``", "")
+
+
+def _table(rows: list[tuple[str, str]]) -> None:
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        print(f"  {name:<{width}}  {text}")

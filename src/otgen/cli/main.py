@@ -1,0 +1,87 @@
+"""The entry point: finds the sub-command, runs it, turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+
+# name -> (module, one line). The modules are imported only when they are called.
+COMMANDS = {
+    "train": ("otgen.cli.train", "train a generator from a recipe, flags and files"),
+    "sample": ("otgen.cli.sample", "draw samples from a run, as a picture or an array"),
+    "eval": ("otgen.cli.evaluate", "evaluate a run's generator"),
+    "list": ("otgen.cli.listing", "list recipes and the components a configuration can name"),
+    "solve": ("otgen.cli.solve", "the transport value between two arrays, with its certified interval"),
+}
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code, 0 only on success."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if arguments else EXIT_USAGE
+    if arguments[0] == "--version":
+        from otgen import __version__
+
+        print(f"otgen {__version__}")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "see otgen --help"
+        print(f"otgen: there is no command {name!r}; {hint}", file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        code: int = importlib.import_module(COMMANDS[name][0]).run(rest)
+    except KeyboardInterrupt:
+        print("otgen: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
+    except Exception as error:
+        if debug:
+            raise
+        print(f"otgen {name}: {_one_line(error)}", file=sys.stderr)
+        return _code(error)
+    return code
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [
+        "usage: otgen COMMAND ...",
+        "",
+        "Generative models trained with optimal transport, every OT value inside a certified interval.",
+        "",
+        *(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()),
+        "",
+        "otgen COMMAND --help says more. --debug shows tracebacks, --version the version.",
+    ]
+    return "\n".join(lines)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    from otgen.errors import OtgenError
+
+    # An error that nobody meant to raise: its type is half of what it says.
+    return text if isinstance(error, OtgenError) else f"{type(error).__name__}: {text}; run with --debug to see where"
+
+
+def _code(error: Exception) -> int:
+    from otgen.cli.usage import UsageError
+
+    return EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

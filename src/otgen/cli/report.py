@@ -1,0 +1,64 @@
+"""What the commands show of a run when they are done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from otgen.runs import evaluate_run
+from otgen.train import RunDir
+from otgen.train.progress import loss_text
+
+# Metric -> what it says, in the order shown. What is not listed here is in the JSON file only.
+_SHOWN = {
+    "frechet": "Fréchet distance to the training digits (classifier features; lower is better)",
+    "frechet_real": "  the same of real, held-out digits",
+    "classifier_score": "classifier score (1 to 10; higher is better)",
+    "classifier_score_real": "  the same of the training digits",
+    "classes_share_min": "least share of a class among the samples (even: 0.1)",
+    "modes_found": "modes found",
+    "modes_high_quality": "share of samples within 3 std of a mode",
+    "w1_matched": "Wasserstein-1 distance to real samples, exact",
+    "w1_real": "  the same of real samples to real ones",
+    "copy_ratio": "distance to the nearest training sample, relative to held-out ones (below 1: nearer)",
+    "copy_close": "share of samples nearer than 99 % of the held-out ones (1 % is chance)",
+    "copy_exact": "share of exact copies",
+}
+
+
+def show_end(run: RunDir) -> None:
+    """Evaluate the end of a run and print what a person wants to know."""
+    console = Console(soft_wrap=True, highlight=False)
+    result = evaluate_run(run)
+    console.print(metrics_table(result.values))
+    verdict = copying_verdict(result.values)
+    if verdict:
+        console.print(verdict)
+    lines = [record for record in run.read_metrics() if record.get("lower") is not None]
+    if lines:
+        console.print(f"Last loss, certified: {loss_text(lines[-1])} (a minibatch's, at step {lines[-1]['step']})")
+    console.print(f"Metrics:    {result.file}")
+    if result.neighbours is not None:
+        console.print(f"Neighbours: {result.neighbours} (samples above their nearest training samples)")
+    if result.picture is not None:
+        console.print(f"Samples:    {result.picture}")
+
+
+def metrics_table(values: dict[str, float]) -> Table:
+    """The metrics worth a line."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, text in _SHOWN.items():
+        if name in values:
+            table.add_row(text, f"{values[name]:.4g}")
+    return table
+
+
+def copying_verdict(values: dict[str, Any]) -> str | None:
+    """Whether the samples are copies of the training set; None where it was not checked."""
+    if "copy_close" not in values:
+        return None
+    # One per cent of held-out samples lie that near by definition; ten times that many would be copying.
+    copied = values["copy_close"] > 0.1 or values["copy_exact"] > 0
+    return "Copying: the samples lie nearer to training samples than real ones do." if copied else "No copying found."

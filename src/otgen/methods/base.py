@@ -1,0 +1,133 @@
+"""What a training algorithm is: how its players are made, and one generator update with its inner loop."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from otgen.data import Source
+from otgen.ot import Combination
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Adam's hyper-parameters (Kingma and Ba 2015).
+
+    Attributes:
+        lr: step size.
+        beta1: decay of the first moment.
+        beta2: decay of the second moment.
+    """
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+
+    def build(self, module: nn.Module) -> Optimizer:
+        """An optimiser of the module's parameters."""
+        return torch.optim.Adam(module.parameters(), lr=self.lr, betas=(self.beta1, self.beta2))
+
+
+@dataclass
+class Player:
+    """A network that is being trained, with its optimiser.
+
+    Attributes:
+        name: in files, logs and messages.
+        module: the network.
+        optimizer: of its parameters.
+        clip: weights are kept in [-clip, clip] after each update; None for no limit.
+    """
+
+    name: str
+    module: nn.Module
+    optimizer: Optimizer
+    clip: float | None = None
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Bring the weights back into their constraint set."""
+        if self.clip is not None:
+            for weight in self.module.parameters():
+                weight.clamp_(-self.clip, self.clip)
+
+
+class Update(Protocol):
+    """The trainer's: backward, finite guard, optimiser step, projection."""
+
+    def __call__(self, player: Player, loss: Tensor) -> None:
+        """Descend ``loss`` by one step of the player's optimiser."""
+
+
+@dataclass
+class Batches:
+    """What a step draws from, as often as it needs; its random streams are saved with the run.
+
+    Attributes:
+        data: the data law p.
+        latent_law: the latent law q.
+        data_rng: stream of the data draws.
+        latent_rng: stream of the latent draws.
+        device: where the draws go.
+    """
+
+    data: Source
+    latent_law: Source
+    data_rng: torch.Generator
+    latent_rng: torch.Generator
+    device: torch.device
+
+    def real(self, n: int) -> Tensor:
+        """``n`` fresh samples of the data, ``(n, *shape)``."""
+        return self.data.sample(n, self.data_rng).to(self.device)
+
+    def latent(self, n: int) -> Tensor:
+        """``n`` fresh latent codes."""
+        return self.latent_law.sample(n, self.latent_rng).to(self.device)
+
+
+@dataclass(frozen=True)
+class Logged:
+    """What a step has to tell.
+
+    Attributes:
+        values: numbers to log, detached scalars; ``loss`` is the generator's.
+        certified: the generator's objective with its interval, computed only when it is read; or None.
+    """
+
+    values: dict[str, Tensor] = field(default_factory=dict)
+    certified: Combination | None = None
+
+
+class MethodState(Protocol):
+    """What every method's state has: the generator being trained. The rest is the method's own.
+
+    A state is a dataclass of players, modules, optimisers, tensors, generators and numbers: it is saved by walking it.
+    """
+
+    generator: Player
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):
+    """A training algorithm: hyper-parameters only. Labels are nobody's business here."""
+
+    @abstractmethod
+    def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> Any:
+        """The state before the first step: a :class:`MethodState`.
+
+        Args:
+            generator: the module to train, on its device.
+            latent: the latent law q.
+            data: the data law p.
+            rng: for initial weights.
+        """
+
+    @abstractmethod
+    def step(self, state: Any, batches: Batches, update: Update) -> Logged:
+        """One generator update with its inner loop, in place."""

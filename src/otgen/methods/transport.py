@@ -1,0 +1,177 @@
+"""The template of methods whose objective is a weighted sum of transport values between batches."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from otgen.data import Source
+from otgen.errors import InputError
+from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
+from otgen.nets import seeded
+from otgen.ot import KL, Combination, Cost, Discrete, Envelope, Regulariser, Solver, SqEuclidean, Unroll
+from otgen.ot.divergences import combine
+
+
+@dataclass(frozen=True)
+class Fake:
+    """A batch of generated samples; batches of different index are independent."""
+
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Real:
+    """A batch of data; batches of different index are independent."""
+
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Term:
+    """One transport problem of an objective.
+
+    Attributes:
+        weight: its factor.
+        left: one side.
+        right: the other.
+    """
+
+    weight: float
+    left: Fake | Real
+    right: Fake | Real
+
+
+# The Sinkhorn divergence, `spec` 2.1 (5).
+DIVERGENCE = (Term(1.0, Fake(), Real()), Term(-0.5, Fake(), Fake()), Term(-0.5, Real(), Real()))
+
+
+class GradientKind(StrEnum):
+    """How the objective is differentiated."""
+
+    ENVELOPE = "envelope"
+    UNROLL = "unroll"
+
+
+@dataclass
+class TransportState:
+    """State of a :class:`TransportMethod`.
+
+    Attributes:
+        generator: the generator.
+        critic: the feature map, or None where the method transports in data space.
+    """
+
+    generator: Player
+    critic: Player | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransportMethod(Method):
+    """Alternating players on weighted sums of transport values; a method gives the terms.
+
+    Attributes:
+        batch: samples on each side of a problem.
+        cost: ground cost, on the samples flattened or on the critic's features.
+        reg: regulariser.
+        solver: how the problems are solved; chosen by the regulariser where it is left out.
+        max_steps: the most solver steps a problem may take.
+        tol: relative gap to stop at; 0 takes all ``max_steps``.
+        gradient: envelope, or back-propagation through the solver's steps.
+        generator_optimizer: Adam of the generator.
+    """
+
+    batch: int = 256
+    cost: Cost = SqEuclidean()
+    reg: Regulariser = KL()
+    solver: Solver | None = None
+    max_steps: int = 100
+    tol: float = 0.0
+    gradient: GradientKind = GradientKind.ENVELOPE
+    generator_optimizer: Adam = Adam()
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.max_steps < 1:
+            raise InputError(f"batch and max_steps must be at least 1, got {self.batch} and {self.max_steps}")
+
+    @abstractmethod
+    def generator_terms(self) -> tuple[Term, ...]:
+        """What the generator descends."""
+
+    def critic_terms(self) -> tuple[Term, ...]:
+        """What the critic ascends; empty without one."""
+        return ()
+
+    def critic_updates(self) -> int:
+        """Critic updates before each generator update."""
+        return 0
+
+    def new_critic(self, shape: tuple[int, ...]) -> Player | None:
+        """The critic of samples of a shape, its weights drawn from the global stream; None without one."""
+        return None
+
+    @override
+    def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> TransportState:
+        device = next(generator.parameters()).device
+        with seeded(rng):
+            critic = self.new_critic(data.shape)
+        if critic is not None:
+            critic.module.to(device)
+        return TransportState(Player("generator", generator, self.generator_optimizer.build(generator)), critic)
+
+    @override
+    def step(self, state: TransportState, batches: Batches, update: Update) -> Logged:
+        values: dict[str, Tensor] = {}
+        for _ in range(self.critic_updates()):
+            assert state.critic is not None
+            with torch.no_grad():
+                clouds = self._draw(self.critic_terms(), state, batches)
+            objective, _ = self._objective(self.critic_terms(), clouds, state.critic)
+            update(state.critic, -objective)
+            values["critic_loss"] = -objective.detach()
+        clouds = self._draw(self.generator_terms(), state, batches)
+        loss, certified = self._objective(self.generator_terms(), clouds, state.critic)
+        update(state.generator, loss)
+        values["loss"] = loss.detach()
+        values["solver_steps"] = torch.tensor(float(certified.steps))
+        return Logged(values, certified)
+
+    def _draw(self, terms: tuple[Term, ...], state: TransportState, batches: Batches) -> dict[Fake | Real, Tensor]:
+        """One batch for each side that the terms name, in the order they are first named."""
+        clouds: dict[Fake | Real, Tensor] = {}
+        for side in (side for term in terms for side in (term.left, term.right)):
+            if side not in clouds:
+                fake = isinstance(side, Fake)
+                clouds[side] = state.generator.module(batches.latent(self.batch)) if fake else batches.real(self.batch)
+        return clouds
+
+    def _objective(
+        self, terms: tuple[Term, ...], clouds: dict[Fake | Real, Tensor], critic: Player | None
+    ) -> tuple[Tensor, Combination]:
+        points = _features(clouds, critic)
+        problems = tuple(
+            Discrete(points[term.left], points[term.right], cost=self.cost, reg=self.reg) for term in terms
+        )
+        return combine(
+            tuple(term.weight for term in terms),
+            problems,
+            self.solver,
+            tol=self.tol,
+            max_steps=self.max_steps,
+            gradient=Unroll() if self.gradient is GradientKind.UNROLL else Envelope(),
+            on_unconverged="ignore",  # the interval is logged instead
+        )
+
+
+def _features(clouds: dict[Fake | Real, Tensor], critic: Player | None) -> dict[Fake | Real, Tensor]:
+    """The points that are transported: features, or the samples themselves."""
+    if critic is None:
+        return {side: cloud.flatten(1) for side, cloud in clouds.items()}
+    # One forward pass for all, so that batch statistics are shared by real and fake.
+    features = critic.module(torch.cat(list(clouds.values())))
+    return dict(zip(clouds, features.split([len(cloud) for cloud in clouds.values()]), strict=True))

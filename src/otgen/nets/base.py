@@ -1,0 +1,61 @@
+"""What builds networks: frozen hyper-parameters that turn shapes into modules. No loss, no optimiser inside."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorNet(ABC):
+    """Hyper-parameters of a generator."""
+
+    @abstractmethod
+    def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
+        """A module from latent codes ``(n, *latent)`` to samples ``(n, *shape)``.
+
+        Args:
+            latent: shape of one latent code.
+            shape: shape of one sample.
+            value_range: interval that the output must keep, or None for any number.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriticNet(ABC):
+    """Hyper-parameters of a critic: a potential (one feature) or a feature map."""
+
+    @abstractmethod
+    def build(self, shape: Shape, features: int) -> nn.Module:
+        """A module from samples ``(n, *shape)`` to ``(n, features)``."""
+
+
+class ToRange(nn.Module):
+    """The last layer of a generator: any number into an interval, by a logistic function."""
+
+    def __init__(self, value_range: tuple[float, float] | None) -> None:
+        super().__init__()
+        self.value_range = value_range
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Elementwise; the identity where there is no interval."""
+        if self.value_range is None:
+            return x
+        low, high = self.value_range
+        return low + (high - low) * torch.sigmoid(x)
+
+
+@contextlib.contextmanager
+def seeded(rng: torch.Generator) -> Iterator[None]:
+    """Modules built inside draw their initial weights from ``rng``, and the global random state stays as it was."""
+    seed = int(torch.randint(2**62, (1,), generator=rng))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield

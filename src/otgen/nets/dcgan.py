@@ -1,0 +1,89 @@
+"""Convolutional networks in the manner of DCGAN (Radford et al. 2016), for square images of any even size."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import nn
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.nets.base import CriticNet, GeneratorNet, Shape, ToRange
+
+# Halving stops at a side this small.
+_SMALLEST = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class DcganGenerator(GeneratorNet):
+    """Transposed convolutions that double the side, from 4 (or what an image of this size halves to) upwards.
+
+    28 pixels grow as 7, 14, 28; 32 as 4, 8, 16, 32.
+
+    Attributes:
+        width: channels of the last hidden layer; each earlier one has twice as many.
+        batch_norm: batch normalisation before each activation.
+    """
+
+    width: int = 64
+    batch_norm: bool = True
+
+    @override
+    def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
+        channels, side, doublings = _plan(shape)
+        width = self.width * 2 ** (doublings - 1)
+        layers: list[nn.Module] = [
+            nn.Flatten(),
+            nn.Linear(math.prod(latent), width * side * side, bias=not self.batch_norm),
+            nn.Unflatten(1, (width, side, side)),
+            *self._norm(width),
+        ]
+        for _ in range(doublings - 1):
+            layers.append(nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=not self.batch_norm))
+            width //= 2
+            layers += self._norm(width)
+        return nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, 2, 1), ToRange(value_range))
+
+    def _norm(self, width: int) -> list[nn.Module]:
+        return [nn.BatchNorm2d(width), nn.ReLU()] if self.batch_norm else [nn.ReLU()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DcganCritic(CriticNet):
+    """Strided convolutions that halve the side down to 4 or less, without normalisation, then a linear map.
+
+    Attributes:
+        width: channels of the first layer; each later one has twice as many.
+    """
+
+    width: int = 64
+
+    @override
+    def build(self, shape: Shape, features: int) -> nn.Module:
+        channels, side, halvings = _plan(shape)
+        layers: list[nn.Module] = []
+        before, width = channels, self.width
+        for _ in range(halvings):
+            layers += [nn.Conv2d(before, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+            before, width = width, width * 2
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * side * side, features))
+
+
+def _plan(shape: Shape) -> tuple[int, int, int]:
+    """Channels, the smallest side, and how often it doubles up to the image's."""
+    if len(shape) != 3 or shape[1] != shape[2] or shape[1] % 2:
+        raise InputError(
+            f"a DCGAN needs square images of an even size, (channels, side, side), got samples of shape {shape}; "
+            "use an MLP, or ImageFolder with a size that is a power of two times 4 to 7"
+        )
+    channels, side, _ = shape
+    doublings = 0
+    while side % 2 == 0 and side > _SMALLEST:
+        side //= 2
+        doublings += 1
+    if side > 2 * _SMALLEST:
+        raise InputError(
+            f"images of side {shape[1]} halve to {side} only, too large to start from; use side 28, 32 or 64"
+        )
+    return channels, side, max(doublings, 1)

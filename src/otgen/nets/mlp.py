@@ -1,0 +1,80 @@
+"""Fully connected networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from torch import nn
+from typing_extensions import override
+
+from otgen.nets.base import CriticNet, GeneratorNet, Shape, ToRange
+
+
+class Activation(StrEnum):
+    """Activation of the hidden layers."""
+
+    RELU = "relu"
+    LEAKY_RELU = "leaky_relu"
+    TANH = "tanh"
+
+    def module(self) -> nn.Module:
+        """A fresh module."""
+        if self is Activation.TANH:
+            return nn.Tanh()
+        return nn.ReLU() if self is Activation.RELU else nn.LeakyReLU(0.2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlpGenerator(GeneratorNet):
+    """A fully connected generator.
+
+    Attributes:
+        widths: of the hidden layers.
+        activation: after each hidden layer.
+        batch_norm: batch normalisation before each activation.
+    """
+
+    widths: tuple[int, ...] = (256, 512, 1024)
+    activation: Activation = Activation.RELU
+    batch_norm: bool = False
+
+    @override
+    def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
+        layers = _hidden(math.prod(latent), self.widths, self.activation, batch_norm=self.batch_norm)
+        last = self.widths[-1] if self.widths else math.prod(latent)
+        return nn.Sequential(
+            nn.Flatten(), *layers, nn.Linear(last, math.prod(shape)), ToRange(value_range), nn.Unflatten(1, shape)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlpCritic(CriticNet):
+    """A fully connected critic; samples are flattened.
+
+    Attributes:
+        widths: of the hidden layers.
+        activation: after each hidden layer.
+    """
+
+    widths: tuple[int, ...] = (256, 256)
+    activation: Activation = Activation.LEAKY_RELU
+
+    @override
+    def build(self, shape: Shape, features: int) -> nn.Module:
+        layers = _hidden(math.prod(shape), self.widths, self.activation, batch_norm=False)
+        last = self.widths[-1] if self.widths else math.prod(shape)
+        return nn.Sequential(nn.Flatten(), *layers, nn.Linear(last, features))
+
+
+def _hidden(size: int, widths: Sequence[int], activation: Activation, *, batch_norm: bool) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for width in widths:
+        layers.append(nn.Linear(size, width, bias=not batch_norm))
+        if batch_norm:
+            layers.append(nn.BatchNorm1d(width))
+        layers.append(activation.module())
+        size = width
+    return layers

@@ -1,0 +1,53 @@
+"""Digits: the default recipe, and one with learnt features."""
+
+from __future__ import annotations
+
+from otgen.data import Digits, Normal
+from otgen.methods import Adam, PixelSinkhorn, SinkhornAutoDiff
+from otgen.nets import DcganCritic, MlpGenerator
+from otgen.ot import KL, Sinkhorn, Update
+from otgen.recipes.base import Scale, recipe
+from otgen.train import Duration, RunConfig, TrainerConfig
+
+
+@recipe("digits", "real digits by the debiased Sinkhorn divergence on pixels (the default)")
+def digits(scale: Scale = Scale.CPU) -> RunConfig:
+    """5,000 real MNIST digits, no critic."""
+    smoke = scale is Scale.SMOKE
+    return RunConfig(
+        data=Digits(),
+        latent=Normal(dim=16),
+        generator=MlpGenerator(widths=(64,) if smoke else (256, 512, 1024)),
+        method=PixelSinkhorn(
+            batch=64 if smoke else 500,
+            reg=KL(eps=1.0),
+            solver=Sinkhorn(update=Update.SYMMETRIC, anneal=0.6),
+            max_steps=20,
+            generator_optimizer=Adam(lr=1e-3, beta1=0.5, beta2=0.99),
+        ),
+        trainer=TrainerConfig(ema=0.99, eval_samples=200 if smoke else 2000),
+        steps=20 if smoke else None,
+        budget=None if smoke else Duration(150 if scale is Scale.CPU else 3600),
+    )
+
+
+@recipe("digits.features", "real digits by Sinkhorn-AutoDiff: the same divergence on learnt features")
+def features(scale: Scale = Scale.CPU) -> RunConfig:
+    """5,000 real MNIST digits, an adversarial feature map with clipped weights."""
+    smoke = scale is Scale.SMOKE
+    return RunConfig(
+        data=Digits(),
+        latent=Normal(dim=16),
+        generator=MlpGenerator(widths=(64,) if smoke else (256, 512, 1024)),
+        method=SinkhornAutoDiff(
+            batch=32 if smoke else 100,
+            critic=DcganCritic(width=8 if smoke else 32),
+            features=16,
+            n_critic=2 if smoke else 3,
+            generator_optimizer=Adam(lr=5e-4, beta1=0.5, beta2=0.99),
+            critic_optimizer=Adam(lr=5e-4, beta1=0.5, beta2=0.99),
+        ),
+        trainer=TrainerConfig(ema=0.99, eval_samples=200 if smoke else 2000),
+        steps=10 if smoke else None,
+        budget=None if smoke else Duration(150 if scale is Scale.CPU else 3600),
+    )

@@ -1,0 +1,63 @@
+"""The evaluation of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from otgen.runs.sample import load_generator
+from otgen.train import Evaluation, RunDir, checkpoint, evaluate
+from otgen.train.pictures import save_picture
+
+
+@dataclass(frozen=True)
+class RunEvaluation:
+    """An evaluation that is kept in the run directory.
+
+    Attributes:
+        values: metric name to number.
+        file: the JSON file.
+        picture: the newest picture of samples; None if samples make none.
+        neighbours: pictures of samples above their nearest training samples; None likewise.
+    """
+
+    values: dict[str, float]
+    file: Path
+    picture: Path | None
+    neighbours: Path | None
+
+
+def evaluate_run(run: RunDir, *, n: int | None = None, seed: int | None = None, raw: bool = False) -> RunEvaluation:
+    """Evaluate the newest checkpoint and keep the result under ``eval/``."""
+    config = run.load_config()
+    path = checkpoint.newest(run.checkpoints)
+    step = int(path.name.rpartition("_")[2])
+    generator, shapes = load_generator(run, raw=raw)
+    n = config.trainer.eval_samples if n is None else n
+    seed = config.seed if seed is None else seed
+    found = evaluate(generator, config.latent, config.data, n, seed)
+    about = {"step": step, "samples": n, "seed": seed, "weights": "raw" if raw else "ema"}
+    file = run.write_evaluation(step, {**about, **found.values})
+    pictures = sorted(run.samples.glob("step_*.png"))
+    neighbours = run.evaluations / f"neighbours_{step:08d}.png"
+    drawn = len(shapes.shape) == 3 and _draw_neighbours(found, neighbours, shapes)
+    return RunEvaluation(found.values, file, pictures[-1] if pictures else None, neighbours if drawn else None)
+
+
+def _draw_neighbours(found: Evaluation, path: Path, shapes: checkpoint.Shapes) -> bool:
+    """Rows of samples, each with a row of their nearest training samples below."""
+    if found.neighbours is None:
+        return False
+    # As many columns as the square grid of the picture has rows: pairs of rows of the same length.
+    columns = 8
+    count = columns * columns // 2
+    samples, nearest = found.samples[:count], found.neighbours[:count]
+    if len(samples) < count:
+        return False
+    rows: list[Tensor] = []
+    for start in range(0, count, columns):
+        rows += [samples[start : start + columns], nearest[start : start + columns]]
+    return save_picture(torch.cat(rows), path, value_range=shapes.value_range)

@@ -1,0 +1,177 @@
+"""Checkpoints: safetensors and JSON, summed in a manifest, written beside and renamed into place. No pickle.
+
+``step_00001000/`` holds ``generator.safetensors``, ``generator_ema.safetensors``, one file for each further network,
+``state.safetensors`` and ``state.json`` for the rest, and ``MANIFEST.json`` with the SHA-256 sum of each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from otgen.errors import InputError
+from otgen.train.state import TrainState, put_back, take_apart
+
+FORMAT = 1
+_PREFIX = "step_"
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What samples look like: all that sampling needs to know of the data.
+
+    Attributes:
+        shape: of one sample.
+        value_range: interval of the values, or None.
+    """
+
+    shape: tuple[int, ...]
+    value_range: tuple[float, float] | None
+
+
+def save(folder: Path, state: TrainState, shapes: Shapes, *, keep: int) -> Path:
+    """Write a checkpoint of a state under ``folder``, then drop all but the newest ``keep``."""
+    target = folder / f"{_PREFIX}{state.step:08d}"
+    temporary = folder / f".tmp-{target.name}-{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    parts = take_apart(state)
+    for path, module in parts.modules.items():
+        tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+        save_file(tensors, temporary / f"{_file_of(path)}.safetensors")
+    save_file({name: tensor.contiguous() for name, tensor in parts.tensors.items()}, temporary / "state.safetensors")
+    about = {
+        "format": FORMAT,
+        "shape": list(shapes.shape),
+        "value_range": shapes.value_range,
+        "numbers": parts.numbers,
+    }
+    (temporary / "state.json").write_text(json.dumps(about, indent=1))
+    sums = {file.name: _digest(file) for file in sorted(temporary.iterdir())}
+    (temporary / "MANIFEST.json").write_text(json.dumps(sums, indent=1))
+    for file in temporary.iterdir():
+        _flush(file)
+    if target.exists():
+        shutil.rmtree(target)
+    temporary.rename(target)
+    _flush(folder)
+    for old in checkpoints(folder)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The complete checkpoints of a run, oldest first."""
+    found = [p for p in folder.glob(f"{_PREFIX}*") if (p / "MANIFEST.json").is_file()]
+    return sorted(found, key=lambda p: p.name)
+
+
+def newest(folder: Path) -> Path:
+    """The newest checkpoint of a run."""
+    found = checkpoints(folder)
+    if not found:
+        raise InputError(f"no checkpoint in {folder}; the run was stopped before its first one")
+    return found[-1]
+
+
+def load(path: Path, state: TrainState) -> None:
+    """Fill a freshly built state from a checkpoint.
+
+    Raises:
+        InputError: a file is missing, damaged, or of another run's shape.
+    """
+    _verify(path)
+    about = read_about(path)
+    for name, module in take_apart(state).modules.items():
+        load_module(path / f"{_file_of(name)}.safetensors", module)
+    put_back(state, read_tensors(path / "state.safetensors"), about["numbers"])
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """``state.json`` of a checkpoint."""
+    try:
+        about: dict[str, Any] = json.loads((path / "state.json").read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path / 'state.json'} cannot be read: {error}") from error
+    if about.get("format") != FORMAT:
+        raise InputError(f"{path} has checkpoint format {about.get('format')}, this version reads format {FORMAT}")
+    return about
+
+
+def read_shapes(path: Path) -> Shapes:
+    """What the samples of a checkpoint look like."""
+    about = read_about(path)
+    span = about["value_range"]
+    return Shapes(tuple(about["shape"]), None if span is None else (float(span[0]), float(span[1])))
+
+
+def load_module(file: Path, module: nn.Module) -> None:
+    """Fill a module from a safetensors file of a verified checkpoint; all or nothing."""
+    tensors = read_tensors(file)
+    expected = {name: tuple(t.shape) for name, t in module.state_dict().items()}
+    found = {name: tuple(t.shape) for name, t in tensors.items()}
+    if expected != found:
+        wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
+        name = wrong[0]
+        raise InputError(
+            f"{file} does not fit the network: {len(wrong)} tensors differ, the first is {name}, "
+            f"shape {found.get(name)} in the file, {expected.get(name)} in the network"
+        )
+    module.load_state_dict(tensors)
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; nothing in it is executed."""
+    try:
+        tensors: dict[str, Tensor] = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{file} is missing or no safetensors file: {error}") from error
+    return tensors
+
+
+def verified(path: Path) -> Path:
+    """The same path, its sums checked."""
+    _verify(path)
+    return path
+
+
+def _verify(path: Path) -> None:
+    try:
+        sums = json.loads((path / "MANIFEST.json").read_text())
+        for name, expected in sums.items():
+            if Path(name).name != name:
+                raise InputError(f"{path / 'MANIFEST.json'} names {name!r}, which is no file of the checkpoint")
+            if _digest(path / name) != expected:
+                raise InputError(f"{path / name} is damaged: its SHA-256 sum is not the manifest's")
+    except (OSError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is no complete checkpoint: {error}") from error
+
+
+def _file_of(path: str) -> str:
+    # "method.generator.module" -> "generator", "ema" -> "generator_ema"
+    if path == "ema":
+        return "generator_ema"
+    return path.removeprefix("method.").removesuffix(".module")
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

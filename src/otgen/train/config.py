@@ -1,0 +1,249 @@
+"""The configuration of a run: nested frozen dataclasses, read from YAML files and flags by jsonargparse."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import register_type
+
+from otgen import data, methods, nets, ot
+from otgen.data import Digits, Normal, Source
+from otgen.errors import InputError
+from otgen.methods import Method, PixelSinkhorn
+from otgen.nets import GeneratorNet, MlpGenerator
+from otgen.ot import Relative
+
+
+class Device(StrEnum):
+    """Where to train."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Duration(float):
+    """Seconds, written ``90``, ``150s``, ``2m`` or ``1h``."""
+
+    _PATTERN = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(s|m|h)?\s*")
+    _SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+    @classmethod
+    def parse(cls, text: Any) -> Duration:
+        """From a string or a number."""
+        match = cls._PATTERN.fullmatch(str(text))
+        if match is None or float(match[1]) <= 0:
+            raise ValueError(f"not a duration: {text!r}; write 90, 150s, 2m or 1h")
+        return cls(float(match[1]) * cls._SECONDS[match[2]])
+
+    def __str__(self) -> str:
+        return f"{float(self):g}s"
+
+
+def parse_relative(text: Any) -> Relative:
+    """``0.05*mean`` as a weight relative to the mean cost."""
+    if isinstance(text, dict) and set(text) == {"factor"}:  # how jsonargparse hands over a default
+        return Relative(**text)
+    match = re.fullmatch(r"\s*([0-9.eE+-]+)\s*\*\s*mean\s*", str(text))
+    if match is None:
+        raise ValueError(f"not a relative weight: {text!r}; write for example 0.05*mean")
+    return Relative(float(match[1]))
+
+
+def register_enum(cls: type[StrEnum]) -> None:
+    """Have a StrEnum read and written by its values; jsonargparse takes the names of its members."""
+
+    def member(text: Any) -> StrEnum:
+        try:
+            return cls(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is none of {', '.join(m.value for m in cls)}") from None
+
+    register_type(cls, str, member)
+
+
+register_type(Duration, str, Duration.parse)
+register_type(Relative, str, parse_relative)
+for _package in (data, nets, methods, ot):
+    for _name in _package.__all__:
+        _component = getattr(_package, _name)
+        if isinstance(_component, type) and issubclass(_component, StrEnum):
+            register_enum(_component)
+register_enum(Device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    """How a run is driven; nothing here changes the trajectory of the weights but the EMA's own.
+
+    Attributes:
+        ema: decay a step of the generator's exponential moving average.
+        log_every: steps between two lines of metrics.jsonl, each with a certified interval.
+        sample_every: steps between two pictures of samples.
+        checkpoint_every: steps between two checkpoints.
+        keep: checkpoints that are kept, the newest ones.
+        eval_every: steps between two evaluations; 0 evaluates at the end only.
+        eval_samples: samples that an evaluation draws.
+        device: where to train.
+        threads: CPU threads; 0 leaves PyTorch's choice. Weights are reproducible for a fixed number of them.
+    """
+
+    ema: float = 0.99
+    log_every: int = 50
+    sample_every: int = 500
+    checkpoint_every: int = 500
+    keep: int = 2
+    eval_every: int = 0
+    eval_samples: int = 2000
+    device: Device = Device.AUTO
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        counts = (self.log_every, self.sample_every, self.checkpoint_every, self.keep, self.eval_samples)
+        if min(counts) < 1 or self.eval_every < 0 or self.threads < 0 or not 0 <= self.ema < 1:
+            raise InputError(
+                "trainer: intervals, keep and eval_samples must be at least 1, eval_every and threads at least 0 and "
+                f"ema in [0, 1), got {self}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that determines a run.
+
+    Attributes:
+        data: the data law p.
+        latent: the latent law q.
+        generator: the generator's architecture.
+        method: the training algorithm.
+        trainer: how the run is driven.
+        seed: of all random streams.
+        steps: generator steps to train for; left out where a budget is given.
+        budget: training time to train for, e.g. 150s; it replaces the step count.
+    """
+
+    data: Source = Digits()
+    latent: Source = Normal(dim=16)
+    generator: GeneratorNet = MlpGenerator()
+    method: Method = PixelSinkhorn()
+    trainer: TrainerConfig = TrainerConfig()
+    seed: int = 0
+    steps: int | None = None
+    budget: Duration | None = None
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.budget is None):
+            raise InputError(f"a run needs either steps or a budget, got steps={self.steps} and budget={self.budget}")
+        if self.steps is not None and self.steps < 1:
+            raise InputError(f"steps must be at least 1, got {self.steps}")
+        if self.seed < 0:
+            raise InputError(f"seed must not be negative, got {self.seed}")
+
+
+def plain(value: Any) -> Any:
+    """A configuration as nested dictionaries, a component as its class path and arguments."""
+    if isinstance(value, (Duration, Relative)):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        if isinstance(value, (RunConfig, TrainerConfig)) or not _is_component(type(value)):
+            return fields
+        return {"class_path": _class_path(type(value)), "init_args": fields}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def config_parser(default: RunConfig, parser: ArgumentParser | None = None) -> ArgumentParser:
+    """A parser of a run's flags and files whose defaults are those of ``default``."""
+    parser = ArgumentParser(exit_on_error=False) if parser is None else parser
+    parser.add_class_arguments(RunConfig)
+    parser.set_defaults(plain(default))
+    return parser
+
+
+def build(parser: ArgumentParser, parsed: Namespace) -> RunConfig:
+    """The configuration of what a parser parsed."""
+    names = {field.name for field in dataclasses.fields(RunConfig)}
+    instance = parser.instantiate(parsed)
+    return RunConfig(**{name: instance[name] for name in names})
+
+
+def load(path: Path) -> RunConfig:
+    """Read a ``config.yaml`` that :func:`save` wrote, or a person.
+
+    Raises:
+        InputError: a missing or malformed file, an unknown key, a value of the wrong type.
+    """
+    parser = config_parser(RunConfig(steps=1))
+    try:
+        return build(parser, parser.parse_path(str(path)))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} is no configuration of a run: {one_line(error)}") from error
+    except Exception as error:  # jsonargparse raises argparse.ArgumentError, which is none of the above
+        raise InputError(f"{path} is no configuration of a run: {one_line(error)}") from error
+
+
+def save(config: RunConfig, path: Path) -> None:
+    """Write every value, resolved."""
+    import yaml  # type: ignore[import-untyped]
+
+    path.write_text(yaml.safe_dump(plain(config), sort_keys=False))
+
+
+def differences(old: RunConfig, new: RunConfig) -> list[str]:
+    """What differs between two configurations, one ``name: old -> new`` a value."""
+    flat_old, flat_new = (dict(_flat(plain(config))) for config in (old, new))
+    names = sorted(flat_old.keys() | flat_new.keys())
+    return [
+        f"{name}: {flat_old.get(name)} -> {flat_new.get(name)}"
+        for name in names
+        if flat_old.get(name) != flat_new.get(name)
+    ]
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """``; did you mean 'x'?`` where something known is near, else nothing."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message on one line."""
+    return " ".join(str(error).split())
+
+
+def _flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        return [(prefix, value)]
+    pairs = []
+    for key, item in value.items():
+        name = prefix if key == "init_args" else ".".join(filter(None, (prefix, key)))
+        pairs += _flat(item, name)
+    return pairs
+
+
+def _is_component(cls: type) -> bool:
+    """Whether the class is one of several that a configuration may name in this place."""
+    return any(inspect.isabstract(base) for base in cls.__mro__)
+
+
+def _class_path(cls: type) -> str:
+    # The shortest public name: otgen.data.Digits rather than the file it is written in.
+    package = cls.__module__.rpartition(".")[0]
+    module = inspect.getmodule(cls)
+    for name in (".".join(package.split(".")[: k + 1]) for k in range(package.count(".") + 1)):
+        candidate = __import__("sys").modules.get(name)
+        if name != "otgen" and candidate is not None and getattr(candidate, cls.__name__, None) is cls:
+            return f"{name}.{cls.__name__}"
+    assert module is not None
+    return f"{cls.__module__}.{cls.__name__}"

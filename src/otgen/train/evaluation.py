@@ -1,0 +1,102 @@
+"""The evaluation of a generator: which metrics suit the data, on which samples, against what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from otgen.data import Digits, FiniteSource, Mixture, Mnist, Source
+from otgen.metrics import (
+    ClassifierScore,
+    CopyCheck,
+    DigitFeatures,
+    Features,
+    FrechetDistance,
+    Identity,
+    ModeCoverage,
+    WassersteinDistance,
+)
+from otgen.train.state import stream
+
+_BATCH = 500
+# Exact transport is cubic: more points would cost minutes.
+_TRANSPORT_POINTS = 1000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        values: metric name to number.
+        samples: what was evaluated.
+        neighbours: for each of the first samples, its nearest training sample; None without a training set.
+    """
+
+    values: dict[str, float]
+    samples: Tensor
+    neighbours: Tensor | None
+
+
+@torch.no_grad()
+def generate(generator: nn.Module, latent: Source, n: int, rng: torch.Generator) -> Tensor:
+    """``n`` samples in evaluation mode, on the CPU: batch statistics are neither used nor touched."""
+    parameter = next(generator.parameters())
+    training = generator.training
+    generator.eval()
+    try:
+        codes = latent.sample(n, rng).to(parameter.device)
+        return torch.cat([generator(part).cpu() for part in torch.split(codes, _BATCH)])
+    finally:
+        generator.train(training)
+
+
+def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: int) -> Evaluation:
+    """All metrics that suit the data.
+
+    Args:
+        generator: usually the moving average.
+        latent: the latent law.
+        data: the data law; a data set is compared whole, any other law by ``n`` fresh samples.
+        n: generated samples.
+        seed: of the evaluation's own streams.
+    """
+    samples = generate(generator, latent, n, stream(seed, "evaluation/latent"))
+    if data.value_range is not None:
+        samples = samples.clamp(*data.value_range)
+    real = data.support() if isinstance(data, FiniteSource) else data.sample(n, stream(seed, "evaluation/data"))
+    pixels = Identity()
+    fake_points, real_points = pixels(samples), pixels(real)
+    values: dict[str, float] = {}
+    neighbours: Tensor | None = None
+    if isinstance(data, Mixture):
+        values |= ModeCoverage(centres=data.centres(), std=data.mode_std)(fake_points, real_points)
+    if isinstance(data, Digits | Mnist) and data.value_range == (0.0, 1.0):
+        values |= _digit_metrics(samples, real, data)
+    if isinstance(data, FiniteSource):
+        check = CopyCheck(training=real_points)
+        held_out = data.held_out()
+        if held_out is not None:
+            values |= check(fake_points, pixels(held_out.support()))
+        neighbours = real[check.neighbours(Features(values=fake_points.values[:32], name="pixels")).index]
+    values |= WassersteinDistance(max_points=_TRANSPORT_POINTS)(fake_points, real_points)
+    return Evaluation(values, samples, neighbours)
+
+
+def _digit_metrics(samples: Tensor, real: Tensor, data: FiniteSource) -> dict[str, float]:
+    extract = DigitFeatures()
+    fake_features, real_features = extract(samples), extract(real)
+    values = FrechetDistance()(fake_features, real_features) | ClassifierScore()(fake_features, real_features)
+    classes = fake_features.probabilities
+    assert classes is not None
+    shares = torch.bincount(classes.argmax(1), minlength=classes.shape[1]).double() / len(classes)
+    values["classes_share_min"] = float(shares.min())
+    values["classes_share_max"] = float(shares.max())
+    held_out = data.held_out()
+    if held_out is not None:
+        baseline: dict[str, Any] = FrechetDistance()(extract(held_out.support()), real_features)
+        values["frechet_real"] = baseline["frechet"]
+    return values

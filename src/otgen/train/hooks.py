@@ -1,0 +1,114 @@
+"""What happens beside training: metrics, pictures, checkpoints, evaluations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from otgen.methods import Logged
+from otgen.train import checkpoint
+from otgen.train.evaluation import evaluate, generate
+from otgen.train.pictures import save_picture
+from otgen.train.state import stream
+from otgen.train.trainer import Trainer
+
+_PICTURED = 100
+_REFERENCE = 2000
+
+
+@dataclass
+class Log:
+    """A line of metrics.jsonl every so many steps, the objective's certified interval included.
+
+    Attributes:
+        last: the newest line.
+    """
+
+    last: dict[str, Any] | None = None
+
+    def after_step(self, trainer: Trainer, logged: Logged) -> None:
+        """Log on schedule."""
+        if trainer.state.step % trainer.config.trainer.log_every == 0:
+            self._write(trainer, logged)
+
+    def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+        """Log the last step, unless it just was."""
+        if logged is not None and (self.last is None or self.last["step"] != trainer.state.step):
+            self._write(trainer, logged)
+
+    def _write(self, trainer: Trainer, logged: Logged) -> None:
+        record: dict[str, Any] = {"step": trainer.state.step, "elapsed": round(trainer.state.elapsed, 3)}
+        record |= {name: float(value) for name, value in logged.values.items()}
+        if logged.certified is not None:
+            certified = logged.certified
+            record |= {
+                "lower": float(certified.lower),
+                "upper": float(certified.upper),
+                "rel_gap": float(certified.rel_gap),
+                "eps": certified.eps,
+            }
+        trainer.run.append(record)
+        self.last = record
+
+
+class Pictures:
+    """The samples of fixed noise, every so many steps and at the end."""
+
+    def __init__(self) -> None:
+        self._noise_seed = "pictures"
+
+    def after_step(self, trainer: Trainer, logged: Logged) -> None:
+        """Draw on schedule."""
+        if trainer.state.step % trainer.config.trainer.sample_every == 0:
+            self._draw(trainer)
+
+    def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+        """Draw the end."""
+        self._draw(trainer)
+
+    def _draw(self, trainer: Trainer) -> None:
+        config, state = trainer.config, trainer.state
+        # A stream of its own, begun anew each time: the same noise, and no draw taken from training.
+        rng = stream(config.seed, self._noise_seed)
+        points = len(config.data.shape) == 1
+        samples = generate(state.ema, config.latent, _REFERENCE if points else _PICTURED, rng)
+        reference: Tensor | None = None
+        if points:
+            reference = config.data.sample(_REFERENCE, stream(config.seed, "pictures/data"))
+        path = trainer.run.samples / f"step_{state.step:08d}.png"
+        save_picture(samples, path, value_range=config.data.value_range, reference=reference)
+
+
+class Checkpoints:
+    """A checkpoint every so many steps and at the end."""
+
+    def after_step(self, trainer: Trainer, logged: Logged) -> None:
+        """Save on schedule."""
+        if trainer.state.step % trainer.config.trainer.checkpoint_every == 0:
+            self._save(trainer)
+
+    def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+        """Save the end."""
+        if logged is not None:
+            self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        keep = trainer.config.trainer.keep
+        checkpoint.save(trainer.run.checkpoints, trainer.state, trainer.shapes, keep=keep)
+
+
+class Evaluations:
+    """An evaluation every so many steps, where the configuration asks for it."""
+
+    def after_step(self, trainer: Trainer, logged: Logged) -> None:
+        """Evaluate on schedule."""
+        every = trainer.config.trainer.eval_every
+        if every and trainer.state.step % every == 0:
+            config, state = trainer.config, trainer.state
+            found = evaluate(state.ema, config.latent, config.data, config.trainer.eval_samples, config.seed)
+            trainer.run.write_evaluation(state.step, {"step": state.step, **found.values})
+
+    def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+        """Nothing: the end is evaluated by who asked for the run."""

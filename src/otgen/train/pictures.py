@@ -1,0 +1,80 @@
+"""Pictures of samples: a grid of images, a scatter plot of the plane, a histogram of the line."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+# Small images are enlarged to about this side, so that a grid can be judged by eye.
+_CELL = 84
+_GAP = 2
+
+
+def save_picture(
+    samples: Tensor, path: Path, *, value_range: tuple[float, float] | None, reference: Tensor | None = None
+) -> bool:
+    """Write a PNG of samples, whole or not at all. Returns whether samples of this shape can be drawn.
+
+    Args:
+        samples: ``(n, c, h, w)`` with 1 or 3 channels, ``(n, 2)`` or ``(n, 1)``.
+        path: of the PNG.
+        value_range: of the samples; images without one are stretched to their own.
+        reference: data to draw beneath points.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    samples = samples.detach().cpu().float()
+    if samples.ndim == 4 and samples.shape[1] in (1, 3):
+        _grid(samples, value_range, temporary)
+    elif samples.ndim == 2 and samples.shape[1] in (1, 2):
+        _plot(samples, reference, temporary)
+    else:
+        return False
+    os.replace(temporary, path)
+    return True
+
+
+def _grid(images: Tensor, value_range: tuple[float, float] | None, path: Path) -> None:
+    from PIL import Image
+
+    low, high = value_range if value_range is not None else (float(images.min()), float(images.max()))
+    pixels = ((images - low) / max(high - low, 1e-12)).clamp(0, 1).mul(255).round().to(torch.uint8)
+    zoom = max(1, round(_CELL / images.shape[-1]))
+    pixels = pixels.repeat_interleave(zoom, -1).repeat_interleave(zoom, -2)
+    n, channels, height, width = pixels.shape
+    columns = math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    size = (channels, rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP)
+    canvas = torch.full(size, 64, dtype=torch.uint8)
+    for index, image in enumerate(pixels):
+        top = _GAP + index // columns * (height + _GAP)
+        left = _GAP + index % columns * (width + _GAP)
+        canvas[:, top : top + height, left : left + width] = image
+    array = canvas[0].numpy() if channels == 1 else canvas.permute(1, 2, 0).contiguous().numpy()
+    Image.fromarray(array).save(path, format="PNG")
+
+
+def _plot(points: Tensor, reference: Tensor | None, path: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 6), dpi=120)
+    layers = [("samples", points, "tab:red", 0.6)]
+    if reference is not None:
+        layers.insert(0, ("data", reference.cpu(), "tab:blue", 0.3))
+    for label, cloud, colour, alpha in layers:
+        if cloud.shape[1] == 2:
+            axes.scatter(cloud[:, 0], cloud[:, 1], s=4, alpha=alpha, label=label, color=colour, linewidths=0)
+        else:
+            axes.hist(cloud[:, 0].numpy(), bins=100, density=True, alpha=alpha, label=label, color=colour)
+    if points.shape[1] == 2:
+        axes.set_aspect("equal")
+    axes.legend(loc="upper right")
+    figure.tight_layout()
+    figure.savefig(path, format="png")
+    pyplot.close(figure)

@@ -1,0 +1,142 @@
+"""The run directory: everything about one run, in one place."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from otgen.errors import InputError
+from otgen.train import config as configs
+from otgen.train.config import RunConfig
+
+_PACKAGES = ("otgen", "torch", "numpy", "scipy", "POT", "safetensors", "jsonargparse")
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """A run directory.
+
+    Attributes:
+        path: ``--out`` itself.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """Every value of the configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        """Pictures of the samples of fixed noise."""
+        return self.path / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        """One folder a checkpoint."""
+        return self.path / "checkpoints"
+
+    @property
+    def evaluations(self) -> Path:
+        """One JSON file an evaluation."""
+        return self.path / "eval"
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig) -> RunDir:
+        """A new run directory with its configuration; an existing run is refused.
+
+        Raises:
+            InputError: the directory holds a run, or something else, or cannot be written.
+        """
+        run = cls(path)
+        if run.config.exists():
+            raise InputError(f"{path} already holds a run; continue it with --resume, or choose another --out")
+        try:
+            if path.exists() and any(path.iterdir()):
+                raise InputError(f"{path} exists and is not empty, but is no run; choose another --out")
+            for folder in (path, run.samples, run.checkpoints, run.evaluations):
+                folder.mkdir(parents=True, exist_ok=True)
+            configs.save(config, run.config)
+            (path / "env.json").write_text(json.dumps(environment(), indent=1) + "\n")
+        except OSError as error:
+            raise InputError(f"cannot write a run to {path}: {error.strerror}; choose another --out") from error
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunDir:
+        """An existing run directory.
+
+        Raises:
+            InputError: there is none.
+        """
+        run = cls(path)
+        if not run.config.is_file():
+            raise InputError(f"{path} is no run directory: it has no config.yaml; start a run with otgen train --out")
+        return run
+
+    def load_config(self) -> RunConfig:
+        """The configuration it was started with."""
+        return configs.load(self.config)
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add a line to the metrics."""
+        with self.metrics.open("a") as file:
+            file.write(json.dumps(_plain(record)) + "\n")
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All lines of the metrics."""
+        if not self.metrics.exists():
+            return []
+        return [json.loads(line) for line in self.metrics.read_text().splitlines() if line]
+
+    def forget_after(self, step: int) -> None:
+        """Drop the lines of steps that a resumed run will take again."""
+        kept = [record for record in self.read_metrics() if record.get("step", 0) <= step]
+        temporary = self.metrics.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
+        os.replace(temporary, self.metrics)
+
+    def write_evaluation(self, step: int, result: Mapping[str, Any]) -> Path:
+        """Keep the result of an evaluation."""
+        file = self.evaluations / f"step_{step:08d}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(_plain(result), indent=1) + "\n")
+        return file
+
+
+def environment() -> dict[str, Any]:
+    """Versions, device and cores: what numbers may depend on beside the configuration."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "unknown"
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": versions,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
+    # JSON knows neither NaN nor infinity.
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}

@@ -1,0 +1,151 @@
+"""The state of a run, and the one way to take any state apart into tensors and numbers and put it back."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from otgen.errors import InputError
+from otgen.methods import MethodState
+
+
+@dataclass
+class TrainState:
+    """All that evolves during a run.
+
+    Attributes:
+        method: the method's state.
+        ema: exponential moving average of the generator.
+        data_rng: stream of the data draws.
+        latent_rng: stream of the latent draws.
+        step: generator steps taken.
+        elapsed: seconds of training.
+    """
+
+    method: MethodState
+    ema: nn.Module
+    data_rng: torch.Generator
+    latent_rng: torch.Generator
+    step: int = 0
+    elapsed: float = 0.0
+
+
+@dataclass
+class Parts:
+    """A state taken apart.
+
+    Attributes:
+        modules: by path.
+        tensors: everything else that is a tensor, random streams included, by path.
+        numbers: numbers, by path.
+    """
+
+    modules: dict[str, nn.Module] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
+def stream(seed: int, name: str) -> torch.Generator:
+    """An independent random stream for each purpose, from one seed."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def average_of(generator: nn.Module) -> nn.Module:
+    """A copy to hold the moving average: without gradients."""
+    twin = copy.deepcopy(generator)
+    twin.requires_grad_(False)
+    return twin
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, generator: nn.Module, decay: float, step: int) -> None:
+    """``average <- d * average + (1 - d) * generator``, d rising to ``decay`` while there is little to average."""
+    d = min(decay, (1 + step) / (10 + step))
+    for mean, value in zip(average.parameters(), generator.parameters(), strict=True):
+        mean.lerp_(value, 1 - d)
+    for kept, buffer in zip(average.buffers(), generator.buffers(), strict=True):
+        kept.copy_(buffer)
+
+
+def take_apart(state: Any, path: str = "") -> Parts:
+    """Walk a state: dataclasses of modules, optimisers, tensors, generators, numbers, or the same again."""
+    parts = Parts()
+    for name, value in _leaves(state, path):
+        if isinstance(value, nn.Module):
+            parts.modules[name] = value
+        elif isinstance(value, Tensor):
+            parts.tensors[name] = value.detach()
+        elif isinstance(value, torch.Generator):
+            parts.tensors[name] = value.get_state()
+        elif isinstance(value, Optimizer):
+            _take_optimizer_apart(name, value, parts)
+        else:
+            parts.numbers[name] = value
+    return parts
+
+
+def put_back(state: Any, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+    """Fill a freshly built state of the same shape with saved tensors and numbers; modules are filled apart.
+
+    Nothing is changed unless everything fits.
+    """
+    expected = {name: value for name, value in _leaves(state, "") if not isinstance(value, nn.Module)}
+    known = set(tensors) | set(numbers)
+    missing = [n for n, v in expected.items() if not isinstance(v, Optimizer) and n not in known]
+    surplus = [n for n in known if not any(n == e or n.startswith(e + "/") for e in expected)]
+    if missing or surplus:
+        raise InputError(
+            f"the saved state does not fit this run: missing {sorted(missing)[:5]}, unknown {sorted(surplus)[:5]}; "
+            "it was written by another method or version"
+        )
+    _fill(state, "", tensors, numbers)
+
+
+def _leaves(state: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if dataclasses.is_dataclass(state) and not isinstance(state, type):
+        for f in dataclasses.fields(state):
+            yield from _leaves(getattr(state, f.name), f"{path}.{f.name}" if path else f.name)
+    elif state is not None and not isinstance(state, str):
+        yield path, state
+
+
+def _take_optimizer_apart(name: str, optimizer: Optimizer, parts: Parts) -> None:
+    for index, entries in optimizer.state_dict()["state"].items():
+        for key, value in entries.items():
+            target = parts.tensors if isinstance(value, Tensor) else parts.numbers
+            target[f"{name}/{index}/{key}"] = value
+
+
+def _fill(state: Any, path: str, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+    for f in dataclasses.fields(state):
+        value, name = getattr(state, f.name), f"{path}.{f.name}" if path else f.name
+        if dataclasses.is_dataclass(value):
+            _fill(value, name, tensors, numbers)
+        elif isinstance(value, torch.Generator):
+            value.set_state(tensors[name])
+        elif isinstance(value, Optimizer):
+            _fill_optimizer(name, value, tensors, numbers)
+        elif isinstance(value, Tensor):
+            setattr(state, f.name, tensors[name].to(value.device))
+        elif name in numbers:
+            setattr(state, f.name, numbers[name])
+
+
+def _fill_optimizer(name: str, optimizer: Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+    entries: dict[int, dict[str, Any]] = {}
+    for source in (tensors, numbers):
+        for path, value in source.items():
+            if path.startswith(name + "/"):
+                index, key = path.removeprefix(name + "/").split("/")
+                entries.setdefault(int(index), {})[key] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": entries, "param_groups": groups})

@@ -1,0 +1,169 @@
+"""The only training loop."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from types import FrameType
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from otgen.errors import NumericalError
+from otgen.methods import Batches, Logged, Player
+from otgen.nets import seeded
+from otgen.train import checkpoint
+from otgen.train.config import Device, RunConfig
+from otgen.train.rundir import RunDir
+from otgen.train.state import TrainState, average_of, stream, update_average
+
+
+class Ending(StrEnum):
+    """Why training stopped."""
+
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+
+
+class Hook(Protocol):
+    """Something that happens beside training; it must leave the state as it is."""
+
+    def after_step(self, trainer: Trainer, logged: Logged) -> None:
+        """Called after each generator step."""
+
+    def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+        """Called once when training stops, finished or interrupted."""
+
+
+class Trainer:
+    """A run at work.
+
+    Args:
+        config: what to train.
+        run: where it is kept.
+        hooks: logging, pictures, checkpoints, progress.
+
+    Attributes:
+        state: all that evolves.
+        shapes: what samples look like.
+    """
+
+    def __init__(self, config: RunConfig, run: RunDir, hooks: Sequence[Hook] = ()) -> None:
+        self.config, self.run, self.hooks = config, run, tuple(hooks)
+        if config.trainer.threads:
+            torch.set_num_threads(config.trainer.threads)
+        self.device = _device(config.trainer.device)
+        self.shapes = checkpoint.Shapes(config.data.shape, config.data.value_range)
+        self.state = self._fresh_state()
+        state = self.state
+        self.batches = Batches(config.data, config.latent, state.data_rng, state.latent_rng, self.device)
+        self.signal: int | None = None
+
+    def _fresh_state(self) -> TrainState:
+        config = self.config
+        generator = build_generator(config, self.shapes).to(self.device)
+        average = average_of(generator)
+        method = config.method.init(generator, config.latent, config.data, stream(config.seed, "critic"))
+        return TrainState(method, average, stream(config.seed, "data"), stream(config.seed, "latent"))
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint of the run."""
+        checkpoint.load(checkpoint.newest(self.run.checkpoints), self.state)
+        self.run.forget_after(self.state.step)
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done, in [0, 1]: of the steps, or of the budget."""
+        if self.config.steps is not None:
+            return min(1.0, self.state.step / self.config.steps)
+        assert self.config.budget is not None
+        return min(1.0, self.state.elapsed / self.config.budget)
+
+    def train(self) -> Ending:
+        """Train to the end of the steps or the budget, or until interrupted; the hooks see either end."""
+        logged: Logged | None = None
+        with self._signals_noted():
+            while self.progress < 1 and self.signal is None:
+                started = time.perf_counter()
+                logged = self.config.method.step(self.state.method, self.batches, self.update)
+                self.state.step += 1
+                update_average(
+                    self.state.ema, self.state.method.generator.module, self.config.trainer.ema, self.state.step
+                )
+                self.state.elapsed += time.perf_counter() - started
+                for hook in self.hooks:
+                    hook.after_step(self, logged)
+        for hook in self.hooks:
+            hook.at_end(self, logged)
+        return Ending.INTERRUPTED if self.signal is not None else Ending.FINISHED
+
+    def update(self, player: Player, loss: Tensor) -> None:
+        """Backward, finite guard, optimiser step, projection: the only place where weights change.
+
+        Raises:
+            NumericalError: the loss or a gradient is not finite; the weights are as they were.
+        """
+        where = f"step {self.state.step + 1}, {player.name}"
+        if not bool(torch.isfinite(loss)):
+            raise NumericalError(
+                f"{where}: the loss is {loss.item()}; the last checkpoint is untouched, lower the step size"
+            )
+        parameters = [p for p in player.module.parameters() if p.requires_grad]
+        # Only this player's gradients: the other's networks are part of the graph too.
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        self._guard(where, player.module, parameters, gradients)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        player.optimizer.step()
+        player.optimizer.zero_grad(set_to_none=True)
+        player.project()
+
+    def _guard(
+        self, where: str, module: nn.Module, parameters: list[nn.Parameter], gradients: tuple[Tensor | None, ...]
+    ) -> None:
+        total = torch.stack([g.sum() for g in gradients if g is not None]).sum()
+        if bool(torch.isfinite(total)):
+            return
+        names = {id(p): name for name, p in module.named_parameters()}
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if gradient is not None and not bool(torch.isfinite(gradient).all()):
+                raise NumericalError(
+                    f"{where}: the gradient of {names[id(parameter)]} is not finite; the last checkpoint is untouched, "
+                    "lower the step size or raise eps"
+                )
+
+    @contextmanager
+    def _signals_noted(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM end the loop after the step at hand; a second one ends the process at once."""
+
+        def note(number: int, frame: FrameType | None) -> None:
+            if self.signal is not None:
+                raise KeyboardInterrupt
+            self.signal = number
+
+        try:
+            old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:  # signals belong to the main thread; a run in another one is stopped by its owner
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+
+def build_generator(config: RunConfig, shapes: checkpoint.Shapes) -> nn.Module:
+    """The generator of a run, with the initial weights of its seed."""
+    with seeded(stream(config.seed, "generator")):
+        return config.generator.build(config.latent.shape, shapes.shape, shapes.value_range)
+
+
+def _device(choice: Device) -> torch.device:
+    if choice is Device.AUTO:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(choice.value)
