@@ -13,17 +13,17 @@ from otgen.train.progress import loss_text
 
 # Metric -> what it says, in the order shown. What is not listed here is in the JSON file only.
 _SHOWN = {
-    "frechet": "Fréchet distance to the training digits (classifier features; lower is better)",
-    "frechet_real": "  the same of real, held-out digits",
-    "classifier_score": "classifier score (1 to 10; higher is better)",
-    "classifier_score_real": "  the same of the training digits",
-    "classes_share_min": "least share of a class among the samples (even: 0.1)",
+    "frechet": "Fréchet distance, classifier features (0 is best)",
+    "frechet_real": "  of real, held-out digits",
+    "classifier_score": "classifier score (10 is best)",
+    "classifier_score_real": "  of the training digits",
+    "classes_share_min": "smallest share of a class (even: 0.1)",
     "modes_found": "modes found",
     "modes_high_quality": "share of samples within 3 std of a mode",
     "w1_matched": "Wasserstein-1 distance to real samples, exact",
-    "w1_real": "  the same of real samples to real ones",
-    "copy_ratio": "distance to the nearest training sample, relative to held-out ones (below 1: nearer)",
-    "copy_close": "share of samples nearer than 99 % of the held-out ones (1 % is chance)",
+    "w1_real": "  of real samples to real ones",
+    "copy_ratio": "distance to training set / held-out ones' (1: same)",
+    "copy_close": "share nearer than 99 % of held-out ones (chance: 0.01)",
     "copy_exact": "share of exact copies",
 }
 

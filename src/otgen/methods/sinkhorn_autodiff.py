@@ -14,7 +14,7 @@ from otgen.nets import CriticNet, MlpCritic
 
 @dataclass(frozen=True, kw_only=True)
 class SinkhornAutoDiff(TransportMethod):
-    """``min_theta max_phi S^{eps(L)}(f_phi(G_theta(q)), f_phi(p))``, the same S for both players (`spec` 2.7).
+    """``min_theta max_phi S^{eps(L)}(f_phi(G_theta(q)), f_phi(p))``, the same S for both players.
 
     L solver steps (``max_steps``) with back-propagation through them, ``n_critic`` ascents of phi, then one descent
     of theta; phi is kept in a box by clipping its weights.

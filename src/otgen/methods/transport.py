@@ -47,7 +47,7 @@ class Term:
     right: Fake | Real
 
 
-# The Sinkhorn divergence, `spec` 2.1 (5).
+# The Sinkhorn divergence: Genevay et al. 2018; Adnan et al. 2021, (5).
 DIVERGENCE = (Term(1.0, Fake(), Real()), Term(-0.5, Fake(), Fake()), Term(-0.5, Real(), Real()))
 
 

@@ -158,11 +158,11 @@ class OTLoss(TransportLoss):
 
 
 class SinkhornDivergence(TransportLoss):
-    """The debiased loss ``S(x, y) = OT(x, y) - OT(x, x) / 2 - OT(y, y) / 2`` (`spec` 2.1 (5)).
+    """The debiased loss ``S(x, y) = OT(x, y) - OT(x, x) / 2 - OT(y, y) / 2`` (Genevay et al. 2018; Adnan et al. 2021, (5)).
 
     All terms share one eps and one kind of update from one start, so ``S(x, x)`` is 0 before convergence too.
-    Not negative for KL and costs ``||x - y||^p`` with ``p <= 2`` or L1; otherwise it may be (`spec` S11b, B1),
-    and is then reported as it is.
+    Not negative for KL and costs ``||x - y||^p`` with ``p <= 2`` or L1 (those whose kernel ``exp(-c / eps)`` is
+    positive definite); otherwise it may be negative, and is then reported as it is.
 
     Attributes:
         last: the detached :class:`Combination` of the last call, None before the first.

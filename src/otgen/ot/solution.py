@@ -187,9 +187,13 @@ def interval_text(value: Tensor, lower: Tensor, upper: Tensor) -> str:
     if value.ndim:
         inside = "; ".join(interval_text(*one) for one in zip(value, lower, upper, strict=True))
         return f"{len(value)} values: {inside}" if len(value) <= 4 else f"{len(value)} values"
-    v, low, high = value.item(), lower.item(), upper.item()
-    size = max(abs(low), abs(high))
+    return f"value={numbers_text(value.item(), lower.item(), upper.item())}"
+
+
+def numbers_text(value: float, lower: float, upper: float) -> str:
+    """``2.6091 in [2.6087, 2.6108]``."""
+    size = max(abs(lower), abs(upper))
     digits = 5
-    while digits < 12 and size > 0 and (high - low) / size < 10.0 ** (1 - digits):
+    while digits < 12 and size > 0 and (upper - lower) / size < 10.0 ** (1 - digits):
         digits += 1
-    return f"value={v:.{digits}g} in [{low:.{digits}g}, {high:.{digits}g}]"
+    return f"{value:.{digits}g} in [{lower:.{digits}g}, {upper:.{digits}g}]"

@@ -64,7 +64,7 @@ class RelGap(Until):
 
 @dataclass(frozen=True)
 class MarginalError(Until):
-    """Stop when ``||row sums - a||_1 + ||column sums - b||_1`` is at most ``tol`` (`spec` 1.1 (25))."""
+    """Stop when ``||row sums - a||_1 + ||column sums - b||_1`` is at most ``tol`` (Sanjabi et al. 2018, (25))."""
 
     tol: float = 1e-3
 
@@ -82,7 +82,7 @@ class MarginalError(Until):
 
 @dataclass(frozen=True)
 class MeanMass(Until):
-    """Stop when the plan's mass is within ``tol`` of 1: the papers' test (`spec` 1.1 (26)).
+    """Stop when the plan's mass is within ``tol`` of 1: the practical test of Sanjabi et al. 2018, (26).
 
     Only necessary for convergence: a solver whose rows are exact meets it at once.
     """

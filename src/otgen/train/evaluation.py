@@ -13,7 +13,6 @@ from otgen.metrics import (
     ClassifierScore,
     CopyCheck,
     DigitFeatures,
-    Features,
     FrechetDistance,
     Identity,
     ModeCoverage,
@@ -22,6 +21,8 @@ from otgen.metrics import (
 from otgen.train.state import stream
 
 _BATCH = 500
+# Samples whose nearest training samples are shown.
+_PICTURED = 32
 # Exact transport is cubic: more points would cost minutes.
 _TRANSPORT_POINTS = 1000
 
@@ -81,7 +82,7 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
         held_out = data.held_out()
         if held_out is not None:
             values |= check(fake_points, pixels(held_out.support()))
-        neighbours = real[check.neighbours(Features(values=fake_points.values[:32], name="pixels")).index]
+        neighbours = real[check.neighbours(pixels(samples[:_PICTURED])).index]
     values |= WassersteinDistance(max_points=_TRANSPORT_POINTS)(fake_points, real_points)
     return Evaluation(values, samples, neighbours)
 

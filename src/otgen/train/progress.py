@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from otgen.methods import Logged
+from otgen.ot.solution import numbers_text
 from otgen.train.hooks import Log
 from otgen.train.trainer import Trainer
 
@@ -66,7 +67,9 @@ class ProgressLine:
         steps = f"step {trainer.state.step}"
         if trainer.config.steps is not None:
             steps += f"/{trainer.config.steps}"
-        parts = [steps, f"{self._rate.steps_per_second:.1f} steps/s", f"{_clock(self._left(trainer))} left"]
+        parts = [steps]
+        if self._rate.steps_per_second > 0:
+            parts += [f"{self._rate.steps_per_second:.1f} steps/s", f"{_clock(self._left(trainer))} left"]
         if self.log.last is not None:
             parts.append(loss_text(self.log.last))
         return ", ".join(parts)
@@ -103,10 +106,9 @@ class _Rate:
 
 def loss_text(record: dict[str, Any]) -> str:
     """``loss 2.609 in [2.608, 2.611]`` of a line of metrics."""
-    text = f"loss {record['loss']:.4g}"
-    if record.get("lower") is not None:
-        text += f" in [{record['lower']:.4g}, {record['upper']:.4g}]"
-    return text
+    if record.get("lower") is None:
+        return f"loss {record['loss']:.4g}"
+    return f"loss {numbers_text(record['loss'], record['lower'], record['upper'])}"
 
 
 def _clock(seconds: float) -> str:

@@ -34,7 +34,7 @@ class ExactState:
 
 @dataclass(frozen=True, kw_only=True)
 class Exact(Solver):
-    """Exact transport for :class:`NoReg`, by POT's network simplex in float64 on the CPU. One step solves it.
+    """Exact transport (NoReg), by POT's network simplex in float64 on the CPU. One step solves it.
 
     Attributes:
         max_pivots: pivots of the simplex before it gives up; the certificate then tells how far it came.
