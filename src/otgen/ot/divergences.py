@@ -158,7 +158,9 @@ class OTLoss(TransportLoss):
 
 
 class SinkhornDivergence(TransportLoss):
-    """The debiased loss ``S(x, y) = OT(x, y) - OT(x, x) / 2 - OT(y, y) / 2`` (Genevay et al. 2018; Adnan et al. 2021, (5)).
+    """The debiased loss ``S(x, y) = OT(x, y) - OT(x, x) / 2 - OT(y, y) / 2``.
+
+    Genevay et al. 2018; Adnan et al. 2021, (5).
 
     All terms share one eps and one kind of update from one start, so ``S(x, x)`` is 0 before convergence too.
     Not negative for KL and costs ``||x - y||^p`` with ``p <= 2`` or L1 (those whose kernel ``exp(-c / eps)`` is

@@ -2,7 +2,7 @@ r"""How far the envelope gradient at an iterate may be from the gradient at the 
 
 With ``kappa = (dual optimum - dual value) / eps <= gap / eps`` the plan ``pi`` of potentials with exact rows obeys
 
-- KL: ``KL(pi* || pi) = kappa`` for the exact suboptimality (an identity, pi having mass 1), so ``||pi - pi*||_1 <= sqrt(2 kappa)``;
+- KL: ``KL(pi* || pi) = kappa``, an identity for a plan of mass 1, so ``||pi - pi*||_1 <= sqrt(2 kappa)``;
 - Quadratic: ``sum_ij a_i b_j (m_ij - m*_ij)^2 <= 2 kappa``, so ``||pi - pi*||_1 <= sqrt(2 kappa)``.
 
 Both split over the rows. For row i and KL, with ``k_i`` the row's share, ``sum_i a_i k_i <= kappa``, the mean of

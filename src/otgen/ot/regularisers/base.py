@@ -2,7 +2,8 @@
 
 The primal is ``min_pi <pi, C> + eps * sum_ij a_i b_j penalty(m_ij)`` with ``m = d pi / d(a x b)`` the plan's
 density. Its dual is ``max_{f,g} <a, f> + <b, g> - sum_ij a_i b_j conjugate(s_ij)``, ``s_ij = f_i + g_j - c_ij``,
-and the plan is ``density(s)``, the conjugate's derivative. (Sanjabi et al. 2018, (4)-(6), with f = phi - eps, g = -psi for KL.)
+and the plan is ``density(s)``, the conjugate's derivative.
+Sanjabi et al. 2018, (4)-(6), with f = phi - eps, g = -psi for KL.
 """
 
 from __future__ import annotations
