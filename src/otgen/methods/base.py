@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -96,12 +97,13 @@ class Logged:
     """What a step has to tell.
 
     Attributes:
-        values: numbers to log, detached scalars; ``loss`` is the generator's.
-        certified: the generator's objective with its interval, computed only when it is read; or None.
+        values: numbers to log, detached scalars.
+        objective: gives the generator's objective with its interval, or None where it is no transport value. Called
+            only when it is logged: a certificate, and terms that are constant to the generator, cost time.
     """
 
     values: dict[str, Tensor] = field(default_factory=dict)
-    certified: Combination | None = None
+    objective: Callable[[], Combination] | None = None
 
 
 class MethodState(Protocol):

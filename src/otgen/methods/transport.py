@@ -131,15 +131,17 @@ class TransportMethod(Method):
             assert state.critic is not None
             with torch.no_grad():
                 clouds = self._draw(self.critic_terms(), state, batches)
-            objective, _ = self._objective(self.critic_terms(), clouds, state.critic)
+            objective, _ = self._objective(self.critic_terms(), _features(clouds, state.critic))
             update(state.critic, -objective)
             values["critic_loss"] = -objective.detach()
-        clouds = self._draw(self.generator_terms(), state, batches)
-        loss, certified = self._objective(self.generator_terms(), clouds, state.critic)
+        terms = self.generator_terms()
+        points = _features(self._draw(terms, state, batches), state.critic)
+        # Data against data is constant to the generator: left out here, and added when the value is logged.
+        moving = tuple(term for term in terms if isinstance(term.left, Fake) or isinstance(term.right, Fake))
+        loss, _ = self._objective(moving, points)
         update(state.generator, loss)
-        values["loss"] = loss.detach()
-        values["solver_steps"] = torch.tensor(float(certified.steps))
-        return Logged(values, certified)
+        points = {side: cloud.detach() for side, cloud in points.items()}
+        return Logged(values, lambda: self._objective(terms, points)[1])
 
     def _draw(self, terms: tuple[Term, ...], state: TransportState, batches: Batches) -> dict[Fake | Real, Tensor]:
         """One batch for each side that the terms name, in the order they are first named."""
@@ -150,10 +152,7 @@ class TransportMethod(Method):
                 clouds[side] = state.generator.module(batches.latent(self.batch)) if fake else batches.real(self.batch)
         return clouds
 
-    def _objective(
-        self, terms: tuple[Term, ...], clouds: dict[Fake | Real, Tensor], critic: Player | None
-    ) -> tuple[Tensor, Combination]:
-        points = _features(clouds, critic)
+    def _objective(self, terms: tuple[Term, ...], points: dict[Fake | Real, Tensor]) -> tuple[Tensor, Combination]:
         problems = tuple(
             Discrete(points[term.left], points[term.right], cost=self.cost, reg=self.reg) for term in terms
         )

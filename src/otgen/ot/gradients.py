@@ -87,10 +87,11 @@ class _EnvelopeValue(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
-        gradients = envelope_gradients(*ctx.arguments)
+        needed = ctx.needs_input_grad[4:]
+        gradients = envelope_gradients(*ctx.arguments, weights=any(needed[-2:]))
         scaled = []
-        for needed, g in zip(ctx.needs_input_grad[4:], gradients, strict=True):
-            scaled.append(g * grad.reshape(grad.shape + (1,) * (g.ndim - grad.ndim)) if needed else None)
+        for wanted, g in zip(needed, gradients, strict=True):
+            scaled.append(g * grad.reshape(grad.shape + (1,) * (g.ndim - grad.ndim)) if wanted else None)
         return (None, None, None, None, *scaled)
 
 
@@ -122,8 +123,17 @@ def plan_rows(problem: Discrete, potentials: Potentials, plan: Tensor | None, pa
 
 
 @torch.no_grad()
-def envelope_gradients(problem: Discrete, potentials: Potentials, plan: Tensor | None) -> tuple[Tensor, ...]:
-    """What :class:`Envelope` propagates: one tensor for each input of the geometry, then for a and b."""
+def envelope_gradients(
+    problem: Discrete, potentials: Potentials, plan: Tensor | None, *, weights: bool = True
+) -> tuple[Tensor, ...]:
+    """What :class:`Envelope` propagates: one tensor for each input of the geometry, then for a and b.
+
+    Args:
+        problem: without a graph.
+        potentials: with exact rows.
+        plan: the coupling where it is no function of the potentials.
+        weights: whether the gradients of a and b are wanted; without, they miss a term that costs a pass.
+    """
     potentials = potentials.detached()
     inputs: tuple[Tensor, ...] | None = None
     grad_a = potentials.f.to(problem.dtype).clone()
@@ -133,7 +143,7 @@ def envelope_gradients(problem: Discrete, potentials: Potentials, plan: Tensor |
         rows = plan_rows(problem, potentials, plan, part)
         parts = problem.geometry.vjp(part, rows)
         inputs = parts if inputs is None else tuple(i + p for i, p in zip(inputs, parts, strict=True))
-        if isinstance(reg, SmoothRegulariser):
+        if weights and isinstance(reg, SmoothRegulariser):
             conjugate = reg.conjugate(pair_sums(problem, potentials, problem.rows(part, problem.dtype), part))
             grad_a[..., part] -= (conjugate * problem.b.unsqueeze(-2)).sum(-1)
             grad_b -= (conjugate * problem.a[..., part].unsqueeze(-1)).sum(-2)

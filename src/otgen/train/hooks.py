@@ -41,13 +41,15 @@ class Log:
     def _write(self, trainer: Trainer, logged: Logged) -> None:
         record: dict[str, Any] = {"step": trainer.state.step, "elapsed": round(trainer.state.elapsed, 3)}
         record |= {name: float(value) for name, value in logged.values.items()}
-        if logged.certified is not None:
-            certified = logged.certified
+        if logged.objective is not None:
+            certified = logged.objective()
             record |= {
+                "loss": float(certified.value),
                 "lower": float(certified.lower),
                 "upper": float(certified.upper),
                 "rel_gap": float(certified.rel_gap),
                 "eps": certified.eps,
+                "solver_steps": certified.steps,
             }
         trainer.run.append(record)
         self.last = record
