@@ -60,7 +60,7 @@ def _parser(recipe: Recipe, default: RunConfig) -> Parser:
     )
     parser.add_argument("--config", action="config", help="a YAML file of the options below; flags win over it")
     parser.add_argument("--out", type=str | None, default=None, help="the run directory itself")
-    parser.add_argument("--scale", type=Scale, default=Scale.CPU, help="how much computing the recipe may take")
+    parser.add_argument("--scale", type=Scale, default=Scale.CPU.value, help="how much computing the recipe may take")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     config_parser(default, parser)
     return parser

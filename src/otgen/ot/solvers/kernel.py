@@ -17,8 +17,9 @@ from otgen.ot.problems import Discrete
 # of the kernel is as good as nothing: exp(floor + 2 * drift) must vanish beside the rounding of a row's sum.
 _DRIFT = {torch.float32: 15.0, torch.float64: 200.0}
 _FLOOR = {torch.float32: -50.0, torch.float64: -440.0}
-# Entries of a matrix: up to here numpy's products are the faster ones; from here on a batch is looped over.
-_NUMPY_ENTRIES = 1 << 20
+# Entries of a matrix: up to here numpy's products are the faster ones (beyond, its BLAS starts threads of its own,
+# which spin on the cores that PyTorch's want next); from here on a batch is looped over.
+_NUMPY_ENTRIES = 1 << 18
 _LOOP_ENTRIES = 1 << 12
 
 
@@ -50,11 +51,6 @@ class Kernel:
         # The floor also keeps denormal numbers out of the products: they are slow beyond measure on a CPU.
         matrix = exponent.clamp_(_FLOOR[problem.dtype], -_FLOOR[problem.dtype]).exp_()
         return Kernel(matrix, eps, torch.ones_like(f), torch.ones_like(g))
-
-    @staticmethod
-    def may_hold(dtype: torch.dtype, change: float) -> bool:
-        """Whether a step that moves so far stays in range after a fresh build."""
-        return change <= _DRIFT[dtype]
 
     def room(self) -> int:
         """How many more steps stay in range for certain."""

@@ -150,14 +150,17 @@ class Sinkhorn(Solver):
         else:
             state.f, state.g = self._absorbed(state)
             state.kernel = None
-            if state.eps == eps and not Kernel.may_hold(problem.dtype, state.change):
-                return 0
+            f = state.f
+            if math.isinf(state.change) and not symmetric:
+                # An alternating step does not look at f: absorbing the hard transform of g instead keeps the rows of
+                # a cold kernel from underflowing.
+                f = (problem.matrix - state.g.unsqueeze(-2)).amin(-1)
             # The first step after a build is tested; what follows moves no further than it did.
-            count, kernel = 1, Kernel.build(problem, state.f, state.g, eps)
+            count, kernel = 1, Kernel.build(problem, f, state.g, eps)
             kernel.iterate(problem.a, problem.b, count, symmetric=symmetric)
             if not kernel.sound():
                 return 0
-            state.kernel = kernel
+            state.f, state.kernel = f, kernel
         state.eps, state.change = eps, kernel.change
         state.steps += count
         return count
