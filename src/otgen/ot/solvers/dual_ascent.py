@@ -22,7 +22,7 @@ class DualAscentState:
 
     Attributes:
         g: column potential, ``(..., m)``, float64.
-        damping: ridge of the Newton system, relative to its natural scale, one a problem.
+        damping: ridge of the Newton system, relative to its natural scale 1 / eps, one a problem.
     """
 
     g: Tensor
@@ -62,7 +62,7 @@ class DualAscent(Solver):
     def step(self, problem: Discrete, state: DualAscentState) -> DualAscentState:
         dual = _SemiDual(problem)
         value, gradient, hessian = dual.second_order(state.g)
-        direction = _solve(hessian, gradient, dual.b, state.damping)
+        direction = _solve(hessian, gradient, dual.b, state.damping / dual.reg.weight)
         slope = (direction * gradient).sum(-1)
         length, accepted = torch.ones_like(value), torch.zeros_like(value, dtype=torch.bool)
         with torch.no_grad():
@@ -74,8 +74,12 @@ class DualAscent(Solver):
                     break
                 length = torch.where(accepted, length, length / 2)
             length = torch.where(accepted, length, torch.zeros_like(length))
-            damping = torch.where(accepted & (length == 1), state.damping / 8, state.damping * 4).clamp(1e-14, 1e6)
-        return DualAscentState(state.g + length.unsqueeze(-1) * direction, damping)
+            # The constants are in the Hessian's kernel: the ridge must stay above the factorisation's rounding.
+            least = 1e-13 * problem.shape[-1]
+            damping = torch.where(accepted & (length == 1), state.damping / 8, state.damping * 4).clamp(least, 1e6)
+        # A failed factorisation leaves no direction; without the mask its NaN would survive a length of zero.
+        move = torch.where(length.unsqueeze(-1) > 0, length.unsqueeze(-1) * direction, 0.0)
+        return DualAscentState(state.g + move, damping)
 
     @override
     def potentials(self, problem: Discrete, state: DualAscentState) -> Potentials:
@@ -121,14 +125,11 @@ class _SemiDual:
         return (self.a.unsqueeze(-2) @ values @ self.b.unsqueeze(-1)).squeeze((-2, -1))
 
 
-def _solve(hessian: Tensor, gradient: Tensor, b: Tensor, damping: Tensor) -> Tensor:
+def _solve(hessian: Tensor, gradient: Tensor, b: Tensor, ridge: Tensor) -> Tensor:
     # Scaled by sqrt(b): the system of a problem with a split atom is then that of the problem without.
     scale = torch.where(b > 0, b, 1.0).rsqrt()
     system = hessian * scale.unsqueeze(-1) * scale.unsqueeze(-2)
-    size = system.diagonal(dim1=-2, dim2=-1).amax(-1)
     identity = torch.eye(b.shape[-1], dtype=b.dtype, device=b.device)
-    # The constants are in the kernel: the ridge must stay above the factorisation's rounding.
-    ridge = size * damping.clamp(min=1e-13 * b.shape[-1]) + torch.finfo(b.dtype).tiny
     system = system + ridge[..., None, None] * identity
     factor = torch.linalg.cholesky_ex(system).L
     return scale * torch.cholesky_solve((scale * gradient).unsqueeze(-1), factor).squeeze(-1)
