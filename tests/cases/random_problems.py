@@ -1,0 +1,77 @@
+"""Seeded random problems: small, unequal sizes, zero weights, coinciding points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cases import reference
+from cases.components import FOUR_COSTS
+from otgen.ot import KL, Cost, Discrete, Quadratic, SmoothRegulariser
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def cloud(n: int, d: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(n, d, generator=generator(seed), dtype=torch.float64).to(dtype)
+
+
+def weights(n: int, seed: int, zeros: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Random weights, the last `zeros` of a random order exactly zero."""
+    values = torch.rand(n, generator=generator(seed), dtype=torch.float64) + 0.1
+    values[torch.randperm(n, generator=generator(seed + 1))[:zeros]] = 0.0
+    return (values / values.sum()).to(dtype)
+
+
+@dataclass(frozen=True)
+class RandomProblem:
+    """Arguments of a `Discrete` with a regulariser whose weight is a number."""
+
+    x: Tensor
+    y: Tensor
+    a: Tensor
+    b: Tensor
+    cost: Cost
+    reg: SmoothRegulariser
+
+    def problem(self, reg: SmoothRegulariser | None = None) -> Discrete:
+        return Discrete(self.x, self.y, self.a, self.b, cost=self.cost, reg=self.reg if reg is None else reg)
+
+    def truth(self, tol: float = 1e-12) -> reference.Truth:
+        costs = self.cost(self.x, self.y).numpy()
+        kind = type(self.reg).__name__
+        return reference.solve(costs, self.a.numpy(), self.b.numpy(), self.reg.weight, kind, tol)
+
+
+def random_problem(seed: int) -> RandomProblem:
+    """Problem number `seed`: both regularisers and all four costs in turn, the rest at random.
+
+    n != m, each in 2..12; up to two zero weights a side; two pairs of coinciding points in every other problem;
+    eps log-uniform from 1e-3 to 10 times the mean cost.
+    """
+    rng = np.random.default_rng(seed)
+    n, m = rng.choice(np.arange(2, 13), size=2, replace=False)
+    d = int(rng.integers(1, 7))
+    x = torch.from_numpy(rng.normal(size=(n, d)))
+    y = torch.from_numpy(rng.normal(size=(m, d)) + rng.normal(size=d))
+    if seed % 2:
+        y[0] = x[0]
+        x[-1] = x[0]
+    a, b = (_random_weights(rng, int(size)) for size in (n, m))
+    cost = FOUR_COSTS[(seed // 2) % len(FOUR_COSTS)]
+    mean = float(a @ cost(x, y) @ b)
+    eps = mean * 10.0 ** rng.uniform(-3, 1)
+    reg = KL(eps=eps) if (seed // 8) % 2 == 0 else Quadratic(eps=eps)
+    return RandomProblem(x, y, a, b, cost, reg)
+
+
+def _random_weights(rng: np.random.Generator, n: int) -> Tensor:
+    values = rng.exponential(size=n) + 1e-3
+    zeros = int(rng.integers(0, min(2, n - 1) + 1))
+    values[rng.permutation(n)[:zeros]] = 0.0
+    return torch.from_numpy(values / values.sum())

@@ -1,0 +1,206 @@
+"""Laws that every ground cost obeys."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from cases.components import COSTS, TRANSLATION_INVARIANT, everywhere, name, public
+from cases.random_problems import cloud, generator
+from otgen.ot import Cost
+
+every_cost = pytest.mark.parametrize("cost", COSTS, ids=name)
+# Below and above the size where distances switch from differences to a matrix product.
+every_dimension = pytest.mark.parametrize("d", [1, 3, 5, 20])
+
+
+def special_clouds(d: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """Clouds that share points exactly, nearly, and at the origin."""
+    x, y = cloud(7, d, seed=d, dtype=dtype), cloud(5, d, seed=d + 100, dtype=dtype)
+    y[0], x[1], y[1] = x[0], 0.0, 0.0
+    y[2] = x[2] * (1 + 1e-9)
+    x[3] = x[2]
+    return x, y
+
+
+def tolerance(dtype: torch.dtype) -> float:
+    return 200 * torch.finfo(dtype).eps
+
+
+def test_every_concrete_cost_is_exported() -> None:
+    assert everywhere(Cost) == set(public(Cost))  # type: ignore[type-abstract]
+
+
+@every_cost
+def test_hyper_parameters_are_frozen_and_comparable(cost: Cost) -> None:
+    assert dataclasses.replace(cost) == cost
+    assert hash(dataclasses.replace(cost)) == hash(cost)
+    for field in dataclasses.fields(cost):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(cost, field.name, None)
+
+
+@every_cost
+@every_dimension
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_shape_dtype_and_range(cost: Cost, d: int, dtype: torch.dtype) -> None:
+    x, y = special_clouds(d, dtype)
+    costs = cost(x, y)
+    assert costs.shape == (7, 5)
+    assert costs.dtype == dtype
+    assert bool(torch.isfinite(costs).all())
+    assert costs.min().item() >= 0
+
+
+@every_cost
+@every_dimension
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_symmetric(cost: Cost, d: int, dtype: torch.dtype) -> None:
+    x, y = special_clouds(d, dtype)
+    torch.testing.assert_close(cost(x, y), cost(y, x).mT, rtol=tolerance(dtype), atol=tolerance(dtype))
+
+
+@every_cost
+@every_dimension
+def test_coinciding_points_cost_nothing(cost: Cost, d: int) -> None:
+    x = cloud(6, d, seed=3)
+    # A squared Gram form has rounding eps * norm^2 on its diagonal, so a distance's p-th power less of it.
+    assert cost(x, x).diagonal().abs().max().item() <= 1e-13
+    assert cost.paired(x, x).abs().max().item() <= 1e-15
+
+
+@every_cost
+@every_dimension
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_paired_is_an_entry_of_the_matrix(cost: Cost, d: int, dtype: torch.dtype) -> None:
+    x, y = special_clouds(d, dtype)
+    paired = torch.stack([cost.paired(x[i].expand(5, d), y) for i in range(7)])
+    # Relative to the clouds' spread, as costs of close pairs come from a Gram form.
+    torch.testing.assert_close(cost(x, y), paired, rtol=tolerance(dtype), atol=tolerance(dtype) * d)
+
+
+@every_cost
+def test_paired_broadcasts(cost: Cost) -> None:
+    x, y = cloud(6, 4, seed=1), cloud(5, 4, seed=2)
+    torch.testing.assert_close(cost.paired(x[:, None], y), cost(x, y), rtol=1e-12, atol=1e-12)
+
+
+@every_cost
+@every_dimension
+def test_batch_is_a_stack_of_singles(cost: Cost, d: int) -> None:
+    x, y = torch.stack([cloud(6, d, seed=s) for s in (1, 2, 3)]), torch.stack([cloud(4, d, seed=s) for s in (4, 5, 6)])
+    torch.testing.assert_close(
+        cost(x, y), torch.stack([cost(*one) for one in zip(x, y, strict=True)]), rtol=1e-12, atol=1e-12
+    )
+
+
+@every_cost
+@every_dimension
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gradients_are_finite_everywhere(cost: Cost, d: int, dtype: torch.dtype) -> None:
+    x, y = (t.requires_grad_() for t in special_clouds(d, dtype))
+    for gradient in torch.autograd.grad(cost(x, y).sum(), (x, y)):
+        assert bool(torch.isfinite(gradient).all())
+    for gradient in torch.autograd.grad(cost.paired(x[:5], y).sum(), (x, y)):
+        assert bool(torch.isfinite(gradient).all())
+
+
+@every_cost
+@every_dimension
+def test_gradient_is_the_derivative(cost: Cost, d: int) -> None:
+    # Away from kinks: two random clouds share no coordinate.
+    x, y = cloud(3, d, seed=7).requires_grad_(), cloud(4, d, seed=8).requires_grad_()
+    assert torch.autograd.gradcheck(cost, (x, y), eps=1e-6, atol=1e-7, rtol=1e-6)
+
+
+@every_cost
+@every_dimension
+def test_gradient_is_zero_where_points_coincide(cost: Cost, d: int) -> None:
+    x = cloud(4, d, seed=9).requires_grad_()
+    y = x.detach().clone()
+    (gradient,) = torch.autograd.grad(cost(x, y).diagonal().sum(), x)
+    assert gradient.abs().max().item() <= 1e-7
+
+
+@every_cost
+@every_dimension
+def test_vjp_is_the_derivative_of_the_transport_cost(cost: Cost, d: int) -> None:
+    x, y = (t.requires_grad_() for t in special_clouds(d))
+    plan = torch.rand(7, 5, generator=generator(1), dtype=torch.float64)
+    # A pair that is 1e-9 apart has its direction in its last digits: no two formulas agree on it.
+    plan[2, 2] = plan[3, 2] = 0.0
+    expected = torch.autograd.grad((plan * cost.paired(x[:, None], y)).sum(), (x, y))
+    for got, want in zip(cost.vjp(x.detach(), y.detach(), plan), expected, strict=True):
+        assert got.shape == want.shape
+        torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)
+
+
+@every_cost
+def test_vjp_of_a_batch(cost: Cost) -> None:
+    x, y = torch.stack([cloud(6, 5, seed=s) for s in (1, 2)]), torch.stack([cloud(4, 5, seed=s) for s in (3, 4)])
+    plan = torch.rand(2, 6, 4, generator=generator(1), dtype=torch.float64)
+    got = cost.vjp(x, y, plan)
+    for k in range(2):
+        for batched, single in zip(got, cost.vjp(x[k], y[k], plan[k]), strict=True):
+            torch.testing.assert_close(batched[k], single, rtol=1e-12, atol=1e-12)
+
+
+@every_cost
+@every_dimension
+def test_grad_norm_bounds_the_gradient(cost: Cost, d: int) -> None:
+    x, y = special_clouds(d)
+    left = x[:, None].expand(7, 5, d).clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(cost.paired(left, y).sum(), left)
+    bound = cost.grad_norm(x, y)
+    assert bound.shape == (7, 5)
+    # 1e-7: the square root of what a Gram form loses at a close pair.
+    assert bool((bound >= gradient.norm(dim=-1) * (1 - 1e-12) - 1e-7).all())
+
+
+@every_cost
+def test_grad_norm_is_no_wild_guess(cost: Cost) -> None:
+    # A bound that is far above the gradient would make the gradient-error bound useless.
+    x, y = cloud(7, 6, seed=1), cloud(5, 6, seed=2)
+    left = x[:, None].expand(7, 5, 6).clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(cost.paired(left, y).sum(), left)
+    assert bool((cost.grad_norm(x, y) <= gradient.norm(dim=-1) * (1 + 1e-9) + 1e-9).all())
+
+
+@pytest.mark.parametrize("cost", TRANSLATION_INVARIANT, ids=name)
+@every_dimension
+def test_translating_both_clouds_changes_nothing(cost: Cost, d: int) -> None:
+    # Multiples of 2^-10 below 8: adding 1e4 is exact in float32, so all that changes is what the cost makes of it.
+    x, y = ((cloud(6, d, seed=s) * 2**10).round() / 2**10 for s in (1, 2))
+    x, y = x.float(), y.float()
+    far = cost(x + 1e4, y + 1e4)
+    near = cost(x, y)
+    torch.testing.assert_close(far, near, rtol=1e-5, atol=1e-5 * near.max().item())
+
+
+@every_cost
+@given(shift=st.floats(-3, 3), scale=st.floats(0.01, 100), seed=st.integers(0, 10_000), d=st.integers(1, 8))
+def test_laws_hold_for_any_cloud(cost: Cost, shift: float, scale: float, seed: int, d: int) -> None:
+    x, y = scale * cloud(5, d, seed) + shift, scale * cloud(4, d, seed + 1) - shift
+    costs = cost(x, y)
+    size = max(costs.max().item(), 1e-300)
+    assert costs.min().item() >= 0
+    assert (costs - cost(y, x).mT).abs().max().item() <= 1e-12 * size
+    assert bool((cost.grad_norm(x, y) >= 0).all())
+    assert math.isfinite(size)
+
+
+@every_cost
+def test_inputs_are_left_alone(cost: Cost) -> None:
+    x, y = cloud(5, 6, seed=1), cloud(4, 6, seed=2)
+    before = x.clone(), y.clone()
+    cost(x, y)
+    cost.vjp(x, y, torch.ones(5, 4, dtype=torch.float64))
+    cost.grad_norm(x, y)
+    assert torch.equal(x, before[0])
+    assert torch.equal(y, before[1])

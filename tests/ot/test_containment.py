@@ -1,0 +1,58 @@
+"""The interval holds the true value, at any iterate: the library's central promise.
+
+The truth comes from `cases.reference`, which brackets it between its own dual and primal values; those are a few
+1e-13 of the cost apart, so an interval that misses the bracket misses the truth.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+
+import pytest
+
+from cases.random_problems import RandomProblem, random_problem
+from otgen.ot import Solution, default_solver
+from otgen.ot.certificate import certify
+
+LOOKS = (1, 10, 100, 1000)
+# Rounding of the reference's own evaluation, relative to its value.
+ROUNDING = 1e-13
+
+
+def solutions(case: RandomProblem) -> dict[int, Solution]:
+    """The state of one run after 1, 10, 100 and 1,000 steps."""
+    problem = case.problem()
+    solver = default_solver(problem)
+    state, done, found = solver.init(problem), 0, {}
+    for steps in LOOKS:
+        state = solver.advance(problem, state, steps - done)
+        done = steps
+        potentials = solver.potentials(problem, state)
+        found[steps] = Solution(problem, certify(problem, potentials).lower, potentials, steps=steps)
+    return found
+
+
+def check(seeds: range) -> None:
+    """Containment for every problem and look; a small gap at the end for most."""
+    gaps = []
+    for seed in seeds:
+        case = random_problem(seed)
+        truth = case.truth()
+        slack = ROUNDING * abs(truth.value)
+        for steps, solution in solutions(case).items():
+            low, high = solution.lower.item(), solution.upper.item()
+            where = f"problem {seed} ({case.reg}, {case.cost}) after {steps} steps"
+            assert low <= truth.high + slack, f"{where}: lower {low!r} above the truth {truth.high!r}"
+            assert high >= truth.low - slack, f"{where}: upper {high!r} below the truth {truth.low!r}"
+            assert low <= high, where
+        gaps.append(solution.rel_gap.item())
+    assert median(gaps) < 1e-4
+
+
+def test_interval_contains_truth_and_closes() -> None:
+    check(range(24))
+
+
+@pytest.mark.slow
+def test_interval_contains_truth_on_200_problems() -> None:
+    check(range(200))
