@@ -11,7 +11,7 @@ from statistics import median
 import pytest
 
 from cases.random_problems import RandomProblem, random_problem
-from otgen.ot import Solution, default_solver
+from otgen.ot import KL, Solution, default_solver
 from otgen.ot.certificate import certify
 
 LOOKS = (1, 10, 100, 1000)
@@ -19,12 +19,12 @@ LOOKS = (1, 10, 100, 1000)
 ROUNDING = 1e-13
 
 
-def solutions(case: RandomProblem) -> dict[int, Solution]:
-    """The state of one run after 1, 10, 100 and 1,000 steps."""
+def solutions(case: RandomProblem, looks: tuple[int, ...]) -> dict[int, Solution]:
+    """The state of one run after so many steps."""
     problem = case.problem()
     solver = default_solver(problem)
     state, done, found = solver.init(problem), 0, {}
-    for steps in LOOKS:
+    for steps in looks:
         state = solver.advance(problem, state, steps - done)
         done = steps
         potentials = solver.potentials(problem, state)
@@ -32,14 +32,14 @@ def solutions(case: RandomProblem) -> dict[int, Solution]:
     return found
 
 
-def check(seeds: range) -> None:
+def check(seeds: range, *, newton: tuple[int, ...] = LOOKS) -> None:
     """Containment for every problem and look; a small gap at the end for most."""
     gaps = []
     for seed in seeds:
         case = random_problem(seed)
         truth = case.truth()
         slack = ROUNDING * abs(truth.value)
-        for steps, solution in solutions(case).items():
+        for steps, solution in solutions(case, LOOKS if isinstance(case.reg, KL) else newton).items():
             low, high = solution.lower.item(), solution.upper.item()
             where = f"problem {seed} ({case.reg}, {case.cost}) after {steps} steps"
             assert low <= truth.high + slack, f"{where}: lower {low!r} above the truth {truth.high!r}"
@@ -50,7 +50,8 @@ def check(seeds: range) -> None:
 
 
 def test_interval_contains_truth_and_closes() -> None:
-    check(range(24))
+    # 900 more of Newton's steps would take most of the time and, from the 100th on, go nowhere.
+    check(range(24), newton=LOOKS[:-1])
 
 
 @pytest.mark.slow
