@@ -200,3 +200,18 @@ def test_relative_weights(cls: type[SmoothRegulariser]) -> None:
     assert reg.resolved(0.0).weight > 0
     assert cls(eps=3.0).resolved(8.0).weight == 3.0
     assert str(Relative(0.25)) == "0.25*mean"
+
+
+@every_regulariser
+@pytest.mark.parametrize("dim", [-1, -2])
+@pytest.mark.parametrize("zeros", [0, 2])
+def test_soft_transform_is_the_same_without_a_graph(reg: Regulariser, dim: int, zeros: int) -> None:
+    """A faster path for no-grad use must give the same, for weights of every shape that broadcasts."""
+    z = 3 * torch.stack([cloud(6, 9, seed=s) for s in (1, 2)])
+    w = weights(9, seed=3, zeros=zeros) if dim == -1 else weights(6, seed=3, zeros=zeros).unsqueeze(-1)
+    expected = reg.soft_transform(z, w, dim)
+    shapes = [(9,), (1, 9), (2, 1, 9)] if dim == -1 else [(6, 1), (2, 6, 1)]
+    with torch.no_grad():
+        for shaped in (w.expand(shape) for shape in (*shapes, z.shape)):
+            got = reg.soft_transform(z, shaped, dim)
+            torch.testing.assert_close(got, expected, rtol=1e-13, atol=1e-13)
