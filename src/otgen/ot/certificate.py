@@ -162,7 +162,8 @@ def _dual_pass(rows: PlanRows) -> _Dual:
 def _primal_pass(rows: PlanRows, dual: _Dual) -> Certificate:
     reg, b = rows.problem.reg, rows.b
     column_scale = 1 / dual.columns.clamp(min=1)
-    missing = (1 - dual.columns * column_scale).clamp(min=0)  # err_b / b of the rounding
+    # err_b / b of the rounding; a column without mass lacks none
+    missing = (1 - dual.columns * column_scale).clamp(min=0).masked_fill(b == 0, 0.0)
     total = (b * missing).sum(-1)
     fill = missing / total.clamp(min=torch.finfo(torch.float64).tiny).unsqueeze(-1)
     linear, penalty, magnitude = (torch.zeros_like(dual.lower) for _ in range(3))

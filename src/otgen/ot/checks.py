@@ -77,3 +77,9 @@ def weights(name: str, value: Tensor | None, like: Tensor, shape: tuple[int, ...
         raise InputError(f"{name} sums to {total.flatten()[0].item():.6g}, not to 1; divide it by its sum")
     # Through the graph: it makes the gradient with respect to weights the one along sum(delta) = 0.
     return (value / total).expand(shape)
+
+
+def component(name: str, value: Any, kind: type, example: str) -> None:
+    """An object of a kind, not its name: names mean something on the command line only."""
+    if not isinstance(value, kind):
+        raise InputError(f"{name} must be a {kind.__name__}, such as {example}; got {value!r}")

@@ -162,7 +162,8 @@ class SinkhornDivergence(TransportLoss):
 
     Genevay et al. 2018; Adnan et al. 2021, (5).
 
-    All terms share one eps and one kind of update from one start, so ``S(x, x)`` is 0 before convergence too.
+    All terms share one eps and one kind of update from one start, so ``S(x, x)`` is 0 before convergence too. Its
+    gradient is 0 there for one tensor in both places, and for two equal ones as the solve converges.
     Not negative for KL and costs ``||x - y||^p`` with ``p <= 2`` or L1 (those whose kernel ``exp(-c / eps)`` is
     positive definite); otherwise it may be negative, and is then reported as it is.
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from typing_extensions import override
 
 from otgen.ot.potentials import Potentials
+from otgen.ot.precision import full_precision
 from otgen.ot.problems import Discrete
 from otgen.ot.regularisers import SmoothRegulariser
 
@@ -82,17 +82,36 @@ class _EnvelopeValue(torch.autograd.Function):
         *inputs: Tensor,
     ) -> Tensor:
         ctx.arguments = (problem, potentials, plan)
+        ctx.save_for_backward(*inputs)
         return value.clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
         needed = ctx.needs_input_grad[4:]
-        gradients = envelope_gradients(*ctx.arguments, weights=any(needed[-2:]))
-        scaled = []
-        for wanted, g in zip(needed, gradients, strict=True):
-            scaled.append(g * grad.reshape(grad.shape + (1,) * (g.ndim - grad.ndim)) if wanted else None)
+        with torch.no_grad(), full_precision(grad.device):
+            gradients = envelope_gradients(*ctx.arguments, weights=any(needed[-2:]))
+            scaled = []
+            for wanted, g in zip(needed, gradients, strict=True):
+                scaled.append(g * grad.reshape(grad.shape + (1,) * (g.ndim - grad.ndim)) if wanted else None)
+        if torch.is_grad_enabled():
+            # create_graph=True: whoever differentiates the gradient must be told that it cannot be done.
+            scaled = [None if g is None else _Once.apply(g, *ctx.saved_tensors) for g in scaled]  # type: ignore[no-untyped-call]
         return (None, None, None, None, *scaled)
+
+
+class _Once(torch.autograd.Function):
+    """A gradient that depends on the inputs, but not in a way that can be differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *inputs: Tensor) -> Tensor:  # noqa: D102
+        return gradient.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
+        raise RuntimeError(
+            "the envelope gradient cannot be differentiated a second time: it holds the plan constant; "
+            "use gradient=Unroll() for second derivatives"
+        )
 
 
 def dual_value(problem: Discrete, potentials: Potentials) -> Tensor:
@@ -110,7 +129,11 @@ def dual_value(problem: Discrete, potentials: Potentials) -> Tensor:
 def pair_sums(problem: Discrete, potentials: Potentials, costs: Tensor, part: slice = slice(None)) -> Tensor:
     """``s_ij = f_i + g_j - c_ij``; minus infinity in columns of zero weight, so that they carry no plan."""
     g = potentials.g.to(costs.dtype).masked_fill(problem.b == 0, -torch.inf)
-    return potentials.f.to(costs.dtype)[..., part].unsqueeze(-1) + (g.unsqueeze(-2) - costs)
+    return _sums(potentials.f.to(costs.dtype)[..., part], g, costs)
+
+
+def _sums(f: Tensor, g: Tensor, costs: Tensor) -> Tensor:
+    return f.unsqueeze(-1) + (g.unsqueeze(-2) - costs)
 
 
 def plan_rows(problem: Discrete, potentials: Potentials, plan: Tensor | None, part: slice) -> Tensor:
@@ -144,8 +167,15 @@ def envelope_gradients(
         parts = problem.geometry.vjp(part, rows)
         inputs = parts if inputs is None else tuple(i + p for i, p in zip(inputs, parts, strict=True))
         if weights and isinstance(reg, SmoothRegulariser):
-            conjugate = reg.conjugate(pair_sums(problem, potentials, problem.rows(part, problem.dtype), part))
-            grad_a[..., part] -= (conjugate * problem.b.unsqueeze(-2)).sum(-1)
-            grad_b -= (conjugate * problem.a[..., part].unsqueeze(-1)).sum(-2)
+            costs = problem.rows(part, problem.dtype)
+            f, g = potentials.f.to(costs.dtype)[..., part], potentials.g.to(costs.dtype)
+            conjugate = reg.conjugate(_sums(f, g, costs))
+            grad_a[..., part] -= _weighted(conjugate, problem.b.unsqueeze(-2)).sum(-1)
+            grad_b -= _weighted(conjugate, problem.a[..., part].unsqueeze(-1)).sum(-2)
     assert inputs is not None
     return (*inputs, grad_a, grad_b)
+
+
+def _weighted(values: Tensor, weights: Tensor) -> Tensor:
+    # Where the weight is zero the value may be anything, infinity included.
+    return torch.where(weights > 0, values * weights, 0.0)

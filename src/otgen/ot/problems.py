@@ -202,7 +202,9 @@ class Discrete:
                 f"x and y do not fit: shapes {tuple(x.shape)} and {tuple(y.shape)}; "
                 "expected (n, d) and (m, d), or (B, n, d) and (B, m, d)"
             )
-        self._set(Points(x, y, SqEuclidean() if cost is None else cost), a, b, KL() if reg is None else reg)
+        cost = SqEuclidean() if cost is None else cost
+        checks.component("cost", cost, Cost, "SqEuclidean()")
+        self._set(Points(x, y, cost), a, b, KL() if reg is None else reg)
 
     @classmethod
     def from_matrix(
@@ -215,6 +217,7 @@ class Discrete:
 
     def _set(self, geometry: Geometry, a: Tensor | None, b: Tensor | None, reg: Regulariser) -> None:
         *batch, n, m = geometry.shape
+        checks.component("reg", reg, Regulariser, "KL(eps=0.1)")
         self.geometry = geometry
         self.reg = reg
         self.a = checks.weights("a", a, geometry.reference, (*batch, n))

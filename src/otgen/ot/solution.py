@@ -14,6 +14,7 @@ from torch import Tensor
 from otgen.ot.certificate import Certificate, certify
 from otgen.ot.gradient_error import GradientError, gradient_error_bound, gradient_error_estimate
 from otgen.ot.potentials import Potentials
+from otgen.ot.precision import full_precision
 from otgen.ot.problems import Discrete
 from otgen.ot.regularisers import SmoothRegulariser
 
@@ -89,7 +90,7 @@ class Solution:
     @cached_property
     def certificate(self) -> Certificate:
         """Bounds and errors, from one run over the plan in float64."""
-        with torch.no_grad():
+        with torch.no_grad(), full_precision(self.problem.device):
             return certify(self.problem, self.potentials, self._plan)
 
     @property
@@ -130,20 +131,20 @@ class Solution:
     @cached_property
     def grad_error_bound(self) -> GradientError:
         """Certified bound on the error of the envelope gradient at this iterate."""
-        with torch.no_grad():
+        with torch.no_grad(), full_precision(self.problem.device):
             return gradient_error_bound(self.problem, self.potentials, self._plan, self.certificate)
 
     @cached_property
     def grad_error_estimate(self) -> GradientError:
         """An estimate of the same error, from what one more step changes. Not a bound."""
-        with torch.no_grad():
+        with torch.no_grad(), full_precision(self.problem.device):
             return gradient_error_estimate(self.problem, self.potentials, self._plan)
 
     def plan(self) -> Tensor:
         """The coupling ``pi``, ``(..., n, m)``, in the problem's dtype: that of the potentials, not rounded."""
         from otgen.ot.gradients import plan_rows
 
-        with torch.no_grad():
+        with torch.no_grad(), full_precision(self.problem.device):
             return plan_rows(self.problem, self.potentials, self._plan, slice(None))
 
     def detached(self) -> Solution:
@@ -196,4 +197,6 @@ def numbers_text(value: float, lower: float, upper: float) -> str:
     digits = 5
     while digits < 12 and size > 0 and (upper - lower) / size < 10.0 ** (1 - digits):
         digits += 1
+    # The value is rounded to its own dtype, the bounds to float64: more digits than both have would contradict.
+    value = min(max(value, lower), upper)
     return f"{value:.{digits}g} in [{lower:.{digits}g}, {upper:.{digits}g}]"

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import StrEnum
 from functools import cached_property
 
 import torch
 
 from otgen.errors import ConvergenceWarning, InputError, UnconvergedError
+from otgen.ot import checks
 from otgen.ot.certificate import certify
 from otgen.ot.gradients import Envelope, Gradient, plan_rows
 from otgen.ot.potentials import Potentials
+from otgen.ot.precision import full_precision
 from otgen.ot.problems import Discrete
 from otgen.ot.regularisers import KL, NoReg
 from otgen.ot.solution import NEGLIGIBLE, Check, Solution, Status, relative_gap
@@ -67,9 +69,14 @@ def solve(
     until = _until(until, tol)
     policy = _policy(on_unconverged)
     gradient = Envelope() if gradient is None else gradient
+    checks.component("problem", problem, Discrete, "Discrete(x, y)")
+    checks.component("until", until, Until, "RelGap(1e-3)")
+    checks.component("gradient", gradient, Gradient, "Envelope()")
+    if solver is not None:
+        checks.component("solver", solver, Solver, "Sinkhorn()")
     if max_steps < 0 or (check_every is not None and check_every < 1):
         raise InputError(f"max_steps must be at least 0 and check_every at least 1, got {max_steps} and {check_every}")
-    with _full_precision(problem.device), contextlib.ExitStack() as stack:
+    with full_precision(problem.device), contextlib.ExitStack() as stack:
         inner = problem.detached().resolved()
         outer = problem.with_reg(inner.reg)
         solver = default_solver(inner) if solver is None else solver
@@ -98,6 +105,7 @@ class _Run:
 
     def __init__(self, problem: Discrete, solver: Solver, start: Potentials | None, *, recorded: bool) -> None:
         self.problem, self.solver, self.recorded = problem, solver, recorded
+        self.start = start
         self.state = solver.init(problem, start)
         self.steps = 0
         self.history: list[Check] = []
@@ -116,7 +124,8 @@ class _Run:
             self.look = _Look(self)
             if not self.look.finite:
                 # A solver may work in place, so the last finite iterate is entered anew from its potentials.
-                self.state, self.steps = self.solver.init(self.problem, before.potentials.detached()), steps
+                last = before.potentials.detached() if steps else self.start
+                self.state, self.steps = self.solver.init(self.problem, last), steps
                 self.look = _Look(self)
                 return Status.NOT_FINITE
             met = until.met(self.look)
@@ -241,16 +250,6 @@ def _start(problem: Discrete, warm_start: Solution | Potentials | None) -> Poten
             f"the warm start has potentials of shapes {tuple(potentials.f.shape)} and {tuple(potentials.g.shape)}, "
             f"the problem needs {tuple(problem.a.shape)} and {tuple(problem.b.shape)}"
         )
+    if potentials is not None and not bool(torch.isfinite(potentials.f.sum() + potentials.g.sum())):
+        raise InputError("the warm start holds NaN or infinite potentials; leave it out")
     return potentials
-
-
-@contextlib.contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
-    """Autocast and TF32 off: a tenth of a per cent in a cost is many per cent in a plan."""
-    allowed = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        with torch.autocast(device_type=device.type, enabled=False):
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = allowed

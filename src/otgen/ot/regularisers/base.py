@@ -31,8 +31,8 @@ class Relative:
     factor: float
 
     def __post_init__(self) -> None:
-        if not self.factor > 0:
-            raise InputError(f"Relative needs a positive factor, got {self.factor}")
+        if not 0 < self.factor < float("inf"):
+            raise InputError(f"Relative needs a positive, finite factor, got {self.factor}; 0.05 is a good start")
 
     def __str__(self) -> str:
         return f"{self.factor:g}*mean"

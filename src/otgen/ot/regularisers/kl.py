@@ -24,9 +24,11 @@ class KL(SmoothRegulariser):
     @override
     def soft_transform(self, z: Tensor, w: Tensor, dim: int) -> Tensor:
         # f_i = -eps log sum_j b_j exp((g_j - c_ij) / eps)
-        if torch.is_grad_enabled() or bool((w == 0).any()):
-            # A zero weight is a log of -inf.
-            return -self.weight * torch.logsumexp(z / self.weight + w.log(), dim=dim)
+        empty = w == 0
+        if torch.is_grad_enabled() or bool(empty.any()) or not _is_vector(w, z, dim):
+            # A zero weight is a log of -inf, taken so that its derivative is none.
+            log_w = w.masked_fill(empty, 1.0).log().masked_fill(empty, -torch.inf)
+            return -self.weight * torch.logsumexp(z / self.weight + log_w, dim=dim)
         # The same in place, the weighted sum as a product of matrix and vector: half the passes over memory.
         exponent = z / self.weight
         top = exponent.amax(dim, keepdim=True)
@@ -49,3 +51,8 @@ class KL(SmoothRegulariser):
     @override
     def penalty(self, m: Tensor) -> Tensor:
         return torch.xlogy(m, m) - m + 1
+
+
+def _is_vector(w: Tensor, z: Tensor, dim: int) -> bool:
+    """Whether the weights are one vector along ``dim`` for each matrix."""
+    return w.ndim >= 2 and w.shape[-3 - dim] == 1 and w.shape[dim] == z.shape[dim]

@@ -23,10 +23,12 @@ class DualAscentState:
     Attributes:
         g: column potential, ``(..., m)``, float64.
         damping: ridge of the Newton system, relative to its natural scale 1 / eps, one a problem.
+        stalled: whether the last step could promise no rise beyond the value's last digits.
     """
 
     g: Tensor
     damping: Tensor
+    stalled: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +81,25 @@ class DualAscent(Solver):
             damping = torch.where(accepted & (length == 1), state.damping / 8, state.damping * 4).clamp(least, 1e6)
         # A failed factorisation leaves no direction; without the mask its NaN would survive a length of zero.
         move = torch.where(length.unsqueeze(-1) > 0, length.unsqueeze(-1) * direction, 0.0)
-        return DualAscentState(state.g + move, damping)
+        with torch.no_grad():
+            stalled = bool((slope.abs() <= 1e-16 * value.abs()).all())
+        return DualAscentState(state.g + move, damping, stalled)
+
+    @override
+    def advance(self, problem: Discrete, state: DualAscentState, steps: int) -> DualAscentState:
+        for _ in range(steps):
+            if state.stalled:
+                break
+            state = self.step(problem, state)
+        return state
 
     @override
     def potentials(self, problem: Discrete, state: DualAscentState) -> Potentials:
-        return Potentials(_SemiDual(problem).rows(state.g), state.g)
+        dual = _SemiDual(problem)
+        f = dual.rows(state.g)
+        # No step moves a column without mass: its potential is continued from the rows.
+        continued = dual.reg.soft_transform(f.unsqueeze(-1) - dual.costs, dual.a.unsqueeze(-1), dim=-2)
+        return Potentials(f, torch.where(dual.b > 0, state.g, continued))
 
 
 class _SemiDual:
