@@ -57,6 +57,8 @@ def pot_kernel(x: Tensor, y: Tensor, eps: float, steps: int) -> Call:
 
 
 def _pot(x: Tensor, y: Tensor, eps: float, steps: int, method: str) -> Call:
+    from scipy.special import xlogy
+
     import ot
 
     a, b = (np.full(len(p), 1 / len(p), dtype=np.float32) for p in (x, y))
@@ -68,7 +70,7 @@ def _pot(x: Tensor, y: Tensor, eps: float, steps: int, method: str) -> Call:
             a, b, costs, eps, method=method, numItermax=steps, stopThr=0.0, warn=False, check_marginals=False
         )
         density = plan * (len(points[0]) * len(points[1]))
-        return float((plan * costs).sum() + eps * (plan * np.log(np.maximum(density, 1e-300))).sum())
+        return float((plan * costs).sum() + eps * xlogy(plan, density).sum())
 
     return call
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,25 +22,20 @@ _NUMPY_ENTRIES = 1 << 18
 _LOOP_ENTRIES = 1 << 12
 
 
-@dataclass
 class Kernel:
-    """``K = exp((F + G - C) / eps)`` with scalings ``u = 1 / p``, ``v = 1 / q``.
+    """``K = exp((F + G - C) / eps)`` of one problem or a batch, with scalings ``u = 1 / p``, ``v = 1 / q``.
 
     Attributes:
         matrix: K, ``(..., n, m)``.
         eps: the weight it was built for.
-        p: ``1 / u``, ``(..., n)``.
-        q: ``1 / v``, ``(..., m)``.
         drift: the largest ``|log u|``, ``|log v|``.
         change: how far the last step moved them.
     """
 
-    matrix: Tensor
-    eps: float
-    p: Tensor
-    q: Tensor
-    drift: float = 0.0
-    change: float = math.inf
+    def __init__(self, matrix: Tensor, eps: float, a: Tensor, b: Tensor) -> None:
+        self.matrix, self.eps, self.a, self.b = matrix, eps, a, b
+        self.drift, self.change = 0.0, math.inf
+        self._parts = _parts(matrix, a, b)
 
     @staticmethod
     def build(problem: Discrete, f: Tensor, g: Tensor, eps: float) -> Kernel:
@@ -50,7 +44,17 @@ class Kernel:
         exponent.add_(f.unsqueeze(-1)).mul_(1 / eps)
         # The floor also keeps denormal numbers out of the products: they are slow beyond measure on a CPU.
         matrix = exponent.clamp_(_FLOOR[problem.dtype], -_FLOOR[problem.dtype]).exp_()
-        return Kernel(matrix, eps, torch.ones_like(f), torch.ones_like(g))
+        return Kernel(matrix, eps, problem.a, problem.b)
+
+    @property
+    def p(self) -> Tensor:
+        """``1 / u``, ``(..., n)``."""
+        return self._joined([part.p for part in self._parts], self.a)
+
+    @property
+    def q(self) -> Tensor:
+        """``1 / v``, ``(..., m)``."""
+        return self._joined([part.q for part in self._parts], self.b)
 
     def room(self) -> int:
         """How many more steps stay in range for certain."""
@@ -71,37 +75,65 @@ class Kernel:
         """``log v``."""
         return self.q.log().neg_()
 
-    def row_half_step(self, b: Tensor) -> Tensor:
+    def row_half_step(self) -> Tensor:
         """``K (b v)``: one over the u that makes the rows exact for the present v."""
-        return _times(self.matrix, b / self.q)
+        return self._joined([part.matrix @ (part.b / part.q) for part in self._parts], self.a)
 
-    def column_error(self, a: Tensor, b: Tensor) -> float:
+    def column_error(self) -> float:
         """``||column sums - b||_1`` of the plan with exact rows, worst of the batch."""
-        u = a / self.row_half_step(b)
-        columns = _times(self.matrix.mT, u).mul_(b).div_(self.q)
-        return float((columns - b).abs().sum(-1).max())
+        errors = []
+        for part in self._parts:
+            u = part.a / (part.matrix @ (part.b / part.q))
+            columns = (part.matrix.T @ u) * part.b / part.q
+            errors.append(abs(columns - part.b).sum(part.axis).max())
+        return float(max(errors))
 
-    def iterate(self, a: Tensor, b: Tensor, steps: int, *, symmetric: bool) -> None:
+    def iterate(self, steps: int, *, symmetric: bool) -> None:
         """Steps; then brings `drift` and `change` up to date."""
         rule = _symmetric if symmetric else _alternating
-        before = self.p, self.q
-        if steps > 1:
-            before = _each(rule, self.matrix, a, b, self.p, self.q, steps - 1)
-        self.p, self.q = _each(rule, self.matrix, a, b, *before, 1)
-        moved = [(new / old).log_().abs_().max() for new, old in zip((self.p, self.q), before, strict=True)]
-        drift = [scaling.log().abs_().max() for scaling in (self.p, self.q)]
-        change_p, change_q, drift_p, drift_q = torch.stack([*moved, *drift]).tolist()
-        self.change = max(change_p, change_q)
-        self.drift = max(drift_p, drift_q)
+        changes, drifts = [], []
+        # An overflow is met by `sound` and its fall-back, not by a warning.
+        with np.errstate(all="ignore"):
+            for part in self._parts:
+                if steps > 1:
+                    part.p, part.q = rule(part, steps - 1)
+                before = part.p, part.q
+                part.p, part.q = rule(part, 1)
+                changes += [_largest_log(part.p / before[0]), _largest_log(part.q / before[1])]
+                drifts += [_largest_log(part.p), _largest_log(part.q)]
+        self.change, self.drift = _worst(changes), _worst(drifts)
+
+    def _joined(self, vectors: list[Any], like: Tensor) -> Tensor:
+        tensors = [
+            torch.as_tensor(vector).squeeze(-1) if vector.ndim > 1 else torch.as_tensor(vector) for vector in vectors
+        ]
+        return tensors[0] if tensors[0].shape == like.shape else torch.stack(tensors)
 
 
-# A rule takes steps in the reciprocals p = 1 / u, q = 1 / v. It is written with operators alone, so that it serves
-# torch and numpy: on small CPU problems a call costs more than its arithmetic, and numpy's cost a third.
-_Rule = Callable[..., tuple[Any, Any]]
+@dataclass
+class _Part:
+    """What is iterated together, in the library that is the fastest at it.
+
+    On small problems a call costs more than its arithmetic, and numpy's cost a third of PyTorch's. Larger problems
+    of a batch go one after the other, each staying in the cache; only tiny ones are worth a batched product.
+    """
+
+    matrix: Any
+    a: Any
+    b: Any
+    p: Any
+    q: Any
+
+    @property
+    def axis(self) -> int:
+        return -2 if isinstance(self.matrix, _Batched) else -1
 
 
-def _alternating(matrix: Any, a: Any, b: Any, p: Any, q: Any, steps: int) -> tuple[Any, Any]:
-    transposed = matrix.T
+# A rule takes steps in the reciprocals p and q. It is written with operators alone, so that it serves both libraries.
+
+
+def _alternating(part: _Part, steps: int) -> tuple[Any, Any]:
+    matrix, transposed, a, b, p, q = part.matrix, part.matrix.T, part.a, part.b, part.p, part.q
     v = b / q
     for _ in range(steps):
         p = matrix @ v
@@ -111,8 +143,8 @@ def _alternating(matrix: Any, a: Any, b: Any, p: Any, q: Any, steps: int) -> tup
     return p, q
 
 
-def _symmetric(matrix: Any, a: Any, b: Any, p: Any, q: Any, steps: int) -> tuple[Any, Any]:
-    transposed = matrix.T
+def _symmetric(part: _Part, steps: int) -> tuple[Any, Any]:
+    matrix, transposed, a, b, p, q = part.matrix, part.matrix.T, part.a, part.b, part.p, part.q
     for _ in range(steps):
         # log u <- (log u + log T(v)) / 2
         p_new, q_new = matrix @ (b / q), transposed @ (a / p)
@@ -120,23 +152,26 @@ def _symmetric(matrix: Any, a: Any, b: Any, p: Any, q: Any, steps: int) -> tuple
     return p, q
 
 
-def _each(rule: _Rule, matrix: Tensor, a: Tensor, b: Tensor, p: Tensor, q: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """A rule on one problem, or on each of a batch in turn: its kernel then stays in the cache."""
-    small = matrix.device.type == "cpu" and matrix[..., 0, 0].numel() * _NUMPY_ENTRIES >= matrix.numel()
-    arrays = (matrix, a, b, p, q)
-    if matrix.ndim == 3 and not _worth_a_loop(matrix):
-        columns = tuple(t.unsqueeze(-1) for t in arrays[1:])
-        p, q = rule(_Batched(matrix), *columns, steps)
-        return p.squeeze(-1), q.squeeze(-1)
-    views: tuple[Any, ...] = tuple(t.numpy() for t in arrays) if small else arrays
-    # An overflow is met by `sound` and its fall-back, not by a warning.
-    with np.errstate(all="ignore"):
-        if matrix.ndim == 2:
-            p, q = rule(*views, steps)
-            return torch.as_tensor(p), torch.as_tensor(q)
-        results = [rule(*one, steps) for one in zip(*views, strict=True)]
-    new_p, new_q = (torch.stack([torch.as_tensor(result[k]) for result in results]) for k in range(2))
-    return new_p, new_q
+def _parts(matrix: Tensor, a: Tensor, b: Tensor) -> list[_Part]:
+    matrix, a, b = matrix.detach(), a.detach(), b.detach()
+    p, q = torch.ones_like(a), torch.ones_like(b)
+    on_cpu, entries = matrix.device.type == "cpu", matrix.shape[-1] * matrix.shape[-2]
+    if matrix.ndim == 3 and not (on_cpu and entries >= _LOOP_ENTRIES):
+        return [_Part(_Batched(matrix), *(vector.unsqueeze(-1) for vector in (a, b, p, q)))]
+    arrays: tuple[Any, ...] = (matrix, a, b, p, q)
+    if on_cpu and entries <= _NUMPY_ENTRIES:
+        arrays = tuple(tensor.numpy() for tensor in arrays)
+    return [_Part(*arrays)] if matrix.ndim == 2 else [_Part(*one) for one in zip(*arrays, strict=True)]
+
+
+def _largest_log(values: Any) -> float:
+    logs = np.log(values) if isinstance(values, np.ndarray) else values.log()
+    return float(abs(logs).max())
+
+
+def _worst(values: list[float]) -> float:
+    # A NaN must win, whatever its place.
+    return math.nan if any(math.isnan(value) for value in values) else max(values)
 
 
 class _Batched:
@@ -151,16 +186,3 @@ class _Batched:
 
     def __matmul__(self, columns: Tensor) -> Tensor:
         return self.matrix @ columns
-
-
-def _worth_a_loop(matrix: Tensor) -> bool:
-    # A batched matrix-vector product on a CPU is many times slower than one after the other, unless they are tiny.
-    return matrix.device.type == "cpu" and matrix.shape[-1] * matrix.shape[-2] >= _LOOP_ENTRIES
-
-
-def _times(matrix: Tensor, vector: Tensor) -> Tensor:
-    if matrix.ndim == 2:
-        return torch.mv(matrix, vector)
-    if _worth_a_loop(matrix):
-        return torch.stack([torch.mv(m, v) for m, v in zip(matrix, vector, strict=True)])
-    return torch.matmul(matrix, vector.unsqueeze(-1)).squeeze(-1)

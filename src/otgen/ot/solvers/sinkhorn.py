@@ -124,7 +124,7 @@ class Sinkhorn(Solver):
     def potentials(self, problem: Discrete, state: SinkhornState) -> Potentials:
         kernel = state.kernel
         if kernel is not None and kernel.eps == _weight(problem):
-            f = state.f - kernel.eps * kernel.row_half_step(problem.b).log()
+            f = state.f - kernel.eps * kernel.row_half_step().log()
             return Potentials(f, state.g + kernel.eps * kernel.log_v())
         _, g = self._absorbed(state)
         z = g.unsqueeze(-2) - problem.matrix
@@ -137,7 +137,7 @@ class Sinkhorn(Solver):
         if kernel is None or kernel.eps != _weight(problem):
             return super().marginal_error(problem, state)
         # The plan of `potentials` has exact rows, so all its error is in the columns.
-        return kernel.column_error(problem.a, problem.b)
+        return kernel.column_error()
 
     def _fused(self, problem: Discrete, state: SinkhornState, steps: int) -> int:
         """Take up to ``steps`` steps on the kernel, in place. Returns how many; 0 where it is not safe."""
@@ -146,7 +146,7 @@ class Sinkhorn(Solver):
         kernel = state.kernel
         if kernel is not None and kernel.eps == eps and kernel.room() > 0:
             count = min(steps, kernel.room())
-            kernel.iterate(problem.a, problem.b, count, symmetric=symmetric)
+            kernel.iterate(count, symmetric=symmetric)
         else:
             state.f, state.g = self._absorbed(state)
             state.kernel = None
@@ -157,7 +157,7 @@ class Sinkhorn(Solver):
                 f = (problem.matrix - state.g.unsqueeze(-2)).amin(-1)
             # The first step after a build is tested; what follows moves no further than it did.
             count, kernel = 1, Kernel.build(problem, f, state.g, eps)
-            kernel.iterate(problem.a, problem.b, count, symmetric=symmetric)
+            kernel.iterate(count, symmetric=symmetric)
             if not kernel.sound():
                 return 0
             state.f, state.kernel = f, kernel
