@@ -1,0 +1,317 @@
+"""What the package's parts may know of each other, and limits that keep them small. Read from the source alone."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import otgen
+
+ROOT = Path(otgen.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+PACKAGES = sorted(path.parent for path in FILES if path.name == "__init__.py")
+
+# From the top down: a package may import those of lower rows, never its neighbours.
+LAYERS = (("cli",), ("runs", "recipes", "claims"), ("train",), ("methods",), ("nets", "data", "metrics", "ot"))
+# What neighbours may nevertheless know of each other.
+EXTRA = {"metrics": {"ot"}}
+# What anything may import.
+COMMON = {"errors", "__version__"}
+
+MOST_LINES = 400
+MOST_BODY_LINES = 60
+MOST_ARGUMENTS = 8
+# Functions that may take more arguments: the one door to all solvers.
+MANY_ARGUMENTS = {"solve"}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def allowed(package: str) -> set[str]:
+    """What a sub-package may import of the others."""
+    level = next(k for k, row in enumerate(LAYERS) if package in row)
+    return {package, *COMMON, *EXTRA.get(package, ()), *(name for row in LAYERS[level + 1 :] for name in row)}
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def module(path: Path) -> str:
+    """The dotted name of a file of the package."""
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(node: ast.AST, inside: str) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of everything that is imported, wherever it stands; `inside` is a package's name."""
+    for child in ast.walk(node):
+        if isinstance(child, ast.Import):
+            yield from ((child.lineno, alias.name) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            base = child.module or ""
+            if child.level:
+                base = ".".join([*inside.split(".")[: len(inside.split(".")) - child.level + 1], *filter(None, [base])])
+            yield from ((child.lineno, f"{base}.{alias.name}") for alias in child.names)
+        elif isinstance(child, ast.Call) and name_of(child.func) in ("importlib.import_module", "__import__"):
+            argument = child.args[0] if child.args else None
+            if isinstance(argument, ast.Constant):
+                yield child.lineno, str(argument.value)
+
+
+def name_of(node: ast.AST) -> str:
+    """``a.b.c`` for an attribute of an attribute of a name, with a question mark for what is no name."""
+    if isinstance(node, ast.Name):
+        return node.id
+    return f"{name_of(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else "?"
+
+
+def wrong_imports(node: ast.AST, package: str, inside: str) -> list[tuple[int, str]]:
+    names = allowed(package)
+    others = [(line, name) for line, name in imported(node, inside) if name.split(".")[0] == "otgen"]
+    return [(line, name) for line, name in others if "." in name and name.split(".")[1] not in names]
+
+
+def functions(node: ast.AST) -> list[Function]:
+    return [child for child in ast.walk(node) if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def body_lines(function: Function) -> int:
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def arguments(function: Function) -> int:
+    named = [a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
+    starred = [function.args.vararg, function.args.kwarg]
+    return len(named) - (named[:1] in (["self"], ["cls"])) + sum(a is not None for a in starred)
+
+
+# Draws from a global state unless a generator is given; the last ones are methods of tensors.
+DRAWS = ("rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson")
+IN_PLACE = ("normal_", "uniform_", "random_", "exponential_", "bernoulli_", "cauchy_", "geometric_", "log_normal_")
+SEEDS = ("manual_seed", "seed", "default_generator", "set_rng_state", "rand_like", "randn_like", "randint_like")
+
+
+def global_randomness(node: ast.AST) -> list[tuple[int, str]]:
+    """Uses of the random state that a whole process shares."""
+    found = [(line, name) for line, name in imported(node, "") if name.split(".")[0] == "random"]
+    found += [(line, name) for line, name in imported(node, "") if name.startswith("numpy.random")]
+    for child in ast.walk(node):
+        if isinstance(child, ast.Attribute):
+            name = name_of(child)
+            if name in [f"torch.{seed}" for seed in SEEDS] or name.startswith(("np.random", "numpy.random")):
+                found.append((child.lineno, name))
+            if name.startswith(("torch.cuda.manual_seed", "torch.random.")):
+                found.append((child.lineno, name))
+        if isinstance(child, ast.Call) and "generator" not in [keyword.arg for keyword in child.keywords]:
+            name = name_of(child.func)
+            last = name.split(".")[-1]
+            if name in [f"torch.{draw}" for draw in DRAWS] or (
+                "." in name and last in IN_PLACE and "init." not in name
+            ):
+                found.append((child.lineno, name))
+    return found
+
+
+def prints(node: ast.AST) -> list[int]:
+    return [c.lineno for c in ast.walk(node) if isinstance(c, ast.Call) and name_of(c.func) == "print"]
+
+
+def report(rule: Callable[[Path], object]) -> dict[str, object]:
+    """What a rule finds in each file, empty findings left out."""
+    found = {str(path.relative_to(ROOT)): rule(path) for path in FILES}
+    return {name: value for name, value in found.items() if value}
+
+
+def package_of(path: Path) -> str | None:
+    parts = path.relative_to(ROOT).parts
+    return parts[0] if len(parts) > 1 else None
+
+
+def test_the_files_are_found() -> None:
+    assert {"otgen.ot.solve", "otgen.cli.main", "otgen.nets"} <= {module(path) for path in FILES}
+
+
+def test_every_package_has_its_layer() -> None:
+    found = {package_of(path) for path in FILES} - {None}
+    assert found <= {name for row in LAYERS for name in row}
+    assert {"cli", "train", "methods", "nets", "data", "metrics", "ot"} <= found
+
+
+def test_imports_point_downwards() -> None:
+    def rule(path: Path) -> object:
+        package = package_of(path)
+        inside = module(path) if path.name == "__init__.py" else module(path.parent)
+        return package and wrong_imports(tree(path), package, inside)
+
+    assert report(rule) == {}
+
+
+def test_the_root_imports_nothing_of_the_package() -> None:
+    roots = [path for path in FILES if package_of(path) is None]
+    assert {path.name for path in roots} == {"__init__.py", "errors.py"}
+    for path in roots:
+        assert [name for _, name in imported(tree(path), "otgen") if name.startswith("otgen")] == []
+
+
+def test_the_command_imports_the_rest_by_names_that_exist() -> None:
+    from otgen.cli.main import COMMANDS
+
+    names = {module(path) for path in FILES}
+    assert {target for target, _ in COMMANDS.values()} <= names
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [
+        ("ot", "from otgen.nets import mlp"),
+        ("ot", "def f():\n    import otgen.data.toy"),
+        ("ot", "def f():\n    if True:\n        from otgen import metrics"),
+        ("data", "from ..ot import solve"),
+        ("metrics", "from otgen.nets import mlp"),
+        ("methods", "from otgen.train import Trainer"),
+        ("train", "import importlib\nimportlib.import_module('otgen.runs')"),
+        ("runs", "from otgen.recipes import find"),
+        ("recipes", "from otgen.cli.main import main"),
+    ],
+)
+def test_an_import_upwards_is_seen(package: str, source: str) -> None:
+    assert len(wrong_imports(ast.parse(source), package, f"otgen.{package}")) == 1
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [
+        ("ot", "from otgen.errors import InputError\nimport torch\nfrom otgen.ot import solve"),
+        ("ot", "from . import checks\nfrom .costs import base"),
+        ("metrics", "def f():\n    from otgen.ot import solve"),
+        ("cli", "from otgen import __version__\nfrom otgen.claims import x\nfrom otgen.ot import solve"),
+    ],
+)
+def test_an_import_downwards_is_none_of_its_business(package: str, source: str) -> None:
+    assert wrong_imports(ast.parse(source), package, f"otgen.{package}") == []
+
+
+def test_files_are_short() -> None:
+    def rule(path: Path) -> object:
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        return lines if lines > MOST_LINES else None
+
+    assert report(rule) == {}
+
+
+def test_functions_are_short() -> None:
+    def rule(path: Path) -> object:
+        return [(f.name, body_lines(f)) for f in functions(tree(path)) if body_lines(f) > MOST_BODY_LINES]
+
+    assert report(rule) == {}
+
+
+def test_functions_take_few_arguments() -> None:
+    def rule(path: Path) -> object:
+        many = [(f.name, arguments(f)) for f in functions(tree(path)) if arguments(f) > MOST_ARGUMENTS]
+        return [(name, count) for name, count in many if name not in MANY_ARGUMENTS]
+
+    assert report(rule) == {}
+
+
+def test_lines_and_arguments_are_counted_right() -> None:
+    source = 'def f(self, a, /, b, *c, d=1, **e):\n    """One.\n\n    More.\n    """\n    x = 1\n\n    return x\n'
+    (function,) = functions(ast.parse(source))
+    assert body_lines(function) == 3
+    assert arguments(function) == 5
+    (bare,) = functions(ast.parse('def g(a):\n    """Only this."""\n'))
+    assert body_lines(bare) == 0
+    assert arguments(bare) == 1
+
+
+def test_only_the_command_prints() -> None:
+    assert report(lambda path: package_of(path) != "cli" and prints(tree(path))) == {}
+    assert prints(tree(ROOT / "cli" / "main.py"))
+
+
+def test_no_global_random_state() -> None:
+    def rule(path: Path) -> object:
+        found = global_randomness(tree(path))
+        if path == ROOT / "nets" / "base.py":
+            (seeded,) = (f for f in functions(tree(path)) if f.name == "seeded")
+            return [(line, name) for line, name in found if not seeded.lineno <= line <= (seeded.end_lineno or 0)]
+        return found
+
+    assert report(rule) == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "torch.manual_seed(0)",
+        "torch.randn(3)",
+        "def f():\n    return torch.randperm(n)[:3]",
+        "torch.rand_like(x)",
+        "np.random.default_rng(0)",
+        "from numpy.random import default_rng",
+        "import random",
+        "from random import shuffle",
+        "x.normal_()",
+        "torch.cuda.manual_seed_all(1)",
+        "torch.empty(3).uniform_(0, 1)",
+    ],
+)
+def test_global_random_state_is_seen(source: str) -> None:
+    assert global_randomness(ast.parse(source))
+
+
+def test_a_given_generator_is_no_global_state() -> None:
+    assert global_randomness(ast.parse("torch.randn(3, generator=rng)\nx.normal_(generator=rng)\nrng.random(3)")) == []
+
+
+def order(name: str) -> tuple[int, list[str | int]]:
+    """Constants, then classes, then functions, numbers by their size: the order of the linter's import sorter."""
+    natural = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    if name.isupper() and len(name) > 1:
+        return 0, natural
+    return (1 if name[0].isupper() else 2), natural
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=module)
+def test_packages_export_what_they_import(package: Path) -> None:
+    statements = tree(package / "__init__.py").body
+    names = [
+        alias.asname or alias.name
+        for statement in statements
+        if isinstance(statement, ast.ImportFrom) and statement.module != "__future__"
+        for alias in statement.names
+    ]
+    loaded = importlib.import_module(module(package))
+    exported = list(getattr(loaded, "__all__", []))
+    assert set(exported) == set(names)
+    assert exported == sorted(set(exported), key=order)
+    assert [name for name in exported if not hasattr(loaded, name)] == []
+
+
+def loaded_by(name: str) -> set[str]:
+    """Modules in a fresh interpreter after one import."""
+    code = f"import sys, {name}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+def test_transport_needs_nothing_but_torch() -> None:
+    loaded = loaded_by("otgen.ot")
+    assert {"otgen.ot", "otgen.ot.solve", "torch"} <= loaded
+    assert loaded & {"ot", "scipy.optimize", "matplotlib", "mlxtend", "jsonargparse", "rich", "PIL", "pyarrow"} == set()
+    assert {name.split(".")[1] for name in loaded if name.startswith("otgen.")} == {"ot", "errors"}
+
+
+def test_the_command_starts_without_torch() -> None:
+    loaded = loaded_by("otgen.cli.main")
+    assert "otgen.cli.main" in loaded
+    assert loaded & {"torch", "numpy", "scipy", "matplotlib", "jsonargparse"} == set()
