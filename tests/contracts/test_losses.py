@@ -1,0 +1,302 @@
+"""Laws that every transport loss obeys; a new loss is under them without being listed."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from cases.components import FOUR_COSTS, SMOOTH, everywhere, name, public
+from cases.differences import central, directions
+from cases.random_problems import cloud, weights
+from otgen.errors import ConvergenceWarning, InputError, UnconvergedError
+from otgen.ot import (
+    KL,
+    DualAscent,
+    Exact,
+    MarginalError,
+    NoReg,
+    Quadratic,
+    Regulariser,
+    Sinkhorn,
+    SmoothRegulariser,
+    TransportLoss,
+)
+
+LOSSES: list[Any] = public(TransportLoss)  # type: ignore[type-abstract]
+REGULARISERS: list[Regulariser] = [*(cls(eps=1.5) for cls in SMOOTH), NoReg()]
+every_loss = pytest.mark.parametrize("make", LOSSES, ids=lambda cls: cls.__name__)
+every_smooth = pytest.mark.parametrize("reg", [cls(eps=1.5) for cls in SMOOTH], ids=name)
+every_regulariser = pytest.mark.parametrize("reg", REGULARISERS, ids=name)
+POINTS = ("x", "y", "a", "b")
+
+
+def inputs(n: int = 6, m: int = 5, d: int = 3, seed: int = 1) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return (
+        cloud(n, d, seed),
+        cloud(m, d, seed + 1) + 0.5,
+        weights(n, seed + 2, zeros=1),
+        weights(m, seed + 4, zeros=1),
+    )
+
+
+def converged(reg: Regulariser) -> dict[str, Any]:
+    """Options that take a small problem to its last digits."""
+    return {"reg": reg, "tol": 0, "max_steps": 1500 if isinstance(reg, KL) else 40}
+
+
+def batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    parts = [inputs(seed=seed) for seed in (1, 11, 21)]
+    x, y, a, b = (torch.stack(part) for part in zip(*parts, strict=True))
+    return x, y, a, b
+
+
+def test_every_concrete_loss_is_exported() -> None:
+    assert everywhere(TransportLoss) == set(LOSSES)  # type: ignore[type-abstract]
+
+
+@every_loss
+@every_regulariser
+def test_shape_dtype_and_device(make: Any, reg: Regulariser) -> None:
+    for dtype in (torch.float32, torch.float64):
+        single = tuple(t.to(dtype) for t in inputs())
+        several = tuple(t.to(dtype) for t in batch())
+        loss = make(reg=reg, tol=0, max_steps=20)
+        for tensors, shape in ((single, ()), (several, (3,))):
+            for args in (tensors, tensors[:2], (*tensors[:2], None, tensors[3])):
+                value = loss(*args)
+                assert value.shape == shape
+                assert value.dtype == dtype
+                assert value.device == tensors[0].device
+                assert bool(torch.isfinite(value).all())
+
+
+@every_loss
+@every_regulariser
+def test_no_weights_are_uniform_weights(make: Any, reg: Regulariser) -> None:
+    x, y, *_ = inputs()
+    loss = make(reg=reg, tol=0, max_steps=20)
+    uniform = loss(x, y, torch.full((6,), 1 / 6).double(), torch.full((5,), 1 / 5).double())
+    torch.testing.assert_close(loss(x, y), uniform, rtol=1e-6, atol=0)
+    exact = loss(x, y, torch.ones(6).double() / 6, torch.ones(5).double() / 5)
+    torch.testing.assert_close(loss(x, y), exact, rtol=1e-12, atol=0)
+
+
+@every_loss
+@every_regulariser
+def test_a_batch_is_a_loop(make: Any, reg: Regulariser) -> None:
+    tensors = batch()
+    factors = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
+    leaves = [t.clone().requires_grad_() for t in tensors]
+    together = make(**converged(reg))(*leaves)
+    gradients = torch.autograd.grad(factors @ together, leaves)
+    for k, factor in enumerate(factors):
+        parts = [t[k].clone().requires_grad_() for t in tensors]
+        alone = make(**converged(reg))(*parts)
+        torch.testing.assert_close(together[k], alone, rtol=1e-11, atol=1e-12)
+        for whole, part in zip(gradients, torch.autograd.grad(factor * alone, parts), strict=True):
+            torch.testing.assert_close(whole[k], part, rtol=1e-7, atol=1e-9)
+
+
+@every_loss
+@every_smooth
+def test_one_weight_vector_serves_a_batch(make: Any, reg: SmoothRegulariser) -> None:
+    x, y, a, b = batch()
+    loss = make(reg=reg, tol=0, max_steps=20)
+    torch.testing.assert_close(
+        loss(x, y, a[0], b[0]), loss(x, y, a[:1].repeat(3, 1), b[:1].repeat(3, 1)), rtol=1e-13, atol=0
+    )
+
+
+@every_loss
+@every_regulariser
+@pytest.mark.parametrize("cost", FOUR_COSTS, ids=name)
+def test_symmetry(make: Any, reg: Regulariser, cost: Any) -> None:
+    x, y, a, b = inputs()
+    loss = make(cost=cost, **converged(reg))
+    value = loss(x, y, a, b)
+    assert abs(value.item()) > 1e-3
+    torch.testing.assert_close(loss(y, x, b, a), value, rtol=1e-8, atol=1e-10)
+
+
+@every_loss
+@every_regulariser
+def test_permutation(make: Any, reg: Regulariser) -> None:
+    """The order of the points changes neither the value nor the gradient that a point gets."""
+    x, y, a, b = inputs()
+    rows, columns = torch.tensor([3, 0, 5, 1, 4, 2]), torch.tensor([4, 2, 0, 1, 3])
+    loss = make(**converged(reg))
+    plain = [t.clone().requires_grad_() for t in (x, y, a, b)]
+    moved = [t[order].clone().requires_grad_() for t, order in zip((x, y, a, b), (rows, columns) * 2, strict=True)]
+    value, permuted = loss(*plain), loss(*moved)
+    torch.testing.assert_close(permuted, value, rtol=1e-11, atol=1e-12)
+    before, after = torch.autograd.grad(value, plain[:2]), torch.autograd.grad(permuted, moved[:2])
+    for one, other, order in zip(before, after, (rows, columns), strict=True):
+        torch.testing.assert_close(one[order], other, rtol=1e-7, atol=1e-9)
+
+
+@every_loss
+@every_smooth
+def test_splitting_an_atom_changes_nothing(make: Any, reg: SmoothRegulariser) -> None:
+    """n != m, and a point given twice with half its weight each is the same measure."""
+    x, y, a, b = inputs()
+    split = torch.cat([a[:1] / 2, a[:1] / 2, a[1:]])
+    loss = make(**converged(reg))
+    torch.testing.assert_close(loss(torch.cat([x[:1], x]), y, split, b), loss(x, y, a, b), rtol=1e-8, atol=1e-10)
+
+
+@every_loss
+@every_smooth
+@pytest.mark.parametrize("sizes", [(6, 5), (4, 4), (1, 3)])
+def test_gradient_by_finite_differences(make: Any, reg: SmoothRegulariser, sizes: tuple[int, int]) -> None:
+    n, m = sizes
+    zeros = int(n > 1)
+    tensors = (cloud(n, 3, 1), cloud(m, 3, 2) + 0.5, weights(n, 3, zeros=zeros), weights(m, 5, zeros=zeros))
+    loss = make(**converged(reg))
+    leaves = tuple(t.clone().requires_grad_() for t in tensors)
+    gradients = torch.autograd.grad(loss(*leaves), leaves)
+    for k, (label, gradient) in enumerate(zip(POINTS, gradients, strict=True)):
+        assert gradient.shape == tensors[k].shape
+        assert gradient.dtype == tensors[k].dtype
+        if len(tensors[k]) == 1 and label == "a":
+            # The weight of a single point cannot move.
+            continue
+        for v in directions(tensors[k], 2, seed=10 * k, weight=label in ("a", "b")):
+            expected = central(loss, tensors, k, v, 2e-6).item()
+            assert (gradient * v).sum().item() == pytest.approx(expected, rel=1e-6, abs=2e-8), f"d loss / d {label}"
+
+
+@every_loss
+@every_regulariser
+def test_scaling_the_loss_scales_its_gradient(make: Any, reg: Regulariser) -> None:
+    leaves = [t.requires_grad_() for t in inputs()]
+    loss = make(reg=reg, tol=0, max_steps=20)
+    once = torch.autograd.grad(loss(*leaves), leaves)
+    tenfold = torch.autograd.grad(10 * loss(*leaves), leaves)
+    assert max(g.abs().max().item() for g in once) > 1e-3
+    for single, scaled in zip(once, tenfold, strict=True):
+        torch.testing.assert_close(scaled, 10 * single, rtol=1e-13, atol=1e-16)
+
+
+@every_loss
+@every_regulariser
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_last_is_detached_and_holds_the_value(make: Any, reg: Regulariser, dtype: torch.dtype) -> None:
+    slack = 1e-12 if dtype == torch.float64 else 1e-5
+    for tensors in (inputs(), batch()):
+        leaves = [t.to(dtype).requires_grad_() for t in tensors]
+        for steps in (1, 5, 100):
+            loss = make(reg=reg, tol=0, max_steps=steps)
+            assert loss.last is None
+            value = loss(*leaves)
+            last = loss.last
+            assert value.requires_grad
+            for part in (last.value, last.lower, last.upper, last.gap):
+                assert not part.requires_grad
+                assert part.shape == value.shape
+            assert torch.equal(last.value, value)
+            assert last.steps == steps
+            room = slack * (1 + value.detach().double().abs())
+            assert bool((last.lower - room <= value).all())
+            assert bool((value <= last.upper + room).all())
+            assert bool((last.lower <= last.upper).all())
+
+
+@every_loss
+def test_last_is_of_the_last_call(make: Any) -> None:
+    x, y, a, b = inputs()
+    loss = make(reg=KL(eps=1.5), tol=0, max_steps=20)
+    loss(x, y, a, b)
+    first = loss.last
+    second_value = loss(x, y + 1)
+    assert loss.last is not first
+    assert loss.last.value.item() == second_value.item() != first.value.item()
+    assert loss.last.eps == 1.5
+
+
+@every_loss
+def test_unknown_option_is_refused_at_construction(make: Any) -> None:
+    with pytest.raises(InputError, match=r"no option \['epsilon'\].*options are cost, reg, solver, until, tol"):
+        make(epsilon=0.1)
+    with pytest.raises(InputError, match="max_iter"):
+        make(reg=KL(eps=1.0), max_iter=5)
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"reg": "kl"}, r"reg must be a Regulariser, such as KL.*got 'kl'"),
+    ({"reg": 0.1}, r"reg must be a Regulariser.*got 0\.1"),
+    ({"cost": "sqeuclidean"}, r"cost must be a Cost, such as SqEuclidean\(\).*got 'sqeuclidean'"),
+    ({"solver": "sinkhorn"}, r"solver must be a Solver, such as Sinkhorn\(\).*got 'sinkhorn'"),
+    ({"until": 1e-3}, r"until must be a Until, such as RelGap.*got 0\.001"),
+    ({"gradient": "envelope"}, r"gradient must be a Gradient, such as Envelope\(\).*got 'envelope'"),
+    ({"tol": -1.0}, r"tol must be at least 0, got -1\.0"),
+    ({"max_steps": -1}, r"max_steps must be at least 0.*got -1"),
+    ({"check_every": 0}, r"check_every at least 1, got 1000 and 0"),
+    ({"on_unconverged": "shout"}, r"on_unconverged must be one of.*'warn'.*got 'shout'"),
+]
+
+
+@every_loss
+@pytest.mark.parametrize(("options", "message"), WRONG, ids=[str(options) for options, _ in WRONG])
+def test_wrong_kinds_are_refused_at_the_call(make: Any, options: dict[str, Any], message: str) -> None:
+    x, y, *_ = inputs()
+    loss = make(**options)
+    with pytest.raises(InputError, match=message):
+        loss(x, y)
+    assert loss.last is None
+
+
+@every_loss
+def test_a_solver_that_does_not_fit_is_refused(make: Any) -> None:
+    x, y, *_ = inputs()
+    for reg, solver in ((Quadratic(eps=1.0), Sinkhorn()), (KL(eps=1.0), Exact()), (NoReg(), DualAscent())):
+        with pytest.raises(InputError, match=f"{type(solver).__name__} cannot solve.*{type(reg).__name__}.*use"):
+            make(reg=reg, solver=solver)(x, y)
+
+
+@every_loss
+def test_options_reach_the_solve(make: Any) -> None:
+    x, y, *_ = inputs()
+    short: dict[str, Any] = {"reg": KL(eps=0.01), "max_steps": 2}
+    with pytest.warns(ConvergenceWarning, match="max_steps"):
+        make(**short)(x, y)
+    with pytest.raises(UnconvergedError):
+        make(on_unconverged="raise", **short)(x, y)
+    quiet = make(on_unconverged="ignore", **short)
+    quiet(x, y)
+    assert not quiet.last.converged
+    assert quiet.last.steps == 2
+    done = make(reg=KL(eps=1.5), until=MarginalError(1e-9), check_every=1)
+    done(x, y)
+    assert done.last.converged
+    loose = make(reg=KL(eps=1.5), until=MarginalError(1e-2), check_every=1)
+    loose(x, y)
+    assert loose.last.steps < done.last.steps
+
+
+@every_loss
+def test_a_module_without_parameters_or_state(make: Any) -> None:
+    loss = make(reg=KL(eps=1.5), tol=0, max_steps=5)
+    loss(*inputs())
+    assert isinstance(loss, torch.nn.Module)
+    assert list(loss.parameters()) == []
+    assert list(loss.buffers()) == []
+    assert loss.state_dict() == {}
+    assert "reg=" in repr(loss)
+    assert "cost=" in repr(loss)
+
+
+@every_loss
+def test_deepcopy_gives_a_loss_of_its_own(make: Any) -> None:
+    tensors = [t.requires_grad_() for t in inputs()]
+    loss = make(reg=KL(eps=1.5), tol=0, max_steps=5)
+    fresh, value = copy.deepcopy(loss), loss(*tensors)
+    assert fresh.last is None
+    used = copy.deepcopy(loss)
+    assert used.last.value.item() == value.item()
+    assert torch.equal(used(*tensors), value)
+    moved = used(tensors[0] + 1, *tensors[1:])
+    assert moved.item() != value.item() == loss.last.value.item()
