@@ -1,0 +1,333 @@
+"""What is refused, with a message that helps; and what odd but valid input gives."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from cases.components import COSTS, TRANSLATION_INVARIANT, name
+from cases.random_problems import cloud, weights
+from otgen.errors import InputError, OtgenError
+from otgen.ot import (
+    KL,
+    Cosine,
+    Cost,
+    Discrete,
+    Exact,
+    NoReg,
+    OTLoss,
+    PNorm,
+    Potentials,
+    Quadratic,
+    Relative,
+    RelGap,
+    Sinkhorn,
+    SinkhornDivergence,
+    solve,
+)
+
+LOSSES: tuple[Any, ...] = (OTLoss, SinkhornDivergence)
+X, Y = cloud(4, 2, 1), cloud(3, 2, 2)
+A, B = weights(4, 3), weights(3, 4)
+
+
+def having(tensor: Tensor, value: float, *index: int) -> Tensor:
+    changed = tensor.clone()
+    changed[index] = value
+    return changed
+
+
+NAN, INF = float("nan"), float("inf")
+# Arguments of a loss, and what the message says: what is wrong, what was received, what to do.
+BAD: dict[str, tuple[tuple[Any, ...], tuple[str, ...]]] = {
+    "NaN in x": ((having(X, NAN, 2, 1), Y), ("x holds 1 value", "NaN or infinite", "(2, 1)", "clean")),
+    "inf in y": ((X, having(Y, INF, 0, 1)), ("y holds 1 value", "NaN or infinite", "(0, 1)", "clean")),
+    "both infinities": ((X, having(having(Y, INF, 0, 1), -INF, 1, 1)), ("y holds 2 value", "(0, 1)", "clean")),
+    "empty x": ((X[:0], Y), ("x is empty", "(0, 2)", "at least one point")),
+    "empty y": ((X, Y[:0]), ("y is empty", "(0, 2)", "at least one point")),
+    "no coordinates": ((X[:, :0], Y[:, :0]), ("x is empty", "(4, 0)")),
+    "empty batch": ((X.expand(0, 4, 2), Y.expand(0, 3, 2)), ("x is empty", "(0, 4, 2)")),
+    "vectors": ((X[:, 0], Y[:, 0]), ("x must have 2 or 3 dimensions", "(4,)", "(n, d)")),
+    "images": ((torch.zeros(4, 1, 8, 8), torch.zeros(3, 1, 8, 8)), ("2 or 3 dimensions", "(4, 1, 8, 8)", "flatten")),
+    "a number": ((X, torch.tensor(1.0)), ("y must have 2 or 3 dimensions", "()")),
+    "other d": ((X, cloud(3, 5, 1)), ("x and y do not fit", "(4, 2)", "(3, 5)", "expected (n, d) and (m, d)")),
+    "mixed dtypes": ((X, Y.float()), ("x and y", "dtypes", "float32", "float64", "convert")),
+    "half and single": ((X.bfloat16(), Y), ("x and y", "dtypes", "convert")),
+    "integers": ((X.long(), Y.long()), ("x must hold", "floating-point", "int64", ".float()")),
+    "booleans": ((X > 0, Y > 0), ("x must hold", "floating-point", "bool", ".float()")),
+    "complex": ((X.to(torch.complex64), Y), ("x must hold real", "complex64")),
+    "numpy": ((X.numpy(), Y.numpy()), ("x must be a torch.Tensor", "ndarray", "torch.as_tensor")),
+    "numpy y": ((X, Y.numpy()), ("y must be a torch.Tensor", "ndarray", "torch.as_tensor")),
+    "list": ((X.tolist(), Y.tolist()), ("x must be a torch.Tensor", "list", "torch.as_tensor")),
+    "none": ((X, None), ("y must be a torch.Tensor", "NoneType")),
+    "mixed batch sizes": (
+        (X.expand(2, 4, 2), Y.expand(3, 3, 2)),
+        ("do not fit", "(2, 4, 2)", "(3, 3, 2)", "(B, n, d)"),
+    ),
+    "batch and none": ((X.expand(2, 4, 2), Y), ("do not fit", "(2, 4, 2)", "(3, 2)", "(B, n, d)")),
+    "negative weight": ((X, Y, torch.tensor([0.5, 0.7, -0.2, 0.0]).double()), ("a has negative", "-0.2", "masses")),
+    "negative b": ((X, Y, A, torch.tensor([1.2, -0.1, -0.1]).double()), ("b has negative", "-0.1", "masses")),
+    "sum 4": ((X, Y, torch.ones(4).double()), ("a sums to 4", "not to 1", "divide it by its sum")),
+    "sum 0.99": ((X, Y, A, 0.99 * B), ("b sums to 0.99", "not to 1", "divide")),
+    "NaN weight": ((X, Y, having(A, NAN, 1)), ("a holds 1 value", "NaN", "(1,)", "clean")),
+    "infinite weight": ((X, Y, A, having(B, INF, 2)), ("b holds 1 value", "infinite", "(2,)", "clean")),
+    "short weights": ((X, Y, A[:3] / A[:3].sum()), ("a has shape (3,)", "expected (4,)", "one weight a point")),
+    "swapped weights": ((X, Y, B, A), ("a has shape (3,)", "expected (4,)", "one weight a point")),
+    "column of weights": ((X, Y, A[:, None]), ("a has shape (4, 1)", "expected (4,)")),
+    "no mass": ((X, Y, torch.zeros(4).double()), ("a sums to 0", "not to 1")),
+    "no weights": ((X, Y, A[:0]), ("a is empty", "(0,)")),
+    "integer weights": ((X, Y, torch.tensor([1, 0, 0, 0])), ("a must hold", "floating-point", "int64")),
+    "numpy weights": ((X, Y, A.numpy()), ("a must be a torch.Tensor", "ndarray")),
+    "weights of another batch": (
+        (X.expand(2, 4, 2), Y.expand(2, 3, 2), A.expand(3, 4)),
+        ("a has shape (3, 4)", "expected (2, 4)"),
+    ),
+    "a bad sum in a batch": (
+        (X.expand(2, 4, 2), Y.expand(2, 3, 2), torch.stack([A, A / 2])),
+        ("a sums to", "not to 1", "divide"),
+    ),
+}
+
+
+@pytest.mark.parametrize("make", LOSSES)
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_is_refused_in_words(make: Any, what: str) -> None:
+    args, words = BAD[what]
+    with pytest.raises(InputError) as caught:
+        make(reg=KL(eps=1.0), tol=0, max_steps=5)(*args)
+    message = str(caught.value)
+    for word in words:
+        assert word in message, message
+    assert "\n" not in message
+    assert len(message) < 250
+
+
+def test_input_errors_are_value_errors_of_the_library() -> None:
+    with pytest.raises(ValueError, match="empty") as caught:
+        Discrete(X[:0], Y)
+    assert isinstance(caught.value, OtgenError)
+
+
+MATRICES: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "NaN": (having(torch.ones(2, 3), NAN, 1, 2), ("C holds 1 value", "NaN", "(1, 2)", "clean")),
+    "infinite": (having(torch.ones(2, 3), INF, 0, 0), ("C holds 1 value", "infinite", "(0, 0)")),
+    "empty": (torch.ones(2, 0), ("C is empty", "(2, 0)")),
+    "vector": (torch.ones(3), ("C must have 2 or 3 dimensions", "(3,)")),
+    "integers": (torch.ones(2, 3, dtype=torch.int32), ("C must hold", "int32", ".float()")),
+    "numpy": (np.ones((2, 3)), ("C must be a torch.Tensor", "ndarray", "torch.as_tensor")),
+}
+
+
+@pytest.mark.parametrize("what", MATRICES)
+def test_bad_cost_matrix_is_refused_in_words(what: str) -> None:
+    costs, words = MATRICES[what]
+    with pytest.raises(InputError) as caught:
+        Discrete.from_matrix(costs)
+    for word in words:
+        assert word in str(caught.value), str(caught.value)
+
+
+@pytest.mark.parametrize("eps", [0.0, -1.0, INF, NAN])
+def test_bad_eps_is_refused(eps: float) -> None:
+    for cls in (KL, Quadratic):
+        with pytest.raises(InputError, match=rf"{cls.__name__} needs a positive, finite eps, got eps={eps}.*NoReg"):
+            cls(eps=eps)
+    with pytest.raises(InputError, match=f"Relative needs a positive, finite factor, got {eps}"):
+        Relative(eps)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, INF, NAN])
+def test_bad_hyper_parameters_are_refused(value: float) -> None:
+    with pytest.raises(InputError, match=f"positive tolerance, got {value}"):
+        RelGap(value)
+    with pytest.raises(InputError, match=rf"anneal .* in \(0, 1\), got {value}"):
+        Sinkhorn(anneal=value)
+    if value != INF:
+        with pytest.raises(InputError, match=f"PNorm needs a power p > 0, got p={value}"):
+            PNorm(p=value)
+
+
+def test_bad_tolerances_are_refused() -> None:
+    problem = Discrete(X, Y)
+    with pytest.raises(InputError, match="tol must be at least 0, got nan"):
+        solve(problem, tol=NAN)
+    with pytest.raises(InputError, match="either until= or tol="):
+        solve(problem, tol=1e-3, until=RelGap(1e-3))
+    with pytest.raises(InputError, match=r"problem must be a Discrete, such as Discrete\(x, y\)"):
+        solve((X, Y))  # type: ignore[arg-type]
+
+
+def test_bad_warm_start_is_refused() -> None:
+    problem = Discrete(X, Y, A, B, reg=KL(eps=1.0))
+    with pytest.raises(InputError, match=r"shapes \(3,\) and \(4,\).*needs \(4,\) and \(3,\)"):
+        solve(problem, warm_start=Potentials(torch.zeros(3), torch.zeros(4)))
+    with pytest.raises(InputError, match="warm start holds NaN.*leave it out"):
+        solve(problem, warm_start=Potentials(torch.zeros(4), torch.full((3,), NAN)))
+
+
+def test_a_problem_of_a_matrix_has_no_points() -> None:
+    with pytest.raises(InputError, match="given by its cost matrix; pass points"):
+        Discrete.from_matrix(torch.ones(2, 3)).sides()
+    with pytest.raises(InputError, match=r"no batch.*\(2, 3\)"):
+        Discrete.from_matrix(torch.ones(2, 3))[0]
+
+
+@pytest.mark.parametrize("make", LOSSES)
+@pytest.mark.parametrize("reg", [KL(), Quadratic(), NoReg()], ids=lambda reg: type(reg).__name__)
+def test_a_cost_that_overflows_is_refused(make: Any, reg: Any) -> None:
+    x = torch.tensor([[0.0, 0.0], [1e20, 1.0]])
+    with pytest.raises(InputError, match=r"cost matrix overflows torch\.float32.*too far apart.*rescale.*float64"):
+        make(reg=reg, tol=0, max_steps=5)(x, torch.tensor([[0.0, 1.0], [-1e20, 3.0]]))
+    # The same in float64 is a number.
+    double = make(reg=reg, tol=0, max_steps=5)(x.double(), torch.tensor([[0.0, 1.0], [-1e20, 3.0]]).double())
+    assert bool(torch.isfinite(double))
+
+
+@pytest.mark.parametrize("make", LOSSES)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("reg", [KL(eps=1.0), Quadratic(eps=1.0), NoReg()], ids=lambda reg: type(reg).__name__)
+def test_half_precision_is_lifted(make: Any, dtype: torch.dtype, reg: Any) -> None:
+    leaves = [t.to(dtype).requires_grad_() for t in (X, Y)]
+    loss = make(reg=reg, tol=0, max_steps=30)
+    value = loss(*leaves)
+    assert value.dtype == torch.float32
+    gradients = torch.autograd.grad(value, leaves)
+    assert [g.dtype for g in gradients] == [dtype, dtype]
+    # It is the float32 loss of the rounded points, nothing coarser.
+    singles = [t.detach().float().requires_grad_() for t in leaves]
+    single = loss(*singles)
+    assert value.item() == single.item()
+    for half, full in zip(gradients, torch.autograd.grad(single, singles), strict=True):
+        assert torch.equal(half, full.to(dtype))
+        assert full.abs().max().item() > 1e-3
+
+
+def test_weights_may_have_another_precision() -> None:
+    exact = torch.tensor([0.5, 0.25, 0.125, 0.125], dtype=torch.float64)
+    loss = OTLoss(reg=KL(eps=1.0), tol=0, max_steps=30)
+    expected = loss(X, Y, exact, B).item()
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        weight = exact.to(dtype).requires_grad_()
+        value = loss(X, Y, weight, B)
+        assert value.dtype == torch.float64
+        assert value.item() == expected
+        (gradient,) = torch.autograd.grad(value, weight)
+        assert gradient.dtype == dtype
+
+
+def test_weights_a_rounding_off_are_normalised() -> None:
+    loss = OTLoss(reg=KL(eps=1.0), tol=0, max_steps=30)
+    assert loss(X, Y, A * (1 + 5e-5), B).item() == pytest.approx(loss(X, Y, A, B).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("make", LOSSES)
+@pytest.mark.parametrize("cost", TRANSLATION_INVARIANT, ids=name)
+@pytest.mark.parametrize("d", [2, 20])
+def test_translation_leaves_the_value(make: Any, cost: Cost, d: int) -> None:
+    """1e4 away, float32 coordinates keep three digits after the point; they are moved on that grid."""
+    step = 2.0**-10
+    x, y = ((t / step).round().mul(step).float() for t in (cloud(12, d, 1), cloud(9, d, 2) + 1))
+    moved = x + 1e4, y + 1e4
+    assert torch.equal((moved[0] - 1e4), x)
+    loss = make(cost=cost, reg=KL(eps=1.0), tol=0, max_steps=100)
+    value = loss(x, y).item()
+    assert loss(*moved).item() == pytest.approx(value, rel=1e-3)
+    near, far = x.clone().requires_grad_(), moved[0].clone().requires_grad_()
+    (expected,) = torch.autograd.grad(loss(near, y), near)
+    (gradient,) = torch.autograd.grad(loss(far, moved[1]), far)
+    torch.testing.assert_close(gradient, expected, rtol=1e-2, atol=1e-3 * expected.abs().max().item())
+
+
+def strided(tensor: Tensor) -> Tensor:
+    """The same values, every other entry of a larger memory, dimensions reversed."""
+    larger = torch.full([2 * size for size in reversed(tensor.shape)], NAN, dtype=tensor.dtype)
+    view = larger[tuple(slice(None, None, 2) for _ in tensor.shape)].permute(*reversed(range(tensor.ndim)))
+    view.copy_(tensor)
+    assert not view.is_contiguous()
+    return view
+
+
+@pytest.mark.parametrize("make", LOSSES)
+@pytest.mark.parametrize("reg", [KL(eps=1.0), Quadratic(eps=1.0), NoReg()], ids=lambda reg: type(reg).__name__)
+def test_non_contiguous_input_works(make: Any, reg: Any) -> None:
+    plain = [t.clone().requires_grad_() for t in (X, Y, A, B)]
+    odd = [strided(t).requires_grad_() for t in (X, Y, A, B)]
+    loss = make(reg=reg, tol=0, max_steps=30)
+    value, other = loss(*plain), loss(*odd)
+    torch.testing.assert_close(other, value, rtol=1e-12, atol=1e-14)
+    for one, two in zip(torch.autograd.grad(value, plain), torch.autograd.grad(other, odd), strict=True):
+        torch.testing.assert_close(two, one, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("make", LOSSES)
+@pytest.mark.parametrize("reg", [KL(eps=1.0), Quadratic(eps=1.0), NoReg()], ids=lambda reg: type(reg).__name__)
+def test_expanded_input_works(make: Any, reg: Any) -> None:
+    loss = make(reg=reg, tol=0, max_steps=30)
+    single = loss(X, Y, A, B)
+    leaf = X.clone().requires_grad_()
+    batch = loss(leaf.expand(3, 4, 2), Y.expand(3, 3, 2), A.expand(3, 4), B.expand(3, 3))
+    torch.testing.assert_close(batch, single.expand(3), rtol=1e-12, atol=1e-14)
+    (together,) = torch.autograd.grad(batch.sum(), leaf)
+    (alone,) = torch.autograd.grad(loss(leaf, Y, A, B), leaf)
+    torch.testing.assert_close(together, 3 * alone, rtol=1e-9, atol=1e-11)
+    # All points one point in memory.
+    point = loss(X[:1].expand(4, 2), Y, A, B)
+    torch.testing.assert_close(point, loss(X[:1].repeat(4, 1), Y, A, B), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("make", LOSSES)
+@pytest.mark.parametrize("reg", [KL(eps=1.0), Quadratic(eps=1.0), NoReg()], ids=lambda reg: type(reg).__name__)
+@pytest.mark.parametrize("cost", COSTS, ids=name)
+def test_input_stays_unmodified(make: Any, reg: Any, cost: Cost) -> None:
+    tensors = [t.clone().requires_grad_() for t in (X, Y, A, B)]
+    versions = [t._version for t in tensors]
+    make(cost=cost, reg=reg, tol=0, max_steps=30)(*tensors).backward()
+    for tensor, before, version in zip(tensors, (X, Y, A, B), versions, strict=True):
+        assert torch.equal(tensor, before)
+        assert tensor._version == version
+
+
+@pytest.mark.parametrize("make", LOSSES)
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_read_only_memory_works(make: Any, tmp_path: Any) -> None:
+    """Points in memory that may not be written, as of a mapped file: a write would end the process."""
+    np.save(tmp_path / "x.npy", X.numpy())
+    mapped = torch.from_numpy(np.load(tmp_path / "x.npy", mmap_mode="r"))
+    array = Y.numpy().copy()
+    array.setflags(write=False)
+    loss = make(reg=KL(eps=1.0), tol=0, max_steps=30)
+    value = loss(mapped, torch.from_numpy(array), A, B)
+    torch.testing.assert_close(value, loss(X, Y, A, B), rtol=1e-13, atol=0)
+    assert np.array_equal(array, Y.numpy())
+
+
+def test_a_cost_matrix_stays_unmodified() -> None:
+    costs = torch.rand(4, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    before = costs.clone()
+    for reg, solver in ((KL(eps=0.01), None), (Quadratic(eps=0.1), None), (NoReg(), Exact())):
+        solve(Discrete.from_matrix(costs, A, B, reg=reg), solver, tol=0, max_steps=30)
+        assert torch.equal(costs, before)
+
+
+def test_cosine_at_the_origin_is_finite() -> None:
+    x = X.clone()
+    x[0] = 0.0
+    leaf = x.requires_grad_()
+    value = OTLoss(cost=Cosine(), reg=KL(eps=1.0), tol=0, max_steps=30)(leaf, Y)
+    value.backward()
+    assert bool(torch.isfinite(value))
+    assert leaf.grad is not None
+    assert bool(torch.isfinite(leaf.grad).all())
+
+
+def test_messages_name_no_internals() -> None:
+    """One line, no traceback of torch in it, no address of an object."""
+    for args, _ in BAD.values():
+        with pytest.raises(InputError) as caught:
+            Discrete(*args)
+        assert re.search(r"0x[0-9a-f]{6}|Traceback|aten::", str(caught.value)) is None
