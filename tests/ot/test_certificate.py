@@ -248,6 +248,18 @@ def test_blocks_of_rows_make_no_difference(
         torch.testing.assert_close(streamed, whole[key], rtol=1e-11, atol=1e-13, msg=lambda m, k=key: f"{k}: {m}")
 
 
+def test_blocks_of_a_plan_that_is_not_feasible(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = larger(NoReg(), 2)
+    plan = 2 * torch.rand(2, 11, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    plan = plan * problem.a.unsqueeze(-1) * problem.b.unsqueeze(-2)
+    whole = certify(problem, Potentials(problem.a, problem.b), plan)
+    assert whole.row_error.min().item() > 0.05
+    monkeypatch.setattr(problems, "_BLOCK_ENTRIES", 24)
+    streamed = certify(problem, Potentials(problem.a, problem.b), plan)
+    for field in FIELDS:
+        torch.testing.assert_close(getattr(streamed, field), getattr(whole, field), rtol=1e-12, atol=1e-14)
+
+
 def test_a_block_has_at_least_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(problems, "_BLOCK_ENTRIES", 1)
     assert len(list(larger(NoReg(), None).row_blocks())) == 11
