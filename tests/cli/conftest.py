@@ -1,0 +1,90 @@
+"""The command, in this process, with what it printed and its exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from otgen.cli.main import main
+
+# A run of four steps on the plane: a tenth of a second.
+TINY = (
+    "toy.gaussians25",
+    *("--scale", "smoke", "--steps", "4", "--trainer.threads", "1", "--trainer.eval_samples", "30"),
+    *("--generator.widths", "[6]", "--method.batch", "12", "--method.max_steps", "4"),
+)
+
+
+@pytest.fixture(autouse=True, scope="package")
+def one_thread() -> Iterator[None]:
+    """These problems are tiny: on a busy machine a second thread costs seconds of waiting and gains nothing."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command writes to the working directory, and puts it on the path."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a person sees of a command."""
+
+    code: int
+    out: str
+    err: str
+
+
+def call(*words: object) -> Result:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main([str(word) for word in words])
+    assert "Traceback" not in out.getvalue() + err.getvalue()
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def otgen() -> Callable[..., Result]:
+    """Run the command."""
+    return call
+
+
+@pytest.fixture
+def refused() -> Callable[..., str]:
+    """Run a command that must fail: one line on stderr that names the sub-command, nothing else; the line."""
+
+    def check(*words: object, code: int) -> str:
+        result = call(*words)
+        assert result.code == code, result
+        assert result.err.endswith("\n")
+        assert result.err.count("\n") == 1, result.err
+        assert result.err.startswith(f"otgen {words[0]}: ")
+        assert result.out.replace("\n", "") == "" or result.out.startswith("Training in ")
+        return result.err.strip()
+
+    return check
+
+
+@pytest.fixture
+def tiny() -> tuple[str, ...]:
+    """Words of a run that is over at once."""
+    return TINY
+
+
+@pytest.fixture
+def trained(otgen: Callable[..., Result], tmp_path: Path) -> Path:
+    """Such a run."""
+    assert otgen("train", *TINY, "--out", "trained").code == 0
+    return tmp_path / "trained"

@@ -1,0 +1,180 @@
+"""What all sub-commands share: help, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from otgen import __version__
+from otgen.cli.main import COMMANDS, main
+from otgen.errors import InputError
+
+Call = Callable[..., Any]
+
+
+@pytest.mark.parametrize("words", [("--help",), ("-h",), ("help",)])
+def test_help_lists_the_commands(words: tuple[str, ...], otgen: Call) -> None:
+    result = otgen(*words)
+    assert (result.code, result.err) == (0, "")
+    for name, (_, summary) in COMMANDS.items():
+        assert any(line.split()[:1] == [name] and line.endswith(summary) for line in result.out.splitlines())
+
+
+def test_no_words_show_the_help_and_are_a_mistake(otgen: Call) -> None:
+    result = otgen()
+    assert result.code == 2
+    assert "usage: otgen COMMAND" in result.out
+
+
+def test_the_version(otgen: Call) -> None:
+    assert otgen("--version").out == f"otgen {__version__}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_helps(name: str, otgen: Call) -> None:
+    result = otgen(name, "--help")
+    assert (result.code, result.err) == (0, "")
+    assert f"usage: otgen {name}" in result.out
+    assert "--help" in result.out
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("trian", "train"), ("evaluate", "eval"), ("samples", "sample"), ("lst", "list")]
+)
+def test_an_unknown_command_is_guessed(typed: str, meant: str, otgen: Call) -> None:
+    result = otgen(typed)
+    assert (result.code, result.out) == (2, "")
+    assert result.err == f"otgen: there is no command {typed!r}; did you mean {meant!r}?\n"
+
+
+def test_an_unknown_command_unlike_any_points_to_the_help(otgen: Call) -> None:
+    assert otgen("quux").err == "otgen: there is no command 'quux'; see otgen --help\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("train", "--stpes", "3"), "--steps"),
+        (("train", "--trainer.emma", "0.5"), "--trainer.ema"),
+        (("train", "--method.batchs", "3"), "batch"),
+        (("train", "--methd.batch", "3"), "--method.batch"),
+        (("train", "--data.pixel_rnge", "unit"), "pixel_range"),
+        (("train", "--generator.width", "[3]"), "widths"),
+        (("train", "--sede", "3"), "--seed"),
+        (("sample", "x", "--ot", "x.png"), "--out"),
+        (("eval", "x", "--row"), "--raw"),
+        (("solve", "x", "y", "--epps", "1"), "--eps"),
+        (("solve", "x", "y", "--reg", "KL", "--reg.epss", "1"), "eps"),
+    ],
+    ids=str,
+)
+def test_an_unknown_option_is_guessed(words: tuple[str, ...], meant: str, refused: Call) -> None:
+    line = refused(*words, code=2)
+    assert f"did you mean '{meant}'?" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("train", "--generator", "MlpGenerater"), "MlpGenerator"),
+        (("train", "--method", "PixelSinkhron"), "PixelSinkhorn"),
+        (("train", "--data", "Gausians25"), "Gaussians25"),
+        (("solve", "x", "y", "--cost", "SqEuclidian"), "SqEuclidean"),
+    ],
+    ids=str,
+)
+def test_an_unknown_component_is_guessed(words: tuple[str, ...], meant: str, refused: Call) -> None:
+    assert meant in refused(*words, code=2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sample",),
+        ("sample", "x"),
+        ("eval",),
+        ("solve", "x.npy"),
+        ("train", "--steps", "many"),
+        ("train", "--budget", "soon"),
+        ("train", "--steps"),
+        ("train", "--scale", "huge"),
+        ("train", "--trainer.device", "tpu"),
+        ("train", "--method.reg", "KL", "--method.reg.eps", "mean"),
+        ("train", "--generator.widths", "wide"),
+        ("train", "digits", "extra"),
+        ("train", "--config", "nowhere.yaml"),
+        ("list", "extra"),
+        ("sample", "x", "--out", "x.png", "--n", "several"),
+        ("solve", "x", "y", "--tol", "small"),
+    ],
+    ids=str,
+)
+def test_bad_words_are_one_line_and_exit_code_2(words: tuple[str, ...], refused: Call) -> None:
+    refused(*words, code=2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "--steps", "0"),
+        ("train", "--steps", "-3"),
+        ("train", "--seed", "-1"),
+        ("train", "--trainer.ema", "2"),
+        ("train", "--method.batch", "0"),
+        ("train", "--generator.widths", "[0]"),
+        ("train", "--method.generator_optimizer.lr", "-1"),
+        ("train", "--latent.dim", "0"),
+        ("train", "no.such.recipe"),
+    ],
+    ids=str,
+)
+def test_impossible_values_are_one_line_and_leave_no_run(words: tuple[str, ...], otgen: Call, tmp_path: Any) -> None:
+    result = otgen(*words, "--out", "run")
+    assert result.code in (1, 2)
+    assert result.err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "line", "code"),
+    [
+        (InputError("two\n  lines"), "otgen train: two lines\n", 1),
+        (ZeroDivisionError("division"), "otgen train: ZeroDivisionError: division; run with --debug to see where\n", 1),
+        (RuntimeError(), "otgen train: RuntimeError: RuntimeError; run with --debug to see where\n", 1),
+        (KeyboardInterrupt(), "otgen: interrupted\n", 130),
+        (MemoryError("much"), "otgen train: MemoryError: much; run with --debug to see where\n", 1),
+    ],
+    ids=repr,
+)
+def test_every_error_is_one_line(
+    error: BaseException, line: str, code: int, otgen: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(arguments: Any) -> int:
+        raise error
+
+    monkeypatch.setattr("importlib.import_module", lambda name: types.SimpleNamespace(run=fail))
+    result = otgen("train")
+    assert (result.code, result.out, result.err) == (code, "", line)
+
+
+def test_debug_lets_errors_through() -> None:
+    with pytest.raises(InputError, match="no run directory"):
+        main(["eval", "nowhere", "--debug"])
+    with pytest.raises(InputError, match="no run directory"):
+        main(["--debug", "eval", "nowhere"])
+
+
+def test_the_list_names_recipes_and_components(otgen: Call) -> None:
+    result = otgen("list")
+    assert (result.code, result.err) == (0, "")
+    for name in ("digits.features", "Gaussians25", "ImageFolder", "DcganGenerator", "MlpCritic", "SinkhornAutoDiff"):
+        assert f"\n  {name} " in result.out, name
+    for name in ("SqEuclidean", "Quadratic", "Sinkhorn"):
+        assert f"\n  {name} " in result.out, name
+    for abstract in ("  Source ", "  TransportMethod ", "  Mixture ", "  Cost "):
+        assert abstract not in result.out
+    rows = [line for line in result.out.splitlines() if line.startswith("  ")]
+    assert all(len(row.split(maxsplit=1)) == 2 for row in rows)  # each has a summary

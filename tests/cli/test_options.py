@@ -1,0 +1,147 @@
+"""Every component that can be named, from every recipe: chosen by its name, built, printed, read back."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from otgen import data, methods, nets, ot, recipes
+from otgen.data import ImageFolder, ValueRange
+from otgen.methods import GradientKind, SinkhornAutoDiff
+from otgen.nets import Activation
+from otgen.train import RunConfig, RunDir, Trainer
+from otgen.train.config import load
+
+Call = Callable[..., Any]
+
+KINDS: dict[str, tuple[Any, type]] = {
+    "data": (data, data.Source),
+    "latent": (data, data.Source),
+    "generator": (nets, nets.GeneratorNet),
+    "method": (methods, methods.Method),
+    "method.cost": (ot, ot.Cost),
+    "method.reg": (ot, ot.Regulariser),
+    "method.solver": (ot, ot.Solver),
+}
+REQUIRED = {"Arrays": ("path", "x.npy"), "ImageFolder": ("folder", "x"), "Mnist": ("folder", "x")}
+
+
+def _named(kind: str) -> list[type]:
+    package, base = KINDS[kind]
+    found = [getattr(package, name) for name in package.__all__]
+    return [c for c in found if isinstance(c, type) and issubclass(c, base) and not inspect.isabstract(c)]
+
+
+CHOICES = [(kind, component.__name__) for kind in KINDS for component in _named(kind)]
+
+
+@pytest.fixture
+def config_of(monkeypatch: pytest.MonkeyPatch, otgen: Call) -> Callable[..., RunConfig]:
+    """The configuration that `otgen train` would run with; nothing is trained."""
+
+    def build(*words: object) -> RunConfig:
+        caught: list[RunConfig] = []
+
+        class Stop(Exception):  # noqa: N818
+            pass
+
+        def stop(self: Trainer, config: RunConfig, run: RunDir, hooks: Any) -> None:
+            caught.append(config)
+            raise Stop
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "__init__", stop)
+            result = otgen("train", *words)
+        assert caught, result.err
+        return caught[0]
+
+    return build
+
+
+@pytest.mark.parametrize("recipe", [r.name for r in recipes.names()])
+@pytest.mark.parametrize(("kind", "name"), CHOICES)
+def test_a_component_chosen_by_name_is_built(
+    kind: str, name: str, recipe: str, config_of: Callable[..., RunConfig]
+) -> None:
+    words = [f"--{kind}", name]
+    if name in REQUIRED:
+        option, value = REQUIRED[name]
+        words += [f"--{kind}.{option}", value]
+    config = config_of(recipe, *words, "--out", "run")
+    component: Any = config
+    for part in kind.split("."):
+        component = getattr(component, part)
+    assert type(component).__name__ == name
+    assert load(Path("run/config.yaml")) == config
+    _no_text_where_a_policy_belongs(config)
+
+
+def _no_text_where_a_policy_belongs(value: Any) -> None:
+    """A policy that stayed a string would be compared with `is`, and silently be another."""
+    if not dataclasses.is_dataclass(value):
+        return
+    for field in dataclasses.fields(value):
+        item = getattr(value, field.name)
+        default = field.default
+        if isinstance(default, StrEnum):
+            assert isinstance(item, type(default)), f"{type(value).__name__}.{field.name}: {item!r}"
+        _no_text_where_a_policy_belongs(item)
+
+
+POLICIES = [
+    (("digits.features",), "--method.gradient", "method.gradient", GradientKind),
+    (("digits",), "--generator.activation", "generator.activation", Activation),
+    (("digits",), "--method.solver.update", "method.solver.update", ot.Update),
+    (("digits",), "--data.pixel_range", "data.pixel_range", ValueRange),
+    (("digits",), "--trainer.device", "trainer.device", type(RunConfig(steps=1).trainer.device)),
+]
+MEMBERS = [(words, flag, path, member) for words, flag, path, policy in POLICIES for member in policy]
+
+
+@pytest.mark.parametrize(("words", "flag", "path", "member"), MEMBERS, ids=str)
+def test_a_policy_is_chosen_by_its_value(
+    words: tuple[str, ...], flag: str, path: str, member: StrEnum, config_of: Callable[..., RunConfig]
+) -> None:
+    value: Any = config_of(*words, flag, member.value, "--out", "run")
+    for part in path.split("."):
+        value = getattr(value, part)
+    assert value is member
+
+
+@pytest.mark.parametrize(("words", "flag", "path", "member"), MEMBERS, ids=str)
+def test_a_policys_python_name_is_refused_or_understood(
+    words: tuple[str, ...], flag: str, path: str, member: StrEnum, otgen: Call
+) -> None:
+    printed = otgen("train", *words, flag, member.name, "--print_config")
+    if printed.code != 0:
+        assert printed.code == 2
+        assert member.value in printed.err
+        return
+    value: Any = yaml.safe_load(printed.out)
+    for part in path.split("."):
+        value = value.get("init_args", value)[part]
+    assert value == member.value
+
+
+def test_a_folder_of_images_can_be_given_to_any_recipe(config_of: Callable[..., RunConfig]) -> None:
+    for k, recipe in enumerate(recipes.names()):
+        words = ("--data", "ImageFolder", "--data.folder", "pictures", "--out", f"run{k}")
+        assert config_of(recipe.name, *words).data == ImageFolder(folder="pictures")
+
+
+def test_a_file_that_names_a_method_gets_its_defaults() -> None:
+    Path("short.yaml").write_text("steps: 1\nmethod: {class_path: otgen.methods.SinkhornAutoDiff}\n")
+    assert load(Path("short.yaml")) == RunConfig(steps=1, method=SinkhornAutoDiff())
+
+
+def test_a_recipes_options_outlive_a_change_of_the_part_beside_them(config_of: Callable[..., RunConfig]) -> None:
+    plain = recipes.digits()
+    config = config_of("digits", "--method.cost", "L1", "--out", "run")
+    assert config == dataclasses.replace(plain, method=dataclasses.replace(plain.method, cost=ot.L1()))

@@ -1,0 +1,128 @@
+"""A trainer around a method, so that steps use the one `update` there is, and an oracle for the objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from otgen.data import Gaussian2D, Normal
+from otgen.methods import Batches, Method, Player
+from otgen.nets import GeneratorNet, MlpGenerator
+from otgen.train import RunConfig, RunDir, Trainer
+
+
+@pytest.fixture(autouse=True, scope="package")
+def one_thread() -> Iterator[None]:
+    """These problems are tiny: on a busy machine a second thread costs seconds of waiting and gains nothing."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> Callable[..., Trainer]:
+    """A trainer of a method on the plane; it writes nothing."""
+
+    def make(method: Method, generator: GeneratorNet | None = None, seed: int = 0) -> Trainer:
+        config = RunConfig(
+            data=Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0)),
+            latent=Normal(dim=2),
+            generator=generator or MlpGenerator(widths=(16,)),
+            method=method,
+            seed=seed,
+            steps=1,
+        )
+        return Trainer(config, RunDir(tmp_path / "run"))
+
+    return make
+
+
+@dataclass
+class Spy(Batches):
+    """Batches that note what is drawn, and in `fixed` mode give the same draw every time."""
+
+    fixed: bool = False
+    drawn: list[tuple[str, Tensor]] = field(default_factory=list)
+
+    def real(self, n: int) -> Tensor:
+        return self._note("real", n, super().real)
+
+    def latent(self, n: int) -> Tensor:
+        return self._note("latent", n, super().latent)
+
+    def _note(self, name: str, n: int, draw: Callable[[int], Tensor]) -> Tensor:
+        before = [cloud for kind, cloud in self.drawn if kind == name]
+        cloud = before[0] if self.fixed and before else draw(n)
+        self.drawn.append((name, cloud))
+        return cloud
+
+
+@pytest.fixture
+def spy() -> Callable[..., Spy]:
+    """The batches of a trainer, watched."""
+
+    def watch(trainer: Trainer, *, fixed: bool = False) -> Spy:
+        b = trainer.batches
+        return Spy(b.data, b.latent_law, b.data_rng, b.latent_rng, b.device, fixed=fixed)
+
+    return watch
+
+
+@pytest.fixture
+def snapshot() -> Callable[[Player | None], dict[str, Tensor]]:
+    """Weights, buffers and optimiser moments of a player, copied."""
+
+    def take(player: Player | None) -> dict[str, Tensor]:
+        if player is None:
+            return {}
+        found = {name: tensor.clone() for name, tensor in player.module.state_dict().items()}
+        for index, entries in player.optimizer.state_dict()["state"].items():
+            found |= {f"adam/{index}/{key}": value.clone() for key, value in entries.items()}
+        return found
+
+    return take
+
+
+def _entropic(x: np.ndarray, y: np.ndarray, eps: float) -> float:
+    """OT_eps for the squared Euclidean cost and uniform weights, by plain log-domain iterations in float64."""
+    cost = ((x[:, None] - y[None]) ** 2).sum(-1)
+    f, g = np.zeros(len(x)), np.zeros(len(y))
+
+    def softmin(z: np.ndarray) -> np.ndarray:
+        top = z.max(1, keepdims=True)
+        return -eps * (top[:, 0] + np.log(np.exp(z - top).mean(1)))
+
+    for _ in range(500):
+        f = softmin((g[None] - cost) / eps)
+        g = softmin((f[:, None] - cost).T / eps)
+    return float(f.mean() + g.mean())
+
+
+@pytest.fixture
+def entropic() -> Callable[[Tensor, Tensor, float], float]:
+    """The converged entropic value, from ten lines that share nothing with the library."""
+
+    def value(x: Tensor, y: Tensor, eps: float) -> float:
+        return _entropic(x.detach().double().numpy(), y.detach().double().numpy(), eps)
+
+    return value
+
+
+@pytest.fixture
+def divergence(entropic: Callable[[Tensor, Tensor, float], float]) -> Callable[[Tensor, Tensor, float], float]:
+    """The converged Sinkhorn divergence, from the same lines."""
+    return lambda x, y, eps: entropic(x, y, eps) - entropic(x, x, eps) / 2 - entropic(y, y, eps) / 2

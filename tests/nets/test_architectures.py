@@ -1,0 +1,208 @@
+"""Every architecture: shapes, value ranges, sizes, gradients."""
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from otgen.errors import InputError
+from otgen.nets import (
+    Activation,
+    CriticNet,
+    DcganCritic,
+    DcganGenerator,
+    GeneratorNet,
+    MlpCritic,
+    MlpGenerator,
+    seeded,
+)
+
+GENERATORS = [
+    MlpGenerator(widths=(16, 8)),
+    MlpGenerator(widths=(16,), batch_norm=True, activation=Activation.TANH),
+    MlpGenerator(widths=()),
+    DcganGenerator(width=4),
+    DcganGenerator(width=4, batch_norm=False),
+]
+CRITICS = [MlpCritic(widths=(16, 8)), MlpCritic(widths=()), MlpCritic(activation=Activation.RELU), DcganCritic(width=4)]
+IMAGES = [(1, 28, 28), (3, 28, 28), (3, 32, 32), (1, 64, 64)]
+
+
+def _name(net: object) -> str:
+    return str(net)
+
+
+def _built(net: GeneratorNet, latent: tuple[int, ...], shape: tuple[int, ...], span: tuple[float, float] | None):
+    with seeded(torch.Generator().manual_seed(0)):
+        return net.build(latent, shape, span)
+
+
+def _count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize("shape", IMAGES, ids=str)
+@pytest.mark.parametrize("net", GENERATORS, ids=_name)
+def test_generators_give_samples_of_the_shape_and_range(net: GeneratorNet, shape: tuple[int, ...]) -> None:
+    codes = 100 * torch.randn(5, 7, generator=torch.Generator().manual_seed(1))
+    out = _built(net, (7,), shape, (-1.0, 1.0))(codes).detach()
+    assert out.shape == (5, *shape)
+    assert out.dtype == torch.float32
+    assert float(out.min()) >= -1
+    assert float(out.max()) <= 1
+    assert float(out.std()) > 0
+
+
+@pytest.mark.parametrize("shape", IMAGES, ids=str)
+@pytest.mark.parametrize("net", CRITICS, ids=_name)
+@pytest.mark.parametrize("features", [1, 16])
+def test_critics_give_one_row_of_features_a_sample(net: CriticNet, shape: tuple[int, ...], features: int) -> None:
+    with seeded(torch.Generator().manual_seed(0)):
+        critic = net.build(shape, features)
+    assert critic(torch.rand(5, *shape)).shape == (5, features)
+
+
+@pytest.mark.parametrize("net", [g for g in GENERATORS if isinstance(g, MlpGenerator)], ids=_name)
+@pytest.mark.parametrize("shape", [(1,), (2,), (3, 4)], ids=str)
+def test_mlps_make_samples_of_any_shape(net: MlpGenerator, shape: tuple[int, ...]) -> None:
+    assert _built(net, (2, 3), shape, None)(torch.randn(4, 2, 3)).shape == (4, *shape)
+
+
+@pytest.mark.parametrize("side", range(2, 73, 2))
+def test_dcgan_takes_every_even_size_or_refuses_it(side: int) -> None:
+    shape = (1, side, side)
+    builders = (
+        lambda: _built(DcganGenerator(width=2), (3,), shape, None),
+        lambda: DcganCritic(width=2).build(shape, 5),
+    )
+    modules = [_or_none(build) for build in builders]
+    if None in modules:
+        assert modules == [None, None]
+        return
+    assert modules[0](torch.randn(2, 3)).shape == (2, *shape)
+    assert modules[1](torch.rand(2, *shape)).shape == (2, 5)
+
+
+def _or_none(build: Callable[[], nn.Module]) -> nn.Module | None:
+    try:
+        return build()
+    except InputError:
+        return None
+
+
+def test_dcgan_takes_the_usual_sizes() -> None:
+    for side in (8, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64):
+        assert _built(DcganGenerator(width=2), (3,), (1, side, side), None)(torch.randn(2, 3)).shape[-1] == side
+
+
+@pytest.mark.parametrize("shape", [(1, 27, 27), (3, 28, 32), (2,), (28, 28), (1, 33, 33), (1, 2, 28, 28)], ids=str)
+@pytest.mark.parametrize(
+    "build", [lambda shape: DcganGenerator().build((3,), shape, None), lambda shape: DcganCritic().build(shape, 1)]
+)
+def test_dcgan_says_what_it_needs_what_it_got_and_what_to_do(
+    shape: tuple[int, ...], build: Callable[[tuple[int, ...]], nn.Module]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        build(shape)
+    message = str(caught.value)
+    assert "square images of an even size" in message
+    assert str(shape) in message
+    assert "use an MLP" in message
+
+
+def test_dcgan_refuses_sizes_that_start_too_large() -> None:
+    with pytest.raises(InputError, match=r"side 36 halve to 9 only.*use side 28, 32 or 64"):
+        DcganGenerator().build((3,), (1, 36, 36), None)
+
+
+# Layer by layer, by hand: weights + biases; batch normalisation has two numbers a channel and takes the bias's place.
+COUNTS = {
+    "mlp generator, digits": (
+        _built(MlpGenerator(), (16,), (1, 28, 28), (0.0, 1.0)),
+        (16 * 256 + 256) + (256 * 512 + 512) + (512 * 1024 + 1024) + (1024 * 784 + 784),
+    ),
+    "mlp generator, plane": (
+        _built(MlpGenerator(widths=(128,) * 3), (4,), (2,), None),
+        (4 * 128 + 128) + 2 * (128 * 128 + 128) + (128 * 2 + 2),
+    ),
+    "mlp generator, batch norm": (
+        _built(MlpGenerator(widths=(32,), batch_norm=True), (16,), (2,), None),
+        (16 * 32 + 2 * 32) + (32 * 2 + 2),
+    ),
+    "mlp critic": (
+        MlpCritic().build((1, 28, 28), 16),
+        (784 * 256 + 256) + (256 * 256 + 256) + (256 * 16 + 16),
+    ),
+    "dcgan generator, 28": (
+        _built(DcganGenerator(), (100,), (1, 28, 28), None),
+        (100 * 128 * 49 + 2 * 128) + (128 * 64 * 16 + 2 * 64) + (64 * 1 * 16 + 1),
+    ),
+    "dcgan generator, 28, no batch norm": (
+        _built(DcganGenerator(batch_norm=False), (100,), (1, 28, 28), None),
+        (100 * 128 * 49 + 128 * 49) + (128 * 64 * 16 + 64) + (64 * 1 * 16 + 1),
+    ),
+    "dcgan generator, 32": (
+        _built(DcganGenerator(), (100,), (3, 32, 32), None),
+        (100 * 256 * 16 + 512) + (256 * 128 * 16 + 256) + (128 * 64 * 16 + 128) + (64 * 3 * 16 + 3),
+    ),
+    "dcgan generator, 64": (
+        _built(DcganGenerator(width=32), (100,), (3, 64, 64), None),
+        (100 * 256 * 16 + 512)
+        + (256 * 128 * 16 + 256)
+        + (128 * 64 * 16 + 128)
+        + (64 * 32 * 16 + 64)
+        + (32 * 3 * 16 + 3),
+    ),
+    "dcgan critic, 28": (
+        DcganCritic().build((1, 28, 28), 16),
+        (1 * 64 * 16 + 64) + (64 * 128 * 16 + 128) + (128 * 49 * 16 + 16),
+    ),
+    "dcgan critic, 32": (
+        DcganCritic().build((3, 32, 32), 1),
+        (3 * 64 * 16 + 64) + (64 * 128 * 16 + 128) + (128 * 256 * 16 + 256) + (256 * 16 * 1 + 1),
+    ),
+    "dcgan critic, 64": (
+        DcganCritic(width=32).build((3, 64, 64), 1),
+        (3 * 32 * 16 + 32) + (32 * 64 * 16 + 64) + (64 * 128 * 16 + 128) + (128 * 256 * 16 + 256) + (256 * 16 * 1 + 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COUNTS)
+def test_parameter_counts(case: str) -> None:
+    module, expected = COUNTS[case]
+    assert _count(module) == expected
+
+
+@pytest.mark.parametrize("net", [*GENERATORS, *CRITICS], ids=_name)
+def test_every_parameter_gets_a_gradient(net: GeneratorNet | CriticNet) -> None:
+    shape = (1, 28, 28)
+    module = _built(net, (7,), shape, None) if isinstance(net, GeneratorNet) else net.build(shape, 3)
+    x = torch.randn(6, 7) if isinstance(net, GeneratorNet) else torch.rand(6, *shape)
+    module(x).square().sum().backward()
+    silent = [name for name, p in module.named_parameters() if p.grad is None or not bool(p.grad.abs().sum() > 0)]
+    assert silent == []
+
+
+@pytest.mark.parametrize("net", [*GENERATORS, *CRITICS], ids=_name)
+def test_hyper_parameters_are_frozen(net: GeneratorNet | CriticNet) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        net.width = 3  # type: ignore[misc,union-attr]
+    assert dataclasses.replace(net) == net
+
+
+@pytest.mark.parametrize("net", [MlpGenerator(widths=(8,), batch_norm=True)], ids=_name)
+def test_one_sample_has_no_batch_statistics(net: GeneratorNet) -> None:
+    generator = _built(net, (3,), (2,), None)
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        generator(torch.randn(1, 3))
+    assert generator.eval()(torch.randn(1, 3)).shape == (1, 2)
+
+
+@pytest.mark.parametrize("activation", Activation)
+def test_activations_sit_after_each_hidden_layer(activation: Activation) -> None:
+    expected = {Activation.RELU: nn.ReLU, Activation.LEAKY_RELU: nn.LeakyReLU, Activation.TANH: nn.Tanh}[activation]
+    module = MlpGenerator(widths=(4, 4), activation=activation).build((3,), (2,), None)
+    assert sum(type(m) is expected for m in module.modules()) == 2

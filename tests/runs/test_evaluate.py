@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from otgen.errors import InputError
+from otgen.runs import evaluate_run
+from otgen.train import RunDir, checkpoint
+
+Copy = Callable[[str], RunDir]
+
+
+def test_the_result_is_kept_with_what_it_depends_on(copy_of: Copy) -> None:
+    run = copy_of("plane")
+    result = evaluate_run(run)
+    assert result.file == run.evaluations / "step_00000005.json"
+    kept = json.loads(result.file.read_text())
+    assert {k: kept[k] for k in ("step", "samples", "seed", "weights")} == {
+        "step": 5,
+        "samples": 50,
+        "seed": 0,
+        "weights": "ema",
+    }
+    assert {k: v for k, v in kept.items() if k in result.values} == result.values
+    assert result.values["w1"] > 0
+    assert result.picture == run.samples / "step_00000005.png"
+    assert result.neighbours is None  # a law on the plane has no training set
+
+
+def test_an_evaluation_can_be_repeated(copy_of: Copy) -> None:
+    run = copy_of("plane")
+    assert evaluate_run(run).values == evaluate_run(run).values
+
+
+def test_number_seed_and_weights_count(copy_of: Copy) -> None:
+    run = copy_of("plane")
+    usual = evaluate_run(run).values["w1"]
+    for change in ({"n": 30}, {"seed": 1}, {"raw": True}):
+        assert evaluate_run(run, **change).values["w1"] != usual, change
+    assert json.loads(evaluate_run(run, n=30, raw=True).file.read_text())["weights"] == "raw"
+
+
+def test_images_are_shown_with_their_neighbours(copy_of: Copy) -> None:
+    run = copy_of("images")
+    result = evaluate_run(run)
+    assert result.neighbours == run.evaluations / "neighbours_00000005.png"
+    assert result.neighbours.is_file()
+
+
+def test_the_newest_checkpoint_is_evaluated(copy_of: Copy) -> None:
+    run = copy_of("plane")
+    newest = checkpoint.newest(run.checkpoints)
+    newest.rename(run.path / "aside")
+    assert evaluate_run(run).file.name == "step_00000003.json"
+
+
+def test_a_missing_data_set_is_named(copy_of: Copy) -> None:
+    run = copy_of("images")
+    run.config.write_text(run.config.read_text().replace("images.npy", "gone.npy"))
+    with pytest.raises(InputError, match=r"gone\.npy"):
+        evaluate_run(run)
+
+
+def test_impossible_numbers_are_refused(copy_of: Copy) -> None:
+    run = copy_of("plane")
+    with pytest.raises(InputError, match="not positive: got 0"):
+        evaluate_run(run, n=0)
+    assert list(run.evaluations.iterdir()) == []
+
+
+def test_the_checkpoint_is_left_as_it_is(copy_of: Copy) -> None:
+    run = copy_of("plane")
+    before: dict[Path, bytes] = {p: p.read_bytes() for p in run.checkpoints.rglob("*") if p.is_file()}
+    evaluate_run(run)
+    assert {p: p.read_bytes() for p in run.checkpoints.rglob("*") if p.is_file()} == before

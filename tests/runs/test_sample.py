@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from otgen.errors import InputError
+from otgen.runs import load_generator, sample_run
+from otgen.train import RunDir, checkpoint
+
+Copy = Callable[[str], RunDir]
+
+
+def test_samples_have_the_datas_shape(finished: dict[str, Path]) -> None:
+    points, span = sample_run(RunDir.open(finished["plane"]), 7, 0)
+    assert (points.shape, points.dtype, span) == ((7, 2), torch.float32, None)
+    images, span = sample_run(RunDir.open(finished["images"]), 3, 0)
+    assert (images.shape, images.dtype, span) == ((3, 1, 8, 8), torch.float32, None)
+
+
+def test_samples_are_a_function_of_the_seed(finished: dict[str, Path]) -> None:
+    run = RunDir.open(finished["plane"])
+    one, _ = sample_run(run, 5, 3)
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    assert torch.equal(one, sample_run(run, 5, 3)[0])
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not torch.equal(one, sample_run(run, 5, 4)[0])
+
+
+def test_the_first_samples_do_not_depend_on_how_many(finished: dict[str, Path]) -> None:
+    run = RunDir.open(finished["plane"])
+    few, many = (sample_run(run, n, 0)[0] for n in (16, 1200))
+    torch.testing.assert_close(few, many[:16])
+
+
+def test_the_average_is_the_default_and_raw_weights_are_another(finished: dict[str, Path]) -> None:
+    run = RunDir.open(finished["plane"])
+    newest = checkpoint.newest(run.checkpoints)
+    assert newest.name == "step_00000005"
+    for raw, name in ((False, "generator_ema"), (True, "generator")):
+        module, shapes = load_generator(run, raw=raw)
+        assert not module.training
+        assert shapes.shape == (2,)
+        saved = load_file(newest / f"{name}.safetensors")
+        assert all(torch.equal(value, saved[key]) for key, value in module.state_dict().items())
+    assert not torch.equal(sample_run(run, 5, 0)[0], sample_run(run, 5, 0, raw=True)[0])
+
+
+def test_samples_keep_the_range_that_the_checkpoint_states(copy_of: Copy) -> None:
+    run = copy_of("plane")
+    newest = checkpoint.newest(run.checkpoints)
+    free, _ = sample_run(run, 200, 0)
+    assert float(free.abs().max()) > 0.5
+    about = json.loads((newest / "state.json").read_text())
+    (newest / "state.json").write_text(json.dumps(about | {"value_range": [-0.25, 0.5]}))
+    _sum_again(newest)
+    kept, span = sample_run(run, 200, 0)
+    assert span == (-0.25, 0.5)
+    assert float(kept.min()) >= -0.25
+    assert float(kept.max()) <= 0.5
+
+
+def _sum_again(folder: Path) -> None:
+    files = [p for p in folder.iterdir() if p.name != "MANIFEST.json"]
+    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    (folder / "MANIFEST.json").write_text(json.dumps(sums))
+
+
+def test_the_data_is_not_needed(copy_of: Copy) -> None:
+    run = copy_of("images")
+    expected, _ = sample_run(run, 4, 0)
+    gone = run.config.read_text().replace("images.npy", "gone.npy")
+    assert "gone.npy" in gone
+    run.config.write_text(gone)
+    assert torch.equal(sample_run(run, 4, 0)[0], expected)
+
+
+@pytest.mark.parametrize("name", ["generator_ema.safetensors", "state.json", "state.safetensors", "MANIFEST.json"])
+def test_a_damaged_checkpoint_is_refused(name: str, copy_of: Copy) -> None:
+    run = copy_of("plane")
+    file = checkpoint.newest(run.checkpoints) / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"step_00000005"):
+        sample_run(run, 4, 0)
+
+
+class _Payload:
+    def __init__(self, sentinel: Path) -> None:
+        self.sentinel = sentinel
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.sentinel,))
+
+
+def test_a_pickle_is_never_read(copy_of: Copy, tmp_path: Path) -> None:
+    run, sentinel = copy_of("plane"), tmp_path / "executed"
+    newest = checkpoint.newest(run.checkpoints)
+    (newest / "generator_ema.safetensors").write_bytes(pickle.dumps(_Payload(sentinel)))
+    _sum_again(newest)
+    with pytest.raises(InputError, match="no safetensors file"):
+        sample_run(run, 4, 0)
+    assert not sentinel.exists()
+
+
+def test_another_architecture_is_refused(copy_of: Copy) -> None:
+    run = copy_of("plane")
+    run.config.write_text(run.config.read_text().replace("- 6", "- 9"))
+    with pytest.raises(InputError, match=r"1\.weight, shape \(6, 2\) in the file, \(9, 2\) in the network"):
+        sample_run(run, 4, 0)
+
+
+def test_a_run_without_a_checkpoint_says_so(copy_of: Copy) -> None:
+    run = copy_of("plane")
+    for folder in checkpoint.checkpoints(run.checkpoints):
+        folder.rename(run.path / folder.name)
+    with pytest.raises(InputError, match="no checkpoint"):
+        sample_run(run, 4, 0)
+
+
+def test_sampling_writes_nothing(finished: dict[str, Path]) -> None:
+    def listing() -> dict[Path, int]:
+        return {p: p.stat().st_mtime_ns for p in finished["plane"].rglob("*")}
+
+    before = listing()
+    sample_run(RunDir.open(finished["plane"]), 9, 0)
+    assert listing() == before
+
+
+def test_arrays_can_be_compared_with_numpy(finished: dict[str, Path]) -> None:
+    samples, _ = sample_run(RunDir.open(finished["plane"]), 9, 0)
+    module, _ = load_generator(RunDir.open(finished["plane"]))
+    assert np.isfinite(samples.numpy()).all()
+    assert not samples.requires_grad
+    assert sum(p.numel() for p in module.parameters()) == (2 * 6 + 2 * 6) + (6 * 2 + 2)

@@ -1,0 +1,96 @@
+"""Runs of a few steps on the plane: a hundredth of a second each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from otgen.data import Gaussian2D, Normal
+from otgen.methods import PixelSinkhorn, SinkhornAutoDiff
+from otgen.nets import MlpCritic, MlpGenerator
+from otgen.ot import KL
+from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig
+from otgen.train.hooks import Checkpoints
+
+NEVER = 10**6
+
+
+@pytest.fixture(autouse=True, scope="package")
+def one_thread() -> Iterator[None]:
+    """These problems are tiny: on a busy machine a second thread costs seconds of waiting and gains nothing."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+PIXEL = PixelSinkhorn(batch=12, reg=KL(eps=0.5), max_steps=4)
+LEARNT = SinkhornAutoDiff(batch=12, reg=KL(eps=0.5), max_steps=3, critic=MlpCritic(widths=(6,)), features=3, n_critic=2)
+# Batch statistics are buffers, and belong to a checkpoint as much as weights do.
+TINY = RunConfig(
+    data=Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0)),
+    latent=Normal(dim=2),
+    generator=MlpGenerator(widths=(6,), batch_norm=True),
+    method=PIXEL,
+    trainer=TrainerConfig(
+        log_every=NEVER, sample_every=NEVER, checkpoint_every=NEVER, eval_samples=40, threads=1, ema=0.9
+    ),
+    steps=8,
+)
+
+
+@pytest.fixture
+def tiny() -> RunConfig:
+    return TINY
+
+
+@pytest.fixture(params=["pixel", "learnt"])
+def config(request: Any) -> RunConfig:
+    """A tiny run of each method."""
+    return replace(TINY, method=PIXEL if request.param == "pixel" else LEARNT)
+
+
+@pytest.fixture
+def learnt() -> RunConfig:
+    return replace(TINY, method=LEARNT)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[..., Trainer]:
+    """A trainer in a run directory of its own; by default its only hook saves at the end."""
+
+    def make(config: RunConfig, name: str = "run", hooks: Any = None) -> Trainer:
+        run = RunDir.create(tmp_path / name, config)
+        return Trainer(config, run, [Checkpoints()] if hooks is None else hooks)
+
+    return make
+
+
+@pytest.fixture
+def contents() -> Callable[[Path], dict[str, Any]]:
+    """All of a checkpoint but the time that it took."""
+
+    def read(checkpoint: Path) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            file.name: {name: tensor.numpy().tobytes() for name, tensor in load_file(file).items()}
+            for file in checkpoint.glob("*.safetensors")
+        }
+        about = json.loads((checkpoint / "state.json").read_text())
+        del about["numbers"]["elapsed"]
+        return {**found, "state.json": about}
+
+    return read

@@ -1,0 +1,367 @@
+"""Checkpoints: what is in them, and what is refused."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pickle
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from otgen.errors import InputError
+from otgen.nets import MlpCritic, MlpGenerator
+from otgen.train import RunConfig, Trainer, checkpoint
+
+Start = Callable[..., Trainer]
+
+
+@pytest.fixture
+def saved(learnt: RunConfig, start: Start) -> Path:
+    """A checkpoint of a method with two players."""
+    trainer = start(replace(learnt, steps=2), "saved")
+    trainer.train()
+    return checkpoint.newest(trainer.run.checkpoints)
+
+
+@pytest.fixture
+def fresh(learnt: RunConfig, start: Start) -> Trainer:
+    """A trainer that the checkpoint fits."""
+    return start(learnt, "fresh")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.name != "MANIFEST.json")
+
+
+def _sum_again(folder: Path) -> None:
+    """A manifest that fits whatever the files hold by now."""
+    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(folder)}
+    (folder / "MANIFEST.json").write_text(json.dumps(sums))
+
+
+def _state(trainer: Trainer) -> dict[str, Any]:
+    method: Any = trainer.state.method
+    found = {"step": trainer.state.step, "data": trainer.state.data_rng.get_state()}
+    for name in ("generator", "critic"):
+        player = getattr(method, name)
+        found |= {f"{name}.{key}": value.clone() for key, value in player.module.state_dict().items()}
+        found[f"{name}.moments"] = len(player.optimizer.state)
+    return found | {f"ema.{key}": value.clone() for key, value in trainer.state.ema.state_dict().items()}
+
+
+def _equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(
+        torch.equal(v, other[k]) if isinstance(v, torch.Tensor) else v == other[k] for k, v in one.items()
+    )
+
+
+def test_what_is_in_a_checkpoint(saved: Path) -> None:
+    assert {p.name for p in saved.iterdir()} == {
+        "MANIFEST.json",
+        "critic.safetensors",
+        "generator.safetensors",
+        "generator_ema.safetensors",
+        "state.json",
+        "state.safetensors",
+    }
+    about = json.loads((saved / "state.json").read_text())
+    assert about["format"] == checkpoint.FORMAT
+    assert about["shape"] == [2]
+    assert about["value_range"] is None
+    assert about["numbers"]["step"] == 2
+    assert about["numbers"]["elapsed"] > 0
+
+
+def test_no_file_is_a_pickle(saved: Path) -> None:
+    for file in saved.iterdir():
+        content = file.read_bytes()
+        with pytest.raises(Exception):  # noqa: B017
+            pickle.loads(content)
+        if file.suffix == ".safetensors":  # the length of a JSON header, then the header
+            size = int.from_bytes(content[:8], "little")
+            assert isinstance(json.loads(content[8 : 8 + size]), dict)
+        else:
+            json.loads(content)
+
+
+def test_the_manifest_sums_every_file(saved: Path) -> None:
+    sums = json.loads((saved / "MANIFEST.json").read_text())
+    assert sums == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(saved)}
+    assert checkpoint.verified(saved) == saved
+
+
+def test_modes_follow_the_umask(learnt: RunConfig, start: Start) -> None:
+    old = os.umask(0o027)
+    try:
+        trainer = start(replace(learnt, steps=1), "masked")
+        trainer.train()
+    finally:
+        os.umask(old)
+    folder = checkpoint.newest(trainer.run.checkpoints)
+    assert {p.name: oct(p.stat().st_mode & 0o777) for p in folder.iterdir()} == {
+        p.name: oct(0o640) for p in folder.iterdir()
+    }
+    assert folder.stat().st_mode & 0o777 == 0o750
+
+
+def test_load_brings_everything_back(saved: Path, learnt: RunConfig, start: Start, fresh: Trainer) -> None:
+    checkpoint.load(saved, fresh.state)
+    reference = start(replace(learnt, steps=2), "reference")
+    reference.train()
+    assert _equal(_state(fresh), _state(reference))
+    assert all(count > 0 for name, count in _state(fresh).items() if name.endswith("moments"))
+
+
+def test_save_load_save_is_byte_identical(saved: Path, fresh: Trainer, tmp_path: Path) -> None:
+    checkpoint.load(saved, fresh.state)
+    again = checkpoint.save(tmp_path / "again", fresh.state, fresh.shapes, keep=1)
+    assert again.name == saved.name
+    for file in saved.iterdir():
+        assert (again / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_a_flipped_bit_is_refused(seed: int, saved: Path, fresh: Trainer) -> None:
+    chance = random.Random(seed)
+    files = sorted(saved.iterdir())
+    file = files[seed % len(files)]
+    content = bytearray(file.read_bytes())
+    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    file.write_bytes(content)
+    before = _state(fresh)
+    with pytest.raises(InputError) as caught:
+        checkpoint.load(saved, fresh.state)
+    assert str(saved) in str(caught.value)
+    if file.name != "MANIFEST.json":
+        assert f"{file} is damaged" in str(caught.value)
+    assert _equal(_state(fresh), before)
+
+
+@pytest.mark.parametrize("name", ["generator.safetensors", "state.safetensors", "state.json", "MANIFEST.json"])
+@pytest.mark.parametrize("kept", [0, 1, 8, 0.5, -1])
+def test_a_truncated_file_is_refused(name: str, kept: float, saved: Path, fresh: Trainer) -> None:
+    file = saved / name
+    content = file.read_bytes()
+    size = int(kept * len(content)) if isinstance(kept, float) else kept
+    file.write_bytes(content[:size])
+    with pytest.raises(InputError) as caught:
+        checkpoint.load(saved, fresh.state)
+    assert (name if name != "MANIFEST.json" else saved.name) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["generator.safetensors", "state.safetensors", "state.json"])
+def test_a_missing_file_is_refused(name: str, saved: Path, fresh: Trainer) -> None:
+    (saved / name).unlink()
+    with pytest.raises(InputError, match=name):
+        checkpoint.load(saved, fresh.state)
+
+
+@pytest.mark.parametrize("left_out", ["everything", "generator.safetensors", "state.json"])
+def test_a_manifest_that_leaves_files_out_is_refused(left_out: str, saved: Path, fresh: Trainer) -> None:
+    manifest = saved / "MANIFEST.json"
+    sums = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({k: v for k, v in sums.items() if left_out not in ("everything", k)}))
+    with pytest.raises(InputError):
+        checkpoint.load(saved, fresh.state)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null", '"x"', "{", "", '{"state.json": 3}', '{"state.json": null}'])
+def test_a_malformed_manifest_is_refused(content: str, saved: Path, fresh: Trainer) -> None:
+    (saved / "MANIFEST.json").write_text(content)
+    with pytest.raises(InputError, match=saved.name):
+        checkpoint.load(saved, fresh.state)
+
+
+@pytest.mark.parametrize("name", ["../outside", "../../outside", "/etc/hostname", "sub/outside", "..", ".", ""])
+def test_a_manifest_cannot_point_outside(name: str, saved: Path, fresh: Trainer) -> None:
+    content = b"outside"
+    (saved.parent / "outside").write_bytes(content)
+    (saved / "sub").mkdir()
+    (saved / "sub" / "outside").write_bytes(content)
+    manifest = saved / "MANIFEST.json"
+    sums = json.loads(manifest.read_text()) | {name: hashlib.sha256(content).hexdigest()}
+    manifest.write_text(json.dumps(sums))
+    with pytest.raises(InputError, match=r"MANIFEST\.json|no complete checkpoint"):
+        checkpoint.load(saved, fresh.state)
+
+
+class _Payload:
+    def __init__(self, sentinel: Path) -> None:
+        self.sentinel = sentinel
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.sentinel,))
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+@pytest.mark.parametrize("name", ["generator.safetensors", "state.safetensors", "state.json"])
+def test_a_pickle_is_never_read(name: str, protocol: int, saved: Path, fresh: Trainer, tmp_path: Path) -> None:
+    sentinel = tmp_path / "executed"
+    (saved / name).write_bytes(pickle.dumps(_Payload(sentinel), protocol=protocol))
+    _sum_again(saved)
+    with pytest.raises(InputError, match=name):
+        checkpoint.load(saved, fresh.state)
+    assert not sentinel.exists()
+    torch.save(_Payload(sentinel), saved / name)
+    _sum_again(saved)
+    with pytest.raises(InputError, match=name):
+        checkpoint.load(saved, fresh.state)
+    assert not sentinel.exists()
+
+
+def _tensors_file(header: dict[str, Any] | bytes, body: bytes = b"", claimed: int | None = None) -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return (len(text) if claimed is None else claimed).to_bytes(8, "little") + text + body
+
+
+BAD_TENSORS = {
+    "header of 2^63 bytes": _tensors_file(b"{}", claimed=2**63),
+    "header of 101 MB": _tensors_file(b"{}", claimed=101 * 2**20),
+    "overlap": _tensors_file(
+        {
+            "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+            "b": {"dtype": "F32", "shape": [1], "data_offsets": [2, 6]},
+        },
+        bytes(6),
+    ),
+    "hole": _tensors_file({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}, bytes(8)),
+    "overflow": _tensors_file({"a": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 4]}}, bytes(4)),
+    "unknown dtype": _tensors_file({"a": {"dtype": "X32", "shape": [1], "data_offsets": [0, 4]}}, bytes(4)),
+    "no JSON": _tensors_file(b"[" * 10000),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TENSORS)
+def test_lies_about_tensors_are_refused(case: str, saved: Path, fresh: Trainer) -> None:
+    (saved / "generator.safetensors").write_bytes(BAD_TENSORS[case])
+    _sum_again(saved)
+    with pytest.raises(InputError, match=r"generator\.safetensors is missing or no safetensors file"):
+        checkpoint.load(saved, fresh.state)
+
+
+def test_another_architecture_is_refused_with_names_and_shapes(saved: Path, learnt: RunConfig, start: Start) -> None:
+    wider = start(replace(learnt, generator=MlpGenerator(widths=(7,), batch_norm=True)), "wider")
+    before = _state(wider)
+    with pytest.raises(InputError) as caught:
+        checkpoint.load(saved, wider.state)
+    message = str(caught.value)
+    # weight and batch normalisation's four vectors of the hidden layer, weight of the last one
+    assert "generator.safetensors does not fit the network: 6 tensors differ, the first is 1.weight" in message
+    assert "shape (6, 2) in the file, (7, 2) in the network" in message
+    assert _equal(_state(wider), before)
+
+
+def test_a_deeper_architecture_is_refused(saved: Path, learnt: RunConfig, start: Start) -> None:
+    deeper = start(replace(learnt, generator=MlpGenerator(widths=(6, 6))), "deeper")
+    with pytest.raises(InputError, match=r"shape None in the file, \(6,\) in the network"):
+        checkpoint.load(saved, deeper.state)
+
+
+def test_another_critic_leaves_all_players_as_they_were(saved: Path, learnt: RunConfig, start: Start) -> None:
+    other = start(replace(learnt, method=replace(learnt.method, critic=MlpCritic(widths=(5,)))), "other")
+    before = _state(other)
+    with pytest.raises(InputError, match=r"critic\.safetensors does not fit the network"):
+        checkpoint.load(saved, other.state)
+    assert _equal(_state(other), before)
+
+
+def test_another_method_is_refused(tiny: RunConfig, saved: Path, fresh: Trainer, start: Start) -> None:
+    before = _state(fresh)
+    simple = start(replace(tiny, steps=2), "simple")
+    simple.train()
+    with pytest.raises(InputError, match="critic"):
+        checkpoint.load(checkpoint.newest(simple.run.checkpoints), fresh.state)
+    assert _equal(_state(fresh), before)
+    with pytest.raises(InputError, match="critic"):
+        checkpoint.load(saved, simple.state)
+
+
+def test_lost_moments_are_refused(saved: Path, fresh: Trainer) -> None:
+    """A state without its optimiser's entries would go on, and differ."""
+    tensors = load_file(saved / "state.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if "optimizer" not in name}
+    assert len(kept) < len(tensors)
+    save_file(kept, saved / "state.safetensors")
+    _sum_again(saved)
+    with pytest.raises(InputError, match="missing"):
+        checkpoint.load(saved, fresh.state)
+
+
+@pytest.mark.parametrize("version", [0, 2, None, "1"])
+def test_another_format_is_refused(version: Any, saved: Path, fresh: Trainer) -> None:
+    file = saved / "state.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": version}))
+    _sum_again(saved)
+    with pytest.raises(InputError, match=rf"has checkpoint format {version}, this version reads format 1"):
+        checkpoint.load(saved, fresh.state)
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_retention_keeps_the_newest(keep: int, tiny: RunConfig, start: Start) -> None:
+    trainer = start(replace(tiny, steps=7, trainer=replace(tiny.trainer, checkpoint_every=2, keep=keep)), str(keep))
+    trainer.train()
+    kept = [p.name for p in checkpoint.checkpoints(trainer.run.checkpoints)]
+    assert kept == [f"step_{step:08d}" for step in (2, 4, 6, 7)][-keep:]
+    assert sorted(p.name for p in trainer.run.checkpoints.iterdir()) == kept  # nothing half written is left
+    assert all(checkpoint.verified(trainer.run.checkpoints / name) for name in kept)
+
+
+def test_newest_goes_by_step_not_by_time(saved: Path) -> None:
+    early = saved.with_name("step_00000001")
+    shutil.copytree(saved, early)
+    os.utime(saved, (0, 0))
+    assert checkpoint.newest(saved.parent) == saved
+
+
+def test_what_is_incomplete_is_no_checkpoint(saved: Path) -> None:
+    later = saved.with_name("step_00000009")
+    shutil.copytree(saved, later)
+    (later / "MANIFEST.json").unlink()
+    shutil.copytree(saved, saved.with_name(".tmp-step_00000010-1"))
+    assert checkpoint.checkpoints(saved.parent) == [saved]
+
+
+def test_no_checkpoint_is_an_error_that_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no checkpoint in"):
+        checkpoint.newest(tmp_path)
+
+
+def test_a_failing_save_is_loud_and_leaves_the_old_one(
+    saved: Path, fresh: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint.load(saved, fresh.state)
+    fresh.state.step += 1
+
+    def full(*arguments: Any, **options: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(saved.parent, fresh.state, fresh.shapes, keep=1)
+    assert checkpoint.newest(saved.parent) == checkpoint.verified(saved)
+    assert [p.name for p in saved.parent.iterdir()] == [saved.name]
+
+
+def test_a_checkpoint_is_never_without_a_successor(
+    saved: Path, fresh: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last step is often a scheduled one too: saving it again must not delete it first."""
+    checkpoint.load(saved, fresh.state)
+
+    def fail(self: Path, target: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with contextlib.suppress(OSError):
+        checkpoint.save(saved.parent, fresh.state, fresh.shapes, keep=1)
+    assert checkpoint.newest(saved.parent) == checkpoint.verified(saved)

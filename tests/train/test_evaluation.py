@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from otgen.data import Arrays, Digits, Gaussian2D, Gaussians25, Normal, Uniform
+from otgen.train import RunConfig, evaluate, generate
+from otgen.train.evaluation import Evaluation
+from otgen.train.pictures import save_picture
+from otgen.train.state import stream
+
+
+class _Affine(nn.Module):
+    """G(z) = a + b z, with batch statistics in the way."""
+
+    def __init__(self, shift: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self.shift, self.scale = nn.Parameter(shift), nn.Parameter(scale)
+        self.norm = nn.BatchNorm1d(len(shift), affine=False, eps=0.0)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.shift + self.scale * self.norm(z)
+
+
+def _affine(shift: tuple[float, float], scale: tuple[float, float]) -> _Affine:
+    return _Affine(torch.tensor(shift), torch.tensor(scale))
+
+
+def test_generate_uses_and_touches_no_batch_statistics() -> None:
+    module = _affine((1.0, 2.0), (3.0, 4.0)).train()
+    samples = generate(module, Normal(dim=2), 7, stream(0, "x"))
+    expected = torch.tensor([1.0, 2.0]) + torch.tensor([3.0, 4.0]) * Normal(dim=2).sample(7, stream(0, "x"))
+    torch.testing.assert_close(samples, expected)
+    assert module.training
+    assert int(module.norm.num_batches_tracked) == 0
+    assert not samples.requires_grad
+
+
+def test_generate_does_not_depend_on_its_batches() -> None:
+    module = nn.Linear(2, 2)
+    codes = Normal(dim=2).sample(1203, stream(0, "x"))
+    torch.testing.assert_close(generate(module, Normal(dim=2), 1203, stream(0, "x")), module(codes).detach())
+
+
+def test_generate_gives_the_mode_back_after_an_error() -> None:
+    class Fails(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            raise ZeroDivisionError
+
+    module = Fails(2, 2)
+    with pytest.raises(ZeroDivisionError):
+        generate(module, Normal(dim=2), 3, stream(0, "x"))
+    assert module.training
+
+
+@pytest.fixture
+def perfect() -> Evaluation:
+    law = Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0))
+    return evaluate(_affine(law.mean, law.std), Normal(dim=2), law, 500, 0)
+
+
+def test_a_perfect_generator_is_as_good_as_data(perfect: Evaluation) -> None:
+    assert perfect.values["w1_matched"] < 1.5 * perfect.values["w1_real"]
+    assert perfect.values["modes_found"] == 1
+    assert perfect.values["modes_high_quality"] > 0.95
+    assert perfect.values["w1_lower"] <= perfect.values["w1"] <= perfect.values["w1_upper"]
+    assert perfect.neighbours is None
+
+
+def test_a_poor_generator_is_not(perfect: Evaluation) -> None:
+    law = Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0))
+    poor = evaluate(_affine((8.0, -1.0), law.std), Normal(dim=2), law, 500, 0)
+    assert poor.values["w1"] == pytest.approx(6.0, abs=0.2)
+    assert poor.values["modes_high_quality"] < 0.1
+
+
+def test_an_evaluation_is_a_function_of_its_seed() -> None:
+    law, module = Gaussians25(), _affine((0.0, 0.0), (1.0, 1.0))
+    torch.manual_seed(0)
+    one = evaluate(module, Normal(dim=2), law, 60, 3)
+    state = torch.get_rng_state()
+    torch.manual_seed(1)
+    same, other = evaluate(module, Normal(dim=2), law, 60, 3), evaluate(module, Normal(dim=2), law, 60, 4)
+    assert one.values == same.values
+    assert torch.equal(one.samples, same.samples)
+    assert one.values["w1"] != other.values["w1"]
+    torch.manual_seed(0)
+    assert torch.equal(torch.get_rng_state(), state)  # nothing was drawn from the global stream
+
+
+def test_a_data_set_is_compared_whole_and_its_neighbours_shown(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    np.save(tmp_path / "points.npy", points)
+    source = Arrays(path=str(tmp_path / "points.npy"))
+    found = evaluate(nn.Linear(2, 3), Normal(dim=2), source, 40, 0)
+    assert found.neighbours is not None
+    nearest = ((found.samples[:32, None] - torch.from_numpy(points)[None]) ** 2).sum(-1).argmin(1)
+    assert torch.equal(found.neighbours, torch.from_numpy(points)[nearest])
+    assert "modes_found" not in found.values
+    assert all(np.isfinite(v) for v in found.values.values())
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_a_tiny_data_set_is_evaluated_too(rows: int, tmp_path: Path) -> None:
+    np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(rows, 2)))
+    found = evaluate(nn.Linear(2, 2), Normal(dim=2), Arrays(path=str(tmp_path / "points.npy")), 10, 0)
+    assert found.values["w1"] > 0
+
+
+def test_samples_are_clamped_to_the_datas_range() -> None:
+    found = evaluate(nn.Linear(2, 2), Normal(dim=2), Uniform(dim=2, low=-0.1, high=0.1), 50, 0)
+    assert float(found.samples.abs().max()) == pytest.approx(0.1)
+
+
+def test_copies_of_digits_are_found_out() -> None:
+    class Copies(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bank = nn.Parameter(Digits().support()[::45])
+
+        def forward(self, z: Tensor) -> Tensor:
+            return self.bank[: len(z)]
+
+    found = evaluate(Copies(), Normal(dim=2), Digits(), 100, 0).values
+    assert found["copy_exact"] == 100
+    assert found["frechet"] < 5
+    assert found["classifier_score"] > 8
+    assert found["classes_share_min"] >= 0.05
+
+
+def test_pictures_of_images_have_a_cell_an_image(tmp_path: Path) -> None:
+    from PIL import Image
+
+    images = torch.zeros(5, 1, 28, 28)
+    images[3] = 1
+    assert save_picture(images, tmp_path / "grid.png", value_range=(0.0, 1.0))
+    with Image.open(tmp_path / "grid.png") as grid:
+        pixels = np.asarray(grid)
+    # Three columns and two rows of 84 pixels, gaps of 2; image 3 begins the second row.
+    assert pixels.shape == (2 * 86 + 2, 3 * 86 + 2)
+    assert (pixels[88 : 88 + 84, 2:86] == 255).all()
+    assert (pixels[2:86, 2:86] == 0).all()
+    assert (pixels[88 : 88 + 84, 2 + 2 * 86 : -2] == 64).all()  # no sixth image
+
+
+@pytest.mark.parametrize(("shape", "drawn"), [((4, 3, 8, 8), True), ((4, 2, 8, 8), False), ((4, 3), False)])
+def test_what_can_be_drawn(shape: tuple[int, ...], drawn: bool, tmp_path: Path) -> None:
+    assert save_picture(torch.rand(shape), tmp_path / "x.png", value_range=None) == drawn
+    assert [p.name for p in tmp_path.iterdir()] == (["x.png"] if drawn else [])
+
+
+def test_images_without_contrast_are_drawn(tmp_path: Path) -> None:
+    assert save_picture(torch.full((2, 1, 4, 4), 0.3), tmp_path / "x.png", value_range=None)
+
+
+def test_the_run_configuration_of_an_evaluation_is_not_needed(tiny: RunConfig) -> None:
+    # Every kind of law has something to say, and always the distance.
+    for law in (tiny.data, Uniform(dim=2), Gaussians25()):
+        module = _affine((0.0, 0.0), (1.0, 1.0))
+        assert "w1" in evaluate(module, replace(tiny).latent, law, 30, 0).values

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from otgen.errors import InputError
+from otgen.train import RunConfig, RunDir
+from otgen.train.rundir import environment
+
+
+def test_create_makes_the_tree_and_open_reads_it(tiny: RunConfig, tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path / "a" / "b", tiny)
+    assert {p.name for p in run.path.iterdir()} == {"config.yaml", "env.json", "samples", "checkpoints", "eval"}
+    assert RunDir.open(run.path).load_config() == tiny
+
+
+def test_an_empty_directory_is_used(tiny: RunConfig, tmp_path: Path) -> None:
+    assert RunDir.create(tmp_path, tiny).config.is_file()
+
+
+def test_a_run_is_not_overwritten(tiny: RunConfig, tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path / "run", tiny)
+    text = run.config.read_text()
+    with pytest.raises(InputError, match=r"already holds a run; continue it with --resume, or choose another --out"):
+        RunDir.create(run.path, RunConfig(steps=99))
+    assert run.config.read_text() == text
+
+
+def test_a_directory_with_something_else_is_refused(tiny: RunConfig, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match="not empty, but is no run"):
+        RunDir.create(tmp_path, tiny)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_file_is_no_directory(below: str, tiny: RunConfig, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot write a run to .*; choose another --out"):
+        RunDir.create(tmp_path / "file" / below, tiny)
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_a_read_only_place_is_refused(tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(InputError, match="cannot write a run to .*: Permission denied"):
+        RunDir.create(tmp_path / "run", tiny)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "file", "empty"])
+def test_what_is_no_run_is_not_opened(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"is no run directory: it has no config\.yaml"):
+        RunDir.open(tmp_path / name)
+
+
+def test_metrics_are_lines_of_strict_json(tiny: RunConfig, tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path, tiny)
+    assert run.read_metrics() == []
+    run.append({"step": 1, "loss": 0.1 + 0.2})
+    run.append({"step": 2, "loss": float("nan"), "upper": float("inf")})
+    assert run.read_metrics() == [{"step": 1, "loss": 0.1 + 0.2}, {"step": 2, "loss": None, "upper": None}]
+    for line in run.metrics.read_text().splitlines():
+        json.loads(line, parse_constant=pytest.fail)
+
+
+def test_forgetting_keeps_earlier_lines(tiny: RunConfig, tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path, tiny)
+    run.forget_after(3)  # nothing yet
+    for step in (2, 4, 6):
+        run.append({"step": step})
+    run.forget_after(4)
+    assert run.read_metrics() == [{"step": 2}, {"step": 4}]
+    run.append({"step": 5})
+    assert [r["step"] for r in run.read_metrics()] == [2, 4, 5]
+    assert not list(run.path.glob("*.tmp"))
+
+
+def test_evaluations_are_kept_by_step(tiny: RunConfig, tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path, tiny)
+    file = run.write_evaluation(12, {"step": 12, "w1": float("nan")})
+    assert file == run.path / "eval" / "step_00000012.json"
+    assert json.loads(file.read_text()) == {"step": 12, "w1": None}
+
+
+def test_the_environment_says_what_numbers_depend_on(tiny: RunConfig, tmp_path: Path) -> None:
+    found = json.loads((RunDir.create(tmp_path, tiny).path / "env.json").read_text())
+    assert found == json.loads(json.dumps(environment()))
+    assert found["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert found["threads"] == torch.get_num_threads()
+    assert "unknown" not in found["packages"].values()

@@ -1,0 +1,322 @@
+"""The loop: guards, average, budget, signals, hooks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from otgen.errors import InputError, NumericalError
+from otgen.methods import Adam, Logged, Player
+from otgen.nets import MlpGenerator
+from otgen.train import Device, Ending, RunConfig, RunDir, Trainer, checkpoint
+from otgen.train.config import Duration
+from otgen.train.hooks import Checkpoints, Log
+from otgen.train.state import average_of, update_average
+
+Start = Callable[..., Trainer]
+
+
+class _BadGradient(torch.autograd.Function):
+    """Nought, with a gradient that is none."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bad: float) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(weight)
+        ctx.bad = bad
+        return weight.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (weight,) = ctx.saved_tensors
+        gradient = torch.zeros_like(weight)
+        gradient.view(-1)[-1] = ctx.bad
+        return gradient, None
+
+
+def _poison(trainer: Trainer, step: int, player: str, bad: float, tensor: str | None) -> None:
+    """From now on that step's loss, or its gradient with respect to one tensor, is not finite."""
+    update = trainer.update
+
+    def poisoned(who: Player, loss: Tensor) -> None:
+        if trainer.state.step + 1 == step and who.name == player:
+            loss = loss + bad if tensor is None else loss + _BadGradient.apply(who.module.get_parameter(tensor), bad)
+        update(who, loss)
+
+    trainer.update = poisoned  # type: ignore[method-assign]
+
+
+def _everything(trainer: Trainer, *players: str) -> dict[str, Tensor]:
+    state: Any = trainer.state.method
+    found: dict[str, Tensor] = {}
+    for name in players:
+        player = getattr(state, name)
+        found |= {f"{name}.{key}": value.clone() for key, value in player.module.named_parameters()}
+        for index, entries in player.optimizer.state_dict()["state"].items():
+            found |= {f"{name}.{index}.{key}": value.clone() for key, value in entries.items()}
+    return found
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("player", ["critic", "generator"])
+@pytest.mark.parametrize("tensor", [None, "1.weight"])
+def test_what_is_not_finite_stops_the_run(
+    tensor: str | None, player: str, bad: float, learnt: RunConfig, start: Start, contents: Any
+) -> None:
+    config = replace(learnt, trainer=replace(learnt.trainer, checkpoint_every=2))
+    trainer = start(config)
+    _poison(trainer, 4, player, bad, tensor)
+    at_three: dict[str, Tensor] = {}
+
+    class Note:
+        def after_step(self, trainer: Trainer, logged: Logged) -> None:
+            if trainer.state.step == 3:
+                at_three.update(_everything(trainer, "critic", "generator"))
+
+        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+            raise AssertionError("a run that failed has no end")
+
+    trainer.hooks = (*trainer.hooks, Note())
+    with pytest.raises(NumericalError) as caught:
+        trainer.train()
+    message = str(caught.value)
+    assert message.startswith(f"step 4, {player}: ")
+    assert ("the loss is" if tensor is None else f"the gradient of {tensor} ") in message
+    assert "the last checkpoint is untouched" in message
+    assert "lower the step size" in message
+    assert trainer.state.step == 3
+    # Neither the weights of the player at fault nor its moments have moved; those of the other are finite.
+    safe = ("critic", "generator") if player == "critic" else ("generator",)
+    now = _everything(trainer, *safe)
+    assert all(torch.equal(at_three[name], value) for name, value in now.items())
+    assert all(bool(torch.isfinite(v).all()) for v in _everything(trainer, "critic", "generator").values())
+    assert [p.name for p in checkpoint.checkpoints(trainer.run.checkpoints)] == ["step_00000002"]
+    again = Trainer(config, trainer.run)
+    again.resume()
+    assert again.state.step == 2
+
+
+def test_the_guard_lets_large_finite_gradients_pass(tiny: RunConfig, start: Start) -> None:
+    trainer = start(tiny)
+    module = nn.Linear(2, 1)
+    player = Player("generator", module, torch.optim.SGD(module.parameters(), lr=1e-38))
+    before = module.weight.detach().clone()
+    # Each entry is finite, their sum is not.
+    trainer.update(player, (module.weight * 3e38).sum())
+    torch.testing.assert_close(module.weight.detach(), before - 3.0)
+
+
+def test_parameters_outside_the_loss_are_left_alone(tiny: RunConfig, start: Start) -> None:
+    trainer = start(tiny)
+    module = nn.ModuleDict({"used": nn.Linear(2, 1), "unused": nn.Linear(2, 1), "frozen": nn.Linear(2, 1)})
+    module["frozen"].requires_grad_(False)
+    before = {name: p.detach().clone() for name, p in module.named_parameters()}
+    trainer.update(Player("critic", module, Adam().build(module)), module["used"](torch.ones(3, 2)).sum())
+    changed = {name for name, p in module.named_parameters() if not torch.equal(before[name], p.detach())}
+    assert changed == {"used.weight", "used.bias"}
+
+
+def test_a_diverging_run_is_reported_as_such(tiny: RunConfig, start: Start) -> None:
+    """What users meet: the step size is too large, the generator's output leaves the finite numbers."""
+    method = replace(tiny.method, generator_optimizer=Adam(lr=1e30))
+    trainer = start(replace(tiny, generator=MlpGenerator(widths=(6,)), method=method))
+    with pytest.raises(NumericalError, match=r"step \d+.*(generator|loss)"):
+        trainer.train()
+
+
+def test_the_average_follows_its_formula(tiny: RunConfig, start: Start) -> None:
+    trainer = start(replace(tiny, trainer=replace(tiny.trainer, ema=0.25)))
+    expected = [p.detach().double().clone() for p in trainer.state.ema.parameters()]
+    generator = trainer.state.method.generator.module
+    assert all(torch.equal(a, b) for a, b in zip(trainer.state.ema.parameters(), generator.parameters(), strict=True))
+
+    class Average:
+        def after_step(self, trainer: Trainer, logged: Logged) -> None:
+            t = trainer.state.step
+            d = min(0.25, (1 + t) / (10 + t))
+            for mean, p in zip(expected, generator.parameters(), strict=True):
+                mean.mul_(d).add_(p.detach().double(), alpha=1 - d)
+
+        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+            """Nothing."""
+
+    trainer.hooks = (Average(),)
+    trainer.train()
+    for mean, p in zip(expected, trainer.state.ema.parameters(), strict=True):
+        torch.testing.assert_close(p, mean.float(), rtol=1e-5, atol=1e-6)
+        assert not p.requires_grad
+    for mean, b in zip(trainer.state.ema.buffers(), generator.buffers(), strict=True):
+        assert torch.equal(mean, b)
+
+
+def test_the_average_needs_both_its_decays() -> None:
+    module = nn.Linear(1, 1, bias=False)
+    average = average_of(module)
+    with torch.no_grad():
+        average.weight.fill_(0.0)
+        module.weight.fill_(1.0)
+    update_average(average, module, 0.99, 1)  # early: d = 2/11
+    assert float(average.weight) == pytest.approx(9 / 11)
+    update_average(average, module, 0.5, 10**6)  # late: d = decay
+    assert float(average.weight) == pytest.approx(1 - (2 / 11) * 0.5)
+
+
+def test_no_average_is_the_generator(tiny: RunConfig, start: Start) -> None:
+    trainer = start(replace(tiny, trainer=replace(tiny.trainer, ema=0.0)))
+    trainer.train()
+    for name, value in trainer.state.method.generator.module.state_dict().items():
+        torch.testing.assert_close(trainer.state.ema.state_dict()[name], value)
+
+
+def test_a_budget_ends_the_run(tiny: RunConfig, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(10**6))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))  # every step takes one second
+    trainer = start(replace(tiny, steps=None, budget=Duration(5)))
+    seen: list[float] = []
+
+    class Note:
+        def after_step(self, trainer: Trainer, logged: Logged) -> None:
+            seen.append(trainer.progress)
+
+        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+            """Nothing."""
+
+    trainer.hooks = (*trainer.hooks, Note())
+    assert trainer.train() is Ending.FINISHED
+    assert seen == [0.2, 0.4, 0.6, 0.8, 1.0]
+    assert trainer.state.elapsed == 5
+    # The time already spent is saved with the run.
+    again = Trainer(replace(tiny, steps=None, budget=Duration(7)), trainer.run, [Checkpoints()])
+    again.resume()
+    again.train()
+    assert again.state.step == 7
+
+
+def test_a_budget_is_overrun_by_no_more_than_a_step(tiny: RunConfig, start: Start) -> None:
+    trainer = start(replace(tiny, steps=None, budget=Duration(0.1)))
+    steps: list[float] = []
+
+    class Note:
+        def after_step(self, trainer: Trainer, logged: Logged) -> None:
+            steps.append(trainer.state.elapsed)
+
+        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+            """Nothing."""
+
+    trainer.hooks = (Note(),)
+    trainer.train()
+    assert steps[-1] >= 0.1
+    assert all(elapsed < 0.1 for elapsed in steps[:-1])
+
+
+class _Kill:
+    def __init__(self, at: int, *numbers: int) -> None:
+        self.at, self.numbers = at, numbers
+
+    def after_step(self, trainer: Trainer, logged: Logged) -> None:
+        if trainer.state.step == self.at:
+            for number in self.numbers:
+                os.kill(os.getpid(), number)
+
+    def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_loop_and_saves(number: int, tiny: RunConfig, start: Start) -> None:
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    trainer = start(tiny, hooks=[_Kill(3, number), Checkpoints()])
+    assert trainer.train() is Ending.INTERRUPTED
+    assert checkpoint.newest(trainer.run.checkpoints).name == "step_00000003"
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_second_signal_ends_at_once(tiny: RunConfig, start: Start) -> None:
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    trainer = start(tiny, hooks=[_Kill(3, signal.SIGINT, signal.SIGINT), Checkpoints()])
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    assert checkpoint.checkpoints(trainer.run.checkpoints) == []
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_handlers_are_put_back_after_an_error(tiny: RunConfig, start: Start) -> None:
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    trainer = start(tiny)
+    _poison(trainer, 2, "generator", float("nan"), None)
+    with pytest.raises(NumericalError):
+        trainer.train()
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_run_in_another_thread_trains_too(tiny: RunConfig, start: Start) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(start(tiny).train).result() is Ending.FINISHED
+
+
+def test_hooks_see_every_step_once_and_the_end_once(tiny: RunConfig, start: Start) -> None:
+    seen: list[Any] = []
+
+    class Note:
+        def after_step(self, trainer: Trainer, logged: Logged) -> None:
+            seen.append(trainer.state.step)
+
+        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+            seen.append(("end", logged is not None))
+
+    trainer = start(tiny, hooks=[Note()])
+    trainer.train()
+    assert seen == [1, 2, 3, 4, 5, 6, 7, 8, ("end", True)]
+    seen.clear()
+    trainer.train()  # nothing is left to do
+    assert seen == [("end", False)]
+
+
+def test_a_trainer_writes_nothing_by_itself(tiny: RunConfig, tmp_path: Path) -> None:
+    trainer = Trainer(tiny, RunDir(tmp_path / "nowhere"))
+    trainer.train()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_seed_alone_makes_the_initial_weights(tiny: RunConfig, tmp_path: Path) -> None:
+    def weights(seed: int) -> Tensor:
+        trainer = Trainer(replace(tiny, seed=seed), RunDir(tmp_path))
+        return torch.cat([p.detach().flatten() for p in trainer.state.method.generator.module.parameters()])
+
+    one = weights(3)
+    torch.manual_seed(11)
+    assert torch.equal(one, weights(3))
+    assert not torch.equal(one, weights(4))
+
+
+def test_threads_are_what_the_configuration_says(tiny: RunConfig, tmp_path: Path) -> None:
+    Trainer(replace(tiny, trainer=replace(tiny.trainer, threads=2)), RunDir(tmp_path))
+    assert torch.get_num_threads() == 2
+    Trainer(replace(tiny, trainer=replace(tiny.trainer, threads=0)), RunDir(tmp_path))
+    assert torch.get_num_threads() == 2
+    Trainer(tiny, RunDir(tmp_path))
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has what is asked for")
+def test_a_missing_device_is_named(tiny: RunConfig, tmp_path: Path) -> None:
+    config = replace(tiny, trainer=replace(tiny.trainer, device=Device.CUDA))
+    with pytest.raises(InputError, match="cuda"):
+        Trainer(config, RunDir(tmp_path))
+
+
+def test_the_last_line_is_logged_once(tiny: RunConfig, start: Start) -> None:
+    for every, expected in ((4, [4, 8]), (3, [3, 6, 8]), (100, [8])):
+        config = replace(tiny, trainer=replace(tiny.trainer, log_every=every))
+        trainer = start(config, f"every{every}", [Log()])
+        trainer.train()
+        assert [line["step"] for line in trainer.run.read_metrics()] == expected
