@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -83,8 +84,14 @@ def tiny() -> tuple[str, ...]:
     return TINY
 
 
+@pytest.fixture(scope="package")
+def _trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("once") / "trained"
+    assert call("train", *TINY, "--out", folder).code == 0
+    return folder
+
+
 @pytest.fixture
-def trained(otgen: Callable[..., Result], tmp_path: Path) -> Path:
-    """Such a run."""
-    assert otgen("train", *TINY, "--out", "trained").code == 0
-    return tmp_path / "trained"
+def trained(_trained_once: Path, tmp_path: Path) -> Path:
+    """A finished run of these words, in the working directory; a copy, so it may be changed."""
+    return Path(shutil.copytree(_trained_once, tmp_path / "trained"))

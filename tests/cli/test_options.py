@@ -65,7 +65,7 @@ def config_of(monkeypatch: pytest.MonkeyPatch, otgen: Call) -> Callable[..., Run
     return build
 
 
-@pytest.mark.parametrize("recipe", [r.name for r in recipes.names()])
+@pytest.mark.parametrize("recipe", ["digits.features", "toy.gaussians25"])  # they share no kind of component
 @pytest.mark.parametrize(("kind", "name"), CHOICES)
 def test_a_component_chosen_by_name_is_built(
     kind: str, name: str, recipe: str, config_of: Callable[..., RunConfig]

@@ -69,6 +69,16 @@ def learnt() -> RunConfig:
     return replace(TINY, method=LEARNT)
 
 
+@pytest.fixture(scope="package")
+def learnt_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of step 2 of `learnt`, made once. Read it, never write to it."""
+    config = replace(TINY, method=LEARNT, steps=2)
+    trainer = Trainer(config, RunDir.create(tmp_path_factory.mktemp("once") / "run", config), [Checkpoints()])
+    trainer.train()
+    (found,) = trainer.run.checkpoints.iterdir()
+    return found
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[..., Trainer]:
     """A trainer in a run directory of its own; by default its only hook saves at the end."""
