@@ -233,8 +233,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"until": 1e-3}, r"until must be a Until, such as RelGap.*got 0\.001"),
     ({"gradient": "envelope"}, r"gradient must be a Gradient, such as Envelope\(\).*got 'envelope'"),
     ({"tol": -1.0}, r"tol must be at least 0, got -1\.0"),
-    ({"max_steps": -1}, r"max_steps must be at least 0.*got -1"),
-    ({"check_every": 0}, r"check_every at least 1, got 1000 and 0"),
+    ({"max_steps": -1}, r"max_steps must be a whole number of at least 0, got -1"),
+    ({"check_every": 0}, r"check_every must be a whole number of at least 1, got 0"),
     ({"on_unconverged": "shout"}, r"on_unconverged must be one of.*'warn'.*got 'shout'"),
 ]
 

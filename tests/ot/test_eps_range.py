@@ -25,16 +25,6 @@ every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 every_power = pytest.mark.parametrize("power", POWERS)
 
 
-def expect(request: pytest.FixtureRequest, wrong: bool, reason: str) -> None:
-    """A known bug: the test fails as soon as it is mended, so that this line is taken out."""
-    if wrong:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason, raises=AssertionError))
-
-
-ROUNDED = "float32 potentials are rounded to 6e-8 eps: at a large eps the value leaves its interval"
-UNSEEN = "a solve that runs out of steps within its tolerance is reported as not converged"
-
-
 @dataclass(frozen=True)
 class Case:
     solution: Solution
@@ -95,8 +85,7 @@ def test_bounds_are_in_order(cls: type, power: int, dtype: torch.dtype) -> None:
 @every_regulariser
 @every_dtype
 @every_power
-def test_value_lies_in_its_interval(cls: type, power: int, dtype: torch.dtype, request: pytest.FixtureRequest) -> None:
-    expect(request, cls is KL and dtype == torch.float32 and power >= 3, ROUNDED)
+def test_value_lies_in_its_interval(cls: type, power: int, dtype: torch.dtype) -> None:
     s = case(cls, power, dtype).solution
     room = ROUNDING[dtype] * abs(s.upper.item())
     assert s.lower.item() - room <= s.value.item() <= s.upper.item() + room
@@ -105,8 +94,7 @@ def test_value_lies_in_its_interval(cls: type, power: int, dtype: torch.dtype, r
 @every_regulariser
 @every_dtype
 @every_power
-def test_converged_or_flagged(cls: type, power: int, dtype: torch.dtype, request: pytest.FixtureRequest) -> None:
-    expect(request, cls is not KL and dtype == torch.float32 and power == -6, UNSEEN)
+def test_converged_or_flagged(cls: type, power: int, dtype: torch.dtype) -> None:
     found = case(cls, power, dtype)
     s = found.solution
     assert s.status in (Status.CONVERGED, Status.MAX_STEPS)
@@ -119,8 +107,7 @@ def test_converged_or_flagged(cls: type, power: int, dtype: torch.dtype, request
 
 @every_regulariser
 @every_dtype
-def test_value_grows_with_eps(cls: type, dtype: torch.dtype, request: pytest.FixtureRequest) -> None:
-    expect(request, cls is KL and dtype == torch.float32, ROUNDED)
+def test_value_grows_with_eps(cls: type, dtype: torch.dtype) -> None:
     solutions = [case(cls, power, dtype).solution for power in POWERS]
     for smaller, larger in zip(solutions, solutions[1:], strict=False):
         assert smaller.lower.item() <= larger.upper.item()
@@ -155,11 +142,10 @@ def test_the_exact_plan_at_a_small_eps(cls: type) -> None:
 
 @every_regulariser
 @every_power
-def test_the_two_precisions_agree(cls: type, power: int, request: pytest.FixtureRequest) -> None:
+def test_the_two_precisions_agree(cls: type, power: int) -> None:
     single, double = (case(cls, power, dtype).solution for dtype in DTYPES)
     room = 1e-5 * abs(double.upper.item())
     assert single.lower.item() <= double.upper.item() + room
     assert double.lower.item() <= single.upper.item() + room
     if single.converged and double.converged:
-        expect(request, cls is KL and power >= 5, ROUNDED)
         assert single.value.item() == pytest.approx(double.value.item(), rel=3e-3)

@@ -79,7 +79,14 @@ def weights(name: str, value: Tensor | None, like: Tensor, shape: tuple[int, ...
     return (value / total).expand(shape)
 
 
-def component(name: str, value: Any, kind: type, example: str) -> None:
+def component(name: str, value: Any, kind: type | tuple[type, ...], example: str) -> None:
     """An object of a kind, not its name: names mean something on the command line only."""
     if not isinstance(value, kind):
-        raise InputError(f"{name} must be a {kind.__name__}, such as {example}; got {value!r}")
+        kinds = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
+        raise InputError(f"{name} must be a {kinds}, such as {example}; got {value!r}")
+
+
+def count(name: str, value: Any, least: int) -> None:
+    """A whole number that is not too small."""
+    if not isinstance(value, int) or value < least:
+        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")

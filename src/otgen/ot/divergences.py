@@ -15,7 +15,7 @@ from otgen.ot.costs import Cost, SqEuclidean
 from otgen.ot.gradients import Gradient
 from otgen.ot.problems import Discrete
 from otgen.ot.regularisers import KL, Regulariser, Relative, SmoothRegulariser
-from otgen.ot.solution import NEGLIGIBLE, Solution, interval_text, relative_gap
+from otgen.ot.solution import Solution, interval_text, relative_gap
 from otgen.ot.solve import OnUnconverged, solve
 from otgen.ot.solvers import Sinkhorn, Solver, Update
 from otgen.ot.until import Until
@@ -65,8 +65,8 @@ class Combination:
 
     @property
     def rel_gap(self) -> Tensor:
-        """``gap / max(|lower|, |upper|)``; 0 where the gap is below 1e-12 of the mean cost."""
-        return relative_gap(self.lower, self.upper, NEGLIGIBLE * abs(self.solutions[0].problem.mean_cost))
+        """``gap / max(|lower|, |upper|)``; 0 where the gap is below 1e-12 of the mean cost and eps."""
+        return relative_gap(self.lower, self.upper, self.solutions[0].problem)
 
     @property
     def converged(self) -> bool:

@@ -18,8 +18,8 @@ from otgen.ot.precision import full_precision
 from otgen.ot.problems import Discrete
 from otgen.ot.regularisers import SmoothRegulariser
 
-# A gap below this share of the mean cost is rounding: the relative gap of a value near zero says nothing.
-NEGLIGIBLE = 1e-12
+# A gap below this share of the mean cost and eps is rounding: the relative gap of a value near zero says nothing.
+_NEGLIGIBLE = 1e-12
 
 
 class Status(StrEnum):
@@ -110,8 +110,8 @@ class Solution:
 
     @property
     def rel_gap(self) -> Tensor:
-        """``gap / max(|lower|, |upper|)``; 0 where the gap is below 1e-12 of the mean cost."""
-        return relative_gap(self.lower, self.upper, NEGLIGIBLE * abs(self.problem.mean_cost))
+        """``gap / max(|lower|, |upper|)``; 0 where the gap is below 1e-12 of the mean cost and eps."""
+        return relative_gap(self.lower, self.upper, self.problem)
 
     @property
     def value_linear(self) -> Tensor:
@@ -177,8 +177,10 @@ class Solution:
         return ", ".join(parts)
 
 
-def relative_gap(lower: Tensor, upper: Tensor, negligible: float) -> Tensor:
-    """``(upper - lower) / max(|lower|, |upper|)``, and 0 where the gap is negligible."""
+def relative_gap(lower: Tensor, upper: Tensor, problem: Discrete) -> Tensor:
+    """``(upper - lower) / max(|lower|, |upper|)``, and 0 where the gap is rounding, at the problem's scale."""
+    eps = problem.reg.weight if isinstance(problem.reg, SmoothRegulariser) else 0.0
+    negligible = _NEGLIGIBLE * (abs(problem.mean_cost) + eps)
     gap, size = upper - lower, torch.maximum(lower.abs(), upper.abs())
     return torch.where(gap <= negligible, 0.0, gap / size.clamp(min=torch.finfo(size.dtype).tiny))
 

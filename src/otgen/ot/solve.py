@@ -19,7 +19,7 @@ from otgen.ot.potentials import Potentials
 from otgen.ot.precision import full_precision
 from otgen.ot.problems import Discrete
 from otgen.ot.regularisers import KL, NoReg
-from otgen.ot.solution import NEGLIGIBLE, Check, Solution, Status, relative_gap
+from otgen.ot.solution import Check, Solution, Status, relative_gap
 from otgen.ot.solvers import DualAscent, Exact, Sinkhorn, Solver
 from otgen.ot.until import RelGap, Steps, Until
 
@@ -74,8 +74,9 @@ def solve(
     checks.component("gradient", gradient, Gradient, "Envelope()")
     if solver is not None:
         checks.component("solver", solver, Solver, "Sinkhorn()")
-    if max_steps < 0 or (check_every is not None and check_every < 1):
-        raise InputError(f"max_steps must be at least 0 and check_every at least 1, got {max_steps} and {check_every}")
+    checks.count("max_steps", max_steps, 0)
+    if check_every is not None:
+        checks.count("check_every", check_every, 1)
     with full_precision(problem.device), contextlib.ExitStack() as stack:
         inner = problem.detached().resolved()
         outer = problem.with_reg(inner.reg)
@@ -128,6 +129,9 @@ class _Run:
                 self.state, self.steps = self.solver.init(self.problem, last), steps
                 self.look = _Look(self)
                 return Status.NOT_FINITE
+            if self.steps >= max_steps:
+                # The last look is never left to an estimate.
+                self.gap_per_error = 0.0
             met = until.met(self.look)
             if not silent:
                 self.history.append(self.look.record(with_error=callback is not None))
@@ -200,8 +204,7 @@ class _Look:
         run = self.run
         with torch.no_grad():
             certificate = certify(run.problem, self.potentials.detached(), self.plan)
-        negligible = NEGLIGIBLE * abs(run.problem.mean_cost)
-        gap = float(relative_gap(certificate.lower, certificate.upper, negligible).max())
+        gap = float(relative_gap(certificate.lower, certificate.upper, run.problem).max())
         run.gap_per_error = gap / self.marginal_error if self.marginal_error > 0 else math.inf
         return gap
 
@@ -231,8 +234,8 @@ def _until(until: Until | None, tol: float | None) -> Until:
         return RelGap() if until is None else until
     if until is not None:
         raise InputError(f"give either until= or tol=, got until={until} and tol={tol}")
-    if not tol >= 0:
-        raise InputError(f"tol must be at least 0, got {tol}; tol=0 takes a fixed number of steps")
+    if not isinstance(tol, (int, float)) or not tol >= 0:
+        raise InputError(f"tol must be at least 0, got {tol!r}; tol=0 takes a fixed number of steps")
     return RelGap(tol) if tol > 0 else Steps()
 
 
@@ -244,6 +247,8 @@ def _policy(value: OnUnconverged | str) -> OnUnconverged:
 
 
 def _start(problem: Discrete, warm_start: Solution | Potentials | None) -> Potentials | None:
+    if warm_start is not None:
+        checks.component("warm_start", warm_start, (Solution, Potentials), "an earlier solution")
     potentials = warm_start.potentials if isinstance(warm_start, Solution) else warm_start
     if potentials is not None and (potentials.f.shape != problem.a.shape or potentials.g.shape != problem.b.shape):
         raise InputError(

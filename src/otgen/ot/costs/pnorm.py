@@ -27,7 +27,7 @@ class PNorm(Cost):
     p: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.p > 0:
+        if not 0 < self.p < float("inf"):
             raise InputError(f"PNorm needs a power p > 0, got p={self.p}; p=1 is the Euclidean distance")
 
     @override

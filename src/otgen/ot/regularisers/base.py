@@ -74,9 +74,10 @@ class SmoothRegulariser(Regulariser):
     conjugate_vanishes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.eps, Relative) and not 0 < self.eps < float("inf"):
+        number = isinstance(self.eps, (int, float))
+        if not isinstance(self.eps, Relative) and not (number and 0 < self.eps < float("inf")):
             raise InputError(
-                f"{type(self).__name__} needs a positive, finite eps, got eps={self.eps}; "
+                f"{type(self).__name__} needs a positive, finite eps, got eps={self.eps!r}; "
                 "use NoReg() for unregularised transport"
             )
 

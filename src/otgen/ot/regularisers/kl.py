@@ -25,16 +25,23 @@ class KL(SmoothRegulariser):
     def soft_transform(self, z: Tensor, w: Tensor, dim: int) -> Tensor:
         # f_i = -eps log sum_j b_j exp((g_j - c_ij) / eps)
         empty = w == 0
-        if torch.is_grad_enabled() or bool(empty.any()) or not _is_vector(w, z, dim):
+        if torch.is_grad_enabled() or not _is_vector(w, z, dim):
             # A zero weight is a log of -inf, taken so that its derivative is none.
             log_w = w.masked_fill(empty, 1.0).log().masked_fill(empty, -torch.inf)
             return -self.weight * torch.logsumexp(z / self.weight + log_w, dim=dim)
         # The same in place, the weighted sum as a product of matrix and vector: half the passes over memory.
         exponent = z / self.weight
+        some_empty = bool(empty.any())
+        if some_empty:
+            exponent.masked_fill_(empty, -torch.inf)
         top = exponent.amax(dim, keepdim=True)
-        exponent.sub_(top).exp_()
+        exponent.sub_(top)
+        # All exponents near zero: the sum is near one, and its logarithm would keep none of the dtype's digits. As
+        # the weights sum to one, log sum w e^t = log1p sum w expm1(t).
+        broad = bool((exponent.masked_fill(empty, 0.0) if some_empty else exponent).min() > -1)
+        exponent = exponent.expm1_() if broad else exponent.exp_()
         sums = exponent @ w.mT if dim == -1 else w.mT @ exponent
-        return (sums.log_().add_(top)).squeeze(dim).mul_(-self.weight)
+        return (sums.log1p_() if broad else sums.log_()).add_(top).squeeze(dim).mul_(-self.weight)
 
     @override
     def conjugate(self, s: Tensor) -> Tensor:

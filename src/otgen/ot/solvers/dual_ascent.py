@@ -82,7 +82,7 @@ class DualAscent(Solver):
         # A failed factorisation leaves no direction; without the mask its NaN would survive a length of zero.
         move = torch.where(length.unsqueeze(-1) > 0, length.unsqueeze(-1) * direction, 0.0)
         with torch.no_grad():
-            stalled = bool((slope.abs() <= 1e-16 * value.abs()).all())
+            stalled = bool((slope.abs() <= 1e-16 * (value.abs() + dual.reg.weight)).all())
         return DualAscentState(state.g + move, damping, stalled)
 
     @override

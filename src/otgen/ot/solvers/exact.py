@@ -88,13 +88,15 @@ class Exact(Solver):
         with warnings.catch_warnings():
             # Running out of pivots is told by the certificate, not by a warning from below.
             warnings.simplefilter("ignore")
-            coupling, log = _pot().emd(*weights, inner.cpu().numpy(), numItermax=self.max_pivots, log=True)
+            # From zero upwards: the simplex fails where all costs are well below it.
+            low = inner.min()
+            coupling, log = _pot().emd(*weights, (inner - low).cpu().numpy(), numItermax=self.max_pivots, log=True)
         if not np.isfinite(coupling).all() or abs(coupling.sum() - 1) > 1e-6:
             raise NumericalError(
                 f"the network simplex returned no plan (total mass {coupling.sum():.3g}, costs up to "
                 f"{inner.max().item():.3g}); rescale the costs"
             )
-        f = torch.as_tensor(log["u"]).to(costs)
+        f = torch.as_tensor(log["u"]).to(costs) + low
         g = (costs[rows] - f.unsqueeze(-1)).amin(0)
         g[columns] = torch.as_tensor(log["v"]).to(costs)
         plan = torch.zeros_like(costs)

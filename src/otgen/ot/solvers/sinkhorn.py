@@ -9,7 +9,7 @@ half-steps are non-expansive in the sup norm, so each later step moves log u no 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ClassVar
 
@@ -41,7 +41,8 @@ class SinkhornState:
     Attributes:
         f: ``(..., n)``, units of the cost; what is absorbed in the kernel if there is one.
         g: ``(..., m)``.
-        start: the weight that annealing starts from.
+        largest: the largest cost: annealing starts there, and scalings say nothing about an eps beyond it.
+        annealed: whether the start was near enough to skip the annealing.
         steps: steps taken since `init`.
         eps: the weight of the last step (larger than the problem's while annealing).
         change: a bound on how far the next step moves ``log u``, ``log v``; infinite while unknown.
@@ -50,7 +51,8 @@ class SinkhornState:
 
     f: Tensor
     g: Tensor
-    start: float = math.inf
+    largest: float = 0.0
+    annealed: bool = False
     steps: int = 0
     eps: float = math.inf
     change: float = math.inf
@@ -85,12 +87,12 @@ class Sinkhorn(Solver):
 
     @override
     def init(self, problem: Discrete, warm_start: Potentials | None = None) -> SinkhornState:
+        largest = float(problem.matrix.detach().abs().max())
         if warm_start is not None:
             # A warm start is near the end of any annealing: it goes on at the problem's eps.
             f, g = (p.detach().to(problem.dtype).clone() for p in (warm_start.f, warm_start.g))
-            return SinkhornState(f, g, start=0.0)
-        start = 0.0 if self.anneal is None else float(problem.matrix.detach().abs().max())
-        return SinkhornState(torch.zeros_like(problem.a), torch.zeros_like(problem.b), start=start)
+            return SinkhornState(f, g, largest, annealed=True)
+        return SinkhornState(torch.zeros_like(problem.a), torch.zeros_like(problem.b), largest)
 
     @override
     def step(self, problem: Discrete, state: SinkhornState) -> SinkhornState:
@@ -107,7 +109,7 @@ class Sinkhorn(Solver):
             g_new = reg.soft_transform(f_new.unsqueeze(-1) - problem.matrix, a, dim=-2)
         with torch.no_grad():
             change = max(float((f_new - f).abs().max()), float((g_new - g).abs().max())) / eps
-        return SinkhornState(f_new, g_new, state.start, state.steps + 1, eps, change)
+        return replace(state, f=f_new, g=g_new, steps=state.steps + 1, eps=eps, change=change, kernel=None)
 
     @override
     @torch.no_grad()
@@ -142,6 +144,9 @@ class Sinkhorn(Solver):
     def _fused(self, problem: Discrete, state: SinkhornState, steps: int) -> int:
         """Take up to ``steps`` steps on the kernel, in place. Returns how many; 0 where it is not safe."""
         eps = self._eps(problem, state)
+        if eps > state.largest:
+            # u and v are 1 up to rounding, and eps log u is that rounding: the log domain keeps the digits.
+            return 0
         symmetric = self.update is Update.SYMMETRIC
         kernel = state.kernel
         if kernel is not None and kernel.eps == eps and kernel.room() > 0:
@@ -172,9 +177,9 @@ class Sinkhorn(Solver):
         return state.f + kernel.eps * kernel.log_u(), state.g + kernel.eps * kernel.log_v()
 
     def _eps(self, problem: Discrete, state: SinkhornState) -> float:
-        if self.anneal is None:
+        if self.anneal is None or state.annealed:
             return _weight(problem)
-        return max(_weight(problem), state.start * self.anneal**state.steps)
+        return max(_weight(problem), state.largest * self.anneal**state.steps)
 
 
 def _weight(problem: Discrete) -> float:
