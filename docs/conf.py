@@ -1,0 +1,36 @@
+"""Sphinx configuration. The build needs no network: nothing is looked up elsewhere."""
+
+from otgen import __version__
+
+project = "otgen"
+author = "The otgen authors"
+release = version = __version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+]
+exclude_patterns = ["_build"]
+
+myst_enable_extensions = ["deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+# Attributes as a list: as entries of their own they would describe the fields of a dataclass twice.
+napoleon_use_ivar = True
+napoleon_custom_sections = [("Keys", "params_style")]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 100
+add_module_names = False
+
+html_theme = "furo"
+html_title = f"otgen {release}"
+html_copy_source = False
+html_show_sourcelink = False
