@@ -1,5 +1,7 @@
 """Sphinx configuration. The build needs no network: nothing is looked up elsewhere."""
 
+import re
+
 from otgen import __version__
 
 project = "otgen"
@@ -34,3 +36,18 @@ html_theme = "furo"
 html_title = f"otgen {release}"
 html_copy_source = False
 html_show_sourcelink = False
+
+
+def mended(app, what, name, obj, options, lines):
+    """Keep napoleon from taking what stands before a colon for a type, or for a name with its markup."""
+    if what in ("property", "attribute") and lines and ":" in lines[0]:
+        lines[0] = f": {lines[0]}"
+    for index, line in enumerate(lines):
+        if re.match(r" {4}``[\w*]+``[^:]*: ", line):
+            key, _, text = line.partition(": ")
+            lines[index] = f"{key.replace('``', '')}: {text}"
+
+
+def setup(app):
+    """Before napoleon, which comes at the default priority of 500."""
+    app.connect("autodoc-process-docstring", mended, priority=400)

@@ -17,7 +17,7 @@ from otgen.data import ImageFolder, ValueRange
 from otgen.methods import GradientKind, SinkhornAutoDiff
 from otgen.nets import Activation
 from otgen.train import RunConfig, RunDir, Trainer
-from otgen.train.config import load
+from otgen.train.parsing import load
 
 Call = Callable[..., Any]
 

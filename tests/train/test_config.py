@@ -21,7 +21,8 @@ from otgen.nets import Activation, DcganCritic, DcganGenerator, MlpCritic, MlpGe
 from otgen.ot import KL, NoReg, Quadratic, Relative
 from otgen.recipes import Scale
 from otgen.train import Device, Duration, RunConfig, TrainerConfig
-from otgen.train.config import differences, load, parse_relative, plain, save, suggestion
+from otgen.train.config import differences, parse_relative, plain
+from otgen.train.parsing import load, save, suggestion
 
 VARIED = {
     "plain": RunConfig(steps=3),

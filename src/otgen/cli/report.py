@@ -24,7 +24,7 @@ _SHOWN = {
     "w1_real": "  of real samples to real ones",
     "copy_ratio": "distance to training set / held-out ones' (1: same)",
     "copy_close": "share nearer than 99 % of held-out ones (chance: 0.01)",
-    "copy_exact": "share of exact copies",
+    "copy_exact": "exact copies of training samples",
 }
 
 
@@ -37,8 +37,9 @@ def show_end(run: RunDir) -> None:
     if verdict:
         console.print(verdict)
     lines = [record for record in run.read_metrics() if record.get("lower") is not None]
-    if lines:
-        console.print(f"Last loss, certified: {loss_text(lines[-1])} (a minibatch's, at step {lines[-1]['step']})")
+    text = loss_text(lines[-1]) if lines else None
+    if text is not None:
+        console.print(f"Last {text}, certified (a minibatch's, at step {lines[-1]['step']})")
     console.print(f"Metrics:    {result.file}")
     if result.neighbours is not None:
         console.print(f"Neighbours: {result.neighbours} (samples above their nearest training samples)")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from otgen.cli.usage import Parser, UsageError, parse, refuse_existing
+from otgen.cli.usage import Parser, UsageError, parse, refuse_existing, whole
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -37,9 +36,7 @@ def run(arguments: Sequence[str]) -> int:
     else:
         import numpy as np
 
-        temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("wb") as file:
+        with whole(path) as file:
             np.savez(file, samples=samples.numpy())
-        os.replace(temporary, path)
     print(path)
     return 0

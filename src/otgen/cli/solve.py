@@ -35,7 +35,10 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--max-steps", type=int, default=10_000, help="steps before giving up")
     parser.add_argument("--debiased", action="store_true", help="the Sinkhorn divergence instead")
     parsed = parser.instantiate(parse(parser, arguments))
-    x, y, reg = array(Path(parsed.x)), array(Path(parsed.y)), _with_eps(parsed.reg, parsed.eps)
+    reg = _with_eps(parsed.reg, parsed.eps)
+    x, y = array(Path(parsed.x)), array(Path(parsed.y))
+    if x.dtype != y.dtype:
+        x, y = x.double(), y.double()
     with warnings.catch_warnings():
         # The result says it, and the exit code.
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 from typing_extensions import override
 
 from otgen.errors import InputError, OtgenError
+from otgen.train.parsing import ConfigParser, suggestion
 
 
 class UsageError(OtgenError):
     """The words of a command are off."""
 
 
-class Parser(ArgumentParser):
+class Parser(ConfigParser):
     """A parser whose errors are one line, with a suggestion for a mistyped name."""
 
     @override
@@ -27,17 +30,22 @@ class Parser(ArgumentParser):
         raise UsageError(self._mended(" ".join(message.split())))
 
     def _mended(self, message: str) -> str:
-        from otgen.train.config import suggestion
-
-        known = [option for action in self._actions for option in action.option_strings]
+        options = [o for action in self._actions for o in action.option_strings if not o.endswith(".help")]
         unknown = re.search(r"[Uu]nrecognized arguments: (--[\w.\-]+)", message)
         if unknown:
-            return f"there is no option {unknown[1]}{suggestion(unknown[1], known)} (otgen COMMAND --help lists them)"
+            head, _, tail = unknown[1].removeprefix("--").partition(".")
+            # The option of a component, or the component itself, may be the word that is off.
+            near = suggestion(f"--{head}", options) if tail and f"--{head}" not in options else ""
+            near = near.replace("'?", f".{tail}'?") or suggestion(unknown[1], options)
+            return f"there is no option {unknown[1]}{near} (otgen COMMAND --help lists them)"
         # A key of a file, or of a component given on the command line.
         key = re.search(r"(?:[Oo]ption|[Kk]ey) [\"']([\w.]+)[\"'] is not (?:accepted|expected)", message)
+        key = key or re.search(r"does not accept (?:option|nested key) [\"']([\w.]+)[\"']", message)
         if key:
-            names = [name.removeprefix("--").split(".")[-1] for name in known]
-            return f"{message}{suggestion(key[1].split('.')[-1], [*names, *_fields()])}"
+            return f"{message}{_guess(key[1].split('.')[-1], message, options)}"
+        path = re.search(r"Expected a dot import path string: ([\w.]+)", message)
+        if path:
+            return f"there is no component {path[1]!r}{suggestion(path[1], _components())} (otgen list shows them)"
         return message
 
 
@@ -56,15 +64,30 @@ def array(path: Path) -> Any:
 
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path} cannot be read as a .npy file: {error}") from error
     if not isinstance(values, np.ndarray):
         raise InputError(f"{path} holds several arrays; save one with numpy.save")
     if values.dtype.kind not in "fiub":
         raise InputError(f"{path} holds {values.dtype}, not numbers")
-    if values.dtype.kind != "f":
-        values = values.astype(np.float64)
-    return torch.from_numpy(np.ascontiguousarray(values)).flatten(1)
+    if values.ndim < 2:
+        raise InputError(f"{path} has shape {values.shape}; points are rows, (n, d): reshape it to (n, 1) for numbers")
+    single = values.dtype.kind == "f" and values.dtype.itemsize <= 4
+    # Whatever the byte order and the width: what PyTorch can hold.
+    values = np.ascontiguousarray(values, dtype=np.float32 if single else np.float64)
+    return torch.from_numpy(values).flatten(1)
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under its name when it is complete, or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
@@ -75,16 +98,31 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         raise InputError(f"{path.parent} is no directory; create it first")
 
 
-def _fields() -> list[str]:
-    """Names of the fields of every component that a configuration can name."""
+def _guess(word: str, message: str, options: list[str]) -> str:
+    """A suggestion from the component that the message names, or else from everything."""
+    owner = re.search(r"class_path '([\w.]+)'", message)
+    fields = _fields()
+    if owner and owner[1].split(".")[-1] in fields:
+        own = fields[owner[1].split(".")[-1]]
+        return suggestion(word, own, cutoff=0.4) or suggestion(word, sorted(set().union(*fields.values())))
+    names = [option.removeprefix("--").split(".")[-1] for option in options]
+    return suggestion(word, [*names, *sorted(set().union(*fields.values()))])
+
+
+def _components() -> list[str]:
+    return sorted(_fields())
+
+
+def _fields() -> dict[str, list[str]]:
+    """The fields of every component that a configuration can name."""
     import dataclasses
 
     from otgen import data, methods, nets, ot, train
 
-    found: set[str] = set()
+    found: dict[str, list[str]] = {}
     for module in (data, methods, nets, ot, train):
         for name in module.__all__:
             component = getattr(module, name)
             if isinstance(component, type) and dataclasses.is_dataclass(component):
-                found |= {field.name for field in dataclasses.fields(component)}
-    return sorted(found)
+                found[name] = [field.name for field in dataclasses.fields(component)]
+    return found

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from otgen.data import Source
+from otgen.errors import InputError
 from otgen.ot import Combination
 
 
@@ -28,6 +29,10 @@ class Adam:
     lr: float = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
+
+    def __post_init__(self) -> None:
+        if not self.lr > 0 or not 0 <= self.beta1 < 1 or not 0 <= self.beta2 < 1:
+            raise InputError(f"Adam needs lr > 0 and betas in [0, 1), got {self.lr}, {self.beta1}, {self.beta2}")
 
     def build(self, module: nn.Module) -> Optimizer:
         """An optimiser of the module's parameters."""

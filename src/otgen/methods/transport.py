@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from otgen.data import Source
-from otgen.errors import InputError
+from otgen.errors import InputError, NumericalError
 from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
-from otgen.nets import seeded
+from otgen.nets import seeded, statistics_kept
 from otgen.ot import KL, Combination, Cost, Discrete, Envelope, Regulariser, Solver, SqEuclidean, Unroll
 from otgen.ot.divergences import combine
 
@@ -96,8 +96,11 @@ class TransportMethod(Method):
     generator_optimizer: Adam = Adam()
 
     def __post_init__(self) -> None:
-        if self.batch < 1 or self.max_steps < 1:
-            raise InputError(f"batch and max_steps must be at least 1, got {self.batch} and {self.max_steps}")
+        if self.batch < 1 or self.max_steps < 1 or not self.tol >= 0:
+            raise InputError(
+                "batch and max_steps must be at least 1 and tol at least 0, "
+                f"got {self.batch}, {self.max_steps} and {self.tol}"
+            )
 
     @abstractmethod
     def generator_terms(self) -> tuple[Term, ...]:
@@ -129,17 +132,20 @@ class TransportMethod(Method):
         values: dict[str, Tensor] = {}
         for _ in range(self.critic_updates()):
             assert state.critic is not None
-            with torch.no_grad():
+            # The generator is not the one in training here: its batch statistics stay.
+            with torch.no_grad(), statistics_kept(state.generator.module):
                 clouds = self._draw(self.critic_terms(), state, batches)
             objective, _ = self._objective(self.critic_terms(), _features(clouds, state.critic))
             update(state.critic, -objective)
             values["critic_loss"] = -objective.detach()
         terms = self.generator_terms()
-        points = _features(self._draw(terms, state, batches), state.critic)
-        # Data against data is constant to the generator: left out here, and added when the value is logged.
-        moving = tuple(term for term in terms if isinstance(term.left, Fake) or isinstance(term.right, Fake))
-        loss, _ = self._objective(moving, points)
-        update(state.generator, loss)
+        clouds = self._draw(terms, state, batches)
+        with statistics_kept(None if state.critic is None else state.critic.module):
+            points = _features(clouds, state.critic)
+            # Data against data is constant to the generator: left out here, and added when the value is logged.
+            moving = tuple(term for term in terms if isinstance(term.left, Fake) or isinstance(term.right, Fake))
+            loss, _ = self._objective(moving, points)
+            update(state.generator, loss)
         points = {side: cloud.detach() for side, cloud in points.items()}
         return Logged(values, lambda: self._objective(terms, points)[1])
 
@@ -150,6 +156,8 @@ class TransportMethod(Method):
             if side not in clouds:
                 fake = isinstance(side, Fake)
                 clouds[side] = state.generator.module(batches.latent(self.batch)) if fake else batches.real(self.batch)
+                if fake:
+                    _finite(state.generator, clouds[side])
         return clouds
 
     def _objective(self, terms: tuple[Term, ...], points: dict[Fake | Real, Tensor]) -> tuple[Tensor, Combination]:
@@ -173,4 +181,10 @@ def _features(clouds: dict[Fake | Real, Tensor], critic: Player | None) -> dict[
         return {side: cloud.flatten(1) for side, cloud in clouds.items()}
     # One forward pass for all, so that batch statistics are shared by real and fake.
     features = critic.module(torch.cat(list(clouds.values())))
+    _finite(critic, features)
     return dict(zip(clouds, features.split([len(cloud) for cloud in clouds.values()]), strict=True))
+
+
+def _finite(player: Player, output: Tensor) -> None:
+    if not bool(torch.isfinite(output.detach().sum())) and not bool(torch.isfinite(output).all()):
+        raise NumericalError(f"{player.name}: its output is not finite, training diverged; lower the step size")

@@ -1,6 +1,6 @@
 """Networks: generators and critics, built from their hyper-parameters and the shapes of what they map."""
 
-from otgen.nets.base import CriticNet, GeneratorNet, ToRange, seeded
+from otgen.nets.base import CriticNet, GeneratorNet, ToRange, seeded, statistics_kept
 from otgen.nets.dcgan import DcganCritic, DcganGenerator
 from otgen.nets.mlp import Activation, MlpCritic, MlpGenerator
 
@@ -14,4 +14,5 @@ __all__ = [
     "MlpGenerator",
     "ToRange",
     "seeded",
+    "statistics_kept",
 ]

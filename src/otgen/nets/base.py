@@ -49,7 +49,7 @@ class ToRange(nn.Module):
         if self.value_range is None:
             return x
         low, high = self.value_range
-        return low + (high - low) * torch.sigmoid(x)
+        return (low + (high - low) * torch.sigmoid(x)).clamp(low, high)
 
 
 @contextlib.contextmanager
@@ -59,3 +59,16 @@ def seeded(rng: torch.Generator) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
+
+
+@contextlib.contextmanager
+def statistics_kept(module: nn.Module | None) -> Iterator[None]:
+    """Forward passes inside leave the module's buffers (batch statistics) as they were before."""
+    buffers = [] if module is None else list(module.buffers())
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)

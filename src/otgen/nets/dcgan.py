@@ -86,4 +86,6 @@ def _plan(shape: Shape) -> tuple[int, int, int]:
         raise InputError(
             f"images of side {shape[1]} halve to {side} only, too large to start from; use side 28, 32 or 64"
         )
-    return channels, side, max(doublings, 1)
+    if doublings == 0:
+        raise InputError(f"images of side {shape[1]} are too small for a DCGAN; use an MLP, or a side of 8 or more")
+    return channels, side, doublings

@@ -10,6 +10,7 @@ from enum import StrEnum
 from torch import nn
 from typing_extensions import override
 
+from otgen.errors import InputError
 from otgen.nets.base import CriticNet, GeneratorNet, Shape, ToRange
 
 
@@ -41,6 +42,9 @@ class MlpGenerator(GeneratorNet):
     activation: Activation = Activation.RELU
     batch_norm: bool = False
 
+    def __post_init__(self) -> None:
+        _check_widths(self.widths)
+
     @override
     def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
         layers = _hidden(math.prod(latent), self.widths, self.activation, batch_norm=self.batch_norm)
@@ -62,11 +66,19 @@ class MlpCritic(CriticNet):
     widths: tuple[int, ...] = (256, 256)
     activation: Activation = Activation.LEAKY_RELU
 
+    def __post_init__(self) -> None:
+        _check_widths(self.widths)
+
     @override
     def build(self, shape: Shape, features: int) -> nn.Module:
         layers = _hidden(math.prod(shape), self.widths, self.activation, batch_norm=False)
         last = self.widths[-1] if self.widths else math.prod(shape)
         return nn.Sequential(nn.Flatten(), *layers, nn.Linear(last, features))
+
+
+def _check_widths(widths: Sequence[int]) -> None:
+    if any(width < 1 for width in widths):
+        raise InputError(f"widths of hidden layers must be at least 1, got {tuple(widths)}")
 
 
 def _hidden(size: int, widths: Sequence[int], activation: Activation, *, batch_norm: bool) -> list[nn.Module]:

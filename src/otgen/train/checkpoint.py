@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from otgen.errors import InputError
@@ -44,11 +45,25 @@ def save(folder: Path, state: TrainState, shapes: Shapes, *, keep: int) -> Path:
     temporary = folder / f".tmp-{target.name}-{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
+    try:
+        _write(temporary, state, shapes)
+        _replace(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _flush(folder)
+    for old in checkpoints(folder)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def _write(temporary: Path, state: TrainState, shapes: Shapes) -> None:
     parts = take_apart(state)
     for path, module in parts.modules.items():
         tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
-        save_file(tensors, temporary / f"{_file_of(path)}.safetensors")
-    save_file({name: tensor.contiguous() for name, tensor in parts.tensors.items()}, temporary / "state.safetensors")
+        (temporary / f"{_file_of(path)}.safetensors").write_bytes(to_bytes(tensors))
+    tensors = {name: tensor.contiguous() for name, tensor in parts.tensors.items()}
+    (temporary / "state.safetensors").write_bytes(to_bytes(tensors))
     about = {
         "format": FORMAT,
         "shape": list(shapes.shape),
@@ -60,13 +75,21 @@ def save(folder: Path, state: TrainState, shapes: Shapes, *, keep: int) -> Path:
     (temporary / "MANIFEST.json").write_text(json.dumps(sums, indent=1))
     for file in temporary.iterdir():
         _flush(file)
-    if target.exists():
-        shutil.rmtree(target)
-    temporary.rename(target)
-    _flush(folder)
-    for old in checkpoints(folder)[:-keep]:
-        shutil.rmtree(old)
-    return target
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    if not target.exists():
+        temporary.rename(target)
+        return
+    # At no time is there neither the old one nor the new one.
+    aside = target.with_name(f".old-{target.name}-{os.getpid()}")
+    target.rename(aside)
+    try:
+        temporary.rename(target)
+    except BaseException:
+        aside.rename(target)
+        raise
+    shutil.rmtree(aside)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -91,9 +114,12 @@ def load(path: Path, state: TrainState) -> None:
     """
     _verify(path)
     about = read_about(path)
-    for name, module in take_apart(state).modules.items():
-        load_module(path / f"{_file_of(name)}.safetensors", module)
+    modules = take_apart(state).modules
+    read = {name: _fitting(path / f"{_file_of(name)}.safetensors", module) for name, module in modules.items()}
+    # The modules are filled last: nothing is changed unless everything fits.
     put_back(state, read_tensors(path / "state.safetensors"), about["numbers"])
+    for name, module in modules.items():
+        module.load_state_dict(read[name])
 
 
 def read_about(path: Path) -> dict[str, Any]:
@@ -116,6 +142,11 @@ def read_shapes(path: Path) -> Shapes:
 
 def load_module(file: Path, module: nn.Module) -> None:
     """Fill a module from a safetensors file of a verified checkpoint; all or nothing."""
+    module.load_state_dict(_fitting(file, module))
+
+
+def _fitting(file: Path, module: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a file, which are those of the module in name and shape."""
     tensors = read_tensors(file)
     expected = {name: tuple(t.shape) for name, t in module.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in tensors.items()}
@@ -126,7 +157,7 @@ def load_module(file: Path, module: nn.Module) -> None:
             f"{file} does not fit the network: {len(wrong)} tensors differ, the first is {name}, "
             f"shape {found.get(name)} in the file, {expected.get(name)} in the network"
         )
-    module.load_state_dict(tensors)
+    return tensors
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
@@ -147,6 +178,12 @@ def verified(path: Path) -> Path:
 def _verify(path: Path) -> None:
     try:
         sums = json.loads((path / "MANIFEST.json").read_text())
+        present = {file.name for file in path.iterdir()} - {"MANIFEST.json"}
+        if set(sums) != present and all(Path(name).name == name for name in sums):
+            odd = sorted(set(sums) ^ present)
+            raise InputError(
+                f"{path / 'MANIFEST.json'} and the folder differ in {odd[:3]}; the checkpoint is not whole"
+            )
         for name, expected in sums.items():
             if Path(name).name != name:
                 raise InputError(f"{path / 'MANIFEST.json'} names {name!r}, which is no file of the checkpoint")

@@ -1,18 +1,14 @@
-"""The configuration of a run: nested frozen dataclasses, read from YAML files and flags by jsonargparse."""
+"""The configuration of a run: nested frozen dataclasses."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import register_type
 
 from otgen import data, methods, nets, ot
@@ -34,7 +30,7 @@ class Device(StrEnum):
 class Duration(float):
     """Seconds, written ``90``, ``150s``, ``2m`` or ``1h``."""
 
-    _PATTERN = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(s|m|h)?\s*")
+    _PATTERN = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*(s|m|h)?\s*")
     _SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
     @classmethod
@@ -46,7 +42,7 @@ class Duration(float):
         return cls(float(match[1]) * cls._SECONDS[match[2]])
 
     def __str__(self) -> str:
-        return f"{float(self):g}s"
+        return f"{float(self)!r}s"
 
 
 def parse_relative(text: Any) -> Relative:
@@ -163,43 +159,6 @@ def plain(value: Any) -> Any:
     return value.value if isinstance(value, StrEnum) else value
 
 
-def config_parser(default: RunConfig, parser: ArgumentParser | None = None) -> ArgumentParser:
-    """A parser of a run's flags and files whose defaults are those of ``default``."""
-    parser = ArgumentParser(exit_on_error=False) if parser is None else parser
-    parser.add_class_arguments(RunConfig)
-    parser.set_defaults(plain(default))
-    return parser
-
-
-def build(parser: ArgumentParser, parsed: Namespace) -> RunConfig:
-    """The configuration of what a parser parsed."""
-    names = {field.name for field in dataclasses.fields(RunConfig)}
-    instance = parser.instantiate(parsed)
-    return RunConfig(**{name: instance[name] for name in names})
-
-
-def load(path: Path) -> RunConfig:
-    """Read a ``config.yaml`` that :func:`save` wrote, or a person.
-
-    Raises:
-        InputError: a missing or malformed file, an unknown key, a value of the wrong type.
-    """
-    parser = config_parser(RunConfig(steps=1))
-    try:
-        return build(parser, parser.parse_path(str(path)))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is no configuration of a run: {one_line(error)}") from error
-    except Exception as error:  # jsonargparse raises argparse.ArgumentError, which is none of the above
-        raise InputError(f"{path} is no configuration of a run: {one_line(error)}") from error
-
-
-def save(config: RunConfig, path: Path) -> None:
-    """Write every value, resolved."""
-    import yaml  # type: ignore[import-untyped]
-
-    path.write_text(yaml.safe_dump(plain(config), sort_keys=False))
-
-
 def differences(old: RunConfig, new: RunConfig) -> list[str]:
     """What differs between two configurations, one ``name: old -> new`` a value."""
     flat_old, flat_new = (dict(_flat(plain(config))) for config in (old, new))
@@ -209,17 +168,6 @@ def differences(old: RunConfig, new: RunConfig) -> list[str]:
         for name in names
         if flat_old.get(name) != flat_new.get(name)
     ]
-
-
-def suggestion(word: str, known: Sequence[str]) -> str:
-    """``; did you mean 'x'?`` where something known is near, else nothing."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def one_line(error: BaseException) -> str:
-    """An error's message on one line."""
-    return " ".join(str(error).split())
 
 
 def _flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:

@@ -18,8 +18,15 @@ _PICTURED = 100
 _REFERENCE = 2000
 
 
+class Quiet:
+    """A hook that takes nothing that it would have to give back."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
 @dataclass
-class Log:
+class Log(Quiet):
     """A line of metrics.jsonl every so many steps, the objective's certified interval included.
 
     Attributes:
@@ -55,7 +62,7 @@ class Log:
         self.last = record
 
 
-class Pictures:
+class Pictures(Quiet):
     """The samples of fixed noise, every so many steps and at the end."""
 
     def __init__(self) -> None:
@@ -83,8 +90,11 @@ class Pictures:
         save_picture(samples, path, value_range=config.data.value_range, reference=reference)
 
 
-class Checkpoints:
+class Checkpoints(Quiet):
     """A checkpoint every so many steps and at the end."""
+
+    def __init__(self) -> None:
+        self._saved = -1
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
         """Save on schedule."""
@@ -93,15 +103,16 @@ class Checkpoints:
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Save the end."""
-        if logged is not None:
+        if logged is not None and self._saved != trainer.state.step:
             self._save(trainer)
 
     def _save(self, trainer: Trainer) -> None:
         keep = trainer.config.trainer.keep
         checkpoint.save(trainer.run.checkpoints, trainer.state, trainer.shapes, keep=keep)
+        self._saved = trainer.state.step
 
 
-class Evaluations:
+class Evaluations(Quiet):
     """An evaluation every so many steps, where the configuration asks for it."""
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
@@ -110,7 +121,7 @@ class Evaluations:
         if every and trainer.state.step % every == 0:
             config, state = trainer.config, trainer.state
             found = evaluate(state.ema, config.latent, config.data, config.trainer.eval_samples, config.seed)
-            trainer.run.write_evaluation(state.step, {"step": state.step, **found.values})
+            trainer.run.write_evaluation(f"step_{state.step:08d}", {"step": state.step, **found.values})
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Nothing: the end is evaluated by who asked for the run."""

@@ -25,15 +25,19 @@ def save_picture(
         value_range: of the samples; images without one are stretched to their own.
         reference: data to draw beneath points.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     samples = samples.detach().cpu().float()
-    if samples.ndim == 4 and samples.shape[1] in (1, 3):
-        _grid(samples, value_range, temporary)
-    elif samples.ndim == 2 and samples.shape[1] in (1, 2):
-        _plot(samples, reference, temporary)
-    else:
+    images = samples.ndim == 4 and samples.shape[1] in (1, 3)
+    if not images and not (samples.ndim == 2 and samples.shape[1] in (1, 2)):
         return False
-    os.replace(temporary, path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        if images:
+            _grid(samples, value_range, temporary)
+        else:
+            _plot(samples, reference, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return True
 
 

@@ -50,9 +50,13 @@ class ProgressLine:
         """A last line that stays."""
         if self._bar is not None:
             self._redraw(trainer)
-            self._bar.stop()
         else:
             self.console.print(self._text(trainer), highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Give the terminal its cursor back."""
+        if self._bar is not None:
+            self._bar.stop()
 
     def _redraw(self, trainer: Trainer) -> None:
         if self._bar is None:
@@ -70,9 +74,8 @@ class ProgressLine:
         parts = [steps]
         if self._rate.steps_per_second > 0:
             parts += [f"{self._rate.steps_per_second:.1f} steps/s", f"{_clock(self._left(trainer))} left"]
-        if self.log.last is not None:
-            parts.append(loss_text(self.log.last))
-        return ", ".join(parts)
+        text = loss_text(self.log.last) if self.log.last is not None else None
+        return ", ".join(parts if text is None else [*parts, text])
 
     def _left(self, trainer: Trainer) -> float:
         config, state = trainer.config, trainer.state
@@ -104,8 +107,10 @@ class _Rate:
             self.wall_per_training = max(1.0, wall / (state.elapsed - elapsed))
 
 
-def loss_text(record: dict[str, Any]) -> str:
-    """``loss 2.609 in [2.608, 2.611]`` of a line of metrics."""
+def loss_text(record: dict[str, Any]) -> str | None:
+    """``loss 2.609 in [2.608, 2.611]`` of a line of metrics; None where there is no loss in it."""
+    if record.get("loss") is None:
+        return None
     if record.get("lower") is None:
         return f"loss {record['loss']:.4g}"
     return f"loss {numbers_text(record['loss'], record['lower'], record['upper'])}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 
 from otgen.errors import InputError
-from otgen.train import config as configs
+from otgen.train import parsing
 from otgen.train.config import RunConfig
 
 _PACKAGES = ("otgen", "torch", "numpy", "scipy", "POT", "safetensors", "jsonargparse")
@@ -64,18 +65,32 @@ class RunDir:
             InputError: the directory holds a run, or something else, or cannot be written.
         """
         run = cls(path)
-        if run.config.exists():
-            raise InputError(f"{path} already holds a run; continue it with --resume, or choose another --out")
+        run.refuse_existing()
         try:
-            if path.exists() and any(path.iterdir()):
-                raise InputError(f"{path} exists and is not empty, but is no run; choose another --out")
             for folder in (path, run.samples, run.checkpoints, run.evaluations):
                 folder.mkdir(parents=True, exist_ok=True)
-            configs.save(config, run.config)
+            parsing.save(config, run.config)
             (path / "env.json").write_text(json.dumps(environment(), indent=1) + "\n")
         except OSError as error:
             raise InputError(f"cannot write a run to {path}: {error.strerror}; choose another --out") from error
         return run
+
+    def refuse_existing(self) -> None:
+        """An error where the directory holds something; a run that never took a step does not count.
+
+        Raises:
+            InputError: it holds a run that went some way, or something else.
+        """
+        try:
+            if self.config.exists():
+                if self.metrics.exists() or any(self.checkpoints.glob("*")):
+                    raise InputError(
+                        f"{self.path} already holds a run; continue it with --resume, or choose another --out"
+                    )
+            elif self.path.exists() and any(self.path.iterdir()):
+                raise InputError(f"{self.path} exists and is not empty, but is no run; choose another --out")
+        except OSError as error:
+            raise InputError(f"cannot write a run to {self.path}: {error.strerror}; choose another --out") from error
 
     @classmethod
     def open(cls, path: Path) -> RunDir:
@@ -91,7 +106,7 @@ class RunDir:
 
     def load_config(self) -> RunConfig:
         """The configuration it was started with."""
-        return configs.load(self.config)
+        return parsing.load(self.config)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add a line to the metrics."""
@@ -102,7 +117,12 @@ class RunDir:
         """All lines of the metrics."""
         if not self.metrics.exists():
             return []
-        return [json.loads(line) for line in self.metrics.read_text().splitlines() if line]
+        records = []
+        for line in self.metrics.read_text().splitlines():
+            # A run that was killed while it wrote leaves half a line.
+            with contextlib.suppress(ValueError):
+                records.append(json.loads(line))
+        return records
 
     def forget_after(self, step: int) -> None:
         """Drop the lines of steps that a resumed run will take again."""
@@ -111,9 +131,9 @@ class RunDir:
         temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
         os.replace(temporary, self.metrics)
 
-    def write_evaluation(self, step: int, result: Mapping[str, Any]) -> Path:
-        """Keep the result of an evaluation."""
-        file = self.evaluations / f"step_{step:08d}.json"
+    def write_evaluation(self, name: str, result: Mapping[str, Any]) -> Path:
+        """Keep the result of an evaluation under a name."""
+        file = self.evaluations / f"{name}.json"
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(_plain(result), indent=1) + "\n")
         return file

@@ -107,7 +107,38 @@ def put_back(state: Any, tensors: dict[str, Tensor], numbers: dict[str, Any]) ->
             f"the saved state does not fit this run: missing {sorted(missing)[:5]}, unknown {sorted(surplus)[:5]}; "
             "it was written by another method or version"
         )
+    wrong = list(_misfits(expected, tensors, numbers))
+    if wrong:
+        raise InputError(f"the saved state does not fit this run: {'; '.join(wrong[:3])}")
     _fill(state, "", tensors, numbers)
+
+
+def _misfits(expected: dict[str, Any], tensors: dict[str, Tensor], numbers: dict[str, Any]) -> Iterator[str]:
+    """What is missing inside the parts, or of another shape."""
+    for name, value in expected.items():
+        if isinstance(value, Tensor) and name in tensors and tensors[name].shape != value.shape:
+            yield f"{name} has shape {tuple(tensors[name].shape)}, not {tuple(value.shape)}"
+        if isinstance(value, Optimizer):
+            yield from _optimizer_misfits(name, value, tensors, numbers)
+
+
+def _optimizer_misfits(
+    name: str, optimizer: Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]
+) -> Iterator[str]:
+    entries = _entries(name, tensors, numbers)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if not entries and not numbers.get("step"):
+        return  # saved before its first step
+    keys = set().union(*(set(entry) for entry in entries.values()))
+    for index, parameter in enumerate(parameters):
+        entry = entries.get(index, {})
+        if set(entry) != keys or not entry:
+            yield f"{name} lacks moments of parameter {index}"
+        for key, moment in entry.items():
+            if isinstance(moment, Tensor) and moment.ndim and moment.shape != parameter.shape:
+                yield f"{name}/{index}/{key} has shape {tuple(moment.shape)}, not {tuple(parameter.shape)}"
+    if set(entries) - set(range(len(parameters))):
+        yield f"{name} has moments of {len(entries)} parameters, not {len(parameters)}"
 
 
 def _leaves(state: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -141,11 +172,16 @@ def _fill(state: Any, path: str, tensors: dict[str, Tensor], numbers: dict[str, 
 
 
 def _fill_optimizer(name: str, optimizer: Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-    entries: dict[int, dict[str, Any]] = {}
-    for source in (tensors, numbers):
-        for path, value in source.items():
-            if path.startswith(name + "/"):
-                index, key = path.removeprefix(name + "/").split("/")
-                entries.setdefault(int(index), {})[key] = value
     groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": entries, "param_groups": groups})
+    optimizer.load_state_dict({"state": _entries(name, tensors, numbers), "param_groups": groups})
+
+
+def _entries(name: str, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """An optimiser's saved values by parameter."""
+    entries: dict[int, dict[str, Any]] = {}
+    values: dict[str, Any] = {**tensors, **numbers}
+    for path, value in values.items():
+        if path.startswith(name + "/"):
+            index, key = path.removeprefix(name + "/").split("/")
+            entries.setdefault(int(index), {})[key] = value
+    return entries

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from otgen.errors import NumericalError
+from otgen.errors import InputError, NumericalError
 from otgen.methods import Batches, Logged, Player
 from otgen.nets import seeded
 from otgen.train import checkpoint
@@ -37,6 +37,9 @@ class Hook(Protocol):
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Called once when training stops, finished or interrupted."""
+
+    def close(self) -> None:
+        """Called last, after an error too: give back what was taken."""
 
 
 class Trainer:
@@ -86,20 +89,30 @@ class Trainer:
     def train(self) -> Ending:
         """Train to the end of the steps or the budget, or until interrupted; the hooks see either end."""
         logged: Logged | None = None
-        with self._signals_noted():
-            while self.progress < 1 and self.signal is None:
-                started = time.perf_counter()
-                logged = self.config.method.step(self.state.method, self.batches, self.update)
-                self.state.step += 1
-                update_average(
-                    self.state.ema, self.state.method.generator.module, self.config.trainer.ema, self.state.step
-                )
-                self.state.elapsed += time.perf_counter() - started
-                for hook in self.hooks:
-                    hook.after_step(self, logged)
-        for hook in self.hooks:
-            hook.at_end(self, logged)
+        try:
+            with self._signals_noted():
+                while self.progress < 1 and self.signal is None:
+                    logged = self._step()
+                    for hook in self.hooks:
+                        hook.after_step(self, logged)
+            for hook in self.hooks:
+                hook.at_end(self, logged)
+        finally:
+            for hook in self.hooks:
+                hook.close()
         return Ending.INTERRUPTED if self.signal is not None else Ending.FINISHED
+
+    def _step(self) -> Logged:
+        started = time.perf_counter()
+        try:
+            logged = self.config.method.step(self.state.method, self.batches, self.update)
+        except NumericalError as error:
+            raise NumericalError(f"step {self.state.step + 1}, {error}; the last checkpoint is untouched") from error
+        self.state.step += 1
+        generator = self.state.method.generator.module
+        update_average(self.state.ema, generator, self.config.trainer.ema, self.state.step)
+        self.state.elapsed += time.perf_counter() - started
+        return logged
 
     def update(self, player: Player, loss: Tensor) -> None:
         """Backward, finite guard, optimiser step, projection: the only place where weights change.
@@ -107,34 +120,19 @@ class Trainer:
         Raises:
             NumericalError: the loss or a gradient is not finite; the weights are as they were.
         """
-        where = f"step {self.state.step + 1}, {player.name}"
         if not bool(torch.isfinite(loss)):
             raise NumericalError(
-                f"{where}: the loss is {loss.item()}; the last checkpoint is untouched, lower the step size"
+                f"{player.name}: the loss is {loss.item()}, not finite; lower the step size or raise eps"
             )
         parameters = [p for p in player.module.parameters() if p.requires_grad]
         # Only this player's gradients: the other's networks are part of the graph too.
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-        self._guard(where, player.module, parameters, gradients)
+        _guard(player, parameters, gradients)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         player.optimizer.step()
         player.optimizer.zero_grad(set_to_none=True)
         player.project()
-
-    def _guard(
-        self, where: str, module: nn.Module, parameters: list[nn.Parameter], gradients: tuple[Tensor | None, ...]
-    ) -> None:
-        total = torch.stack([g.sum() for g in gradients if g is not None]).sum()
-        if bool(torch.isfinite(total)):
-            return
-        names = {id(p): name for name, p in module.named_parameters()}
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            if gradient is not None and not bool(torch.isfinite(gradient).all()):
-                raise NumericalError(
-                    f"{where}: the gradient of {names[id(parameter)]} is not finite; the last checkpoint is untouched, "
-                    "lower the step size or raise eps"
-                )
 
     @contextmanager
     def _signals_noted(self) -> Iterator[None]:
@@ -164,6 +162,21 @@ def build_generator(config: RunConfig, shapes: checkpoint.Shapes) -> nn.Module:
 
 
 def _device(choice: Device) -> torch.device:
+    if choice is Device.CUDA and not torch.cuda.is_available():
+        raise InputError("trainer.device is cuda, but this PyTorch finds no CUDA device; use auto or cpu")
     if choice is Device.AUTO:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(choice.value)
+
+
+def _guard(player: Player, parameters: list[nn.Parameter], gradients: tuple[Tensor | None, ...]) -> None:
+    """An error where a gradient is not finite, naming the first."""
+    total = torch.stack([g.sum() for g in gradients if g is not None]).sum()
+    if bool(torch.isfinite(total)):
+        return
+    names = {id(p): name for name, p in player.module.named_parameters()}
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        if gradient is not None and not bool(torch.isfinite(gradient).all()):
+            raise NumericalError(
+                f"{player.name}: the gradient of {names[id(parameter)]} is not finite; lower the step size or raise eps"
+            )

@@ -35,7 +35,7 @@ class Relative:
             raise InputError(f"Relative needs a positive, finite factor, got {self.factor}; 0.05 is a good start")
 
     def __str__(self) -> str:
-        return f"{self.factor:g}*mean"
+        return f"{self.factor!r}*mean"
 
 
 @dataclass(frozen=True, kw_only=True)
