@@ -48,6 +48,14 @@ def mended(app, what, name, obj, options, lines):
             lines[index] = f"{key.replace('``', '')}: {text}"
 
 
+def readable(app, what, name, obj, options, signature, return_annotation):
+    """Members of an enum by their names, as they are written."""
+    if signature is None:
+        return None
+    return re.sub(r"<(\w+\.\w+): [^>]*>", r"\1", signature), return_annotation
+
+
 def setup(app):
     """Before napoleon, which comes at the default priority of 500."""
+    app.connect("autodoc-process-signature", readable)
     app.connect("autodoc-process-docstring", mended, priority=400)

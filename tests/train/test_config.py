@@ -51,7 +51,7 @@ VARIED = {
         seed=2**40,
         budget=Duration(90),
     ),
-    "text that looks like something else": RunConfig(data=Arrays(path="1e3", key="null"), steps=1),
+    "text that looks like something else": RunConfig(data=Arrays(path="1e3", key="12"), steps=1),
     "no regulariser": RunConfig(method=PixelSinkhorn(reg=NoReg(), solver=ot.Exact()), steps=1),
 }
 VARIED |= {f"{r.name}, {scale}": r.build(scale) for r in recipes.names() for scale in Scale}

@@ -30,10 +30,12 @@ def run(arguments: Sequence[str]) -> int:
     trainer = _resumed(recipe, words) if "--resume" in words else _started(recipe, words)
     print(f"Training in {trainer.run.path}", flush=True)
     if trainer.train() is Ending.INTERRUPTED:
-        saved = "saved" if trainer.state.step else "nothing to save yet"
-        print(f"Interrupted at step {trainer.state.step}, {saved}.")
-        if trainer.state.step:
-            print(f"Continue: otgen train --resume --out {trainer.run.path}")
+        how = (
+            f"saved. Continue: otgen train --resume --out {trainer.run.path}"
+            if trainer.state.step
+            else "nothing to save"
+        )
+        print(f"Interrupted at step {step}, {how}")
         return 128 + (trainer.signal or 2)
     from otgen.cli.report import show_end
 
@@ -99,7 +101,7 @@ def _config(recipe: Recipe, default: RunConfig, words: Sequence[str]) -> tuple[N
 
     parser, parsed = parse_config(lambda: _parser(recipe), lambda p: parse(p, words), default)
     # Steps and budget replace each other: what was given wins over what the recipe says.
-    flags = [name for name in ("steps", "budget") if _value(words, f"--{name}") is not None]
+    flags = [name for name in ("steps", "budget") if _value(words, f"--{name}") not in (None, "null")]
     changed = [name for name in ("steps", "budget") if parsed[name] not in (None, getattr(default, name))]
     given = flags or changed
     if len(given) == 2:

@@ -96,11 +96,10 @@ class TransportMethod(Method):
     generator_optimizer: Adam = Adam()
 
     def __post_init__(self) -> None:
-        if self.batch < 1 or self.max_steps < 1 or not self.tol >= 0:
-            raise InputError(
-                "batch and max_steps must be at least 1 and tol at least 0, "
-                f"got {self.batch}, {self.max_steps} and {self.tol}"
-            )
+        if self.batch < 1 or self.max_steps < 1:
+            raise InputError(f"batch and max_steps must be at least 1, got {self.batch} and {self.max_steps}")
+        if not self.tol >= 0:
+            raise InputError(f"tol must be at least 0, got {self.tol}; 0 takes all max_steps")
 
     @abstractmethod
     def generator_terms(self) -> tuple[Term, ...]:

@@ -40,10 +40,7 @@ def evaluate_run(run: RunDir, *, n: int | None = None, seed: int | None = None, 
     seed = config.seed if seed is None else seed
     found = evaluate(generator, config.latent, config.data, n, seed)
     about = {"step": step, "samples": n, "seed": seed, "weights": "raw" if raw else "ema"}
-    # Only the evaluation that the run itself would make bears the plain name.
-    same = n == config.trainer.eval_samples and seed == config.seed and not raw
-    name = f"step_{step:08d}" + ("" if same else f"-n{n}-seed{seed}{'-raw' if raw else ''}")
-    file = run.write_evaluation(name, {**about, **found.values})
+    file = run.write_evaluation(step, {**about, **found.values}, "-raw" if raw else "")
     pictures = sorted(run.samples.glob("step_*.png"))
     neighbours = run.evaluations / f"neighbours_{step:08d}.png"
     drawn = len(shapes.shape) == 3 and _draw_neighbours(found, neighbours, shapes)

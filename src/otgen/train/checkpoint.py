@@ -178,6 +178,8 @@ def verified(path: Path) -> Path:
 def _verify(path: Path) -> None:
     try:
         sums = json.loads((path / "MANIFEST.json").read_text())
+        if not isinstance(sums, dict):
+            raise InputError(f"{path / 'MANIFEST.json'} is no table of files; the checkpoint is not whole")
         present = {file.name for file in path.iterdir()} - {"MANIFEST.json"}
         if set(sums) != present and all(Path(name).name == name for name in sums):
             odd = sorted(set(sums) ^ present)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -37,7 +38,7 @@ class Duration(float):
     def parse(cls, text: Any) -> Duration:
         """From a string or a number."""
         match = cls._PATTERN.fullmatch(str(text))
-        if match is None or float(match[1]) <= 0:
+        if match is None or not 0 < float(match[1]) < math.inf:
             raise ValueError(f"not a duration: {text!r}; write 90, 150s, 2m or 1h")
         return cls(float(match[1]) * cls._SECONDS[match[2]])
 
@@ -151,6 +152,9 @@ def plain(value: Any) -> Any:
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        # A whole number for a float reads back as a float: written as one, the text stays the same.
+        floats = [f.name for f in dataclasses.fields(value) if f.type == "float" and type(fields[f.name]) is int]
+        fields |= {name: float(fields[name]) for name in floats}
         if isinstance(value, (RunConfig, TrainerConfig)) or not _is_component(type(value)):
             return fields
         return {"class_path": _class_path(type(value)), "init_args": fields}

@@ -18,15 +18,8 @@ _PICTURED = 100
 _REFERENCE = 2000
 
 
-class Quiet:
-    """A hook that takes nothing that it would have to give back."""
-
-    def close(self) -> None:
-        """Nothing."""
-
-
 @dataclass
-class Log(Quiet):
+class Log:
     """A line of metrics.jsonl every so many steps, the objective's certified interval included.
 
     Attributes:
@@ -62,7 +55,7 @@ class Log(Quiet):
         self.last = record
 
 
-class Pictures(Quiet):
+class Pictures:
     """The samples of fixed noise, every so many steps and at the end."""
 
     def __init__(self) -> None:
@@ -90,7 +83,7 @@ class Pictures(Quiet):
         save_picture(samples, path, value_range=config.data.value_range, reference=reference)
 
 
-class Checkpoints(Quiet):
+class Checkpoints:
     """A checkpoint every so many steps and at the end."""
 
     def __init__(self) -> None:
@@ -112,7 +105,7 @@ class Checkpoints(Quiet):
         self._saved = trainer.state.step
 
 
-class Evaluations(Quiet):
+class Evaluations:
     """An evaluation every so many steps, where the configuration asks for it."""
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
@@ -121,7 +114,7 @@ class Evaluations(Quiet):
         if every and trainer.state.step % every == 0:
             config, state = trainer.config, trainer.state
             found = evaluate(state.ema, config.latent, config.data, config.trainer.eval_samples, config.seed)
-            trainer.run.write_evaluation(f"step_{state.step:08d}", {"step": state.step, **found.values})
+            trainer.run.write_evaluation(state.step, {"step": state.step, **found.values})
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Nothing: the end is evaluated by who asked for the run."""

@@ -125,7 +125,8 @@ _Dumper.add_representer(str, _text)
 
 def suggestion(word: str, known: Sequence[str], cutoff: float = 0.6) -> str:
     """``; did you mean 'x'?`` where something known is near, else nothing."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
+    # The word itself may be known elsewhere; here it was wrong.
+    near = difflib.get_close_matches(word, [name for name in known if name != word], n=1, cutoff=cutoff)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

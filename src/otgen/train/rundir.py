@@ -76,18 +76,15 @@ class RunDir:
         return run
 
     def refuse_existing(self) -> None:
-        """An error where the directory holds something; a run that never took a step does not count.
+        """An error where the directory holds something.
 
         Raises:
-            InputError: it holds a run that went some way, or something else.
+            InputError: it holds a run, or something else.
         """
         try:
             if self.config.exists():
-                if self.metrics.exists() or any(self.checkpoints.glob("*")):
-                    raise InputError(
-                        f"{self.path} already holds a run; continue it with --resume, or choose another --out"
-                    )
-            elif self.path.exists() and any(self.path.iterdir()):
+                raise InputError(f"{self.path} already holds a run; continue it with --resume, or choose another --out")
+            if self.path.exists() and any(self.path.iterdir()):
                 raise InputError(f"{self.path} exists and is not empty, but is no run; choose another --out")
         except OSError as error:
             raise InputError(f"cannot write a run to {self.path}: {error.strerror}; choose another --out") from error
@@ -131,9 +128,9 @@ class RunDir:
         temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
         os.replace(temporary, self.metrics)
 
-    def write_evaluation(self, name: str, result: Mapping[str, Any]) -> Path:
-        """Keep the result of an evaluation under a name."""
-        file = self.evaluations / f"{name}.json"
+    def write_evaluation(self, step: int, result: Mapping[str, Any], suffix: str = "") -> Path:
+        """Keep the result of an evaluation."""
+        file = self.evaluations / f"step_{step:08d}{suffix}.json"
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(_plain(result), indent=1) + "\n")
         return file

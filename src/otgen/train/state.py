@@ -133,7 +133,7 @@ def _optimizer_misfits(
     for index, parameter in enumerate(parameters):
         entry = entries.get(index, {})
         if set(entry) != keys or not entry:
-            yield f"{name} lacks moments of parameter {index}"
+            yield f"{name} is missing moments of parameter {index}"
         for key, moment in entry.items():
             if isinstance(moment, Tensor) and moment.ndim and moment.shape != parameter.shape:
                 yield f"{name}/{index}/{key} has shape {tuple(moment.shape)}, not {tuple(parameter.shape)}"

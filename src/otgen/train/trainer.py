@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from types import FrameType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -38,8 +38,13 @@ class Hook(Protocol):
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Called once when training stops, finished or interrupted."""
 
+
+@runtime_checkable
+class Closing(Protocol):
+    """A hook that must give something back."""
+
     def close(self) -> None:
-        """Called last, after an error too: give back what was taken."""
+        """Called last, after an error too."""
 
 
 class Trainer:
@@ -60,6 +65,8 @@ class Trainer:
         if config.trainer.threads:
             torch.set_num_threads(config.trainer.threads)
         self.device = _device(config.trainer.device)
+        # Reads the data: what is wrong with it is said before anything is written.
+        config.data.sample(1, stream(config.seed, "probe"))
         self.shapes = checkpoint.Shapes(config.data.shape, config.data.value_range)
         self.state = self._fresh_state()
         state = self.state
@@ -99,7 +106,8 @@ class Trainer:
                 hook.at_end(self, logged)
         finally:
             for hook in self.hooks:
-                hook.close()
+                if isinstance(hook, Closing):
+                    hook.close()
         return Ending.INTERRUPTED if self.signal is not None else Ending.FINISHED
 
     def _step(self) -> Logged:
