@@ -30,11 +30,8 @@ def run(arguments: Sequence[str]) -> int:
     trainer = _resumed(recipe, words) if "--resume" in words else _started(recipe, words)
     print(f"Training in {trainer.run.path}", flush=True)
     if trainer.train() is Ending.INTERRUPTED:
-        how = (
-            f"saved. Continue: otgen train --resume --out {trainer.run.path}"
-            if trainer.state.step
-            else "nothing to save"
-        )
+        step, path = trainer.state.step, trainer.run.path
+        how = f"saved. Continue: otgen train --resume --out {path}" if step else "nothing to save"
         print(f"Interrupted at step {step}, {how}")
         return 128 + (trainer.signal or 2)
     from otgen.cli.report import show_end

@@ -22,7 +22,7 @@ def digits(scale: Scale = Scale.CPU) -> RunConfig:
             batch=64 if smoke else 500,
             reg=KL(eps=1.0),
             solver=Sinkhorn(update=Update.SYMMETRIC, anneal=0.6),
-            max_steps=20,
+            max_steps=30,
             generator_optimizer=Adam(lr=1e-3, beta1=0.5, beta2=0.99),
         ),
         trainer=TrainerConfig(ema=0.99, eval_samples=200 if smoke else 2000),
