@@ -36,6 +36,7 @@ html_theme = "furo"
 html_title = f"otgen {release}"
 html_copy_source = False
 html_show_sourcelink = False
+html_show_copyright = False
 
 
 def mended(app, what, name, obj, options, lines):

@@ -167,7 +167,7 @@ def test_every_page_is_in_the_contents() -> None:
 def command_lines(page: Path) -> list[str]:
     texts = [block.text for block in blocks(page) if block.kind in ("console", "bash", "sh", "shell")]
     lines = [line.removeprefix("$ ").strip() for text in texts for line in text.replace("\\\n", " ").splitlines()]
-    return [re.sub(r"^\S*/otgen ", "otgen ", line) for line in lines]
+    return [re.sub(r"^([A-Z]+=\S+ )*(\S*/)?otgen ", "otgen ", line) for line in lines]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
