@@ -83,9 +83,10 @@ def _parser(recipe: Recipe) -> Parser:
 
     parser = Parser(
         prog="otgen train [RECIPE]",
+        allow_abbrev=False,
         description=f"Train a generator. RECIPE is one of `otgen list`; here it is {recipe.name}: {recipe.summary}.",
     )
-    parser.add_argument("--config", action="config", help="a YAML file of the options below; flags win over it")
+    parser.add_argument("--config", action="config", help="a YAML file of the options below; what stands later wins")
     parser.add_argument("--out", type=str | None, default=None, help="the run directory itself")
     parser.add_argument("--scale", type=Scale, default=Scale.CPU, help="how much computing the recipe may take")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")

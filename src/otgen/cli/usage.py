@@ -51,8 +51,8 @@ class Parser(ConfigParser):
 
 def parse(parser: Parser, arguments: Sequence[str]) -> Namespace:
     """The arguments, parsed; user modules in the working directory can be named."""
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     parsed: Namespace = parser.parse_args(list(arguments))
     return parsed
 

@@ -14,7 +14,7 @@ from otgen.errors import InputError
 from otgen.ot.costs import Cost, SqEuclidean
 from otgen.ot.gradients import Gradient
 from otgen.ot.problems import Discrete
-from otgen.ot.regularisers import KL, Regulariser, Relative, SmoothRegulariser
+from otgen.ot.regularisers import KL, Regulariser
 from otgen.ot.solution import Solution, interval_text, relative_gap
 from otgen.ot.solve import OnUnconverged, solve
 from otgen.ot.solvers import Sinkhorn, Solver, Update
@@ -195,7 +195,7 @@ def combine(
     batch. Under KL the update is symmetric unless a solver is given, so that terms can cancel exactly.
     """
     reg = problems[0].reg
-    if isinstance(reg, SmoothRegulariser) and isinstance(reg.eps, Relative):
+    if reg.is_relative:
         # Relative to the first (cross) term, for all terms: else a divergence would be none.
         reg = problems[0].detached().resolved().reg
     if solver is None and isinstance(reg, KL):

@@ -270,9 +270,9 @@ class Discrete:
 
     def resolved(self) -> Discrete:
         """The same problem with a number for eps."""
-        reg = self.reg.resolved(self.mean_cost)
-        if reg is self.reg:
+        if not self.reg.is_relative:
             return self
+        reg = self.reg.resolved(self.mean_cost)
         problem = self._with(self.geometry, self.a, self.b, reg)
         problem.__dict__.update({k: self.__dict__[k] for k in ("matrix", "mean_cost") if k in self.__dict__})
         return problem

@@ -55,6 +55,11 @@ class Regulariser(ABC):
             ``z`` without ``dim``.
         """
 
+    @property
+    def is_relative(self) -> bool:
+        """Whether the weight still waits for the mean cost."""
+        return False
+
     def resolved(self, mean_cost: float) -> Self:
         """The same regulariser with a number for its weight, given the mean cost."""
         return self
@@ -87,6 +92,11 @@ class SmoothRegulariser(Regulariser):
         if isinstance(self.eps, Relative):
             raise InputError(f"eps={self.eps} is relative: solve() resolves it, or call problem.resolved()")
         return self.eps
+
+    @property
+    @override
+    def is_relative(self) -> bool:
+        return isinstance(self.eps, Relative)
 
     @override
     def resolved(self, mean_cost: float) -> Self:

@@ -46,6 +46,11 @@ class Kernel:
         matrix = exponent.clamp_(_FLOOR[problem.dtype], -_FLOOR[problem.dtype]).exp_()
         return Kernel(matrix, eps, problem.a, problem.b)
 
+    @staticmethod
+    def reach(dtype: torch.dtype) -> float:
+        """How far ``log u``, ``log v`` may drift."""
+        return _DRIFT[dtype]
+
     @property
     def p(self) -> Tensor:
         """``1 / u``, ``(..., n)``."""

@@ -155,6 +155,9 @@ class Sinkhorn(Solver):
         else:
             state.f, state.g = self._absorbed(state)
             state.kernel = None
+            if math.isinf(state.change) and state.largest / eps > 4 * Kernel.reach(problem.dtype):
+                # A cold start so far below the costs would leave the range for certain, or nearly so.
+                return 0
             f = state.f
             if math.isinf(state.change) and not symmetric:
                 # An alternating step does not look at f: absorbing the hard transform of g instead keeps the rows of
