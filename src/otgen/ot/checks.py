@@ -90,3 +90,12 @@ def count(name: str, value: Any, least: int) -> None:
     """A whole number that is not too small."""
     if not isinstance(value, int) or value < least:
         raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+def costs(matrix: Tensor) -> None:
+    """Costs that the dtype can hold."""
+    if not bool(torch.isfinite(matrix.sum())) and not bool(torch.isfinite(matrix).all()):
+        raise InputError(
+            f"the cost matrix overflows {matrix.dtype}: the points are too far apart for it; "
+            "rescale them or use float64"
+        )

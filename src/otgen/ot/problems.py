@@ -247,13 +247,9 @@ class Discrete:
     @cached_property
     def matrix(self) -> Tensor:
         """The cost matrix: with a graph where the inputs have one."""
-        costs = self.geometry.matrix()
-        if not bool(torch.isfinite(costs.detach().sum())) and not bool(torch.isfinite(costs).all()):
-            raise InputError(
-                f"the cost matrix overflows {costs.dtype}: the points are too far apart for it; "
-                "rescale them or use float64"
-            )
-        return costs
+        matrix = self.geometry.matrix()
+        checks.costs(matrix.detach())
+        return matrix
 
     def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
         """Rows of the cost matrix in ``dtype``, no graph."""

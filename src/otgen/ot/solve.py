@@ -79,6 +79,7 @@ def solve(
         checks.count("check_every", check_every, 1)
     with full_precision(problem.device), contextlib.ExitStack() as stack:
         inner = problem.detached().resolved()
+        _ = inner.matrix  # costs beyond the dtype are refused here, also where the solver takes its own
         outer = problem.with_reg(inner.reg)
         solver = default_solver(inner) if solver is None else solver
         solver.accepts(inner)

@@ -82,23 +82,24 @@ class Kernel:
 
     def row_half_step(self) -> Tensor:
         """``K (b v)``: one over the u that makes the rows exact for the present v."""
-        return self._joined([part.matrix @ (part.b / part.q) for part in self._parts], self.a)
+        with _quiet():
+            return self._joined([part.matrix @ (part.b / part.q) for part in self._parts], self.a)
 
     def column_error(self) -> float:
         """``||column sums - b||_1`` of the plan with exact rows, worst of the batch."""
         errors = []
-        for part in self._parts:
-            u = part.a / (part.matrix @ (part.b / part.q))
-            columns = (part.matrix.T @ u) * part.b / part.q
-            errors.append(abs(columns - part.b).sum(part.axis).max())
+        with _quiet():
+            for part in self._parts:
+                u = part.a / (part.matrix @ (part.b / part.q))
+                columns = (part.matrix.T @ u) * part.b / part.q
+                errors.append(abs(columns - part.b).sum(part.axis).max())
         return float(max(errors))
 
     def iterate(self, steps: int, *, symmetric: bool) -> None:
         """Steps; then brings `drift` and `change` up to date."""
         rule = _symmetric if symmetric else _alternating
         changes, drifts = [], []
-        # An overflow is met by `sound` and its fall-back, not by a warning.
-        with np.errstate(all="ignore"):
+        with _quiet():
             for part in self._parts:
                 if steps > 1:
                     part.p, part.q = rule(part, steps - 1)
@@ -167,6 +168,12 @@ def _parts(matrix: Tensor, a: Tensor, b: Tensor) -> list[_Part]:
     if on_cpu and entries <= _NUMPY_ENTRIES:
         arrays = tuple(tensor.numpy() for tensor in arrays)
     return [_Part(*arrays)] if matrix.ndim == 2 else [_Part(*one) for one in zip(*arrays, strict=True)]
+
+
+def _quiet() -> np.errstate:
+    # An overflow is met by `sound` and its fall-back, not by a warning; and numpy's products raise flags for lanes of
+    # a register that hold no number of theirs.
+    return np.errstate(all="ignore")
 
 
 def _largest_log(values: Any) -> float:
