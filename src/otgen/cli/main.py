@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -40,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f"did you mean {near[0]!r}?" if near else "see otgen --help"
         print(f"otgen: there is no command {name!r}; {hint}", file=sys.stderr)
         return EXIT_USAGE
+    # Components of the user's own, in modules of the working directory, can be named by every command.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     try:
         code: int = importlib.import_module(COMMANDS[name][0]).run(rest)
     except KeyboardInterrupt:

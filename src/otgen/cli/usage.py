@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -50,9 +49,7 @@ class Parser(ConfigParser):
 
 
 def parse(parser: Parser, arguments: Sequence[str]) -> Namespace:
-    """The arguments, parsed; user modules in the working directory can be named."""
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    """The arguments, parsed."""
     parsed: Namespace = parser.parse_args(list(arguments))
     return parsed
 
