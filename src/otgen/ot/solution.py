@@ -13,6 +13,7 @@ from torch import Tensor
 
 from otgen.ot.certificate import Certificate, certify
 from otgen.ot.gradient_error import GradientError, gradient_error_bound, gradient_error_estimate
+from otgen.ot.gradients import plan_rows
 from otgen.ot.potentials import Potentials
 from otgen.ot.precision import full_precision
 from otgen.ot.problems import Discrete
@@ -142,8 +143,6 @@ class Solution:
 
     def plan(self) -> Tensor:
         """The coupling ``pi``, ``(..., n, m)``, in the problem's dtype: that of the potentials, not rounded."""
-        from otgen.ot.gradients import plan_rows
-
         with torch.no_grad(), full_precision(self.problem.device):
             return plan_rows(self.problem, self.potentials, self._plan, slice(None))
 

@@ -58,9 +58,6 @@ class Log:
 class Pictures:
     """The samples of fixed noise, every so many steps and at the end."""
 
-    def __init__(self) -> None:
-        self._noise_seed = "pictures"
-
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
         """Draw on schedule."""
         if trainer.state.step % trainer.config.trainer.sample_every == 0:
@@ -73,7 +70,7 @@ class Pictures:
     def _draw(self, trainer: Trainer) -> None:
         config, state = trainer.config, trainer.state
         # A stream of its own, begun anew each time: the same noise, and no draw taken from training.
-        rng = stream(config.seed, self._noise_seed)
+        rng = stream(config.seed, "pictures")
         points = len(config.data.shape) == 1
         samples = generate(state.ema, config.latent, _REFERENCE if points else _PICTURED, rng)
         reference: Tensor | None = None
