@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from otgen import ot
+from otgen.errors import InputError
 from otgen.ot import KL, Cosine, Cost, PNorm, Sinkhorn, SmoothRegulariser, SqEuclidean, Update
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ def solvers_for(reg: ot.Regulariser) -> list[ot.Solver]:
     for solver in candidates:
         try:
             solver.accepts(problem)
-        except ot.problems.InputError:
+        except InputError:
             continue
         accepted.append(solver)
     assert accepted, f"no solver takes {reg}"

@@ -13,12 +13,13 @@ from otgen.ot.costs import L1, Cosine, Cost, PNorm, SqEuclidean
 from otgen.ot.divergences import Combination, OTLoss, SinkhornDivergence, TransportLoss
 from otgen.ot.gradient_error import GradientError
 from otgen.ot.gradients import Envelope, Gradient, Unroll
+from otgen.ot.look import Check, Look, Status
 from otgen.ot.potentials import Potentials
-from otgen.ot.problems import Discrete
+from otgen.ot.problems import Discrete, Problem, Sampler
 from otgen.ot.regularisers import KL, NoReg, Quadratic, Regulariser, Relative, SmoothRegulariser
-from otgen.ot.solution import Check, Solution, Status
+from otgen.ot.solution import Solution
 from otgen.ot.solve import OnUnconverged, default_solver, solve
-from otgen.ot.solvers import DualAscent, Exact, Sinkhorn, Solver, Update
+from otgen.ot.solvers import DiscreteSolver, DualAscent, Exact, Sinkhorn, Solver, Update
 from otgen.ot.until import MarginalError, MeanMass, RelGap, Steps, Until
 
 __all__ = [
@@ -30,11 +31,13 @@ __all__ = [
     "Cosine",
     "Cost",
     "Discrete",
+    "DiscreteSolver",
     "DualAscent",
     "Envelope",
     "Exact",
     "Gradient",
     "GradientError",
+    "Look",
     "MarginalError",
     "MeanMass",
     "NoReg",
@@ -42,11 +45,13 @@ __all__ = [
     "OnUnconverged",
     "PNorm",
     "Potentials",
+    "Problem",
     "Quadratic",
     "Regulariser",
     "RelGap",
     "Relative",
     "Sinkhorn",
+    "Sampler",
     "SinkhornDivergence",
     "SmoothRegulariser",
     "Solution",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +11,7 @@ from torch import Tensor
 from otgen.ot.certificate import Certificate, certify
 from otgen.ot.gradient_error import GradientError, gradient_error_bound, gradient_error_estimate
 from otgen.ot.gradients import plan_rows
+from otgen.ot.look import Check, Ending, Status
 from otgen.ot.potentials import Potentials
 from otgen.ot.precision import full_precision
 from otgen.ot.problems import Discrete
@@ -21,30 +19,6 @@ from otgen.ot.regularisers import SmoothRegulariser
 
 # A gap below this share of the mean cost and eps is rounding: the relative gap of a value near zero says nothing.
 _NEGLIGIBLE = 1e-12
-
-
-class Status(StrEnum):
-    """How a solve ended. The value is the sentence that says it."""
-
-    CONVERGED = "the tolerance was reached"
-    FIXED_STEPS = "all the steps that were asked for were taken"
-    MAX_STEPS = "the step limit came before the tolerance"
-    NOT_FINITE = "the iteration left the finite numbers; this is its last finite iterate"
-
-
-@dataclass(frozen=True)
-class Check:
-    """A look at the accuracy during a solve.
-
-    Attributes:
-        step: steps taken by then.
-        marginal_error: L1 error of both marginals, worst of the batch; NaN where it was not computed.
-        rel_gap: certified relative gap, worst of the batch; NaN where it was not computed.
-    """
-
-    step: int
-    marginal_error: float
-    rel_gap: float
 
 
 class Solution:
@@ -69,14 +43,27 @@ class Solution:
         potentials: Potentials,
         *,
         plan: Tensor | None = None,
-        status: Status = Status.FIXED_STEPS,
-        steps: int = 0,
-        history: Sequence[Check] = (),
+        ending: Ending | None = None,
         state: Any = None,
     ) -> None:
         self.problem, self.value, self.potentials = problem, value, potentials
-        self.status, self.steps, self.history, self.state = status, steps, tuple(history), state
+        self.ending, self.state = Ending() if ending is None else ending, state
         self._plan = plan
+
+    @property
+    def status(self) -> Status:
+        """How the solve ended."""
+        return self.ending.status
+
+    @property
+    def steps(self) -> int:
+        """Steps taken."""
+        return self.ending.steps
+
+    @property
+    def history(self) -> tuple[Check, ...]:
+        """The looks taken on the way."""
+        return tuple(self.ending.history)
 
     @property
     def converged(self) -> bool:
@@ -160,9 +147,7 @@ class Solution:
             self.value[index],
             self.potentials[index],
             plan=None if self._plan is None else self._plan[index],
-            status=self.status,
-            steps=self.steps,
-            history=self.history,
+            ending=self.ending,
         )
 
     def __repr__(self) -> str:

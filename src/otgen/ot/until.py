@@ -5,30 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 from otgen.errors import InputError
 
-
-class Look(Protocol):
-    """What a test may look at; each is computed on first use."""
-
-    @property
-    def marginal_error(self) -> float:
-        """L1 error of both marginals, worst of the batch: cheap."""
-
-    @property
-    def mean_mass(self) -> float:
-        """The plan's total mass, furthest from 1 of the batch."""
-
-    @property
-    def rel_gap(self) -> float:
-        """The certified relative gap, worst of the batch: a pass or two in float64."""
-
-    def expects_gap(self, tol: float) -> bool:
-        """Whether the marginal error makes a relative gap of ``tol`` likely, so that it is worth computing."""
+if TYPE_CHECKING:
+    from otgen.ot.look import Look
 
 
 @dataclass(frozen=True)

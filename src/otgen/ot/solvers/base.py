@@ -2,46 +2,97 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from otgen.ot.gradients import plan_rows
+from otgen.errors import InputError
+from otgen.ot import checks
+from otgen.ot.certificate import certify
+from otgen.ot.gradients import Gradient, plan_rows
+from otgen.ot.look import Ending, Look
 from otgen.ot.potentials import Potentials
-from otgen.ot.problems import Discrete
+from otgen.ot.problems import Discrete, Problem
+from otgen.ot.solution import Solution, relative_gap
+from otgen.ot.until import RelGap, Until
 
 
 @dataclass(frozen=True, kw_only=True)
 class Solver(ABC):
-    """A solver of discrete problems: hyper-parameters only.
+    """A solver: hyper-parameters only.
 
-    A new one needs :meth:`accepts`, :meth:`init`, :meth:`step` and :meth:`potentials`. What its state is is its own
-    business: here it is ``Any``, in the solver it has a type.
+    What its state is is its own business: here it is ``Any``, in the solver it has a type.
     """
 
+    # The problems that it solves.
+    kinds: ClassVar[tuple[type[Problem[Any]], ...]]
     # How many steps `solve` takes between two looks at the accuracy, unless told otherwise.
     check_every: ClassVar[int] = 10
+    # The stopping test that `solve` uses, unless told otherwise.
+    until: ClassVar[Until] = RelGap()
 
     @abstractmethod
-    def accepts(self, problem: Discrete) -> None:
+    def accepts(self, problem: Any) -> None:
         """Raise InputError (what, why, remedy) where this solver cannot take the problem."""
 
     @abstractmethod
-    def init(self, problem: Discrete, warm_start: Potentials | None = None) -> Any:
-        """The state before the first step."""
+    def start(self, problem: Any, warm_start: Any) -> Any:
+        """What :meth:`init` starts from: a caller's warm start (None included), checked."""
 
     @abstractmethod
-    def step(self, problem: Discrete, state: Any) -> Any:
+    def init(self, problem: Any, start: Any = None, rng: torch.Generator | None = None) -> Any:
+        """The state before the first step.
+
+        Args:
+            problem: what is to be solved.
+            start: from :meth:`start`, or from a look's ``restart``.
+            rng: what a stochastic solver draws from.
+        """
+
+    @abstractmethod
+    def step(self, problem: Any, state: Any) -> Any:
         """One step: pure (the given state stays as it is) and differentiable."""
 
-    def advance(self, problem: Discrete, state: Any, steps: int) -> Any:
+    def advance(self, problem: Any, state: Any, steps: int) -> Any:
         """``steps`` steps without a graph; may reuse the state's memory."""
         for _ in range(steps):
             state = self.step(problem, state)
         return state
+
+    @abstractmethod
+    def look(self, problem: Any, state: Any, previous: Any) -> Look:
+        """A look at the state; ``previous`` is the look before, None at first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscreteSolver(Solver):
+    """A solver of discrete problems. A new one needs `accepts`, `init`, `step` and `potentials`."""
+
+    kinds: ClassVar[tuple[type[Problem[Any]], ...]] = (Discrete,)
+
+    @abstractmethod
+    @override
+    def accepts(self, problem: Discrete) -> None: ...
+
+    @override
+    def start(self, problem: Discrete, warm_start: Any) -> Potentials | None:
+        if warm_start is not None:
+            checks.component("warm_start", warm_start, (Solution, Potentials), "an earlier solution")
+        potentials: Potentials | None = warm_start.potentials if isinstance(warm_start, Solution) else warm_start
+        if potentials is not None and (potentials.f.shape != problem.a.shape or potentials.g.shape != problem.b.shape):
+            raise InputError(
+                f"the warm start has potentials of shapes {tuple(potentials.f.shape)} and "
+                f"{tuple(potentials.g.shape)}, the problem needs {tuple(problem.a.shape)} and {tuple(problem.b.shape)}"
+            )
+        if potentials is not None and not bool(torch.isfinite(potentials.f.sum() + potentials.g.sum())):
+            raise InputError("the warm start holds NaN or infinite potentials; leave it out")
+        return potentials
 
     @abstractmethod
     def potentials(self, problem: Discrete, state: Any) -> Potentials:
@@ -50,6 +101,10 @@ class Solver(ABC):
     def plan(self, problem: Discrete, state: Any) -> Tensor | None:
         """The coupling where it is no function of the potentials, else None."""
         return None
+
+    @override
+    def look(self, problem: Discrete, state: Any, previous: DiscreteLook | None) -> DiscreteLook:
+        return DiscreteLook(self, problem, state, 0.0 if previous is None else previous.gap_per_error)
 
     @torch.no_grad()
     def marginal_error(self, problem: Discrete, state: Any) -> float:
@@ -66,3 +121,72 @@ class Solver(ABC):
             columns += block.sum(-2)
         error = (rows - problem.a).abs().sum(-1) + (columns - problem.b).abs().sum(-1)
         return float(error.max())
+
+
+class DiscreteLook(Look):
+    """A look at the state of a discrete solver."""
+
+    def __init__(self, solver: DiscreteSolver, problem: Discrete, state: Any, gap_per_error: float) -> None:
+        self.solver, self.problem, self.state = solver, problem, state
+        # Gap per unit of marginal error at the last certificate: says when the next one is worth its pass.
+        self.gap_per_error = gap_per_error
+
+    @cached_property
+    def potentials(self) -> Potentials:
+        """With exact rows."""
+        return self.solver.potentials(self.problem, self.state)
+
+    @cached_property
+    def plan(self) -> Tensor | None:
+        """The coupling where it is no function of the potentials."""
+        return self.solver.plan(self.problem, self.state)
+
+    @cached_property
+    @override
+    def finite(self) -> bool:
+        potentials = self.potentials.detached()
+        return bool(torch.isfinite(potentials.f.sum() + potentials.g.sum()))
+
+    @cached_property
+    @override
+    def marginal_error(self) -> float:
+        with torch.no_grad():
+            return self.solver.marginal_error(self.problem, self.state)
+
+    @cached_property
+    @override
+    def mean_mass(self) -> float:
+        with torch.no_grad():
+            total = torch.zeros_like(self.problem.a.sum(-1))
+            for part in self.problem.row_blocks():
+                total = total + plan_rows(self.problem, self.potentials, self.plan, part).sum((-2, -1))
+            masses = total.flatten().tolist()
+        return float(max(masses, key=lambda mass: abs(mass - 1)))
+
+    @cached_property
+    @override
+    def rel_gap(self) -> float:
+        with torch.no_grad():
+            certificate = certify(self.problem, self.potentials.detached(), self.plan)
+        gap = float(relative_gap(certificate.lower, certificate.upper, self.problem).max())
+        self.gap_per_error = gap / self.marginal_error if self.marginal_error > 0 else math.inf
+        return gap
+
+    @override
+    def expects_gap(self, tol: float) -> bool:
+        return self.last or self.gap_per_error * self.marginal_error <= tol
+
+    @override
+    def restart(self) -> Potentials:
+        return self.potentials.detached()
+
+    @override
+    def solution(self, outer: Discrete, inner: Discrete, gradient: Gradient, ending: Ending) -> Solution:
+        return Solution(
+            inner,
+            gradient.value(outer, inner, self.potentials, self.plan),
+            self.potentials.detached(),
+            plan=None if self.plan is None else self.plan.detach(),
+            ending=ending,
+            state=self.state,
+        )

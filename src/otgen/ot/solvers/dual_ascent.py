@@ -13,7 +13,7 @@ from otgen.errors import InputError
 from otgen.ot.potentials import Potentials
 from otgen.ot.problems import Discrete
 from otgen.ot.regularisers import SmoothRegulariser
-from otgen.ot.solvers.base import Solver
+from otgen.ot.solvers.base import DiscreteSolver
 
 
 @dataclass
@@ -32,7 +32,7 @@ class DualAscentState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DualAscent(Solver):
+class DualAscent(DiscreteSolver):
     """Damped (semismooth) Newton on ``g -> max_f dual(f, g)``, in float64.
 
     With f eliminated by the soft transform the gradient is ``b - column sums`` and the Hessian
@@ -55,8 +55,10 @@ class DualAscent(Solver):
             )
 
     @override
-    def init(self, problem: Discrete, warm_start: Potentials | None = None) -> DualAscentState:
-        g = torch.zeros_like(problem.b) if warm_start is None else warm_start.g
+    def init(
+        self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None
+    ) -> DualAscentState:
+        g = torch.zeros_like(problem.b) if start is None else start.g
         damping = problem.b.detach().new_full(problem.shape[:-2], 1e-2, dtype=torch.float64)
         return DualAscentState(g.detach().double(), damping)
 

@@ -16,7 +16,7 @@ from otgen.errors import InputError, NumericalError
 from otgen.ot.potentials import Potentials
 from otgen.ot.problems import Discrete
 from otgen.ot.regularisers import NoReg
-from otgen.ot.solvers.base import Solver
+from otgen.ot.solvers.base import DiscreteSolver
 
 
 @dataclass
@@ -33,7 +33,7 @@ class ExactState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exact(Solver):
+class Exact(DiscreteSolver):
     """Exact transport (NoReg), by POT's network simplex in float64 on the CPU. One step solves it.
 
     Attributes:
@@ -52,7 +52,9 @@ class Exact(Solver):
             )
 
     @override
-    def init(self, problem: Discrete, warm_start: Potentials | None = None) -> ExactState:
+    def init(
+        self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None
+    ) -> ExactState:
         return ExactState(torch.zeros_like(problem.b, dtype=torch.float64))
 
     @override

@@ -21,7 +21,7 @@ from otgen.errors import InputError
 from otgen.ot.potentials import Potentials
 from otgen.ot.problems import Discrete
 from otgen.ot.regularisers import KL
-from otgen.ot.solvers.base import Solver
+from otgen.ot.solvers.base import DiscreteSolver
 from otgen.ot.solvers.kernel import Kernel
 
 
@@ -60,7 +60,7 @@ class SinkhornState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sinkhorn(Solver):
+class Sinkhorn(DiscreteSolver):
     """Sinkhorn's algorithm for KL regularisation (Cuturi 2013), from eps = 1e-6 to 1e6 times the mean cost.
 
     Attributes:
@@ -86,11 +86,13 @@ class Sinkhorn(Solver):
             )
 
     @override
-    def init(self, problem: Discrete, warm_start: Potentials | None = None) -> SinkhornState:
+    def init(
+        self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None
+    ) -> SinkhornState:
         largest = float(problem.matrix.detach().abs().max())
-        if warm_start is not None:
+        if start is not None:
             # A warm start is near the end of any annealing: it goes on at the problem's eps.
-            f, g = (p.detach().to(problem.dtype).clone() for p in (warm_start.f, warm_start.g))
+            f, g = (p.detach().to(problem.dtype).clone() for p in (start.f, start.g))
             return SinkhornState(f, g, largest, annealed=True)
         return SinkhornState(torch.zeros_like(problem.a), torch.zeros_like(problem.b), largest)
 

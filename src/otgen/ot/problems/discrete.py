@@ -1,12 +1,11 @@
-"""Transport problems: what is to be solved, apart from how."""
+"""Transport between two weighted clouds."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,141 +14,16 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.ot import checks
 from otgen.ot.costs import Cost, SqEuclidean
+from otgen.ot.problems.base import Problem
+from otgen.ot.problems.geometry import Geometry, Matrix, Points
 from otgen.ot.regularisers import KL, Regulariser
+
+if TYPE_CHECKING:
+    from otgen.ot.solution import Solution  # noqa: F401  named as a string below
+
 
 # Entries of a row block of the streamed passes, about 32 MB in float64.
 _BLOCK_ENTRIES = 1 << 22
-
-
-class Geometry(ABC):
-    """Where the costs of a problem come from."""
-
-    @property
-    @abstractmethod
-    def shape(self) -> tuple[int, ...]:
-        """``(n, m)`` or ``(B, n, m)``."""
-
-    @property
-    @abstractmethod
-    def reference(self) -> Tensor:
-        """A tensor whose dtype and device are the problem's."""
-
-    @abstractmethod
-    def inputs(self) -> tuple[Tensor, ...]:
-        """The tensors that the costs depend on: what gradients are taken with respect to."""
-
-    @abstractmethod
-    def matrix(self) -> Tensor:
-        """The cost matrix, differentiable."""
-
-    @abstractmethod
-    def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
-        """Rows of the cost matrix, evaluated in ``dtype``, no graph."""
-
-    @abstractmethod
-    def vjp(self, part: slice, plan: Tensor) -> tuple[Tensor, ...]:
-        """Gradients of ``<plan, C>`` over some rows, one an input: full inputs, of the plan's dtype."""
-
-    @abstractmethod
-    def detached(self) -> Self:
-        """The same without a graph."""
-
-    @abstractmethod
-    def __getitem__(self, index: int | slice) -> Geometry:
-        """One problem of a batch."""
-
-
-class Points(Geometry):
-    """Costs between two clouds of points."""
-
-    def __init__(self, x: Tensor, y: Tensor, cost: Cost) -> None:
-        self.x, self.y, self.cost = x, y, cost
-
-    @property
-    @override
-    def shape(self) -> tuple[int, ...]:
-        return (*self.x.shape[:-1], self.y.shape[-2])
-
-    @property
-    @override
-    def reference(self) -> Tensor:
-        return self.x
-
-    @override
-    def inputs(self) -> tuple[Tensor, ...]:
-        return (self.x, self.y)
-
-    @override
-    def matrix(self) -> Tensor:
-        return self.cost(self.x, self.y)
-
-    @override
-    def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
-        with torch.no_grad():
-            return self.cost(self.x[..., part, :].to(dtype), self.y.to(dtype))
-
-    @override
-    def vjp(self, part: slice, plan: Tensor) -> tuple[Tensor, ...]:
-        x, y = self.x.detach().to(plan.dtype), self.y.detach().to(plan.dtype)
-        grad_rows, grad_y = self.cost.vjp(x[..., part, :], y, plan)
-        if grad_rows.shape == x.shape:
-            return grad_rows, grad_y
-        grad_x = torch.zeros_like(x)
-        grad_x[..., part, :] = grad_rows
-        return grad_x, grad_y
-
-    @override
-    def detached(self) -> Points:
-        return Points(self.x.detach(), self.y.detach(), self.cost)
-
-    @override
-    def __getitem__(self, index: int | slice) -> Points:
-        return Points(self.x[index], self.y[index], self.cost)
-
-
-class Matrix(Geometry):
-    """Costs given as a matrix."""
-
-    def __init__(self, costs: Tensor) -> None:
-        self.costs = costs
-
-    @property
-    @override
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.costs.shape)
-
-    @property
-    @override
-    def reference(self) -> Tensor:
-        return self.costs
-
-    @override
-    def inputs(self) -> tuple[Tensor, ...]:
-        return (self.costs,)
-
-    @override
-    def matrix(self) -> Tensor:
-        return self.costs
-
-    @override
-    def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
-        return self.costs.detach()[..., part, :].to(dtype)
-
-    @override
-    def vjp(self, part: slice, plan: Tensor) -> tuple[Tensor, ...]:
-        if plan.shape == self.costs.shape:
-            return (plan,)
-        grad = torch.zeros_like(self.costs, dtype=plan.dtype)
-        grad[..., part, :] = plan
-        return (grad,)
-
-    @override
-    def detached(self) -> Matrix:
-        return Matrix(self.costs.detach())
-
-    @override
-    def __getitem__(self, index: int | slice) -> Matrix:
-        return Matrix(self.costs[index])
 
 
 @dataclass(frozen=True)
@@ -170,7 +44,7 @@ class Side:
         return like._with(geometry, self.weights, other.weights, like.reg)
 
 
-class Discrete:
+class Discrete(Problem["Solution"]):
     """Optimal transport between two weighted clouds.
 
     Args:
@@ -240,6 +114,7 @@ class Discrete:
         return self.geometry.reference.dtype
 
     @property
+    @override
     def device(self) -> torch.device:
         """The device of the points or costs."""
         return self.geometry.reference.device
@@ -264,6 +139,11 @@ class Discrete:
             mean = (self.a.unsqueeze(-2) @ self.matrix.detach() @ self.b.unsqueeze(-1)).double().mean()
         return float(mean)
 
+    @override
+    def same_as(self, resolved: Discrete) -> Discrete:
+        return self.with_reg(resolved.reg)
+
+    @override
     def resolved(self) -> Discrete:
         """The same problem with a number for eps."""
         if not self.reg.is_relative:
@@ -296,6 +176,7 @@ class Discrete:
         """The same problem under another regulariser."""
         return self._with(self.geometry, self.a, self.b, reg)
 
+    @override
     def detached(self) -> Discrete:
         """The same problem without a graph."""
         return self._with(self.geometry.detached(), self.a.detach(), self.b.detach(), self.reg)

@@ -1,0 +1,7 @@
+"""Transport problems: what is to be solved, apart from how."""
+
+from otgen.ot.problems.base import Problem, Sampler
+from otgen.ot.problems.discrete import Discrete, Side
+from otgen.ot.problems.geometry import Geometry, Matrix, Points
+
+__all__ = ["Discrete", "Geometry", "Matrix", "Points", "Problem", "Sampler", "Side"]
