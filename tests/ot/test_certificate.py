@@ -19,6 +19,7 @@ from otgen.ot import (
     KL,
     Certificate,
     Discrete,
+    DiscreteSolver,
     DualAscent,
     Exact,
     NoReg,
@@ -29,10 +30,10 @@ from otgen.ot import (
     SmoothRegulariser,
     Solver,
     certificate,
-    problems,
     solve,
 )
 from otgen.ot.certificate import certify
+from otgen.ot.problems import discrete
 
 FIELDS = [field.name for field in dataclasses.fields(Certificate)]
 EVERY = [KL(eps=0.3), Quadratic(eps=0.6), NoReg()]
@@ -232,13 +233,13 @@ def test_blocks_of_rows_make_no_difference(
         result = {field: getattr(solution.certificate, field) for field in FIELDS}
         solver = DualAscent() if isinstance(reg, Quadratic) else Sinkhorn() if isinstance(reg, KL) else Exact()
         # The base class's, which streams, whatever the solver makes of it.
-        marginal = Solver.marginal_error(solver, solution.problem, solution.state)
+        marginal = DiscreteSolver.marginal_error(solver, solution.problem, solution.state)
         result |= {key: torch.as_tensor(value) for key, value in numbers.items()}
         return result | {"gradient": gradient, "value": solution.value, "marginal": torch.tensor(marginal)}
 
     whole = found()
     assert len(list(larger(reg, count).row_blocks())) == 1
-    monkeypatch.setattr(problems, "_BLOCK_ENTRIES", rows * 6 * (count or 1))
+    monkeypatch.setattr(discrete, "_BLOCK_ENTRIES", rows * 6 * (count or 1))
     if not kept:
         monkeypatch.setattr(certificate, "_KEEP_ENTRIES", 0)
     blocks = list(larger(reg, count).row_blocks())
@@ -254,14 +255,14 @@ def test_blocks_of_a_plan_that_is_not_feasible(monkeypatch: pytest.MonkeyPatch) 
     plan = plan * problem.a.unsqueeze(-1) * problem.b.unsqueeze(-2)
     whole = certify(problem, Potentials(problem.a, problem.b), plan)
     assert whole.row_error.min().item() > 0.05
-    monkeypatch.setattr(problems, "_BLOCK_ENTRIES", 24)
+    monkeypatch.setattr(discrete, "_BLOCK_ENTRIES", 24)
     streamed = certify(problem, Potentials(problem.a, problem.b), plan)
     for field in FIELDS:
         torch.testing.assert_close(getattr(streamed, field), getattr(whole, field), rtol=1e-12, atol=1e-14)
 
 
 def test_a_block_has_at_least_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(problems, "_BLOCK_ENTRIES", 1)
+    monkeypatch.setattr(discrete, "_BLOCK_ENTRIES", 1)
     assert len(list(larger(NoReg(), None).row_blocks())) == 11
 
 

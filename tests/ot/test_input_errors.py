@@ -158,7 +158,7 @@ def test_bad_tolerances_are_refused() -> None:
         solve(problem, tol=NAN)
     with pytest.raises(InputError, match="either until= or tol="):
         solve(problem, tol=1e-3, until=RelGap(1e-3))
-    with pytest.raises(InputError, match=r"problem must be a Discrete, such as Discrete\(x, y\)"):
+    with pytest.raises(InputError, match=r"problem must be a Problem, such as Discrete\(x, y\)"):
         solve((X, Y))  # type: ignore[arg-type]
 
 

@@ -425,7 +425,7 @@ def test_wrong_kinds_are_refused(option: str, value: Any, message: str) -> None:
 
 @pytest.mark.parametrize("value", [None, "problem", torch.zeros(2, 2)], ids=["None", "text", "tensor"])
 def test_a_problem_that_is_none(value: Any) -> None:
-    with pytest.raises(InputError, match=r"problem must be a Discrete, such as Discrete\(x, y\)"):
+    with pytest.raises(InputError, match=r"problem must be a Problem, such as Discrete\(x, y\)"):
         solve(value)
 
 

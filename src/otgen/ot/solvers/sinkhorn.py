@@ -23,6 +23,7 @@ from otgen.ot.problems import Discrete
 from otgen.ot.regularisers import KL
 from otgen.ot.solvers.base import DiscreteSolver
 from otgen.ot.solvers.kernel import Kernel
+from otgen.ot.solvers.rules import alternating, symmetric
 
 
 class Update(StrEnum):
@@ -149,11 +150,11 @@ class Sinkhorn(DiscreteSolver):
         if eps > state.largest:
             # u and v are 1 up to rounding, and eps log u is that rounding: the log domain keeps the digits.
             return 0
-        symmetric = self.update is Update.SYMMETRIC
+        rule = symmetric if self.update is Update.SYMMETRIC else alternating
         kernel = state.kernel
         if kernel is not None and kernel.eps == eps and kernel.room() > 0:
             count = min(steps, kernel.room())
-            kernel.iterate(count, symmetric=symmetric)
+            kernel.iterate(count, rule)
         else:
             state.f, state.g = self._absorbed(state)
             state.kernel = None
@@ -161,13 +162,13 @@ class Sinkhorn(DiscreteSolver):
                 # A cold start so far below the costs would leave the range for certain, or nearly so.
                 return 0
             f = state.f
-            if math.isinf(state.change) and not symmetric:
+            if math.isinf(state.change) and rule is alternating:
                 # An alternating step does not look at f: absorbing the hard transform of g instead keeps the rows of
                 # a cold kernel from underflowing.
                 f = (problem.matrix - state.g.unsqueeze(-2)).amin(-1)
             # The first step after a build is tested; what follows moves no further than it did.
             count, kernel = 1, Kernel.build(problem, f, state.g, eps)
-            kernel.iterate(count, symmetric=symmetric)
+            kernel.iterate(count, rule)
             if not kernel.sound():
                 return 0
             state.f, state.kernel = f, kernel

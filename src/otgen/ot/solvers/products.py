@@ -1,0 +1,177 @@
+"""Products of a kernel with vectors, by whatever is the fastest at its size."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Entries of a matrix: up to here numpy's products are the faster ones, since a call costs less. Its BLAS has one
+# thread there; beyond, it would start threads of its own, which spin on the cores that PyTorch's want next.
+_NUMPY_ENTRIES = 1 << 18
+# From here on a matrix leaves the cache, and reading it once an iteration is worth Python's threads.
+_CACHED_ENTRIES = 5 << 20
+# Entries of a block that stays in one core's cache between its two products.
+_BLOCK_ENTRIES = 1 << 17
+# Entries of a matrix of a batch from which on it is the faster to loop.
+_LOOP_ENTRIES = 1 << 12
+
+
+class Products(ABC):
+    """A matrix K, ``(n, m)``; vectors are of the library that multiplies, see :meth:`vector`."""
+
+    @abstractmethod
+    def vector(self, tensor: Tensor) -> Any:
+        """A vector in this library, sharing memory where it can."""
+
+    @abstractmethod
+    def rows(self, v: Any) -> Any:
+        """``K v``."""
+
+    @abstractmethod
+    def columns(self, u: Any) -> Any:
+        """``K^T u``."""
+
+    def sweep(self, v: Any, a: Any) -> tuple[Any, Any]:
+        """``p = K v`` and ``K^T (a / p)``."""
+        p = self.rows(v)
+        return p, self.columns(a / p)
+
+    def pair(self, v: Any, u: Any) -> tuple[Any, Any]:
+        """``K v`` and ``K^T u``."""
+        return self.rows(v), self.columns(u)
+
+
+class _Arrays(Products):
+    """One numpy matrix and one thread."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        self.matrix = matrix.numpy()
+        self.transposed = self.matrix.T
+
+    def vector(self, tensor: Tensor) -> Any:
+        return tensor.numpy()
+
+    def rows(self, v: Any) -> Any:
+        return self.matrix.dot(v)
+
+    def columns(self, u: Any) -> Any:
+        return self.transposed.dot(u)
+
+
+class _Blocks(Products):
+    """Blocks of rows shared among Python's threads; a sweep reads each once. Numpy's `dot` releases the lock."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        whole = matrix.numpy()
+        size = max(1, _BLOCK_ENTRIES // whole.shape[1])
+        bounds = [(start, min(start + size, len(whole))) for start in range(0, len(whole), size)]
+        workers = min(torch.get_num_threads(), len(bounds))
+        # Contiguous shares, so that each thread walks through memory.
+        cuts = [len(bounds) * k // workers for k in range(workers + 1)]
+        self.shares = [
+            [(whole[i:j], slice(i, j)) for i, j in bounds[s:e]] for s, e in zip(cuts, cuts[1:], strict=False)
+        ]
+        self.shape, self.dtype = whole.shape, whole.dtype
+        self.pool = ThreadPoolExecutor(max(1, workers - 1))
+
+    def vector(self, tensor: Tensor) -> Any:
+        return tensor.numpy()
+
+    def rows(self, v: Any) -> Any:
+        return self._pass(v, None)[0]
+
+    def columns(self, u: Any) -> Any:
+        return self._pass(None, lambda part, _: u[part])[1]
+
+    def sweep(self, v: Any, a: Any) -> tuple[Any, Any]:
+        return self._pass(v, lambda part, p: a[part] / p)
+
+    def pair(self, v: Any, u: Any) -> tuple[Any, Any]:
+        return self._pass(v, lambda part, _: u[part])
+
+    def _pass(self, v: Any, weigh: Callable[[slice, Any], Any] | None) -> tuple[Any, Any]:
+        """``p = K v`` where there is a v, and ``K^T u`` where ``weigh`` gives u from p, block by block."""
+        p = np.empty(self.shape[0], self.dtype)
+
+        def work(share: Sequence[tuple[Any, slice]]) -> Any:
+            total = np.zeros(self.shape[1], self.dtype)
+            # The state that says which flags are errors belongs to a thread.
+            with np.errstate(all="ignore"):
+                for block, part in share:
+                    if v is not None:
+                        np.dot(block, v, out=p[part])
+                    if weigh is not None:
+                        total += np.dot(weigh(part, p[part]), block)
+            return total
+
+        others = [self.pool.submit(work, share) for share in self.shares[1:]]
+        return p, sum((other.result() for other in others), work(self.shares[0]))
+
+
+class _Shares(Products):
+    """One matrix as a batch of row blocks: PyTorch gives each thread one, where it would run a product on one thread."""
+
+    def __init__(self, matrix: Tensor, shares: int) -> None:
+        self.count = len(matrix)
+        size = -(-len(matrix) // shares)
+        if size * shares != len(matrix):
+            # Rows of ones that no weight ever reaches.
+            matrix = torch.cat([matrix, matrix.new_ones(size * shares - len(matrix), matrix.shape[1])])
+        self.blocks = matrix.view(shares, size, -1)
+        self.transposed = self.blocks.mT
+        self.padding = size * shares - self.count
+
+    def vector(self, tensor: Tensor) -> Any:
+        return tensor
+
+    def rows(self, v: Tensor) -> Tensor:
+        shares, size, m = self.blocks.shape
+        return torch.bmm(v.expand(shares, 1, m), self.transposed).view(-1)[: self.count]
+
+    def columns(self, u: Tensor) -> Tensor:
+        if self.padding:
+            u = torch.cat([u, u.new_zeros(self.padding)])
+        shares, size, _ = self.blocks.shape
+        return torch.bmm(u.view(shares, 1, size), self.blocks).sum((0, 1))
+
+
+class _Torch(Products):
+    """PyTorch's own product; a batch of matrices multiplies a batch of columns, ``(B, n, 1)``."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        self.matrix = matrix
+
+    def vector(self, tensor: Tensor) -> Any:
+        return tensor.unsqueeze(-1) if self.matrix.ndim == 3 else tensor
+
+    def rows(self, v: Tensor) -> Tensor:
+        return self.matrix @ v
+
+    def columns(self, u: Tensor) -> Tensor:
+        return self.matrix.mT @ u
+
+
+def products(matrix: Tensor) -> list[Products]:
+    """What multiplies a matrix, or each of a batch; one for the whole batch where its matrices are tiny."""
+    if matrix.ndim == 3:
+        if matrix.device.type == "cpu" and matrix[0].numel() >= _LOOP_ENTRIES:
+            return [_single(one) for one in matrix]
+        return [_Torch(matrix)]
+    return [_single(matrix)]
+
+
+def _single(matrix: Tensor) -> Products:
+    if matrix.device.type != "cpu":
+        return _Torch(matrix)
+    if matrix.numel() <= _NUMPY_ENTRIES:
+        return _Arrays(matrix)
+    threads = torch.get_num_threads()
+    if threads == 1 or matrix.numel() > _CACHED_ENTRIES:
+        return _Blocks(matrix)
+    return _Shares(matrix, threads)
