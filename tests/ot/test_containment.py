@@ -13,6 +13,7 @@ import pytest
 from cases.random_problems import RandomProblem, random_problem
 from otgen.ot import KL, Solution, default_solver
 from otgen.ot.certificate import certify
+from otgen.ot.look import Ending
 
 LOOKS = (1, 10, 100, 1000)
 # Rounding of the reference's own evaluation, relative to its value.
@@ -28,7 +29,7 @@ def solutions(case: RandomProblem, looks: tuple[int, ...]) -> dict[int, Solution
         state = solver.advance(problem, state, steps - done)
         done = steps
         potentials = solver.potentials(problem, state)
-        found[steps] = Solution(problem, certify(problem, potentials).lower, potentials, steps=steps)
+        found[steps] = Solution(problem, certify(problem, potentials).lower, potentials, ending=Ending(steps=steps))
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -45,10 +47,11 @@ class Solution:
         plan: Tensor | None = None,
         ending: Ending | None = None,
         state: Any = None,
+        quick_bounds: Callable[[], tuple[Tensor, Tensor] | None] | None = None,
     ) -> None:
         self.problem, self.value, self.potentials = problem, value, potentials
         self.ending, self.state = Ending() if ending is None else ending, state
-        self._plan = plan
+        self._plan, self._quick_bounds = plan, quick_bounds
 
     @property
     def status(self) -> Status:
@@ -77,9 +80,14 @@ class Solution:
 
     @cached_property
     def certificate(self) -> Certificate:
-        """Bounds and errors, from one run over the plan in float64."""
+        """Bounds and errors, from one run over the plan in float64, and from what the solver knew."""
         with torch.no_grad(), full_precision(self.problem.device):
-            return certify(self.problem, self.potentials, self._plan)
+            found = certify(self.problem, self.potentials, self._plan)
+            quick = None if self._quick_bounds is None else self._quick_bounds()
+        if quick is None:
+            return found
+        lower, upper = quick
+        return replace(found, lower=torch.maximum(found.lower, lower), upper=torch.minimum(found.upper, upper))
 
     @property
     def lower(self) -> Tensor:
@@ -147,8 +155,20 @@ class Solution:
             self.value[index],
             self.potentials[index],
             plan=None if self._plan is None else self._plan[index],
+            quick_bounds=self._quick_of(index),
             ending=self.ending,
         )
+
+    def _quick_of(self, index: int | slice) -> Callable[[], tuple[Tensor, Tensor] | None] | None:
+        whole = self._quick_bounds
+        if whole is None:
+            return None
+
+        def one() -> tuple[Tensor, Tensor] | None:
+            bounds = whole()
+            return None if bounds is None else (bounds[0][index], bounds[1][index])
+
+        return one
 
     def __repr__(self) -> str:
         parts = [interval_text(self.value, self.lower, self.upper), f"gap {float(self.gap.max()):.1e}"]

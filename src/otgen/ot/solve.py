@@ -78,7 +78,8 @@ def solve(
         checks.count("check_every", check_every, 1)
     with full_precision(problem.device), contextlib.ExitStack() as stack:
         inner = problem.detached().resolved()
-        solver = default_solver(inner) if solver is None else solver
+        fixed = isinstance(until, Steps) or tol == 0
+        solver = default_solver(inner, fixed_steps=fixed) if solver is None else solver
         _fits(solver, inner)
         until = _until(until, tol, solver)
         start = solver.start(inner, warm_start)
@@ -87,7 +88,7 @@ def solve(
             stack.enter_context(torch.no_grad())
         rng = torch.Generator().manual_seed(0) if rng is None else rng
         run = _Run(problem.same_as(inner) if recorded else inner, solver, start, rng, recorded=recorded)
-        status = run.until(until, max_steps, check_every or solver.check_every, callback)
+        status = run.until(until, max_steps, check_every or solver.look_every(), callback)
         stack.close()
         solution = run.look.solution(problem.same_as(inner), inner, gradient, Ending(status, run.steps, run.history))
     if status in (Status.MAX_STEPS, Status.NOT_FINITE):
@@ -96,12 +97,17 @@ def solve(
     return result
 
 
-def default_solver(problem: Problem[Any]) -> Solver:
-    """The solver that :func:`solve` takes for a problem."""
+def default_solver(problem: Problem[Any], *, fixed_steps: bool = False) -> Solver:
+    """The solver that :func:`solve` takes for a problem.
+
+    Args:
+        problem: what is to be solved.
+        fixed_steps: whether steps are asked for, not an accuracy: Sinkhorn's are then the plain ones.
+    """
     if not isinstance(problem, Discrete):
         raise InputError(f"there is no solver for a {type(problem).__name__}; pass one")
     if isinstance(problem.reg, KL):
-        return Sinkhorn()
+        return Sinkhorn() if fixed_steps else Sinkhorn.fastest()
     return Exact() if isinstance(problem.reg, NoReg) else DualAscent()
 
 

@@ -72,3 +72,14 @@ class Cost(ABC):
             (grad,) = torch.autograd.grad(total, left)
             blocks.append(torch.linalg.vector_norm(grad, dim=-1))
         return torch.cat(blocks, dim=-2)
+
+    def rounding(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
+        """A bound on the rounding of :meth:`__call__` in the points' dtype, in the form ``d_i + e_j``.
+
+        With it a certificate may use the costs as they were computed, instead of computing them anew in float64.
+
+        Returns:
+            ``d`` of shape ``(..., n)`` and ``e`` of shape ``(..., m)`` with ``|computed - c(x_i, y_j)| <= d_i + e_j``,
+            or None where no bound is known.
+        """
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -33,3 +34,11 @@ class SqEuclidean(Cost):
     @override
     def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:
         return 2 * squared_distances(x, y).sqrt()
+
+    @override
+    def rounding(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
+        # A sum of d products in any order is off by at most d units of sum |x_k y_k| <= (|x|^2 + |y|^2) / 2, twice in
+        # -2 <x, y>, once in each norm; centring, and adding up the three, by a few units more.
+        x, y = centre(x, y)
+        units = (2 * x.shape[-1] + 24) * torch.finfo(x.dtype).eps / 2
+        return units * x.square().sum(-1), units * y.square().sum(-1)

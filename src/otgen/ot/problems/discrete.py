@@ -145,7 +145,8 @@ class Discrete(Problem["Solution"]):
 
     @override
     def resolved(self) -> Discrete:
-        """The same problem with a number for eps."""
+        """The same problem with a number for eps; costs beyond the dtype are refused here."""
+        _ = self.matrix
         if not self.reg.is_relative:
             return self
         reg = self.reg.resolved(self.mean_cost)

@@ -3,6 +3,6 @@
 from otgen.ot.solvers.base import DiscreteSolver, Solver
 from otgen.ot.solvers.dual_ascent import DualAscent
 from otgen.ot.solvers.exact import Exact
-from otgen.ot.solvers.sinkhorn import Sinkhorn, Update
+from otgen.ot.solvers.sinkhorn import Acceleration, Sinkhorn, Update
 
-__all__ = ["DualAscent", "DiscreteSolver", "Exact", "Sinkhorn", "Solver", "Update"]
+__all__ = ["Acceleration", "DualAscent", "DiscreteSolver", "Exact", "Sinkhorn", "Solver", "Update"]

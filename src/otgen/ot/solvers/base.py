@@ -32,7 +32,7 @@ class Solver(ABC):
 
     # The problems that it solves.
     kinds: ClassVar[tuple[type[Problem[Any]], ...]]
-    # How many steps `solve` takes between two looks at the accuracy, unless told otherwise.
+    # How many steps `solve` takes between two looks at the accuracy, unless told otherwise; see `look_every`.
     check_every: ClassVar[int] = 10
     # The stopping test that `solve` uses, unless told otherwise.
     until: ClassVar[Until] = RelGap()
@@ -64,6 +64,10 @@ class Solver(ABC):
         for _ in range(steps):
             state = self.step(problem, state)
         return state
+
+    def look_every(self) -> int:
+        """Steps between two looks, for these hyper-parameters."""
+        return self.check_every
 
     @abstractmethod
     def look(self, problem: Any, state: Any, previous: Any) -> Look:
@@ -166,11 +170,24 @@ class DiscreteLook(Look):
     @cached_property
     @override
     def rel_gap(self) -> float:
-        with torch.no_grad():
-            certificate = certify(self.problem, self.potentials.detached(), self.plan)
-        gap = float(relative_gap(certificate.lower, certificate.upper, self.problem).max())
+        gap = float(relative_gap(*self.bounds, self.problem).max())
         self.gap_per_error = gap / self.marginal_error if self.marginal_error > 0 else math.inf
         return gap
+
+    @cached_property
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """A certified lower and upper bound on the value, float64."""
+        return self.exact_bounds()
+
+    def exact_bounds(self) -> tuple[Tensor, Tensor]:
+        """Those of the certificate, evaluated in float64 from the points."""
+        with torch.no_grad():
+            certificate = certify(self.problem, self.potentials.detached(), self.plan)
+        return certificate.lower, certificate.upper
+
+    def quick_bounds(self) -> tuple[Tensor, Tensor] | None:
+        """Others that the solver's state knows, where it does."""
+        return None
 
     @override
     def expects_gap(self, tol: float) -> bool:
@@ -189,4 +206,5 @@ class DiscreteLook(Look):
             plan=None if self.plan is None else self.plan.detach(),
             ending=ending,
             state=self.state,
+            quick_bounds=self.quick_bounds,
         )

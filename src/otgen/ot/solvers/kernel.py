@@ -35,6 +35,7 @@ class Part:
         p: ``1 / u``.
         q: ``1 / v``.
         memory: what a rule keeps from one step to the next.
+        correction: the last one computed; it belongs to the scalings that it names.
     """
 
     K: Products
@@ -43,6 +44,7 @@ class Part:
     p: Any
     q: Any
     memory: Any = None
+    correction: Any = None
 
     @property
     def axis(self) -> int:
@@ -140,6 +142,33 @@ class Kernel:
                 _, q = part.K.sweep(v, part.a)
                 errors.append(abs(q * v - part.b).sum(part.axis).max())
         return float(max(errors))
+
+    def least_decrement(self) -> float:
+        """``sum_j r_j^2 / c_j``, c the column sums of the plan with exact rows and r = b - c; worst of the batch."""
+        found = []
+        with quiet():
+            for part in self.parts:
+                v = part.b / part.q
+                columns = v * part.K.sweep(v, part.a)[1]
+                missing = part.b - columns
+                found.append((missing * missing / (columns + (columns == 0))).sum(part.axis).max())
+        return float(max(found))
+
+    def separate(self) -> bool:
+        """Whether each problem of a batch is iterated on its own."""
+        return len(self.parts) == (len(self.matrix) if self.matrix.ndim == 3 else 1)
+
+    def advance(self, steps: int, rule: Rule) -> bool:
+        """Steps, taken back where they left the range; whether they were kept."""
+        before = [(part.p, part.q) for part in self.parts]
+        old = self.drift, self.change
+        self.iterate(steps, rule)
+        if self.sound():
+            return True
+        for part, (part.p, part.q) in zip(self.parts, before, strict=True):
+            part.memory = None
+        self.drift, self.change = old
+        return False
 
     def iterate(self, steps: int, rule: Rule) -> None:
         """Steps; then brings `drift` and `change` up to date."""

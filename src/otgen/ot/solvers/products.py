@@ -115,7 +115,7 @@ class _Blocks(Products):
 
 
 class _Shares(Products):
-    """One matrix as a batch of row blocks: PyTorch gives each thread one, where it would run a product on one thread."""
+    """One matrix as a batch of row blocks: a batched product gives each thread one, a plain one runs on one thread."""
 
     def __init__(self, matrix: Tensor, shares: int) -> None:
         self.count = len(matrix)

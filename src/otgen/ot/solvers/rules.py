@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from otgen.ot.solvers.kernel import Part
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from otgen.ot.solvers.kernel import Part, Rule
+
+# Conjugate gradients of a Newton step: with more of them, or to more digits, they cost more than a next step with its
+# better model.
+_SWEEPS, _FORCING = 10, 0.3
+# How far one Newton step may move an entry of log v: further, and the quadratic model says nothing.
+_REACH = 4.0
+_HALVINGS = 6
 
 
 def alternating(part: Part, steps: int) -> None:
@@ -18,3 +30,176 @@ def symmetric(part: Part, steps: int) -> None:
     for _ in range(steps):
         p, q = K.pair(b / part.q, a / part.p)
         part.p, part.q = (part.p * p) ** 0.5, (part.q * q) ** 0.5
+
+
+def relaxed(factor: float) -> Rule:
+    """Alternating, each half-step longer by a factor in (1, 2): ``f <- f + factor (T(g) - f)``.
+
+    Local convergence only (Lehmann et al. 2021), so a step is taken plain where the last one grew.
+    """
+
+    def rule(part: Part, steps: int) -> None:
+        K, a, b = part.K, part.a, part.b
+        for _ in range(steps):
+            p = K.rows(b / part.q)
+            full = part.p * (p / part.p) ** factor
+            q = K.columns(a / full)
+            move = float(abs(_log(q / part.q)).max())
+            if part.memory is None or move > part.memory:
+                # Far away, or thrown back: plain, from exact rows.
+                q = K.columns(a / p)
+                part.p, part.q = p, q
+            else:
+                part.p, part.q = full, part.q * (q / part.q) ** factor
+            part.memory = move
+
+    return rule
+
+
+@dataclass
+class _Window:
+    """The last residuals of the fixed-point map on log q, and where it led."""
+
+    residuals: list[Any]
+    images: list[Any]
+    least: float = np.inf
+
+
+def anderson(depth: int) -> Rule:
+    """Alternating, log q extrapolated from the last ``depth`` steps (Anderson acceleration)."""
+
+    def rule(part: Part, steps: int) -> None:
+        K, a, b = part.K, part.a, part.b
+        for _ in range(steps):
+            part.p, q = K.sweep(b / part.q, a)
+            image = _log(q)
+            residual = image - _log(part.q)
+            size = float(abs(residual).max())
+            window: _Window = part.memory or _Window([], [])
+            if size > 2 * window.least:
+                # The extrapolation led astray: what it rests on is forgotten.
+                window = _Window([], [])
+            window.least = min(window.least, size)
+            window.residuals.append(residual)
+            window.images.append(image)
+            del window.residuals[:-depth], window.images[:-depth]
+            part.memory = window
+            part.q = _exp(_extrapolated(window)) if len(window.residuals) > 1 else q
+
+    return rule
+
+
+def _extrapolated(window: _Window) -> Any:
+    # The affine combination of residuals that is the smallest, applied to the images.
+    rows = np.stack([np.asarray(residual, dtype=np.float64).ravel() for residual in window.residuals])
+    gram = rows @ rows.T
+    gram = gram + 1e-10 * np.trace(gram) * np.eye(len(gram))
+    weights = np.linalg.solve(gram, np.ones(len(gram)))
+    weights = weights / weights.sum()
+    return sum(float(weight) * image for weight, image in zip(weights, window.images, strict=True))
+
+
+class Correction:
+    """The first-order change of the scalings that makes the columns exact, rows staying so.
+
+    With ``x`` and ``alpha = -(plan x) / a`` the matrix ``plan_ij (1 + alpha_i + x_j)`` has the marginals a and b, up
+    to ``residual``. Found by conjugate gradients on the semi-dual's Newton system
+    ``(diag(c) - plan^T diag(1 / a) plan) x = b - c``, c the column sums, preconditioned by them; each iteration is one
+    sweep.
+
+    Attributes:
+        at: the part's q that it belongs to.
+        p: ``K (b v)``: the rows made exact.
+        q: ``K^T (a / p)``.
+        missing: ``b - c``.
+        x: change of ``log v``.
+        alpha: change of ``log u``.
+    """
+
+    def __init__(self, part: Part) -> None:
+        self.part, self.at = part, part.q
+        self.v = part.b / part.q
+        self.p, self.q = part.K.sweep(self.v, part.a)
+        self.columns = self.v * self.q
+        self.missing = part.b - self.columns
+        self.x, self.alpha = 0 * self.missing, 0 * self.p
+        self._left = self.missing
+        self._inverse = 1 / (self.columns + (self.columns == 0))
+        self._weigh = part.a / (self.p * self.p)
+        self._direction = self._left * self._inverse
+        self._square = self.dot(self._left, self._direction)
+
+    def improve(self, sweeps: int, goal: Any) -> None:
+        """Iterate until the residual is at most ``goal``, at most so many times."""
+        K, v = self.part.K, self.v
+        for _ in range(sweeps):
+            if bool((self.residual <= goal).all()):
+                break
+            d = self._direction
+            moved = K.rows(v * d)
+            system = self.columns * d - v * K.columns(self._weigh * moved)
+            curvature = self.dot(d, system)
+            # The constants are in the system's kernel: rounding may leave no curvature along what is left.
+            length = (curvature > 0) * self._square / (curvature + (curvature <= 0))
+            self.x, self.alpha = self.x + length * d, self.alpha - length * moved / self.p
+            self._left = self._left - length * system
+            z = self._left * self._inverse
+            old, self._square = self._square, self.dot(self._left, z)
+            self._direction = z + self._square / (old + (old == 0)) * d
+
+    def dot(self, left: Any, right: Any) -> Any:
+        """Sum over the points, the dimension kept."""
+        return (left * right).sum(self.part.axis, keepdims=True)
+
+    @property
+    def residual(self) -> Any:
+        """``||what is left of b - c||_1``."""
+        return abs(self._left).sum(self.part.axis, keepdims=True)
+
+    @property
+    def decrement(self) -> Any:
+        """``x (b - c)``: the gap in units of eps, to second order."""
+        return self.dot(self.x, self.missing)
+
+
+def corrected(part: Part) -> Correction:
+    """The correction at the part's scalings: the one that is there already, or a new one, roughly solved."""
+    known = part.correction
+    if not isinstance(known, Correction) or known.at is not part.q:
+        part.correction = known = Correction(part)
+        known.improve(_SWEEPS, _FORCING * known.residual)
+    return known
+
+
+def newton(part: Part, steps: int) -> None:
+    """Truncated Newton steps on the semi-dual, each polished by one alternating step."""
+    K, a, b = part.K, part.a, part.b
+    for _ in range(steps):
+        found = corrected(part)
+        move = _clipped(found.x)
+        rise = found.dot(b, move)
+        slope = found.dot(found.missing, move)
+        length = 1.0
+        for _ in range(_HALVINGS):
+            p = K.rows(found.v * _exp(length * move))
+            gain = length * rise - found.dot(a, _log(p / found.p))
+            rising = (gain >= 1e-4 * length * slope) & (slope > 0)
+            if bool(rising.all()):
+                break
+            length = length * (0.5 + 0.5 * rising)
+        else:
+            # No rise to be had in this precision: a plain step can do no harm.
+            p = found.p
+        part.p, part.q = p, K.columns(a / p)
+
+
+def _clipped(x: Any) -> Any:
+    return np.clip(x, -_REACH, _REACH) if isinstance(x, np.ndarray) else x.clamp(-_REACH, _REACH)
+
+
+def _log(values: Any) -> Any:
+    return np.log(values) if isinstance(values, np.ndarray) else values.log()
+
+
+def _exp(values: Any) -> Any:
+    return np.exp(values) if isinstance(values, np.ndarray) else values.exp()

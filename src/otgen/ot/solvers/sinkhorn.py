@@ -2,8 +2,8 @@
 
 The potentials are ``f = F + eps log u``, ``g = G + eps log v`` with ``F``, ``G`` absorbed in the kernel
 ``K = exp((F + G - C) / eps)``. In this form one half-step is ``u = 1 / (K (b v))``. K is built again when u or v
-have drifted so far that a product could leave the dtype's range. That needs no test inside the loop: the
-half-steps are non-expansive in the sup norm, so each later step moves log u no further than the last one did.
+have drifted so far that a product could leave the dtype's range. For plain steps that needs no test inside the loop:
+the half-steps are non-expansive in the sup norm, so each later step moves log u no further than the last one did.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from otgen.errors import InputError
 from otgen.ot.potentials import Potentials
 from otgen.ot.problems import Discrete
 from otgen.ot.regularisers import KL
-from otgen.ot.solvers.base import DiscreteSolver
-from otgen.ot.solvers.kernel import Kernel
-from otgen.ot.solvers.rules import alternating, symmetric
+from otgen.ot.solvers.base import DiscreteLook, DiscreteSolver
+from otgen.ot.solvers.kernel import Kernel, Rule
+from otgen.ot.solvers.kernel_look import KernelLook
+from otgen.ot.solvers.rules import alternating, anderson, newton, relaxed, symmetric
 
 
 class Update(StrEnum):
@@ -33,6 +34,20 @@ class Update(StrEnum):
     """f from g, then g from the new f: the fastest for a single problem."""
     SYMMETRIC = "symmetric"
     """Both from the old ones, each averaged with its old value: keeps f = g where x = y, a = b."""
+
+
+class Acceleration(StrEnum):
+    """What alternating steps are helped by, once annealing has ended."""
+
+    NONE = "none"
+    """Nothing: the papers' steps."""
+    RELAXED = "relaxed"
+    """Over-relaxation: each half-step longer by a factor. Locally convergent, guarded."""
+    ANDERSON = "anderson"
+    """Extrapolation from the last few steps. Guarded."""
+    NEWTON = "newton"
+    """Truncated Newton steps on the semi-dual, by conjugate gradients on the kernel: the fewest sweeps by far where
+    eps is small. One step is worth some ten sweeps."""
 
 
 @dataclass
@@ -64,19 +79,46 @@ class SinkhornState:
 class Sinkhorn(DiscreteSolver):
     """Sinkhorn's algorithm for KL regularisation (Cuturi 2013), from eps = 1e-6 to 1e6 times the mean cost.
 
+    Without arguments it takes the papers' plain steps. :meth:`fastest` is what :func:`otgen.ot.solve` takes where an
+    accuracy is asked for.
+
     Attributes:
         update: alternating, or symmetric as a debiased divergence needs it.
         anneal: factor in (0, 1) by which eps falls each step, from the largest cost down to the problem's eps;
             None starts at the problem's eps. Annealing pays where eps is below a few per cent of the mean cost.
+        acceleration: of alternating steps, after the annealing.
+        relaxation: factor of the over-relaxed half-steps, in (1, 2).
+        depth: how many steps Anderson's extrapolation rests on, at least 2.
     """
 
     check_every: ClassVar[int] = 10
     update: Update = Update.ALTERNATING
     anneal: float | None = None
+    acceleration: Acceleration = Acceleration.NONE
+    relaxation: float = 1.5
+    depth: int = 4
 
     def __post_init__(self) -> None:
         if self.anneal is not None and not 0 < self.anneal < 1:
             raise InputError(f"anneal is the factor of eps per step and must lie in (0, 1), got {self.anneal}")
+        if self.update is Update.SYMMETRIC and self.acceleration is not Acceleration.NONE:
+            raise InputError(
+                f"symmetric steps cannot be accelerated: f and g would not stay equal; got "
+                f"acceleration={self.acceleration}; leave it out, or use update=Update.ALTERNATING"
+            )
+        if not 1 < self.relaxation < 2:
+            raise InputError(f"relaxation must lie in (1, 2), got {self.relaxation}; 1.5 is a good start")
+        if self.depth < 2:
+            raise InputError(f"depth must be at least 2, got {self.depth}; 4 is a good start")
+
+    @classmethod
+    def fastest(cls) -> Sinkhorn:
+        """The settings that reach a relative gap of 1e-3 the soonest.
+
+        Measured on images and on mixtures in the plane, eps from 0.002 to 0.05 of the mean cost: two to five times
+        fewer sweeps than plain, over-relaxed, extrapolated or annealed steps alone.
+        """
+        return cls(anneal=0.5, acceleration=Acceleration.NEWTON)
 
     @override
     def accepts(self, problem: Discrete) -> None:
@@ -85,6 +127,10 @@ class Sinkhorn(DiscreteSolver):
                 f"Sinkhorn cannot solve a problem with {type(problem.reg).__name__}: its scaling form exists for KL "
                 "only; use DualAscent() for Quadratic, Exact() for NoReg, or leave the solver out"
             )
+
+    @override
+    def look_every(self) -> int:
+        return 1 if self.acceleration is Acceleration.NEWTON else self.check_every
 
     @override
     def init(
@@ -103,12 +149,11 @@ class Sinkhorn(DiscreteSolver):
         eps = self._eps(problem, state)
         reg = KL(eps=eps)
         a, b = problem.a.unsqueeze(-1), problem.b.unsqueeze(-2)
+        f_new = reg.soft_transform(g.unsqueeze(-2) - problem.matrix, b, dim=-1)
         if self.update is Update.SYMMETRIC:
-            f_new = reg.soft_transform(g.unsqueeze(-2) - problem.matrix, b, dim=-1)
             g_new = reg.soft_transform(f.unsqueeze(-1) - problem.matrix, a, dim=-2)
             f_new, g_new = (f + f_new) / 2, (g + g_new) / 2
         else:
-            f_new = reg.soft_transform(g.unsqueeze(-2) - problem.matrix, b, dim=-1)
             g_new = reg.soft_transform(f_new.unsqueeze(-1) - problem.matrix, a, dim=-2)
         with torch.no_grad():
             change = max(float((f_new - f).abs().max()), float((g_new - g).abs().max())) / eps
@@ -144,35 +189,59 @@ class Sinkhorn(DiscreteSolver):
         # The plan of `potentials` has exact rows, so all its error is in the columns.
         return kernel.column_error()
 
+    @override
+    def look(self, problem: Discrete, state: SinkhornState, previous: DiscreteLook | None) -> DiscreteLook:
+        kernel = state.kernel
+        if kernel is not None and (kernel.eps != _weight(problem) or kernel.separate()):
+            return KernelLook(self, problem, state, kernel, (state.f, state.g))
+        return super().look(problem, state, previous)
+
+    def _rule(self, eps: float, problem: Discrete) -> Rule:
+        if self.update is Update.SYMMETRIC:
+            return symmetric
+        if eps > _weight(problem):
+            return alternating
+        match self.acceleration:
+            case Acceleration.NONE:
+                return alternating
+            case Acceleration.RELAXED:
+                return relaxed(self.relaxation)
+            case Acceleration.ANDERSON:
+                return anderson(self.depth)
+            case Acceleration.NEWTON:
+                return newton
+
     def _fused(self, problem: Discrete, state: SinkhornState, steps: int) -> int:
         """Take up to ``steps`` steps on the kernel, in place. Returns how many; 0 where it is not safe."""
         eps = self._eps(problem, state)
         if eps > state.largest:
             # u and v are 1 up to rounding, and eps log u is that rounding: the log domain keeps the digits.
             return 0
-        rule = symmetric if self.update is Update.SYMMETRIC else alternating
-        kernel = state.kernel
+        rule, kernel = self._rule(eps, problem), state.kernel
+        plain = rule in (alternating, symmetric)
         if kernel is not None and kernel.eps == eps and kernel.room() > 0:
-            count = min(steps, kernel.room())
-            kernel.iterate(count, rule)
-        else:
-            state.f, state.g = self._absorbed(state)
-            state.kernel = None
-            if math.isinf(state.change) and state.largest / eps > 4 * Kernel.reach(problem.dtype):
-                # A cold start so far below the costs would leave the range for certain, or nearly so.
-                return 0
-            f = state.f
-            if math.isinf(state.change) and rule is alternating:
-                # An alternating step does not look at f: absorbing the hard transform of g instead keeps the rows of
-                # a cold kernel from underflowing.
-                f = (problem.matrix - state.g.unsqueeze(-2)).amin(-1)
-            # The first step after a build is tested; what follows moves no further than it did.
-            count, kernel = 1, Kernel.build(problem, f, state.g, eps)
-            kernel.iterate(count, rule)
-            if not kernel.sound():
-                return 0
-            state.f, state.kernel = f, kernel
-        state.eps, state.change = eps, kernel.change
+            count = min(steps, kernel.room()) if plain else 1
+            if kernel.advance(count, rule):
+                return self._took(state, kernel, count)
+        state.f, state.g = self._absorbed(state)
+        state.kernel = None
+        if math.isinf(state.change) and state.largest / eps > 4 * Kernel.reach(problem.dtype):
+            # A cold start so far below the costs would leave the range for certain, or nearly so.
+            return 0
+        f = state.f
+        if math.isinf(state.change) and rule is not symmetric:
+            # An alternating step does not look at f: absorbing the hard transform of g instead keeps the rows of
+            # a cold kernel from underflowing.
+            f = (problem.matrix - state.g.unsqueeze(-2)).amin(-1)
+        # The first step after a build is tested; what follows moves no further than it did.
+        kernel = Kernel.build(problem, f, state.g, eps)
+        if not kernel.advance(1, rule) and (plain or not kernel.advance(1, alternating)):
+            return 0
+        state.f, state.kernel = f, kernel
+        return self._took(state, kernel, 1)
+
+    def _took(self, state: SinkhornState, kernel: Kernel, count: int) -> int:
+        state.eps, state.change = kernel.eps, kernel.change
         state.steps += count
         return count
 

@@ -1,0 +1,126 @@
+"""A look at scalings of a kernel, which cost less to judge than potentials do."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.ot.problems import Discrete
+from otgen.ot.solution import relative_gap
+from otgen.ot.solvers.base import DiscreteLook, DiscreteSolver
+from otgen.ot.solvers.bounds import Bounds, kernel_bounds
+from otgen.ot.solvers.kernel import Kernel, quiet
+from otgen.ot.solvers.rules import Correction, corrected
+
+# A gap is worth its pass where the estimate is within this factor of the tolerance.
+_HOPE = 1.5
+# Sweeps that a correction is worth once the potentials are good enough.
+_MORE_SWEEPS = 40
+# Where rounding is this share of the gap, float64 does better.
+_ROUNDED = 0.5
+
+
+class KernelLook(DiscreteLook):
+    """A look at a state that holds a kernel."""
+
+    def __init__(
+        self, solver: DiscreteSolver, problem: Discrete, state: Any, kernel: Kernel, absorbed: tuple[Tensor, Tensor]
+    ) -> None:
+        super().__init__(solver, problem, state, 0.0)
+        self.kernel, self.absorbed = kernel, absorbed
+        self.wanted, self._rounded = 0.0, False
+
+    @cached_property
+    def annealing(self) -> bool:
+        """Whether the kernel is that of a larger eps."""
+        return bool(self.kernel.eps != self.problem.reg.weight)  # type: ignore[attr-defined]
+
+    @cached_property
+    @override
+    def finite(self) -> bool:
+        total = self.kernel.p.sum() + self.kernel.q.sum() + self.absorbed[0].sum() + self.absorbed[1].sum()
+        return bool(torch.isfinite(total))
+
+    @cached_property
+    def corrections(self) -> list[Correction]:
+        """One a problem of the batch; a Newton step starts from them."""
+        with quiet():
+            return [corrected(part) for part in self.kernel.parts]
+
+    @override
+    def expects_gap(self, tol: float) -> bool:
+        self.wanted = tol
+        if self.last:
+            return True
+        if self.annealing:
+            return False
+        goal = _HOPE * tol * self._size
+        if self.kernel.eps * self._least_decrement > goal:
+            return False
+        # To second order the gap is eps times the decrement; the residual goes where a product fill takes it.
+        scale = abs(self.problem.mean_cost) + self.kernel.eps
+        for found in self.corrections:
+            gap = self.kernel.eps * float(found.decrement.max())
+            if gap > goal:
+                return False
+            if gap <= goal / 2:
+                # The potentials are good enough: what the plan lacks is only a better correction.
+                with quiet():
+                    found.improve(_MORE_SWEEPS, (goal / 2 - gap / 2) / scale)
+            if gap + float(found.residual.max()) * scale > goal:
+                return False
+        return True
+
+    @cached_property
+    def _least_decrement(self) -> float:
+        # The system lies below its diagonal, so this lies below the decrement; it costs one sweep.
+        return self.kernel.least_decrement()
+
+    @cached_property
+    def _size(self) -> float:
+        # About the smallest value of the batch: the dual's linear part.
+        potentials = self.potentials
+        values = (self.problem.a * potentials.f).sum(-1) + (self.problem.b * potentials.g).sum(-1)
+        return float(values.abs().min())
+
+    @cached_property
+    @override
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        quick = self.quick_bounds()
+        if quick is None:
+            return self.exact_bounds()
+        if not self._rounded or bool(relative_gap(*quick, self.problem).max() <= self.wanted):
+            return quick
+        exact = self.exact_bounds()
+        return torch.maximum(exact[0], quick[0]), torch.minimum(exact[1], quick[1])
+
+    @override
+    def quick_bounds(self) -> tuple[Tensor, Tensor] | None:
+        return self._quick_bounds
+
+    @cached_property
+    def _quick_bounds(self) -> tuple[Tensor, Tensor] | None:
+        if self.annealing or not self.kernel.separate():
+            return None
+        found = [self._one(k) for k in range(len(self.kernel.parts))]
+        lower, upper, slack = (
+            torch.tensor([getattr(one, name) for one in found], dtype=torch.float64, device=self.problem.device)
+            for name in ("lower", "upper", "slack")
+        )
+        if not bool(torch.isfinite(lower + upper).all()):
+            return None
+        # Where rounding is most of the gap, float64 does better.
+        self._rounded = bool((slack > _ROUNDED * (upper - lower)).any())
+        return (lower, upper) if len(self.problem.shape) == 3 else (lower.squeeze(0), upper.squeeze(0))
+
+    def _one(self, index: int) -> Bounds:
+        kernel, problem, absorbed = self.kernel, self.problem, self.absorbed
+        scaled = kernel.parts[index], self.corrections[index]
+        if len(problem.shape) == 3:
+            absorbed = absorbed[0][index], absorbed[1][index]
+            return kernel_bounds(problem[index], kernel.matrix[index], kernel.eps, scaled, absorbed)
+        return kernel_bounds(problem, kernel.matrix, kernel.eps, scaled, absorbed)
