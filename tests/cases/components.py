@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from otgen import ot
 from otgen.errors import InputError
-from otgen.ot import KL, Cosine, Cost, PNorm, Sinkhorn, SmoothRegulariser, SqEuclidean, Update
+from otgen.ot import KL, Acceleration, Cosine, Cost, PNorm, Sinkhorn, SmoothRegulariser, SqEuclidean, Update
 
 T = TypeVar("T")
 
@@ -58,7 +58,8 @@ def solvers_for(reg: ot.Regulariser) -> list[ot.Solver]:
 
     problem = ot.Discrete.from_matrix(torch.zeros(1, 1), reg=reg)
     candidates: list[ot.Solver] = default_instances(ot.Solver)  # type: ignore[type-abstract]
-    candidates += [Sinkhorn(update=Update.SYMMETRIC), Sinkhorn(anneal=0.8)]
+    candidates += [Sinkhorn(update=Update.SYMMETRIC), Sinkhorn(anneal=0.8), Sinkhorn.fastest()]
+    candidates += [Sinkhorn(acceleration=kind) for kind in (Acceleration.RELAXED, Acceleration.ANDERSON)]
     accepted = []
     for solver in candidates:
         try:

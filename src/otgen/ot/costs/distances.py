@@ -7,6 +7,8 @@ from torch import Tensor
 
 # Below this many coordinates the differences themselves are cheaper than a matrix product, and exact.
 _FEW_COORDINATES = 4
+# Coordinates summed at once: what bounds the rounding of a distance, see `rounding_units`.
+_SUMMED_AT_ONCE = 256
 # Close pairs corrected at once: bounds the extra memory.
 _PAIRS_AT_ONCE = 1 << 16
 
@@ -26,7 +28,7 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     if x.shape[-1] <= _FEW_COORDINATES:
         return _by_differences(x, y)
     x, y = centre(x, y)
-    x_sq, y_sq = x.square().sum(-1, keepdim=True), y.square().sum(-1).unsqueeze(-2)
+    x_sq, y_sq = _squared_norms(x).unsqueeze(-1), _squared_norms(y).unsqueeze(-2)
     return _gram_form(x, y, x_sq, y_sq).clamp(min=0)
 
 
@@ -39,7 +41,7 @@ def squared_distances_refined(x: Tensor, y: Tensor) -> Tensor:
     if x.shape[-1] <= _FEW_COORDINATES:
         return _by_differences(x, y)
     x, y = centre(x, y)
-    x_sq, y_sq = x.square().sum(-1, keepdim=True), y.square().sum(-1).unsqueeze(-2)
+    x_sq, y_sq = _squared_norms(x).unsqueeze(-1), _squared_norms(y).unsqueeze(-2)
     squared = _gram_form(x, y, x_sq, y_sq)
     with torch.no_grad():
         # The product form is wrong by some eps * norms; asking for three digits more than that.
@@ -59,10 +61,29 @@ def _by_differences(x: Tensor, y: Tensor) -> Tensor:
     return total
 
 
+def rounding_units(d: int) -> int:
+    """How many units of rounding of ``|x|^2 + |y|^2`` a squared distance of centred points is off by at most."""
+    # A sum of k products, in any order, is off by at most k units of the sum of their sizes: once in each norm and,
+    # as |x_k y_k| <= (x_k^2 + y_k^2) / 2, once in the product. Centring and adding up: a few more.
+    return 2 * (min(d, _SUMMED_AT_ONCE) + -(-d // _SUMMED_AT_ONCE)) + 24
+
+
+def _split(x: Tensor) -> tuple[Tensor, ...]:
+    parts: tuple[Tensor, ...] = torch.tensor_split(x, -(-x.shape[-1] // _SUMMED_AT_ONCE), dim=-1)
+    return parts
+
+
+def _squared_norms(x: Tensor) -> Tensor:
+    return torch.stack([part.square().sum(-1) for part in _split(x)]).sum(0)
+
+
 def _gram_form(x: Tensor, y: Tensor, x_sq: Tensor, y_sq: Tensor) -> Tensor:
-    if x.ndim == 2:
-        return torch.addmm(y_sq, x, y.mT, alpha=-2).add_(x_sq)
-    return torch.matmul(x, y.mT).mul(-2).add_(x_sq).add_(y_sq)
+    if x.ndim == 3:
+        return torch.matmul(x, y.mT).mul(-2).add_(x_sq).add_(y_sq)
+    total = y_sq
+    for left, right in zip(_split(x), _split(y), strict=True):
+        total = torch.addmm(total, left, right.mT, alpha=-2)
+    return total.add_(x_sq)
 
 
 def _close_pairs(x: Tensor, y: Tensor, lead: tuple[Tensor, ...], rows: Tensor, columns: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.ot.costs.base import Cost
-from otgen.ot.costs.distances import centre, squared_distances
+from otgen.ot.costs.distances import centre, rounding_units, squared_distances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,8 @@ class SqEuclidean(Cost):
 
     @override
     def rounding(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
-        # A sum of d products in any order is off by at most d units of sum |x_k y_k| <= (|x|^2 + |y|^2) / 2, twice in
-        # -2 <x, y>, once in each norm; centring, and adding up the three, by a few units more.
         x, y = centre(x, y)
-        units = (2 * x.shape[-1] + 24) * torch.finfo(x.dtype).eps / 2
+        # A batch is multiplied at once; a single pair of clouds by so many coordinates at a time.
+        d = x.shape[-1]
+        units = (rounding_units(d) if x.ndim == 2 else 2 * d + 24) * torch.finfo(x.dtype).eps / 2
         return units * x.square().sum(-1), units * y.square().sum(-1)

@@ -85,36 +85,28 @@ class _Plan:
         self.f = absorbed[0].double() - eps * p.double().log()
         self.g = absorbed[1].double() - eps * q.double().log()
         self.log_reach = float(p.log().abs().max() + q.log().abs().max())
-        u, v = problem.a / p, problem.b / q
-        self.rows = torch.zeros_like(self.a)
-        columns, self.entropy, mass = torch.zeros_like(self.b), 0.0, 0.0
-        self.blocks: list[tuple[slice, Tensor, Tensor]] = []
-        size = max(1, _BLOCK_ENTRIES // matrix.shape[-1])
-        for start in range(0, len(u), size):
-            rows = slice(start, start + size)
-            entries = (matrix[rows] * v).mul_(u[rows].unsqueeze(-1))
-            mass += float(entries.sum(dtype=torch.float64))
-            factor = (x + (1 + alpha[rows]).unsqueeze(-1)).clamp_(min=_LEAST)
-            entries.mul_(factor)
-            scale = (self.a[rows] / entries.sum(-1, dtype=torch.float64).clamp(min=_LEAST)).clamp(max=1) * (1 - _SHY)
-            entries.mul_(scale.to(entries.dtype).unsqueeze(-1))
-            columns += entries.sum(0, dtype=torch.float64)
-            self.blocks.append((rows, entries, factor.mul_(scale.to(factor.dtype).unsqueeze(-1))))
-        self.mass = mass
-        self._scale_columns((self.b / columns.clamp(min=_LEAST)).clamp(max=1) * (1 - _SHY))
+        self._scaled = _Scaled(matrix, problem.a / p, problem.b / q, alpha, x)
+        self.mass = self._scaled.mass
+        self._round()
 
-    def _scale_columns(self, scale: Tensor) -> None:
-        rounded = scale.to(self.problem.dtype)
-        columns, self.largest = torch.zeros_like(self.b), 0.0
-        for rows, entries, factor in self.blocks:
-            entries.mul_(rounded)
-            self.rows[rows] = entries.sum(-1, dtype=torch.float64)
-            columns += entries.sum(0, dtype=torch.float64)
-            # The density is exp(s / eps) times this factor: its logarithm belongs to the cost of the plan.
-            logs = factor.mul_(rounded).clamp_(min=_LEAST).log_()
-            self.entropy += float((entries * logs).sum(dtype=torch.float64))
-            self.largest = max(self.largest, float(logs.abs().max()))
-        self.columns = columns
+    def _round(self) -> None:
+        """Scale rows and columns down to the weights; both at once, so that neither sum can exceed its weight."""
+        whole, dtype = self._scaled, self.problem.dtype
+        by_row, by_column = (
+            ((weight / sums.clamp(min=_LEAST)).clamp(max=1) * (1 - _SHY)).to(dtype)
+            for weight, sums in ((self.a, whole.rows), (self.b, whole.columns))
+        )
+        # What is taken off is little, and so is the rounding of its sums, which no order of summation is promised for.
+        off_rows, off_columns, off_logs = (vector.double() for vector in whole.products(1 - by_row, 1 - by_column))
+        by_row, by_column = by_row.double(), by_column.double()
+        self.rows = by_row * (whole.rows - off_rows).clamp(min=0)
+        self.columns = by_column * (whole.columns - off_columns).clamp(min=0)
+        self.entropy = float(by_row @ (whole.logs - off_logs))
+        for sums, scale in ((self.rows, by_row), (self.columns, by_column)):
+            self.entropy += float(torch.xlogy(sums, scale.clamp(min=_LEAST)).sum())
+        self.largest = whole.largest
+        units = (len(by_row) + len(by_column)) * torch.finfo(dtype).eps
+        self.summing = units * float(off_rows.sum() + off_columns.sum())
 
     def cost(self) -> float:
         """``<plan, C> + eps KL`` of the plan with its deficits filled, a feasible one."""
@@ -135,6 +127,39 @@ class _Plan:
         return inside + fill + self.eps * entropy
 
 
+class _Scaled:
+    """``E_ij = u_i K_ij v_j (1 + alpha_i + x_j)``, no entry below zero; its sums in float64."""
+
+    def __init__(self, matrix: Tensor, u: Tensor, v: Tensor, alpha: Tensor, x: Tensor) -> None:
+        self.rows, self.columns = u.new_zeros(len(u), dtype=torch.float64), v.new_zeros(len(v), dtype=torch.float64)
+        self.logs = torch.zeros_like(self.rows)
+        self.mass, self.largest = 0.0, 0.0
+        self._blocks: list[tuple[slice, Tensor, Tensor]] = []
+        size = max(1, _BLOCK_ENTRIES // matrix.shape[-1])
+        for start in range(0, len(u), size):
+            part = slice(start, start + size)
+            entries = (matrix[part] * v).mul_(u[part].unsqueeze(-1))
+            self.mass += float(entries.sum(dtype=torch.float64))
+            factor = (x + (1 + alpha[part]).unsqueeze(-1)).clamp_(min=_LEAST)
+            entries.mul_(factor)
+            self.rows[part] = entries.sum(-1, dtype=torch.float64)
+            self.columns += entries.sum(0, dtype=torch.float64)
+            low, high = factor.aminmax()
+            self.largest = max(self.largest, abs(math.log(float(low))), abs(math.log(float(high))))
+            logs = factor.log_().mul_(entries)
+            self.logs[part] = logs.sum(-1, dtype=torch.float64)
+            self._blocks.append((part, entries, logs))
+
+    def products(self, off_row: Tensor, off_column: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``E off_column``, ``E^T off_row`` and ``(E log factor) off_column``."""
+        rows, columns, logs = torch.zeros_like(off_row), torch.zeros_like(off_column), torch.zeros_like(off_row)
+        for part, entries, terms in self._blocks:
+            rows[part] = entries @ off_column
+            columns += off_row[part] @ entries
+            logs[part] = terms @ off_column
+        return rows, columns, logs
+
+
 def _divergence(weights: Tensor, reference: Tensor) -> float:
     return float(torch.xlogy(weights, weights / reference.clamp(min=_LEAST)).sum())
 
@@ -152,7 +177,8 @@ def _slack(problem: Discrete, plan: _Plan) -> float:
     logarithm = unit * (6 * spread + 16) + 16 * unit * (1 + plan.largest)
     # Entries held at the floor weigh next to nothing, but their logarithm may be far off.
     held = math.exp(min(plan.log_reach - floor, 0.0)) * max(0.0, spread - floor)
-    return 2 * plan.eps * (logarithm + held) + unit * largest + _cost_rounding(problem, plan)
+    summing = plan.summing * (float(plan.f.abs().max() + plan.g.abs().max()) + plan.eps * (1 + plan.largest))
+    return 2 * plan.eps * (logarithm + held) + unit * largest + summing + _cost_rounding(problem, plan)
 
 
 def _cost_rounding(problem: Discrete, plan: _Plan) -> float:

@@ -131,7 +131,11 @@ class Kernel:
     def row_half_step(self) -> Tensor:
         """``K (b v)``: one over the u that makes the rows exact for the present v."""
         with quiet():
-            return self._joined([part.K.rows(part.b / part.q) for part in self.parts], self.a)
+            return self.joined_rows([part.K.rows(part.b / part.q) for part in self.parts])
+
+    def joined_rows(self, vectors: list[Any]) -> Tensor:
+        """One vector over the rows from those of the parts."""
+        return self._joined(vectors, self.a)
 
     def column_error(self) -> float:
         """``||column sums - b||_1`` of the plan with exact rows, worst of the batch."""
@@ -142,17 +146,6 @@ class Kernel:
                 _, q = part.K.sweep(v, part.a)
                 errors.append(abs(q * v - part.b).sum(part.axis).max())
         return float(max(errors))
-
-    def least_decrement(self) -> float:
-        """``sum_j r_j^2 / c_j``, c the column sums of the plan with exact rows and r = b - c; worst of the batch."""
-        found = []
-        with quiet():
-            for part in self.parts:
-                v = part.b / part.q
-                columns = v * part.K.sweep(v, part.a)[1]
-                missing = part.b - columns
-                found.append((missing * missing / (columns + (columns == 0))).sum(part.axis).max())
-        return float(max(found))
 
     def separate(self) -> bool:
         """Whether each problem of a batch is iterated on its own."""
@@ -165,8 +158,8 @@ class Kernel:
         self.iterate(steps, rule)
         if self.sound():
             return True
-        for part, (part.p, part.q) in zip(self.parts, before, strict=True):
-            part.memory = None
+        for part, (p, q) in zip(self.parts, before, strict=True):
+            part.p, part.q, part.memory = p, q, None
         self.drift, self.change = old
         return False
 

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from otgen.ot.potentials import Potentials
 from otgen.ot.problems import Discrete
 from otgen.ot.solution import relative_gap
 from otgen.ot.solvers.base import DiscreteLook, DiscreteSolver
 from otgen.ot.solvers.bounds import Bounds, kernel_bounds
 from otgen.ot.solvers.kernel import Kernel, quiet
-from otgen.ot.solvers.rules import Correction, corrected
+from otgen.ot.solvers.rules import Correction, begun, corrected
 
 # A gap is worth its pass where the estimate is within this factor of the tolerance.
 _HOPE = 1.5
@@ -46,6 +47,17 @@ class KernelLook(DiscreteLook):
         return bool(torch.isfinite(total))
 
     @cached_property
+    @override
+    def potentials(self) -> Potentials:
+        if self.annealing:
+            return self.solver.potentials(self.problem, self.state)
+        kernel = self.kernel
+        with quiet():
+            # The rows made exact: the correction begins with the same product.
+            p = kernel.joined_rows([begun(part).p for part in kernel.parts])
+        return Potentials(self.absorbed[0] - kernel.eps * p.log(), self.absorbed[1] + kernel.eps * kernel.log_v())
+
+    @cached_property
     def corrections(self) -> list[Correction]:
         """One a problem of the batch; a Newton step starts from them."""
         with quiet():
@@ -59,8 +71,10 @@ class KernelLook(DiscreteLook):
         if self.annealing:
             return False
         goal = _HOPE * tol * self._size
-        if self.kernel.eps * self._least_decrement > goal:
-            return False
+        with quiet():
+            started = [begun(part) for part in self.kernel.parts]
+            if any(self.kernel.eps * float(found.least_decrement.max()) > goal for found in started):
+                return False
         # To second order the gap is eps times the decrement; the residual goes where a product fill takes it.
         scale = abs(self.problem.mean_cost) + self.kernel.eps
         for found in self.corrections:
@@ -74,11 +88,6 @@ class KernelLook(DiscreteLook):
             if gap + float(found.residual.max()) * scale > goal:
                 return False
         return True
-
-    @cached_property
-    def _least_decrement(self) -> float:
-        # The system lies below its diagonal, so this lies below the decrement; it costs one sweep.
-        return self.kernel.least_decrement()
 
     @cached_property
     def _size(self) -> float:

@@ -114,10 +114,11 @@ class Correction:
         missing: ``b - c``.
         x: change of ``log v``.
         alpha: change of ``log u``.
+        solved: whether it has had the sweeps that a Newton step gives it.
     """
 
     def __init__(self, part: Part) -> None:
-        self.part, self.at = part, part.q
+        self.part, self.at, self.solved = part, part.q, False
         self.v = part.b / part.q
         self.p, self.q = part.K.sweep(self.v, part.a)
         self.columns = self.v * self.q
@@ -152,6 +153,11 @@ class Correction:
         return (left * right).sum(self.part.axis, keepdims=True)
 
     @property
+    def least_decrement(self) -> Any:
+        """A lower bound on the decrement, before any sweep: the system lies below its diagonal."""
+        return self.dot(self.missing, self.missing * self._inverse)
+
+    @property
     def residual(self) -> Any:
         """``||what is left of b - c||_1``."""
         return abs(self._left).sum(self.part.axis, keepdims=True)
@@ -162,12 +168,20 @@ class Correction:
         return self.dot(self.x, self.missing)
 
 
-def corrected(part: Part) -> Correction:
-    """The correction at the part's scalings: the one that is there already, or a new one, roughly solved."""
+def begun(part: Part) -> Correction:
+    """The correction at the part's scalings: the one that is there already, or a new one of no sweeps yet."""
     known = part.correction
     if not isinstance(known, Correction) or known.at is not part.q:
         part.correction = known = Correction(part)
+    return known
+
+
+def corrected(part: Part) -> Correction:
+    """The correction at the part's scalings: the one that is there already, or a new one, roughly solved."""
+    known = begun(part)
+    if not known.solved:
         known.improve(_SWEEPS, _FORCING * known.residual)
+        known.solved = True
     return known
 
 
@@ -179,14 +193,14 @@ def newton(part: Part, steps: int) -> None:
         move = _clipped(found.x)
         rise = found.dot(b, move)
         slope = found.dot(found.missing, move)
-        length = 1.0
+        length = 0 * slope + 1
         for _ in range(_HALVINGS):
             p = K.rows(found.v * _exp(length * move))
             gain = length * rise - found.dot(a, _log(p / found.p))
-            rising = (gain >= 1e-4 * length * slope) & (slope > 0)
-            if bool(rising.all()):
+            falling = (gain < 1e-4 * length * slope) | (slope <= 0)
+            if not bool(falling.any()):
                 break
-            length = length * (0.5 + 0.5 * rising)
+            length = length - length * falling / 2
         else:
             # No rise to be had in this precision: a plain step can do no harm.
             p = found.p
