@@ -53,6 +53,7 @@ class Rows:
         f: potential of the rows, the soft transform of g where the plan comes from potentials.
         s: ``f_i + g_j - c_ij``; minus infinity in columns of zero weight.
         density: of the plan with respect to ``a x b``.
+        corrected: the density that is rounded: times ``1 + alpha_i + x_j`` where there is a correction.
     """
 
     part: slice
@@ -61,13 +62,21 @@ class Rows:
     f: Tensor
     s: Tensor
     density: Tensor
+    corrected: Tensor
 
 
 class PlanRows:
     """The plan of some potentials (or a given one), in float64, one block of rows after the other."""
 
-    def __init__(self, problem: Discrete, potentials: Potentials, plan: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        problem: Discrete,
+        potentials: Potentials,
+        plan: Tensor | None = None,
+        correction: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
         self.problem, self.plan = problem, plan
+        self.correction = None if correction is None else tuple(vector.double() for vector in correction)
         self.a, self.b = (_normalised(w.detach()) for w in (problem.a, problem.b))
         g = potentials.g.detach().double()
         self.g = g.masked_fill(self.b == 0, 0.0)
@@ -95,7 +104,13 @@ class PlanRows:
                 density = reg.density(s)
             else:
                 density = self._given_density(part, weights)
-            yield Rows(part, costs, weights, f, s, density)
+            yield Rows(part, costs, weights, f, s, density, self._corrected(part, density))
+
+    def _corrected(self, part: slice, density: Tensor) -> Tensor:
+        if self.correction is None:
+            return density
+        alpha, x = self.correction
+        return density * (x.unsqueeze(-2) + (1 + alpha[..., part]).unsqueeze(-1)).clamp(min=0)
 
     def _given_density(self, part: slice, weights: Tensor) -> Tensor:
         if self.plan is None:
@@ -104,15 +119,23 @@ class PlanRows:
         return torch.where(weights > 0, plan / weights.masked_fill(weights == 0, 1.0), 0.0)
 
 
-def certify(problem: Discrete, potentials: Potentials, plan: Tensor | None = None) -> Certificate:
+def certify(
+    problem: Discrete,
+    potentials: Potentials,
+    plan: Tensor | None = None,
+    correction: tuple[Tensor, Tensor] | None = None,
+) -> Certificate:
     """Bounds on the value of a problem, at any potentials.
 
     Args:
         problem: with a number for eps.
         potentials: any ``g``; ``f`` is computed from it.
         plan: the coupling, ``(..., n, m)``, where it is no function of the potentials (exact transport).
+        correction: ``alpha (..., n)``, ``x (..., m)``: the plan is multiplied by ``1 + alpha_i + x_j``, where that is
+            positive, before it is rounded. Any numbers are allowed. Those that make its marginals right to first order
+            make the gap one of second order; without, rounding by a product makes it one of first order.
     """
-    rows = PlanRows(problem, potentials, plan)
+    rows = PlanRows(problem, potentials, plan, correction)
     dual = _dual_pass(rows)
     return _primal_pass(rows, dual)
 
@@ -147,9 +170,10 @@ def _dual_pass(rows: PlanRows) -> _Dual:
         row_mass = (b.unsqueeze(-2) * block.density).sum(-1)
         mass = mass + (weight * row_mass).sum(-1)
         row_error = row_error + (weight * (row_mass - 1).abs()).sum(-1)
-        scale = 1 / row_mass.clamp(min=1)
+        held = row_mass if block.corrected is block.density else (b.unsqueeze(-2) * block.corrected).sum(-1)
+        scale = 1 / held.clamp(min=1)
         row_scale[..., block.part] = scale
-        columns = columns + (weight.unsqueeze(-1) * scale.unsqueeze(-1) * block.density).sum(-2)
+        columns = columns + (weight.unsqueeze(-1) * scale.unsqueeze(-1) * block.corrected).sum(-2)
         column_mass = column_mass + (weight.unsqueeze(-1) * block.density).sum(-2)
     value = value + (b * rows.g).sum(-1)
     absolute = absolute + (b * rows.g.abs()).sum(-1)
@@ -168,7 +192,7 @@ def _primal_pass(rows: PlanRows, dual: _Dual) -> Certificate:
     fill = missing / total.clamp(min=torch.finfo(torch.float64).tiny).unsqueeze(-1)
     linear, penalty, magnitude = (torch.zeros_like(dual.lower) for _ in range(3))
     for block in rows:
-        scaled = block.density * dual.row_scale[..., block.part].unsqueeze(-1) * column_scale.unsqueeze(-2)
+        scaled = block.corrected * dual.row_scale[..., block.part].unsqueeze(-1) * column_scale.unsqueeze(-2)
         lacking = (1 - (b.unsqueeze(-2) * scaled).sum(-1)).clamp(min=0)  # err_a / a
         # pi' + err_a err_b^T / |err_a|_1, as a density
         density = scaled + lacking.unsqueeze(-1) * fill.unsqueeze(-2)

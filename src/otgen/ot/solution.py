@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -47,11 +46,11 @@ class Solution:
         plan: Tensor | None = None,
         ending: Ending | None = None,
         state: Any = None,
-        quick_bounds: Callable[[], tuple[Tensor, Tensor] | None] | None = None,
+        correction: Callable[[], tuple[Tensor, Tensor] | None] | None = None,
     ) -> None:
         self.problem, self.value, self.potentials = problem, value, potentials
         self.ending, self.state = Ending() if ending is None else ending, state
-        self._plan, self._quick_bounds = plan, quick_bounds
+        self._plan, self._correction = plan, correction
 
     @property
     def status(self) -> Status:
@@ -80,14 +79,10 @@ class Solution:
 
     @cached_property
     def certificate(self) -> Certificate:
-        """Bounds and errors, from one run over the plan in float64, and from what the solver knew."""
+        """Bounds and errors, from one run over the plan in float64."""
         with torch.no_grad(), full_precision(self.problem.device):
-            found = certify(self.problem, self.potentials, self._plan)
-            quick = None if self._quick_bounds is None else self._quick_bounds()
-        if quick is None:
-            return found
-        lower, upper = quick
-        return replace(found, lower=torch.maximum(found.lower, lower), upper=torch.minimum(found.upper, upper))
+            correction = None if self._correction is None else self._correction()
+            return certify(self.problem, self.potentials, self._plan, correction)
 
     @property
     def lower(self) -> Tensor:
@@ -155,18 +150,18 @@ class Solution:
             self.value[index],
             self.potentials[index],
             plan=None if self._plan is None else self._plan[index],
-            quick_bounds=self._quick_of(index),
+            correction=self._correction_of(index),
             ending=self.ending,
         )
 
-    def _quick_of(self, index: int | slice) -> Callable[[], tuple[Tensor, Tensor] | None] | None:
-        whole = self._quick_bounds
+    def _correction_of(self, index: int | slice) -> Callable[[], tuple[Tensor, Tensor] | None] | None:
+        whole = self._correction
         if whole is None:
             return None
 
         def one() -> tuple[Tensor, Tensor] | None:
-            bounds = whole()
-            return None if bounds is None else (bounds[0][index], bounds[1][index])
+            found = whole()
+            return None if found is None else (found[0][index], found[1][index])
 
         return one
 

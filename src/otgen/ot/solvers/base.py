@@ -182,11 +182,11 @@ class DiscreteLook(Look):
     def exact_bounds(self) -> tuple[Tensor, Tensor]:
         """Those of the certificate, evaluated in float64 from the points."""
         with torch.no_grad():
-            certificate = certify(self.problem, self.potentials.detached(), self.plan)
+            certificate = certify(self.problem, self.potentials.detached(), self.plan, self.correction())
         return certificate.lower, certificate.upper
 
-    def quick_bounds(self) -> tuple[Tensor, Tensor] | None:
-        """Others that the solver's state knows, where it does."""
+    def correction(self) -> tuple[Tensor, Tensor] | None:
+        """What makes the plan's marginals right to first order, where the solver's state knows it: see `certify`."""
         return None
 
     @override
@@ -206,5 +206,5 @@ class DiscreteLook(Look):
             plan=None if self.plan is None else self.plan.detach(),
             ending=ending,
             state=self.state,
-            quick_bounds=self.quick_bounds,
+            correction=self.correction,
         )

@@ -25,24 +25,22 @@ from otgen.ot.solvers.rules import Correction
 
 # Entries handled at once, so that all passes over a block find it in the cache.
 _BLOCK_ENTRIES = 1 << 18
-# A scaling is made smaller by this much, so that its own rounding cannot lift a marginal above its weight.
-_SHY = 2e-6
+# A scaling is made smaller by so many units, so that its own rounding cannot lift a marginal above its weight.
+_SHY = 16
 _LEAST = 1e-30
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """An interval, and how much of its width is allowance for rounding.
+    """An interval.
 
     Attributes:
         lower: no larger than the value.
         upper: no smaller than the value.
-        slack: rounding's share of ``upper - lower``.
     """
 
     lower: float
     upper: float
-    slack: float
 
 
 def kernel_bounds(
@@ -64,7 +62,7 @@ def kernel_bounds(
     plan = _Plan(problem, matrix, eps, scaled, absorbed)
     slack = _slack(problem, plan)
     lower = float(plan.a @ plan.f + plan.b @ plan.g) - eps * (plan.mass - 1)
-    return Bounds(lower - slack, plan.cost() + slack, 2 * slack)
+    return Bounds(lower - slack, plan.cost() + slack)
 
 
 class _Plan:
@@ -92,8 +90,9 @@ class _Plan:
     def _round(self) -> None:
         """Scale rows and columns down to the weights; both at once, so that neither sum can exceed its weight."""
         whole, dtype = self._scaled, self.problem.dtype
+        shy = 1 - _SHY * torch.finfo(dtype).eps
         by_row, by_column = (
-            ((weight / sums.clamp(min=_LEAST)).clamp(max=1) * (1 - _SHY)).to(dtype)
+            ((weight / sums.clamp(min=_LEAST)).clamp(max=1) * shy).to(dtype)
             for weight, sums in ((self.a, whole.rows), (self.b, whole.columns))
         )
         # What is taken off is little, and so is the rounding of its sums, which no order of summation is promised for.

@@ -137,6 +137,10 @@ class Kernel:
         """One vector over the rows from those of the parts."""
         return self._joined(vectors, self.a)
 
+    def joined_columns(self, vectors: list[Any]) -> Tensor:
+        """One vector over the columns."""
+        return self._joined(vectors, self.b)
+
     def column_error(self) -> float:
         """``||column sums - b||_1`` of the plan with exact rows, worst of the batch."""
         errors = []

@@ -21,8 +21,6 @@ from otgen.ot.solvers.rules import Correction, begun, corrected
 _HOPE = 1.5
 # Sweeps that a correction is worth once the potentials are good enough.
 _MORE_SWEEPS = 40
-# Where rounding is this share of the gap, float64 does better.
-_ROUNDED = 0.5
 
 
 class KernelLook(DiscreteLook):
@@ -33,7 +31,7 @@ class KernelLook(DiscreteLook):
     ) -> None:
         super().__init__(solver, problem, state, 0.0)
         self.kernel, self.absorbed = kernel, absorbed
-        self.wanted, self._rounded = 0.0, False
+        self.wanted = 0.0
 
     @cached_property
     def annealing(self) -> bool:
@@ -58,6 +56,15 @@ class KernelLook(DiscreteLook):
         return Potentials(self.absorbed[0] - kernel.eps * p.log(), self.absorbed[1] + kernel.eps * kernel.log_v())
 
     @cached_property
+    @override
+    def marginal_error(self) -> float:
+        if self.annealing:
+            return super().marginal_error
+        with quiet():
+            # Of the plan with exact rows: all its error is in the columns.
+            return max(float(abs(one.missing).sum(one.part.axis).max()) for one in map(begun, self.kernel.parts))
+
+    @cached_property
     def corrections(self) -> list[Correction]:
         """One a problem of the batch; a Newton step starts from them."""
         with quiet():
@@ -71,6 +78,7 @@ class KernelLook(DiscreteLook):
         if self.annealing:
             return False
         goal = _HOPE * tol * self._size
+        _ = self.marginal_error  # free here, and it belongs in the history
         with quiet():
             started = [begun(part) for part in self.kernel.parts]
             if any(self.kernel.eps * float(found.least_decrement.max()) > goal for found in started):
@@ -99,31 +107,33 @@ class KernelLook(DiscreteLook):
     @cached_property
     @override
     def bounds(self) -> tuple[Tensor, Tensor]:
-        quick = self.quick_bounds()
+        quick = self._quick_bounds()
         if quick is None:
             return self.exact_bounds()
-        if not self._rounded or bool(relative_gap(*quick, self.problem).max() <= self.wanted):
+        if bool(relative_gap(*quick, self.problem).max() <= self.wanted):
             return quick
+        # Rounding may be what is in the way: float64 allows less for it.
         exact = self.exact_bounds()
         return torch.maximum(exact[0], quick[0]), torch.minimum(exact[1], quick[1])
 
     @override
-    def quick_bounds(self) -> tuple[Tensor, Tensor] | None:
-        return self._quick_bounds
+    def correction(self) -> tuple[Tensor, Tensor] | None:
+        if self.annealing:
+            return None
+        found = self.corrections
+        alpha, x = [one.alpha for one in found], [one.x for one in found]
+        return self.kernel.joined_rows(alpha), self.kernel.joined_columns(x)
 
-    @cached_property
     def _quick_bounds(self) -> tuple[Tensor, Tensor] | None:
         if self.annealing or not self.kernel.separate():
             return None
         found = [self._one(k) for k in range(len(self.kernel.parts))]
-        lower, upper, slack = (
+        lower, upper = (
             torch.tensor([getattr(one, name) for one in found], dtype=torch.float64, device=self.problem.device)
-            for name in ("lower", "upper", "slack")
+            for name in ("lower", "upper")
         )
         if not bool(torch.isfinite(lower + upper).all()):
             return None
-        # Where rounding is most of the gap, float64 does better.
-        self._rounded = bool((slack > _ROUNDED * (upper - lower)).any())
         return (lower, upper) if len(self.problem.shape) == 3 else (lower.squeeze(0), upper.squeeze(0))
 
     def _one(self, index: int) -> Bounds:

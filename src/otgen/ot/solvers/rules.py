@@ -93,6 +93,8 @@ def _extrapolated(window: _Window) -> Any:
     # The affine combination of residuals that is the smallest, applied to the images.
     rows = np.stack([np.asarray(residual, dtype=np.float64).ravel() for residual in window.residuals])
     gram = rows @ rows.T
+    if not np.trace(gram) > 0:
+        return window.images[-1]
     gram = gram + 1e-10 * np.trace(gram) * np.eye(len(gram))
     weights = np.linalg.solve(gram, np.ones(len(gram)))
     weights = weights / weights.sum()
