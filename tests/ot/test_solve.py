@@ -20,7 +20,7 @@ from otgen.ot import (
     KL,
     Check,
     Discrete,
-    DualAscent,
+    Newton,
     Envelope,
     Exact,
     MarginalError,
@@ -341,7 +341,7 @@ def test_history_has_a_look_every_so_often() -> None:
     assert converged.history[-1].rel_gap == pytest.approx(converged.rel_gap.item(), rel=1e-9)
 
 
-@pytest.mark.parametrize(("solver", "every"), [(Sinkhorn(), 10), (DualAscent(), 1)], ids=["Sinkhorn", "DualAscent"])
+@pytest.mark.parametrize(("solver", "every"), [(Sinkhorn(), 10), (Newton(), 1)], ids=["Sinkhorn", "Newton"])
 def test_a_solver_has_its_own_interval(solver: Solver, every: int) -> None:
     solution = solve(problem(), solver, tol=1e-14, max_steps=2 * every, on_unconverged="ignore")
     assert [check.step for check in solution.history] == [every, 2 * every]
@@ -383,7 +383,7 @@ def test_counts_that_are_none(options: dict[str, int]) -> None:
 
 def test_default_solvers() -> None:
     assert default_solver(problem(KL(eps=1.0))) == Sinkhorn()
-    assert default_solver(problem(Quadratic(eps=1.0))) == DualAscent()
+    assert default_solver(problem(Quadratic(eps=1.0))) == Newton()
     assert default_solver(problem(NoReg())) == Exact()
 
 

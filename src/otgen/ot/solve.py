@@ -18,7 +18,7 @@ from otgen.ot.precision import full_precision
 from otgen.ot.problems import Discrete, Problem
 from otgen.ot.problems.base import ResultT
 from otgen.ot.regularisers import KL, NoReg
-from otgen.ot.solvers import DualAscent, Exact, Sinkhorn, Solver
+from otgen.ot.solvers import Newton, Exact, Sinkhorn, Solver
 from otgen.ot.until import RelGap, Steps, Until
 
 
@@ -102,7 +102,7 @@ def default_solver(problem: Problem[Any]) -> Solver:
         raise InputError(f"there is no solver for a {type(problem).__name__}; pass one")
     if isinstance(problem.reg, KL):
         return Sinkhorn()
-    return Exact() if isinstance(problem.reg, NoReg) else DualAscent()
+    return Exact() if isinstance(problem.reg, NoReg) else Newton()
 
 
 class _Run:
