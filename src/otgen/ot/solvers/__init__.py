@@ -1,8 +1,9 @@
 """Solvers of discrete transport problems."""
 
 from otgen.ot.solvers.base import DiscreteSolver, Solver
-from otgen.ot.solvers.newton import Newton
+from otgen.ot.solvers.dual_ascent import DualAscent
 from otgen.ot.solvers.exact import Exact
+from otgen.ot.solvers.newton import Newton
 from otgen.ot.solvers.sinkhorn import Sinkhorn, Update
 
-__all__ = ["Newton", "DiscreteSolver", "Exact", "Sinkhorn", "Solver", "Update"]
+__all__ = ["DiscreteSolver", "DualAscent", "Exact", "Newton", "Sinkhorn", "Solver", "Update"]
