@@ -15,9 +15,9 @@ from cases.random_problems import cloud, weights
 from otgen.errors import ConvergenceWarning, InputError, UnconvergedError
 from otgen.ot import (
     KL,
-    Newton,
     Exact,
     MarginalError,
+    Newton,
     NoReg,
     Quadratic,
     Regulariser,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -130,7 +129,7 @@ class DualAscent(DiscreteSolver):
     def _search(
         self, dual: _Dual, state: DualAscentState, direction: Tensor, first: Tensor
     ) -> tuple[Tensor, DualAscentState | None]:
-        """A length under the conditions of Wolfe, one a problem, 0 where there is none; and the state there, if known."""
+        """A length under the conditions of Wolfe, one a problem, 0 where there is none; the state there, if known."""
         slope = dual.slope(state, direction)
         # Rounding forbids asking for a rise smaller than the value's own last digits.
         slack = 1e-15 * (state.value.abs() + dual.reg.weight)
@@ -219,7 +218,7 @@ class _Dual:
         if len(empty) == 0:
             return g
         result = g.clone()
-        for some in empty.split(max(1, _COLUMN_ENTRIES // (n * (batch[0] if batch else 1)))):
+        for some in torch.split(empty, max(1, _COLUMN_ENTRIES // (n * (batch[0] if batch else 1)))):
             costs = torch.cat([self._costs(part)[..., some] for part in self._parts()], -2)
             best = self.reg.soft_transform(f.unsqueeze(-1) - costs, self.a.unsqueeze(-1), dim=-2)
             result[..., some] = torch.where(self.b[..., some] > 0, g[..., some], best)

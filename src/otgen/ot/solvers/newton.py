@@ -67,7 +67,9 @@ class Newton(DiscreteSolver):
             )
 
     @override
-    def init(self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None) -> NewtonState:
+    def init(
+        self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None
+    ) -> NewtonState:
         g = (torch.zeros_like(problem.b) if start is None else start.g).detach().double()
         damping = problem.b.detach().new_full(problem.shape[:-2], 1e-2, dtype=torch.float64)
         return NewtonState(g, damping, *_SemiDual(problem).evaluate(g))
@@ -104,7 +106,8 @@ class Newton(DiscreteSolver):
         moved = length.unsqueeze(-1) > 0
         g = state.g + torch.where(moved, length.unsqueeze(-1) * direction, 0.0)
         if torch.is_grad_enabled():
-            return replace(state, **dict(zip(("f", "value", "gradient"), dual.evaluate(g), strict=True)), g=g), length
+            f, value, gradient = dual.evaluate(g)
+            return replace(state, g=g, f=f, value=value, gradient=gradient), length
         f, value, gradient = found
         return replace(
             state,
@@ -249,7 +252,7 @@ def _conjugate_gradients(
     tol: Tensor,
     most: int,
 ) -> Tensor | None:
-    """Solves ``apply(u) = right`` to a residual of ``tol`` times the right side's norm; None if ``most`` steps miss it."""
+    """The u of ``apply(u) = right``, to a residual of ``tol`` times that of 0; None if ``most`` steps miss it."""
     residual = project(right)
     goal = tol * torch.linalg.vector_norm(residual, dim=-1)
     found, move, before = torch.zeros_like(right), torch.zeros_like(right), torch.ones_like(goal)
