@@ -57,7 +57,7 @@ def measure(n: int, d: int, factor: float, seconds: float) -> dict[str, object]:
     else:
         calls["POT, L2"] = pot(x, y, eps, **settings)[0]
         # The number of iterations is one that only the certificate could tell.
-        calls["POT, L2, by its own test"] = pot(x, y, eps, stopThr=settings["own"], numItermax=100_000, own=0.0)[0]
+        calls["POT, L2, by its own test"] = pot(x, y, eps, stopThr=settings["own"], numItermax=1000, own=0.0)[0]
     values = {name: call() for name, call in calls.items()}
     times = interleaved(calls, seconds=seconds)
     print(f"d = {d}, eps = {factor} mean cost; POT with {settings}")
@@ -99,9 +99,9 @@ def pot(
 
 def best_settings(x: Tensor, y: Tensor, eps: float) -> dict[str, Any] | None:
     """The fewest iterations, and the loosest tolerance of its own, whose potentials have a gap of at most TOL."""
-    least = next((k for k in range(1, 2000) if _gap(x, y, eps, 0.0, k) <= TOL), None)
-    own = next((10.0**-k for k in range(1, 20) if _gap(x, y, eps, 10.0**-k, 100_000) <= TOL), None)
-    return None if least is None or own is None else {"stopThr": 0.0, "numItermax": least, "own": own}
+    least = next((k for k in range(2, 400, 2) if _gap(x, y, eps, 1e-300, k) <= TOL), None)
+    own = next((10.0**-k for k in range(5, 17) if _gap(x, y, eps, 10.0**-k, 1000) <= TOL), None)
+    return None if least is None or own is None else {"stopThr": 1e-300, "numItermax": least, "own": own}
 
 
 def _gap(x: Tensor, y: Tensor, eps: float, threshold: float, most: int) -> float:
