@@ -15,9 +15,9 @@ from cases.random_problems import cloud, weights
 from otgen.errors import ConvergenceWarning, InputError, UnconvergedError
 from otgen.ot import (
     KL,
-    DualAscent,
     Exact,
     MarginalError,
+    Newton,
     NoReg,
     Quadratic,
     Regulariser,
@@ -252,7 +252,7 @@ def test_wrong_kinds_are_refused_at_the_call(make: Any, options: dict[str, Any],
 @every_loss
 def test_a_solver_that_does_not_fit_is_refused(make: Any) -> None:
     x, y, *_ = inputs()
-    for reg, solver in ((Quadratic(eps=1.0), Sinkhorn()), (KL(eps=1.0), Exact()), (NoReg(), DualAscent())):
+    for reg, solver in ((Quadratic(eps=1.0), Sinkhorn()), (KL(eps=1.0), Exact()), (NoReg(), Newton())):
         with pytest.raises(InputError, match=f"{type(solver).__name__} cannot solve.*{type(reg).__name__}.*use"):
             make(reg=reg, solver=solver)(x, y)
 

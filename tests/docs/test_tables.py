@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from otgen.ot import KL, Discrete, DualAscent, Relative, Sinkhorn, SinkhornDivergence, Solution, Update, solve
+from otgen.ot import KL, Discrete, Newton, Relative, Sinkhorn, SinkhornDivergence, Solution, Update, solve
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to-choose.md"
 pytestmark = pytest.mark.slow
@@ -72,7 +72,7 @@ def test_symmetric_updates_take_four_times_the_steps() -> None:
 
 def test_newton_takes_few_steps() -> None:
     problem = Discrete(X64, Y64, reg=KL(eps=Relative(0.01)))
-    assert solve(problem, DualAscent(), tol=1e-6).steps == pytest.approx(18, abs=3)
+    assert solve(problem, Newton(), tol=1e-6).steps == pytest.approx(18, abs=3)
     assert solve(problem, tol=1e-6, check_every=1).steps == pytest.approx(529, abs=10)
 
 

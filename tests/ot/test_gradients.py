@@ -15,8 +15,8 @@ from otgen.ot import (
     KL,
     Cost,
     Discrete,
-    DualAscent,
     Exact,
+    Newton,
     NoReg,
     OTLoss,
     PNorm,
@@ -45,7 +45,7 @@ class Converged:
     """The value at convergence. What is solved after the first problem is a small move away, so it starts there."""
 
     def __init__(self, make: Any, solver: Solver | None = None) -> None:
-        self.make, self.solver = make, DualAscent() if solver is None else solver
+        self.make, self.solver = make, Newton() if solver is None else solver
         self.start: Solution | None = None
 
     def __call__(self, *args: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ def test_derivative_at_a_zero_weight_is_the_one_sided_one(cls: type[SmoothRegula
 
     def value(weight: Tensor) -> Tensor:
         args = [weight if k == side else t for k, t in enumerate(tensors)]
-        return solve(Discrete(*args, reg=cls(eps=1.5)), DualAscent(), tol=0, max_steps=30).value
+        return solve(Discrete(*args, reg=cls(eps=1.5)), Newton(), tol=0, max_steps=30).value
 
     leaf = tensors[side].clone().requires_grad_()
     (gradient,) = torch.autograd.grad(value(leaf), leaf)
@@ -132,8 +132,8 @@ def test_exact_gradient_is_the_plan() -> None:
 UNROLLED = [
     (KL(eps=1.5), Sinkhorn()),
     (KL(eps=1.5), Sinkhorn(update=Update.SYMMETRIC)),
-    (KL(eps=1.5), DualAscent()),
-    (Quadratic(eps=1.5), DualAscent()),
+    (KL(eps=1.5), Newton()),
+    (Quadratic(eps=1.5), Newton()),
 ]
 
 
@@ -220,13 +220,13 @@ def test_gradient_descends_the_regularised_value_not_its_linear_part(cls: type[S
     x, y, a, b = inputs()
     reg = cls(eps=1.5)
     leaf = x.clone().requires_grad_()
-    solution = solve(Discrete(leaf, y, a, b, reg=reg), DualAscent(), tol=0, max_steps=30)
+    solution = solve(Discrete(leaf, y, a, b, reg=reg), Newton(), tol=0, max_steps=30)
     (gradient,) = torch.autograd.grad(solution.value, leaf)
     by_plan = 2 * (solution.plan().sum(1, keepdim=True) * x - solution.plan() @ y)
     torch.testing.assert_close(gradient, by_plan, rtol=1e-9, atol=1e-11)
 
     def linear(x: Tensor) -> Tensor:
-        return solve(Discrete(x, y, a, b, reg=reg), DualAscent(), tol=0, max_steps=30).value_linear
+        return solve(Discrete(x, y, a, b, reg=reg), Newton(), tol=0, max_steps=30).value_linear
 
     v = directions(x, 1, seed=1)[0]
     along = (by_plan * v).sum().item()

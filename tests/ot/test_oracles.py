@@ -18,7 +18,7 @@ from otgen.ot import (
     Cosine,
     Cost,
     Discrete,
-    DualAscent,
+    Newton,
     NoReg,
     OTLoss,
     PNorm,
@@ -35,7 +35,7 @@ every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 
 def best(problem: Discrete) -> Solution:
     """To the last digits, by Newton's method."""
-    return solve(problem, DualAscent(), tol=0, max_steps=60)
+    return solve(problem, Newton(), tol=0, max_steps=60)
 
 
 def column(*values: float) -> Tensor:
@@ -268,7 +268,7 @@ def test_divergence_tends_to_the_energy_distance(cls: type[SmoothRegulariser], c
     energy = float(a @ cost(x, y) @ b - a @ cost(x, x) @ a / 2 - b @ cost(y, y) @ b / 2)
     errors = []
     for eps in (1e2, 1e3, 1e4):
-        value = SinkhornDivergence(cost=cost, reg=cls(eps=eps), solver=DualAscent(), tol=0, max_steps=60)(x, y, a, b)
+        value = SinkhornDivergence(cost=cost, reg=cls(eps=eps), solver=Newton(), tol=0, max_steps=60)(x, y, a, b)
         errors.append(abs(value.item() - energy))
     assert errors[0] > 1e-6
     assert errors[-1] <= 1e-3 * energy

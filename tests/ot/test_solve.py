@@ -20,11 +20,11 @@ from otgen.ot import (
     KL,
     Check,
     Discrete,
-    DualAscent,
     Envelope,
     Exact,
     MarginalError,
     MeanMass,
+    Newton,
     NoReg,
     Potentials,
     Quadratic,
@@ -349,7 +349,7 @@ def test_history_has_a_look_every_so_often() -> None:
     assert converged.rel_gap.item() <= converged.history[-1].rel_gap <= 1e-6
 
 
-@pytest.mark.parametrize(("solver", "every"), [(Sinkhorn(), 10), (DualAscent(), 1)], ids=["Sinkhorn", "DualAscent"])
+@pytest.mark.parametrize(("solver", "every"), [(Sinkhorn(), 10), (Newton(), 1)], ids=["Sinkhorn", "Newton"])
 def test_a_solver_has_its_own_interval(solver: Solver, every: int) -> None:
     solution = solve(problem(), solver, tol=1e-14, max_steps=2 * every, on_unconverged="ignore")
     assert [check.step for check in solution.history] == [every, 2 * every]
@@ -392,7 +392,7 @@ def test_counts_that_are_none(options: dict[str, int]) -> None:
 def test_default_solvers() -> None:
     assert default_solver(problem(KL(eps=1.0))) == Sinkhorn.fastest()
     assert default_solver(problem(KL(eps=1.0)), fixed_steps=True) == Sinkhorn()
-    assert default_solver(problem(Quadratic(eps=1.0))) == DualAscent()
+    assert default_solver(problem(Quadratic(eps=1.0))) == Newton()
     assert default_solver(problem(NoReg())) == Exact()
 
 

@@ -19,7 +19,7 @@ from otgen.ot.problems import Discrete, Problem, Sampler
 from otgen.ot.regularisers import KL, NoReg, Quadratic, Regulariser, Relative, SmoothRegulariser
 from otgen.ot.solution import Solution
 from otgen.ot.solve import OnUnconverged, default_solver, solve
-from otgen.ot.solvers import Acceleration, DiscreteSolver, DualAscent, Exact, Sinkhorn, Solver, Update
+from otgen.ot.solvers import Acceleration, DiscreteSolver, DualAscent, Exact, Newton, Sinkhorn, Solver, Update
 from otgen.ot.until import MarginalError, MeanMass, RelGap, Steps, Until
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Look",
     "MarginalError",
     "MeanMass",
+    "Newton",
     "NoReg",
     "OTLoss",
     "OnUnconverged",

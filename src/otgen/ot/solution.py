@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from otgen.errors import InputError
+from otgen.ot import memory
 from otgen.ot.certificate import Certificate, certify
 from otgen.ot.gradient_error import GradientError, gradient_error_bound, gradient_error_estimate
 from otgen.ot.gradients import plan_rows
@@ -16,7 +19,7 @@ from otgen.ot.look import Check, Ending, Status
 from otgen.ot.potentials import Potentials
 from otgen.ot.precision import full_precision
 from otgen.ot.problems import Discrete
-from otgen.ot.regularisers import SmoothRegulariser
+from otgen.ot.regularisers import KL, SmoothRegulariser
 
 # A gap below this share of the mean cost and eps is rounding: the relative gap of a value near zero says nothing.
 _NEGLIGIBLE = 1e-12
@@ -132,9 +135,55 @@ class Solution:
             return gradient_error_estimate(self.problem, self.potentials, self._plan)
 
     def plan(self) -> Tensor:
-        """The coupling ``pi``, ``(..., n, m)``, in the problem's dtype: that of the potentials, not rounded."""
-        with torch.no_grad(), full_precision(self.problem.device):
-            return plan_rows(self.problem, self.potentials, self._plan, slice(None))
+        """The coupling ``pi``, ``(..., n, m)``, in the problem's dtype: that of the potentials, not rounded.
+
+        Raises:
+            InputError: where so large a matrix would not fit in memory; :meth:`sparse_plan` may.
+        """
+        problem = self.problem
+        remedy = "a KL plan has no zeros: take fewer points" if isinstance(problem.reg, KL) else "take sparse_plan()"
+        needed = math.prod(problem.shape) * problem.dtype.itemsize
+        memory.require(needed, f"a dense plan of shape {problem.shape}", remedy, problem.device)
+        plan = torch.empty(problem.shape, dtype=problem.dtype, device=problem.device)
+        with torch.no_grad(), full_precision(problem.device):
+            for part in problem.row_blocks():
+                plan[..., part, :] = plan_rows(problem, self.potentials, self._plan, part)
+        return plan
+
+    def sparse_plan(self) -> Tensor:
+        """The positive entries of :meth:`plan` as a coalesced ``torch.sparse_coo`` tensor of the same shape and dtype.
+
+        A batch is its first dimension. Built by blocks of rows: the dense matrix is never held. A plan of Quadratic
+        has few positive entries where eps is small; one of NoReg at most n + m - 1.
+
+        Raises:
+            InputError: for KL, whose plan is positive everywhere: a zero in it has only left the dtype's range.
+        """
+        problem = self.problem
+        if isinstance(problem.reg, KL):
+            raise InputError(
+                "a KL plan is positive everywhere, so that it has no sparse form; take plan(), or solve with "
+                f"Quadratic(), whose plans are sparse; got {problem.reg}"
+            )
+        # The offset of the rows of a block, in their place among the dimensions.
+        offset = torch.zeros((len(problem.shape), 1), dtype=torch.long, device=problem.device)
+        indices, values = [], []
+        with torch.no_grad(), full_precision(problem.device):
+            for part in problem.row_blocks():
+                block = plan_rows(problem, self.potentials, self._plan, part)
+                found = block.nonzero().T
+                offset[-2] = part.start
+                indices.append(found + offset)
+                values.append(block[tuple(found)])
+        plan = torch.sparse_coo_tensor(
+            torch.cat(indices, 1),
+            torch.cat(values),
+            problem.shape,
+            check_invariants=True,
+            # Without a batch the blocks come in order.
+            is_coalesced=len(problem.shape) == 2,
+        )
+        return plan.coalesce()
 
     def detached(self) -> Solution:
         """The same, its value without a graph."""

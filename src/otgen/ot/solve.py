@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
 from collections.abc import Callable
 from enum import StrEnum
@@ -18,8 +19,11 @@ from otgen.ot.precision import full_precision
 from otgen.ot.problems import Discrete, Problem
 from otgen.ot.problems.base import ResultT
 from otgen.ot.regularisers import KL, NoReg
-from otgen.ot.solvers import DualAscent, Exact, Sinkhorn, Solver
+from otgen.ot.solvers import DualAscent, Exact, Newton, Sinkhorn, Solver
 from otgen.ot.until import RelGap, Steps, Until
+
+# Entries of the matrices up to which Newton is the default.
+_NEWTON_PAIRS = 1 << 26
 
 
 class OnUnconverged(StrEnum):
@@ -100,6 +104,9 @@ def solve(
 def default_solver(problem: Problem[Any], *, fixed_steps: bool = False) -> Solver:
     """The solver that :func:`solve` takes for a problem.
 
+    KL: Sinkhorn. NoReg: Exact. Quadratic and others: Newton where ``B (n m + m^2)`` is at most 2^26, which is half a
+    gigabyte of float64 (n = m = 5,792 without a batch); beyond, DualAscent, which holds no matrix.
+
     Args:
         problem: what is to be solved.
         fixed_steps: whether steps are asked for, not an accuracy: Sinkhorn's are then the plain ones.
@@ -108,7 +115,11 @@ def default_solver(problem: Problem[Any], *, fixed_steps: bool = False) -> Solve
         raise InputError(f"there is no solver for a {type(problem).__name__}; pass one")
     if isinstance(problem.reg, KL):
         return Sinkhorn() if fixed_steps else Sinkhorn.fastest()
-    return Exact() if isinstance(problem.reg, NoReg) else DualAscent()
+    if isinstance(problem.reg, NoReg):
+        return Exact()
+    # Newton holds n x m numbers, and m x m in float64 where it factorises.
+    pairs = math.prod(problem.shape) + math.prod(problem.shape[:-2]) * problem.shape[-1] ** 2
+    return Newton() if pairs <= _NEWTON_PAIRS else DualAscent()
 
 
 class _Run:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from otgen.ot.solution import Solution  # noqa: F401  named as a string below
 
 
-# Entries of a row block of the streamed passes, about 32 MB in float64.
-_BLOCK_ENTRIES = 1 << 22
+# Entries of a row block of the streamed passes: 2 MB in float64, which a cache holds.
+_BLOCK_ENTRIES = 1 << 18
 
 
 @dataclass(frozen=True)

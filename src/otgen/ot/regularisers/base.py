@@ -105,6 +105,10 @@ class SmoothRegulariser(Regulariser):
         # All points coincide: any positive weight gives the same (product) plan.
         return replace(self, eps=self.eps.factor * mean_cost if mean_cost > 0 else self.eps.factor)
 
+    def soft_transform_near(self, z: Tensor, w: Tensor, guess: Tensor) -> Tensor:
+        """:meth:`soft_transform` along the last dimension; one that iterates may start at a guess, ``(..., n)``."""
+        return self.soft_transform(z, w, -1)
+
     @abstractmethod
     def conjugate(self, s: Tensor) -> Tensor:
         """``eps * penalty^*(s / eps)``, elementwise."""

@@ -10,6 +10,11 @@ from typing_extensions import override
 
 from otgen.ot.regularisers.base import SmoothRegulariser
 
+# Entries that are searched for their root together: what a core's cache holds a few times over.
+_CACHED_ENTRIES = 1 << 16
+# One entry in so many is looked at for a first guess.
+_STRIDE = 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class Quadratic(SmoothRegulariser):
@@ -21,36 +26,105 @@ class Quadratic(SmoothRegulariser):
 
     @override
     def soft_transform(self, z: Tensor, w: Tensor, dim: int) -> Tensor:
-        # The root f of sum_j w_j relu(f + z_j) = eps. With z sorted downwards and k entries active,
-        # f_k = (eps - sum_{j<=k} w_j z_j) / sum_{j<=k} w_j; the right k is the last with f_k + z_k > 0.
-        z, w = z.transpose(dim, -1), w.expand_as(z).transpose(dim, -1)
-        positive = w > 0
-        # Relative to the largest weighted entry, so that the sums below do not cancel.
-        top = z.detach().masked_fill(~positive, -torch.inf).amax(-1, keepdim=True)
-        bottom = z.detach().masked_fill(~positive, torch.inf).amin(-1, keepdim=True)
-        z = torch.where(positive, z - top, bottom - top - 1.0)
-        ordered, order = z.sort(dim=-1, descending=True)
-        weights = w.gather(-1, order)
-        mass = weights.cumsum(-1)
-        roots = (self.weight - (weights * ordered).cumsum(-1)) / mass.clamp(min=torch.finfo(z.dtype).tiny)
-        active = (roots + ordered > 0) & (mass > 0)
-        # Active entries form a run that starts at the first positive weight: the last one is the largest index.
-        index = torch.arange(z.shape[-1], device=z.device)
-        last = torch.where(active, index, torch.zeros_like(index)).amax(-1, keepdim=True)
-        return (roots.gather(-1, last) - top).squeeze(-1)
+        # The root f of sum_j w_j relu(f + z_j) = eps, a convex function of f.
+        z, w = z.transpose(dim, -1), w.transpose(dim, -1)
+        if not torch.is_grad_enabled():
+            return _root(z, w, self.weight)
+        # With the active entries known, f = (eps - sum_active w z) / sum_active w: an expression with a graph.
+        with torch.no_grad():
+            f = _root(z, w, self.weight).unsqueeze(-1)
+            active = (z + f > 0) & (w > 0)
+        w, z = torch.where(active, w, 0.0), torch.where(active, z, -f)
+        # Relative to the root, so that nothing cancels.
+        return ((self.weight - (w * (z + f)).sum(-1)) / w.sum(-1)) + f.squeeze(-1)
+
+    @override
+    def soft_transform_near(self, z: Tensor, w: Tensor, guess: Tensor) -> Tensor:
+        return self.soft_transform(z, w, -1) if torch.is_grad_enabled() else _root(z, w, self.weight, guess)
 
     @override
     def conjugate(self, s: Tensor) -> Tensor:
-        return s.clamp(min=0).square() / (2 * self.weight)
+        # In place where no graph can want what is overwritten: fewer passes over memory.
+        positive = s.clamp(min=0)
+        return (positive.square() if torch.is_grad_enabled() else positive.square_()).div_(2 * self.weight)
 
     @override
     def density(self, s: Tensor) -> Tensor:
-        return s.clamp(min=0) / self.weight
+        return s.clamp(min=0).div_(self.weight)
 
     @override
     def curvature(self, s: Tensor) -> Tensor:
-        return (s > 0).to(s.dtype) / self.weight
+        return (s > 0).to(s.dtype).div_(self.weight)
 
     @override
     def penalty(self, m: Tensor) -> Tensor:
-        return m.square() / 2
+        return m.square().div_(2)
+
+
+def _root(z: Tensor, w: Tensor, eps: float, guess: Tensor | None = None) -> Tensor:
+    """The f of ``sum_j w_j relu(f + z_j) = eps`` for every row of z; zero weights are skipped."""
+    rows = max(1, _CACHED_ENTRIES * z.shape[-2] // z.numel())
+    if z.device.type != "cpu" or rows >= z.shape[-2]:
+        return _root_of_rows(z, w, eps, guess)
+    shared = w.ndim < 2 or w.shape[-2] == 1
+    found = []
+    for start in range(0, z.shape[-2], rows):
+        p = slice(start, start + rows)
+        near = None if guess is None else guess[..., p]
+        found.append(_root_of_rows(z[..., p, :], w if shared else w[..., p, :], eps, near))
+    return torch.cat(found, -1)
+
+
+def _root_of_rows(z: Tensor, w: Tensor, eps: float, guess: Tensor | None) -> Tensor:
+    positive = w > 0
+    if bool(positive.all()):
+        top = z.amax(-1, keepdim=True)
+        z = (z - top).contiguous()
+    else:
+        # An entry without weight becomes the least of those with: harmless to every sum.
+        top = z.masked_fill(~positive, -torch.inf).amax(-1, keepdim=True)
+        bottom = z.masked_fill(~positive, torch.inf).amin(-1, keepdim=True)
+        z = (torch.where(positive, z, bottom) - top).contiguous()
+    start = _start(z, w, eps) if guess is None else guess.unsqueeze(-1) + top
+    # Below the root, an entry active: a start for rows whose guess is worse.
+    start = start.clamp(min=eps * (1 - 1e-9))
+    return (_newton(z, w, eps, start) - top).squeeze(-1)
+
+
+def _start(z: Tensor, w: Tensor, eps: float) -> Tensor:
+    """A guess at the root: that of every so manieth entry alone."""
+    if z.shape[-1] < 2 * _STRIDE:
+        return torch.full_like(z[..., :1], eps)
+    some, weights = z[..., ::_STRIDE].contiguous(), w[..., ::_STRIDE]
+    share = _total(weights, z) / _total(w, z)
+    return torch.where(share > 0, _newton(some, weights, eps * share, _start(some, weights, eps)), eps)
+
+
+def _newton(z: Tensor, w: Tensor, eps: float | Tensor, f: Tensor) -> Tensor:
+    # Newton's method on a convex, piecewise linear function: from the first step on it comes down to the root, the
+    # active entries of a step are among those of the step before, and it ends when they no longer change.
+    below = (eps - _sums(z, w)) / _total(w, z)
+    scratch, before = torch.empty_like(z), torch.full_like(f, -1.0)
+    for _ in range(z.shape[-1] + 2):
+        torch.add(z, f, out=scratch)
+        excess = _sums(scratch.clamp_(min=0), w) - eps
+        # The scratch is not negative: its sign is one where an entry is active.
+        mass = _sums(scratch.sign_(), w)
+        moved = torch.where(mass > 0, f - excess / mass, below)
+        # All entries active: a step from above that no other may exceed.
+        f = torch.minimum(below, moved)
+        if torch.equal(mass, before):
+            break
+        below, before = f, mass
+    return f
+
+
+def _total(w: Tensor, z: Tensor) -> Tensor:
+    shared = w.ndim < 2 or w.shape[-2] == 1
+    return w.sum(-1, keepdim=True).expand_as(z[..., :1]) if shared else w.sum(-1, keepdim=True)
+
+
+def _sums(values: Tensor, w: Tensor) -> Tensor:
+    if w.ndim < 2 or w.shape[-2] == 1:
+        return values @ (w.unsqueeze(-1) if w.ndim < 2 else w.mT)
+    return (values * w).sum(-1, keepdim=True)

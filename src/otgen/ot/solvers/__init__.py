@@ -5,4 +5,5 @@ from otgen.ot.solvers.dual_ascent import DualAscent
 from otgen.ot.solvers.exact import Exact
 from otgen.ot.solvers.sinkhorn import Acceleration, Sinkhorn, Update
 
-__all__ = ["Acceleration", "DualAscent", "DiscreteSolver", "Exact", "Sinkhorn", "Solver", "Update"]
+__all__ = ["Acceleration", "DiscreteSolver", "DualAscent", "Exact", "Newton", "Sinkhorn", "Solver", "Update"]
+from otgen.ot.solvers.newton import Newton

@@ -125,7 +125,7 @@ class Sinkhorn(DiscreteSolver):
         if not isinstance(problem.reg, KL):
             raise InputError(
                 f"Sinkhorn cannot solve a problem with {type(problem.reg).__name__}: its scaling form exists for KL "
-                "only; use DualAscent() for Quadratic, Exact() for NoReg, or leave the solver out"
+                "only; use Newton() for Quadratic, Exact() for NoReg, or leave the solver out"
             )
 
     @override

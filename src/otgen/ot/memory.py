@@ -1,0 +1,107 @@
+"""How much memory there is, so that what does not fit is refused before it is asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from otgen.errors import InputError
+
+_PROC, _CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+# Limit, usage and the name of what could be reclaimed, in the two versions of Linux control groups.
+_VERSION_2 = ("memory.max", "memory.current", "inactive_file")
+_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+
+
+def free_bytes(device: torch.device | str = "cpu") -> int:
+    """Bytes that can still be allocated on a device.
+
+    CUDA: what the driver and PyTorch's cache have free. Elsewhere: what Linux calls available, within the limits of
+    the process's control groups; on other systems the whole memory of the machine; ``sys.maxsize`` where nothing
+    can be found out, so that nothing is refused.
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+    known = [bytes_ for bytes_ in (_available(_PROC), _within_groups(_PROC, _CGROUPS)) if bytes_ is not None]
+    return min(known) if known else _installed()
+
+
+def require(needed: int, what: str, remedy: str, device: torch.device | str = "cpu") -> None:
+    """Refuse what does not fit.
+
+    Args:
+        needed: bytes.
+        what: what they are for; starts the message.
+        remedy: what to do instead; ends it.
+        device: where they are to be.
+
+    Raises:
+        InputError: where fewer bytes than that are free.
+    """
+    free = free_bytes(device)
+    if needed > free:
+        place = f"{_text(free)} are free on {torch.device(device)}"
+        raise InputError(f"{what} needs {needed} bytes ({_text(needed)}), and {place}; {remedy}")
+
+
+def _text(count: int) -> str:
+    size, units = float(count), ["B", "kB", "MB", "GB", "TB", "PB"]
+    while size >= 1000 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.3g} {units[0]}"
+
+
+def _available(proc: Path) -> int | None:
+    for line in _lines(proc / "meminfo"):
+        name, _, rest = line.partition(":")
+        if name == "MemAvailable" and rest.split()[:1]:
+            return int(rest.split()[0]) * 1024
+    return None
+
+
+def _within_groups(proc: Path, root: Path) -> int | None:
+    """The least room of the process's control groups and those above them; None without a limit."""
+    rooms = []
+    for line in _lines(proc / "self" / "cgroup"):
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            top, names = root, _VERSION_2
+        elif "memory" in controllers.split(","):
+            top, names = root / "memory", _VERSION_1
+        else:
+            continue
+        # Inside a container the path may be one of the host's; what can be seen is then at the top.
+        inner = top / path.strip("/")
+        groups = [inner, *(p for p in inner.parents if p.is_relative_to(top))] if path.strip("/") else [top]
+        rooms += [room for room in (_room(group, *names) for group in groups) if room is not None]
+    return min(rooms, default=None)
+
+
+def _room(group: Path, limit: str, usage: str, reclaimed: str) -> int | None:
+    most, used = (next(iter(_lines(group / name)), "") for name in (limit, usage))
+    if not (most.isdigit() and used.isdigit()):
+        return None
+    # Cached files count as used, and make way.
+    cached = (line.split() for line in _lines(group / "memory.stat"))
+    back = sum(int(words[1]) for words in cached if len(words) == 2 and words[0] == reclaimed)
+    return max(0, int(most) - max(0, int(used) - back))
+
+
+def _installed() -> int:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return sys.maxsize
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,148 @@
+"""Newton's method on the semi-dual, in both forms of its linear system."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import otgen.ot.problems.discrete as problems
+import otgen.ot.solvers.newton as newton
+from cases import reference
+from cases.components import SMOOTH
+from cases.random_problems import cloud, random_problem, weights
+from otgen.ot import KL, Discrete, DualAscent, Newton, Quadratic, Relative, SmoothRegulariser, default_solver, solve
+
+every_smooth = pytest.mark.parametrize("cls", SMOOTH)
+
+
+@pytest.fixture(params=["factorised", "conjugate gradients"])
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each way of solving the Newton system, whatever the size."""
+    monkeypatch.setattr(newton, "_FACTORISED", 1 << 30 if request.param == "factorised" else 0)
+    way: str = request.param
+    return way
+
+
+def problem(reg: SmoothRegulariser, n: int = 60, m: int = 45, dtype: torch.dtype = torch.float64) -> Discrete:
+    x, y = cloud(n, 2, seed=1, dtype=dtype), cloud(m, 2, seed=2, dtype=dtype) + 0.5
+    return Discrete(x, y, weights(n, 3, zeros=3, dtype=dtype), weights(m, 4, zeros=2, dtype=dtype), reg=reg)
+
+
+def truth(problem: Discrete) -> reference.Truth:
+    assert isinstance(problem.reg, SmoothRegulariser)
+    costs, a, b = (t.double().numpy() for t in (problem.matrix, problem.a, problem.b))
+    return reference.solve(costs, a, b, problem.reg.weight, type(problem.reg).__name__)
+
+
+@pytest.mark.usefixtures("system")
+@pytest.mark.parametrize("seed", [0, 1, 8, 9, 11, 14])
+def test_the_value_is_the_references(seed: int) -> None:
+    case = random_problem(seed)
+    expected = case.truth()
+    solution = solve(case.problem(), Newton(), tol=1e-9, max_steps=100, on_unconverged="raise")
+    assert solution.value.item() == pytest.approx(expected.value, rel=1e-8)
+    assert solution.lower.item() <= expected.high + 1e-13 * abs(expected.value)
+    assert solution.upper.item() >= expected.low - 1e-13 * abs(expected.value)
+
+
+@every_smooth
+@pytest.mark.parametrize("factor", [1.0, 0.1, 0.01])
+def test_both_systems_take_about_the_same_steps(
+    cls: type[SmoothRegulariser], factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = problem(cls(eps=Relative(factor)))
+    steps = []
+    for least in (1 << 30, 0):
+        monkeypatch.setattr(newton, "_FACTORISED", least)
+        solution = solve(case, Newton(), tol=1e-8, max_steps=60, on_unconverged="raise")
+        steps.append(solution.steps)
+    assert abs(steps[0] - steps[1]) <= 3
+    assert max(steps) <= 30
+
+
+@every_smooth
+def test_conjugate_gradients_solve_the_damped_system(cls: type[SmoothRegulariser]) -> None:
+    case = problem(cls(eps=0.5))
+    state = Newton().advance(case, Newton().init(case), 2)
+    ridge = torch.tensor(1e-3, dtype=torch.float64)
+    with torch.no_grad():
+        dual = newton._SemiDual(case)
+        exact = newton._solve(dual._hessian(state), state.gradient, dual.b, ridge)
+        found = dual._by_gradients(state, ridge)
+    assert found is not None
+    # The residual is at most 1 % of the gradient in the system's own norm; constants do not count.
+    exact, found = (torch.where(dual.b > 0, v - (dual.b * v).sum(), 0.0) for v in (exact, found))
+    assert (found - exact).norm().item() <= 0.05 * exact.norm().item()
+
+
+def test_a_system_that_conjugate_gradients_miss_is_factorised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(newton, "_FACTORISED", 0)
+    case = problem(Quadratic(eps=0.1))
+    direct: list[int] = []
+    solve_ = newton._solve
+
+    def counted(*args: Any) -> Any:
+        direct.append(1)
+        return solve_(*args)
+
+    monkeypatch.setattr(newton, "_solve", counted)
+    plain = solve(case, Newton(), tol=1e-8, max_steps=60)
+    assert not direct
+    monkeypatch.setattr(newton, "_conjugate_gradients", lambda *args: None)
+    missed = solve(case, Newton(), tol=1e-8, max_steps=60)
+    assert len(direct) == missed.steps > 0
+    assert missed.value.item() == pytest.approx(plain.value.item(), rel=1e-7)
+
+
+@pytest.mark.usefixtures("system")
+@every_smooth
+@pytest.mark.parametrize("entries", [45, 500])
+def test_blocks_of_rows_change_nothing(
+    cls: type[SmoothRegulariser], entries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = problem(cls(eps=0.3))
+    whole = solve(case, Newton(), tol=0, max_steps=4)
+    monkeypatch.setattr(problems, "_BLOCK_ENTRIES", entries)
+    blocked = solve(case, Newton(), tol=0, max_steps=4)
+    # Products in float32 are summed in another order.
+    torch.testing.assert_close(blocked.potentials.g, whole.potentials.g, rtol=0, atol=1e-5)
+    assert blocked.value.item() == pytest.approx(whole.value.item(), rel=1e-8)
+
+
+@pytest.mark.usefixtures("system")
+@every_smooth
+def test_a_batch_of_unequal_problems(cls: type[SmoothRegulariser]) -> None:
+    x, y = (torch.stack([cloud(k, 2, seed) for seed in (s, s + 1, s + 2)]) for k, s in ((12, 1), (8, 5)))
+    case = Discrete(x, y * torch.tensor([1.0, 3.0, 0.1])[:, None, None], reg=cls(eps=0.2))
+    whole = solve(case, Newton(), tol=1e-8, max_steps=100, on_unconverged="raise")
+    for k in range(3):
+        assert whole.value[k].item() == pytest.approx(truth(case[k]).value, rel=1e-7)
+
+
+@pytest.mark.usefixtures("system")
+def test_a_warm_start_saves_steps() -> None:
+    case = problem(Quadratic(eps=0.02))
+    cold = solve(case, Newton(), tol=1e-8, max_steps=60)
+    moved = Discrete(case.geometry.inputs()[0] + 1e-4, case.geometry.inputs()[1], case.a, case.b, reg=case.reg)
+    warm = solve(moved, Newton(), tol=1e-8, max_steps=60, warm_start=cold)
+    assert warm.converged
+    assert warm.steps < cold.steps
+
+
+def test_float32_points_reach_a_millionth() -> None:
+    for factor in (1.0, 0.1, 0.01):
+        case = problem(Quadratic(eps=Relative(factor)), 320, 300, torch.float32)
+        assert solve(case, Newton(), tol=1e-6, max_steps=30, on_unconverged="raise").rel_gap.item() <= 1e-6
+
+
+def test_newton_is_the_default_until_its_matrices_are_large() -> None:
+    small = Discrete.from_matrix(torch.zeros(4, 3), reg=Quadratic(eps=1.0))
+    assert default_solver(small) == Newton()
+    # No memory is touched: the costs are a view of one number.
+    large = Discrete(torch.zeros(1, 1).expand(6000, 1), torch.zeros(1, 1).expand(6000, 1), reg=Quadratic(eps=1.0))
+    assert default_solver(large) == DualAscent()
+    tall = Discrete(torch.zeros(1, 1).expand(60_000, 1), torch.zeros(1, 1).expand(900, 1), reg=Quadratic(eps=1.0))
+    assert default_solver(tall) == Newton()
+    assert default_solver(large.with_reg(KL(eps=1.0))) != DualAscent()

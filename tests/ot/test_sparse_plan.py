@@ -1,0 +1,91 @@
+"""Plans by their positive entries alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+import otgen.ot.problems.discrete as problems
+from cases.random_problems import cloud, weights
+from otgen.errors import InputError
+from otgen.ot import KL, Discrete, NoReg, Quadratic, Regulariser, Solution, memory, solve
+
+SPARSE = [Quadratic(eps=0.05), NoReg()]
+every_sparse = pytest.mark.parametrize("reg", SPARSE, ids=str)
+
+
+def solved(reg: Regulariser, dtype: torch.dtype = torch.float64, n: int = 30, m: int = 20) -> Solution:
+    x, y = cloud(n, 2, seed=1, dtype=dtype), cloud(m, 2, seed=2, dtype=dtype) + 0.5
+    problem = Discrete(x, y, weights(n, 3, zeros=2, dtype=dtype), weights(m, 4, zeros=1, dtype=dtype), reg=reg)
+    return solve(problem, tol=1e-6 if dtype == torch.float64 else 1e-4)
+
+
+@every_sparse
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("entries", [1 << 18, 100, 1])
+def test_it_is_the_dense_plan_without_its_zeros(
+    reg: Regulariser, dtype: torch.dtype, entries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(problems, "_BLOCK_ENTRIES", entries)
+    solution = solved(reg, dtype)
+    sparse, dense = solution.sparse_plan(), solution.plan()
+    assert (sparse.layout, sparse.dtype, sparse.shape) == (torch.sparse_coo, dtype, dense.shape)
+    assert sparse.is_coalesced()
+    assert torch.equal(sparse.to_dense(), dense)
+    assert bool((sparse.values() > 0).all())
+    assert 0 < sparse._nnz() < dense.numel() / 2
+    # Promised of a coalesced tensor, and trusted by all that is done with it.
+    flat = sparse.indices()[0] * dense.shape[1] + sparse.indices()[1]
+    assert bool((flat.diff() > 0).all())
+
+
+def test_the_simplex_has_few_entries() -> None:
+    sparse = solved(NoReg(), n=40, m=25).sparse_plan()
+    assert sparse._nnz() <= 40 + 25 - 1
+    assert sparse.sum().item() == pytest.approx(1.0)
+
+
+def test_a_batch_is_its_first_dimension(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(problems, "_BLOCK_ENTRIES", 50)
+    x, y = (torch.stack([cloud(k, 2, seed) for seed in (s, s + 1, s + 2)]) for k, s in ((9, 1), (7, 5)))
+    solution = solve(Discrete(x, y, reg=Quadratic(eps=0.1)), tol=1e-6)
+    sparse = solution.sparse_plan()
+    assert sparse.shape == (3, 9, 7)
+    assert torch.equal(sparse.to_dense(), solution.plan())
+    for k in range(3):
+        assert torch.equal(solution[k].sparse_plan().to_dense(), sparse[k].to_dense())
+
+
+def test_a_large_plan_never_needs_the_dense_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(problems, "_BLOCK_ENTRIES", 100)
+    solution = solved(Quadratic(eps=0.05))
+    expected = solution.plan()
+    fresh = Solution(Discrete(*inputs(solution), reg=solution.problem.reg), solution.value, solution.potentials)
+    monkeypatch.setattr(Discrete, "matrix", property(_forbidden))
+    monkeypatch.setattr(memory, "free_bytes", lambda device="cpu": 0)
+    torch.testing.assert_close(fresh.sparse_plan().to_dense(), expected, rtol=0, atol=1e-15)
+
+
+def inputs(solution: Solution) -> tuple[Tensor, ...]:
+    left, right = solution.problem.sides()
+    return left.points, right.points, left.weights, right.weights
+
+
+def _forbidden(_: Discrete) -> Tensor:
+    raise AssertionError("the dense matrix was asked for")
+
+
+def test_a_dense_plan_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    solution = solved(Quadratic(eps=0.05))
+    solution.plan()
+    monkeypatch.setattr(memory, "free_bytes", lambda device="cpu": 30 * 20 * 8 - 1)
+    with pytest.raises(InputError, match=r"dense plan of shape \(30, 20\) needs 4800 bytes.*sparse_plan\(\)"):
+        solution.plan()
+    with pytest.raises(InputError, match=r"needs 4800 bytes.*fewer points"):
+        solved(KL(eps=1.0)).plan()
+
+
+def test_a_kl_plan_has_no_sparse_form() -> None:
+    with pytest.raises(InputError, match=r"positive everywhere.*plan\(\).*Quadratic.*KL"):
+        solved(KL(eps=1.0)).sparse_plan()
