@@ -25,6 +25,8 @@ _TOP = 0.5
 _HARD = 0.5
 # ... and goes on slowly once this many samples an atom were drawn.
 _SAMPLES_PER_ATOM = 4.0
+# Annealing never goes below this share of the mean cost.
+_NOTHING = 1e-6
 # No step forgets the potentials altogether: an atom that a batch leaves out would go to infinity.
 _MOST_GAIN = 0.95
 # The average gives its latest term the weight (1 + this) / (t + this): early iterates are forgotten as t^-(this + 1).
@@ -42,7 +44,8 @@ class SemiDiscreteState:
         look_seed: of the samples that looks draw.
         steps: steps taken since `init`.
         averaged: steps that the average holds, or was told to go on from.
-        eps: the weight of the next step while annealing; the problem's at the end.
+        eps: scale of the next step, falling while it is annealed.
+        scaled: whether that has come to its end.
         buffer: ``(K, m)``, written over by each step.
     """
 
@@ -53,6 +56,7 @@ class SemiDiscreteState:
     steps: int = 0
     averaged: int = 0
     eps: float = 0.0
+    scaled: bool = False
     buffer: Tensor | None = None
 
 
@@ -210,12 +214,10 @@ class StochasticSinkhorn(SemiDiscreteSolver):
 
     eps_t falls by ``anneal`` a step from half the mean cost, so that the potentials travel the costs' scale in some
     ten steps; meanwhile ``r = 1 / (1 + (spread - 1) / K)``, the noise of one batch weighed against its signal, with
-    ``spread = mean_i sum_j p_ij^2 / b_j``. At the problem's eps ``r = gain / sqrt(t)``, and the iterates are averaged
-    with weights that favour the later ones: the averages' error falls as that of the best estimate from as many
-    samples, a chi-square of about ``spread / (t K)``.
-
-    Without regularisation annealing ends where points all but choose (half of hard cells' spread). That eps stays
-    the scale of the steps, while the softmax's falls on as ``1 / sqrt(1 + t K / 4 m)``.
+    ``spread = mean_i sum_j p_ij^2 / b_j``. Annealing ends at the problem's eps, or before where points all but choose
+    (half of hard cells' spread). Where it ended remains the scale of the steps, with ``r = gain / sqrt(t)``; the
+    softmax's eps falls on as ``1 / sqrt(1 + t K / 4 m)``, to the problem's. The iterates are averaged with weights
+    that favour the later ones. No use of n samples can be expected to do better than a chi-square of ``spread / n``.
 
     Attributes:
         anneal: factor of eps a step, in (0, 1).
@@ -238,19 +240,16 @@ class StochasticSinkhorn(SemiDiscreteSolver):
     @override
     def _begin(self, problem: SemiDiscrete, state: SemiDiscreteState, start: SemiDiscreteStart | None) -> None:
         earlier = None if start is None else start.state
-        if isinstance(problem.reg, KL):
-            state.eps = problem.weight if start is not None else max(problem.weight, _TOP * problem.mean_cost)
-            settled = start is not None
-        else:
-            settled = earlier is not None and earlier.eps > 0
-            state.eps = earlier.eps if earlier is not None and settled else _TOP * problem.mean_cost
-            if start is not None and not settled:
-                state.eps = self._scale(problem, state)
-                settled = True
-            # All atoms at the samples: any scale will do.
-            state.eps = state.eps or 1.0
-        if settled:
-            state.averaged = 1 if earlier is None else max(1, min(earlier.averaged, self.memory))
+        top = max(_least(problem), _TOP * problem.mean_cost)
+        if start is None:
+            state.eps = top
+            return
+        known = earlier is not None and earlier.scaled
+        state.eps = (
+            max(problem.weight, earlier.eps) if earlier is not None and known else self._scale(problem, state, top)
+        )
+        state.scaled = True
+        state.averaged = max(1, min(earlier.averaged, self.memory)) if earlier is not None and known else 1
 
     @override
     def _update(self, problem: SemiDiscrete, state: SemiDiscreteState, x: Tensor) -> None:
@@ -260,10 +259,10 @@ class StochasticSinkhorn(SemiDiscreteSolver):
         if state.averaged == 0:
             spread = atoms.spread(p)
             if self._annealed(problem, state, spread):
-                state.averaged = 1
+                state.averaged, state.scaled = 1, True
             else:
                 gain = min(1 / (1 + max(spread - 1, 0.0) / len(x)), _MOST_GAIN)
-                state.eps = max(state.eps * self.anneal, problem.weight)
+                state.eps = max(state.eps * self.anneal, _least(problem))
         surplus = p.mean(0).mul_(atoms.inverse)
         # Atoms without weight have no surplus; they stay where they are.
         surplus.masked_fill_(atoms.inverse == 0, 1.0)
@@ -277,23 +276,23 @@ class StochasticSinkhorn(SemiDiscreteSolver):
             state.average.copy_(state.g)
 
     def _smoothing(self, problem: SemiDiscrete, state: SemiDiscreteState) -> float:
-        if isinstance(problem.reg, KL) or state.averaged == 0:
-            return state.eps
         samples = state.averaged * self.batch / (_SAMPLES_PER_ATOM * problem.atoms.count)
-        return state.eps / math.sqrt(1 + samples)
+        return max(problem.weight, state.eps / math.sqrt(1 + samples))
 
     def _annealed(self, problem: SemiDiscrete, state: SemiDiscreteState, spread: float) -> bool:
-        if isinstance(problem.reg, KL):
-            return state.eps <= problem.weight
         hard = int((problem.b > 0).sum())
-        return spread >= 1 + _HARD * (hard - 1)
+        return state.eps <= _least(problem) or spread >= 1 + _HARD * (hard - 1)
 
     @torch.no_grad()
-    def _scale(self, problem: SemiDiscrete, state: SemiDiscreteState) -> float:
+    def _scale(self, problem: SemiDiscrete, state: SemiDiscreteState, top: float) -> float:
         """Where annealing would end at the potentials given, without moving them."""
-        x, eps = problem.draw(self.batch, state.rng), _TOP * problem.mean_cost
-        for _ in range(100):
-            if eps <= 0 or self._annealed(problem, state, problem.atoms.spread(problem.atoms.soft(x, state.g, eps)[0])):
-                break
-            eps *= self.anneal
-        return eps
+        x, atoms = problem.draw(self.batch, state.rng), problem.atoms
+        state.eps = top
+        while not self._annealed(problem, state, atoms.spread(atoms.soft(x, state.g, state.eps)[0])):
+            state.eps = max(state.eps * self.anneal, _least(problem))
+        return state.eps
+
+
+def _least(problem: SemiDiscrete) -> float:
+    # Coinciding atoms never look hard: far below the costs nothing is left to anneal. All at the samples: any will do.
+    return max(problem.weight, _NOTHING * problem.mean_cost) or 1.0
