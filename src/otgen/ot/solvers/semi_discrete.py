@@ -244,12 +244,12 @@ class StochasticSinkhorn(SemiDiscreteSolver):
         if start is None:
             state.eps = top
             return
-        known = earlier is not None and earlier.scaled
-        state.eps = (
-            max(problem.weight, earlier.eps) if earlier is not None and known else self._scale(problem, state, top)
-        )
+        if earlier is not None and earlier.scaled:
+            state.eps = max(problem.weight, earlier.eps)
+            state.averaged = max(1, min(earlier.averaged, self.memory))
+        else:
+            state.eps, state.averaged = self._scale(problem, state, top), 1
         state.scaled = True
-        state.averaged = max(1, min(earlier.averaged, self.memory)) if earlier is not None and known else 1
 
     @override
     def _update(self, problem: SemiDiscrete, state: SemiDiscreteState, x: Tensor) -> None:
