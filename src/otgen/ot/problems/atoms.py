@@ -14,6 +14,8 @@ _CACHED = 1 << 18
 # Entries (points x atoms) at once where a whole law is streamed, and (points x atoms x coordinates) for other costs.
 _STREAMED = 1 << 23
 _PAIRS = 1 << 22
+# Atoms a matrix product: few enough to leave the cache to the points.
+_PRODUCT = 1024
 
 
 class Atoms:
@@ -62,7 +64,12 @@ class Atoms:
             out = x.new_empty(len(x), self.count)
         if self.expanded:
             x = x - self.mean
-            torch.addmm(bias - self._norms / eps, x, self._centred.T, alpha=2 / eps, out=out)
+            bias = bias - self._norms / eps
+            # Block by block the product takes four fifths of the time.
+            size = _PRODUCT if x.device.type == "cpu" else self.count
+            for start in range(0, self.count, size):
+                part = slice(start, start + size)
+                torch.addmm(bias[part], x, self._centred[part].T, alpha=2 / eps, out=out[:, part])
             return out, x.square().sum(1)
         size = max(1, _PAIRS // max(1, x.numel()))
         for start in range(0, self.count, size):
