@@ -296,6 +296,7 @@ class Plain(SqEuclidean):
 @pytest.mark.parametrize("far", [0.0, 1e3])
 def test_expanded_and_plain_costs_agree(reg: Regulariser, far: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("otgen.ot.problems.atoms._PAIRS", 64)
+    monkeypatch.setattr("otgen.ot.problems.atoms._PRODUCT", 3)
     monkeypatch.setattr("otgen.ot.problems.atoms._CACHED", 10)
     monkeypatch.setattr("otgen.ot.problems.atoms._STREAMED", 20)
     x, y, b = cloud(9, 3, seed=1) + far, cloud(7, 3, seed=2) + far, weights(7, seed=3, zeros=1)
