@@ -11,21 +11,38 @@ True
 from otgen.ot.certificate import Certificate
 from otgen.ot.costs import L1, Cosine, Cost, PNorm, SqEuclidean
 from otgen.ot.divergences import Combination, OTLoss, SinkhornDivergence, TransportLoss
+from otgen.ot.estimate import Estimate
 from otgen.ot.gradient_error import GradientError
 from otgen.ot.gradients import Envelope, Gradient, Unroll
 from otgen.ot.look import Check, Look, Status
 from otgen.ot.potentials import Potentials
-from otgen.ot.problems import Discrete, Problem, Sampler
+from otgen.ot.problems import Discrete, Problem, Sampler, SemiDiscrete
 from otgen.ot.regularisers import KL, NoReg, Quadratic, Regulariser, Relative, SmoothRegulariser
+from otgen.ot.semi_discrete import AtomPotentials, SemiDiscreteEstimate, SemiDiscreteSolution
+from otgen.ot.semi_discrete_bounds import sampled_upper_bound
 from otgen.ot.solution import Solution
 from otgen.ot.solve import OnUnconverged, default_solver, solve
-from otgen.ot.solvers import Acceleration, DiscreteSolver, DualAscent, Exact, Newton, Sinkhorn, Solver, Update
+from otgen.ot.solvers import (
+    Acceleration,
+    AveragedSGD,
+    DiscreteSolver,
+    DualAscent,
+    Exact,
+    Newton,
+    SemiDiscreteSolver,
+    Sinkhorn,
+    Solver,
+    StochasticSinkhorn,
+    Update,
+)
 from otgen.ot.until import MarginalError, MeanMass, RelGap, Steps, Until
 
 __all__ = [
     "KL",
     "L1",
     "Acceleration",
+    "AtomPotentials",
+    "AveragedSGD",
     "Certificate",
     "Check",
     "Combination",
@@ -35,6 +52,7 @@ __all__ = [
     "DiscreteSolver",
     "DualAscent",
     "Envelope",
+    "Estimate",
     "Exact",
     "Gradient",
     "GradientError",
@@ -54,6 +72,10 @@ __all__ = [
     "Relative",
     "Sinkhorn",
     "Sampler",
+    "SemiDiscrete",
+    "SemiDiscreteEstimate",
+    "SemiDiscreteSolution",
+    "SemiDiscreteSolver",
     "SinkhornDivergence",
     "SmoothRegulariser",
     "Solution",
@@ -61,10 +83,12 @@ __all__ = [
     "SqEuclidean",
     "Status",
     "Steps",
+    "StochasticSinkhorn",
     "TransportLoss",
     "Unroll",
     "Until",
     "Update",
     "default_solver",
+    "sampled_upper_bound",
     "solve",
 ]

@@ -16,10 +16,10 @@ from otgen.ot import checks
 from otgen.ot.gradients import Envelope, Gradient
 from otgen.ot.look import Check, Ending, Status
 from otgen.ot.precision import full_precision
-from otgen.ot.problems import Discrete, Problem
+from otgen.ot.problems import Discrete, Problem, SemiDiscrete
 from otgen.ot.problems.base import ResultT
 from otgen.ot.regularisers import KL, NoReg
-from otgen.ot.solvers import DualAscent, Exact, Newton, Sinkhorn, Solver
+from otgen.ot.solvers import DualAscent, Exact, Newton, Sinkhorn, Solver, StochasticSinkhorn
 from otgen.ot.until import RelGap, Steps, Until
 
 # Entries of the matrices up to which Newton is the default.
@@ -111,6 +111,8 @@ def default_solver(problem: Problem[Any], *, fixed_steps: bool = False) -> Solve
         problem: what is to be solved.
         fixed_steps: whether steps are asked for, not an accuracy: Sinkhorn's are then the plain ones.
     """
+    if isinstance(problem, SemiDiscrete):
+        return StochasticSinkhorn()
     if not isinstance(problem, Discrete):
         raise InputError(f"there is no solver for a {type(problem).__name__}; pass one")
     if isinstance(problem.reg, KL):

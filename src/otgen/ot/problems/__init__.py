@@ -3,5 +3,6 @@
 from otgen.ot.problems.base import Problem, Sampler
 from otgen.ot.problems.discrete import Discrete, Side
 from otgen.ot.problems.geometry import Geometry, Matrix, Points
+from otgen.ot.problems.semi_discrete import SemiDiscrete
 
-__all__ = ["Discrete", "Geometry", "Matrix", "Points", "Problem", "Sampler", "Side"]
+__all__ = ["Discrete", "Geometry", "Matrix", "Points", "Problem", "Sampler", "SemiDiscrete", "Side"]

@@ -1,4 +1,4 @@
-"""Solvers of discrete transport problems."""
+"""Solvers of transport problems."""
 
 from otgen.ot.solvers.base import DiscreteSolver, Solver
 from otgen.ot.solvers.dual_ascent import DualAscent
@@ -7,3 +7,16 @@ from otgen.ot.solvers.sinkhorn import Acceleration, Sinkhorn, Update
 
 __all__ = ["Acceleration", "DiscreteSolver", "DualAscent", "Exact", "Newton", "Sinkhorn", "Solver", "Update"]
 from otgen.ot.solvers.newton import Newton
+from otgen.ot.solvers.semi_discrete import AveragedSGD, SemiDiscreteSolver, StochasticSinkhorn
+
+__all__ = [
+    "AveragedSGD",
+    "DiscreteSolver",
+    "DualAscent",
+    "Exact",
+    "SemiDiscreteSolver",
+    "Sinkhorn",
+    "Solver",
+    "StochasticSinkhorn",
+    "Update",
+]
