@@ -8,50 +8,64 @@
 True
 """
 
+from otgen.ot.barycentric import BarycentricMap
 from otgen.ot.certificate import Certificate
+from otgen.ot.continuous_solution import ContinuousSolution
 from otgen.ot.costs import L1, Cosine, Cost, PNorm, SqEuclidean
 from otgen.ot.divergences import Combination, OTLoss, SinkhornDivergence, TransportLoss
+from otgen.ot.estimate import Estimate
+from otgen.ot.function_potentials import FunctionPotentials
 from otgen.ot.gradient_error import GradientError
 from otgen.ot.gradients import Envelope, Gradient, Unroll
 from otgen.ot.look import Check, Look, Status
+from otgen.ot.perceptron import Perceptron
 from otgen.ot.potentials import Potentials
-from otgen.ot.problems import Discrete, Problem, Sampler
+from otgen.ot.problems import Continuous, Discrete, Problem, Sampler
 from otgen.ot.regularisers import KL, NoReg, Quadratic, Regulariser, Relative, SmoothRegulariser
 from otgen.ot.solution import Solution
 from otgen.ot.solve import OnUnconverged, default_solver, solve
-from otgen.ot.solvers import DiscreteSolver, DualAscent, Exact, Sinkhorn, Solver, Update
+from otgen.ot.solvers import DiscreteSolver, DualAscent, Exact, NeuralDual, NeuralDualState, Sinkhorn, Solver, Update
 from otgen.ot.until import MarginalError, MeanMass, RelGap, Steps, Until
+from otgen.ot.within_noise import WithinNoise
 
 __all__ = [
     "KL",
     "L1",
+    "BarycentricMap",
     "Certificate",
     "Check",
     "Combination",
+    "Continuous",
+    "ContinuousSolution",
     "Cosine",
     "Cost",
     "Discrete",
     "DiscreteSolver",
     "DualAscent",
     "Envelope",
+    "Estimate",
     "Exact",
+    "FunctionPotentials",
     "Gradient",
     "GradientError",
     "Look",
     "MarginalError",
     "MeanMass",
+    "NeuralDual",
+    "NeuralDualState",
     "NoReg",
     "OTLoss",
     "OnUnconverged",
     "PNorm",
+    "Perceptron",
     "Potentials",
     "Problem",
     "Quadratic",
     "Regulariser",
     "RelGap",
     "Relative",
-    "Sinkhorn",
     "Sampler",
+    "Sinkhorn",
     "SinkhornDivergence",
     "SmoothRegulariser",
     "Solution",
@@ -63,6 +77,7 @@ __all__ = [
     "Unroll",
     "Until",
     "Update",
+    "WithinNoise",
     "default_solver",
     "solve",
 ]

@@ -1,7 +1,8 @@
 """Transport problems: what is to be solved, apart from how."""
 
 from otgen.ot.problems.base import Problem, Sampler
+from otgen.ot.problems.continuous import Continuous
 from otgen.ot.problems.discrete import Discrete, Side
 from otgen.ot.problems.geometry import Geometry, Matrix, Points
 
-__all__ = ["Discrete", "Geometry", "Matrix", "Points", "Problem", "Sampler", "Side"]
+__all__ = ["Continuous", "Discrete", "Geometry", "Matrix", "Points", "Problem", "Sampler", "Side"]
