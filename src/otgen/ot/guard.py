@@ -36,9 +36,9 @@ class Guard:
         """``conjugate(s)``, above :attr:`largest` its tangent."""
         if math.isinf(self.largest):
             return self.reg.conjugate(s)
-        low = s.clamp(max=self.largest)
         slope = self.reg.density(s.new_tensor(self.largest))
-        return self.reg.conjugate(low) + slope * (s - low)
+        # s - min(s, largest) would cost the small derivatives their digits: the slope, and minus the slope.
+        return self.reg.conjugate(s.clamp(max=self.largest)) + slope * (s - self.largest).clamp(min=0)
 
     def density(self, s: Tensor) -> Tensor:
         """The derivative of :meth:`conjugate`: ``min(density(s), exp(exponent))`` for KL."""
