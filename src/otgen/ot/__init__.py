@@ -24,7 +24,17 @@ from otgen.ot.problems import Continuous, Discrete, Problem, Sampler
 from otgen.ot.regularisers import KL, NoReg, Quadratic, Regulariser, Relative, SmoothRegulariser
 from otgen.ot.solution import Solution
 from otgen.ot.solve import OnUnconverged, default_solver, solve
-from otgen.ot.solvers import DiscreteSolver, DualAscent, Exact, NeuralDual, NeuralDualState, Sinkhorn, Solver, Update
+from otgen.ot.solvers import (
+    DiscreteSolver,
+    DualAscent,
+    Exact,
+    NeuralDual,
+    NeuralDualState,
+    Sinkhorn,
+    Solver,
+    Update,
+    Upper,
+)
 from otgen.ot.until import MarginalError, MeanMass, RelGap, Steps, Until
 from otgen.ot.within_noise import WithinNoise
 
@@ -77,6 +87,7 @@ __all__ = [
     "Unroll",
     "Until",
     "Update",
+    "Upper",
     "WithinNoise",
     "default_solver",
     "solve",

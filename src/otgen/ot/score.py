@@ -14,22 +14,56 @@ from otgen.ot.precision import full_precision
 from otgen.ot.problems import Discrete
 from otgen.ot.pseudo_plan import PseudoPlan, pseudo_plan
 from otgen.ot.regularisers import KL
-from otgen.ot.solution import relative_gap
+from otgen.ot.solution import Solution, relative_gap
+
+# How exactly a bank is solved: far below what its samples say about the laws.
+_GAP, _STEPS = 1e-3, 5000
+
+
+class Bank:
+    """The samples of both laws that networks are judged on.
+
+    Attributes:
+        problem: the transport problem between the samples.
+    """
+
+    def __init__(self, problem: Discrete) -> None:
+        self.problem = problem
+
+    @cached_property
+    def solution(self) -> Solution:
+        """The problem solved by itself, when first asked for, and once."""
+        # The loop that solves this too imports every solver.
+        from otgen.ot.solve import solve
+
+        return solve(self.problem, tol=_GAP, max_steps=_STEPS, on_unconverged="ignore")
+
+    @property
+    def solved(self) -> bool:
+        """Whether anybody has asked."""
+        return "solution" in self.__dict__
 
 
 class Score:
     """Two networks judged on a bank of samples; each number is computed when it is first read.
 
-    The lower bound is the dual value of both networks as they are, so that the gap holds the error of either; the
-    upper bound is the primal value of the plan of ``g`` and its soft transform, rounded to a coupling of the bank.
+    The lower bound is the dual value of both networks as they are, so that the gap holds the error of either. The
+    upper bound is the primal value of the plan of ``g`` and its soft transform, rounded to a coupling of the bank; or
+    that of the bank's own solution, once it is there.
 
     Attributes:
-        bank: the problem between the samples.
+        samples: the bank.
         potentials: the networks.
+        solve_bank: whether the upper bound is worth a solution of the bank, where there is none yet.
     """
 
-    def __init__(self, bank: Discrete, potentials: FunctionPotentials) -> None:
-        self.bank, self.potentials = bank, potentials
+    def __init__(self, samples: Bank, potentials: FunctionPotentials, *, solve_bank: bool) -> None:
+        self.samples, self.potentials, self.solve_bank = samples, potentials, solve_bank
+
+    @property
+    def bank(self) -> Discrete:
+        """The problem between the samples."""
+        return self.samples.problem
 
     @cached_property
     def vectors(self) -> Potentials:
@@ -54,18 +88,20 @@ class Score:
         with torch.no_grad(), full_precision(self.bank.device):
             return certify(self.bank, self.vectors)
 
-    @property
+    @cached_property
     def upper(self) -> float:
         """No smaller than the bank's value."""
+        if self.solve_bank or self.samples.solved:
+            return float(self.samples.solution.upper)
         return float(self.certificate.upper)
 
     @cached_property
     def rel_gap(self) -> float:
         """``(upper - lower) / max(|lower|, |upper|)``; infinite where the dual value is beyond float64."""
-        lower = self.certificate.upper.new_tensor(self.plan.lower)
         if not math.isfinite(self.plan.lower):
             return math.inf
-        return float(relative_gap(lower, self.certificate.upper, self.bank))
+        lower, upper = (torch.tensor(bound, dtype=torch.float64) for bound in (self.plan.lower, self.upper))
+        return float(relative_gap(lower, upper, self.bank))
 
     @property
     def plan_error_bound(self) -> float:

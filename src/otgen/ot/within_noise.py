@@ -16,15 +16,11 @@ from otgen.ot.problems import Discrete
 from otgen.ot.pseudo_plan import pseudo_plan
 from otgen.ot.regularisers import SmoothRegulariser
 from otgen.ot.solution import Solution
-from otgen.ot.solve import solve
 from otgen.ot.solvers.neural_dual import NeuralDualLook
 from otgen.ot.until import Until
 
 if TYPE_CHECKING:
     from otgen.ot.look import Look
-
-# Accuracy of the solution of the bank that the networks are compared with: far below its sampling error.
-_BANK_GAP, _BANK_STEPS = 1e-3, 5000
 
 
 @dataclass(frozen=True)
@@ -70,15 +66,11 @@ class WithinNoise(Until):
             raise InputError(
                 "WithinNoise needs laws to draw fresh samples from, as NeuralDual has; use RelGap for points in hand"
             )
-        if look.bank_solution is None:
-            look.bank_solution = solve(
-                look.score.bank, tol=_BANK_GAP, max_steps=_BANK_STEPS, check_every=50, on_unconverged="ignore"
-            )
         rng, differences = look.fresh_rng(), []
         for _ in range(self.batches):
             batch = look.problem.sample(look.solver.batch, rng)
             x, y = (side.points for side in batch.sides())
-            best = pseudo_plan(batch, _extended(look.bank_solution, batch)).dual
+            best = pseudo_plan(batch, _extended(look.score.samples.solution, batch)).dual
             differences.append(best - pseudo_plan(batch, look.score.potentials.on(x, y)).dual)
         values = torch.tensor(differences).double()
         mean = float(values.mean())

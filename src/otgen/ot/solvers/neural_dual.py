@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -23,11 +24,19 @@ from otgen.ot.guard import Guard, pair_sums
 from otgen.ot.look import Ending, Look
 from otgen.ot.perceptron import Perceptron
 from otgen.ot.problems import Continuous, Discrete, Problem
-from otgen.ot.score import Score
+from otgen.ot.score import Bank, Score
 from otgen.ot.seeding import new_seed, seeded, stream
-from otgen.ot.solution import Solution
 from otgen.ot.solvers.base import Solver
 from otgen.ot.until import RelGap, Until
+
+
+class Upper(StrEnum):
+    """Where the upper bound on the bank's value comes from."""
+
+    # The networks' own plan, made a coupling of the bank: a pass or two a look, and loose where eps is small.
+    OWN_PLAN = "own_plan"
+    # The bank solved by itself, once in a run: tight, and worth its time where that is seconds.
+    SOLVED_BANK = "solved_bank"
 
 
 @dataclass
@@ -89,7 +98,10 @@ class NeuralDual(Solver):
         lr: step size of Adam.
         betas: decays of Adam's moments.
         bank: samples of each law to judge on.
-        guard: largest exponent of KL's conjugate in training; its tangent follows. float32 ends at 88.
+        guard: largest exponent of KL's conjugate in training; its tangent follows. It caps the density of the plan at
+            ``exp(guard)``: far above ``batch``, the most that the plan of a batch needs. Much larger, and one
+            gradient beyond it stops Adam for hundreds of updates. float32 ends at 88.
+        upper: where the upper bound on the bank's value comes from.
     """
 
     kinds: ClassVar[tuple[type[Problem[Any]], ...]] = (Continuous,)
@@ -102,7 +114,8 @@ class NeuralDual(Solver):
     lr: float = 1e-3
     betas: tuple[float, float] = (0.5, 0.9)
     bank: int = 2000
-    guard: float = 20.0
+    guard: float = 10.0
+    upper: Upper = Upper.SOLVED_BANK
 
     def __post_init__(self) -> None:
         for name in ("f", "g"):
@@ -117,6 +130,7 @@ class NeuralDual(Solver):
             raise InputError(f"lr must be a positive number, got {self.lr!r}")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"betas must be two numbers in [0, 1), got {self.betas!r}")
+        checks.component("upper", self.upper, Upper, "Upper.SOLVED_BANK")
         if not 0 < self.guard <= 80:
             raise InputError(f"guard must lie in (0, 80], got {self.guard!r}: beyond, exp() overflows float32")
 
@@ -225,15 +239,13 @@ class NeuralDualLook(Look):
     ) -> None:
         self.solver, self.problem, self.state = solver, problem, state.copied()
         potentials = FunctionPotentials(self.state.f.eval(), self.state.g.eval())
-        bank: Discrete = previous.score.bank if previous is not None else self._bank()
-        self.score: Score = Score(bank, potentials)
+        bank = self._bank() if previous is None else previous.score.samples
+        self.score: Score = Score(bank, potentials, solve_bank=solver.upper is Upper.SOLVED_BANK)
         # Gap per unit of marginal error at the last certificate: says when the next one is worth its passes.
         self.gap_per_error: float = 0.0 if previous is None else previous.gap_per_error
-        # An exact solution of the bank, once some stopping test has asked for it.
-        self.bank_solution: Solution | None = None if previous is None else previous.bank_solution
 
-    def _bank(self) -> Discrete:
-        return Discrete(self.state.bank_x, self.state.bank_y, cost=self.problem.cost, reg=self.problem.reg)
+    def _bank(self) -> Bank:
+        return Bank(Discrete(self.state.bank_x, self.state.bank_y, cost=self.problem.cost, reg=self.problem.reg))
 
     def fresh_rng(self) -> torch.Generator:
         """A stream that nobody has trained on; the same at every call for this look."""
