@@ -53,7 +53,7 @@ TRANSLATION_INVARIANT: list[Cost] = [c for c in COSTS if not isinstance(c, Cosin
 
 
 def solvers_for(reg: ot.Regulariser) -> list[ot.Solver]:
-    """Every public solver of discrete problems that accepts one under this regulariser, Sinkhorn in each of its updates."""
+    """Every public solver of discrete problems that accepts this regulariser, Sinkhorn in each of its updates."""
     import torch
 
     problem = ot.Discrete.from_matrix(torch.zeros(1, 1), reg=reg)
