@@ -53,11 +53,11 @@ TRANSLATION_INVARIANT: list[Cost] = [c for c in COSTS if not isinstance(c, Cosin
 
 
 def solvers_for(reg: ot.Regulariser) -> list[ot.Solver]:
-    """Every public solver that accepts a problem under this regulariser, Sinkhorn in each of its updates."""
+    """Every public solver of discrete problems that accepts this regulariser, Sinkhorn in each of its updates."""
     import torch
 
     problem = ot.Discrete.from_matrix(torch.zeros(1, 1), reg=reg)
-    candidates: list[ot.Solver] = default_instances(ot.Solver)  # type: ignore[type-abstract]
+    candidates: list[ot.Solver] = default_instances(ot.DiscreteSolver)  # type: ignore[type-abstract]
     candidates += [Sinkhorn(update=Update.SYMMETRIC), Sinkhorn(anneal=0.8), Sinkhorn.fastest()]
     candidates += [Sinkhorn(acceleration=kind) for kind in (Acceleration.RELAXED, Acceleration.ANDERSON)]
     accepted = []

@@ -8,15 +8,19 @@
 True
 """
 
+from otgen.ot.barycentric import BarycentricMap
 from otgen.ot.certificate import Certificate
+from otgen.ot.continuous_solution import ContinuousSolution
 from otgen.ot.costs import L1, Cosine, Cost, PNorm, SqEuclidean
 from otgen.ot.divergences import Combination, OTLoss, SinkhornDivergence, TransportLoss
 from otgen.ot.estimate import Estimate
+from otgen.ot.function_potentials import FunctionPotentials
 from otgen.ot.gradient_error import GradientError
 from otgen.ot.gradients import Envelope, Gradient, Unroll
 from otgen.ot.look import Check, Look, Status
+from otgen.ot.perceptron import Perceptron
 from otgen.ot.potentials import Potentials
-from otgen.ot.problems import Discrete, Problem, Sampler, SemiDiscrete
+from otgen.ot.problems import Continuous, Discrete, Problem, Sampler, SemiDiscrete
 from otgen.ot.regularisers import KL, NoReg, Quadratic, Regulariser, Relative, SmoothRegulariser
 from otgen.ot.semi_discrete import AtomPotentials, SemiDiscreteEstimate, SemiDiscreteSolution
 from otgen.ot.semi_discrete_bounds import sampled_upper_bound
@@ -28,14 +32,18 @@ from otgen.ot.solvers import (
     DiscreteSolver,
     DualAscent,
     Exact,
+    NeuralDual,
+    NeuralDualState,
     Newton,
     SemiDiscreteSolver,
     Sinkhorn,
     Solver,
     StochasticSinkhorn,
     Update,
+    Upper,
 )
 from otgen.ot.until import MarginalError, MeanMass, RelGap, Steps, Until
+from otgen.ot.within_noise import WithinNoise
 
 __all__ = [
     "KL",
@@ -43,9 +51,12 @@ __all__ = [
     "Acceleration",
     "AtomPotentials",
     "AveragedSGD",
+    "BarycentricMap",
     "Certificate",
     "Check",
     "Combination",
+    "Continuous",
+    "ContinuousSolution",
     "Cosine",
     "Cost",
     "Discrete",
@@ -54,28 +65,32 @@ __all__ = [
     "Envelope",
     "Estimate",
     "Exact",
+    "FunctionPotentials",
     "Gradient",
     "GradientError",
     "Look",
     "MarginalError",
     "MeanMass",
+    "NeuralDual",
+    "NeuralDualState",
     "Newton",
     "NoReg",
     "OTLoss",
     "OnUnconverged",
     "PNorm",
+    "Perceptron",
     "Potentials",
     "Problem",
     "Quadratic",
     "Regulariser",
     "RelGap",
     "Relative",
-    "Sinkhorn",
     "Sampler",
     "SemiDiscrete",
     "SemiDiscreteEstimate",
     "SemiDiscreteSolution",
     "SemiDiscreteSolver",
+    "Sinkhorn",
     "SinkhornDivergence",
     "SmoothRegulariser",
     "Solution",
@@ -88,6 +103,8 @@ __all__ = [
     "Unroll",
     "Until",
     "Update",
+    "Upper",
+    "WithinNoise",
     "default_solver",
     "sampled_upper_bound",
     "solve",

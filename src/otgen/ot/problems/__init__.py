@@ -1,8 +1,9 @@
 """Transport problems: what is to be solved, apart from how."""
 
 from otgen.ot.problems.base import Problem, Sampler
+from otgen.ot.problems.continuous import Continuous
 from otgen.ot.problems.discrete import Discrete, Side
 from otgen.ot.problems.geometry import Geometry, Matrix, Points
 from otgen.ot.problems.semi_discrete import SemiDiscrete
 
-__all__ = ["Discrete", "Geometry", "Matrix", "Points", "Problem", "Sampler", "SemiDiscrete", "Side"]
+__all__ = ["Continuous", "Discrete", "Geometry", "Matrix", "Points", "Problem", "Sampler", "SemiDiscrete", "Side"]

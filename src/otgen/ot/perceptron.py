@@ -1,0 +1,32 @@
+"""The network that stands in where no other is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from otgen.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perceptron:
+    """Hyper-parameters of a fully connected network with ReLU, from ``(n, d)`` to ``(n, out)``.
+
+    Attributes:
+        widths: of the hidden layers. Sanjabi et al. 2018 use two of 128 for points in the plane.
+    """
+
+    widths: tuple[int, ...] = (128, 128)
+
+    def __post_init__(self) -> None:
+        if any(not isinstance(width, int) or width < 1 for width in self.widths):
+            raise InputError(f"widths of hidden layers must be whole numbers of at least 1, got {self.widths!r}")
+
+    def __call__(self, d: int, out: int = 1) -> nn.Module:
+        """A module from ``d`` numbers a sample to ``out``; a potential has one."""
+        sizes = (d, *self.widths)
+        layers: list[nn.Module] = []
+        for size, width in zip(sizes, self.widths, strict=False):
+            layers += [nn.Linear(size, width), nn.ReLU()]
+        return nn.Sequential(*layers, nn.Linear(sizes[-1], out))
