@@ -13,13 +13,26 @@ from otgen.ot.costs import L1, Cosine, Cost, PNorm, SqEuclidean
 from otgen.ot.divergences import Combination, OTLoss, SinkhornDivergence, TransportLoss
 from otgen.ot.gradient_error import GradientError
 from otgen.ot.gradients import Envelope, Gradient, Unroll
+from otgen.ot.grid_operator import Stencil
+from otgen.ot.grid_solution import GridCertificate, GridSolution
 from otgen.ot.look import Check, Look, Status
 from otgen.ot.potentials import Potentials
-from otgen.ot.problems import Discrete, Problem, Sampler
+from otgen.ot.problems import Deposit, Discrete, GridW1, Outside, Problem, Sampler, histogram
 from otgen.ot.regularisers import KL, NoReg, Quadratic, Regulariser, Relative, SmoothRegulariser
 from otgen.ot.solution import Solution
 from otgen.ot.solve import OnUnconverged, default_solver, solve
-from otgen.ot.solvers import DiscreteSolver, DualAscent, Exact, Sinkhorn, Solver, Update
+from otgen.ot.solvers import (
+    DiscreteSolver,
+    DualAscent,
+    Exact,
+    GridExact1D,
+    GridPDHG,
+    GridSolver,
+    Metric,
+    Sinkhorn,
+    Solver,
+    Update,
+)
 from otgen.ot.until import MarginalError, MeanMass, RelGap, Steps, Until
 
 __all__ = [
@@ -30,6 +43,7 @@ __all__ = [
     "Combination",
     "Cosine",
     "Cost",
+    "Deposit",
     "Discrete",
     "DiscreteSolver",
     "DualAscent",
@@ -37,12 +51,20 @@ __all__ = [
     "Exact",
     "Gradient",
     "GradientError",
+    "GridCertificate",
+    "GridExact1D",
+    "GridPDHG",
+    "GridSolution",
+    "GridSolver",
+    "GridW1",
     "Look",
     "MarginalError",
     "MeanMass",
+    "Metric",
     "NoReg",
     "OTLoss",
     "OnUnconverged",
+    "Outside",
     "PNorm",
     "Potentials",
     "Problem",
@@ -59,10 +81,12 @@ __all__ = [
     "SqEuclidean",
     "Status",
     "Steps",
+    "Stencil",
     "TransportLoss",
     "Unroll",
     "Until",
     "Update",
     "default_solver",
+    "histogram",
     "solve",
 ]

@@ -15,10 +15,10 @@ from otgen.ot import checks
 from otgen.ot.gradients import Envelope, Gradient
 from otgen.ot.look import Check, Ending, Status
 from otgen.ot.precision import full_precision
-from otgen.ot.problems import Discrete, Problem
+from otgen.ot.problems import Discrete, GridW1, Problem
 from otgen.ot.problems.base import ResultT
 from otgen.ot.regularisers import KL, NoReg
-from otgen.ot.solvers import DualAscent, Exact, Sinkhorn, Solver
+from otgen.ot.solvers import DualAscent, Exact, GridExact1D, GridPDHG, Sinkhorn, Solver
 from otgen.ot.until import RelGap, Steps, Until
 
 
@@ -98,6 +98,8 @@ def solve(
 
 def default_solver(problem: Problem[Any]) -> Solver:
     """The solver that :func:`solve` takes for a problem."""
+    if isinstance(problem, GridW1):
+        return GridExact1D() if problem.is_line else GridPDHG()
     if not isinstance(problem, Discrete):
         raise InputError(f"there is no solver for a {type(problem).__name__}; pass one")
     if isinstance(problem.reg, KL):

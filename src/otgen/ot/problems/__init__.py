@@ -3,5 +3,18 @@
 from otgen.ot.problems.base import Problem, Sampler
 from otgen.ot.problems.discrete import Discrete, Side
 from otgen.ot.problems.geometry import Geometry, Matrix, Points
+from otgen.ot.problems.grid import Deposit, GridW1, Outside, histogram
 
-__all__ = ["Discrete", "Geometry", "Matrix", "Points", "Problem", "Sampler", "Side"]
+__all__ = [
+    "Deposit",
+    "Discrete",
+    "Geometry",
+    "GridW1",
+    "Matrix",
+    "Outside",
+    "Points",
+    "Problem",
+    "Sampler",
+    "Side",
+    "histogram",
+]
