@@ -174,9 +174,7 @@ class GridSolution:
             InputError: on wrong shapes, or points outside that are refused.
         """
         if outside not in (Outside.CLAMP, Outside.REFUSE):
-            raise InputError(
-                f"critic_at needs a value at every point: outside must be clamp or refuse, got {outside!r}"
-            )
+            raise InputError(f"critic_at has a value for every point: outside is clamp or refuse, got {outside!r}")
         problem = self.problem
         places = placed(points, problem.shape, problem.dx, problem.low, Outside(outside))
         nodes, weights = hats(places, problem.shape)

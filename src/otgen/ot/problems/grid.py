@@ -237,8 +237,9 @@ def placed(points: Tensor, shape: tuple[int, ...], dx: float, low: tuple[float, 
     if lost and outside is Outside.REFUSE:
         first = points[~inside][0].tolist()
         raise InputError(
-            f"{lost} of {len(points)} points are outside the grid, the first at {first}; the grid goes from {list(low)} "
-            f"to {[a + n * dx for a, n in zip(low, shape, strict=True)]}: enlarge it, or pass outside='clamp' or 'drop'"
+            f"{lost} of {len(points)} points are outside the grid, the first at {first}; the grid goes "
+            f"from {list(low)} to {[a + n * dx for a, n in zip(low, shape, strict=True)]}: enlarge it, or pass "
+            "outside='clamp' or 'drop'"
         )
     if lost == len(points) and outside is Outside.DROP:
         raise InputError(f"all {lost} points are outside the grid, none is left; enlarge it, or pass outside='clamp'")

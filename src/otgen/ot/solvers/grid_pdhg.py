@@ -67,8 +67,8 @@ class GridPDHG(GridSolver):
         if self.tau is not None:
             unit = problem.mass / problem.dx if euclidean else problem.mass * problem.dx
             return self.tau * unit, 1 / (square * self.tau * unit)
-        # |D f| is close to 1 at most nodes of an optimal critic, in one pair of each; the critic itself is of the order of
-        # the grid's width.
+        # |D f| is close to 1 at most nodes of an optimal critic, in one pair of each; the critic itself is of the
+        # order of the grid's width.
         size = math.sqrt(cells / operator.pairs)
         size *= _EUCLIDEAN_RATIO * max(operator.shape) if euclidean else _H1_RATIO
         ratio = size / flow_norm if flow_norm > 0 else 1.0
