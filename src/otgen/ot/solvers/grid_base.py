@@ -63,8 +63,8 @@ class GridSolver(Solver):
     def accepts(self, problem: Any) -> None:
         if not isinstance(problem, GridW1):
             raise InputError(
-                f"{type(self).__name__} cannot solve a {type(problem).__name__}: it works on a grid; use GridW1(c, dx), "
-                "or leave the solver out"
+                f"{type(self).__name__} cannot solve a {type(problem).__name__}: it works on a grid; use "
+                "GridW1(c, dx), or leave the solver out"
             )
 
     @override
