@@ -25,7 +25,7 @@ ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
 # How far c may sum from 0, as a share of its L1 norm, before it is taken for a mistake rather than for rounding.
 _BALANCE = 1e-5
 # Roundings of a mass of 1 that a difference of two equal measures may leave.
-_ROUNDINGS = 64
+_ROUNDINGS = 8
 
 
 class Outside(StrEnum):

@@ -79,9 +79,9 @@ class GridSolver(Solver):
             )
         if not bool(torch.isfinite(state.f.sum() + state.y.sum())):
             raise InputError("the warm start holds NaN or infinite values; leave it out")
-        # Critics are lengths, flows are masses: each to its own unit.
-        f = state.f.detach().to(problem.device) * (before.dx / problem.dx)
-        return GridStart(f=f, y=state.y.detach().to(problem.device) * (before.mass / problem.mass))
+        # A critic keeps its slopes whatever the width of the cells, a flow its mass.
+        y = state.y.detach().to(problem.device) * (before.mass / problem.mass)
+        return GridStart(f=state.f.detach().to(problem.device), y=y)
 
     @override
     def init(self, problem: GridW1, start: GridStart | None = None, rng: torch.Generator | None = None) -> GridState:
