@@ -274,7 +274,7 @@ def test_smooth_densities_come_near_the_linear_program() -> None:
     mu, nu = gaussians(12, [(-0.8, -0.8)], 0.6), gaussians(12, [(0.8, 0.8)], 0.6)
     exact = w1(mu, nu, 0.4)
     errors = {s: best(GridW1.between(mu, nu, 0.4, stencil=s), 1e-3).value.item() / exact - 1 for s in Stencil}
-    assert 0 < errors[Stencil.FORWARD] < 0.03
+    assert 0 < errors[Stencil.FORWARD] < 0.05
     assert abs(errors[Stencil.SYMMETRIC]) < 0.5 * errors[Stencil.FORWARD]
 
 

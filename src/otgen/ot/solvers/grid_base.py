@@ -46,15 +46,22 @@ class GridState:
 
 @dataclass(frozen=True, kw_only=True)
 class GridStart:
-    """A critic and a flow to start from, in grid units of a unit mass."""
+    """Where to start from, in grid units of a unit mass.
+
+    Attributes:
+        f: the critic that the first step starts from.
+        y: the flow that it starts from.
+        average: the critic that the moving average starts from.
+    """
 
     f: Tensor
     y: Tensor
+    average: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
 class GridSolver(Solver):
-    """A solver of W1 on a grid. A new one needs `accepts`, `begin` and `step`."""
+    """A solver of W1 on a grid. A new one needs `accepts` and `step`."""
 
     kinds: ClassVar[tuple[type[Problem[Any]], ...]] = (GridW1,)
     check_every: ClassVar[int] = 20
@@ -79,22 +86,27 @@ class GridSolver(Solver):
             )
         if not bool(torch.isfinite(state.f.sum() + state.y.sum())):
             raise InputError("the warm start holds NaN or infinite values; leave it out")
-        # A critic keeps its slopes whatever the width of the cells, a flow its mass.
-        y = state.y.detach().to(problem.device) * (before.mass / problem.mass)
-        return GridStart(f=state.f.detach().to(problem.device), y=y)
+        # A critic keeps its slopes whatever the width of the cells. The flow is kept as far as the new c repeats the
+        # old one, and what is new is added as a potential flow: an unchanged problem goes on from where it stood.
+        f, y, critic = (t.detach().to(problem.device) for t in (state.f, state.y, warm_start.certificate.critic))
+        operator, old = problem.operator, before.balanced.to(problem.device)
+        potential = operator.potential(old)
+        norm = (old * potential).sum().item()
+        repeated = max((problem.balanced * potential).sum().item() / norm, 0.0) if norm > 0 else 0.0
+        new = operator.differences(operator.potential(problem.balanced - repeated * old))
+        return GridStart(f=f, y=repeated * y + new, average=critic)
 
     @override
     def init(self, problem: GridW1, start: GridStart | None = None, rng: torch.Generator | None = None) -> GridState:
         operator, c = problem.operator, problem.balanced
-        # The potential flow of c alone is feasible, and so is an earlier flow with the potential flow of the rest.
         potential = operator.potential(c)
         shortest = operator.differences(potential)
         if start is None:
-            f, y = potential / lengths(shortest).max().clamp(min=torch.finfo(c.dtype).tiny), shortest
-        else:
-            f, y = start.f, start.y + operator.differences(operator.potential(c - operator.adjoint(start.y)))
+            steepest = lengths(shortest).max().clamp(min=torch.finfo(c.dtype).tiny)
+            start = GridStart(f=potential / steepest, y=shortest, average=potential / steepest)
         tau, sigma = self.step_lengths(problem, shortest.detach().square().sum().sqrt().item())
-        return GridState(f=f, y=y, critic=f, flow=y, average=f, tau=tau, sigma=sigma)
+        f, y = start.f, start.y
+        return GridState(f=f, y=y, critic=f, flow=y, average=start.average, tau=tau, sigma=sigma)
 
     def step_lengths(self, problem: GridW1, flow_norm: float) -> tuple[float, float]:
         """Step lengths of critic and flow, in grid units; ``flow_norm`` is the 2-norm of the potential flow of c."""
@@ -151,7 +163,8 @@ class GridLook(Look):
 
     @override
     def restart(self) -> GridStart:
-        return GridStart(f=self.state.f.detach(), y=self.state.y.detach())
+        state = self.state
+        return GridStart(f=state.f.detach(), y=state.y.detach(), average=state.average.detach())
 
     @override
     def solution(self, outer: GridW1, inner: GridW1, gradient: Gradient, ending: Ending) -> GridSolution:
