@@ -24,8 +24,9 @@ class Stencil(StrEnum):
     SYMMETRIC: the four pairs of one-sided differences at every node, the largest of which is held to length 1. That is
     so if and only if the bilinear interpolant (26) of the critic is 1-Lipschitz: its gradient in a cell is a convex
     combination of the four at the corners. The value is therefore at most W1 of the masses at the nodes, and equal to
-    it for two nodes in any direction; the rougher the masses, the further below (4 % for 1,000 samples on 16 x 16 cells,
-    11 % for white noise; the forward stencil: 0.2 % above, 3.5 % below). A step costs two to three times as much, and it takes more of them.
+    it for two nodes in any direction; the rougher the masses, the further below it is: 4 % for 1,000 samples on
+    16 x 16 cells, 11 % for white noise (the forward stencil: 0.2 % above, 3.5 % below). A step costs two to three
+    times as much, and it takes more of them.
     On a line both are the same.
     """
 
