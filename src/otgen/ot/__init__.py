@@ -17,10 +17,12 @@ from otgen.ot.estimate import Estimate
 from otgen.ot.function_potentials import FunctionPotentials
 from otgen.ot.gradient_error import GradientError
 from otgen.ot.gradients import Envelope, Gradient, Unroll
+from otgen.ot.grid_operator import Stencil
+from otgen.ot.grid_solution import GridCertificate, GridSolution
 from otgen.ot.look import Check, Look, Status
 from otgen.ot.perceptron import Perceptron
 from otgen.ot.potentials import Potentials
-from otgen.ot.problems import Continuous, Discrete, Problem, Sampler, SemiDiscrete
+from otgen.ot.problems import Continuous, Deposit, Discrete, GridW1, Outside, Problem, Sampler, SemiDiscrete, histogram
 from otgen.ot.regularisers import KL, NoReg, Quadratic, Regulariser, Relative, SmoothRegulariser
 from otgen.ot.semi_discrete import AtomPotentials, SemiDiscreteEstimate, SemiDiscreteSolution
 from otgen.ot.semi_discrete_bounds import sampled_upper_bound
@@ -32,6 +34,10 @@ from otgen.ot.solvers import (
     DiscreteSolver,
     DualAscent,
     Exact,
+    GridExact1D,
+    GridPDHG,
+    GridSolver,
+    Metric,
     NeuralDual,
     NeuralDualState,
     Newton,
@@ -59,6 +65,7 @@ __all__ = [
     "ContinuousSolution",
     "Cosine",
     "Cost",
+    "Deposit",
     "Discrete",
     "DiscreteSolver",
     "DualAscent",
@@ -68,15 +75,23 @@ __all__ = [
     "FunctionPotentials",
     "Gradient",
     "GradientError",
+    "GridCertificate",
+    "GridExact1D",
+    "GridPDHG",
+    "GridSolution",
+    "GridSolver",
+    "GridW1",
     "Look",
     "MarginalError",
     "MeanMass",
+    "Metric",
     "NeuralDual",
     "NeuralDualState",
     "Newton",
     "NoReg",
     "OTLoss",
     "OnUnconverged",
+    "Outside",
     "PNorm",
     "Perceptron",
     "Potentials",
@@ -97,6 +112,7 @@ __all__ = [
     "Solver",
     "SqEuclidean",
     "Status",
+    "Stencil",
     "Steps",
     "StochasticSinkhorn",
     "TransportLoss",
@@ -106,6 +122,7 @@ __all__ = [
     "Upper",
     "WithinNoise",
     "default_solver",
+    "histogram",
     "sampled_upper_bound",
     "solve",
 ]

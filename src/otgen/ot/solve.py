@@ -16,10 +16,20 @@ from otgen.ot import checks
 from otgen.ot.gradients import Envelope, Gradient
 from otgen.ot.look import Check, Ending, Status
 from otgen.ot.precision import full_precision
-from otgen.ot.problems import Continuous, Discrete, Problem, SemiDiscrete
+from otgen.ot.problems import Continuous, Discrete, GridW1, Problem, SemiDiscrete
 from otgen.ot.problems.base import ResultT
 from otgen.ot.regularisers import KL, NoReg
-from otgen.ot.solvers import DualAscent, Exact, NeuralDual, Newton, Sinkhorn, Solver, StochasticSinkhorn
+from otgen.ot.solvers import (
+    DualAscent,
+    Exact,
+    GridExact1D,
+    GridPDHG,
+    NeuralDual,
+    Newton,
+    Sinkhorn,
+    Solver,
+    StochasticSinkhorn,
+)
 from otgen.ot.until import RelGap, Steps, Until
 
 # Entries of the matrices up to which Newton is the default.
@@ -115,6 +125,8 @@ def default_solver(problem: Problem[Any], *, fixed_steps: bool = False) -> Solve
         return StochasticSinkhorn()
     if isinstance(problem, Continuous):
         return NeuralDual()
+    if isinstance(problem, GridW1):
+        return GridExact1D() if problem.is_line else GridPDHG()
     if not isinstance(problem, Discrete):
         raise InputError(f"there is no solver for a {type(problem).__name__}; pass one")
     if isinstance(problem.reg, KL):

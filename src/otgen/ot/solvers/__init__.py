@@ -3,6 +3,9 @@
 from otgen.ot.solvers.base import DiscreteSolver, Solver
 from otgen.ot.solvers.dual_ascent import DualAscent
 from otgen.ot.solvers.exact import Exact
+from otgen.ot.solvers.grid_base import GridSolver
+from otgen.ot.solvers.grid_exact import GridExact1D
+from otgen.ot.solvers.grid_pdhg import GridPDHG, Metric
 from otgen.ot.solvers.neural_dual import NeuralDual, NeuralDualState, Upper
 from otgen.ot.solvers.newton import Newton
 from otgen.ot.solvers.semi_discrete import AveragedSGD, SemiDiscreteSolver, StochasticSinkhorn
@@ -14,6 +17,10 @@ __all__ = [
     "DiscreteSolver",
     "DualAscent",
     "Exact",
+    "GridExact1D",
+    "GridPDHG",
+    "GridSolver",
+    "Metric",
     "NeuralDual",
     "NeuralDualState",
     "Newton",
