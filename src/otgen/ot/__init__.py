@@ -11,12 +11,14 @@ True
 from otgen.ot.certificate import Certificate
 from otgen.ot.costs import L1, Cosine, Cost, PNorm, SqEuclidean
 from otgen.ot.divergences import Combination, OTLoss, SinkhornDivergence, TransportLoss
+from otgen.ot.energy import MinibatchEnergyDistance, Value
 from otgen.ot.gradient_error import GradientError
 from otgen.ot.gradients import Envelope, Gradient, Unroll
 from otgen.ot.look import Check, Look, Status
 from otgen.ot.potentials import Potentials
 from otgen.ot.problems import Discrete, Problem, Sampler
 from otgen.ot.regularisers import KL, NoReg, Quadratic, Regulariser, Relative, SmoothRegulariser
+from otgen.ot.samples_loss import SamplesLoss
 from otgen.ot.solution import Solution
 from otgen.ot.solve import OnUnconverged, default_solver, solve
 from otgen.ot.solvers import DiscreteSolver, DualAscent, Exact, Sinkhorn, Solver, Update
@@ -40,6 +42,7 @@ __all__ = [
     "Look",
     "MarginalError",
     "MeanMass",
+    "MinibatchEnergyDistance",
     "NoReg",
     "OTLoss",
     "OnUnconverged",
@@ -52,6 +55,7 @@ __all__ = [
     "Relative",
     "Sinkhorn",
     "Sampler",
+    "SamplesLoss",
     "SinkhornDivergence",
     "SmoothRegulariser",
     "Solution",
@@ -63,6 +67,7 @@ __all__ = [
     "Unroll",
     "Until",
     "Update",
+    "Value",
     "default_solver",
     "solve",
 ]
