@@ -22,6 +22,7 @@ from otgen.ot.samples_loss import SamplesLoss
 from otgen.ot.solution import Solution
 from otgen.ot.solve import OnUnconverged, default_solver, solve
 from otgen.ot.solvers import DiscreteSolver, DualAscent, Exact, Sinkhorn, Solver, Update
+from otgen.ot.suggest import SuggestedEps, suggest_eps
 from otgen.ot.until import MarginalError, MeanMass, RelGap, Steps, Until
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "SqEuclidean",
     "Status",
     "Steps",
+    "SuggestedEps",
     "TransportLoss",
     "Unroll",
     "Until",
@@ -70,4 +72,5 @@ __all__ = [
     "Value",
     "default_solver",
     "solve",
+    "suggest_eps",
 ]
