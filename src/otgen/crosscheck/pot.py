@@ -63,13 +63,11 @@ class _PotSinkhorn(Peer):
                 plan, log = pot.sinkhorn(a, b, costs, eps, method=self.method, log=True, **options)
             # <P, C> + eps KL(P | a x b)
             value = float((plan * costs).sum() + eps * xlogy(plan, plan * plan.size).sum())
-            converged = bool(log["err"] and log["err"][-1] < task.tol) and np.isfinite(value)
-            return Answer(
-                value=value,
-                converged=bool(converged),
-                residual=_residual(plan, a, b),
-                unit=float(np.finfo(costs.dtype).eps),
-            )
+            unit = float(np.finfo(costs.dtype).eps)
+            if task.tol == 0:
+                return Answer(value=value, converged=None, unit=unit)
+            converged = bool(log["err"] and log["err"][-1] < task.tol and np.isfinite(value))
+            return Answer(value=value, converged=converged, residual=_residual(plan, a, b), unit=unit)
 
         return call
 
