@@ -140,6 +140,16 @@ def test_the_potential_gives_the_gradient(p: int) -> None:
     torch.testing.assert_close(of_f, of_value, rtol=1e-4, atol=1e-6)
 
 
+@every_p
+@either
+def test_points_that_all_coincide_are_at_no_distance(p: int, debias: bool) -> None:
+    x = torch.ones(5, 2, dtype=torch.float64, requires_grad=True)
+    value = SamplesLoss(p=p, debias=debias)(x, torch.ones(4, 2).double())
+    (gradient,) = torch.autograd.grad(value, x)
+    assert value.item() == pytest.approx(0, abs=1e-12)
+    assert gradient.abs().max().item() <= 1e-12
+
+
 @pytest.mark.parametrize("value", [{"diameter": 3.0}, {"truncate": None}, {"verbose": True}, {"cluster_scale": 1.0}])
 def test_options_of_speed_change_nothing(value: Any) -> None:
     assert SamplesLoss(blur=0.5, **value)(X, Y).item() == SamplesLoss(blur=0.5)(X, Y).item()
