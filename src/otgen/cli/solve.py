@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--max-steps", type=int, default=10_000, help="steps before giving up")
     parser.add_argument("--debiased", action="store_true", help="the Sinkhorn divergence instead")
     parsed = parser.instantiate(parse(parser, arguments))
-    reg = _with_eps(parsed.reg, parsed.eps)
+    reg = with_eps(parsed.reg, parsed.eps)
     x, y = array(Path(parsed.x)), array(Path(parsed.y))
     if x.dtype != y.dtype:
         x, y = x.double(), y.double()
@@ -54,7 +54,8 @@ def run(arguments: Sequence[str]) -> int:
     return 0 if result.converged else EXIT_UNCONVERGED
 
 
-def _with_eps(reg: Regulariser, eps: str | None) -> Regulariser:
+def with_eps(reg: Regulariser, eps: str | None) -> Regulariser:
+    """The regulariser with the weight of ``--eps``, if that was given."""
     from otgen.ot import SmoothRegulariser
     from otgen.train.config import parse_relative
 

@@ -13,6 +13,7 @@ from otgen.ot.certificate import Certificate
 from otgen.ot.continuous_solution import ContinuousSolution
 from otgen.ot.costs import L1, Cosine, Cost, PNorm, SqEuclidean
 from otgen.ot.divergences import Combination, OTLoss, SinkhornDivergence, TransportLoss
+from otgen.ot.energy import MinibatchEnergyDistance, Value
 from otgen.ot.estimate import Estimate
 from otgen.ot.function_potentials import FunctionPotentials
 from otgen.ot.gradient_error import GradientError
@@ -24,6 +25,7 @@ from otgen.ot.perceptron import Perceptron
 from otgen.ot.potentials import Potentials
 from otgen.ot.problems import Continuous, Deposit, Discrete, GridW1, Outside, Problem, Sampler, SemiDiscrete, histogram
 from otgen.ot.regularisers import KL, NoReg, Quadratic, Regulariser, Relative, SmoothRegulariser
+from otgen.ot.samples_loss import SamplesLoss
 from otgen.ot.semi_discrete import AtomPotentials, SemiDiscreteEstimate, SemiDiscreteSolution
 from otgen.ot.semi_discrete_bounds import sampled_upper_bound
 from otgen.ot.solution import Solution
@@ -48,6 +50,7 @@ from otgen.ot.solvers import (
     Update,
     Upper,
 )
+from otgen.ot.suggest import SuggestedEps, suggest_eps
 from otgen.ot.until import MarginalError, MeanMass, RelGap, Steps, Until
 from otgen.ot.within_noise import WithinNoise
 
@@ -85,6 +88,7 @@ __all__ = [
     "MarginalError",
     "MeanMass",
     "Metric",
+    "MinibatchEnergyDistance",
     "NeuralDual",
     "NeuralDualState",
     "Newton",
@@ -101,6 +105,7 @@ __all__ = [
     "RelGap",
     "Relative",
     "Sampler",
+    "SamplesLoss",
     "SemiDiscrete",
     "SemiDiscreteEstimate",
     "SemiDiscreteSolution",
@@ -115,14 +120,17 @@ __all__ = [
     "Stencil",
     "Steps",
     "StochasticSinkhorn",
+    "SuggestedEps",
     "TransportLoss",
     "Unroll",
     "Until",
     "Update",
     "Upper",
+    "Value",
     "WithinNoise",
     "default_solver",
     "histogram",
     "sampled_upper_bound",
     "solve",
+    "suggest_eps",
 ]

@@ -201,12 +201,18 @@ def combine(
     if solver is None and isinstance(reg, KL):
         solver = Sinkhorn(update=Update.SYMMETRIC)
     problems = tuple(problem.with_reg(reg) for problem in problems)
-    if len({problem.shape for problem in problems}) == 1:
-        size = math.prod(problems[0].shape[:-2])
-        joint = solve(Discrete.stack(problems), solver, **options)
-        single = len(problems[0].shape) == 2
-        solutions = tuple(joint[k if single else slice(k * size, (k + 1) * size)] for k in range(len(problems)))
-    else:
-        solutions = tuple(solve(problem, solver, **options) for problem in problems)
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for k, problem in enumerate(problems):
+        by_shape.setdefault(problem.shape, []).append(k)
+    solved: dict[int, Solution] = {}
+    for shape, members in by_shape.items():
+        if len(members) == 1:
+            solved[members[0]] = solve(problems[members[0]], solver, **options)
+            continue
+        joint = solve(Discrete.stack([problems[k] for k in members]), solver, **options)
+        size = math.prod(shape[:-2])
+        for place, k in enumerate(members):
+            solved[k] = joint[place if len(shape) == 2 else slice(place * size, (place + 1) * size)]
+    solutions = tuple(solved[k] for k in range(len(problems)))
     value = torch.stack([w * s.value for w, s in zip(weights, solutions, strict=True)]).sum(0)
     return value, Combination(value, weights, solutions)

@@ -1,0 +1,253 @@
+"""GeomLoss's interface: its calls, its conventions, its values where it has converged."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from cases.random_problems import cloud, weights
+from otgen.errors import ConvergenceWarning, InputError
+from otgen.ot import KL, L1, PNorm, SamplesLoss, SinkhornDivergence, SqEuclidean
+
+every_p = pytest.mark.parametrize("p", [1, 2])
+either = pytest.mark.parametrize("debias", [True, False])
+X, Y = cloud(12, 2, 1), cloud(9, 2, 2) + 0.5
+A, B = weights(12, 3), weights(9, 4)
+
+
+def points(*rows: tuple[float, ...]) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+@every_p
+@either
+@pytest.mark.parametrize("blur", [0.05, 1.0])
+def test_one_point_against_one(p: int, debias: bool, blur: float) -> None:
+    value = SamplesLoss(p=p, blur=blur, debias=debias)(points((0, 0)), points((3, 4)))
+    assert value.item() == pytest.approx(5.0**p / p, rel=1e-12)
+
+
+@every_p
+@pytest.mark.parametrize("blur", [0.3, 1.0, 2.0])
+def test_the_middle_of_two_points(p: int, blur: float) -> None:
+    """The plans are unique or symmetric: OT(x, y) = 1/p, OT(y, y) = -eps log((1 + exp(-2^p / (p eps))) / 2)."""
+    eps = blur**p
+    own = -eps * math.log((1 + math.exp(-(2.0**p) / (p * eps))) / 2)
+    x, y = points((0,)), points((-1,), (1,))
+    raw = SamplesLoss(p=p, blur=blur, debias=False)
+    assert raw(x, y).item() == pytest.approx(1 / p, rel=1e-12)
+    assert raw(y, y).item() == pytest.approx(own, rel=1e-9)
+    assert SamplesLoss(p=p, blur=blur)(x, y).item() == pytest.approx(1 / p - own / 2, rel=1e-9)
+
+
+def test_the_energy_distance_of_two_points() -> None:
+    x, y = points((0,)), points((-1,), (1,))
+    # 1 - 0 / 2 - (2 * 1/2) / 2
+    assert SamplesLoss("energy")(x, y).item() == pytest.approx(0.5, rel=1e-12)
+    f, g = SamplesLoss("energy", potentials=True)(x, y)
+    torch.testing.assert_close(f, points((1.0,)))
+    torch.testing.assert_close(g, points((0.0, 0.0)))
+
+
+@every_p
+def test_it_is_the_divergence_in_other_units(p: int) -> None:
+    ours = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=p * 0.5**p), tol=1e-9, max_steps=20_000)(X, Y, A, B) / p
+    loss = SamplesLoss("sinkhorn", p, 0.5, tol=1e-9, max_steps=20_000)
+    value = loss(A, X, B, Y)
+    torch.testing.assert_close(value, ours, rtol=1e-8, atol=0)
+    assert loss.last is not None
+    assert loss.last.lower - 1e-12 <= value <= loss.last.upper + 1e-12
+    assert loss.last.eps == pytest.approx(p * 0.5**p)
+
+
+def test_a_higher_scaling_is_a_narrower_interval() -> None:
+    gaps = []
+    for scaling in (0.5, 0.9, 0.99):
+        loss = SamplesLoss(blur=0.5, scaling=scaling)
+        loss(X, Y)
+        assert loss.last is not None
+        gaps.append(max(float(s.rel_gap) for s in loss.last.solutions))
+        assert gaps[-1] <= (1 - scaling) / 1000
+    assert gaps == sorted(gaps, reverse=True)
+
+
+@either
+def test_every_form_of_the_call(debias: bool) -> None:
+    loss = SamplesLoss(blur=0.5, debias=debias, scaling=0.9)
+    uniform = torch.full((12,), 1 / 12).double(), torch.full((9,), 1 / 9).double()
+    value = loss(X, Y)
+    assert value.shape == ()
+    torch.testing.assert_close(loss(uniform[0], X, uniform[1], Y), value, rtol=1e-6, atol=0)
+    weighted = loss(A, X, B, Y)
+    torch.testing.assert_close(loss(A[:, None], X, B[:, None], Y), weighted)
+    both = loss(torch.stack([A, A]), torch.stack([X, X + 1]), torch.stack([B, B]), torch.stack([Y, Y + 1]))
+    assert both.shape == (2,)
+    torch.testing.assert_close(both, weighted.expand(2), rtol=1e-6, atol=0)
+    column = loss(A[None, :, None], X[None], B[None, :, None], Y[None])
+    torch.testing.assert_close(column, weighted[None], rtol=1e-12, atol=0)
+
+
+@either
+def test_a_function_as_the_cost(debias: bool) -> None:
+    def half(x: Tensor, y: Tensor) -> Tensor:
+        assert x.ndim == y.ndim == 3
+        return (x[:, :, None] - y[:, None]).square().sum(-1) / 2
+
+    results = []
+    for cost in (None, half):
+        x = X.clone().requires_grad_()
+        value = SamplesLoss(blur=0.7, cost=cost, debias=debias, tol=1e-9, max_steps=5000)(A, x, B, Y)
+        results.append((value.detach(), *torch.autograd.grad(value, x)))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)
+
+
+def test_a_cost_of_this_package() -> None:
+    ours = SinkhornDivergence(cost=L1(), reg=KL(eps=0.6), tol=1e-9, max_steps=5000)(X, Y)
+    theirs = SamplesLoss(p=1, blur=0.6, cost=L1(), tol=1e-9, max_steps=5000)(X, Y)
+    torch.testing.assert_close(theirs, ours, rtol=1e-8, atol=0)
+
+
+@every_p
+@either
+@pytest.mark.parametrize("batched", [True, False])
+def test_potentials_sum_to_the_value(p: int, debias: bool, batched: bool) -> None:
+    options: Any = {"p": p, "blur": 0.5, "debias": debias, "tol": 1e-9, "max_steps": 20_000}
+    args = (A, X, B, Y)
+    if batched:
+        args = tuple(torch.stack([t, t]) for t in args)
+    f, g = SamplesLoss(potentials=True, **options)(*args)
+    assert f.shape == (2 if batched else 1, 12)
+    assert g.shape == (2 if batched else 1, 9)
+    value = SamplesLoss(**options)(*args)
+    torch.testing.assert_close((A * f).sum(-1) + (B * g).sum(-1), value.expand(len(f)), rtol=1e-7, atol=1e-9)
+
+
+@every_p
+def test_the_potential_gives_the_gradient(p: int) -> None:
+    """d S / d x_i = a_i d F(x_i) / d x_i: what makes potentials witness functions."""
+    options: Any = {"p": p, "blur": 0.5, "tol": 1e-10, "max_steps": 20_000}
+    x = X.clone().requires_grad_()
+    f, _ = SamplesLoss(potentials=True, **options)(A, x, B, Y)
+    (of_f,) = torch.autograd.grad(f.squeeze(0) @ A, x)
+    (of_value,) = torch.autograd.grad(SamplesLoss(**options)(A, x, B, Y), x)
+    torch.testing.assert_close(of_f, of_value, rtol=1e-4, atol=1e-6)
+
+
+@every_p
+@either
+def test_points_that_all_coincide_are_at_no_distance(p: int, debias: bool) -> None:
+    x = torch.ones(5, 2, dtype=torch.float64, requires_grad=True)
+    value = SamplesLoss(p=p, debias=debias)(x, torch.ones(4, 2).double())
+    (gradient,) = torch.autograd.grad(value, x)
+    assert value.item() == pytest.approx(0, abs=1e-12)
+    assert gradient.abs().max().item() <= 1e-12
+
+
+@pytest.mark.parametrize("value", [{"diameter": 3.0}, {"truncate": None}, {"verbose": True}, {"cluster_scale": 1.0}])
+def test_options_of_speed_change_nothing(value: Any) -> None:
+    assert SamplesLoss(blur=0.5, **value)(X, Y).item() == SamplesLoss(blur=0.5)(X, Y).item()
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"loss": "gaussian"}, "no loss 'gaussian'.*use loss='energy'"),
+    ({"loss": "laplacian"}, "no loss 'laplacian'"),
+    ({"loss": "hausdorff"}, "no loss 'hausdorff'.*small blur"),
+    ({"loss": "sinkhorm"}, "no loss 'sinkhorm'.*take 'sinkhorn'"),
+    ({"reach": 1.0}, "unbalanced transport is not solved here.*leave reach out"),
+    ({"backend": "online"}, "no backend 'online'.*take 'auto'"),
+    ({"backend": "multiscale"}, "no backend 'multiscale'"),
+    ({"kernel": lambda x, y: x @ y.mT}, "kernel= belongs to losses that are not here"),
+    ({"cost": "Norm2(X-Y)"}, "got the formula 'Norm2"),
+    ({"cost": 3}, "cost must be a function or a Cost, got 3"),
+    ({"loss": "energy", "cost": SqEuclidean()}, "cost means nothing to loss='energy'"),
+    ({"p": 3}, r"p must be 1 or 2, got 3.*PNorm\(p="),
+    ({"blur": 0.0}, r"blur must be a positive length, got 0\.0"),
+    ({"scaling": 1.0}, r"in \(0, 1\), got 1\.0"),
+    ({"epsilon": 0.1}, r"no option \['epsilon'\].*blur, reach"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED, ids=[str(options) for options, _ in REFUSED])
+def test_what_is_not_here_is_refused_with_a_remedy(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        SamplesLoss(**options)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((X,), r"called with \(x, y\) or \(a, x, b, y\), got 1"),
+        ((A, A, X, B, B, Y), "labels of clusters"),
+        ((2 * A, X, B, Y), "a sums to 2, not to 1"),
+        ((A, X, B[:4], Y), "b has shape"),
+        (("x", Y), "x must be a torch.Tensor"),
+    ],
+)
+def test_bad_calls_are_refused(args: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        SamplesLoss()(*args)
+
+
+def test_a_cost_of_the_wrong_shape_is_refused() -> None:
+    with pytest.raises(InputError, match=r"cost must return a tensor of shape \(1, 12, 9\).*got \(12, 9\)"):
+        SamplesLoss(cost=lambda x, y: torch.cdist(x[0], y[0]))(X, Y)
+
+
+def test_what_does_not_converge_is_said() -> None:
+    with pytest.warns(ConvergenceWarning, match="3 steps"):
+        SamplesLoss(blur=0.01, max_steps=3)(X, Y)
+
+
+@pytest.fixture
+def peer() -> Callable[..., Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = pytest.importorskip("geomloss", reason="geomloss is not installed: pip install -e '.[peers]'")
+    make: Callable[..., Any] = module.SamplesLoss
+    return make
+
+
+@either
+@pytest.mark.filterwarnings("ignore")
+def test_geomloss_squared(debias: bool, peer: Any) -> None:
+    options: Any = {"p": 2, "blur": 0.6, "debias": debias, "scaling": 0.99}
+    theirs = peer(backend="tensorized", **options)(A, X, B, Y).item()
+    assert SamplesLoss(**options)(A, X, B, Y).item() == pytest.approx(theirs, rel=1e-4)
+
+
+@either
+@pytest.mark.filterwarnings("ignore")
+def test_geomloss_distance(debias: bool, peer: Any) -> None:
+    """It takes no distance for less than 1e-4, so its costs of a point to itself are too high by that."""
+    options: Any = {"p": 1, "blur": 0.6, "debias": debias, "scaling": 0.99}
+    theirs = peer(backend="tensorized", **options)(A, X, B, Y).item()
+    assert SamplesLoss(**options)(A, X, B, Y).item() == pytest.approx(theirs, abs=1e-4)
+
+
+@every_p
+@pytest.mark.filterwarnings("ignore")
+def test_geomloss_gradient_and_potentials(p: int, peer: Any) -> None:
+    """Theirs at 0.99 is 1.5 % from the gradient of the converged value, at 0.999 0.2 %."""
+    options: Any = {"p": p, "blur": 0.6, "scaling": 0.99}
+    gradients = []
+    for make in (lambda **o: peer(backend="tensorized", **o), SamplesLoss):
+        x = X.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(make(**options)(A, x, B, Y), x)
+        f, g = (t.detach() for t in make(potentials=True, **options)(A, X, B, Y))
+        gradients.append((gradient, f.T + g))
+    for theirs, ours in zip(*gradients, strict=True):
+        assert theirs.shape == ours.shape
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-2 * theirs.abs().max().item())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_geomloss_energy(peer: Any) -> None:
+    theirs = peer("energy", backend="tensorized")(A, X, B, Y).item()
+    assert SamplesLoss("energy")(A, X, B, Y).item() == pytest.approx(theirs, abs=1e-4)
