@@ -18,6 +18,7 @@ from cases.components import everywhere, name, public, solvers_for
 from cases.random_problems import cloud, generator, weights
 from otgen.errors import InputError
 from otgen.ot import (
+    Acceleration,
     Discrete,
     DiscreteSolver,
     NoReg,
@@ -45,6 +46,16 @@ CASES: list[tuple[Regulariser, Solver]] = [
 ]
 every_case = pytest.mark.parametrize(
     ("reg", "solver"), CASES, ids=[f"{type(reg).__name__}-{solver}" for reg, solver in CASES]
+)
+
+# Those whose `advance` is `step`, so many times: an acceleration takes better steps, and weighs a batch as a whole.
+PLAIN = [
+    (reg, solver)
+    for reg, solver in CASES
+    if not isinstance(solver, Sinkhorn) or solver.acceleration is Acceleration.NONE
+]
+every_plain_case = pytest.mark.parametrize(
+    ("reg", "solver"), PLAIN, ids=[f"{type(reg).__name__}-{solver}" for reg, solver in PLAIN]
 )
 
 
@@ -344,7 +355,7 @@ def batched(reg: Regulariser) -> Discrete:
     return Discrete(x, y, a, b, reg=reg)
 
 
-@every_case
+@every_plain_case
 def test_a_batch_is_a_loop_at_convergence(reg: Regulariser, solver: Solver) -> None:
     problem = batched(reg)
     whole = best(problem, solver)
@@ -407,7 +418,7 @@ def test_a_step_is_pure(reg: Regulariser, solver: Solver, before: int) -> None:
     assert same(state, kept)
 
 
-@every_case
+@every_plain_case
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("counts", [(1,), (7,), (50,), (3, 1, 10)], ids=str)
 def test_advance_is_so_many_steps(

@@ -347,7 +347,7 @@ def test_history_has_a_look_every_so_often() -> None:
     converged = solve(problem(), tol=1e-6)
     assert converged.history[-1].step == converged.steps
     # What the kernel knew allows for more rounding than what is read in the end.
-    assert converged.rel_gap.item() <= converged.history[-1].rel_gap <= 1e-6
+    assert converged.rel_gap.item() <= 1.001 * converged.history[-1].rel_gap <= 1e-6
 
 
 @pytest.mark.parametrize(("solver", "every"), [(Sinkhorn(), 10), (Newton(), 1)], ids=["Sinkhorn", "Newton"])

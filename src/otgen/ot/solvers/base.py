@@ -60,7 +60,10 @@ class Solver(ABC):
         """One step: pure (the given state stays as it is) and differentiable."""
 
     def advance(self, problem: Any, state: Any, steps: int) -> Any:
-        """``steps`` steps without a graph; may reuse the state's memory."""
+        """``steps`` steps without a graph; may reuse the state's memory.
+
+        The same as so many calls of :meth:`step`, unless the hyper-parameters ask for better steps than that.
+        """
         for _ in range(steps):
             state = self.step(problem, state)
         return state

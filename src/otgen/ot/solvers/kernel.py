@@ -153,7 +153,7 @@ class Kernel:
 
     def separate(self) -> bool:
         """Whether each problem of a batch is iterated on its own."""
-        return len(self.parts) == (len(self.matrix) if self.matrix.ndim == 3 else 1)
+        return not self.parts[0].K.batched
 
     def advance(self, steps: int, rule: Rule) -> bool:
         """Steps, taken back where they left the range; whether they were kept."""
@@ -189,7 +189,7 @@ class Kernel:
 def _parts(matrix: Tensor, a: Tensor, b: Tensor) -> list[Part]:
     p, q = torch.ones_like(a), torch.ones_like(b)
     found = products(matrix)
-    if len(found) == 1 and matrix.ndim == 2 or len(found) != len(matrix):
+    if matrix.ndim == 2 or found[0].batched:
         return [Part(found[0], *(found[0].vector(vector) for vector in (a, b, p, q)))]
     each = zip(found, a, b, p, q, strict=True)
     return [Part(K, *(K.vector(vector) for vector in vectors)) for K, *vectors in each]

@@ -62,7 +62,7 @@ class KernelLook(DiscreteLook):
             return super().marginal_error
         with quiet():
             # Of the plan with exact rows: all its error is in the columns.
-            return max(float(abs(one.missing).sum(one.part.axis).max()) for one in map(begun, self.kernel.parts))
+            return max(float(abs(one.missing).sum(one.axis).max()) for one in map(begun, self.kernel.parts))
 
     @cached_property
     def corrections(self) -> list[Correction]:

@@ -25,6 +25,9 @@ _LOOP_ENTRIES = 1 << 12
 class Products(ABC):
     """A matrix K, ``(n, m)``; vectors are of the library that multiplies, see :meth:`vector`."""
 
+    # Whether this is a whole batch of matrices, multiplied at once.
+    batched: bool = False
+
     @abstractmethod
     def vector(self, tensor: Tensor) -> Any:
         """A vector in this library, sharing memory where it can."""
@@ -148,10 +151,10 @@ class _Torch(Products):
     """PyTorch's own product; a batch of matrices multiplies a batch of columns, ``(B, n, 1)``."""
 
     def __init__(self, matrix: Tensor) -> None:
-        self.matrix = matrix
+        self.matrix, self.batched = matrix, matrix.ndim == 3
 
     def vector(self, tensor: Tensor) -> Any:
-        return tensor.unsqueeze(-1) if self.matrix.ndim == 3 else tensor
+        return tensor.unsqueeze(-1) if self.batched else tensor
 
     def rows(self, v: Tensor) -> Tensor:
         return self.matrix @ v

@@ -120,7 +120,7 @@ class Correction:
     """
 
     def __init__(self, part: Part) -> None:
-        self.part, self.at, self.solved = part, part.q, False
+        self.K, self.axis, self.at, self.solved = part.K, part.axis, part.q, False
         self.v = part.b / part.q
         self.p, self.q = part.K.sweep(self.v, part.a)
         self.columns = self.v * self.q
@@ -134,7 +134,7 @@ class Correction:
 
     def improve(self, sweeps: int, goal: Any) -> None:
         """Iterate until the residual is at most ``goal``, at most so many times."""
-        K, v = self.part.K, self.v
+        K, v = self.K, self.v
         for _ in range(sweeps):
             if bool((self.residual <= goal).all()):
                 break
@@ -152,7 +152,7 @@ class Correction:
 
     def dot(self, left: Any, right: Any) -> Any:
         """Sum over the points, the dimension kept."""
-        return (left * right).sum(self.part.axis, keepdims=True)
+        return (left * right).sum(self.axis, keepdims=True)
 
     @property
     def least_decrement(self) -> Any:
@@ -162,7 +162,7 @@ class Correction:
     @property
     def residual(self) -> Any:
         """``||what is left of b - c||_1``."""
-        return abs(self._left).sum(self.part.axis, keepdims=True)
+        return abs(self._left).sum(self.axis, keepdims=True)
 
     @property
     def decrement(self) -> Any:

@@ -193,7 +193,7 @@ class Sinkhorn(DiscreteSolver):
     @override
     def look(self, problem: Discrete, state: SinkhornState, previous: DiscreteLook | None) -> DiscreteLook:
         kernel = state.kernel
-        if kernel is not None and (kernel.eps != _weight(problem) or kernel.separate()):
+        if kernel is not None:
             return KernelLook(self, problem, state, kernel, (state.f, state.g))
         return super().look(problem, state, previous)
 
