@@ -288,19 +288,34 @@ class Sinkhorn(DiscreteSolver):
                 return self._took(state, kernel, count)
         state.f, state.g = self._absorbed(state)
         state.kernel = None
+        if math.isinf(state.change) and rule is not symmetric:
+            return self._first(problem, state, eps)
         if math.isinf(state.change) and state.largest / eps > 4 * Kernel.reach(problem.dtype):
             # A cold start so far below the costs would leave the range for certain, or nearly so.
             return 0
-        f = state.f
-        if math.isinf(state.change) and rule is not symmetric:
-            # An alternating step does not look at f: absorbing the hard transform of g instead keeps the rows of
-            # a cold kernel from underflowing.
-            f = (problem.matrix - state.g.unsqueeze(-2)).amin(-1)
         # The first step after a build is tested; what follows moves no further than it did.
-        kernel = Kernel.build(problem, f, state.g, eps)
+        kernel = Kernel.build(problem, state.f, state.g, eps)
         if not kernel.advance(1, rule) and (plain or not kernel.advance(1, alternating)):
             return 0
-        state.f, state.kernel = f, kernel
+        state.kernel = kernel
+        return self._took(state, kernel, 1)
+
+    def _first(self, problem: Discrete, state: SinkhornState, eps: float) -> int:
+        """The first alternating step of a cold start, which does not look at f.
+
+        What is absorbed are hard transforms, of g and back: each row and each column of the kernel has a one, and the
+        g to start from is a scaling.
+        """
+        reduced = problem.matrix.detach() - state.g.unsqueeze(-2)
+        f = reduced.amin(-1)
+        excess = reduced.sub_(f.unsqueeze(-1)).amin(-2)
+        if float(excess.max()) / eps > 4 * Kernel.reach(problem.dtype):
+            return 0
+        kernel = Kernel.build(problem, f, state.g + excess, eps)
+        kernel.begin((excess / eps).exp())
+        if not kernel.advance(1, alternating):
+            return 0
+        state.f, state.g, state.kernel = f, state.g + excess, kernel
         return self._took(state, kernel, 1)
 
     def _took(self, state: SinkhornState, kernel: Kernel, count: int) -> int:
