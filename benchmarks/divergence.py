@@ -17,7 +17,7 @@ from otgen.ot import KL, SinkhornDivergence, SqEuclidean
 DIMENSION, EPS = 64, 0.1
 SIZES, TINY = (100, 256, 1000), (30,)
 # A fixed setting of ours, the same for all sizes.
-STEPS = 30
+STEPS = 20
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
