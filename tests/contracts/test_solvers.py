@@ -478,6 +478,8 @@ def test_a_warm_start_from_any_solver(reg: Regulariser, solver: Solver) -> None:
         # Where a correction makes the gap one of second order, the marginals of potentials are right to its root only.
         optimum = best(problem, other, 1e-12)
         assert len(solve(problem, solver, tol=1e-7, warm_start=optimum).history) == 1
+        # Nor does a step from there lose anything, where all that is left to correct is rounding.
+        assert solve(problem, solver, tol=0, max_steps=1, warm_start=optimum).rel_gap.item() <= 1e-9
 
 
 # --- what comes in, what goes out
