@@ -141,10 +141,8 @@ def _sides(problem: Discrete, geometry: Points, potentials: Potentials) -> tuple
         plan = block.weights * block.density
         # The law of the moments: the plan itself for KL, the product of the marginals for Quadratic.
         law = plan if entropic else block.weights
-        for total, more in zip(gradient, geometry.vjp(part, plan), strict=True):
-            total += more
-        for total, more in zip(first, geometry.vjp(part, law), strict=True):
-            total += more
+        geometry.add_vjp(part, plan, gradient)
+        geometry.add_vjp(part, law, first)
         by_x = geometry.cost.grad_norm(x[..., part, :], y)
         by_y = geometry.cost.grad_norm(y, x[..., part, :]).mT
         live = block.weights > 0

@@ -121,8 +121,13 @@ def dual_value(problem: Discrete, potentials: Potentials) -> Tensor:
     value = (problem.a * f).sum(-1) + (problem.b * g).sum(-1)
     reg = problem.reg
     if isinstance(reg, SmoothRegulariser) and not reg.conjugate_vanishes:
-        conjugate = reg.conjugate(pair_sums(problem, Potentials(f, g), problem.matrix))
-        value = value - (problem.a.unsqueeze(-2) @ conjugate @ problem.b.unsqueeze(-1)).squeeze((-2, -1))
+        # In one piece where a graph may be wanted; a problem too large to keep its costs has none.
+        blocks = problem.row_blocks() if problem.streamed else iter([slice(None)])
+        for part in blocks:
+            costs = problem.rows(part, problem.dtype) if problem.streamed else problem.matrix
+            conjugate = reg.conjugate(pair_sums(problem, Potentials(f, g), costs, part))
+            mean = problem.a[..., part].unsqueeze(-2) @ conjugate @ problem.b.unsqueeze(-1)
+            value = value - mean.squeeze((-2, -1))
     return value
 
 
@@ -158,21 +163,19 @@ def envelope_gradients(
         weights: whether the gradients of a and b are wanted; without, they miss a term that costs a pass.
     """
     potentials = potentials.detached()
-    inputs: tuple[Tensor, ...] | None = None
+    inputs = problem.geometry.zeros(problem.dtype)
     grad_a = potentials.f.to(problem.dtype).clone()
     grad_b = potentials.g.to(problem.dtype).clone()
     reg = problem.reg
     for part in problem.row_blocks():
         rows = plan_rows(problem, potentials, plan, part)
-        parts = problem.geometry.vjp(part, rows)
-        inputs = parts if inputs is None else tuple(i + p for i, p in zip(inputs, parts, strict=True))
+        problem.geometry.add_vjp(part, rows, inputs)
         if weights and isinstance(reg, SmoothRegulariser):
             costs = problem.rows(part, problem.dtype)
             f, g = potentials.f.to(costs.dtype)[..., part], potentials.g.to(costs.dtype)
             conjugate = reg.conjugate(_sums(f, g, costs))
             grad_a[..., part] -= _weighted(conjugate, problem.b.unsqueeze(-2)).sum(-1)
             grad_b -= _weighted(conjugate, problem.a[..., part].unsqueeze(-1)).sum(-2)
-    assert inputs is not None
     return (*inputs, grad_a, grad_b)
 
 

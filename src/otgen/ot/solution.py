@@ -216,7 +216,9 @@ class Solution:
 
     def __repr__(self) -> str:
         parts = [interval_text(self.value, self.lower, self.upper), f"gap {float(self.gap.max()):.1e}"]
-        error = self.grad_error_bound.relative
+        # A bound on the gradient is some five passes over the pairs: not for a look at a problem that is streamed.
+        known = not self.problem.streamed or "grad_error_bound" in self.__dict__
+        error = self.grad_error_bound.relative if known else None
         if error is not None:
             parts.append(f"gradient error <= {100 * error:.2g} %")
         parts.append(f"{self.steps} step{'' if self.steps == 1 else 's'}")

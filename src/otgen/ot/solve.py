@@ -102,7 +102,7 @@ def solve(
             stack.enter_context(torch.no_grad())
         rng = torch.Generator().manual_seed(0) if rng is None else rng
         run = _Run(problem.same_as(inner) if recorded else inner, solver, start, rng, recorded=recorded)
-        status = run.until(until, max_steps, check_every or solver.look_every(), callback)
+        status = run.until(until, max_steps, check_every or solver.look_every(inner), callback)
         stack.close()
         solution = run.look.solution(problem.same_as(inner), inner, gradient, Ending(status, run.steps, run.history))
     if status in (Status.MAX_STEPS, Status.NOT_FINITE):

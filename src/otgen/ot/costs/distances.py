@@ -29,7 +29,9 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
         return _by_differences(x, y)
     x, y = centre(x, y)
     x_sq, y_sq = _squared_norms(x).unsqueeze(-1), _squared_norms(y).unsqueeze(-2)
-    return _gram_form(x, y, x_sq, y_sq).clamp(min=0)
+    squared = _gram_form(x, y, x_sq, y_sq)
+    # In place where nobody differentiates: at this size a new matrix costs as much as the product.
+    return squared.clamp(min=0) if squared.requires_grad else squared.clamp_(min=0)
 
 
 def squared_distances_refined(x: Tensor, y: Tensor) -> Tensor:

@@ -36,6 +36,11 @@ class SqEuclidean(Cost):
         return 2 * squared_distances(x, y).sqrt()
 
     @override
+    def factors(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+        x, y = centre(x, y)
+        return x.square().sum(-1), y.square().sum(-1), 2 * x, y
+
+    @override
     def rounding(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
         x, y = centre(x, y)
         # A batch is multiplied at once; a single pair of clouds by so many coordinates at a time.

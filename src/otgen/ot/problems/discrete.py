@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.ot import checks
+from otgen.ot import checks, memory
 from otgen.ot.costs import Cost, SqEuclidean
 from otgen.ot.problems.base import Problem
 from otgen.ot.problems.geometry import Geometry, Matrix, Points
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from otgen.ot.solution import Solution  # noqa: F401  named as a string below
 
 
+# A problem whose three matrices need no more than this is never streamed.
+_ALWAYS_KEPT_BYTES = 1 << 28
+# What a problem under another regulariser need not find out again.
+_KNOWN = ("streamed", "matrix", "mean_cost", "_cost_summary")
 # Entries of a row block of the streamed passes: 2 MB in float64, which a cache holds.
 _BLOCK_ENTRIES = 1 << 18
 
@@ -120,8 +125,29 @@ class Discrete(Problem["Solution"]):
         return self.geometry.reference.device
 
     @cached_property
+    def streamed(self) -> bool:
+        """Whether costs are computed block by block each time they are needed, since keeping them takes too much.
+
+        That is the case where three matrices of their size (the costs, a kernel, and what is built from them) would
+        fill more than half of the free memory.
+        """
+        needed = 3 * math.prod(self.shape) * self.dtype.itemsize
+        if not isinstance(self.geometry, Points) or needed <= _ALWAYS_KEPT_BYTES:
+            return False
+        return needed > memory.free_bytes(self.device) // 2
+
+    @cached_property
     def matrix(self) -> Tensor:
-        """The cost matrix: with a graph where the inputs have one."""
+        """The cost matrix: with a graph where the inputs have one.
+
+        Raises:
+            InputError: where it would not fit in memory, or its costs not in the dtype.
+        """
+        if self.streamed:
+            needed = math.prod(self.shape) * self.dtype.itemsize
+            remedy = "Sinkhorn() and DualAscent() solve such a problem without it, sub-samples make it smaller"
+            what = f"a cost matrix of shape {self.shape}, and what is built on it,"
+            memory.require(3 * needed, what, remedy, self.device)
         matrix = self.geometry.matrix()
         checks.costs(matrix.detach())
         return matrix
@@ -135,9 +161,31 @@ class Discrete(Problem["Solution"]):
     @cached_property
     def mean_cost(self) -> float:
         """``sum_ij a_i b_j c_ij``, averaged over the batch."""
+        if self.streamed:
+            return self._cost_summary[0]
         with torch.no_grad():
             mean = (self.a.unsqueeze(-2) @ self.matrix.detach() @ self.b.unsqueeze(-1)).double().mean()
         return float(mean)
+
+    @property
+    def largest_cost(self) -> float:
+        """``max |c_ij|``."""
+        if self.streamed:
+            return self._cost_summary[1]
+        low, high = self.matrix.detach().aminmax()
+        return max(-float(low), float(high))
+
+    @cached_property
+    def _cost_summary(self) -> tuple[float, float]:
+        mean, largest = 0.0, 0.0
+        for part in self.row_blocks():
+            rows = self.geometry.rows(part, self.dtype)
+            checks.costs(rows)
+            low, high = rows.aminmax()
+            largest = max(largest, -float(low), float(high))
+            means = self.a[..., part].detach().unsqueeze(-2) @ rows @ self.b.detach().unsqueeze(-1)
+            mean += float(means.double().mean())
+        return mean, largest
 
     @override
     def same_as(self, resolved: Discrete) -> Discrete:
@@ -146,12 +194,13 @@ class Discrete(Problem["Solution"]):
     @override
     def resolved(self) -> Discrete:
         """The same problem with a number for eps; costs beyond the dtype are refused here."""
-        _ = self.matrix
+        # Kept, or looked through once: either checks them.
+        _ = self._cost_summary if self.streamed else self.matrix
         if not self.reg.is_relative:
             return self
         reg = self.reg.resolved(self.mean_cost)
         problem = self._with(self.geometry, self.a, self.b, reg)
-        problem.__dict__.update({k: self.__dict__[k] for k in ("matrix", "mean_cost") if k in self.__dict__})
+        problem.__dict__.update({k: self.__dict__[k] for k in _KNOWN if k in self.__dict__})
         return problem
 
     @classmethod
@@ -162,6 +211,11 @@ class Discrete(Problem["Solution"]):
         x, y = (_joined([pair[k].points for pair in sides], 3) for k in range(2))
         a, b = (_joined([pair[k].weights for pair in sides], 2) for k in range(2))
         return first._with(Points(x, y, first._points().cost), a, b, first.reg)
+
+    @property
+    def cost(self) -> Cost:
+        """The ground cost of a problem of points."""
+        return self._points().cost
 
     def sides(self) -> tuple[Side, Side]:
         """Both clouds with their weights."""
@@ -187,6 +241,17 @@ class Discrete(Problem["Solution"]):
         if len(self.shape) != 3:
             raise InputError(f"this problem is no batch: its cost matrix has shape {self.shape}")
         return self._with(self.geometry[index], self.a[index], self.b[index], self.reg)
+
+    def columns(self, where: Tensor) -> Discrete:
+        """The problem of some columns, weights as they are: no transport problem by itself, but their costs."""
+        return self._with(self.geometry.columns(where), self.a, self.b[..., where], self.reg)
+
+    def subsample(self, rows: Tensor, columns: Tensor) -> Discrete:
+        """The problem of some rows and columns, weights renormalised."""
+        points = self._points()
+        a, b = self.a[..., rows], self.b[..., columns]
+        geometry = Points(points.x[..., rows, :], points.y[..., columns, :], points.cost)
+        return self._with(geometry, a / a.sum(-1, keepdim=True), b / b.sum(-1, keepdim=True), self.reg)
 
     def row_blocks(self) -> Iterator[slice]:
         """Blocks of rows, each small enough to be held in float64."""

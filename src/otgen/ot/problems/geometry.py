@@ -38,8 +38,16 @@ class Geometry(ABC):
         """Rows of the cost matrix, evaluated in ``dtype``, no graph."""
 
     @abstractmethod
-    def vjp(self, part: slice, plan: Tensor) -> tuple[Tensor, ...]:
-        """Gradients of ``<plan, C>`` over some rows, one an input: full inputs, of the plan's dtype."""
+    def add_vjp(self, part: slice, plan: Tensor, into: tuple[Tensor, ...]) -> None:
+        """Add the gradients of ``<plan, C>`` over some rows to ``into``, one tensor an input, of the plan's dtype."""
+
+    def zeros(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """What gradients are added to: one tensor an input."""
+        return tuple(torch.zeros_like(tensor, dtype=dtype) for tensor in self.inputs())
+
+    @abstractmethod
+    def columns(self, where: Tensor) -> Geometry:
+        """Some columns."""
 
     @abstractmethod
     def detached(self) -> Self:
@@ -80,14 +88,15 @@ class Points(Geometry):
             return self.cost(self.x[..., part, :].to(dtype), self.y.to(dtype))
 
     @override
-    def vjp(self, part: slice, plan: Tensor) -> tuple[Tensor, ...]:
-        x, y = self.x.detach().to(plan.dtype), self.y.detach().to(plan.dtype)
-        grad_rows, grad_y = self.cost.vjp(x[..., part, :], y, plan)
-        if grad_rows.shape == x.shape:
-            return grad_rows, grad_y
-        grad_x = torch.zeros_like(x)
-        grad_x[..., part, :] = grad_rows
-        return grad_x, grad_y
+    def add_vjp(self, part: slice, plan: Tensor, into: tuple[Tensor, ...]) -> None:
+        x, y = self.x.detach()[..., part, :].to(plan.dtype), self.y.detach().to(plan.dtype)
+        rows, columns = self.cost.vjp(x, y, plan)
+        into[0][..., part, :] += rows
+        into[1].add_(columns)
+
+    @override
+    def columns(self, where: Tensor) -> Points:
+        return Points(self.x, self.y[..., where, :], self.cost)
 
     @override
     def detached(self) -> Points:
@@ -127,12 +136,12 @@ class Matrix(Geometry):
         return self.costs.detach()[..., part, :].to(dtype)
 
     @override
-    def vjp(self, part: slice, plan: Tensor) -> tuple[Tensor, ...]:
-        if plan.shape == self.costs.shape:
-            return (plan,)
-        grad = torch.zeros_like(self.costs, dtype=plan.dtype)
-        grad[..., part, :] = plan
-        return (grad,)
+    def add_vjp(self, part: slice, plan: Tensor, into: tuple[Tensor, ...]) -> None:
+        into[0][..., part, :] += plan
+
+    @override
+    def columns(self, where: Tensor) -> Matrix:
+        return Matrix(self.costs[..., where])
 
     @override
     def detached(self) -> Matrix:

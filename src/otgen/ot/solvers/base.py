@@ -68,8 +68,8 @@ class Solver(ABC):
             state = self.step(problem, state)
         return state
 
-    def look_every(self) -> int:
-        """Steps between two looks, for these hyper-parameters."""
+    def look_every(self, problem: Any) -> int:
+        """Steps between two looks, for these hyper-parameters and this problem."""
         return self.check_every
 
     @abstractmethod

@@ -278,7 +278,8 @@ class _Dual:
 
     def _costs(self, part: slice) -> Tensor:
         problem = self.problem
-        if torch.is_grad_enabled() or self.a.shape[-1] * self.b.numel() <= _KEPT_PAIRS:
+        few = self.a.shape[-1] * self.b.numel() <= _KEPT_PAIRS and not problem.streamed
+        if torch.is_grad_enabled() or few:
             return problem.matrix[..., part, :].double()
         return problem.rows(part, torch.float64)
 

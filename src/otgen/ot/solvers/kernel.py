@@ -151,6 +151,12 @@ class Kernel:
                 errors.append(abs(q * v - part.b).sum(part.axis).max())
         return float(max(errors))
 
+    def begin(self, q: Tensor) -> None:
+        """Start from these column scalings, ``v = 1 / q``, ``(..., m)``."""
+        each = [q] if len(self.parts) == 1 and (q.ndim == 1 or self.parts[0].K.batched) else list(q)
+        for part, one in zip(self.parts, each, strict=True):
+            part.q = part.K.vector(one)
+
     def separate(self) -> bool:
         """Whether each problem of a batch is iterated on its own."""
         return not self.parts[0].K.batched

@@ -9,7 +9,7 @@ the half-steps are non-expansive in the sup norm, so each later step moves log u
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar
 
@@ -25,6 +25,10 @@ from otgen.ot.solvers.base import DiscreteLook, DiscreteSolver
 from otgen.ot.solvers.kernel import Kernel, Rule
 from otgen.ot.solvers.kernel_look import KernelLook
 from otgen.ot.solvers.rules import alternating, anderson, newton, relaxed, symmetric
+from otgen.ot.solvers.streaming import Pace, Sweep, extended, sweep
+
+# Steps that a sub-sample gets: its sampling error is what counts in the end.
+_COARSE_STEPS = 40
 
 
 class Update(StrEnum):
@@ -63,6 +67,8 @@ class SinkhornState:
         eps: the weight of the last step (larger than the problem's while annealing).
         change: a bound on how far the next step moves ``log u``, ``log v``; infinite while unknown.
         kernel: the scaled form, or None while the state is in f and g alone.
+        sweep: the last pass of a problem that is streamed, if it was at this g.
+        pace: how long the steps of a streamed problem are.
     """
 
     f: Tensor
@@ -73,6 +79,8 @@ class SinkhornState:
     eps: float = math.inf
     change: float = math.inf
     kernel: Kernel | None = None
+    sweep: Sweep | None = None
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +97,9 @@ class Sinkhorn(DiscreteSolver):
         acceleration: of alternating steps, after the annealing.
         relaxation: factor of the over-relaxed half-steps, in (1, 2).
         depth: how many steps Anderson's extrapolation rests on, at least 2.
+        coarse: where the costs are too many to keep, the start comes from so many points of each side, drawn without
+            replacement and solved first; None starts cold. There, over-relaxation takes the place of the other
+            accelerations, whose sweeps would cost a pass each.
     """
 
     check_every: ClassVar[int] = 10
@@ -97,6 +108,7 @@ class Sinkhorn(DiscreteSolver):
     acceleration: Acceleration = Acceleration.NONE
     relaxation: float = 1.5
     depth: int = 4
+    coarse: int | None = None
 
     def __post_init__(self) -> None:
         if self.anneal is not None and not 0 < self.anneal < 1:
@@ -110,6 +122,8 @@ class Sinkhorn(DiscreteSolver):
             raise InputError(f"relaxation must lie in (1, 2), got {self.relaxation}; 1.5 is a good start")
         if self.depth < 2:
             raise InputError(f"depth must be at least 2, got {self.depth}; 4 is a good start")
+        if self.coarse is not None and self.coarse < 1:
+            raise InputError(f"coarse is a number of points and must be at least 1, got {self.coarse}; try 4000")
 
     @classmethod
     def fastest(cls) -> Sinkhorn:
@@ -118,7 +132,7 @@ class Sinkhorn(DiscreteSolver):
         Measured on images and on mixtures in the plane, eps from 0.002 to 0.05 of the mean cost: two to five times
         fewer sweeps than plain, over-relaxed, extrapolated or annealed steps alone.
         """
-        return cls(anneal=0.35, acceleration=Acceleration.NEWTON)
+        return cls(anneal=0.35, acceleration=Acceleration.NEWTON, coarse=4000)
 
     @override
     def accepts(self, problem: Discrete) -> None:
@@ -129,15 +143,17 @@ class Sinkhorn(DiscreteSolver):
             )
 
     @override
-    def look_every(self) -> int:
-        return 1 if self.acceleration is Acceleration.NEWTON else self.check_every
+    def look_every(self, problem: Discrete) -> int:
+        newton_steps = self.acceleration is Acceleration.NEWTON and not problem.streamed
+        return 1 if newton_steps else self.check_every
 
     @override
     def init(
         self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None
     ) -> SinkhornState:
-        low, high = problem.matrix.detach().aminmax()
-        largest = max(-float(low), float(high))
+        largest = problem.largest_cost
+        if start is None and problem.streamed and self.coarse is not None:
+            start = self._from_subsample(problem, rng)
         if start is not None:
             # A warm start is near the end of any annealing: it goes on at the problem's eps.
             f, g = (p.detach().to(problem.dtype).clone() for p in (start.f, start.g))
@@ -163,6 +179,8 @@ class Sinkhorn(DiscreteSolver):
     @override
     @torch.no_grad()
     def advance(self, problem: Discrete, state: SinkhornState, steps: int) -> SinkhornState:
+        if problem.streamed:
+            return self._stream(problem, state, steps)
         left = steps
         while left > 0:
             done = self._fused(problem, state, left)
@@ -173,6 +191,8 @@ class Sinkhorn(DiscreteSolver):
 
     @override
     def potentials(self, problem: Discrete, state: SinkhornState) -> Potentials:
+        if problem.streamed:
+            return Potentials(self._swept(problem, state).rows, state.g)
         kernel = state.kernel
         if kernel is not None and kernel.eps == _weight(problem):
             f = state.f - kernel.eps * kernel.row_half_step().log()
@@ -184,6 +204,8 @@ class Sinkhorn(DiscreteSolver):
     @override
     @torch.no_grad()
     def marginal_error(self, problem: Discrete, state: SinkhornState) -> float:
+        if problem.streamed:
+            return float(self._swept(problem, state).column_error(problem.b).max())
         kernel = state.kernel
         if kernel is None or kernel.eps != _weight(problem):
             return super().marginal_error(problem, state)
@@ -196,6 +218,46 @@ class Sinkhorn(DiscreteSolver):
         if kernel is not None:
             return KernelLook(self, problem, state, kernel, (state.f, state.g))
         return super().look(problem, state, previous)
+
+    def _stream(self, problem: Discrete, state: SinkhornState, steps: int) -> SinkhornState:
+        """Steps that read the pairs once each."""
+        relaxes = self.update is Update.ALTERNATING and self.acceleration is not Acceleration.NONE
+        for _ in range(steps):
+            eps = self._eps(problem, state)
+            if self.update is Update.SYMMETRIC:
+                found = sweep(problem, state.g, eps, state.f, 0.0)
+                f, g = (state.f + found.rows) / 2, state.g - eps * found.log_columns / 2
+            else:
+                factor = state.pace.factor if relaxes else 1.0
+                known = state.sweep
+                if factor == 1 and known is not None and known.eps == eps:
+                    found = known
+                else:
+                    found = sweep(problem, state.g, eps, state.f, factor)
+                f, g = found.f, state.g - eps * factor * found.log_columns
+                state.pace.after(float(found.column_error(problem.b).max()), settled=eps == _weight(problem))
+            state = replace(state, f=f, g=g, steps=state.steps + 1, eps=eps, sweep=None)
+        return state
+
+    def _swept(self, problem: Discrete, state: SinkhornState) -> Sweep:
+        if state.sweep is None or state.sweep.eps != _weight(problem):
+            state.sweep = sweep(problem, state.g, _weight(problem))
+        return state.sweep
+
+    def _from_subsample(self, problem: Discrete, rng: torch.Generator | None) -> Potentials | None:
+        """Potentials of some points of each side, continued to all columns by a soft transform."""
+        assert self.coarse is not None
+        n, m = problem.shape[-2:]
+        if len(problem.shape) == 3 or min(n, m) < 2 * self.coarse:
+            return None
+        rng = torch.Generator().manual_seed(0) if rng is None else rng
+        rows, columns = (torch.randperm(size, generator=rng)[: self.coarse].to(problem.device) for size in (n, m))
+        few = problem.subsample(rows, columns)
+        solver = Sinkhorn(anneal=0.35, acceleration=Acceleration.NEWTON)
+        f = solver.potentials(few, solver.advance(few, solver.init(few), _COARSE_STEPS)).f
+        every = torch.arange(m, device=problem.device)
+        g = extended(problem.subsample(rows, every), f, _weight(problem))
+        return Potentials(torch.zeros_like(problem.a), g)
 
     def _rule(self, eps: float, problem: Discrete) -> Rule:
         if self.update is Update.SYMMETRIC:
@@ -226,19 +288,34 @@ class Sinkhorn(DiscreteSolver):
                 return self._took(state, kernel, count)
         state.f, state.g = self._absorbed(state)
         state.kernel = None
+        if math.isinf(state.change) and rule is not symmetric:
+            return self._first(problem, state, eps)
         if math.isinf(state.change) and state.largest / eps > 4 * Kernel.reach(problem.dtype):
             # A cold start so far below the costs would leave the range for certain, or nearly so.
             return 0
-        f = state.f
-        if math.isinf(state.change) and rule is not symmetric:
-            # An alternating step does not look at f: absorbing the hard transform of g instead keeps the rows of
-            # a cold kernel from underflowing.
-            f = (problem.matrix - state.g.unsqueeze(-2)).amin(-1)
         # The first step after a build is tested; what follows moves no further than it did.
-        kernel = Kernel.build(problem, f, state.g, eps)
+        kernel = Kernel.build(problem, state.f, state.g, eps)
         if not kernel.advance(1, rule) and (plain or not kernel.advance(1, alternating)):
             return 0
-        state.f, state.kernel = f, kernel
+        state.kernel = kernel
+        return self._took(state, kernel, 1)
+
+    def _first(self, problem: Discrete, state: SinkhornState, eps: float) -> int:
+        """The first alternating step of a cold start, which does not look at f.
+
+        What is absorbed are hard transforms, of g and back: each row and each column of the kernel has a one, and the
+        g to start from is a scaling.
+        """
+        reduced = problem.matrix.detach() - state.g.unsqueeze(-2)
+        f = reduced.amin(-1)
+        excess = reduced.sub_(f.unsqueeze(-1)).amin(-2)
+        if float(excess.max()) / eps > 4 * Kernel.reach(problem.dtype):
+            return 0
+        kernel = Kernel.build(problem, f, state.g + excess, eps)
+        kernel.begin((excess / eps).exp())
+        if not kernel.advance(1, alternating):
+            return 0
+        state.f, state.g, state.kernel = f, state.g + excess, kernel
         return self._took(state, kernel, 1)
 
     def _took(self, state: SinkhornState, kernel: Kernel, count: int) -> int:
