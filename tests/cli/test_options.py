@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[Any, type]] = {
     "method": (methods, methods.Method),
     "method.cost": (ot, ot.Cost),
     "method.reg": (ot, ot.Regulariser),
-    "method.solver": (ot, ot.Solver),
+    "method.solver": (ot, ot.DiscreteSolver),
 }
 REQUIRED = {"Arrays": ("path", "x.npy"), "ImageFolder": ("folder", "x"), "Mnist": ("folder", "x")}
 

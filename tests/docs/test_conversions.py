@@ -17,6 +17,7 @@ from otgen.ot import (
     L1,
     Cosine,
     Discrete,
+    MarginalError,
     NoReg,
     OTLoss,
     PNorm,
@@ -41,7 +42,9 @@ COUNTING = EPS * float((A * A.log()).sum() + (B * B.log()).sum())
 
 
 def solution(**options: Any) -> Solution:
-    return solve(Discrete(X, Y, A, B, reg=KL(eps=EPS)), tol=1e-11, max_steps=20_000, **options)
+    # By the marginals: plan and potentials are compared, which a gap of second order is too coarse for.
+    until = MarginalError(1e-13)
+    return solve(Discrete(X, Y, A, B, reg=KL(eps=EPS)), until=until, on_unconverged="raise", **options)
 
 
 def pair_sums(f: Any, g: Any) -> np.ndarray[Any, Any]:

@@ -52,7 +52,13 @@ def tiny(seed: int, reg: Regulariser, zeros: int = 1) -> Discrete:
 class Loops:
     """Every quantity of a certificate by its definition, one number at a time."""
 
-    def __init__(self, problem: Discrete, g: Tensor, density: list[list[float]] | None = None) -> None:
+    def __init__(
+        self,
+        problem: Discrete,
+        g: Tensor,
+        density: list[list[float]] | None = None,
+        correction: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
         self.reg = problem.reg
         self.eps = problem.reg.weight if isinstance(problem.reg, SmoothRegulariser) else 0.0
         self.c, self.g = problem.matrix.tolist(), g.tolist()
@@ -61,6 +67,8 @@ class Loops:
         self.columns = [j for j in range(self.m) if self.b[j] > 0]
         self.f = [self.row_potential(i) for i in range(self.n)]
         self.density = self.densities() if density is None else density
+        nothing = [0.0] * self.n, [0.0] * self.m
+        self.alpha, self.x = nothing if correction is None else (vector.tolist() for vector in correction)
 
     def excess(self, f: float, i: int) -> float:
         """Mass of a row beyond 1, in the quadratic case."""
@@ -111,8 +119,11 @@ class Loops:
         return rows, columns
 
     def rounded(self) -> list[list[float]]:
-        """Altschuler, Weed, Rigollet 2017, Algorithm 2."""
+        """Altschuler, Weed, Rigollet 2017, Algorithm 2, on ``pi_ij (1 + alpha_i + x_j)``."""
         plan = self.plan()
+        for i in range(self.n):
+            for j in range(self.m):
+                plan[i][j] *= max(0.0, 1 + self.alpha[i] + self.x[j])
         for i in range(self.n):
             total = sum(plan[i])
             factor = min(self.a[i] / total, 1) if total > 0 else 0.0
@@ -164,6 +175,21 @@ def test_any_potentials_by_loops(cls: type[SmoothRegulariser], eps: float, seed:
     compare(certify(problem, given), Loops(problem, g))
 
 
+@pytest.mark.parametrize("cls", SMOOTH)
+@pytest.mark.parametrize("size", [0.01, 0.5, 3.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_any_correction_by_loops(cls: type[SmoothRegulariser], size: float, seed: int) -> None:
+    """Whatever numbers it is made of, the largest of which make factors negative."""
+    problem = tiny(10 * seed, cls(eps=0.5), zeros=seed % 2)
+    g = cloud(3, 1, seed=seed).squeeze(1)
+    correction = size * cloud(4, 1, seed=seed + 50)[:, 0], size * (cloud(3, 1, seed=seed + 60)[:, 0] - 1)
+    got = certify(problem, Potentials(problem.a, g), correction=correction)
+    by_loops = Loops(problem, g, correction=correction)
+    compare(got, by_loops)
+    if size == 3.0:
+        assert min(by_loops.alpha) + min(by_loops.x) < -1
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_any_given_plan_by_loops(seed: int) -> None:
     problem = tiny(10 * seed, NoReg(), zeros=seed % 2)
@@ -180,8 +206,9 @@ def test_any_given_plan_by_loops(seed: int) -> None:
 def test_a_solution_by_loops(reg: Regulariser) -> None:
     solution = solve(tiny(5, reg), tol=0, max_steps=2)
     ab = (solution.problem.a[:, None] * solution.problem.b).clamp(min=1e-300)
-    by_loops = Loops(tiny(5, reg), solution.potentials.g, (solution.plan() / ab).tolist())
-    compare(certify(solution.problem, solution.potentials), by_loops)
+    correction = None if solution._correction is None else solution._correction()
+    by_loops = Loops(tiny(5, reg), solution.potentials.g, (solution.plan() / ab).tolist(), correction)
+    compare(solution.certificate, by_loops)
     assert solution.value.item() == pytest.approx(by_loops.lower(), rel=1e-12)
     assert (solution.marginal_error_a.item(), solution.marginal_error_b.item()) == pytest.approx(by_loops.errors())
 

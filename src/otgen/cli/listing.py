@@ -23,7 +23,7 @@ def run(arguments: Sequence[str]) -> int:
         ("Methods (--method)", methods, methods.Method),
         ("Costs (--method.cost, solve --cost)", ot, ot.Cost),
         ("Regularisers (--method.reg, solve --reg)", ot, ot.Regulariser),
-        ("Solvers (--method.solver)", ot, ot.Solver),
+        ("Solvers (--method.solver)", ot, ot.DiscreteSolver),
     )
     for title, package, kind in kinds:
         print(f"\n{title}:")

@@ -117,9 +117,13 @@ def _fields() -> dict[str, list[str]]:
     from otgen import data, methods, nets, ot, train
 
     found: dict[str, list[str]] = {}
+    # Of `ot` these alone: results, stopping tests and other problems' solvers are dataclasses too.
+    named = (ot.Cost, ot.Regulariser, ot.Relative, ot.DiscreteSolver)
     for module in (data, methods, nets, ot, train):
         for name in module.__all__:
             component = getattr(module, name)
+            if module is ot and not (isinstance(component, type) and issubclass(component, named)):
+                continue
             if isinstance(component, type) and dataclasses.is_dataclass(component):
                 found[name] = [field.name for field in dataclasses.fields(component)]
     return found

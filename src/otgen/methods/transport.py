@@ -14,7 +14,7 @@ from otgen.data import Source
 from otgen.errors import InputError, NumericalError
 from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
 from otgen.nets import seeded, statistics_kept
-from otgen.ot import KL, Combination, Cost, Discrete, Envelope, Regulariser, Solver, SqEuclidean, Unroll
+from otgen.ot import KL, Combination, Cost, Discrete, DiscreteSolver, Envelope, Regulariser, SqEuclidean, Unroll
 from otgen.ot.divergences import combine
 
 
@@ -89,7 +89,7 @@ class TransportMethod(Method):
     batch: int = 256
     cost: Cost = SqEuclidean()
     reg: Regulariser = KL()
-    solver: Solver | None = None
+    solver: DiscreteSolver | None = None
     max_steps: int = 100
     tol: float = 0.0
     gradient: GradientKind = GradientKind.ENVELOPE

@@ -30,7 +30,7 @@ class SuggestedEps:
         eps: the weight, in units of the cost: ``KL(eps=suggested.eps)``.
         relative: eps over the mean cost of the points looked at: ``KL(eps=Relative(suggested.relative))``.
         bias: by which fraction the cost of the plan was above that of the best plan, on the points looked at.
-        steps: steps that ``Sinkhorn()`` took there to a relative gap of 1e-2.
+        steps: steps that the default solver took there to a relative gap of 1e-2.
         text: the same in a sentence, and what limited the choice.
     """
 
@@ -58,7 +58,7 @@ def suggest_eps(
     """An eps for KL that is small enough to see the clouds apart, and large enough to be solved.
 
     On up to ``points`` points of each cloud, eps is halved from the mean cost down. The answer is the first one whose
-    plan costs at most ``1 + bias`` times the exact transport, or else the last one that ``Sinkhorn()`` solves to a
+    plan costs at most ``1 + bias`` times the exact transport, or else the last one that the default solver takes to a
     relative gap of 1e-2 within ``max_steps``. A plan of small eps in d dimensions costs about ``d eps / 2`` too much
     (squared Euclidean), so no fixed fraction of the mean cost serves all data. All of this is measured, not assumed.
 

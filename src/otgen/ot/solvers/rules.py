@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from otgen.ot.solvers.kernel import Part, Rule
 
@@ -131,6 +132,7 @@ class Correction:
         self._weigh = part.a / (self.p * self.p)
         self._direction = self._left * self._inverse
         self._square = self.dot(self._left, self._direction)
+        self._rounding = 4 * _unit(self.missing)
 
     def improve(self, sweeps: int, goal: Any) -> None:
         """Iterate until the residual is at most ``goal``, at most so many times."""
@@ -142,8 +144,10 @@ class Correction:
             moved = K.rows(v * d)
             system = self.columns * d - v * K.columns(self._weigh * moved)
             curvature = self.dot(d, system)
-            # The constants are in the system's kernel: rounding may leave no curvature along what is left.
-            length = (curvature > 0) * self._square / (curvature + (curvature <= 0))
+            # The constants are in the system's kernel: rounding may leave no curvature along what is left. Where the
+            # residual is nothing but rounding, it may leave some, and a step along it would go anywhere.
+            curved = (curvature > 0) & (self.residual > self._rounding)
+            length = curved * self._square / (curvature + (curvature <= 0))
             self.x, self.alpha = self.x + length * d, self.alpha - length * moved / self.p
             self._left = self._left - length * system
             z = self._left * self._inverse
@@ -211,6 +215,10 @@ def newton(part: Part, steps: int) -> None:
 
 def _clipped(x: Any) -> Any:
     return np.clip(x, -_REACH, _REACH) if isinstance(x, np.ndarray) else x.clamp(-_REACH, _REACH)
+
+
+def _unit(values: Any) -> float:
+    return float((np if isinstance(values, np.ndarray) else torch).finfo(values.dtype).eps)
 
 
 def _log(values: Any) -> Any:
