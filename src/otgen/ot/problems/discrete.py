@@ -212,6 +212,14 @@ class Discrete(Problem["Solution"]):
         a, b = (_joined([pair[k].weights for pair in sides], 2) for k in range(2))
         return first._with(Points(x, y, first._points().cost), a, b, first.reg)
 
+    @cached_property
+    def cost_rounding(self) -> tuple[Tensor, Tensor] | None:
+        """``d_i``, ``e_j`` with ``|c_ij as computed - c_ij| <= d_i + e_j``; None where no bound is known."""
+        if not isinstance(self.geometry, Points):
+            return torch.zeros_like(self.a), torch.zeros_like(self.b)
+        with torch.no_grad():
+            return self.geometry.cost.rounding(self.geometry.x, self.geometry.y)
+
     @property
     def cost(self) -> Cost:
         """The ground cost of a problem of points."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from otgen.ot.problems import Discrete, Points
+from otgen.ot.problems import Discrete
 from otgen.ot.solvers.kernel import Kernel, Part
 from otgen.ot.solvers.rules import Correction
 
@@ -37,10 +37,12 @@ class Bounds:
     Attributes:
         lower: no larger than the value.
         upper: no smaller than the value.
+        slack: rounding's share of ``upper - lower``.
     """
 
     lower: float
     upper: float
+    slack: float
 
 
 def kernel_bounds(
@@ -62,7 +64,7 @@ def kernel_bounds(
     plan = _Plan(problem, matrix, eps, scaled, absorbed)
     slack = _slack(problem, plan)
     lower = float(plan.a @ plan.f + plan.b @ plan.g) - eps * (plan.mass - 1)
-    return Bounds(lower - slack, plan.cost() + slack)
+    return Bounds(lower - slack, plan.cost() + slack, 2 * slack)
 
 
 class _Plan:
@@ -182,10 +184,7 @@ def _slack(problem: Discrete, plan: _Plan) -> float:
 
 def _cost_rounding(problem: Discrete, plan: _Plan) -> float:
     """How far a mean of the costs, over any feasible plan, may be off; nothing for a matrix, which is what it is."""
-    geometry = problem.geometry
-    if not isinstance(geometry, Points):
-        return 0.0
-    rounding = geometry.cost.rounding(geometry.x.detach(), geometry.y.detach())
+    rounding = problem.cost_rounding
     if rounding is None:
         return math.inf
     return float(plan.a @ rounding[0].double() + plan.b @ rounding[1].double())

@@ -19,6 +19,8 @@ from otgen.ot.solvers.rules import Correction, begun, corrected
 
 # A gap is worth its pass where the estimate is within this factor of the tolerance.
 _HOPE = 1.5
+# Where rounding is more than this share of a gap, float64 may do better.
+_ROUNDED = 0.5
 # Sweeps that a correction is worth once the potentials are good enough.
 _MORE_SWEEPS = 40
 
@@ -110,11 +112,14 @@ class KernelLook(DiscreteLook):
         quick = self._quick_bounds()
         if quick is None:
             return self.exact_bounds()
-        if bool(relative_gap(*quick, self.problem).max() <= self.wanted):
-            return quick
+        lower, upper, slack = quick
+        met = bool(relative_gap(lower, upper, self.problem).max() <= self.wanted)
+        rounded = bool((slack > _ROUNDED * (upper - lower)).any())
+        if met or not (rounded or self.last):
+            return lower, upper
         # Rounding may be what is in the way: float64 allows less for it.
         exact = self.exact_bounds()
-        return torch.maximum(exact[0], quick[0]), torch.minimum(exact[1], quick[1])
+        return torch.maximum(exact[0], lower), torch.minimum(exact[1], upper)
 
     @override
     def correction(self) -> tuple[Tensor, Tensor] | None:
@@ -124,17 +129,20 @@ class KernelLook(DiscreteLook):
         alpha, x = [one.alpha for one in found], [one.x for one in found]
         return self.kernel.joined_rows(alpha), self.kernel.joined_columns(x)
 
-    def _quick_bounds(self) -> tuple[Tensor, Tensor] | None:
+    def _quick_bounds(self) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Lower and upper bound, and rounding's share of their distance, from the kernel itself."""
         if self.annealing or not self.kernel.separate():
             return None
         found = [self._one(k) for k in range(len(self.kernel.parts))]
-        lower, upper = (
+        lower, upper, slack = (
             torch.tensor([getattr(one, name) for one in found], dtype=torch.float64, device=self.problem.device)
-            for name in ("lower", "upper")
+            for name in ("lower", "upper", "slack")
         )
         if not bool(torch.isfinite(lower + upper).all()):
             return None
-        return (lower, upper) if len(self.problem.shape) == 3 else (lower.squeeze(0), upper.squeeze(0))
+        if len(self.problem.shape) == 3:
+            return lower, upper, slack
+        return lower.squeeze(0), upper.squeeze(0), slack.squeeze(0)
 
     def _one(self, index: int) -> Bounds:
         kernel, problem, absorbed = self.kernel, self.problem, self.absorbed
