@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.sinkhorn import RESULTS
+from benchmarks.report import RESULTS
 from benchmarks.timing import Call, interleaved
 from otgen.data import Digits, Mnist
 from otgen.ot import (

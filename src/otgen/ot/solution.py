@@ -50,10 +50,14 @@ class Solution:
         ending: Ending | None = None,
         state: Any = None,
         correction: Callable[[], tuple[Tensor, Tensor] | None] | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
         self.problem, self.value, self.potentials = problem, value, potentials
         self.ending, self.state = Ending() if ending is None else ending, state
         self._plan, self._correction = plan, correction
+        if certificate is not None:
+            # The last look has computed it already.
+            self.__dict__["certificate"] = certificate
 
     @property
     def status(self) -> Status:

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot import checks
-from otgen.ot.certificate import certify
+from otgen.ot.certificate import Certificate, certify
 from otgen.ot.gradients import Gradient, plan_rows
 from otgen.ot.look import Ending, Look
 from otgen.ot.potentials import Potentials
@@ -184,9 +184,13 @@ class DiscreteLook(Look):
 
     def exact_bounds(self) -> tuple[Tensor, Tensor]:
         """Those of the certificate, evaluated in float64 from the points."""
+        return self.certificate.lower, self.certificate.upper
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """Bounds and errors, from one run over the plan in float64."""
         with torch.no_grad():
-            certificate = certify(self.problem, self.potentials.detached(), self.plan, self.correction())
-        return certificate.lower, certificate.upper
+            return certify(self.problem, self.potentials.detached(), self.plan, self.correction())
 
     def correction(self) -> tuple[Tensor, Tensor] | None:
         """What makes the plan's marginals right to first order, where the solver's state knows it: see `certify`."""
@@ -210,4 +214,5 @@ class DiscreteLook(Look):
             ending=ending,
             state=self.state,
             correction=self.correction,
+            certificate=self.__dict__.get("certificate"),
         )
