@@ -66,8 +66,7 @@ class OttJax(Peer):
         solver = sinkhorn.Sinkhorn(lse_mode=True, threshold=task.tol, max_iterations=task.max_steps, **fixed)
         cost_fn = cost_function(task.cost)
 
-        @jax.jit
-        def solved(*inputs: Any) -> tuple[Any, Any, Any]:
+        def solve(*inputs: Any) -> tuple[Any, Any, Any]:
             geom = (
                 geometry.Geometry(cost_matrix=inputs[0], epsilon=eps)
                 if cost_fn is None
@@ -76,6 +75,8 @@ class OttJax(Peer):
             found = solver(linear_problem.LinearProblem(geom))
             return found.reg_ot_cost, found.converged, found.errors
 
+        # No decorator: without the package it would have no type.
+        solved: Any = jax.jit(solve)
         with precision(task.x.dtype):
             inputs = (array(task.x), array(task.y)) if cost_fn is not None else (array(task.cost(task.x, task.y)),)
 
