@@ -100,7 +100,7 @@ def test_the_interval_from_the_kernel_contains_truth_and_closes(
             assert high >= truth.lower.item(), f"{cost} after {step} steps"
         assert seen > 20
         if acceleration is Acceleration.NEWTON:
-            # In float64 at eps 0.005 the ten conjugate gradients of a step leave 1.02e-7 of one problem after 100 steps.
+            # In float64 at eps 0.005 a step's ten conjugate gradients leave 1.02e-7 of one problem after 100 steps.
             width = 1e-4 if dtype == torch.float32 else 1e-7 if eps == 0.005 else 1e-9
             assert high - low <= width * truth.value.item()
 
