@@ -15,7 +15,7 @@ from otgen.ot.certificate import Certificate
 from otgen.ot.estimate import Estimate
 from otgen.ot.function_potentials import FunctionPotentials, flat
 from otgen.ot.guard import Guard, pair_sums
-from otgen.ot.look import Check, Ending, Status
+from otgen.ot.look import Ending, Solved, Status
 from otgen.ot.precision import full_precision
 from otgen.ot.problems import Continuous, Discrete
 from otgen.ot.pseudo_plan import pseudo_plan
@@ -23,7 +23,7 @@ from otgen.ot.score import Score
 from otgen.ot.solution import numbers_text
 
 
-class ContinuousSolution:
+class ContinuousSolution(Solved):
     """Two networks as the dual potentials of a problem between laws, at some iterate; all of it detached.
 
     ``value``, ``lower``, ``upper`` and the errors concern the problem between the samples of the bank, where they are
@@ -49,26 +49,6 @@ class ContinuousSolution:
     def bank(self) -> Discrete:
         """The problem between the samples on which the networks are judged."""
         return self._score.bank
-
-    @property
-    def status(self) -> Status:
-        """How the solve ended."""
-        return self.ending.status
-
-    @property
-    def steps(self) -> int:
-        """Updates taken."""
-        return self.ending.steps
-
-    @property
-    def history(self) -> tuple[Check, ...]:
-        """The looks taken on the way."""
-        return tuple(self.ending.history)
-
-    @property
-    def converged(self) -> bool:
-        """Whether the tolerance was reached."""
-        return self.status is Status.CONVERGED
 
     @property
     def eps(self) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from otgen.errors import InputError
 from otgen.ot.grid_operator import lengths
-from otgen.ot.look import Check, Ending, Status
+from otgen.ot.look import Ending, Solved, Status
 from otgen.ot.problems.grid import GridW1, Outside, hats, placed
 from otgen.ot.solution import numbers_text
 
@@ -75,7 +75,7 @@ def certify_grid(problem: GridW1, critics: tuple[Tensor, ...], flow: Tensor) -> 
     return GridCertificate(lower * (1 - 8 * _EPS), upper * (1 + 8 * _EPS), critic, field)
 
 
-class GridSolution:
+class GridSolution(Solved):
     """W1 on a grid at some iterate; everything but ``value`` is detached.
 
     Attributes:
@@ -93,26 +93,6 @@ class GridSolution:
     ) -> None:
         self.problem, self.value, self.certificate = problem, value, certificate
         self.ending, self.state = Ending() if ending is None else ending, state
-
-    @property
-    def status(self) -> Status:
-        """How the solve ended."""
-        return self.ending.status
-
-    @property
-    def steps(self) -> int:
-        """Steps taken."""
-        return self.ending.steps
-
-    @property
-    def history(self) -> tuple[Check, ...]:
-        """The looks taken on the way."""
-        return tuple(self.ending.history)
-
-    @property
-    def converged(self) -> bool:
-        """Whether the tolerance was reached."""
-        return self.status is Status.CONVERGED
 
     @cached_property
     def lower(self) -> Tensor:

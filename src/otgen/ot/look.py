@@ -51,6 +51,32 @@ class Ending:
     history: Sequence[Check] = ()
 
 
+class Solved:
+    """What every solution says of its solve; a subclass sets ``ending``."""
+
+    ending: Ending
+
+    @property
+    def status(self) -> Status:
+        """How the solve ended."""
+        return self.ending.status
+
+    @property
+    def steps(self) -> int:
+        """Steps taken."""
+        return self.ending.steps
+
+    @property
+    def history(self) -> tuple[Check, ...]:
+        """The looks taken on the way."""
+        return tuple(self.ending.history)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the tolerance was reached, by every problem of a batch."""
+        return self.status is Status.CONVERGED
+
+
 class Look(ABC):
     """A look at a state; what it shows is computed on demand, and once: implement it with cached properties."""
 

@@ -17,7 +17,7 @@ from otgen.errors import InputError
 from otgen.ot import checks
 from otgen.ot.estimate import Estimate
 from otgen.ot.gradients import Gradient
-from otgen.ot.look import Check, Ending, Look, Status
+from otgen.ot.look import Ending, Look, Solved, Status
 from otgen.ot.precision import full_precision
 from otgen.ot.problems.semi_discrete import SemiDiscrete
 
@@ -176,7 +176,7 @@ class SemiDiscreteLook(Look):
         return SemiDiscreteSolution(self, ending)
 
 
-class SemiDiscreteSolution:
+class SemiDiscreteSolution(Solved):
     """What a semi-discrete solve found. Its numbers are statistical: from fresh samples, and drawn when first read.
 
     Attributes:
@@ -189,26 +189,6 @@ class SemiDiscreteSolution:
     def __init__(self, look: SemiDiscreteLook, ending: Ending) -> None:
         self._look, self.ending = look, ending
         self.problem, self.potentials, self.state = look.problem, look.potentials, look.state
-
-    @property
-    def status(self) -> Status:
-        """How the solve ended."""
-        return self.ending.status
-
-    @property
-    def converged(self) -> bool:
-        """Whether the tolerance was reached."""
-        return self.status is Status.CONVERGED
-
-    @property
-    def steps(self) -> int:
-        """Steps taken."""
-        return self.ending.steps
-
-    @property
-    def history(self) -> tuple[Check, ...]:
-        """The looks taken on the way."""
-        return tuple(self.ending.history)
 
     @property
     def eps(self) -> float:

@@ -15,7 +15,7 @@ from otgen.ot import memory
 from otgen.ot.certificate import Certificate, certify
 from otgen.ot.gradient_error import GradientError, gradient_error_bound, gradient_error_estimate
 from otgen.ot.gradients import plan_rows
-from otgen.ot.look import Check, Ending, Status
+from otgen.ot.look import Ending, Solved, Status
 from otgen.ot.potentials import Potentials
 from otgen.ot.precision import full_precision
 from otgen.ot.problems import Discrete
@@ -25,7 +25,7 @@ from otgen.ot.regularisers import KL, SmoothRegulariser
 _NEGLIGIBLE = 1e-12
 
 
-class Solution:
+class Solution(Solved):
     """The solution of a problem at some iterate; everything but ``value`` is detached.
 
     Bounds and errors are computed when they are first read.
@@ -58,26 +58,6 @@ class Solution:
         if certificate is not None:
             # The last look has computed it already.
             self.__dict__["certificate"] = certificate
-
-    @property
-    def status(self) -> Status:
-        """How the solve ended."""
-        return self.ending.status
-
-    @property
-    def steps(self) -> int:
-        """Steps taken."""
-        return self.ending.steps
-
-    @property
-    def history(self) -> tuple[Check, ...]:
-        """The looks taken on the way."""
-        return tuple(self.ending.history)
-
-    @property
-    def converged(self) -> bool:
-        """Whether the tolerance was reached, by every problem of a batch."""
-        return self.status is Status.CONVERGED
 
     @property
     def eps(self) -> float:
