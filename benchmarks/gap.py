@@ -46,7 +46,9 @@ def _clouds(settings: Settings) -> Iterator[tuple[str, Tensor, Tensor]]:
 
     n = 60 if settings.tiny else 1000
     rng = torch.Generator().manual_seed(0)
-    digits: Any = Digits(pixel_range="unit") if settings.mnist is None else Mnist(settings.mnist, pixel_range="unit")
+    digits: Any = (
+        Digits(pixel_range="unit") if settings.mnist is None else Mnist(folder=settings.mnist, pixel_range="unit")
+    )
     which = "Digits" if settings.mnist is None else "MNIST"
     images = digits.sample(2 * n, rng).flatten(1)
     yield f"{n} + {n} {which}", images[:n], images[n:]
@@ -70,7 +72,7 @@ def _measure(name: str, x: Tensor, y: Tensor, factor: float, seconds: float, tab
     taken = found["otgen"][0]
     found["otgen, its steps alone"] = found["otgen"]
     calls["otgen, its steps alone"] = lambda: float(
-        solve(Discrete(x, y, reg=KL(eps=eps)), tol=0, max_steps=taken).value
+        solve(Discrete(x, y, reg=KL(eps=eps)), Sinkhorn.fastest(), tol=0, max_steps=taken).value
     )
     try:
         settings = _ott_settings(eps, problem)

@@ -134,7 +134,8 @@ def _newton(c: Array, a: Array, b: Array, reg: _KL | _Quadratic, f: Array, g: Ar
             system = hessian + ridge / reg.eps * np.diag(np.concatenate([a, b]))
             step = np.linalg.lstsq(system, gradient, rcond=None)[0]
             trial = dual(f + step[:n], g + step[n:])
-            accepted = np.isfinite(trial) and trial >= start
+            # Where only rounding is left of the rise, a Newton step still brings the marginals nearer.
+            accepted = np.isfinite(trial) and trial >= start - 1e-15 * abs(start)
             ridge = max(ridge / 10, 1e-15) if accepted else ridge * 10
         if not accepted:
             break

@@ -94,14 +94,13 @@ def test_the_interval_from_the_kernel_contains_truth_and_closes(
         exact = Discrete(x.double(), y.double(), given.a.double(), given.b.double(), cost=cost, reg=reg)
         truth = solve(exact, tol=1e-12, on_unconverged="raise")
         seen = 0
-        for step, (low, high) in looks(given.with_reg(reg), Sinkhorn(anneal=0.35, acceleration=acceleration), 130):
+        for step, (low, high) in looks(given.with_reg(reg), Sinkhorn(anneal=0.35, acceleration=acceleration), 70):
             seen += 1
             assert low <= truth.upper.item(), f"{cost} after {step} steps"
             assert high >= truth.lower.item(), f"{cost} after {step} steps"
         assert seen > 20
         if acceleration is Acceleration.NEWTON:
-            # In float64 at eps 0.005 a step's ten conjugate gradients leave 1.02e-7 of one problem after 100 steps.
-            width = 1e-4 if dtype == torch.float32 else 1e-7 if eps == 0.005 else 1e-9
+            width = 1e-4 if dtype == torch.float32 else 1e-9
             assert high - low <= width * truth.value.item()
 
 

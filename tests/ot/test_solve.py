@@ -72,11 +72,11 @@ def test_converged(reg: Regulariser) -> None:
 
 
 def test_the_step_limit() -> None:
-    with pytest.warns(ConvergenceWarning, match=r"Sinkhorn stopped after 7 steps: the step limit.*max_steps"):
-        solution = solve(problem(), tol=1e-9, max_steps=7)
+    with pytest.warns(ConvergenceWarning, match=r"Sinkhorn stopped after 2 steps: the step limit.*max_steps"):
+        solution = solve(problem(), tol=1e-9, max_steps=2)
     assert solution.status is Status.MAX_STEPS
     assert not solution.converged
-    assert solution.steps == 7
+    assert solution.steps == 2
     assert solution.rel_gap.item() > 1e-9
 
 

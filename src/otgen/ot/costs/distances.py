@@ -59,7 +59,8 @@ def squared_distances_refined(x: Tensor, y: Tensor) -> Tensor:
 def _by_differences(x: Tensor, y: Tensor) -> Tensor:
     total = (x[..., :, None, 0] - y[..., None, :, 0]).square()
     for k in range(1, x.shape[-1]):
-        total = total + (x[..., :, None, k] - y[..., None, :, k]).square()
+        difference = x[..., :, None, k] - y[..., None, :, k]
+        total.addcmul_(difference, difference)
     return total
 
 
@@ -82,9 +83,10 @@ def _squared_norms(x: Tensor) -> Tensor:
 def _gram_form(x: Tensor, y: Tensor, x_sq: Tensor, y_sq: Tensor) -> Tensor:
     if x.ndim == 3:
         return torch.matmul(x, y.mT).mul(-2).add_(x_sq).add_(y_sq)
-    total = y_sq
-    for left, right in zip(_split(x), _split(y), strict=True):
-        total = torch.addmm(total, left, right.mT, alpha=-2)
+    (left, right), *others = zip(_split(x), _split(y), strict=True)
+    total = torch.addmm(y_sq, left, right.mT, alpha=-2)
+    for left, right in others:
+        total.addmm_(left, right.mT, alpha=-2)
     return total.add_(x_sq)
 
 

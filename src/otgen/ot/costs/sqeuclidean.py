@@ -46,4 +46,5 @@ class SqEuclidean(Cost):
         # A batch is multiplied at once; a single pair of clouds by so many coordinates at a time.
         d = x.shape[-1]
         units = (rounding_units(d) if x.ndim == 2 else 2 * d + 24) * torch.finfo(x.dtype).eps / 2
-        return units * x.square().sum(-1), units * y.square().sum(-1)
+        rows, columns = (torch.linalg.vector_norm(points, dim=-1).square() for points in (x, y))
+        return units * rows, units * columns

@@ -20,14 +20,16 @@ import torch
 from torch import Tensor
 
 from otgen.ot.problems import Discrete
-from otgen.ot.solvers.kernel import Kernel, Part
+from otgen.ot.solvers.kernel import Kernel, Part, Rounding
 from otgen.ot.solvers.rules import Correction
 
-# Entries handled at once, so that all passes over a block find it in the cache.
-_BLOCK_ENTRIES = 1 << 18
+# Entries handled at once, so that all passes over a block find it in the cache. Sums in float64 want them few.
+_BLOCK_ENTRIES = 1 << 17
 # A scaling is made smaller by so many units, so that its own rounding cannot lift a marginal above its weight.
 _SHY = 16
 _LEAST = 1e-30
+# Of an entry's correction: any will do; smaller ones would make the small entries denormal, which are slow.
+_LEAST_FACTOR = 1e-4
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def kernel_bounds(
     problem: Discrete,
     matrix: Tensor,
     eps: float,
+    rounding: Rounding,
     scaled: tuple[Part, Correction],
     absorbed: tuple[Tensor, Tensor],
 ) -> Bounds:
@@ -58,11 +61,12 @@ def kernel_bounds(
         problem: one problem, no batch, with a number for eps.
         matrix: its kernel, ``(n, m)``.
         eps: what the kernel was built for.
+        rounding: of its entries' logarithms.
         scaled: the scalings, and the correction at them.
         absorbed: the potentials in the kernel.
     """
     plan = _Plan(problem, matrix, eps, scaled, absorbed)
-    slack = _slack(problem, plan)
+    slack = _slack(problem, plan, rounding)
     lower = float(plan.a @ plan.f + plan.b @ plan.g) - eps * (plan.mass - 1)
     return Bounds(lower - slack, plan.cost() + slack, 2 * slack)
 
@@ -129,7 +133,7 @@ class _Plan:
 
 
 class _Scaled:
-    """``E_ij = u_i K_ij v_j (1 + alpha_i + x_j)``, no entry below zero; its sums in float64."""
+    """``E_ij = u_i K_ij v_j (1 + alpha_i + x_j)``, no factor below a positive one; its sums in float64."""
 
     def __init__(self, matrix: Tensor, u: Tensor, v: Tensor, alpha: Tensor, x: Tensor) -> None:
         self.rows, self.columns = u.new_zeros(len(u), dtype=torch.float64), v.new_zeros(len(v), dtype=torch.float64)
@@ -141,7 +145,7 @@ class _Scaled:
             part = slice(start, start + size)
             entries = (matrix[part] * v).mul_(u[part].unsqueeze(-1))
             self.mass += float(entries.sum(dtype=torch.float64))
-            factor = (x + (1 + alpha[part]).unsqueeze(-1)).clamp_(min=_LEAST)
+            factor = (x + (1 + alpha[part]).unsqueeze(-1)).clamp_(min=_LEAST_FACTOR)
             entries.mul_(factor)
             self.rows[part] = entries.sum(-1, dtype=torch.float64)
             self.columns += entries.sum(0, dtype=torch.float64)
@@ -165,17 +169,16 @@ def _divergence(weights: Tensor, reference: Tensor) -> float:
     return float(torch.xlogy(weights, weights / reference.clamp(min=_LEAST)).sum())
 
 
-def _slack(problem: Discrete, plan: _Plan) -> float:
+def _slack(problem: Discrete, plan: _Plan, rounding: Rounding) -> float:
     """What rounding may hide, in units of the cost."""
     unit = torch.finfo(problem.dtype).eps / 2
     costs = problem.matrix.detach()
     largest = sum(float(vector.abs().max()) for vector in plan.absorbed)
-    largest += max(abs(float(costs.min())), abs(float(costs.max())))
+    largest += max(abs(float(extreme)) for extreme in costs.aminmax())
     spread = largest / plan.eps
     floor = -Kernel.floor(problem.dtype)
-    # Of log K: three sums and a product, on numbers up to `spread`, then the exponential's own last digits. Of the
-    # plan: products of scalings. A mass of at most 2 carries it.
-    logarithm = unit * (6 * spread + 16) + 16 * unit * (1 + plan.largest)
+    # Of log K, and of the plan: products of scalings. A mass of at most 2 carries it.
+    logarithm = unit * (rounding.spreads * spread + rounding.units) + 16 * unit * (1 + plan.largest)
     # Entries held at the floor weigh next to nothing, but their logarithm may be far off.
     held = math.exp(min(plan.log_reach - floor, 0.0)) * max(0.0, spread - floor)
     summing = plan.summing * (float(plan.f.abs().max() + plan.g.abs().max()) + plan.eps * (1 + plan.largest))

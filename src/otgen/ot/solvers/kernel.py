@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,30 @@ from otgen.ot.solvers.products import Products, products
 # of the kernel is as good as nothing: exp(floor + 2 * drift) must vanish beside the rounding of a row's sum.
 _DRIFT = {torch.float32: 15.0, torch.float64: 200.0}
 _FLOOR = {torch.float32: -50.0, torch.float64: -440.0}
+# Conjugate gradients that a Newton step begins with.
+SWEEPS = 10
 # Entries built at once: all passes over a block find it in the cache.
 _BUILD_ENTRIES = 1 << 19
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """What rounding may have done to the logarithm of a kernel's entry: ``unit (spreads * spread + units)``.
+
+    ``unit`` is the dtype's, ``spread`` the size of the exponent's three terms together.
+    """
+
+    # Of a fresh kernel: three sums and a product on numbers up to `spread`, then the exponential's own last digits.
+    spreads: float = 6.0
+    units: float = 16.0
+
+    def absorbed(self) -> Rounding:
+        """After scalings have been multiplied in, and their logarithms added to F and G."""
+        return Rounding(self.spreads + 2, self.units + 64)
+
+    def halved(self) -> Rounding:
+        """After squaring: the spread doubles with it."""
+        return Rounding(self.spreads, 2 * self.units + 1)
 
 
 @dataclass
@@ -36,6 +58,8 @@ class Part:
         q: ``1 / v``.
         memory: what a rule keeps from one step to the next.
         correction: the last one computed; it belongs to the scalings that it names.
+        sweeps: conjugate gradients that the next one may take.
+        decrement: the gap that the last step saw before it, in units of eps; 0 where its rule does not know.
     """
 
     K: Products
@@ -45,6 +69,8 @@ class Part:
     q: Any
     memory: Any = None
     correction: Any = None
+    sweeps: int = SWEEPS
+    decrement: Any = field(default_factory=lambda: np.zeros(1))
 
     @property
     def axis(self) -> int:
@@ -65,11 +91,12 @@ class Kernel:
         parts: what is iterated, one after the other.
         drift: the largest ``|log u|``, ``|log v|``.
         change: how far the last step moved them.
+        rounding: of the logarithms of the entries.
     """
 
     def __init__(self, matrix: Tensor, eps: float, a: Tensor, b: Tensor) -> None:
         self.matrix, self.eps, self.a, self.b = matrix, eps, a, b
-        self.drift, self.change = 0.0, math.inf
+        self.drift, self.change, self.rounding = 0.0, math.inf, Rounding()
         self.parts = _parts(matrix, a.detach(), b.detach())
 
     @staticmethod
@@ -128,6 +155,11 @@ class Kernel:
         """``log v``."""
         return self.q.log().neg_()
 
+    @property
+    def near(self) -> bool:
+        """Whether the last step began within eps of the optimum, as far as its rule knows: annealing may go on."""
+        return all(bool((part.decrement <= 1).all()) for part in self.parts)
+
     def row_half_step(self) -> Tensor:
         """``K (b v)``: one over the u that makes the rows exact for the present v."""
         with quiet():
@@ -150,6 +182,32 @@ class Kernel:
                 _, q = part.K.sweep(v, part.a)
                 errors.append(abs(q * v - part.b).sum(part.axis).max())
         return float(max(errors))
+
+    @property
+    def halvable(self) -> bool:
+        """Whether the scalings of half the eps, which are the squares of these, stay in range."""
+        return 2 * self.drift <= _DRIFT[self.matrix.dtype]
+
+    @property
+    def absorbable(self) -> bool:
+        """Whether scalings multiplied in would lift no entry from the floor by more than `halve` takes it down."""
+        return 4 * self.drift <= -_FLOOR[self.matrix.dtype]
+
+    def absorb(self) -> None:
+        """Multiply the scalings into the entries, in place; whoever holds F and G adds their logarithms there."""
+        u, v = 1 / self.p, 1 / self.q
+        self.matrix.mul_(u.unsqueeze(-1)).mul_(v.unsqueeze(-2))
+        self.rounding, self.drift = self.rounding.absorbed(), 0.0
+        self.parts = _parts(self.matrix, self.a.detach(), self.b.detach())
+
+    def halve(self) -> None:
+        """Turn into the kernel of half the eps, in place: ``exp(z / (eps / 2)) = exp(z / eps)^2``, scalings as well."""
+        self.matrix.square_().clamp_(min=math.exp(_FLOOR[self.matrix.dtype]))
+        self.eps, self.rounding, self.drift = self.eps / 2, self.rounding.halved(), 2 * self.drift
+        before = self.parts
+        self.parts = _parts(self.matrix, self.a.detach(), self.b.detach())
+        for part, old in zip(self.parts, before, strict=True):
+            part.p, part.q = old.p * old.p, old.q * old.q
 
     def begin(self, q: Tensor) -> None:
         """Start from these column scalings, ``v = 1 / q``, ``(..., m)``."""

@@ -149,5 +149,5 @@ class KernelLook(DiscreteLook):
         scaled = kernel.parts[index], self.corrections[index]
         if len(problem.shape) == 3:
             absorbed = absorbed[0][index], absorbed[1][index]
-            return kernel_bounds(problem[index], kernel.matrix[index], kernel.eps, scaled, absorbed)
-        return kernel_bounds(problem, kernel.matrix, kernel.eps, scaled, absorbed)
+            return kernel_bounds(problem[index], kernel.matrix[index], kernel.eps, kernel.rounding, scaled, absorbed)
+        return kernel_bounds(problem, kernel.matrix, kernel.eps, kernel.rounding, scaled, absorbed)

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from otgen.ot.solvers.kernel import Part, Rule
+from otgen.ot.solvers.kernel import SWEEPS, Part, Rule
 
-# Conjugate gradients of a Newton step: with more of them, or to more digits, they cost more than a next step with its
-# better model.
-_SWEEPS, _FORCING = 10, 0.3
+# Conjugate gradients of a Newton step: to more digits, they cost more than a next step with its better model.
+_FORCING, _MOST_SWEEPS = 0.3, 160
 # How far one Newton step may move an entry of log v: further, and the quadratic model says nothing.
 _REACH = 4.0
 _HALVINGS = 6
@@ -186,8 +185,12 @@ def corrected(part: Part) -> Correction:
     """The correction at the part's scalings: the one that is there already, or a new one, roughly solved."""
     known = begun(part)
     if not known.solved:
-        known.improve(_SWEEPS, _FORCING * known.residual)
+        goal = _FORCING * known.residual
+        known.improve(part.sweeps, goal)
         known.solved = True
+        # A direction that fell short makes a poor step: the next one may cost more, until it need not.
+        enough = bool((known.residual <= goal).all())
+        part.sweeps = max(SWEEPS, part.sweeps // 2) if enough else min(2 * part.sweeps, _MOST_SWEEPS)
     return known
 
 
@@ -196,6 +199,7 @@ def newton(part: Part, steps: int) -> None:
     K, a, b = part.K, part.a, part.b
     for _ in range(steps):
         found = corrected(part)
+        part.decrement = found.decrement
         move = _clipped(found.x)
         rise = found.dot(b, move)
         slope = found.dot(found.missing, move)

@@ -28,7 +28,7 @@ from otgen.ot.solvers.rules import alternating, anderson, newton, relaxed, symme
 from otgen.ot.solvers.streaming import Pace, Sweep, extended, sweep
 
 # Where annealing begins under Newton's acceleration, as a share of the largest cost.
-_FIRST_EPS = 0.25
+_FIRST_EPS = 0.03
 # Steps that a sub-sample gets: its sampling error is what counts in the end.
 _COARSE_STEPS = 40
 
@@ -66,6 +66,7 @@ class SinkhornState:
         largest: the largest cost: annealing starts there, and scalings say nothing about an eps beyond it.
         annealed: whether the start was near enough to skip the annealing.
         steps: steps taken since `init`.
+        stage: how often annealing has lowered eps.
         eps: the weight of the last step (larger than the problem's while annealing).
         change: a bound on how far the next step moves ``log u``, ``log v``; infinite while unknown.
         kernel: the scaled form, or None while the state is in f and g alone.
@@ -78,6 +79,7 @@ class SinkhornState:
     largest: float = 0.0
     annealed: bool = False
     steps: int = 0
+    stage: int = 0
     eps: float = math.inf
     change: float = math.inf
     kernel: Kernel | None = None
@@ -176,7 +178,9 @@ class Sinkhorn(DiscreteSolver):
             g_new = reg.soft_transform(f_new.unsqueeze(-1) - problem.matrix, a, dim=-2)
         with torch.no_grad():
             change = max(float((f_new - f).abs().max()), float((g_new - g).abs().max())) / eps
-        return replace(state, f=f_new, g=g_new, steps=state.steps + 1, eps=eps, change=change, kernel=None)
+        return replace(
+            state, f=f_new, g=g_new, steps=state.steps + 1, stage=state.stage + 1, eps=eps, change=change, kernel=None
+        )
 
     @override
     @torch.no_grad()
@@ -238,7 +242,7 @@ class Sinkhorn(DiscreteSolver):
                     found = sweep(problem, state.g, eps, state.f, factor)
                 f, g = found.f, state.g - eps * factor * found.log_columns
                 state.pace.after(float(found.column_error(problem.b).max()), settled=eps == _weight(problem))
-            state = replace(state, f=f, g=g, steps=state.steps + 1, eps=eps, sweep=None)
+            state = replace(state, f=f, g=g, steps=state.steps + 1, stage=state.stage + 1, eps=eps, sweep=None)
         return state
 
     def _swept(self, problem: Discrete, state: SinkhornState) -> Sweep:
@@ -264,7 +268,7 @@ class Sinkhorn(DiscreteSolver):
     def _rule(self, eps: float, problem: Discrete) -> Rule:
         if self.update is Update.SYMMETRIC:
             return symmetric
-        if eps > _weight(problem):
+        if eps > _weight(problem) and self.acceleration is not Acceleration.NEWTON:
             return alternating
         match self.acceleration:
             case Acceleration.NONE:
@@ -284,8 +288,12 @@ class Sinkhorn(DiscreteSolver):
             return 0
         rule, kernel = self._rule(eps, problem), state.kernel
         plain = rule in (alternating, symmetric)
-        if kernel is not None and kernel.eps == eps and kernel.room() > 0:
-            count = min(steps, kernel.room()) if plain else 1
+        if kernel is not None and kernel.eps == 2 * eps:
+            self._halve(state, kernel)
+        # The half-steps of other rules may move further than the last ones did; they are taken back if they do.
+        room = 0 if kernel is None or kernel.eps != eps else kernel.room() if plain else int(kernel.sound())
+        if kernel is not None and room > 0:
+            count = min(steps, room) if plain and eps == _weight(problem) else 1
             if kernel.advance(count, rule):
                 return self._took(state, kernel, count)
         state.f, state.g = self._absorbed(state)
@@ -320,9 +328,18 @@ class Sinkhorn(DiscreteSolver):
         state.f, state.g, state.kernel = f, state.g + excess, kernel
         return self._took(state, kernel, 1)
 
+    def _halve(self, state: SinkhornState, kernel: Kernel) -> None:
+        """Make the kernel that of half the eps where that can be done without building it."""
+        if not kernel.halvable and kernel.absorbable:
+            state.f, state.g = self._absorbed(state)
+            kernel.absorb()
+        if kernel.halvable:
+            kernel.halve()
+
     def _took(self, state: SinkhornState, kernel: Kernel, count: int) -> int:
         state.eps, state.change = kernel.eps, kernel.change
         state.steps += count
+        state.stage += kernel.near
         return count
 
     def _absorbed(self, state: SinkhornState) -> tuple[Tensor, Tensor]:
@@ -334,9 +351,11 @@ class Sinkhorn(DiscreteSolver):
     def _eps(self, problem: Discrete, state: SinkhornState) -> float:
         if self.anneal is None or state.annealed:
             return _weight(problem)
-        # Newton's steps need no more of a start than a quarter of the largest cost gives.
+        # Newton's steps need no more of a start than some tenth of the mean cost gives.
         first = _FIRST_EPS if self.acceleration is Acceleration.NEWTON else 1.0
-        return max(_weight(problem), first * state.largest * self.anneal**state.steps)
+        eps = _weight(problem)
+        stages = math.floor(math.log(max(first * state.largest / eps, 1.0)) / -math.log(self.anneal))
+        return eps / self.anneal ** max(0, stages - state.stage)
 
 
 def _weight(problem: Discrete) -> float:
