@@ -28,7 +28,7 @@ from otgen.ot.solvers.rules import alternating, anderson, newton, relaxed, symme
 from otgen.ot.solvers.streaming import Pace, Sweep, extended, sweep
 
 # Where annealing begins under Newton's acceleration, as a share of the largest cost.
-_FIRST_EPS = 0.03
+_FIRST_EPS = 0.06
 # Steps that a sub-sample gets: its sampling error is what counts in the end.
 _COARSE_STEPS = 40
 
@@ -351,7 +351,7 @@ class Sinkhorn(DiscreteSolver):
     def _eps(self, problem: Discrete, state: SinkhornState) -> float:
         if self.anneal is None or state.annealed:
             return _weight(problem)
-        # Newton's steps need no more of a start than some tenth of the mean cost gives.
+        # Newton's steps need no more of a start than some fifth of the mean cost gives.
         first = _FIRST_EPS if self.acceleration is Acceleration.NEWTON else 1.0
         eps = _weight(problem)
         stages = math.floor(math.log(max(first * state.largest / eps, 1.0)) / -math.log(self.anneal))
