@@ -49,7 +49,8 @@ class Rows:
     Attributes:
         part: which rows.
         costs: ``(..., r, m)``.
-        weights: ``a_i b_j``, the same shape.
+        a: weights of the rows, ``(..., r)``.
+        b: weights of the columns, ``(..., m)``.
         f: potential of the rows, the soft transform of g where the plan comes from potentials.
         s: ``f_i + g_j - c_ij``; minus infinity in columns of zero weight.
         density: of the plan with respect to ``a x b``.
@@ -58,11 +59,25 @@ class Rows:
 
     part: slice
     costs: Tensor
-    weights: Tensor
+    a: Tensor
+    b: Tensor
     f: Tensor
     s: Tensor
     density: Tensor
     corrected: Tensor
+
+    @property
+    def weights(self) -> Tensor:
+        """``a_i b_j``, ``(..., r, m)``."""
+        return self.a.unsqueeze(-1) * self.b.unsqueeze(-2)
+
+    def over_columns(self, values: Tensor) -> Tensor:
+        """``sum_j b_j values_ij``, ``(..., r)``."""
+        return (values @ self.b.unsqueeze(-1)).squeeze(-1)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """``sum_ij a_i b_j values_ij``, of the batch's shape."""
+        return (self.a * self.over_columns(values)).sum(-1)
 
 
 class PlanRows:
@@ -83,6 +98,7 @@ class PlanRows:
         # A column without mass must not matter, whatever its potential: exp(-inf) = relu(-inf) = 0.
         self._g_active = g.masked_fill(self.b == 0, -torch.inf)
         self._kept: dict[int, Tensor] | None = {} if math.prod(problem.shape) <= _KEEP_ENTRIES else None
+        self._f: dict[int, Tensor] = {}
 
     def costs(self, part: slice) -> Tensor:
         """Costs of some rows in float64, evaluated in float64 from the points."""
@@ -95,16 +111,18 @@ class PlanRows:
     def __iter__(self) -> Iterator[Rows]:
         reg, b = self.problem.reg, self.b.unsqueeze(-2)
         for part in self.problem.row_blocks():
-            costs = self.costs(part)
-            weights = self.a[..., part].unsqueeze(-1) * b
-            z = self._g_active.unsqueeze(-2) - costs
-            f = reg.soft_transform(z, b, dim=-1)
-            s = z + f.unsqueeze(-1)
+            costs, a = self.costs(part), self.a[..., part]
+            s = self._g_active.unsqueeze(-2) - costs
+            if part.start not in self._f:
+                # What a second pass need not find again.
+                self._f[part.start] = reg.soft_transform(s, b, dim=-1)
+            f = self._f[part.start]
+            s += f.unsqueeze(-1)
             if isinstance(reg, SmoothRegulariser) and self.plan is None:
                 density = reg.density(s)
             else:
-                density = self._given_density(part, weights)
-            yield Rows(part, costs, weights, f, s, density, self._corrected(part, density))
+                density = self._given_density(part, a.unsqueeze(-1) * b)
+            yield Rows(part, costs, a, self.b, f, s, density, self._corrected(part, density))
 
     def _corrected(self, part: slice, density: Tensor) -> Tensor:
         if self.correction is None:
@@ -158,23 +176,22 @@ def _dual_pass(rows: PlanRows) -> _Dual:
     columns = torch.zeros_like(b)
     row_scale, row_error, column_mass = torch.ones_like(a), zero, torch.zeros_like(b)
     for block in rows:
-        weight = a[..., block.part]
-        value = value + (weight * block.f).sum(-1)
-        absolute = absolute + (weight * block.f.abs()).sum(-1)
+        value = value + (block.a * block.f).sum(-1)
+        absolute = absolute + (block.a * block.f.abs()).sum(-1)
         largest = torch.maximum(largest, block.f.abs().amax(-1))
-        largest = torch.maximum(largest, block.costs.abs().amax((-2, -1)))
+        largest = torch.maximum(largest, _largest(block.costs))
         if isinstance(reg, SmoothRegulariser):
             conjugate = reg.conjugate(block.s)
-            value = value - (block.weights * conjugate).sum((-2, -1))
-            absolute = absolute + (block.weights * conjugate.abs()).sum((-2, -1))
-        row_mass = (b.unsqueeze(-2) * block.density).sum(-1)
-        mass = mass + (weight * row_mass).sum(-1)
-        row_error = row_error + (weight * (row_mass - 1).abs()).sum(-1)
-        held = row_mass if block.corrected is block.density else (b.unsqueeze(-2) * block.corrected).sum(-1)
+            value = value - block.mean(conjugate)
+            absolute = absolute + block.mean(conjugate.abs_())
+        row_mass = block.over_columns(block.density)
+        mass = mass + (block.a * row_mass).sum(-1)
+        row_error = row_error + (block.a * (row_mass - 1).abs()).sum(-1)
+        held = row_mass if block.corrected is block.density else block.over_columns(block.corrected)
         scale = 1 / held.clamp(min=1)
         row_scale[..., block.part] = scale
-        columns = columns + (weight.unsqueeze(-1) * scale.unsqueeze(-1) * block.corrected).sum(-2)
-        column_mass = column_mass + (weight.unsqueeze(-1) * block.density).sum(-2)
+        columns = columns + _over_rows(block.a * scale, block.corrected)
+        column_mass = column_mass + _over_rows(block.a, block.density)
     value = value + (b * rows.g).sum(-1)
     absolute = absolute + (b * rows.g.abs()).sum(-1)
     largest = largest + rows.g.abs().amax(-1)
@@ -192,15 +209,16 @@ def _primal_pass(rows: PlanRows, dual: _Dual) -> Certificate:
     fill = missing / total.clamp(min=torch.finfo(torch.float64).tiny).unsqueeze(-1)
     linear, penalty, magnitude = (torch.zeros_like(dual.lower) for _ in range(3))
     for block in rows:
-        scaled = block.corrected * dual.row_scale[..., block.part].unsqueeze(-1) * column_scale.unsqueeze(-2)
-        lacking = (1 - (b.unsqueeze(-2) * scaled).sum(-1)).clamp(min=0)  # err_a / a
+        scale = dual.row_scale[..., block.part].unsqueeze(-1)
+        density = (block.corrected * scale).mul_(column_scale.unsqueeze(-2))
+        lacking = (1 - block.over_columns(density)).clamp(min=0)  # err_a / a
         # pi' + err_a err_b^T / |err_a|_1, as a density
-        density = scaled + lacking.unsqueeze(-1) * fill.unsqueeze(-2)
-        mass = block.weights * density
-        linear = linear + (mass * block.costs).sum((-2, -1))
-        magnitude = magnitude + (mass * block.costs.abs()).sum((-2, -1))
+        density.addcmul_(lacking.unsqueeze(-1), fill.unsqueeze(-2))
+        paid = density * block.costs
+        linear = linear + block.mean(paid)
+        magnitude = magnitude + block.mean(paid.abs_())
         if isinstance(reg, SmoothRegulariser):
-            penalty = penalty + reg.weight * (block.weights * reg.penalty(density)).sum((-2, -1))
+            penalty = penalty + reg.weight * block.mean(reg.penalty(density))
     if isinstance(reg, SmoothRegulariser):
         # A density is at most 1 / min(a, b) on its support; 50 covers its logarithm.
         magnitude = magnitude + 2 * penalty + 50 * reg.weight
@@ -212,6 +230,15 @@ def _primal_pass(rows: PlanRows, dual: _Dual) -> Certificate:
         row_error=dual.row_error,
         column_error=dual.column_error,
     )
+
+
+def _over_rows(weights: Tensor, values: Tensor) -> Tensor:
+    return (weights.unsqueeze(-2) @ values).squeeze(-2)
+
+
+def _largest(values: Tensor) -> Tensor:
+    flat = values.flatten(-2)
+    return torch.maximum(-flat.amin(-1), flat.amax(-1))
 
 
 def _terms(problem: Discrete) -> int:
