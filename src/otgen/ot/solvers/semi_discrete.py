@@ -149,7 +149,7 @@ class SemiDiscreteSolver(Solver):
     @torch.no_grad()
     def advance(self, problem: SemiDiscrete, state: SemiDiscreteState, steps: int) -> SemiDiscreteState:
         if state.buffer is None:
-            state.buffer = state.g.new_empty(self.batch, problem.atoms.count)
+            state.buffer = problem.atoms.buffer(state.g, self.batch)
         for _ in range(steps):
             self._update(problem, state, problem.draw(self.batch, state.rng))
             state.steps += 1
@@ -254,16 +254,19 @@ class StochasticSinkhorn(SemiDiscreteSolver):
     @override
     def _update(self, problem: SemiDiscrete, state: SemiDiscreteState, x: Tensor) -> None:
         atoms, eps = problem.atoms, self._smoothing(problem, state)
-        p, _ = atoms.soft(x, state.g, eps, state.buffer)
         gain, scale = self.gain / math.sqrt(max(state.averaged, 1)), state.eps
-        if state.averaged == 0:
+        if state.averaged:
+            shares, _ = atoms.shares(x, state.g, eps, state.buffer)
+        else:
+            p, _ = atoms.soft(x, state.g, eps, state.buffer)
+            shares = p.mean(0)
             spread = atoms.spread(p)
             if self._annealed(problem, state, spread):
                 state.averaged, state.scaled = 1, True
             else:
                 gain = min(1 / (1 + max(spread - 1, 0.0) / len(x)), _MOST_GAIN)
                 state.eps = max(state.eps * self.anneal, _least(problem))
-        surplus = p.mean(0).mul_(atoms.inverse)
+        surplus = shares.mul_(atoms.inverse)
         # Atoms without weight have no surplus; they stay where they are.
         surplus.masked_fill_(atoms.inverse == 0, 1.0)
         state.g.sub_(torch.log1p_(surplus.sub_(1).mul_(gain)), alpha=scale)
