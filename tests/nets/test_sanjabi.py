@@ -383,10 +383,14 @@ def test_cifar_features_are_standardised_before_the_activation(training: bool) -
 
 
 @pytest.mark.parametrize(("net", "shape"), [(SanjabiMnistCritic(width=4), MNIST), (SanjabiCifarCritic(width=4), CIFAR)])
-def test_a_learnt_gain_scales_the_features_and_nothing_else_does(net: SplitCriticNet, shape: tuple[int, ...]) -> None:
+def test_features_are_normalised_over_the_whole_sample_and_scaled_by_a_learnt_gain(
+    net: SplitCriticNet, shape: tuple[int, ...]
+) -> None:
     trunk, x = net.trunk(shape), _input(net, shape)
     before = trunk(x).detach()
     (norm,) = (m for m in trunk.modules() if isinstance(m, nn.GroupNorm))
+    maps = torch.randn(2, norm.num_channels, 4, 4) + torch.arange(norm.num_channels)[:, None, None]
+    torch.testing.assert_close(norm(maps), nn.functional.layer_norm(maps, maps.shape[1:]))
     with torch.no_grad():
         norm.weight *= 10
     torch.testing.assert_close(trunk(x).detach(), 10 * before)
