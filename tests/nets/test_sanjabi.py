@@ -272,7 +272,7 @@ def test_codes_of_any_shape(net: GeneratorNet, shape: tuple[int, ...], latent: t
 @every_net
 def test_outputs_are_finite_and_tell_inputs_apart(net: Net, shape: tuple[int, ...], training: bool) -> None:
     module, x = _built(net, shape).train(training), _input(net, shape)
-    for scale in (1.0, 1e-3, 1e3):
+    for scale in (1e-3, 1e3):
         out = module(scale * x).detach()
         assert out.shape == (6, *shape) if isinstance(net, GeneratorNet) else (6, 3)
         assert bool(out.isfinite().all())
