@@ -17,7 +17,16 @@ from otgen import data, methods, nets, ot, recipes
 from otgen.data import Arrays, Digits, Gaussians8, ImageFolder, Uniform, ValueRange
 from otgen.errors import InputError
 from otgen.methods import Adam, GradientKind, PixelSinkhorn, SinkhornAutoDiff
-from otgen.nets import Activation, DcganCritic, DcganGenerator, MlpCritic, MlpGenerator
+from otgen.nets import (
+    Activation,
+    DcganCritic,
+    DcganGenerator,
+    GluReading,
+    MlpCritic,
+    MlpGenerator,
+    SanjabiCifarCritic,
+    SanjabiCifarGenerator,
+)
 from otgen.ot import KL, NoReg, Quadratic, Relative
 from otgen.recipes import Scale
 from otgen.train import Device, Duration, RunConfig, TrainerConfig
@@ -50,6 +59,11 @@ VARIED = {
         trainer=TrainerConfig(ema=0, device=Device.CPU, threads=3, eval_every=7),
         seed=2**40,
         budget=Duration(90),
+    ),
+    "a paper's networks": RunConfig(
+        generator=SanjabiCifarGenerator(width=2, kernel=3, glu=GluReading.PRE),
+        method=SinkhornAutoDiff(critic=SanjabiCifarCritic(width=2, slope=0.1, affine=False)),
+        steps=1,
     ),
     "text that looks like something else": RunConfig(data=Arrays(path="1e3", key="12"), steps=1),
     "no regulariser": RunConfig(method=PixelSinkhorn(reg=NoReg(), solver=ot.Exact()), steps=1),

@@ -1,17 +1,28 @@
 """Networks: generators and critics, built from their hyper-parameters and the shapes of what they map."""
 
-from otgen.nets.base import CriticNet, GeneratorNet, ToRange, seeded, statistics_kept
+from otgen.nets.base import CriticNet, GeneratorNet, SplitCriticNet, ToRange, seeded, statistics_kept
 from otgen.nets.dcgan import DcganCritic, DcganGenerator
+from otgen.nets.layers import ConcatenatedReLU, TanhToRange
 from otgen.nets.mlp import Activation, MlpCritic, MlpGenerator
+from otgen.nets.sanjabi_cifar import GluReading, SanjabiCifarCritic, SanjabiCifarGenerator
+from otgen.nets.sanjabi_mnist import SanjabiMnistCritic, SanjabiMnistGenerator
 
 __all__ = [
     "Activation",
+    "ConcatenatedReLU",
     "CriticNet",
     "DcganCritic",
     "DcganGenerator",
     "GeneratorNet",
+    "GluReading",
     "MlpCritic",
     "MlpGenerator",
+    "SanjabiCifarCritic",
+    "SanjabiCifarGenerator",
+    "SanjabiMnistCritic",
+    "SanjabiMnistGenerator",
+    "SplitCriticNet",
+    "TanhToRange",
     "ToRange",
     "seeded",
     "statistics_kept",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 Shape = tuple[int, ...]
 
@@ -35,6 +36,27 @@ class CriticNet(ABC):
     @abstractmethod
     def build(self, shape: Shape, features: int) -> nn.Module:
         """A module from samples ``(n, *shape)`` to ``(n, features)``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitCriticNet(CriticNet):
+    """A critic in two parts, the head after the trunk: a feature map eta, that a cost may use, and what judges it."""
+
+    @abstractmethod
+    def trunk(self, shape: Shape) -> nn.Module:
+        """The feature map eta, from samples ``(n, *shape)`` to ``(n, trunk_features(shape))``."""
+
+    @abstractmethod
+    def trunk_features(self, shape: Shape) -> int:
+        """How many features the trunk has for samples of this shape."""
+
+    @abstractmethod
+    def head(self, features_in: int, features: int) -> nn.Module:
+        """A module from the trunk's features ``(n, features_in)`` to ``(n, features)``."""
+
+    @override
+    def build(self, shape: Shape, features: int) -> nn.Module:
+        return nn.Sequential(self.trunk(shape), self.head(self.trunk_features(shape), features))
 
 
 class ToRange(nn.Module):

@@ -1,0 +1,103 @@
+"""What the networks of Sanjabi et al. 2018 share.
+
+The MNIST pair is in appendix L.3, the CIFAR-10 pair in appendix M; misprints in their lists are mended. What the lists
+leave open, for all four: kernels of 5, padded by 2; initial weights, and the constants of the normalisations, as
+PyTorch has them; no bias where batch normalisation follows, which would cancel it; the batch normalisation after a
+generator's first, fully connected layer is per unit, not per channel.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.nets.base import Shape, SplitCriticNet
+
+MNIST: Shape = (1, 28, 28)
+CIFAR: Shape = (3, 32, 32)
+# The generators' first maps and the critics' last have this side.
+SIDE = 4
+# Units of the critics' one hidden layer between features and output.
+_BOTTLENECK = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class SanjabiCritic(SplitCriticNet):
+    """What the two critics share: the head, and a feature map that ends in a layer normalisation."""
+
+    width: int
+    kernel: int = 5
+    slope: float = 0.2
+    affine: bool = True
+
+    def __post_init__(self) -> None:
+        check_kernel(self.kernel)
+        if not 0 <= self.slope < 1:
+            raise InputError(f"the slope of a leaky ReLU must be in [0, 1), got {self.slope}; the usual one is 0.2")
+
+    @override
+    def trunk(self, shape: Shape) -> nn.Module:
+        before, *channels = self._channels(shape)
+        groups: list[nn.Module] = []
+        for k, after in enumerate(channels, start=1):
+            convolution, activation = self._layer(before, after, first=k == 1)
+            norms: list[nn.Module] = [nn.BatchNorm2d(convolution.out_channels)]
+            if k == len(channels):
+                # LN: one group takes mean and variance over all of (C, H, W); gain and bias are per channel.
+                norms.append(nn.GroupNorm(1, convolution.out_channels, affine=self.affine))
+            groups.append(nn.Sequential(convolution, *norms, activation))
+            before = after
+        return nn.Sequential(*groups, nn.Flatten())
+
+    @override
+    def trunk_features(self, shape: Shape) -> int:
+        return self._channels(shape)[-1] * SIDE**2
+
+    @override
+    def head(self, features_in: int, features: int) -> nn.Module:
+        """``FC(k, 5) - BN - LReLU - FC(5, features)``."""
+        return nn.Sequential(
+            nn.Linear(features_in, _BOTTLENECK, bias=False),
+            nn.BatchNorm1d(_BOTTLENECK),
+            nn.LeakyReLU(self.slope),
+            nn.Linear(_BOTTLENECK, features),
+        )
+
+    @abstractmethod
+    def _channels(self, shape: Shape) -> Sequence[int]:
+        """Channels of the samples and of what leaves each layer; refuses samples of another shape."""
+
+    @abstractmethod
+    def _layer(self, before: int, after: int, *, first: bool) -> tuple[nn.Conv2d, nn.Module]:
+        """A convolution and its activation, together from ``before`` channels to ``after``."""
+
+    def _convolution(self, before: int, after: int, *, stride: int) -> nn.Conv2d:
+        """To 1 / stride of the side, rounded up."""
+        return nn.Conv2d(before, after, self.kernel, stride, self.kernel // 2, bias=False)
+
+
+def check_width(width: int, *, even: str | None = None) -> None:
+    """``even`` is why an odd width will not do."""
+    if width < 1:
+        raise InputError(f"width must be at least 1, got {width}")
+    if even is not None and width % 2:
+        raise InputError(f"width must be even, as {even}, got {width}; use {width + 1}")
+
+
+def check_kernel(kernel: int) -> None:
+    """Refuse sides that cannot be padded alike on both ends, and 1, which skips pixels at stride 2."""
+    if kernel < 3 or kernel % 2 == 0:
+        raise InputError(f"the kernels' side must be odd and at least 3, got {kernel}; the usual one is 5")
+
+
+def check_shape(net: object, shape: Shape, expected: Shape, kind: str) -> None:
+    """Refuse samples of another shape; ``kind`` is the end of the names of what to use instead."""
+    if shape == expected:
+        return
+    instead = {MNIST: f"SanjabiMnist{kind}", CIFAR: f"SanjabiCifar{kind}"}.get(shape, f"Dcgan{kind} or Mlp{kind}")
+    raise InputError(f"{type(net).__name__} needs samples of shape {expected}, got {shape}; use {instead}")

@@ -1,0 +1,127 @@
+"""The CIFAR-10 networks of Sanjabi et al. 2018, appendix M."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from torch import nn
+from typing_extensions import override
+
+from otgen.nets.base import GeneratorNet, Shape
+from otgen.nets.layers import ConcatenatedReLU, TanhToRange
+from otgen.nets.sanjabi import CIFAR, SIDE, SanjabiCritic, check_kernel, check_shape, check_width
+
+
+class GluReading(StrEnum):
+    """Which channels the generator's list counts: gated linear units halve them."""
+
+    POST = "post"
+    """Those that leave a unit: the layer before it makes twice as many. The printed pairs (in, out) then chain."""
+    PRE = "pre"
+    """Those that enter a unit: every map is half as wide as printed. ``FC(128, 16384)`` is then literal."""
+
+    def kept(self, channels: int) -> int:
+        """What leaves the unit where the list has ``channels``; twice as many enter it."""
+        return channels if self is GluReading.POST else channels // 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SanjabiCifarGenerator(GeneratorNet):
+    """CIFAR-10 generator of Sanjabi et al. 2018, for samples of shape (3, 32, 32).
+
+    With the paper's width of 128, for codes of 128 numbers, all convolutions of stride 1::
+
+        FC(128, 16384) - BN - GLU - Up2x - CONV(1024, 512) - BN - GLU - Up2x - CONV(512, 256) - BN - GLU
+        - Up2x - CONV(256, 128) - BN - GLU - CONV(128, 3) - Tanh
+
+    A gated linear unit turns channels (a, b) into a sigmoid(b), half as many, so the list can be read in two ways, see
+    ``GluReading``: 16384 is 1024 maps of 4 x 4 after the first unit, or before it. Up2x repeats pixels. The tangent's
+    ends are those of the data's range; without a range the last layer is linear.
+
+    Attributes:
+        width: channels of the last hidden layer, as the paper counts them; each earlier one has twice as many.
+        kernel: side of the kernels, odd.
+        glu: which channels the paper counts.
+    """
+
+    width: int = 128
+    kernel: int = 5
+    glu: GluReading = GluReading.POST
+
+    def __post_init__(self) -> None:
+        check_width(self.width, even="gated units halve it" if self.glu is GluReading.PRE else None)
+        check_kernel(self.kernel)
+
+    @override
+    def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
+        check_shape(self, shape, CIFAR, "Generator")
+        first, *others = (self.glu.kept(k * self.width) for k in (8, 4, 2, 1))
+        units = 2 * first * SIDE**2
+        groups = [
+            nn.Sequential(
+                nn.Flatten(),
+                nn.Linear(math.prod(latent), units, bias=False),
+                nn.BatchNorm1d(units),
+                nn.GLU(dim=1),
+                nn.Unflatten(1, (first, SIDE, SIDE)),
+            )
+        ]
+        before = first
+        for kept in others:
+            groups.append(
+                nn.Sequential(
+                    nn.Upsample(scale_factor=2, mode="nearest"),
+                    nn.Conv2d(before, 2 * kept, self.kernel, padding=self.kernel // 2, bias=False),
+                    nn.BatchNorm2d(2 * kept),
+                    nn.GLU(dim=1),
+                )
+            )
+            before = kept
+        last = nn.Conv2d(before, CIFAR[0], self.kernel, padding=self.kernel // 2)
+        return nn.Sequential(*groups, nn.Sequential(last, TanhToRange(value_range)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SanjabiCifarCritic(SanjabiCritic):
+    """CIFAR-10 critic of Sanjabi et al. 2018, for samples of shape (3, 32, 32).
+
+    With the paper's width of 256, for one feature, the first convolution of stride 1, the others of stride 2 (the side
+    goes 32, 16, 8, 4)::
+
+        [ CONV(3, 256) - BN - CReLU - CONV(256, 512) - BN - CReLU - CONV(512, 1024) - BN - CReLU
+        - CONV(1024, 2048) - BN - LN - CReLU ] - FC(32768, 5) - BN - LReLU - FC(5, 1)
+
+    What stands in brackets is the trunk. CReLU, relu(x) beside relu(-x), doubles the channels; the numbers are those
+    after it, as only so are the 2048 maps of 4 x 4 the 32768 learnt features: a convolution makes half as many, and
+    the normalisations act on these. The paper prints CONV(64, 1024) and CONV(128, 2048), which its own list
+    contradicts.
+
+    Batch normalisation makes a sample's output depend on its batch: where potentials are scored, use eval mode.
+
+    Attributes:
+        width: channels of the first layer, even; each later one has twice as many.
+        kernel: side of the kernels, odd.
+        slope: of the leaky ReLU in the head, below zero.
+        affine: learn a gain and a bias per channel in the layer normalisation (LN), which is over all of (C, H, W).
+            Without them every feature vector has length sqrt(64 width), 128 at the paper's width, but for the
+            normalisation's small constant; with them its length has no bound, nor has an objective that grows with the
+            scale of the features, as the paper's (46) does under an L1 cost.
+    """
+
+    width: int = 256
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_width(self.width, even="CReLU makes half of it")
+
+    @override
+    def _channels(self, shape: Shape) -> Sequence[int]:
+        check_shape(self, shape, CIFAR, "Critic")
+        return [CIFAR[0], *(k * self.width for k in (1, 2, 4, 8))]
+
+    @override
+    def _layer(self, before: int, after: int, *, first: bool) -> tuple[nn.Conv2d, nn.Module]:
+        return self._convolution(before, after // 2, stride=1 if first else 2), ConcatenatedReLU()

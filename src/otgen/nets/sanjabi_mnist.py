@@ -1,0 +1,104 @@
+"""The MNIST networks of Sanjabi et al. 2018, appendix L.3."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+from typing_extensions import override
+
+from otgen.nets.base import GeneratorNet, Shape
+from otgen.nets.layers import TanhToRange
+from otgen.nets.sanjabi import MNIST, SIDE, SanjabiCritic, check_kernel, check_shape, check_width
+
+
+@dataclass(frozen=True, kw_only=True)
+class SanjabiMnistGenerator(GeneratorNet):
+    """MNIST generator of Sanjabi et al. 2018, for samples of shape (1, 28, 28).
+
+    With the paper's width of 64, for codes of 128 numbers::
+
+        FC(128, 4096) - BN - ReLU - DECONV(256, 128) - BN - ReLU - DECONV(128, 64) - BN - ReLU - DECONV(64, 1) - Tanh
+
+    4096 is 256 maps of 4 x 4. The paper prints DECONV(128, 1) at the end, which its own list contradicts. Plain
+    doubling from 4 never meets 28: here the transposed convolutions of stride 2 have an output padding of 0, 1 and 1,
+    so that the side grows as 4, 7, 14, 28. The paper's text speaks of leaky ReLU, its list of ReLU: the list holds.
+    The tangent's ends are those of the data's range; without a range the last layer is linear.
+
+    Attributes:
+        width: channels of the last hidden layer; each earlier one has twice as many.
+        kernel: side of the kernels, odd.
+    """
+
+    width: int = 64
+    kernel: int = 5
+
+    def __post_init__(self) -> None:
+        check_width(self.width)
+        check_kernel(self.kernel)
+
+    @override
+    def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
+        check_shape(self, shape, MNIST, "Generator")
+        width = self.width
+        units = 4 * width * SIDE**2
+        return nn.Sequential(
+            nn.Sequential(
+                nn.Flatten(),
+                nn.Linear(math.prod(latent), units, bias=False),
+                nn.BatchNorm1d(units),
+                nn.ReLU(),
+                nn.Unflatten(1, (4 * width, SIDE, SIDE)),
+            ),
+            nn.Sequential(self._doubled(4 * width, 2 * width, extra=0), nn.BatchNorm2d(2 * width), nn.ReLU()),
+            nn.Sequential(self._doubled(2 * width, width, extra=1), nn.BatchNorm2d(width), nn.ReLU()),
+            nn.Sequential(self._doubled(width, 1, extra=1, bias=True), TanhToRange(value_range)),
+        )
+
+    def _doubled(self, before: int, after: int, *, extra: int, bias: bool = False) -> nn.Module:
+        """From a side s to 2 s - 1 + extra, for every odd kernel."""
+        return nn.ConvTranspose2d(
+            before, after, self.kernel, stride=2, padding=self.kernel // 2, output_padding=extra, bias=bias
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SanjabiMnistCritic(SanjabiCritic):
+    """MNIST critic of Sanjabi et al. 2018, for samples of shape (1, 28, 28).
+
+    With the paper's width of 64, for one feature, all convolutions of stride 2 (the side goes 28, 14, 7, 4)::
+
+        [ CONV(1, 64) - BN - LReLU - CONV(64, 128) - BN - LReLU - CONV(128, 256) - BN - LN - LReLU ]
+        - FC(4096, 5) - BN - LReLU - FC(5, 1)
+
+    What stands in brackets is the trunk, whose 256 maps of 4 x 4 are the 4096 learnt features. The paper's text has a
+    linear layer after them, its list the head above: the list holds.
+
+    Batch normalisation makes a sample's output depend on its batch: where potentials are scored, use eval mode.
+
+    Attributes:
+        width: channels of the first layer; each later one has twice as many.
+        kernel: side of the kernels, odd.
+        slope: of the leaky ReLU below zero.
+        affine: learn a gain and a bias per channel in the layer normalisation (LN), which is over all of (C, H, W).
+            Without them no feature vector is longer than sqrt(64 width), 64 at the paper's width; with them its
+            length has no bound, nor has an objective that grows with the scale of the features, as the paper's
+            (46) does under an L1 cost.
+    """
+
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_width(self.width)
+
+    @override
+    def _channels(self, shape: Shape) -> Sequence[int]:
+        check_shape(self, shape, MNIST, "Critic")
+        return [MNIST[0], *(k * self.width for k in (1, 2, 4))]
+
+    @override
+    def _layer(self, before: int, after: int, *, first: bool) -> tuple[nn.Conv2d, nn.Module]:
+        return self._convolution(before, after, stride=2), nn.LeakyReLU(self.slope)
