@@ -1,6 +1,6 @@
 """Training algorithms."""
 
-from otgen.methods.base import Adam, Batches, Logged, Method, MethodState, OptimizerChoice, Player, RMSprop, Update
+from otgen.methods.base import Adam, Batches, Logged, Method, MethodState, Player, Update
 from otgen.methods.penalty import GradientPenalty
 from otgen.methods.pixel_sinkhorn import PixelSinkhorn
 from otgen.methods.sinkhorn_autodiff import SinkhornAutoDiff
@@ -20,10 +20,8 @@ __all__ = [
     "Logged",
     "Method",
     "MethodState",
-    "OptimizerChoice",
     "PixelSinkhorn",
     "Player",
-    "RMSprop",
     "Real",
     "SinkhornAutoDiff",
     "Term",

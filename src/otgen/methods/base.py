@@ -39,34 +39,6 @@ class Adam:
         return torch.optim.Adam(module.parameters(), lr=self.lr, betas=(self.beta1, self.beta2))
 
 
-@dataclass(frozen=True, kw_only=True)
-class RMSprop:
-    """RMSprop's hyper-parameters (Tieleman and Hinton 2012).
-
-    Attributes:
-        lr: step size.
-        decay: of the mean of squared gradients.
-    """
-
-    lr: float = 1e-3
-    decay: float = 0.99
-
-    def __post_init__(self) -> None:
-        if not self.lr > 0 or not 0 <= self.decay < 1:
-            raise InputError(f"RMSprop needs lr > 0 and decay in [0, 1), got {self.lr} and {self.decay}")
-
-    def build(self, module: nn.Module) -> Optimizer:
-        """An optimiser of the module's parameters."""
-        return torch.optim.RMSprop(module.parameters(), lr=self.lr, alpha=self.decay)
-
-
-class OptimizerChoice(Protocol):
-    """What builds a player's optimiser: :class:`Adam`, :class:`RMSprop`."""
-
-    def build(self, module: nn.Module) -> Optimizer:
-        """An optimiser of the module's parameters."""
-
-
 @dataclass
 class Player:
     """A network that is being trained, with its optimiser.

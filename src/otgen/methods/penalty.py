@@ -50,9 +50,9 @@ class GradientPenalty:
             )
 
     def __call__(self, critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
-        """The penalty, a scalar. It can be differentiated with respect to the critic's weights unless under ``no_grad``.
+        """The penalty, a scalar, to be differentiated with respect to the critic's weights.
 
-        Nothing flows back into ``real``, ``fake`` and ``share``.
+        Nothing flows back into ``real``, ``fake`` and ``share``. Under ``no_grad`` it is a number alone.
 
         Args:
             critic: a potential: samples ``(n, *shape)`` to ``(n, 1)`` or ``(n,)``.

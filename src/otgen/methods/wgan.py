@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from otgen.data import Source
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Batches, Logged, Method, OptimizerChoice, Player, RMSprop, Update, check_finite
+from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, check_finite
 from otgen.methods.penalty import GradientPenalty, mixes_samples
 from otgen.nets import CriticNet, MlpCritic, seeded, statistics_kept
 
@@ -49,25 +49,19 @@ class KantorovichRubinstein(Method):
         batch: samples on each side.
         n_critic: critic updates a generator update.
         critic: the potential D; built with one feature.
+        generator_optimizer: Adam of the generator.
+        critic_optimizer: Adam of the critic.
     """
 
     batch: int = 64
     n_critic: int = 5
     critic: CriticNet = MlpCritic()
+    generator_optimizer: Adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
+    critic_optimizer: Adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.n_critic < 1:
             raise InputError(f"batch and n_critic must be at least 1, got {self.batch} and {self.n_critic}")
-
-    @property
-    @abstractmethod
-    def generator_optimizer(self) -> OptimizerChoice:
-        """The optimiser of the generator."""
-
-    @property
-    @abstractmethod
-    def critic_optimizer(self) -> OptimizerChoice:
-        """The optimiser of the critic."""
 
     def critic_updates(self) -> int:
         """Critic updates before each generator update."""
@@ -78,9 +72,9 @@ class KantorovichRubinstein(Method):
         module = self.critic.build(shape, 1)
         return Player("critic", module, self.critic_optimizer.build(module))
 
+    @abstractmethod
     def critic_penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, batches: Batches) -> Tensor | None:
         """What the critic's loss has besides; None for a method that constrains the critic otherwise."""
-        return None
 
     @override
     def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> AdversarialState:
@@ -128,17 +122,17 @@ class KantorovichRubinstein(Method):
 class WGAN(KantorovichRubinstein):
     """The Wasserstein GAN of Arjovsky et al. 2017: the critic's weights are clipped to a box.
 
-    Defaults are those of the paper's Algorithm 1, RMSprop included: it found momentum to make the critic unstable. The
-    box bounds D's Lipschitz constant by an unknown K, so that ``wasserstein_estimate`` is at most K W1 of the batch.
+    Defaults are those of the paper's Algorithm 1, which takes RMSprop because momentum made the critic unstable. Adam
+    without momentum is RMSprop with its second moment unbiased: its t-th step is ``sqrt(1 - beta2^t)`` times as long,
+    the same after some hundred steps. The box bounds D's Lipschitz constant by an unknown K, so that
+    ``wasserstein_estimate`` is at most K times the W1 of the two batches.
 
     Attributes:
-        generator_optimizer: RMSprop of the generator.
-        critic_optimizer: RMSprop of the critic.
         clip: largest absolute weight of the critic, from its initial weights on.
     """
 
-    generator_optimizer: RMSprop = RMSprop(lr=5e-5)
-    critic_optimizer: RMSprop = RMSprop(lr=5e-5)
+    generator_optimizer: Adam = Adam(lr=5e-5, beta1=0.0, beta2=0.99)
+    critic_optimizer: Adam = Adam(lr=5e-5, beta1=0.0, beta2=0.99)
     clip: float = 0.01
 
     def __post_init__(self) -> None:
@@ -153,6 +147,10 @@ class WGAN(KantorovichRubinstein):
         player.project()
         return player
 
+    @override
+    def critic_penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, batches: Batches) -> None:
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class WGANGP(KantorovichRubinstein):
@@ -164,13 +162,9 @@ class WGANGP(KantorovichRubinstein):
     :class:`GradientPenalty`.
 
     Attributes:
-        generator_optimizer: Adam of the generator.
-        critic_optimizer: Adam of the critic.
         penalty: the gradient penalty.
     """
 
-    generator_optimizer: Adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
-    critic_optimizer: Adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
     penalty: GradientPenalty = GradientPenalty()
 
     @override
