@@ -221,6 +221,8 @@ def test_the_losses_and_what_is_logged(name: str, trainer: Any, spy: Any, monkey
     def update(player: Player, loss: Tensor) -> None:
         losses.append(float(loss.detach()))
         if player is state.critic:
+            untouched = list(state.generator.module.parameters())
+            assert not any(torch.autograd.grad(loss, untouched, allow_unused=True, retain_graph=True))
             fake = state.generator.module(codes)
             paid = method.penalty(player.module, real, fake, share) if isinstance(method, WGANGP) else torch.zeros(())
             estimate = _estimate(state, codes, real)

@@ -72,8 +72,7 @@ class GradientPenalty:
                 f"{tuple(real.shape)}, {tuple(fake.shape)} and {tuple(share.shape)}"
             )
         shares = share.to(real.dtype).reshape(-1, *[1] * (real.ndim - 1))
-        with torch.no_grad():
-            points = shares * real + (1 - shares) * fake
+        points = (shares * real + (1 - shares) * fake).detach()
         norms = torch.linalg.vector_norm(_gradient(critic, points).reshape(len(points), -1), dim=1)
         excess = norms - self.target
         if self.one_sided:
@@ -91,7 +90,7 @@ def _gradient(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
     """Each sample's gradient of the critic at that sample, differentiable where the caller differentiates."""
     differentiable = torch.is_grad_enabled()
     with torch.enable_grad():
-        points = points.detach().requires_grad_()
+        points.requires_grad_()
         scores = critic(points)
         if scores.numel() != len(points):
             raise InputError(
