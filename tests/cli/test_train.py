@@ -59,6 +59,22 @@ def test_the_end_says_where_everything_is(otgen: Call, tiny: Any) -> None:
         assert Path(name).is_file()
 
 
+@pytest.mark.parametrize("method", ["WGAN", "WGANGP"])
+def test_a_method_without_a_transport_value_ends_without_a_loss(method: str, otgen: Call) -> None:
+    words = ("toy.gaussians25", "--scale", "smoke", "--trainer.threads", "1", "--trainer.eval_samples", "30")
+    words += ("--method", method, "--method.batch", "12", "--method.critic.widths", "[6]", "--generator.widths", "[6]")
+    result = otgen("train", *words, "--steps", "3", "--out", "run")
+    assert (result.code, result.err) == (0, "")
+    assert "loss" not in result.out
+    assert "step 3/3" in result.out
+    (line,) = RunDir(Path("run")).read_metrics()
+    penalty = {"penalty"} if method == "WGANGP" else set()
+    assert set(line) == {"step", "elapsed", "critic_loss", "wasserstein_estimate"} | penalty
+    assert otgen("train", "toy.gaussians25", "--resume", "--steps", "4", "--out", "run").code == 0
+    assert otgen("eval", "run", "--n", "30").code == 0
+    assert otgen("sample", "run", "--n", "3", "--out", "samples.npz").code == 0
+
+
 def test_the_default_directory_is_named_after_recipe_and_seed(otgen: Call, tiny: Any) -> None:
     assert otgen("train", *tiny, "--seed", "3").code == 0
     (run,) = Path("runs").iterdir()

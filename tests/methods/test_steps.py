@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from otgen.data import Normal
 from otgen.errors import InputError
 from otgen.methods import (
+    WGAN,
+    WGANGP,
     Adam,
     Batches,
     Fake,
@@ -33,10 +35,15 @@ PIXEL = PixelSinkhorn(batch=24, reg=KL(eps=EPS), max_steps=200)
 LEARNT = SinkhornAutoDiff(
     batch=24, reg=KL(eps=EPS), max_steps=30, critic=MlpCritic(widths=(8,)), features=3, n_critic=2, clip=0.5
 )
-METHODS = {
+TRANSPORT = {
     "pixel": PIXEL,
     "learnt, unrolled": LEARNT,
     "learnt, envelope": replace(LEARNT, gradient=GradientKind.ENVELOPE),
+}
+METHODS = {
+    **TRANSPORT,
+    "WGAN": WGAN(batch=24, critic=MlpCritic(widths=(8,)), n_critic=2, clip=0.5),
+    "WGAN-GP": WGANGP(batch=24, critic=MlpCritic(widths=(8,)), n_critic=2),
 }
 
 
@@ -269,9 +276,9 @@ def test_streams_of_data_and_latent_codes_do_not_mix(trainer: Any) -> None:
     assert not torch.equal(one.batches.latent(8), other.batches.latent(8))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", TRANSPORT)
 def test_what_is_logged(name: str, trainer: Any, spy: Any, divergence: Any) -> None:
-    method = METHODS[name]
+    method = TRANSPORT[name]
     at_work = trainer(method)
     batches, state = spy(at_work, fixed=True), at_work.state.method
     codes, real = batches.latent(24), batches.real(24)

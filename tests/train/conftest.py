@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from otgen.data import Gaussian2D, Normal
-from otgen.methods import PixelSinkhorn, SinkhornAutoDiff
+from otgen.methods import WGAN, WGANGP, PixelSinkhorn, SinkhornAutoDiff
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.ot import KL
 from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig
@@ -40,6 +40,12 @@ def _seeded() -> Iterator[None]:
 
 PIXEL = PixelSinkhorn(batch=12, reg=KL(eps=0.5), max_steps=4)
 LEARNT = SinkhornAutoDiff(batch=12, reg=KL(eps=0.5), max_steps=3, critic=MlpCritic(widths=(6,)), features=3, n_critic=2)
+METHODS = {
+    "pixel": PIXEL,
+    "learnt": LEARNT,
+    "wgan": WGAN(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2, clip=0.5),
+    "wgan-gp": WGANGP(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2),
+}
 # Batch statistics are buffers, and belong to a checkpoint as much as weights do.
 TINY = RunConfig(
     data=Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0)),
@@ -58,10 +64,16 @@ def tiny() -> RunConfig:
     return TINY
 
 
-@pytest.fixture(params=["pixel", "learnt"])
+@pytest.fixture(params=list(METHODS))
 def config(request: Any) -> RunConfig:
     """A tiny run of each method."""
-    return replace(TINY, method=PIXEL if request.param == "pixel" else LEARNT)
+    return replace(TINY, method=METHODS[request.param])
+
+
+@pytest.fixture(params=["pixel", "learnt"])
+def transport(request: Any) -> RunConfig:
+    """A tiny run of each method that has a transport value."""
+    return replace(TINY, method=METHODS[request.param])
 
 
 @pytest.fixture

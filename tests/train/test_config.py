@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from otgen import data, methods, nets, ot, recipes
 from otgen.data import Arrays, Digits, Gaussians8, ImageFolder, Uniform, ValueRange
 from otgen.errors import InputError
-from otgen.methods import Adam, GradientKind, PixelSinkhorn, SinkhornAutoDiff
+from otgen.methods import WGANGP, Adam, GradientKind, GradientPenalty, PixelSinkhorn, SinkhornAutoDiff
 from otgen.nets import (
     Activation,
     DcganCritic,
@@ -66,6 +66,7 @@ VARIED = {
         steps=1,
     ),
     "text that looks like something else": RunConfig(data=Arrays(path="1e3", key="12"), steps=1),
+    "a penalty": RunConfig(method=WGANGP(penalty=GradientPenalty(weight=3, one_sided=True)), steps=1),
     "no regulariser": RunConfig(method=PixelSinkhorn(reg=NoReg(), solver=ot.Exact()), steps=1),
 }
 VARIED |= {f"{r.name}, {scale}": r.build(scale) for r in recipes.names() for scale in Scale}

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from otgen.data import Arrays
-from otgen.methods import Logged
+from otgen.methods import KantorovichRubinstein, Logged
 from otgen.train import Ending, RunConfig, Trainer, checkpoint
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
 
@@ -57,6 +57,11 @@ def test_one_seed_gives_one_run(config: RunConfig, start: Start, contents: Conte
 def test_another_seed_gives_another_run(config: RunConfig, start: Start, contents: Contents) -> None:
     one, other = (contents(_end(start(replace(config, seed=s), str(s)))) for s in (0, 1))
     assert one["state.json"] == other["state.json"]
+    if isinstance(config.method, KantorovichRubinstein):
+        # A potential's constant is free: the gradient of its last bias is 0 up to rounding, whatever the seed.
+        for saved in (one, other):
+            for moment in ("exp_avg", "exp_avg_sq"):
+                del saved["state.safetensors"][f"method.critic.optimizer/3/{moment}"]
     for file in one.keys() - {"state.json"}:
         for name in one[file]:
             counters = "num_batches_tracked" in name or name.endswith("/step")

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from otgen.data import Gaussian1D, Normal
 from otgen.errors import NumericalError
-from otgen.methods import Batches, Logged, PixelSinkhorn, Update
+from otgen.methods import WGANGP, Batches, Logged, PixelSinkhorn, Update
 from otgen.train import Ending, RunConfig, Trainer, checkpoint
 from otgen.train.config import Duration
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
@@ -28,18 +28,18 @@ def _every(config: RunConfig, **intervals: int) -> RunConfig:
     return replace(config, trainer=replace(config.trainer, **intervals))
 
 
-def test_a_line_has_the_certified_interval(config: RunConfig, start: Start) -> None:
-    trainer = start(_every(config, log_every=1), hooks=[Log()])
+def test_a_line_has_the_certified_interval(transport: RunConfig, start: Start) -> None:
+    trainer = start(_every(transport, log_every=1), hooks=[Log()])
     trainer.train()
     lines = trainer.run.read_metrics()
     assert [line["step"] for line in lines] == list(range(1, 9))
     keys = {"step", "elapsed", "loss", "lower", "upper", "rel_gap", "eps", "solver_steps"}
-    critic = {"critic_loss"} if config.method.critic_updates() else set()
+    critic = {"critic_loss"} if transport.method.critic_updates() else set()
     assert all(set(line) == keys | critic for line in lines)
     assert all(line["lower"] - 1e-6 <= line["loss"] <= line["upper"] + 1e-6 for line in lines)
     assert all(line["upper"] > line["lower"] for line in lines)
     assert {line["eps"] for line in lines} == {0.5}
-    assert {line["solver_steps"] for line in lines} == {config.method.max_steps}
+    assert {line["solver_steps"] for line in lines} == {transport.method.max_steps}
     elapsed = [line["elapsed"] for line in lines]
     assert elapsed == sorted(elapsed)
 
@@ -66,24 +66,16 @@ def test_the_interval_is_computed_for_logged_steps_only(tiny: RunConfig, start: 
     assert asked == [3, 6, 8]
 
 
-@dataclass(frozen=True, kw_only=True)
-class NoObjective(PixelSinkhorn):
-    """A method whose loss is no transport value, as adversarial ones have it."""
-
-    def step(self, state: Any, batches: Batches, update: Update) -> Logged:
-        logged = super().step(state, batches, update)
-        return Logged({"critic_loss": logged.objective().value} if logged.objective else {})
-
-
 def test_a_method_without_a_transport_value_is_logged_and_shown(tiny: RunConfig, start: Start) -> None:
     text = io.StringIO()
     log = Log()
     hooks = [log, ProgressLine(log, Console(file=text, width=200))]
-    trainer = start(_every(replace(tiny, method=PixelSinkhorn(batch=8)), log_every=4), hooks=hooks)
-    trainer.config = replace(trainer.config, method=NoObjective(batch=8))
+    trainer = start(_every(replace(tiny, method=WGANGP(batch=8)), log_every=4), hooks=hooks)
     assert trainer.train() is Ending.FINISHED
-    assert [set(line) for line in trainer.run.read_metrics()] == [{"step", "elapsed", "critic_loss"}] * 2
+    keys = {"step", "elapsed", "critic_loss", "wasserstein_estimate", "penalty"}
+    assert [set(line) for line in trainer.run.read_metrics()] == [keys] * 2
     assert "step 8/8" in text.getvalue()
+    assert "loss" not in text.getvalue()
 
 
 def test_pictures_come_on_schedule_and_show_the_same_noise(tiny: RunConfig, start: Start) -> None:

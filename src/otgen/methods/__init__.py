@@ -1,15 +1,22 @@
 """Training algorithms."""
 
 from otgen.methods.base import Adam, Batches, Logged, Method, MethodState, Player, Update
+from otgen.methods.penalty import GradientPenalty
 from otgen.methods.pixel_sinkhorn import PixelSinkhorn
 from otgen.methods.sinkhorn_autodiff import SinkhornAutoDiff
 from otgen.methods.transport import Fake, GradientKind, Real, Term, TransportMethod, TransportState
+from otgen.methods.wgan import WGAN, WGANGP, AdversarialState, KantorovichRubinstein
 
 __all__ = [
+    "WGAN",
+    "WGANGP",
     "Adam",
+    "AdversarialState",
     "Batches",
     "Fake",
     "GradientKind",
+    "GradientPenalty",
+    "KantorovichRubinstein",
     "Logged",
     "Method",
     "MethodState",

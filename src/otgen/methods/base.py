@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from otgen.data import Source
-from otgen.errors import InputError
+from otgen.errors import InputError, NumericalError
 from otgen.ot import Combination
 
 
@@ -63,6 +63,16 @@ class Player:
                 weight.clamp_(-self.clip, self.clip)
 
 
+def check_finite(player: Player, output: Tensor) -> None:
+    """See that a player's output is finite.
+
+    Raises:
+        NumericalError: it is not; the message names the player.
+    """
+    if not bool(torch.isfinite(output.detach().sum())) and not bool(torch.isfinite(output).all()):
+        raise NumericalError(f"{player.name}: its output is not finite, training diverged; lower the step size")
+
+
 class Update(Protocol):
     """The trainer's: backward, finite guard, optimiser step, projection."""
 
@@ -78,7 +88,7 @@ class Batches:
         data: the data law p.
         latent_law: the latent law q.
         data_rng: stream of the data draws.
-        latent_rng: stream of the latent draws.
+        latent_rng: stream of the latent draws, and of a method's other random numbers.
         device: where the draws go.
     """
 
@@ -95,6 +105,10 @@ class Batches:
     def latent(self, n: int) -> Tensor:
         """``n`` fresh latent codes."""
         return self.latent_law.sample(n, self.latent_rng).to(self.device)
+
+    def uniform(self, n: int) -> Tensor:
+        """``n`` fresh numbers, uniform on [0, 1), ``(n,)``; from the stream of the latent codes."""
+        return torch.rand(n, generator=self.latent_rng).to(self.device)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from otgen.data import Source
-from otgen.errors import InputError, NumericalError
-from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
+from otgen.errors import InputError
+from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, check_finite
 from otgen.nets import seeded, statistics_kept
 from otgen.ot import KL, Combination, Cost, Discrete, DiscreteSolver, Envelope, Regulariser, SqEuclidean, Unroll
 from otgen.ot.divergences import combine
@@ -156,7 +156,7 @@ class TransportMethod(Method):
                 fake = isinstance(side, Fake)
                 clouds[side] = state.generator.module(batches.latent(self.batch)) if fake else batches.real(self.batch)
                 if fake:
-                    _finite(state.generator, clouds[side])
+                    check_finite(state.generator, clouds[side])
         return clouds
 
     def _objective(self, terms: tuple[Term, ...], points: dict[Fake | Real, Tensor]) -> tuple[Tensor, Combination]:
@@ -180,10 +180,5 @@ def _features(clouds: dict[Fake | Real, Tensor], critic: Player | None) -> dict[
         return {side: cloud.flatten(1) for side, cloud in clouds.items()}
     # One forward pass for all, so that batch statistics are shared by real and fake.
     features = critic.module(torch.cat(list(clouds.values())))
-    _finite(critic, features)
+    check_finite(critic, features)
     return dict(zip(clouds, features.split([len(cloud) for cloud in clouds.values()]), strict=True))
-
-
-def _finite(player: Player, output: Tensor) -> None:
-    if not bool(torch.isfinite(output.detach().sum())) and not bool(torch.isfinite(output).all()):
-        raise NumericalError(f"{player.name}: its output is not finite, training diverged; lower the step size")

@@ -1,0 +1,104 @@
+"""The gradient penalty of a critic (Gulrajani et al. 2017)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from otgen.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientPenalty:
+    """``weight * E[(|grad D(xhat)|_2 - target)^2]`` at ``xhat = share * real + (1 - share) * fake``.
+
+    Gulrajani et al. 2017, (3): the norm is a sample's, over all its dimensions, the mean is over the batch. The paper's
+    shares are uniform on [0, 1], one a sample; its one-sided form leaves gradients below the target alone.
+
+    Attributes:
+        weight: the factor, lambda in the paper.
+        target: the norm that costs nothing.
+        one_sided: only norms above the target cost.
+    """
+
+    weight: float = 10.0
+    target: float = 1.0
+    one_sided: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < math.inf or not 0 <= self.target < math.inf:
+            raise InputError(
+                f"a gradient penalty needs a positive, finite weight and a finite target that is not negative, got "
+                f"{self.weight} and {self.target}; a critic without a penalty is WGAN's"
+            )
+
+    def check(self, critic: nn.Module) -> None:
+        """See that a network's gradient at a sample is that sample's alone.
+
+        Raises:
+            InputError: it has batch normalisation in training mode.
+        """
+        if mixes_samples(critic):
+            raise InputError(
+                "a gradient penalty is on each sample's gradient, and batch normalisation makes a critic's value at "
+                "one sample depend on the others; build the critic without it, or with layer normalisation"
+            )
+
+    def __call__(self, critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
+        """The penalty, a scalar, to be differentiated with respect to the critic's weights.
+
+        Nothing flows back into ``real``, ``fake`` and ``share``. Under ``no_grad`` it is a number alone.
+
+        Args:
+            critic: a potential: samples ``(n, *shape)`` to ``(n, 1)`` or ``(n,)``.
+            real: ``(n, *shape)``.
+            fake: as many.
+            share: of the real sample in each interpolate, ``(n,)``.
+
+        Raises:
+            InputError: shapes that do not fit, no samples, several numbers a sample, a critic that ignores its input or
+                mixes its samples.
+        """
+        if isinstance(critic, nn.Module):
+            self.check(critic)
+        if real.shape != fake.shape or share.shape != real.shape[:1] or not len(real):
+            raise InputError(
+                "interpolates need as many real samples as fake ones, of one shape, and a share for each, got "
+                f"{tuple(real.shape)}, {tuple(fake.shape)} and {tuple(share.shape)}"
+            )
+        shares = share.to(real.dtype).reshape(-1, *[1] * (real.ndim - 1))
+        points = (shares * real + (1 - shares) * fake).detach()
+        norms = torch.linalg.vector_norm(_gradient(critic, points).reshape(len(points), -1), dim=1)
+        excess = norms - self.target
+        if self.one_sided:
+            excess = excess.relu()
+        penalty: Tensor = self.weight * excess.square().mean()
+        return penalty
+
+
+def mixes_samples(module: nn.Module) -> bool:
+    """Whether the module's value at one sample depends on the rest of the batch."""
+    return any(isinstance(part, _BatchNorm) and part.training for part in module.modules())
+
+
+def _gradient(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+    """Each sample's gradient of the critic at that sample, differentiable where the caller differentiates."""
+    differentiable = torch.is_grad_enabled()
+    with torch.enable_grad():
+        points.requires_grad_()
+        scores = critic(points)
+        if scores.numel() != len(points):
+            raise InputError(
+                f"a gradient penalty needs a potential, one number a sample, got {tuple(scores.shape)} for "
+                f"{len(points)} samples; build the critic with one feature"
+            )
+        if not scores.requires_grad:
+            raise InputError("the critic has no gradient: its value does not depend on its input, or is detached")
+        # Scores do not mix samples, so that the gradient of their sum is all of their gradients.
+        (gradient,) = torch.autograd.grad(scores.sum(), points, create_graph=differentiable, materialize_grads=True)
+    return gradient

@@ -1,0 +1,184 @@
+"""Wasserstein GANs: by clipping (Arjovsky et al. 2017) and by a gradient penalty (Gulrajani et al. 2017)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from otgen.data import Source
+from otgen.errors import InputError
+from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, check_finite
+from otgen.methods.penalty import GradientPenalty, mixes_samples
+from otgen.nets import CriticNet, MlpCritic, seeded, statistics_kept
+
+
+@dataclass
+class AdversarialState:
+    """State of :class:`KantorovichRubinstein`.
+
+    Attributes:
+        generator: the generator.
+        critic: the potential D.
+    """
+
+    generator: Player
+    critic: Player
+
+
+@dataclass(frozen=True, kw_only=True)
+class KantorovichRubinstein(Method):
+    """``min_theta max_D E_p[D(y)] - E_q[D(G_theta(z))]``, D Lipschitz: a method gives the constraint.
+
+    Before each generator update ``n_critic`` updates of D, each on fresh batches; then one descent of ``-E_q[D(G(z))]``
+    (Arjovsky et al. 2017, Algorithm 1). The maximum over all 1-Lipschitz D is W1, the transport value of the Euclidean
+    distance. Logged, of the last critic update and before it:
+
+    - ``critic_loss``: what the critic descended, a penalty included;
+    - ``wasserstein_estimate``: ``mean D(real) - mean D(fake)`` of the batch. No bound on W1 on either side: it is a
+      lower bound (on the W1 of the two batches) only after division by D's Lipschitz constant, which clipping leaves
+      unknown and a penalty leaves soft. It compares a run with itself, and not two methods;
+    - ``penalty``: its part of the loss, where there is one.
+
+    There is no transport value and so no certified interval.
+
+    Attributes:
+        batch: samples on each side.
+        n_critic: critic updates a generator update.
+        critic: the potential D; built with one feature.
+        generator_optimizer: Adam of the generator.
+        critic_optimizer: Adam of the critic.
+    """
+
+    batch: int = 64
+    n_critic: int = 5
+    critic: CriticNet = MlpCritic()
+    generator_optimizer: Adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
+    critic_optimizer: Adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.n_critic < 1:
+            raise InputError(f"batch and n_critic must be at least 1, got {self.batch} and {self.n_critic}")
+
+    def critic_updates(self) -> int:
+        """Critic updates before each generator update."""
+        return self.n_critic
+
+    def new_critic(self, shape: tuple[int, ...]) -> Player:
+        """The critic of samples of a shape, its weights drawn from the global stream."""
+        module = self.critic.build(shape, 1)
+        return Player("critic", module, self.critic_optimizer.build(module))
+
+    @abstractmethod
+    def critic_penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, batches: Batches) -> Tensor | None:
+        """What the critic's loss has besides; None for a method that constrains the critic otherwise."""
+
+    @override
+    def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> AdversarialState:
+        with seeded(rng):
+            critic = self.new_critic(data.shape)
+        critic.module.to(next(generator.parameters()).device)
+        return AdversarialState(Player("generator", generator, self.generator_optimizer.build(generator)), critic)
+
+    @override
+    def step(self, state: AdversarialState, batches: Batches, update: Update) -> Logged:
+        values: dict[str, Tensor] = {}
+        for _ in range(self.critic_updates()):
+            values = self._critic_step(state, batches, update)
+        fake = self._fake(state, batches)
+        # It is the generator that is in training here: the critic's batch statistics stay.
+        with statistics_kept(state.critic.module):
+            if mixes_samples(state.critic.module):  # then the critic has to see what it sees in its own updates
+                scores, _ = _scores(state.critic, fake, batches.real(self.batch))
+            else:
+                scores = state.critic.module(fake)
+            update(state.generator, -scores.mean())
+        return Logged(values)
+
+    def _critic_step(self, state: AdversarialState, batches: Batches, update: Update) -> dict[str, Tensor]:
+        """One update of the critic, and what is logged of it."""
+        with torch.no_grad(), statistics_kept(state.generator.module):
+            fake = self._fake(state, batches)
+        real = batches.real(self.batch)
+        on_fake, on_real = _scores(state.critic, fake, real)
+        estimate = on_real.mean() - on_fake.mean()
+        loss, values = -estimate, {"wasserstein_estimate": estimate.detach()}
+        penalty = self.critic_penalty(state.critic.module, real, fake, batches)
+        if penalty is not None:
+            loss, values["penalty"] = loss + penalty, penalty.detach()
+        update(state.critic, loss)
+        return {"critic_loss": loss.detach(), **values}
+
+    def _fake(self, state: AdversarialState, batches: Batches) -> Tensor:
+        fake: Tensor = state.generator.module(batches.latent(self.batch))
+        check_finite(state.generator, fake)
+        return fake
+
+
+@dataclass(frozen=True, kw_only=True)
+class WGAN(KantorovichRubinstein):
+    """The Wasserstein GAN of Arjovsky et al. 2017: the critic's weights are clipped to a box.
+
+    Defaults are those of the paper's Algorithm 1, which takes RMSprop because momentum made the critic unstable. Adam
+    without momentum is RMSprop with its second moment unbiased: its t-th step is ``sqrt(1 - beta2^t)`` times as long,
+    the same after some hundred steps. The box bounds D's Lipschitz constant by an unknown K, so that
+    ``wasserstein_estimate`` is at most K times the W1 of the two batches.
+
+    Attributes:
+        clip: largest absolute weight of the critic, from its initial weights on.
+    """
+
+    generator_optimizer: Adam = Adam(lr=5e-5, beta1=0.0, beta2=0.99)
+    critic_optimizer: Adam = Adam(lr=5e-5, beta1=0.0, beta2=0.99)
+    clip: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.clip > 0:
+            raise InputError(f"clip must be positive, got {self.clip}; a critic with a penalty instead is WGANGP's")
+
+    @override
+    def new_critic(self, shape: tuple[int, ...]) -> Player:
+        player = super().new_critic(shape)
+        player.clip = self.clip
+        player.project()
+        return player
+
+    @override
+    def critic_penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, batches: Batches) -> None:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WGANGP(KantorovichRubinstein):
+    """The Wasserstein GAN of Gulrajani et al. 2017: a penalty draws the norm of the critic's gradient to one.
+
+    Defaults are those of the paper's Algorithm 1. The constraint is soft, and the best critic breaks it: between two
+    points at distance m its slope is ``1 + m / (2 weight)`` (target 1), and ``wasserstein_estimate`` tends to
+    ``m + m^2 / (2 weight)``, above the W1 of m. A critic with batch normalisation is refused, see
+    :class:`GradientPenalty`.
+
+    Attributes:
+        penalty: the gradient penalty.
+    """
+
+    penalty: GradientPenalty = GradientPenalty()
+
+    @override
+    def new_critic(self, shape: tuple[int, ...]) -> Player:
+        player = super().new_critic(shape)
+        self.penalty.check(player.module)
+        return player
+
+    @override
+    def critic_penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, batches: Batches) -> Tensor:
+        return self.penalty(critic, real, fake, batches.uniform(len(real)))
+
+
+def _scores(critic: Player, fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    """D of both, in one forward pass, so that batch statistics are shared."""
+    on_fake, on_real = critic.module(torch.cat((fake, real))).split([len(fake), len(real)])
+    return on_fake, on_real
