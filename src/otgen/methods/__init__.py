@@ -1,8 +1,8 @@
 """Training algorithms."""
 
 from otgen.methods.base import Adam, Batches, Logged, Method, MethodState, Player, Update
-from otgen.methods.penalty import GradientPenalty
 from otgen.methods.duals import DualOracle
+from otgen.methods.penalty import GradientPenalty
 from otgen.methods.pixel_sinkhorn import PixelSinkhorn
 from otgen.methods.sinkhorn_autodiff import SinkhornAutoDiff
 from otgen.methods.swgan import SWGAN, SWGANSinkhorn, SwganState
