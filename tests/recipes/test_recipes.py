@@ -56,7 +56,8 @@ def test_scales_differ_in_cost_and_not_in_kind(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize("recipe", ALL, ids=lambda r: r.name)
 def test_a_recipe_is_a_function_of_the_package(recipe: Recipe) -> None:
-    function = getattr(recipes, recipe.name.rpartition(".")[2])
+    short, long = recipe.name.rpartition(".")[2], recipe.name.replace(".", "_")
+    function = getattr(recipes, short, None) or getattr(recipes, long)
     assert function() == recipe.build(Scale.CPU)
     assert isinstance(function(Scale.PAPER), RunConfig)
     assert recipe.summary

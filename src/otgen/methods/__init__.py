@@ -1,18 +1,22 @@
 """Training algorithms."""
 
 from otgen.methods.base import Adam, Batches, Logged, Method, MethodState, Player, Update
+from otgen.methods.duals import DualOracle
 from otgen.methods.penalty import GradientPenalty
 from otgen.methods.pixel_sinkhorn import PixelSinkhorn
 from otgen.methods.sinkhorn_autodiff import SinkhornAutoDiff
+from otgen.methods.swgan import SWGAN, SWGANSinkhorn, SwganState
 from otgen.methods.transport import Fake, GradientKind, Real, Term, TransportMethod, TransportState
 from otgen.methods.wgan import WGAN, WGANGP, AdversarialState, KantorovichRubinstein
 
 __all__ = [
     "WGAN",
     "WGANGP",
+    "SWGAN",
     "Adam",
     "AdversarialState",
     "Batches",
+    "DualOracle",
     "Fake",
     "GradientKind",
     "GradientPenalty",
@@ -23,7 +27,9 @@ __all__ = [
     "PixelSinkhorn",
     "Player",
     "Real",
+    "SWGANSinkhorn",
     "SinkhornAutoDiff",
+    "SwganState",
     "Term",
     "TransportMethod",
     "TransportState",

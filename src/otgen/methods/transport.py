@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -133,12 +134,12 @@ class TransportMethod(Method):
             assert state.critic is not None
             # The generator is not the one in training here: its batch statistics stay.
             with torch.no_grad(), statistics_kept(state.generator.module):
-                clouds = self._draw(self.critic_terms(), state, batches)
+                clouds = drawn(self.critic_terms(), state.generator, batches, self.batch)
             objective, _ = self._objective(self.critic_terms(), _features(clouds, state.critic))
             update(state.critic, -objective)
             values["critic_loss"] = -objective.detach()
         terms = self.generator_terms()
-        clouds = self._draw(terms, state, batches)
+        clouds = drawn(terms, state.generator, batches, self.batch)
         with statistics_kept(None if state.critic is None else state.critic.module):
             points = _features(clouds, state.critic)
             # Data against data is constant to the generator: left out here, and added when the value is logged.
@@ -147,17 +148,6 @@ class TransportMethod(Method):
             update(state.generator, loss)
         points = {side: cloud.detach() for side, cloud in points.items()}
         return Logged(values, lambda: self._objective(terms, points)[1])
-
-    def _draw(self, terms: tuple[Term, ...], state: TransportState, batches: Batches) -> dict[Fake | Real, Tensor]:
-        """One batch for each side that the terms name, in the order they are first named."""
-        clouds: dict[Fake | Real, Tensor] = {}
-        for side in (side for term in terms for side in (term.left, term.right)):
-            if side not in clouds:
-                fake = isinstance(side, Fake)
-                clouds[side] = state.generator.module(batches.latent(self.batch)) if fake else batches.real(self.batch)
-                if fake:
-                    check_finite(state.generator, clouds[side])
-        return clouds
 
     def _objective(self, terms: tuple[Term, ...], points: dict[Fake | Real, Tensor]) -> tuple[Tensor, Combination]:
         problems = tuple(
@@ -172,6 +162,18 @@ class TransportMethod(Method):
             gradient=Unroll() if self.gradient is GradientKind.UNROLL else Envelope(),
             on_unconverged="ignore",  # the interval is logged instead
         )
+
+
+def drawn(terms: Sequence[Term], generator: Player, batches: Batches, n: int) -> dict[Fake | Real, Tensor]:
+    """``n`` samples for each side that the terms name, in the order they are first named."""
+    clouds: dict[Fake | Real, Tensor] = {}
+    for side in (side for term in terms for side in (term.left, term.right)):
+        if side not in clouds:
+            fake = isinstance(side, Fake)
+            clouds[side] = generator.module(batches.latent(n)) if fake else batches.real(n)
+            if fake:
+                check_finite(generator, clouds[side])
+    return clouds
 
 
 def _features(clouds: dict[Fake | Real, Tensor], critic: Player | None) -> dict[Fake | Real, Tensor]:

@@ -77,16 +77,11 @@ class Solved:
         return self.status is Status.CONVERGED
 
 
-class Look(ABC):
-    """A look at a state; what it shows is computed on demand, and once: implement it with cached properties."""
+class Accuracy(ABC):
+    """What a stopping test may ask of an iterate; computed on demand, and once: implement it with cached properties."""
 
     # Set by the loop: no further look will follow, so nothing may be left to an estimate.
     last: bool = False
-
-    @property
-    @abstractmethod
-    def finite(self) -> bool:
-        """Whether the state is made of finite numbers."""
 
     @property
     @abstractmethod
@@ -106,6 +101,15 @@ class Look(ABC):
     def expects_gap(self, tol: float) -> bool:
         """Whether a relative gap of ``tol`` is likely, so that it is worth computing."""
         return True
+
+
+class Look(Accuracy):
+    """A look at the state of a solve."""
+
+    @property
+    @abstractmethod
+    def finite(self) -> bool:
+        """Whether the state is made of finite numbers."""
 
     @abstractmethod
     def restart(self) -> Any:

@@ -12,7 +12,7 @@ from typing_extensions import override
 from otgen.errors import InputError
 
 if TYPE_CHECKING:
-    from otgen.ot.look import Look
+    from otgen.ot.look import Accuracy
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Until(ABC):
     """A stopping test."""
 
     @abstractmethod
-    def met(self, look: Look) -> bool:
+    def met(self, look: Accuracy) -> bool:
         """Whether the accuracy is reached."""
 
     @abstractmethod
-    def missed(self, look: Look) -> str:
+    def missed(self, look: Accuracy) -> str:
         """What to tell somebody whose solve stopped before."""
 
 
@@ -38,11 +38,11 @@ class RelGap(Until):
         _positive("RelGap", self.tol)
 
     @override
-    def met(self, look: Look) -> bool:
+    def met(self, look: Accuracy) -> bool:
         return look.expects_gap(self.tol) and look.rel_gap <= self.tol
 
     @override
-    def missed(self, look: Look) -> str:
+    def missed(self, look: Accuracy) -> str:
         return f"relative gap {look.rel_gap:.2g}, wanted {self.tol:.2g}"
 
 
@@ -56,11 +56,11 @@ class MarginalError(Until):
         _positive("MarginalError", self.tol)
 
     @override
-    def met(self, look: Look) -> bool:
+    def met(self, look: Accuracy) -> bool:
         return look.marginal_error <= self.tol
 
     @override
-    def missed(self, look: Look) -> str:
+    def missed(self, look: Accuracy) -> str:
         return f"marginal error {look.marginal_error:.2g}, wanted {self.tol:.2g}"
 
 
@@ -77,11 +77,11 @@ class MeanMass(Until):
         _positive("MeanMass", self.tol)
 
     @override
-    def met(self, look: Look) -> bool:
+    def met(self, look: Accuracy) -> bool:
         return abs(look.mean_mass - 1) <= self.tol
 
     @override
-    def missed(self, look: Look) -> str:
+    def missed(self, look: Accuracy) -> str:
         return f"mass of the plan {look.mean_mass:.4g}, wanted 1 within {self.tol:.2g}"
 
 
@@ -90,11 +90,11 @@ class Steps(Until):
     """Never stop early: take all ``max_steps``."""
 
     @override
-    def met(self, look: Look) -> bool:
+    def met(self, look: Accuracy) -> bool:
         return False
 
     @override
-    def missed(self, look: Look) -> str:
+    def missed(self, look: Accuracy) -> str:
         return "a fixed number of steps"
 
 

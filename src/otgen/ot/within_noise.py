@@ -20,7 +20,7 @@ from otgen.ot.solvers.neural_dual import NeuralDualLook
 from otgen.ot.until import Until
 
 if TYPE_CHECKING:
-    from otgen.ot.look import Look
+    from otgen.ot.look import Accuracy
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,17 @@ class WithinNoise(Until):
             raise InputError(f"errors must be a positive number of standard errors, got {self.errors!r}; 2 is usual")
 
     @override
-    def met(self, look: Look) -> bool:
+    def met(self, look: Accuracy) -> bool:
         excess, error = self.excess(look)
         return excess <= self.errors * error
 
     @override
-    def missed(self, look: Look) -> str:
+    def missed(self, look: Accuracy) -> str:
         excess, error = self.excess(look)
         return f"excess gap {excess:.2g} on fresh samples, wanted within {self.errors:g} standard errors of {error:.2g}"
 
     @torch.no_grad()
-    def excess(self, look: Look) -> tuple[float, float]:
+    def excess(self, look: Accuracy) -> tuple[float, float]:
         """The excess gap on fresh samples, in units of the cost, and its standard error."""
         if not isinstance(look, NeuralDualLook):
             raise InputError(

@@ -2,6 +2,7 @@
 
 from otgen.recipes.base import Recipe, Scale, find, names
 from otgen.recipes.digits import digits, features
+from otgen.recipes.swgan import swgan_fig3
 from otgen.recipes.toys import gaussians25
 
-__all__ = ["Recipe", "Scale", "digits", "features", "find", "gaussians25", "names"]
+__all__ = ["Recipe", "Scale", "digits", "features", "find", "gaussians25", "names", "swgan_fig3"]

@@ -1,0 +1,189 @@
+"""The oracle of SWGAN: networks as dual potentials, trained until they are accurate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.methods.base import Adam, Player, Update
+from otgen.nets import Activation, CriticNet, MlpCritic, statistics_kept
+from otgen.ot import Cost, Discrete, MarginalError, Potentials, SmoothRegulariser, Until, solve
+from otgen.ot.guard import Guard, pair_sums
+from otgen.ot.look import Accuracy
+from otgen.ot.pseudo_plan import pseudo_plan
+
+# Table 1 of Sanjabi et al. 2018: two hidden layers of 128.
+_NET = MlpCritic(widths=(128, 128), activation=Activation.RELU)
+
+Clouds = tuple[Tensor, Tensor]
+
+
+class Pair(nn.Module):
+    """Two potentials with a plus sign; one for both sides of a problem of a law with itself.
+
+    ``f = phi - eps`` and ``g = -psi`` for KL, ``f = phi`` and ``g = -psi`` for Quadratic, in the paper's letters.
+    """
+
+    def __init__(self, f: nn.Module, g: nn.Module | None) -> None:
+        super().__init__()
+        self.f, self.g = f, g
+
+    def forward(self, x: Tensor, y: Tensor) -> Clouds:
+        """``f(x_i)``, ``(n,)``, and ``g(y_j)``, ``(m,)``."""
+        if self.g is None:
+            # One pass, so that batch statistics are shared.
+            values = self.f(torch.cat([x, y])).squeeze(-1)
+            return values[: len(x)], values[len(x) :]
+        return self.f(x).squeeze(-1), self.g(y).squeeze(-1)
+
+
+@dataclass
+class DualState:
+    """The potentials of one transport problem in training.
+
+    Attributes:
+        player: a :class:`Pair` and its optimiser.
+        updates: taken since the networks were new.
+        trips: in how many of them an exponent met the guard.
+    """
+
+    player: Player
+    updates: int = 0
+    trips: int = 0
+
+    @torch.no_grad()
+    def values(self, x: Tensor, y: Tensor) -> Clouds:
+        """``f(x_i)`` and ``g(y_j)`` without a graph; the networks' batch statistics stay."""
+        with statistics_kept(self.player.module):
+            f, g = self.player.module(x, y)
+        return f, g
+
+
+@dataclass(frozen=True)
+class DualProblem:
+    """Two laws, and what transport between them costs.
+
+    Attributes:
+        cost: ground cost on samples, flattened.
+        reg: regulariser.
+        draw: fresh samples of both laws, without a graph.
+        support: the fixed samples that accuracy is judged on.
+    """
+
+    cost: Cost
+    reg: SmoothRegulariser
+    draw: Callable[[], Clouds]
+    support: Callable[[], Clouds]
+
+    def costs(self, x: Tensor, y: Tensor) -> Tensor:
+        """The cost matrix of two clouds of samples, ``(n, m)``."""
+        return self.cost(x.flatten(1), y.flatten(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DualOracle:
+    """Stochastic ascent of the dual (5) of Sanjabi et al. 2018 over two networks, until they are accurate.
+
+    ``max_{f,g} E f(x) + E g(y) - E conjugate(f(x) + g(y) - c(x, y))``, each update on fresh samples, the last
+    expectation over all their pairs; warm-started from one generator step to the next.
+
+    Attributes:
+        f: potential of the generated law.
+        g: potential of the data.
+        most: the most updates a generator step.
+        until: the test that ends them. ``MarginalError`` on a fixed support is the paper's (25); ``MeanMass``, on
+            fresh pairs, its (26), which a constant added to f can fool.
+        check_every: updates between two tests, the first before any update.
+        guard: largest exponent of KL's conjugate in training; its tangent follows.
+        optimizer: Adam of both networks.
+    """
+
+    f: CriticNet = _NET
+    g: CriticNet = _NET
+    most: int = 20
+    until: Until = MarginalError(0.5)
+    check_every: int = 5
+    guard: float = 10.0
+    optimizer: Adam = Adam(lr=1e-3, beta1=0.5, beta2=0.9)
+
+    def __post_init__(self) -> None:
+        if self.most < 1 or self.check_every < 1:
+            raise InputError(f"most and check_every must be at least 1, got {self.most} and {self.check_every}")
+        if not 0 < self.guard <= 80:
+            raise InputError(f"guard must lie in (0, 80], got {self.guard!r}: beyond, exp() overflows float32")
+
+    def state(self, name: str, shape: tuple[int, ...], device: torch.device, *, symmetric: bool = False) -> DualState:
+        """New potentials of samples of a shape, their weights drawn from the global stream."""
+        pair = Pair(self.f.build(shape, 1), None if symmetric else self.g.build(shape, 1)).to(device)
+        return DualState(Player(name, pair, self.optimizer.build(pair)))
+
+    def ascend(self, state: DualState, problem: DualProblem, update: Update) -> int:
+        """Updates until the test is met; returns how many."""
+        guard = Guard(reg=problem.reg, exponent=self.guard)
+        for spent in range(self.most):
+            if spent % self.check_every == 0 and self.until.met(DualAccuracy(state, problem)):
+                return spent
+            x, y = problem.draw()
+            f, g = state.player.module(x, y)
+            s = pair_sums(f, g, problem.costs(x, y))
+            # (5), its last term over all pairs
+            update(state.player, guard.conjugate(s).mean() - f.mean() - g.mean())
+            state.updates += 1
+            state.trips += int(guard.tripped(s))
+        return self.most
+
+    @torch.no_grad()
+    def density(self, state: DualState, problem: DualProblem, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The density ``m_ij`` of the pseudo-plan (6), ``(n, m)``, capped by the guard, and the costs."""
+        costs = problem.costs(x, y)
+        s = pair_sums(*state.values(x, y), costs)
+        return Guard(reg=problem.reg, exponent=self.guard).density(s), costs
+
+
+class DualAccuracy(Accuracy):
+    """How accurate two potentials are: on the fixed support, and (26) on fresh pairs."""
+
+    def __init__(self, state: DualState, problem: DualProblem) -> None:
+        self.state, self.problem = state, problem
+
+    @cached_property
+    @torch.no_grad()
+    def _density(self) -> Tensor:
+        x, y = self.problem.support()
+        s = pair_sums(*self.state.values(x, y), self.problem.costs(x, y))
+        return self.problem.reg.density(s)
+
+    @cached_property
+    @override
+    def marginal_error(self) -> float:
+        """(25): ``mean_i |E_y m(x_i, y) - 1| + mean_j |E_x m(x, y_j) - 1|``."""
+        density = self._density
+        return float((density.mean(1) - 1).abs().mean() + (density.mean(0) - 1).abs().mean())
+
+    @cached_property
+    @override
+    @torch.no_grad()
+    def mean_mass(self) -> float:
+        """(26): the mean density over fresh pairs (x_k, y_k)."""
+        x, y = self.problem.draw()
+        f, g = self.state.values(x, y)
+        return float(self.problem.reg.density(f + g - self.problem.cost.paired(x.flatten(1), y.flatten(1))).mean())
+
+    @cached_property
+    @override
+    def rel_gap(self) -> float:
+        """On the fixed support, whose problem is solved for it."""
+        x, y = self.problem.support()
+        discrete = Discrete(x.flatten(1), y.flatten(1), cost=self.problem.cost, reg=self.problem.reg)
+        lower = pseudo_plan(discrete, Potentials(*self.state.values(x, y))).lower
+        if not math.isfinite(lower):
+            return math.inf
+        upper = float(solve(discrete, on_unconverged="ignore").upper)
+        return (upper - lower) / max(abs(upper), abs(lower), torch.finfo(torch.float64).tiny)
