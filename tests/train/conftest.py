@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from otgen.data import Gaussian2D, Normal
-from otgen.methods import WGAN, WGANGP, PixelSinkhorn, SinkhornAutoDiff
+from otgen.methods import WGAN, WGANGP, DualOracle, PixelSinkhorn, SinkhornAutoDiff, SWGANSinkhorn
 from otgen.nets import MlpCritic, MlpGenerator
-from otgen.ot import KL
+from otgen.ot import KL, SqEuclidean
 from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig
 from otgen.train.hooks import Checkpoints
 
@@ -45,6 +45,14 @@ METHODS = {
     "learnt": LEARNT,
     "wgan": WGAN(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2, clip=0.5),
     "wgan-gp": WGANGP(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2),
+    "swgan": SWGANSinkhorn(
+        batch=12,
+        cost=SqEuclidean(),
+        reg=KL(eps=0.5),
+        support=16,
+        oracle=DualOracle(f=MlpCritic(widths=(6,)), g=MlpCritic(widths=(6,)), most=2, check_every=1),
+        report_every=3,
+    ),
 }
 # Batch statistics are buffers, and belong to a checkpoint as much as weights do.
 TINY = RunConfig(

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from otgen.data import Gaussian1D, Normal
 from otgen.errors import NumericalError
-from otgen.methods import WGANGP, Batches, Logged, PixelSinkhorn, Update
+from otgen.methods import SWGAN, WGANGP, Batches, DualOracle, Logged, PixelSinkhorn, Update
+from otgen.nets import MlpCritic
 from otgen.train import Ending, RunConfig, Trainer, checkpoint
 from otgen.train.config import Duration
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
@@ -189,3 +190,19 @@ def test_the_cursor_comes_back_after_an_error(tiny: RunConfig, start: Start) -> 
 def test_a_loss_is_shown_with_the_digits_it_deserves() -> None:
     assert loss_text({"loss": 2.60912345, "lower": 2.6087, "upper": 2.6381}) == "loss 2.6091 in [2.6087, 2.6381]"
     assert loss_text({"loss": 1.23456, "lower": None, "upper": None}) == "loss 1.235"
+
+
+def test_a_line_of_neural_duals_has_the_error_of_the_gradient_and_its_bound(tiny: RunConfig, start: Start) -> None:
+    net = MlpCritic(widths=(6,))
+    method = SWGAN(batch=12, support=16, oracle=DualOracle(f=net, g=net, most=2), report_every=3)
+    trainer = start(_every(replace(tiny, method=method), log_every=1), hooks=[Log()])
+    trainer.train()
+    lines = trainer.run.read_metrics()
+    assert ["gradient_error" in line for line in lines] == [True, False, False] * 2 + [True, False]
+    for line in lines:
+        assert line["lower"] - 1e-6 <= line["loss"] <= line["upper"] + 1e-6
+        assert 0 <= line["dual_steps"] <= 2
+        if "gradient_error" in line:
+            assert 0 < line["gradient_error"] <= line["gradient_error_bound"]
+            assert line["value"] == pytest.approx(line["loss"], rel=2e-3)
+            assert line["linear"] < line["value"]
