@@ -10,7 +10,7 @@ import torch
 from cases.random_problems import cloud, weights
 from otgen.ot import KL, L1, Acceleration, Discrete, PNorm, Relative, Sinkhorn, SqEuclidean, solve
 from otgen.ot.costs.base import Cost
-from otgen.ot.solvers.kernel import Kernel
+from otgen.ot.solvers.kernel import SWEEPS, Kernel
 from otgen.ot.solvers.rules import alternating
 
 both_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -94,3 +94,17 @@ def test_few_steps_are_enough_far_below_the_costs(cost: Cost, dtype: torch.dtype
         a, b = (weights(n, 10 * seed + k, zeros=2).to(dtype) for k, n in ((3, 40), (4, 30)))
         given = Discrete(x, y, a, b, cost=cost, reg=KL(eps=Relative(5e-4)))
         solve(given, tol=1e-3 if dtype == torch.float32 else 1e-6, max_steps=100, on_unconverged="raise")
+
+
+def test_conjugate_gradients_end_where_only_rounding_is_left() -> None:
+    # Once they went on to the most there may be in every step, for a tolerance that no arithmetic can meet.
+    given = problem(torch.float64).with_reg(KL(eps=0.5))
+    solver = Sinkhorn(acceleration=Acceleration.NEWTON)
+    state = solver.advance(given, solver.init(given), 20)
+    assert state.kernel is not None
+    (part,) = state.kernel.parts
+    products, rows = [], part.K.rows
+    part.K.rows = lambda v: products.append(1) or rows(v)  # type: ignore[method-assign]
+    solver.advance(given, state, 10)
+    assert part.sweeps == SWEEPS
+    assert len(products) <= 10 * 10

@@ -137,7 +137,7 @@ class Correction:
         """Iterate until the residual is at most ``goal``, at most so many times."""
         K, v = self.K, self.v
         for _ in range(sweeps):
-            if bool((self.residual <= goal).all()):
+            if self.within(goal):
                 break
             d = self._direction
             moved = K.rows(v * d)
@@ -152,6 +152,11 @@ class Correction:
             z = self._left * self._inverse
             old, self._square = self._square, self.dot(self._left, z)
             self._direction = z + self._square / (old + (old == 0)) * d
+
+    def within(self, goal: Any) -> bool:
+        """Whether the residual is at most ``goal``, or nothing but rounding."""
+        residual = self.residual
+        return bool(((residual <= goal) | (residual <= self._rounding)).all())
 
     def dot(self, left: Any, right: Any) -> Any:
         """Sum over the points, the dimension kept."""
@@ -189,8 +194,7 @@ def corrected(part: Part) -> Correction:
         known.improve(part.sweeps, goal)
         known.solved = True
         # A direction that fell short makes a poor step: the next one may cost more, until it need not.
-        enough = bool((known.residual <= goal).all())
-        part.sweeps = max(SWEEPS, part.sweeps // 2) if enough else min(2 * part.sweeps, _MOST_SWEEPS)
+        part.sweeps = max(SWEEPS, part.sweeps // 2) if known.within(goal) else min(2 * part.sweeps, _MOST_SWEEPS)
     return known
 
 
