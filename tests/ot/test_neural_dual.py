@@ -172,7 +172,7 @@ def test_the_gap_bounds_the_error_of_the_networks_own_plan(cls: type[SmoothRegul
     eps = 0.4
     solution = trained(line(cls(eps=eps)), 60, small(bank=50))
     bank, n = solution.bank, 50
-    best = solve(bank, tol=1e-6, max_steps=500)
+    best = solve(bank, tol=0, max_steps=500)
     x, y = (side.points for side in bank.sides())
     plan, optimal = solution.plan_density(x, y).double() / n**2, best.plan().double()
     assert plan.sum().item() == pytest.approx(solution.mass, rel=1e-5)

@@ -10,9 +10,9 @@ from otgen.methods.transport import Fake, GradientKind, Real, Term, TransportMet
 from otgen.methods.wgan import WGAN, WGANGP, AdversarialState, KantorovichRubinstein
 
 __all__ = [
+    "SWGAN",
     "WGAN",
     "WGANGP",
-    "SWGAN",
     "Adam",
     "AdversarialState",
     "Batches",
