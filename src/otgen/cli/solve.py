@@ -66,4 +66,4 @@ def with_eps(reg: Regulariser, eps: str | None) -> Regulariser:
     try:
         return replace(reg, eps=parse_relative(eps) if "*" in eps else float(eps))
     except ValueError as error:
-        raise UsageError(f"--eps must be a number or like 0.05*mean, got {eps!r}") from error
+        raise UsageError(f"--eps must be a positive number or like 0.05*mean, got {eps!r}") from error

@@ -128,7 +128,7 @@ class SWGAN(Method):
             values |= {f"{name}_mass": density.mean(), f"{name}_cost": (density * costs).mean()}
             values[f"{name}_guard_trips"] = torch.tensor(float(duals.trips))
         points = {side: cloud.detach() for side, cloud in clouds.items()}
-        if state.step % self.report_every == 0:
+        if (state.step + 1) % self.report_every == 0:
             values |= self._report(state, tasks[0], (points[Fake()], points[Real()]))
         update(state.generator, loss)
         state.step += 1
