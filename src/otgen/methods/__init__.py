@@ -2,6 +2,7 @@
 
 from otgen.methods.base import Adam, Batches, Logged, Method, MethodState, Player, Update
 from otgen.methods.duals import DualOracle
+from otgen.methods.learnt_features import LearntFeatures, Signs
 from otgen.methods.penalty import GradientPenalty
 from otgen.methods.pixel_sinkhorn import PixelSinkhorn
 from otgen.methods.sinkhorn_autodiff import SinkhornAutoDiff
@@ -21,6 +22,7 @@ __all__ = [
     "GradientKind",
     "GradientPenalty",
     "KantorovichRubinstein",
+    "LearntFeatures",
     "Logged",
     "Method",
     "MethodState",
@@ -28,6 +30,7 @@ __all__ = [
     "Player",
     "Real",
     "SWGANSinkhorn",
+    "Signs",
     "SinkhornAutoDiff",
     "SwganState",
     "Term",

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.methods.base import Adam, Player, Update
-from otgen.nets import Activation, CriticNet, MlpCritic, statistics_kept
+from otgen.nets import Activation, CriticNet, MlpCritic, scoring
 from otgen.ot import Cost, Discrete, MarginalError, Potentials, SmoothRegulariser, Until, solve
 from otgen.ot.guard import Guard, pair_sums
 from otgen.ot.look import Accuracy
@@ -29,19 +29,23 @@ class Pair(nn.Module):
     """Two potentials with a plus sign; one for both sides of a problem of a law with itself.
 
     ``f = phi - eps`` and ``g = -psi`` for KL, ``f = phi`` and ``g = -psi`` for Quadratic, in the paper's letters.
+    The networks' outputs are multiples of ``unit``, a buffer.
     """
+
+    unit: Tensor
 
     def __init__(self, f: nn.Module, g: nn.Module | None) -> None:
         super().__init__()
         self.f, self.g = f, g
+        self.register_buffer("unit", torch.ones(()))
 
     def forward(self, x: Tensor, y: Tensor) -> Clouds:
         """``f(x_i)``, ``(n,)``, and ``g(y_j)``, ``(m,)``."""
         if self.g is None:
             # One pass, so that batch statistics are shared.
-            values = self.f(torch.cat([x, y])).squeeze(-1)
+            values = self.unit * self.f(torch.cat([x, y])).squeeze(-1)
             return values[: len(x)], values[len(x) :]
-        return self.f(x).squeeze(-1), self.g(y).squeeze(-1)
+        return self.unit * self.f(x).squeeze(-1), self.unit * self.g(y).squeeze(-1)
 
 
 @dataclass
@@ -58,10 +62,16 @@ class DualState:
     updates: int = 0
     trips: int = 0
 
+    def set_unit(self, unit: Tensor) -> None:
+        """Make the networks' outputs multiples of a number."""
+        pair = self.player.module
+        assert isinstance(pair, Pair)
+        pair.unit.copy_(unit)
+
     @torch.no_grad()
     def values(self, x: Tensor, y: Tensor) -> Clouds:
-        """``f(x_i)`` and ``g(y_j)`` without a graph; the networks' batch statistics stay."""
-        with statistics_kept(self.player.module):
+        """``f(x_i)`` and ``g(y_j)`` without a graph, the networks in evaluation mode."""
+        with scoring(self.player.module):
             f, g = self.player.module(x, y)
         return f, g
 
@@ -102,6 +112,8 @@ class DualOracle:
             fresh pairs, its (26), which a constant added to f can fool.
         check_every: updates between two tests, the first before any update.
         guard: largest exponent of KL's conjugate in training; its tangent follows.
+        relative: the networks' outputs are multiples of the mean cost at the start, so that no step size depends on
+            the unit of the cost.
         optimizer: Adam of both networks.
     """
 
@@ -111,6 +123,7 @@ class DualOracle:
     until: Until = MarginalError(0.5)
     check_every: int = 5
     guard: float = 10.0
+    relative: bool = False
     optimizer: Adam = Adam(lr=1e-3, beta1=0.5, beta2=0.9)
 
     def __post_init__(self) -> None:

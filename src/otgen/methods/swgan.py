@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -15,10 +16,13 @@ from otgen.errors import InputError
 from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
 from otgen.methods.dual_report import dual_report
 from otgen.methods.duals import Clouds, DualOracle, DualProblem, DualState
+from otgen.methods.learnt_features import LearntFeatures, embedded, features
 from otgen.methods.transport import Fake, Real, Term, drawn
 from otgen.nets import seeded, statistics_kept
 from otgen.ot import L1, Combination, Cost, Discrete, Quadratic, SmoothRegulariser
 from otgen.ot.divergences import combine
+
+Sides = dict[Fake | Real, Tensor]
 
 
 @dataclass
@@ -28,7 +32,9 @@ class SwganState:
     Attributes:
         generator: the generator.
         cross: potentials between generated samples and data.
-        own: the potential of generated samples with themselves; None without such a term.
+        own: the potential of generated samples with themselves; None where no term needs it.
+        real: the potential of the data with themselves; None likewise.
+        critic: the feature map; None where samples are transported as they are.
         latents: the fixed latent codes that accuracy is judged on.
         data: the fixed data that accuracy is judged on.
         eps: regularisation weight once annealing has ended.
@@ -40,12 +46,21 @@ class SwganState:
     generator: Player
     cross: DualState
     own: DualState | None
+    real: DualState | None
+    critic: Player | None
     latents: Tensor
     data: Tensor
     eps: float
     step: int = 0
     reports: int = 0
     bound_squares: float = 0.0
+
+    def duals(self, term: Term) -> DualState:
+        """The potentials of a term's problem, whichever batches it is between."""
+        fakes = isinstance(term.left, Fake) + isinstance(term.right, Fake)
+        found = (self.real, self.cross, self.own)[fakes]
+        assert found is not None
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +74,13 @@ class SWGAN(Method):
 
     Attributes:
         batch: samples of each law, S, in each update of either kind.
-        cost: ground cost on samples, flattened.
+        cost: ground cost on samples, flattened, or on their learnt features.
         reg: regulariser, KL or Quadratic; a relative weight is resolved once, on the fixed support at the start.
-        oracle: how the potentials are trained.
+        oracle: how the potentials are trained; its networks read what the cost reads.
+        features: adversarially learnt features; None transports the samples as they are.
+        pool: samples of each law that are drawn afresh once a generator step, and that all updates of its potentials
+            take their batches from: each sample is generated, and its features are computed, once. At 0 each update
+            draws its own.
         support: fixed samples of each law that accuracy is judged on.
         anneal_from: multiple of the regularisation weight to begin with.
         anneal_steps: generator steps in which it falls to 1, geometrically.
@@ -73,6 +92,8 @@ class SWGAN(Method):
     cost: Cost = L1()
     reg: SmoothRegulariser = Quadratic(eps=0.01)
     oracle: DualOracle = DualOracle()
+    features: LearntFeatures | None = None
+    pool: int = 0
     support: int = 512
     anneal_from: float = 1.0
     anneal_steps: int = 0
@@ -89,6 +110,10 @@ class SWGAN(Method):
                 "batch and report_every must be at least 1, support at least 2 and anneal_steps at least 0, got "
                 f"{self.batch}, {self.report_every}, {self.support} and {self.anneal_steps}"
             )
+        if self.pool and self.pool < 2 * self.batch:
+            raise InputError(
+                f"a pool must hold two batches, {2 * self.batch} samples, got {self.pool}; 0 draws anew each time"
+            )
         if not 1 <= self.anneal_from < math.inf:
             raise InputError(f"anneal_from is a multiple of eps and must be at least 1, got {self.anneal_from}")
 
@@ -98,41 +123,47 @@ class SWGAN(Method):
 
     @override
     def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> SwganState:
-        device = next(generator.parameters()).device
+        device, shape, learnt = next(generator.parameters()).device, data.shape, self.features
+        points = shape if learnt is None else (learnt.net.trunk_features(shape),)
         alone = [term for term in self.terms() if isinstance(term.right, Fake)]
         with seeded(rng):
-            cross = self.oracle.state("potentials", data.shape, device)
-            own = self.oracle.state("own potential", data.shape, device, symmetric=True) if alone else None
-        latents, points = (source.sample(self.support, rng).to(device) for source in (latent, data))
-        with torch.no_grad(), statistics_kept(generator):
-            fake = generator(latents)
-        reg = Discrete(fake.flatten(1), points.flatten(1), cost=self.cost, reg=self.reg).resolved().reg
+            cross = self.oracle.state("potentials", points, device)
+            own = self.oracle.state("own potential", points, device, symmetric=True) if alone or learnt else None
+            real = self.oracle.state("data potential", points, device, symmetric=True) if learnt else None
+            critic = learnt.player(shape, device) if learnt else None
+        latents, samples = (source.sample(self.support, rng).to(device) for source in (latent, data))
         player = Player("generator", generator, self.generator_optimizer.build(generator))
-        return SwganState(player, cross, own, latents, points, _weight(reg))
+        state = SwganState(player, cross, own, real, critic, latents, samples, eps=1.0)
+        fake, truth = (cloud.flatten(1) for cloud in self._support(state)().values())
+        state.eps = _weight(Discrete(fake, truth, cost=self.cost, reg=self.reg).resolved().reg)
+        for duals in (cross, own, real):
+            if duals is not None and self.oracle.relative:
+                duals.set_unit(self.cost(fake, truth).mean())
+        return state
 
     @override
     def step(self, state: SwganState, batches: Batches, update: Update) -> Logged:
-        tasks = [self._task(term, state, batches) for term in self.terms()]
+        terms, rivals = self.terms(), self._rivals(state)
+        draw, support = self._draws(state, batches), self._support(state)
+        problems = {id(state.duals(term)): self._problem(term, state, draw, support) for term in (*terms, *rivals)}
         # Algorithm 1, (a): the oracle
-        spent = sum(self.oracle.ascend(duals, problem, update) for duals, problem in tasks)
+        spent = 0
+        for duals in (state.cross, state.own, state.real):
+            if id(duals) in problems and duals is not None:
+                spent += self.oracle.ascend(duals, problems[id(duals)], update)
         # (b): fresh batches, independent of (a)
-        clouds = drawn(self.terms(), state.generator, batches, self.batch)
-        values = {"dual_steps": torch.tensor(float(spent))}
-        loss = clouds[Fake()].new_zeros(())
-        for term, (duals, problem) in zip(self.terms(), tasks, strict=True):
-            x, y = clouds[term.left], clouds[term.right]
-            density, costs = self.oracle.density(duals, problem, x.detach(), y.detach())
-            # (c): m held constant; both arguments of a term between generated samples move
-            loss = loss + term.weight * held_cost(problem.cost, density, x, y)
-            name = "plan" if duals is state.cross else "own_plan"
-            values |= {f"{name}_mass": density.mean(), f"{name}_cost": (density * costs).mean()}
-            values[f"{name}_guard_trips"] = torch.tensor(float(duals.trips))
-        points = {side: cloud.detach() for side, cloud in clouds.items()}
+        clouds = drawn(terms, state.generator, batches, self.batch)
+        points = embedded(clouds, state.critic)
+        loss, values = self._held(terms, state, problems, points)
+        values["dual_steps"] = torch.tensor(float(spent))
+        points = {side: cloud.detach() for side, cloud in points.items()}
         if (state.step + 1) % self.report_every == 0:
-            values |= self._report(state, tasks[0], (points[Fake()], points[Real()]))
+            values |= self._report(state, problems[id(state.cross)], (points[Fake()], points[Real()]))
         update(state.generator, loss)
+        if state.critic is not None and rivals:
+            update(state.critic, -self._rivalry(rivals, state, problems, batches))
         state.step += 1
-        reg = tasks[0][1].reg
+        reg = problems[id(state.cross)].reg
         return Logged(values, lambda: self._certified(points, reg))
 
     def present_eps(self, state: SwganState) -> float:
@@ -140,33 +171,86 @@ class SWGAN(Method):
         left = 1 - min(state.step / self.anneal_steps, 1.0) if self.anneal_steps else 0.0
         return float(state.eps * self.anneal_from**left)
 
-    def _task(self, term: Term, state: SwganState, batches: Batches) -> tuple[DualState, DualProblem]:
-        """The potentials of a term, and the problem that they solve."""
-        generator = state.generator.module
+    def _rivals(self, state: SwganState) -> tuple[Term, ...]:
+        """What the features ascend in the step at hand; empty where they stand still."""
+        return self.features.terms() if self.features is not None and self.features.due(state.step) else ()
 
-        @torch.no_grad()
-        def draw() -> Clouds:
-            with statistics_kept(generator):
-                clouds = drawn([term], state.generator, batches, self.batch)
-            return clouds[term.left], clouds[term.right]
+    def _support(self, state: SwganState) -> Callable[[], Sides]:
+        """The fixed samples in their present image; computed once a step, if at all."""
 
         @cache
         @torch.no_grad()
-        def support() -> Clouds:
-            # The generator stands still while the potentials are trained.
-            with statistics_kept(generator):
-                fake = generator(state.latents)
-            half = len(fake) // 2
-            return (fake, state.data) if isinstance(term.right, Real) else (fake[:half], fake[half:])
+        def support() -> Sides:
+            # The generator and the features stand still while the potentials are trained.
+            with statistics_kept(state.generator.module):
+                fake = state.generator.module(state.latents)
+            return embedded({Fake(): fake, Real(): state.data}, state.critic)
 
-        duals = state.cross if isinstance(term.right, Real) else state.own
-        assert duals is not None
+        return support
+
+    def _draws(self, state: SwganState, batches: Batches) -> Callable[[Term], Clouds]:
+        """What draws the batches that a term's potentials are trained on, in their present image."""
+
+        @torch.no_grad()
+        def drawn_afresh(terms: Sequence[Term], n: int) -> Sides:
+            with statistics_kept(state.generator.module):
+                return embedded(drawn(terms, state.generator, batches, n), state.critic)
+
+        pooled = cache(lambda: drawn_afresh([Term(1.0, Fake(), Real())], self.pool))
+
+        def draw(term: Term) -> Clouds:
+            if not self.pool:
+                points = drawn_afresh([term], self.batch)
+                return points[term.left], points[term.right]
+            left, right = (pooled()[type(side)()] for side in (term.left, term.right))
+            # One order for both sides: of a law with itself they have no sample in common.
+            order = batches.uniform(self.pool).argsort()
+            return left[order[: self.batch]], right[order[-self.batch :]]
+
+        return draw
+
+    def _problem(
+        self, term: Term, state: SwganState, draw: Callable[[Term], Clouds], support: Callable[[], Sides]
+    ) -> DualProblem:
+        """The problem of a term."""
+
+        def judged() -> Clouds:
+            left, right = (support()[type(side)()] for side in (term.left, term.right))
+            # A law with itself: two halves of its samples
+            half = len(left) // 2
+            return (left, right) if type(term.left) is not type(term.right) else (left[:half], left[half:])
+
         reg = replace(self.reg, eps=self.present_eps(state))
-        return duals, DualProblem(self.cost, reg, draw, support)
+        return DualProblem(self.cost, reg, lambda: draw(term), judged)
 
-    def _report(self, state: SwganState, task: tuple[DualState, DualProblem], clouds: Clouds) -> dict[str, Tensor]:
-        duals, problem = task
-        found = dual_report(duals, problem, clouds)
+    def _held(
+        self, terms: tuple[Term, ...], state: SwganState, problems: dict[int, DualProblem], points: Sides
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Algorithms 1 and 2, (c): a scalar with the gradient of the terms, m held; and what is logged of them."""
+        values: dict[str, Tensor] = {}
+        loss = next(iter(points.values())).new_zeros(())
+        for term in terms:
+            duals, x, y = state.duals(term), points[term.left], points[term.right]
+            problem = problems[id(duals)]
+            density, costs = self.oracle.density(duals, problem, x.detach(), y.detach())
+            # Both arguments of a term between generated samples move.
+            loss = loss + term.weight * held_cost(problem.cost, density, x, y)
+            name = {id(state.cross): "plan", id(state.own): "own_plan"}.get(id(duals), "data_plan")
+            values |= {f"{name}_mass": density.mean(), f"{name}_cost": (density * costs).mean()}
+            values[f"{name}_guard_trips"] = torch.tensor(float(duals.trips))
+        return loss, values
+
+    def _rivalry(
+        self, rivals: tuple[Term, ...], state: SwganState, problems: dict[int, DualProblem], batches: Batches
+    ) -> Tensor:
+        """A scalar with the gradient of (46) by the features' weights."""
+        assert state.critic is not None
+        with torch.no_grad(), statistics_kept(state.generator.module):
+            clouds = drawn(rivals, state.generator, batches, self.batch)
+        return self._held(rivals, state, problems, features(clouds, state.critic))[0]
+
+    def _report(self, state: SwganState, problem: DualProblem, clouds: Clouds) -> dict[str, Tensor]:
+        found = dual_report(state.cross, problem, clouds)
         state.reports += 1
         state.bound_squares += found.gradient_error_bound**2
         values = found.values()
@@ -174,7 +258,7 @@ class SWGAN(Method):
         values["gradient_error_mean_square"] = state.bound_squares / state.reports
         return {name: torch.tensor(value) for name, value in values.items()}
 
-    def _certified(self, points: dict[Fake | Real, Tensor], reg: SmoothRegulariser) -> Combination:
+    def _certified(self, points: Sides, reg: SmoothRegulariser) -> Combination:
         problems = tuple(
             Discrete(points[term.left].flatten(1), points[term.right].flatten(1), cost=self.cost, reg=reg)
             for term in self.terms()

@@ -1,6 +1,6 @@
 """Networks: generators and critics, built from their hyper-parameters and the shapes of what they map."""
 
-from otgen.nets.base import CriticNet, GeneratorNet, SplitCriticNet, ToRange, seeded, statistics_kept
+from otgen.nets.base import CriticNet, GeneratorNet, HeadOf, SplitCriticNet, ToRange, scoring, seeded, statistics_kept
 from otgen.nets.dcgan import DcganCritic, DcganGenerator
 from otgen.nets.layers import ConcatenatedReLU, TanhToRange
 from otgen.nets.mlp import Activation, MlpCritic, MlpGenerator
@@ -15,6 +15,7 @@ __all__ = [
     "DcganGenerator",
     "GeneratorNet",
     "GluReading",
+    "HeadOf",
     "MlpCritic",
     "MlpGenerator",
     "SanjabiCifarCritic",
@@ -24,6 +25,7 @@ __all__ = [
     "SplitCriticNet",
     "TanhToRange",
     "ToRange",
+    "scoring",
     "seeded",
     "statistics_kept",
 ]

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from otgen.errors import InputError
+
 Shape = tuple[int, ...]
 
 
@@ -59,6 +61,23 @@ class SplitCriticNet(CriticNet):
         return nn.Sequential(self.trunk(shape), self.head(self.trunk_features(shape), features))
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeadOf(CriticNet):
+    """The head of a critic in two parts, alone: for features that a trunk has made.
+
+    Attributes:
+        net: the critic.
+    """
+
+    net: SplitCriticNet
+
+    @override
+    def build(self, shape: Shape, features: int) -> nn.Module:
+        if len(shape) != 1:
+            raise InputError(f"HeadOf is for feature vectors (n, k), got samples of shape {shape}; use the net itself")
+        return self.net.head(shape[0], features)
+
+
 class ToRange(nn.Module):
     """The last layer of a generator: any number into an interval, by a logistic function."""
 
@@ -81,6 +100,17 @@ def seeded(rng: torch.Generator) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
+
+
+@contextlib.contextmanager
+def scoring(module: nn.Module) -> Iterator[None]:
+    """Forward passes inside are in evaluation mode: a sample's value is its own, and batch statistics stand still."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)
 
 
 @contextlib.contextmanager

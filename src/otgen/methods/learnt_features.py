@@ -1,0 +1,80 @@
+"""Adversarially learnt features: the samples are transported in the image of a network that is trained against them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from otgen.errors import InputError
+from otgen.methods.base import Adam, Player, check_finite
+from otgen.methods.transport import Fake, Real, Term
+from otgen.nets import SanjabiMnistCritic, SplitCriticNet, scoring
+
+
+class Signs(StrEnum):
+    """How the objective of the features counts the two problems of a law with itself."""
+
+    SUM = "sum"
+    """Plus, as Sanjabi et al. 2018, (46), print it: all distances are to grow."""
+    DIVERGENCE = "divergence"
+    """Minus, as in the Sinkhorn loss (10) that the generator descends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearntFeatures:
+    """A feature map eta that ascends ``2 d(eta G, eta Y) +- d(eta G, eta G) +- d(eta Y, eta Y)``.
+
+    Sanjabi et al. 2018, (46): eta stands still for ``every`` generator steps, and then takes one gradient step, each d
+    differentiated with its pseudo-plan held. Potentials are functions of the features: the best ones factor through
+    them, so that nothing is lost. Outside its own update eta is in evaluation mode, a function of one sample.
+
+    The objective grows with the scale of eta wherever the cost does (L1 does, the cosine cost does not): the trunk has
+    to bound its features, as a layer normalisation without a learnt gain at its end does.
+
+    Attributes:
+        net: its trunk is eta; its head is not used.
+        every: generator steps an update of eta.
+        signs: of the self terms.
+        optimizer: Adam of eta.
+    """
+
+    net: SplitCriticNet = SanjabiMnistCritic(affine=False)
+    every: int = 2
+    signs: Signs = Signs.SUM
+    optimizer: Adam = Adam(lr=2e-4, beta1=0.0, beta2=0.95)
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise InputError(f"every must be at least 1 generator step, got {self.every}")
+
+    def terms(self) -> tuple[Term, ...]:
+        """What eta ascends, each term between fresh, independent batches."""
+        own = 1.0 if self.signs is Signs.SUM else -1.0
+        return Term(2.0, Fake(), Real()), Term(own, Fake(1), Fake(2)), Term(own, Real(1), Real(2))
+
+    def player(self, shape: tuple[int, ...], device: torch.device) -> Player:
+        """A new eta for samples of a shape, its weights drawn from the global stream."""
+        trunk = self.net.trunk(shape).to(device)
+        return Player("critic", trunk, self.optimizer.build(trunk))
+
+    def due(self, step: int) -> bool:
+        """Whether eta moves in generator step ``step``, counted from 0."""
+        return (step + 1) % self.every == 0
+
+
+def embedded(clouds: dict[Fake | Real, Tensor], critic: Player | None) -> dict[Fake | Real, Tensor]:
+    """What is transported: the samples themselves, or their features, eta in evaluation mode."""
+    if critic is None:
+        return clouds
+    with scoring(critic.module):
+        return features(clouds, critic)
+
+
+def features(clouds: dict[Fake | Real, Tensor], critic: Player) -> dict[Fake | Real, Tensor]:
+    """The features of all clouds, in one pass: in training mode they share their batch statistics."""
+    found = critic.module(torch.cat(list(clouds.values())))
+    check_finite(critic, found)
+    return dict(zip(clouds, found.split([len(cloud) for cloud in clouds.values()]), strict=True))
