@@ -244,7 +244,7 @@ def _divergence(method: PixelSinkhorn | SinkhornAutoDiff, fake: Tensor, real: Te
 
 def _descend(player: Player, loss: Tensor) -> None:
     player.optimizer.zero_grad()
-    parameters = list(player.module.parameters())
+    parameters = player.optimizer.param_groups[0]["params"]
     loss.backward(inputs=parameters)
     player.optimizer.step()
     if player.clip is not None:
