@@ -50,7 +50,7 @@ def main(settings: Settings | None = None) -> Table:
         "steps",
         "A training step, hooks and intervals aside, against the same networks, samplers and solver calls in a bare "
         "loop that checks and keeps nothing: medians; the ratio is the median over pairs that take turns",
-        ("size", "method", "ms", "bare ms", "ratio", "quartiles", "pairs"),
+        ("size", "method", "ms", "bare ms", "ratio", "quartiles", "steps"),
     )
     for size, config in _configs(settings):
         table.add(size, type(config.method).__name__, *_measure(config, 4 * settings.seconds, settings.tiny))
