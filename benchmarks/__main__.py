@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.report import RESULTS, Settings, Table
 
-TABLES = ("sinkhorn", "gap", "divergence", "quadratic", "semi_discrete", "grid")
+TABLES = ("sinkhorn", "gap", "divergence", "quadratic", "semi_discrete", "grid", "steps")
 
 
 class _Tee(io.StringIO):

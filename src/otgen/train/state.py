@@ -70,8 +70,7 @@ def average_of(generator: nn.Module) -> nn.Module:
 def update_average(average: nn.Module, generator: nn.Module, decay: float, step: int) -> None:
     """``average <- d * average + (1 - d) * generator``, d rising to ``decay`` while there is little to average."""
     d = min(decay, (1 + step) / (10 + step))
-    for mean, value in zip(average.parameters(), generator.parameters(), strict=True):
-        mean.lerp_(value, 1 - d)
+    torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - d)
     for kept, buffer in zip(average.buffers(), generator.buffers(), strict=True):
         kept.copy_(buffer)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -128,18 +129,19 @@ class Trainer:
         Raises:
             NumericalError: the loss or a gradient is not finite; the weights are as they were.
         """
-        if not bool(torch.isfinite(loss)):
-            raise NumericalError(
-                f"{player.name}: the loss is {loss.item()}, not finite; lower the step size or raise eps"
-            )
-        parameters = [p for p in player.module.parameters() if p.requires_grad]
+        value = loss.item()
+        if not math.isfinite(value):
+            raise NumericalError(f"{player.name}: the loss is {value}, not finite; lower the step size or raise eps")
+        # The optimiser has them in a list: to walk a small network's modules takes as long as its last layer.
+        parameters = [p for group in player.optimizer.param_groups for p in group["params"] if p.requires_grad]
         # Only this player's gradients: the other's networks are part of the graph too.
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         _guard(player, parameters, gradients)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         player.optimizer.step()
-        player.optimizer.zero_grad(set_to_none=True)
+        for parameter in parameters:
+            parameter.grad = None
         player.project()
 
     @contextmanager
@@ -179,8 +181,7 @@ def _device(choice: Device) -> torch.device:
 
 def _guard(player: Player, parameters: list[nn.Parameter], gradients: tuple[Tensor | None, ...]) -> None:
     """An error where a gradient is not finite, naming the first."""
-    total = torch.stack([g.sum() for g in gradients if g is not None]).sum()
-    if bool(torch.isfinite(total)):
+    if math.isfinite(torch.stack([g.sum() for g in gradients if g is not None]).sum().item()):
         return
     names = {id(p): name for name, p in player.module.named_parameters()}
     for parameter, gradient in zip(parameters, gradients, strict=True):

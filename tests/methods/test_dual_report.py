@@ -1,0 +1,128 @@
+"""The bound on a generator step's gradient error: it holds for any potentials, and it says something."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+from otgen.methods import dual_report as module
+from otgen.methods.dual_report import DualReport, dual_report
+from otgen.methods.duals import DualProblem, DualState
+from otgen.ot import KL, L1, Cosine, Cost, Discrete, PNorm, Potentials, Quadratic, SmoothRegulariser, SqEuclidean, solve
+from otgen.ot.pseudo_plan import pseudo_plan
+
+COSTS = (L1(), SqEuclidean(), PNorm(p=1.0), Cosine())
+every_reg = pytest.mark.parametrize("reg", [KL(eps=0.3), Quadratic(eps=0.3)], ids=["KL", "Quadratic"])
+
+
+@dataclass
+class Vectors:
+    """Potentials of the points at hand."""
+
+    f: Tensor
+    g: Tensor
+
+    def values(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return self.f, self.g
+
+
+def report(x: Tensor, y: Tensor, cost: Cost, reg: SmoothRegulariser, f: Tensor, g: Tensor) -> DualReport:
+    problem = DualProblem(cost, reg, lambda: (x, y), lambda: (x, y))
+    return dual_report(cast(DualState, Vectors(f, g)), problem, (x, y))
+
+
+def clouds(n: int, m: int, d: int, seed: int = 0) -> tuple[Tensor, Tensor, torch.Generator]:
+    rng = torch.Generator().manual_seed(seed)
+    x, y = (torch.randn(k, d, generator=rng, dtype=torch.float64) for k in (n, m))
+    return x, 0.7 * y + 0.5, rng
+
+
+def noisy(x: Tensor, y: Tensor, cost: Cost, reg: SmoothRegulariser, noise: float, rng: torch.Generator) -> Potentials:
+    exact = solve(Discrete(x, y, cost=cost, reg=reg), tol=1e-11, max_steps=5000, on_unconverged="ignore").potentials
+    return Potentials(*(p + noise * torch.randn(len(p), generator=rng, dtype=p.dtype) for p in (exact.f, exact.g)))
+
+
+@pytest.mark.parametrize("kind", [KL, Quadratic])
+@pytest.mark.parametrize("cost", COSTS, ids=lambda cost: type(cost).__name__)
+def test_the_bound_holds_near_the_optimum_and_far_from_it(kind: Any, cost: Cost) -> None:
+    ratios: dict[float, list[float]] = {}
+    for seed in range(6):
+        n, m, d = 3 + 5 * seed % 11, 3 + 7 * seed % 12, 2 + seed % 3
+        x, y, rng = clouds(n, m, d, seed)
+        reg = kind(eps=10 ** (-2 + 2 * seed / 5))
+        for noise in (3.0, 0.3, 0.03, 1e-3):
+            scaled = noise * math.sqrt(reg.weight)
+            at = noisy(x, y, cost, reg, scaled, rng)
+            found = report(x, y, cost, reg, at.f, at.g)
+            assert found.gradient_error <= found.gradient_error_bound
+            ratios.setdefault(noise, []).append(found.gradient_error_bound / found.gradient_error)
+    assert max(statistics.median(values) for values in ratios.values()) < 3
+
+
+@every_reg
+def test_nothing_is_unknown_where_there_is_one_plan(reg: SmoothRegulariser) -> None:
+    x, y, rng = clouds(9, 1, 3)
+    at = noisy(x, y, L1(), reg, 0.1, rng)
+    found = report(x, y, L1(), reg, at.f, at.g)
+    assert found.gradient_error > 1e-2
+    assert found.gradient_error_bound == pytest.approx(found.gradient_error, rel=1e-4)
+
+
+@every_reg
+def test_hopeless_potentials_are_no_further_off_than_a_coupling(reg: SmoothRegulariser) -> None:
+    x, y, _ = clouds(12, 10, 3)
+    found = report(x, y, L1(), reg, torch.full((12,), -30.0).double(), torch.zeros(10).double())
+    # No plan at all: a row of a coupling is a mean of vectors of signs, of length sqrt(3), over n.
+    assert found.dual_gap > 20
+    assert found.gradient_error == pytest.approx(found.gradient_norm, rel=1e-6)
+    assert found.gradient_error_bound <= math.sqrt(3 / 12) * (1 + 1e-4)
+
+
+def test_a_plan_beyond_numbers_has_no_bound() -> None:
+    x, y, _ = clouds(5, 4, 2)
+    found = report(x, y, L1(), KL(eps=1e-3), torch.full((5,), 1e3).double(), torch.zeros(4).double())
+    assert found.gradient_error_bound == math.inf
+
+
+def test_the_bound_is_sharper_than_the_theorem() -> None:
+    x, y, rng = clouds(60, 60, 2)
+    for eps, noise in ((0.02, 0.02), (0.3, 0.02), (0.3, 0.3)):
+        quadratic, entropic = Quadratic(eps=eps), KL(eps=eps)
+        at = noisy(x, y, L1(), quadratic, noise, rng)
+        found = report(x, y, L1(), quadratic, at.f, at.g)
+        # Theorem 4.1 with its constants; L1's gradients have length sqrt(2).
+        assert found.gradient_error_bound < math.sqrt(2 * found.dual_gap / eps * 2 / 60)
+        at = noisy(x, y, L1(), entropic, noise, rng)
+        found = report(x, y, L1(), entropic, at.f, at.g)
+        mass = pseudo_plan(Discrete(x, y, cost=L1(), reg=entropic), at).mass
+        assert found.gradient_error_bound < 0.3 * math.sqrt(2 * found.dual_gap / eps) * (1 + math.sqrt(mass))
+
+
+@every_reg
+def test_blocks_of_rows_and_the_trace_bound_the_same(reg: SmoothRegulariser, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y, rng = clouds(13, 9, 20)
+    at = noisy(x, y, SqEuclidean(), reg, 0.05, rng)
+    whole = report(x, y, SqEuclidean(), reg, at.f, at.g).gradient_error_bound
+    monkeypatch.setattr(module, "_HELD", 400)
+    assert report(x, y, SqEuclidean(), reg, at.f, at.g).gradient_error_bound == pytest.approx(whole, rel=1e-9)
+    monkeypatch.setattr(module, "_WORK", 0)
+    by_trace = report(x, y, SqEuclidean(), reg, at.f, at.g).gradient_error_bound
+    assert whole < by_trace < 3 * whole
+
+
+def test_the_largest_eigenvalue_is_bounded_from_above() -> None:
+    rng = torch.Generator().manual_seed(0)
+    for k in (1, 2, 5, 40):
+        factors = torch.randn(30, k, k + 1, generator=rng, dtype=torch.float64)
+        gram = factors @ factors.mT
+        gram[0] = 0
+        largest = torch.linalg.eigvalsh(gram)[:, -1]
+        found = module._largest_eigenvalue(gram, gram.diagonal(dim1=-2, dim2=-1).sum(-1))
+        assert bool((found >= largest * (1 - 1e-14)).all())
+        assert bool((found <= largest * k ** (1 / 32) * (1 + 1e-9)).all())
