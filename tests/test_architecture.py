@@ -27,7 +27,7 @@ LAYERS = (
     ("nets", "data", "metrics", "crosscheck", "ot"),
 )
 # What neighbours may nevertheless know of each other.
-EXTRA = {"metrics": {"ot"}, "crosscheck": {"ot"}}
+EXTRA = {"metrics": {"ot"}, "crosscheck": {"ot"}, "runs": {"recipes"}}
 # What anything may import.
 COMMON = {"errors", "__version__"}
 
