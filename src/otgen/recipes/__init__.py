@@ -4,7 +4,7 @@ from otgen.recipes.base import Recipe, Scale, find, names
 from otgen.recipes.digits import digits, features
 from otgen.recipes.figures import Figure, Panel, figures, find_figure
 from otgen.recipes.swgan import swgan_fig3
-from otgen.recipes.swgan_figures import FIG3
+from otgen.recipes.swgan_figures import SWGAN_FIG3
 from otgen.recipes.toys import gaussians25
 from otgen.recipes.verdicts import (
     Better,
@@ -24,7 +24,7 @@ __all__ = [
     "Bound",
     "Claim",
     "Compared",
-    "FIG3",
+    "SWGAN_FIG3",
     "Figure",
     "Measure",
     "Outcome",

@@ -21,7 +21,7 @@ _RECOVERED = (
     Bound(measure=_MOST, value=2.0),
 )
 
-FIG3 = figure(
+SWGAN_FIG3 = figure(
     Figure(
         name="swgan.fig3",
         summary="25 Gaussians on a grid by SWGAN and WGAN-GP, with four latent dimensions and with two",

@@ -298,8 +298,10 @@ class Reached(Claim):
         runs = results.runs[panel]
         met = [all(bound.met(run.value(bound.measure)) for bound in self.bounds) for run in runs]
         status = Status.HOLDS if all(met) else Status.UNDECIDED if any(met) else Status.FAILS
-        parts = [f"{b.measure.label} {b.measure.text(results.values(panel, b.measure))}, {b.text()} asked" for b in
-                 self.bounds]
+        parts = [
+            f"{b.measure.label} {b.measure.text(results.values(panel, b.measure))}, {b.text()} asked"
+            for b in self.bounds
+        ]
         diverged = sum(run.diverged is not None for run in runs)
         parts.append(f"all met by {sum(met)} of {len(met)} seeds{f', {diverged} diverged' if diverged else ''}")
         return Verdict(status, f"{results.titles[panel]}: {'; '.join(parts)}")

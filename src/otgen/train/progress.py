@@ -28,9 +28,7 @@ class ProgressLine:
         beside: what to add to the line, from the seconds that the run has left.
     """
 
-    def __init__(
-        self, log: Log, console: Console | None = None, beside: Callable[[float], str] | None = None
-    ) -> None:
+    def __init__(self, log: Log, console: Console | None = None, beside: Callable[[float], str] | None = None) -> None:
         self.log = log
         self.beside = beside
         self.console = Console() if console is None else console
