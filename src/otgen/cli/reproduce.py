@@ -146,7 +146,8 @@ def _show(figure: Figure, done: Reproduction) -> None:
     for number, (claim, verdicts) in enumerate(done.verdicts, 1):
         console.print(f"{number}. {claim.text} ({claim.source}): {str(overall(verdicts)).upper()}")
         for verdict in verdicts:
-            console.print(f"   {verdict.status}: {verdict.text}")
+            word = f"{verdict.status}: " if len(verdicts) > 1 else ""
+            console.print(f"   {word}{verdict.text}")
     console.print()
     console.print(f"Figure:  {done.picture}")
     console.print(f"Report:  {done.report}")

@@ -8,8 +8,8 @@ from otgen.recipes.verdicts import Better, Bound, Compared, Measure, Reached
 
 _MODES = Measure(key="modes_found", label="modes found", better=Better.HIGHER)
 _QUALITY = Measure(key="modes_high_quality", label="samples within 3 std", better=Better.HIGHER, form=".1%")
-_LEAST = Measure(key="modes_share_min", label="smallest mode / even", better=Better.HIGHER, form=".2f")
-_MOST = Measure(key="modes_share_max", label="largest mode / even", better=Better.LOWER, form=".2f")
+_LEAST = Measure(key="modes_share_min", label="smallest mode (even: 1)", better=Better.HIGHER, form=".2f")
+_MOST = Measure(key="modes_share_max", label="largest mode (even: 1)", better=Better.LOWER, form=".2f")
 _W1 = Measure(key="w1_matched", label="W1 to the data", better=Better.LOWER, form=".3f")
 
 # The paper shows a picture and no number. That a mode is there, that the samples are on the modes, and that the modes

@@ -35,7 +35,7 @@ def evaluate_run(run: RunDir, *, n: int | None = None, seed: int | None = None, 
     config = run.load_config()
     path = checkpoint.newest(run.checkpoints)
     step = int(path.name.rpartition("_")[2])
-    generator, shapes = load_generator(run, raw=raw)
+    generator, shapes = load_generator(run, raw=raw, config=config)
     n = config.trainer.eval_samples if n is None else n
     seed = config.seed if seed is None else seed
     found = evaluate(generator, config.latent, config.data, n, seed)

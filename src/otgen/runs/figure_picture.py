@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from otgen.recipes import Figure, Results
-from otgen.runs.sample import sample_run
-from otgen.train import RunDir, checkpoint
+from otgen.runs.sample import load_generator
+from otgen.train import RunConfig, RunDir, checkpoint, generate
 from otgen.train.pictures import tiled
 from otgen.train.state import stream
 
@@ -28,26 +28,28 @@ _IMAGES = 64
 _DATA, _SAMPLES = "#9ecae1", "#c0392b"
 
 
-def draw_figure(figure: Figure, results: Results, runs: Mapping[str, RunDir], path: Path) -> Path:
+def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDir, RunConfig]], path: Path) -> Path:
     """Write the PNG, whole or not at all.
 
     Args:
         figure: what to draw.
         results: the numbers below the panels.
-        runs: by the panel's name, the run whose samples are shown; panels without one are left out.
+        runs: by the panel's name, the run whose samples are shown, and its configuration; panels without one are left
+            out.
         path: of the PNG.
     """
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     panels = [panel for panel in figure.panels if panel.name in runs]
     columns = min(figure.columns, len(panels))
     rows = -(-len(panels) // columns)
     heading = _heading(figure, results, columns)
     below = (len(figure.measures) + 2) * _LINE
-    head = (heading.count("\n") + 2.5) * _LINE
+    head = (heading.count("\n") + 4) * _LINE
     size = (columns * (_SIDE + 0.25), rows * (_SIDE + below + 0.25) + head)
     # Without pyplot: no window, and no state that a process shares.
-    canvas = Canvas(figsize=size, dpi=_DPI, layout="constrained")
+    canvas = Canvas(figsize=size, dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     canvas.suptitle(heading, fontsize=11)
     grid = canvas.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(panels) :]:
@@ -55,7 +57,11 @@ def draw_figure(figure: Figure, results: Results, runs: Mapping[str, RunDir], pa
     for axes, panel in zip(grid.flat, panels, strict=False):
         axes.set_title(panel.title, fontsize=12, fontweight="bold")
         axes.set_xlabel(_measured(figure, results, panel.name), fontsize=9.5, linespacing=1.4)
-        _samples(axes, runs[panel.name])
+        _samples(axes, *runs[panel.name])
+    # One legend for all: within a panel it would cover samples.
+    legends = [found for axes in grid.flat if (found := axes.get_legend_handles_labels())[0]]
+    if legends:
+        canvas.legend(*legends[0], loc="outside lower center", ncols=2, fontsize=9, markerscale=2, frameon=False)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         canvas.savefig(temporary, format="png")
@@ -83,7 +89,7 @@ def _measured(figure: Figure, results: Results, panel: str) -> str:
     return "\n".join(lines)
 
 
-def _samples(axes: Axes, run: RunDir) -> None:
+def _samples(axes: Axes, run: RunDir, config: RunConfig) -> None:
     """Samples of a run's newest checkpoint: images, or points over the data's."""
     axes.set_xticks([])
     axes.set_yticks([])
@@ -91,24 +97,22 @@ def _samples(axes: Axes, run: RunDir) -> None:
     if not checkpoint.checkpoints(run.checkpoints):
         axes.text(0.5, 0.5, "diverged before\nits first checkpoint", ha="center", va="center")
         return
-    config = run.load_config()
-    shape = config.data.shape
-    if len(shape) == 3 and shape[0] in (1, 3):
-        samples, span = sample_run(run, _IMAGES, config.seed)
-        image = tiled(samples, span, columns=8)
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        return
-    if len(shape) != 1 or shape[0] > 2:
+    generator, shapes = load_generator(run, config=config)
+    shape, images = shapes.shape, len(shapes.shape) == 3
+    if (images and shape[0] not in (1, 3)) or (not images and (len(shape) != 1 or shape[0] > 2)):
         axes.text(0.5, 0.5, f"samples of shape {shape}\nmake no picture", ha="center", va="center")
         return
-    samples, _ = sample_run(run, _POINTS, config.seed)
+    samples = generate(generator, config.latent, _IMAGES if images else _POINTS, stream(config.seed, "sample"))
+    if images:
+        image = tiled(samples, shapes.value_range, columns=8)
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        return
     data = config.data.sample(_POINTS, stream(config.seed, "pictures/data"))
     if shape[0] == 1:
         for points, colour, label in ((data, _DATA, "data"), (samples, _SAMPLES, "samples")):
             axes.hist(points[:, 0].numpy(), bins=100, density=True, alpha=0.6, color=colour, label=label)
     else:
         _scatter(axes, samples, data)
-    axes.legend(loc="upper right", fontsize=8, markerscale=2, framealpha=0.9)
 
 
 def _scatter(axes: Axes, samples: Tensor, data: Tensor) -> None:
@@ -121,4 +125,6 @@ def _scatter(axes: Axes, samples: Tensor, data: Tensor) -> None:
     axes.set_ylim(float(low[1]) - margin, float(high[1]) + margin)
     outside = int(((samples < low - margin) | (samples > high + margin)).any(1).sum())
     if outside:
-        axes.text(0.02, 0.02, f"{outside} of {len(samples)} outside", transform=axes.transAxes, fontsize=8)
+        text = f"{outside} of {len(samples)} samples lie outside"
+        white = {"facecolor": "white", "alpha": 0.85, "linewidth": 0}
+        axes.text(0.02, 0.02, text, transform=axes.transAxes, fontsize=8, bbox=white)

@@ -112,7 +112,8 @@ def write_report(judged: Judged, path: Path, picture: str, data: str) -> Path:
     ]
     for number, (claim, verdicts) in enumerate(judged.verdicts, 1):
         lines += ["", f"{number}. {_sentence(claim.text)}"]
-        lines += [f"   - **{verdict.status}**: {_sentence(verdict.text)}" for verdict in verdicts]
+        words = [f"**{verdict.status}**: " if len(verdicts) > 1 else "" for verdict in verdicts]
+        lines += [f"   - {word}{_sentence(v.text)}" for word, v in zip(words, verdicts, strict=True)]
     lines += ["", *_rules(), "", "## Panels", "", *_table(judged), ""]
     if figure.deviations:
         lines += ["## What differs from the paper", ""]

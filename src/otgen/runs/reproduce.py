@@ -16,6 +16,7 @@ from otgen.runs.figure_report import Judged, write_report, write_results, write_
 from otgen.train import Ending, Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import differences, plain
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
+from otgen.train.parsing import written
 from otgen.train.state import stream
 
 _DIVERGED = "diverged.json"
@@ -137,16 +138,22 @@ class Plan:
             if not job.run.config.exists():
                 job.run.refuse_existing()
             else:
-                changed = differences(job.run.load_config(), config)
-                if changed:
-                    raise InputError(
-                        f"{job.run.path} was started with another configuration: {'; '.join(changed)}; choose another "
-                        "--out, or delete that folder to run it again"
-                    )
+                _refuse_another(job.run, config)
             data = plain(config.data)
             if data not in read and progress(job) < 1:
                 config.data.sample(1, stream(job.seed, "probe"))
                 read.append(data)
+
+
+def _refuse_another(run: RunDir, config: RunConfig) -> None:
+    if run.config.read_text() == written(config):  # reading it as a configuration takes a tenth of a second
+        return
+    changed = differences(run.load_config(), config)
+    if changed:
+        raise InputError(
+            f"{run.path} was started with another configuration: {'; '.join(changed)}; choose another --out, or delete "
+            "that folder to run it again"
+        )
 
 
 @dataclass(frozen=True)
@@ -194,13 +201,14 @@ def reproduce(plan: Plan, observer: Observer | None = None) -> Reproduction:
         runs={name: tuple(runs) for name, runs in found.items()},
         least_steps=figure.least_steps,
     )
-    first = {job.panel.name: job.run for job in plan.jobs() if job.seed == 0}
-    picture = draw_figure(figure, results, first, plan.out / "figure.png")
+    first = {job.panel.name: job for job in plan.jobs() if job.seed == 0}
+    drawn = {name: (job.run, job.config()) for name, job in first.items()}
+    picture = draw_figure(figure, results, drawn, plan.out / "figure.png")
     judged = Judged(
         figure=figure,
         results=results,
         verdicts=tuple((claim, claim.verdicts(results)) for claim in figure.claims),
-        configs={job.panel.name: job.config() for job in plan.jobs() if job.seed == 0},
+        configs={name: config for name, (_, config) in drawn.items()},
         environments=_environments(plan),
     )
     data = write_results(judged, plan.out / "results.json")
