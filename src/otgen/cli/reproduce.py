@@ -34,10 +34,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _plan(arguments: Sequence[str]) -> Plan:
-    from otgen.recipes import Scale, figures, find_figure
+    from otgen.recipes import Scale, all_figures, find_figure
     from otgen.runs import Plan
 
-    names = ", ".join(figure.name for figure in figures())
+    names = ", ".join(figure.name for figure in all_figures())
     parser = Parser(
         prog="otgen reproduce FIGURE",
         allow_abbrev=False,
@@ -123,7 +123,7 @@ class _Shown:
         self.number += 1
 
     def _whole(self, left: float) -> str:
-        """``all done in 12:30``: this run's rest, and the others by what their like took, or their budget."""
+        """``all runs 12:30 left``: this run's rest, and the others by what their like took, or their budget."""
         from otgen.train.progress import clock
 
         assert self.began is not None
@@ -133,7 +133,7 @@ class _Shown:
         for later, done in zip(self.jobs[self.number + 1 :], self.shares[self.number + 1 :], strict=True):
             budget = later.config().budget if later.panel.name not in self.took else None
             left += (1 - done) * self.took.get(later.panel.name, present if budget is None else budget)
-        return f"all runs {clock(left)}"
+        return f"all runs {clock(left)} left"
 
 
 def _show(figure: Figure, done: Reproduction) -> None:

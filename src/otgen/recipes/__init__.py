@@ -2,7 +2,7 @@
 
 from otgen.recipes.base import Recipe, Scale, find, names
 from otgen.recipes.digits import digits, features
-from otgen.recipes.figures import Figure, Panel, figures, find_figure
+from otgen.recipes.figures import Figure, Panel, all_figures, find_figure
 from otgen.recipes.swgan import swgan_fig3
 from otgen.recipes.swgan_figures import SWGAN_FIG3
 from otgen.recipes.toys import gaussians25
@@ -35,9 +35,9 @@ __all__ = [
     "Scale",
     "Status",
     "Verdict",
+    "all_figures",
     "digits",
     "features",
-    "figures",
     "find",
     "find_figure",
     "gaussians25",

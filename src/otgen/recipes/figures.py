@@ -97,7 +97,7 @@ def figure(figure: Figure) -> Figure:
     return figure
 
 
-def figures() -> list[Figure]:
+def all_figures() -> list[Figure]:
     """All figures, by name."""
     return [_FIGURES[name] for name in sorted(_FIGURES)]
 

@@ -81,3 +81,4 @@ SWGAN_FIG3 = figure(
         least_steps=1000,
     )
 )
+"""Learning a mixture of 25 Gaussians, by SWGAN and WGAN-GP, with codes of four and of two dimensions."""
