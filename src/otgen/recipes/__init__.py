@@ -20,11 +20,11 @@ from otgen.recipes.verdicts import (
 )
 
 __all__ = [
+    "SWGAN_FIG3",
     "Better",
     "Bound",
     "Claim",
     "Compared",
-    "SWGAN_FIG3",
     "Figure",
     "Measure",
     "Outcome",
