@@ -122,9 +122,9 @@ def test_all_bounds_have_to_be_met_by_the_same_seed() -> None:
     ("found", "said"),
     [
         (results(Scale.SMOKE, a=[2], b=[1]), "the scale smoke shows that it runs"),
-        (results(a=[2]), "b was not run"),
-        (results(least_steps=101, a=[2], b=[1]), "a took 100 steps with seed 0, fewer than 101"),
-        (results(a=[2, math.nan], b=[1, 1]), "a has no score with seed 1"),
+        (results(a=[2]), "B: not run"),
+        (results(least_steps=101, a=[2], b=[1]), "A: 100 steps with seed 0, fewer than 101"),
+        (results(a=[2, math.nan], b=[1, 1]), "A: no score with seed 1"),
     ],
     ids=["smoke", "missing", "short", "nan"],
 )

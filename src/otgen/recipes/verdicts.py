@@ -121,14 +121,15 @@ class Results:
             return "the scale smoke shows that it runs, not what it can do"
         measures = tuple(measures)
         for panel in panels:
+            title = self.titles[panel]
             if not self.runs.get(panel):
-                return f"{panel} was not run"
+                return f"{title}: not run"
             for run in self.runs[panel]:
                 if run.diverged is None and run.steps < self.least_steps:
-                    return f"{panel} took {run.steps} steps with seed {run.seed}, fewer than {self.least_steps}"
+                    return f"{title}: {run.steps} steps with seed {run.seed}, fewer than {self.least_steps}"
                 missing = [m.key for m in measures if math.isnan(run.value(m))]
                 if missing:
-                    return f"{panel} has no {missing[0]} with seed {run.seed}"
+                    return f"{title}: no {missing[0]} with seed {run.seed}"
         return None
 
     def numbers(self, panel: str, measure: Measure) -> str:

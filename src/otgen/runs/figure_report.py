@@ -114,7 +114,7 @@ def write_report(judged: Judged, path: Path, picture: str, data: str) -> Path:
         lines += ["", f"{number}. {_sentence(claim.text)}"]
         words = [f"**{verdict.status}**: " if len(verdicts) > 1 else "" for verdict in verdicts]
         lines += [f"   - {word}{_sentence(v.text)}" for word, v in zip(words, verdicts, strict=True)]
-    lines += ["", *_rules(), "", "## Panels", "", *_table(judged), ""]
+    lines += ["", *_rules(results.least_steps), "", "## Panels", "", *_table(judged), ""]
     if figure.deviations:
         lines += ["## What differs from the paper", ""]
         lines += [f"{number}. {text}" for number, text in enumerate(figure.deviations, 1)] + [""]
@@ -128,15 +128,16 @@ def write_report(judged: Judged, path: Path, picture: str, data: str) -> Path:
     return write_whole(path, "\n".join(lines))
 
 
-def _rules() -> list[str]:
+def _rules(least_steps: int) -> list[str]:
     """What the words of the verdicts mean."""
     return [
         f"A claim that one panel is better *{Status.HOLDS}* when every seed of the one is strictly better than every "
         f"seed of the other, *{Status.FAILS}* when no seed is better than any, and is *{Status.UNDECIDED}* otherwise. "
         f"A claim that a panel reaches something *{Status.HOLDS}* when every seed does, *{Status.FAILS}* when none "
         f"does, and is *{Status.UNDECIDED}* otherwise. A run that diverged counts as the worst. A claim of several "
-        "parts holds when all of them do, and fails with one. Numbers are the mean over seeds, and the least and the "
-        "most."
+        f"parts holds when all of them do, and fails with one. There is *{Status.NONE}* on a panel that was not run, "
+        f"on runs of fewer than {max(least_steps, 1):,} generator steps, and at scale smoke. Numbers are the mean over "
+        "seeds, and the least and the most."
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from otgen.train import Ending, Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import differences, plain
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
 from otgen.train.parsing import written
+from otgen.train.rundir import environment
 from otgen.train.state import stream
 
 _DIVERGED = "diverged.json"
@@ -241,6 +243,8 @@ def _train(job: Job, observer: Observer) -> None:
         trainer.resume()
     else:  # killed before its first checkpoint
         run.forget_after(0)
+    if not (run.path / "env.json").exists():  # killed between the two
+        write_whole(run.path / "env.json", json.dumps(environment(), indent=1) + "\n")
     try:
         ending = trainer.train()
     except NumericalError as error:
@@ -274,9 +278,12 @@ def _evaluation(job: Job, step: int) -> dict[str, float]:
     config = job.config()
     about = {"step": step, "samples": config.trainer.eval_samples, "seed": config.seed, "weights": "ema"}
     file = job.run.evaluations / f"step_{step:08d}.json"
-    if not file.exists() or not about.items() <= json.loads(file.read_text()).items():
-        file = evaluate_run(job.run).file
-    kept: dict[str, Any] = json.loads(file.read_text())
+    kept: dict[str, Any] = {}
+    # There is none, or who wrote it was killed.
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        kept = json.loads(file.read_text())
+    if not about.items() <= kept.items():
+        kept = json.loads(evaluate_run(job.run, config=config).file.read_text())
     return {name: value for name, value in kept.items() if name not in about and value is not None}
 
 
