@@ -21,6 +21,7 @@ import torch
 
 from otgen.cli.main import COMMANDS, main
 from otgen.recipes import base as recipes
+from otgen.recipes import figures
 from otgen.train import TrainerConfig
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +86,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
     monkeypatch.setattr(recipes, "_RECIPES", dict(recipes._RECIPES))
+    monkeypatch.setattr(figures, "_FIGURES", dict(figures._FIGURES))
     before = set(sys.modules)
     yield tmp_path
     for module in set(sys.modules) - before:

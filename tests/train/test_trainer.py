@@ -281,6 +281,23 @@ def test_hooks_see_every_step_once_and_the_end_once(tiny: RunConfig, start: Star
     assert seen == [("end", False)]
 
 
+def test_updates_of_all_but_the_generator_are_counted(config: RunConfig, start: Start) -> None:
+    duals: list[int] = []
+
+    class Sum:
+        def after_step(self, trainer: Trainer, logged: Logged) -> None:
+            duals.append(int(logged.values.get("dual_steps", torch.tensor(0.0))))
+
+        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+            """Nothing."""
+
+    trainer = start(config, hooks=[Sum()])
+    trainer.train()
+    each = getattr(config.method, "n_critic", 0)
+    assert trainer.state.critic_updates == each * trainer.state.step + sum(duals)
+    assert (trainer.state.critic_updates > 0) == (type(config.method).__name__ != "PixelSinkhorn")
+
+
 def test_a_trainer_writes_nothing_by_itself(tiny: RunConfig, tmp_path: Path) -> None:
     trainer = Trainer(tiny, RunDir(tmp_path / "nowhere"))
     trainer.train()

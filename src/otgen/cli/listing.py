@@ -12,10 +12,12 @@ def run(arguments: Sequence[str]) -> int:
     """Print recipes and components."""
     parse(Parser(prog="otgen list", description="List recipes and components."), arguments)
     from otgen import data, methods, nets, ot
-    from otgen.recipes import names
+    from otgen.recipes import all_figures, names
 
     print("Recipes (otgen train NAME):")
     _table([(recipe.name, recipe.summary) for recipe in names()])
+    print("\nFigures (otgen reproduce NAME):")
+    _table([(figure.name, f"{figure.summary} ({figure.source})") for figure in all_figures()])
     kinds = (
         ("Data (--data)", data, data.Source),
         ("Generators (--generator)", nets, nets.GeneratorNet),

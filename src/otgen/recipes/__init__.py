@@ -2,7 +2,45 @@
 
 from otgen.recipes.base import Recipe, Scale, find, names
 from otgen.recipes.digits import digits, features
+from otgen.recipes.figures import Figure, Panel, all_figures, find_figure
 from otgen.recipes.swgan import swgan_fig3
+from otgen.recipes.swgan_figures import SWGAN_FIG3
 from otgen.recipes.toys import gaussians25
+from otgen.recipes.verdicts import (
+    Better,
+    Bound,
+    Claim,
+    Compared,
+    Measure,
+    Outcome,
+    Reached,
+    Results,
+    Status,
+    Verdict,
+)
 
-__all__ = ["Recipe", "Scale", "digits", "features", "find", "gaussians25", "names", "swgan_fig3"]
+__all__ = [
+    "SWGAN_FIG3",
+    "Better",
+    "Bound",
+    "Claim",
+    "Compared",
+    "Figure",
+    "Measure",
+    "Outcome",
+    "Panel",
+    "Reached",
+    "Recipe",
+    "Results",
+    "Scale",
+    "Status",
+    "Verdict",
+    "all_figures",
+    "digits",
+    "features",
+    "find",
+    "find_figure",
+    "gaussians25",
+    "names",
+    "swgan_fig3",
+]

@@ -145,6 +145,13 @@ class RunConfig:
         if self.seed < 0:
             raise InputError(f"seed must not be negative, got {self.seed}")
 
+    def progress(self, step: int, elapsed: float) -> float:
+        """Share of the run that is done after so many steps and seconds of training, in [0, 1]."""
+        if self.steps is not None:
+            return min(1.0, step / self.steps)
+        assert self.budget is not None
+        return min(1.0, elapsed / self.budget)
+
 
 def plain(value: Any) -> Any:
     """A configuration as nested dictionaries, a component as its class path and arguments."""

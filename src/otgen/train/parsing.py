@@ -101,8 +101,14 @@ def load(path: Path) -> RunConfig:
 def save(config: RunConfig, path: Path) -> None:
     """Write every value, resolved; the file is whole or as it was."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(yaml.dump(plain(config), Dumper=_Dumper, sort_keys=False))
+    temporary.write_text(written(config))
     os.replace(temporary, path)
+
+
+def written(config: RunConfig) -> str:
+    """The text of a configuration's file."""
+    text: str = yaml.dump(plain(config), Dumper=_Dumper, sort_keys=False)
+    return text
 
 
 class _Dumper(yaml.SafeDumper):  # type: ignore[misc]

@@ -6,6 +6,8 @@ import math
 import os
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -44,12 +46,17 @@ def save_picture(
 def _grid(images: Tensor, value_range: tuple[float, float] | None, path: Path) -> None:
     from PIL import Image
 
+    canvas = tiled(images, value_range, columns=math.ceil(math.sqrt(len(images))))
+    Image.fromarray(canvas).save(path, format="PNG")
+
+
+def tiled(images: Tensor, value_range: tuple[float, float] | None, *, columns: int) -> npt.NDArray[np.uint8]:
+    """Images ``(n, c, h, w)`` side by side, row by row, small ones enlarged: ``(H, W)`` or ``(H, W, 3)``."""
     low, high = value_range if value_range is not None else (float(images.min()), float(images.max()))
     pixels = ((images - low) / max(high - low, 1e-12)).clamp(0, 1).mul(255).round().to(torch.uint8)
     zoom = max(1, round(_CELL / images.shape[-1]))
     pixels = pixels.repeat_interleave(zoom, -1).repeat_interleave(zoom, -2)
     n, channels, height, width = pixels.shape
-    columns = math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
     size = (channels, rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP)
     canvas = torch.full(size, 64, dtype=torch.uint8)
@@ -57,8 +64,8 @@ def _grid(images: Tensor, value_range: tuple[float, float] | None, path: Path) -
         top = _GAP + index // columns * (height + _GAP)
         left = _GAP + index % columns * (width + _GAP)
         canvas[:, top : top + height, left : left + width] = image
-    array = canvas[0].numpy() if channels == 1 else canvas.permute(1, 2, 0).contiguous().numpy()
-    Image.fromarray(array).save(path, format="PNG")
+    array: npt.NDArray[np.uint8] = (canvas[0] if channels == 1 else canvas.permute(1, 2, 0).contiguous()).numpy()
+    return array
 
 
 def _plot(points: Tensor, reference: Tensor | None, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -24,10 +25,12 @@ class ProgressLine:
     Args:
         log: where the newest interval is.
         console: where to show it.
+        beside: what to add to the line, from the seconds that the run has left.
     """
 
-    def __init__(self, log: Log, console: Console | None = None) -> None:
+    def __init__(self, log: Log, console: Console | None = None, beside: Callable[[float], str] | None = None) -> None:
         self.log = log
+        self.beside = beside
         self.console = Console() if console is None else console
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -73,7 +76,10 @@ class ProgressLine:
             steps += f"/{trainer.config.steps}"
         parts = [steps]
         if self._rate.steps_per_second > 0:
-            parts += [f"{self._rate.steps_per_second:.1f} steps/s", f"{_clock(self._left(trainer))} left"]
+            left = self._left(trainer)
+            parts += [f"{self._rate.steps_per_second:.1f} steps/s", f"{clock(left)} left"]
+            if self.beside is not None:
+                parts.append(self.beside(left))
         text = loss_text(self.log.last) if self.log.last is not None else None
         return ", ".join(parts if text is None else [*parts, text])
 
@@ -116,7 +122,8 @@ def loss_text(record: dict[str, Any]) -> str | None:
     return f"loss {numbers_text(record['loss'], record['lower'], record['upper'])}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """``1:30`` or ``2:05:00``."""
     minutes, seconds = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

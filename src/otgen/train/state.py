@@ -28,6 +28,7 @@ class TrainState:
         latent_rng: stream of the latent draws.
         step: generator steps taken.
         elapsed: seconds of training.
+        critic_updates: updates of any player but the generator: critics, potentials, learnt features.
     """
 
     method: MethodState
@@ -36,6 +37,7 @@ class TrainState:
     latent_rng: torch.Generator
     step: int = 0
     elapsed: float = 0.0
+    critic_updates: int = 0
 
 
 @dataclass

@@ -89,10 +89,7 @@ class Trainer:
     @property
     def progress(self) -> float:
         """Share of the run that is done, in [0, 1]: of the steps, or of the budget."""
-        if self.config.steps is not None:
-            return min(1.0, self.state.step / self.config.steps)
-        assert self.config.budget is not None
-        return min(1.0, self.state.elapsed / self.config.budget)
+        return self.config.progress(self.state.step, self.state.elapsed)
 
     def train(self) -> Ending:
         """Train to the end of the steps or the budget, or until interrupted; the hooks see either end."""
@@ -143,6 +140,8 @@ class Trainer:
         for parameter in parameters:
             parameter.grad = None
         player.project()
+        if player is not self.state.method.generator:
+            self.state.critic_updates += 1
 
     @contextmanager
     def _signals_noted(self) -> Iterator[None]:

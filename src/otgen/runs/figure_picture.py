@@ -1,0 +1,130 @@
+"""The picture of a figure: a grid of panels, each with samples and, below, what was measured."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from otgen.recipes import Figure, Results
+from otgen.runs.sample import load_generator
+from otgen.train import RunConfig, RunDir, checkpoint, generate
+from otgen.train.pictures import tiled
+from otgen.train.state import stream
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Inches of a panel's picture, and of a line of text.
+_SIDE = 3.7
+_LINE = 0.19
+_DPI = 110
+_POINTS = 2000
+_IMAGES = 64
+_DATA, _SAMPLES = "#9ecae1", "#c0392b"
+
+
+def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDir, RunConfig]], path: Path) -> Path:
+    """Write the PNG, whole or not at all.
+
+    Args:
+        figure: what to draw.
+        results: the numbers below the panels.
+        runs: by the panel's name, the run whose samples are shown, and its configuration; panels without one are left
+            out.
+        path: of the PNG.
+    """
+    from matplotlib.figure import Figure as Canvas
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    panels = [panel for panel in figure.panels if panel.name in runs]
+    columns = min(figure.columns, len(panels))
+    rows = -(-len(panels) // columns)
+    heading = _heading(figure, results, columns)
+    below = (len(figure.measures) + 2) * _LINE
+    head = (heading.count("\n") + 4) * _LINE
+    size = (columns * (_SIDE + 0.25), rows * (_SIDE + below + 0.25) + head)
+    # Without pyplot: no window, and no state that a process shares.
+    canvas = Canvas(figsize=size, dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    canvas.suptitle(heading, fontsize=11)
+    grid = canvas.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        axes.set_title(panel.title, fontsize=12, fontweight="bold")
+        axes.set_xlabel(_measured(figure, results, panel.name), fontsize=9.5, linespacing=1.4)
+        _samples(axes, *runs[panel.name])
+    # One legend for all: within a panel it would cover samples.
+    legends = [found for axes in grid.flat if (found := axes.get_legend_handles_labels())[0]]
+    if legends:
+        canvas.legend(*legends[0], loc="outside lower center", ncols=2, fontsize=9, markerscale=2, frameon=False)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        canvas.savefig(temporary, format="png")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _heading(figure: Figure, results: Results, columns: int) -> str:
+    seeds = max(len(runs) for runs in results.runs.values())
+    numbers = f"numbers: mean (least to most) of {seeds} seeds" if seeds > 1 else "one seed"
+    what = f"{figure.name}: {figure.summary}. After {figure.source}."
+    how = f"Scale {results.scale}; samples of seed 0; {numbers}."
+    width = max(34, 46 * columns)
+    return "\n".join(line for text in (what, how) for line in textwrap.wrap(text, width))
+
+
+def _measured(figure: Figure, results: Results, panel: str) -> str:
+    """A line a metric, below a panel."""
+    lines = [f"{m.label}: {m.text(results.values(panel, m))}" for m in figure.measures]
+    diverged = sum(run.diverged is not None for run in results.runs[panel])
+    if diverged:
+        lines.append(f"diverged: {diverged} of {len(results.runs[panel])} seeds")
+    return "\n".join(lines)
+
+
+def _samples(axes: Axes, run: RunDir, config: RunConfig) -> None:
+    """Samples of a run's newest checkpoint: images, or points over the data's."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_box_aspect(1)
+    if not checkpoint.checkpoints(run.checkpoints):
+        axes.text(0.5, 0.5, "diverged before\nits first checkpoint", ha="center", va="center")
+        return
+    generator, shapes = load_generator(run, config=config)
+    shape, images = shapes.shape, len(shapes.shape) == 3
+    if (images and shape[0] not in (1, 3)) or (not images and (len(shape) != 1 or shape[0] > 2)):
+        axes.text(0.5, 0.5, f"samples of shape {shape}\nmake no picture", ha="center", va="center")
+        return
+    samples = generate(generator, config.latent, _IMAGES if images else _POINTS, stream(config.seed, "sample"))
+    if images:
+        image = tiled(samples, shapes.value_range, columns=8)
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        return
+    data = config.data.sample(_POINTS, stream(config.seed, "pictures/data"))
+    if shape[0] == 1:
+        for points, colour, label in ((data, _DATA, "data"), (samples, _SAMPLES, "samples")):
+            axes.hist(points[:, 0].numpy(), bins=100, density=True, alpha=0.6, color=colour, label=label)
+    else:
+        _scatter(axes, samples, data)
+
+
+def _scatter(axes: Axes, samples: Tensor, data: Tensor) -> None:
+    """Points of the plane over the data's, in the window of the data: all panels of a figure have the same."""
+    low, high = data.amin(0), data.amax(0)
+    margin = 0.15 * float((high - low).max())
+    axes.scatter(data[:, 0], data[:, 1], s=14, color=_DATA, linewidths=0, label="data")
+    axes.scatter(samples[:, 0], samples[:, 1], s=3, color=_SAMPLES, linewidths=0, label="samples")
+    axes.set_xlim(float(low[0]) - margin, float(high[0]) + margin)
+    axes.set_ylim(float(low[1]) - margin, float(high[1]) + margin)
+    outside = int(((samples < low - margin) | (samples > high + margin)).any(1).sum())
+    if outside:
+        text = f"{outside} of {len(samples)} samples lie outside"
+        white = {"facecolor": "white", "alpha": 0.85, "linewidth": 0}
+        axes.text(0.02, 0.02, text, transform=axes.transAxes, fontsize=8, bbox=white)

@@ -1,0 +1,173 @@
+"""What came out of a figure, as a page for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from otgen.recipes import Claim, Figure, Outcome, Results, Status, Verdict
+from otgen.recipes.verdicts import mean_and_range, overall
+from otgen.train import RunConfig
+from otgen.train.config import plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A figure with its runs and what they say.
+
+    Attributes:
+        figure: the figure.
+        results: its runs.
+        verdicts: each claim, and a verdict for each part of it.
+        configs: by the panel's name, the configuration of its first seed.
+        environments: what the runs were trained with.
+    """
+
+    figure: Figure
+    results: Results
+    verdicts: tuple[tuple[Claim, tuple[Verdict, ...]], ...]
+    configs: Mapping[str, RunConfig]
+    environments: list[dict[str, Any]]
+
+    @property
+    def seeds(self) -> int:
+        """Runs of each panel."""
+        return max(len(runs) for runs in self.results.runs.values())
+
+    @property
+    def command(self) -> str:
+        """What repeats it; the data's folder is the reader's own."""
+        words = f"otgen reproduce {self.figure.name} --scale {self.results.scale} --seeds {self.seeds}"
+        left_out = len(self.configs) < len(self.figure.panels)
+        return f"{words} --panels {','.join(self.configs)}" if left_out else words
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """A file that is there whole, or as it was."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+    return path
+
+
+def write_results(judged: Judged, path: Path) -> Path:
+    """All numbers of all runs, the verdicts, the configurations and the environment, as JSON."""
+    results = judged.results
+    about = {
+        "figure": judged.figure.name,
+        "source": judged.figure.source,
+        "scale": results.scale.value,
+        "seeds": judged.seeds,
+        "claims": [
+            {
+                "text": claim.text,
+                "source": claim.source,
+                "status": overall(verdicts).value,
+                "verdicts": [{"status": v.status.value, "text": v.text} for v in verdicts],
+            }
+            for claim, verdicts in judged.verdicts
+        ],
+        "panels": {
+            name: {
+                "title": results.titles[name],
+                "runs": [_plain(run) for run in runs],
+                "config": plain(judged.configs[name]),
+            }
+            for name, runs in results.runs.items()
+        },
+        "environments": judged.environments,
+    }
+    return write_whole(path, json.dumps(about, indent=1) + "\n")
+
+
+def _plain(run: Outcome) -> dict[str, Any]:
+    record = asdict(run)
+    # JSON knows neither NaN nor infinity.
+    record["values"] = {k: v if math.isfinite(v) else None for k, v in run.values.items()}
+    return record
+
+
+def write_report(judged: Judged, path: Path, picture: str, data: str) -> Path:
+    """The page: the picture, each claim with its verdict and the numbers behind it, a table of the panels.
+
+    Args:
+        judged: the figure.
+        path: of the page.
+        picture: file name of the picture; it lies beside the page, and so does ``data``.
+        data: file name of the JSON.
+    """
+    figure, results = judged.figure, judged.results
+    lines = [f"# {figure.name}", "", f"{_sentence(figure.summary)} {figure.source}.", ""]
+    lines += ["```console", f"$ {judged.command}", "```", "", f"![{figure.name}]({picture})", ""]
+    lines += ["## What the paper claims, and what was measured", ""]
+    lines += ["| the paper | where | verdict |", "| --- | --- | --- |"]
+    lines += [
+        f"| {number}. {claim.text} | {claim.source} | **{overall(verdicts)}** |"
+        for number, (claim, verdicts) in enumerate(judged.verdicts, 1)
+    ]
+    for number, (claim, verdicts) in enumerate(judged.verdicts, 1):
+        lines += ["", f"{number}. {_sentence(claim.text)}"]
+        words = [f"**{verdict.status}**: " if len(verdicts) > 1 else "" for verdict in verdicts]
+        lines += [f"   - {word}{_sentence(v.text)}" for word, v in zip(words, verdicts, strict=True)]
+    lines += ["", *_rules(results.least_steps), "", "## Panels", "", *_table(judged), ""]
+    if figure.deviations:
+        lines += ["## What differs from the paper", ""]
+        lines += [f"{number}. {text}" for number, text in enumerate(figure.deviations, 1)] + [""]
+    lines += ["## How it was run", "", *_environment(judged), ""]
+    seeds = "one seed" if judged.seeds == 1 else f"{judged.seeds} seeds"
+    lines += [
+        f"Scale {results.scale}, {seeds} a panel. Every value of every run, and the panels' configurations: "
+        f"[{data}]({data}).",
+        "",
+    ]
+    return write_whole(path, "\n".join(lines))
+
+
+def _rules(least_steps: int) -> list[str]:
+    """What the words of the verdicts mean."""
+    return [
+        f"A claim that one panel is better *{Status.HOLDS}* when every seed of the one is strictly better than every "
+        f"seed of the other, *{Status.FAILS}* when no seed is better than any, and is *{Status.UNDECIDED}* otherwise. "
+        f"A claim that a panel reaches something *{Status.HOLDS}* when every seed does, *{Status.FAILS}* when none "
+        f"does, and is *{Status.UNDECIDED}* otherwise. A run that diverged counts as the worst. A claim of several "
+        f"parts holds when all of them do, and fails with one. There is *{Status.NONE}* on a panel that was not run, "
+        f"on runs of fewer than {max(least_steps, 1):,} generator steps, and at scale smoke. Numbers are the mean over "
+        "seeds, and the least and the most."
+    ]
+
+
+def _table(judged: Judged) -> list[str]:
+    """A row a panel."""
+    results, measures = judged.results, judged.figure.measures
+    heads = ["panel", *(m.label for m in measures), "generator steps", "critic updates", "seconds of training"]
+    rows = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
+    for name, runs in results.runs.items():
+        diverged = sum(run.diverged is not None for run in runs)
+        title = f"{results.titles[name]} (`{name}`{f', {diverged} diverged' if diverged else ''})"
+        cells = [m.text(results.values(name, m)) for m in measures]
+        cells.append(mean_and_range([run.steps for run in runs], ",.0f"))
+        cells.append(mean_and_range([run.critic_updates for run in runs], ",.0f"))
+        cells.append(mean_and_range([run.seconds for run in runs], ".1f"))
+        rows.append(f"| {' | '.join([title, *cells])} |")
+    return [*rows, "", "Critic updates are those of critics, potentials and learnt features together."]
+
+
+def _environment(judged: Judged) -> list[str]:
+    lines = []
+    for found in judged.environments:
+        device = found["cuda"] or "no GPU"
+        lines.append(
+            f"- otgen {found['packages']['otgen']}, PyTorch {found['packages']['torch']}, Python {found['python']}, "
+            f"{found['threads']} of {found['cores']} cores, {device}, {found['platform']}"
+        )
+    return lines
+
+
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith(".") else f"{text}."

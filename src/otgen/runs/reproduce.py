@@ -1,0 +1,297 @@
+"""A figure of a paper, trained, evaluated, drawn and judged. What is done already is not done again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from otgen.errors import InputError, NumericalError, OtgenError
+from otgen.recipes import Claim, Figure, Outcome, Panel, Results, Scale, Verdict
+from otgen.runs.evaluate import evaluate_run
+from otgen.runs.figure_picture import draw_figure
+from otgen.runs.figure_report import Judged, write_report, write_results, write_whole
+from otgen.train import Ending, Hook, RunConfig, RunDir, Trainer, checkpoint
+from otgen.train.config import differences, plain
+from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
+from otgen.train.parsing import written
+from otgen.train.rundir import environment
+from otgen.train.state import stream
+
+_DIVERGED = "diverged.json"
+
+
+class Interrupted(OtgenError):
+    """Training was interrupted; what was done is saved.
+
+    Attributes:
+        signal: that did it.
+    """
+
+    def __init__(self, job: Job, step: int, signal: int) -> None:
+        super().__init__(f"interrupted at step {step} of {job.run.path}")
+        self.signal = signal
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a figure.
+
+    Attributes:
+        panel: what it is a run of.
+        scale: how much computing it may take.
+        seed: of the run.
+        run: its directory.
+        edit: a change to what the panel builds.
+    """
+
+    panel: Panel
+    scale: Scale
+    seed: int
+    run: RunDir
+    edit: Callable[[RunConfig], RunConfig]
+
+    def config(self) -> RunConfig:
+        """Built anew each time: a data set in memory is not kept for runs to come."""
+        return replace(self.edit(self.panel.build(self.scale)), seed=self.seed)
+
+
+class Observer(Protocol):
+    """Who watches a figure being reproduced."""
+
+    def hooks(self, job: Job, log: Log) -> Sequence[Hook]:
+        """Called before a run trains: what shall happen beside it."""
+
+    def done(self, job: Job, outcome: Outcome) -> None:
+        """Called when a run is trained and evaluated, or was found so."""
+
+
+class Silent:
+    """An observer that shows nothing."""
+
+    def hooks(self, job: Job, log: Log) -> Sequence[Hook]:
+        """None."""
+        return ()
+
+    def done(self, job: Job, outcome: Outcome) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be run for a figure.
+
+    Attributes:
+        figure: the figure.
+        out: the folder of its runs, and of what is made of them.
+        scale: how much computing each run may take.
+        seeds: runs of each panel, seeds 0, 1, ...; None for the figure's own number, at smoke scale one.
+        only: names of the panels to run; empty for all.
+        edit: a change to each configuration, such as the folder of the data.
+    """
+
+    figure: Figure
+    out: Path
+    scale: Scale = Scale.CPU
+    seeds: int | None = None
+    only: tuple[str, ...] = ()
+    edit: Callable[[RunConfig], RunConfig] = field(default=lambda config: config)
+
+    def __post_init__(self) -> None:
+        if self.seeds is not None and self.seeds < 1:
+            raise InputError(f"a figure needs at least one seed, got {self.seeds}")
+        for name in self.only:
+            self.figure.panel(name)
+
+    @property
+    def runs_each(self) -> int:
+        """Seeds of each panel."""
+        own = 1 if self.scale is Scale.SMOKE else self.figure.seeds
+        return own if self.seeds is None else self.seeds
+
+    @property
+    def panels(self) -> tuple[Panel, ...]:
+        """The panels to run, in the figure's order."""
+        return tuple(p for p in self.figure.panels if not self.only or p.name in self.only)
+
+    def jobs(self) -> Iterator[Job]:
+        """All runs, seed by seed: the first seed of all panels is there first."""
+        for seed in range(self.runs_each):
+            for panel in self.panels:
+                run = RunDir(self.out / f"{panel.name}-seed{seed}")
+                yield Job(panel, self.scale, seed, run, self.edit)
+
+    def check(self) -> None:
+        """See that everything can start: before hours of training, not between them.
+
+        Raises:
+            InputError: a run in ``out`` was started with another configuration, or data cannot be read.
+        """
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write to {self.out}: {error.strerror}; choose another --out") from error
+        read: list[Any] = []
+        for job in self.jobs():
+            config = job.config()
+            if not job.run.config.exists():
+                job.run.refuse_existing()
+            else:
+                _refuse_another(job.run, config)
+            data = plain(config.data)
+            if data not in read and progress(job) < 1:
+                config.data.sample(1, stream(job.seed, "probe"))
+                read.append(data)
+
+
+def _refuse_another(run: RunDir, config: RunConfig) -> None:
+    if run.config.read_text() == written(config):  # reading it as a configuration takes a tenth of a second
+        return
+    changed = differences(run.load_config(), config)
+    if changed:
+        raise InputError(
+            f"{run.path} was started with another configuration: {'; '.join(changed)}; choose another --out, or delete "
+            "that folder to run it again"
+        )
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A figure, reproduced.
+
+    Attributes:
+        results: all runs.
+        verdicts: each claim, and a verdict for each part of it.
+        picture: the figure.
+        report: claims, verdicts and numbers, beside the picture.
+        data: the same as JSON.
+    """
+
+    results: Results
+    verdicts: tuple[tuple[Claim, tuple[Verdict, ...]], ...]
+    picture: Path
+    report: Path
+    data: Path
+
+
+def reproduce(plan: Plan, observer: Observer | None = None) -> Reproduction:
+    """Train what is missing, evaluate it, draw the figure, judge the claims.
+
+    A run that is finished is taken as it is, a half-finished one goes on from its newest checkpoint. One that diverged
+    is a result.
+
+    Raises:
+        InputError: see :meth:`Plan.check`.
+        Interrupted: by Ctrl-C or SIGTERM; the same plan goes on from there.
+    """
+    observer = Silent() if observer is None else observer
+    plan.check()
+    found: dict[str, list[Outcome]] = {panel.name: [] for panel in plan.panels}
+    for job in plan.jobs():
+        if progress(job) < 1:
+            _train(job, observer)
+        outcome = _outcome(job)
+        found[job.panel.name].append(outcome)
+        observer.done(job, outcome)
+    figure = plan.figure
+    results = Results(
+        scale=plan.scale,
+        titles={panel.name: panel.title for panel in figure.panels},
+        runs={name: tuple(runs) for name, runs in found.items()},
+        least_steps=figure.least_steps,
+    )
+    first = {job.panel.name: job for job in plan.jobs() if job.seed == 0}
+    drawn = {name: (job.run, job.config()) for name, job in first.items()}
+    picture = draw_figure(figure, results, drawn, plan.out / "figure.png")
+    judged = Judged(
+        figure=figure,
+        results=results,
+        verdicts=tuple((claim, claim.verdicts(results)) for claim in figure.claims),
+        configs={name: config for name, (_, config) in drawn.items()},
+        environments=_environments(plan),
+    )
+    data = write_results(judged, plan.out / "results.json")
+    report = write_report(judged, plan.out / "report.md", picture.name, data.name)
+    return Reproduction(results, judged.verdicts, picture, report, data)
+
+
+def progress(job: Job) -> float:
+    """Share of a run that is done, in [0, 1], from its directory alone; a run that diverged is done."""
+    if (job.run.path / _DIVERGED).exists():
+        return 1.0
+    if not checkpoint.checkpoints(job.run.checkpoints):
+        return 0.0
+    numbers = _numbers(job.run)
+    return job.config().progress(numbers["step"], numbers["elapsed"])
+
+
+def _numbers(run: RunDir) -> dict[str, Any]:
+    numbers: dict[str, Any] = checkpoint.read_about(checkpoint.newest(run.checkpoints))["numbers"]
+    return numbers
+
+
+def _train(job: Job, observer: Observer) -> None:
+    config, run, log = job.config(), job.run, Log()
+    hooks: list[Hook] = [log, Checkpoints(), Pictures(), Evaluations(), *observer.hooks(job, log)]
+    trainer = Trainer(config, run, hooks)
+    if not run.config.exists():
+        RunDir.create(run.path, config)
+    elif checkpoint.checkpoints(run.checkpoints):
+        trainer.resume()
+    else:  # killed before its first checkpoint
+        run.forget_after(0)
+    if not (run.path / "env.json").exists():  # killed between the two
+        write_whole(run.path / "env.json", json.dumps(environment(), indent=1) + "\n")
+    try:
+        ending = trainer.train()
+    except NumericalError as error:
+        state = trainer.state
+        about = {"steps": state.step, "seconds": state.elapsed, "critic_updates": state.critic_updates}
+        write_whole(run.path / _DIVERGED, json.dumps({**about, "error": str(error)}, indent=1) + "\n")
+        return
+    if ending is Ending.INTERRUPTED:
+        raise Interrupted(job, trainer.state.step, trainer.signal or 2)
+
+
+def _outcome(job: Job) -> Outcome:
+    """What became of a run that is done."""
+    file = job.run.path / _DIVERGED
+    if file.exists():
+        about = json.loads(file.read_text())
+        error = about.pop("error")
+        return Outcome(seed=job.seed, values={}, diverged=error, **about)
+    numbers = _numbers(job.run)
+    return Outcome(
+        seed=job.seed,
+        steps=numbers["step"],
+        seconds=numbers["elapsed"],
+        critic_updates=numbers["critic_updates"],
+        values=_evaluation(job, numbers["step"]),
+    )
+
+
+def _evaluation(job: Job, step: int) -> dict[str, float]:
+    """The evaluation of a run's end: the one that is kept there, if it is the run's own."""
+    config = job.config()
+    about = {"step": step, "samples": config.trainer.eval_samples, "seed": config.seed, "weights": "ema"}
+    file = job.run.evaluations / f"step_{step:08d}.json"
+    kept: dict[str, Any] = {}
+    # There is none, or who wrote it was killed.
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        kept = json.loads(file.read_text())
+    if not about.items() <= kept.items():
+        kept = json.loads(evaluate_run(job.run, config=config).file.read_text())
+    return {name: value for name, value in kept.items() if name not in about and value is not None}
+
+
+def _environments(plan: Plan) -> list[dict[str, Any]]:
+    """What the runs were trained with, each environment once."""
+    found: list[dict[str, Any]] = []
+    for job in plan.jobs():
+        environment = json.loads((job.run.path / "env.json").read_text())
+        if environment not in found:
+            found.append(environment)
+    return found

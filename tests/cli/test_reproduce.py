@@ -1,0 +1,128 @@
+"""`otgen reproduce`: what a person sees, what is refused, Ctrl-C."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cases.figures import STEPS, TOY, transport
+from otgen.data import ImageFolder
+from otgen.nets import MlpGenerator
+from otgen.recipes import Panel, Scale, all_figures
+from otgen.train import RunConfig, RunDir, Trainer
+
+Call = Callable[..., Any]
+IN_TURN = ("Transport, seed 0", "Adversarial, seed 0", "Transport, seed 1", "Adversarial, seed 1")
+
+
+def pictured(scale: Scale) -> RunConfig:
+    return replace(transport(scale), data=ImageFolder(folder="nowhere", size=8, channels=1))
+
+
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = replace(
+        TOY, name="toy.images", panels=(Panel(name="transport", title="T", build=pictured),), claims=(), columns=1
+    )
+    table = {figure.name: figure for figure in (*all_figures(), TOY, images)}
+    monkeypatch.setattr("otgen.recipes.figures._FIGURES", table)
+
+
+def test_a_figure_from_runs_to_verdicts(otgen: Call) -> None:
+    result = otgen("reproduce", "toy.figure")
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert lines[0] == "toy.figure, scale cpu: 4 runs in runs/toy.figure-cpu"
+    assert [line for line in lines if line.startswith("[")] == [f"[{k}/4] {run}" for k, run in enumerate(IN_TURN, 1)]
+    ends = [line for line in lines if line.startswith(f"step {STEPS}/{STEPS}")]
+    # Nothing is left of the last run, and so of all.
+    assert [bool(re.search(r", all runs \d+:\d\d left", line)) for line in ends] == [True] * 4
+    assert "all runs 0:00 left" in ends[-1]
+    assert any(line.startswith("1. transport is better (Section 1): ") for line in lines)
+    assert "2. both come near (Section 2): HOLDS" in lines
+    assert any(line.startswith("   holds: Transport: W1 ") for line in lines)
+    for word, name in (("Figure: ", "figure.png"), ("Report: ", "report.md"), ("Numbers:", "results.json")):
+        assert f"{word} runs/toy.figure-cpu/{name}" in lines
+        assert Path("runs/toy.figure-cpu", name).is_file()
+    again = otgen("reproduce", "toy.figure")
+    assert [line for line in again.out.splitlines() if line.startswith(("[", "step"))] == []
+    assert again.out.splitlines()[-5:] == lines[-5:]
+
+
+def test_options_reach_the_runs(otgen: Call) -> None:
+    words = ("--scale", "smoke", "--seeds", "2", "--panels", "adversarial", "--threads", "1", "--out", "here")
+    assert otgen("reproduce", "toy.figure", *words).code == 0
+    assert {p.name for p in Path("here").iterdir() if p.is_dir()} == {"adversarial-seed0", "adversarial-seed1"}
+    config = RunDir.open(Path("here/adversarial-seed1")).load_config()
+    assert (config.steps, config.seed, config.trainer.threads) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("number", [2, 15])
+def test_an_interruption_says_how_to_go_on(number: int, otgen: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Trainer._step
+
+    def interrupted(self: Trainer) -> Any:
+        logged = step(self)
+        if self.run.path.name == "adversarial-seed0" and self.state.step == 3:
+            self.signal = number
+        return logged
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "_step", interrupted)
+        result = otgen("reproduce", "toy.figure", "--seeds", "1", "--out", "cut")
+    assert (result.code, result.err) == (128 + number, "")
+    assert result.out.splitlines()[-1] == "Interrupted. What is done is saved; the same command goes on from there."
+    assert not Path("cut/report.md").exists()
+    result = otgen("reproduce", "toy.figure", "--seeds", "1", "--out", "cut")
+    assert result.code == 0
+    assert [line for line in result.out.splitlines() if line.startswith("[")] == [
+        "[2/2] Adversarial, seed 0, from 60% on"
+    ]
+
+
+def test_a_folder_of_data_is_an_option(otgen: Call, refused: Call) -> None:
+    assert "nowhere" in otgen("reproduce", "toy.images", "--out", "a").err
+    Path("photos").mkdir()
+    for k, shade in enumerate(np.linspace(0, 255, 40)):
+        Image.new("L", (8, 8), int(shade)).save(f"photos/{k}.png")
+    assert otgen("reproduce", "toy.images", "--data", "photos", "--seeds", "1", "--out", "b").code == 0
+    data = RunDir.open(Path("b/transport-seed0")).load_config().data
+    assert getattr(data, "folder", None) == "photos"
+    assert isinstance(transport().generator, MlpGenerator)
+
+
+@pytest.mark.parametrize(
+    ("words", "named", "code"),
+    [
+        ((), "which figure? otgen reproduce FIGURE, one of swgan.fig3, toy.figure, toy.images", 2),
+        (("toy.figur",), "there is no figure 'toy.figur'; did you mean 'toy.figure'?", 1),
+        (("toy.figure", "--sede", "3"), "did you mean '--seeds'?", 2),
+        (("toy.figure", "--seeds", "0"), "--seeds at least 1", 2),
+        (("toy.figure", "--threads", "-1"), "--threads must not be negative", 2),
+        (("toy.figure", "--scale", "huge"), "none of smoke, cpu, paper", 2),
+        (("toy.figure", "--panels", "transprt"), "did you mean 'transport'?", 1),
+    ],
+    ids=str,
+)
+def test_what_is_off_is_said_in_a_line(words: tuple[str, ...], named: str, code: int, refused: Call) -> None:
+    assert named in refused("reproduce", *words, code=code)
+    assert list(Path().iterdir()) == []
+
+
+def test_a_folder_where_none_is_needed_is_refused(otgen: Call) -> None:
+    result = otgen("reproduce", "toy.figure", "--data", "photos")
+    assert result.code == 2
+    assert result.err == "otgen reproduce: the data of toy.figure (Gaussian2D) need no folder; leave --data out\n"
+
+
+def test_the_list_names_figures(otgen: Call) -> None:
+    shown = otgen("list").out.split("Figures (otgen reproduce NAME):")[1].split("\n\n")[0]
+    assert "\n  swgan.fig3 " in shown
+    assert "(Sanjabi et al. 2018, Figure 3)" in shown

@@ -1,0 +1,290 @@
+"""A figure from its runs to its verdicts: what is written, what is not done twice, what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from cases.figures import STEPS, TOY, W1
+from otgen.data import Arrays
+from otgen.errors import InputError, NumericalError
+from otgen.methods import Logged
+from otgen.recipes import Figure, Outcome, Panel, Scale, Status
+from otgen.runs import Interrupted, Job, Plan, Reproduction, evaluate_run, reproduce
+from otgen.train import Hook, RunConfig, RunDir, Trainer, checkpoint
+from otgen.train.hooks import Log
+
+NAMES = ["transport-seed0", "adversarial-seed0", "transport-seed1", "adversarial-seed1"]
+
+
+class Watching:
+    """Notes which runs train and which are done, and does something after a step of one."""
+
+    def __init__(self, where: str = "", step: int = 0, act: Callable[[Trainer], None] = lambda trainer: None) -> None:
+        self.trained: list[str] = []
+        self.finished: list[str] = []
+        self.where, self.step, self.act = where, step, act
+
+    def hooks(self, job: Job, log: Log) -> Sequence[Hook]:
+        self.trained.append(job.run.path.name)
+        return [self] if job.run.path.name == self.where else []
+
+    def done(self, job: Job, outcome: Outcome) -> None:
+        self.finished.append(job.run.path.name)
+
+    def after_step(self, trainer: Trainer, logged: Logged) -> None:
+        if trainer.state.step == self.step:
+            self.act(trainer)
+
+    def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+        """Nothing."""
+
+
+def interrupt(trainer: Trainer) -> None:
+    trainer.signal = 15
+
+
+def explode(trainer: Trainer) -> None:
+    raise NumericalError(f"step {trainer.state.step}, generator: the loss is nan")
+
+
+@pytest.fixture(scope="module")
+def _once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("figure") / "toy"
+    reproduce(Plan(figure=TOY, out=out))
+    return out
+
+
+@pytest.fixture
+def out(_once: Path, tmp_path: Path) -> Path:
+    """The folder of the finished figure; a copy, so it may be changed."""
+    return Path(shutil.copytree(_once, tmp_path / "toy"))
+
+
+def again(out: Path, watching: Watching | None = None, **changes: Any) -> Reproduction:
+    return reproduce(Plan(**{"figure": TOY, "out": out, **changes}), watching)
+
+
+def weights(run: Path) -> dict[str, bytes]:
+    newest = checkpoint.newest(run / "checkpoints")
+    return {p.name: p.read_bytes() for p in newest.glob("*.safetensors")}
+
+
+def test_runs_are_ordinary_ones_and_three_files_are_made_of_them(out: Path) -> None:
+    assert {p.name for p in out.iterdir()} == {*NAMES, "figure.png", "report.md", "results.json"}
+    for name in NAMES:
+        run = RunDir.open(out / name)
+        assert checkpoint.newest(run.checkpoints).name == f"step_{STEPS:08d}"
+        assert run.load_config() == replace(TOY.panel(name[:-6]).build(Scale.CPU), seed=int(name[-1]))
+        assert evaluate_run(run).values
+
+
+def test_the_numbers_are_those_of_the_runs(out: Path) -> None:
+    found = json.loads((out / "results.json").read_text())
+    assert (found["figure"], found["scale"], found["seeds"]) == ("toy.figure", "cpu", 2)
+    for name in NAMES:
+        panel, seed = name[:-6], int(name[-1])
+        run = found["panels"][panel]["runs"][seed]
+        assert (run["seed"], run["steps"], run["diverged"]) == (seed, STEPS, None)
+        assert run["critic_updates"] == (2 * STEPS if panel == "adversarial" else 0)
+        assert run["seconds"] > 0
+        kept = json.loads((out / name / "eval" / f"step_{STEPS:08d}.json").read_text())
+        assert run["values"] == {k: v for k, v in kept.items() if k not in ("step", "samples", "seed", "weights")}
+    assert found["panels"]["transport"]["config"]["steps"] == STEPS
+    assert found["environments"] == [json.loads((out / NAMES[0] / "env.json").read_text())]
+
+
+def test_the_report_has_every_claim_and_number_and_stands_without_the_runs(out: Path, tmp_path: Path) -> None:
+    three = ("report.md", "figure.png", "results.json")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for name in three:
+        shutil.copy(out / name, alone)
+    text = (alone / "report.md").read_text()
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert set(links) == {"figure.png", "results.json"}
+    assert all((alone / link).is_file() for link in links)
+    found = json.loads((alone / "results.json").read_text())
+    for claim in found["claims"]:
+        assert f"{claim['text']} | {claim['source']} | **{claim['status']}** |" in text
+        for verdict in claim["verdicts"]:
+            assert verdict["text"][1:] in text
+    values = [run["values"]["w1"] for run in found["panels"]["transport"]["runs"]]
+    numbers = f"{sum(values) / 2:.3f} ({min(values):.3f} to {max(values):.3f})"
+    (row,) = (line for line in text.splitlines() if line.startswith("| Transport (`transport`)"))
+    assert f"| {numbers} | 5 (5 to 5) | 0 (0 to 0) |" in row
+    assert numbers in found["claims"][0]["verdicts"][0]["text"]
+    assert "1. It is a toy." in text
+    assert "$ otgen reproduce toy.figure --scale cpu --seeds 2\n" in text
+
+
+def test_the_picture_has_a_panel_a_column(out: Path) -> None:
+    with Image.open(out / "figure.png") as picture:
+        wide = picture.size
+        assert len(picture.convert("RGB").getcolors(maxcolors=10**6)) > 10
+    again(out, only=("transport",))
+    with Image.open(out / "figure.png") as picture:
+        assert picture.size[0] < 0.7 * wide[0]
+
+
+def test_what_is_done_is_not_done_again(out: Path) -> None:
+    before = {name: (out / name).read_bytes() for name in ("report.md", "results.json")}
+    stamps = {p: p.stat().st_mtime_ns for name in NAMES for p in (out / name).rglob("*")}
+    watching = Watching()
+    again(out, watching)
+    assert (watching.trained, watching.finished) == ([], NAMES)
+    assert {name: (out / name).read_bytes() for name in before} == before
+    assert {p: p.stat().st_mtime_ns for name in NAMES for p in (out / name).rglob("*")} == stamps
+
+
+def test_more_seeds_train_only_what_is_missing(out: Path) -> None:
+    watching = Watching()
+    done = again(out, watching, seeds=3)
+    assert watching.trained == ["transport-seed2", "adversarial-seed2"]
+    assert [run.seed for run in done.results.runs["transport"]] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("step", [1, 4])
+def test_an_interrupted_figure_goes_on_with_the_same_plan(step: int, out: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    with pytest.raises(Interrupted, match=f"interrupted at step {step} of .*adversarial-seed0") as caught:
+        again(cut, Watching("adversarial-seed0", step, interrupt), seeds=1)
+    assert caught.value.signal == 15
+    assert not (cut / "report.md").exists()
+    watching = Watching()
+    done = again(cut, watching, seeds=1)
+    assert watching.trained == NAMES[1:2]
+    assert [weights(cut / name) for name in NAMES[:2]] == [weights(out / name) for name in NAMES[:2]]
+    # Counted over both parts.
+    assert [run.critic_updates for run in done.results.runs["adversarial"]] == [2 * STEPS]
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(out: Path) -> None:
+    expected = weights(out / NAMES[0])
+    shutil.rmtree(out / NAMES[0] / "checkpoints")
+    watching = Watching()
+    again(out, watching)
+    assert watching.trained == NAMES[:1]
+    assert weights(out / NAMES[0]) == expected
+    assert [line["step"] for line in RunDir(out / NAMES[0]).read_metrics()] == [STEPS]
+
+
+def test_another_configuration_is_refused_before_anything_is_trained(out: Path) -> None:
+    def longer(config: RunConfig) -> RunConfig:
+        return replace(config, steps=9)
+
+    watching = Watching()
+    with pytest.raises(InputError, match=r"transport-seed0 was started with another configuration: steps: 5 -> 9; "):
+        again(out, watching, edit=longer)
+    with pytest.raises(InputError, match=r"steps: 5 -> 1"):
+        again(out, watching, scale=Scale.SMOKE)
+    assert watching.trained == []
+
+
+def test_data_that_is_missing_is_named_before_anything_is_trained(tmp_path: Path) -> None:
+    def elsewhere(scale: Scale) -> RunConfig:
+        return replace(TOY.panel("transport").build(scale), data=Arrays(path=str(tmp_path / "gone.npy")))
+
+    figure = replace(TOY, panels=(TOY.panels[0], Panel(name="adversarial", title="A", build=elsewhere)))
+    watching = Watching()
+    with pytest.raises(InputError, match=r"gone\.npy"):
+        again(tmp_path / "out", watching, figure=figure)
+    assert watching.trained == []
+
+
+def test_a_run_that_diverges_is_a_result(tmp_path: Path) -> None:
+    done = again(tmp_path / "out", Watching("adversarial-seed1", 4, explode))
+    good, bad = done.results.runs["adversarial"]
+    assert good.diverged is None
+    assert (bad.steps, bad.critic_updates, bad.values) == (4, 8, {})
+    assert bad.diverged == "step 4, generator: the loss is nan"
+    (compared,), (first, second) = (verdicts for _, verdicts in done.verdicts)
+    assert "1 of 2 seeds (1 diverged)" in compared.text
+    assert (first.status, second.status) == (Status.HOLDS, Status.UNDECIDED)
+    text = done.report.read_text()
+    assert "`adversarial`, 1 diverged" in text
+    watching = Watching()
+    assert again(tmp_path / "out", watching).results == done.results
+    assert watching.trained == []  # it would diverge again
+
+
+def test_a_panel_that_diverged_at_once_is_drawn_empty(tmp_path: Path) -> None:
+    done = again(tmp_path / "out", Watching("adversarial-seed0", 1, explode), seeds=1)
+    assert done.picture.is_file()
+    assert json.loads(done.data.read_text())["panels"]["adversarial"]["runs"][0]["values"] == {}
+
+
+def test_an_evaluation_of_another_kind_is_not_taken(out: Path) -> None:
+    expected = json.loads((out / "results.json").read_text())
+    for name in NAMES:
+        evaluate_run(RunDir(out / name), n=20, seed=7)
+    again(out)
+    assert json.loads((out / "results.json").read_text()) == expected
+
+
+def test_half_written_files_are_written_again(out: Path) -> None:
+    expected = (out / "results.json").read_text()
+    (out / NAMES[0] / "eval" / f"step_{STEPS:08d}.json").write_text('{"step": 5, "sam')
+    again(out)
+    assert (out / "results.json").read_text() == expected
+    shutil.rmtree(out / NAMES[1] / "checkpoints")
+    (out / NAMES[1] / "env.json").unlink()
+    watching = Watching()
+    again(out, watching)
+    assert watching.trained == [NAMES[1]]
+    assert json.loads((out / "results.json").read_text())["environments"] == json.loads(expected)["environments"]
+
+
+def test_panels_that_were_left_out_have_no_verdict(tmp_path: Path) -> None:
+    done = again(tmp_path / "out", only=("adversarial",), seeds=1)
+    assert list(done.results.runs) == ["adversarial"]
+    (compared,), (first, second) = (verdicts for _, verdicts in done.verdicts)
+    assert [v.status for v in (compared, first, second)] == [Status.NONE, Status.NONE, Status.HOLDS]
+    assert compared.text == "Transport: not run"
+    assert "--panels adversarial" in done.report.read_text()
+
+
+def test_smoke_is_one_seed_and_no_verdict(tmp_path: Path) -> None:
+    done = again(tmp_path / "out", scale=Scale.SMOKE)
+    assert [len(runs) for runs in done.results.runs.values()] == [1, 1]
+    assert {v.status for _, verdicts in done.verdicts for v in verdicts} == {Status.NONE}
+    assert done.results.values("transport", W1)[0] > 0
+
+
+def test_images_are_drawn(tmp_path: Path) -> None:
+    import numpy as np
+
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).random((60, 192)).astype(np.float32))
+    data = Arrays(path=str(tmp_path / "images.npy"), sample_shape=(3, 8, 8))
+    done = again(tmp_path / "out", seeds=1, edit=lambda config: replace(config, data=data))
+    with Image.open(done.picture) as picture:
+        assert min(picture.size) > 300
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"seeds": 0}, "at least one seed"), ({"only": ("trnsport",)}, "did you mean 'transport'")],
+    ids=str,
+)
+def test_impossible_plans_are_refused(changes: dict[str, Any], named: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=named):
+        Plan(figure=TOY, out=tmp_path, **changes)
+
+
+def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+    other = tmp_path / "out" / "transport-seed0"
+    other.mkdir(parents=True)
+    (other / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match="is no run"):
+        again(tmp_path / "out")
+    figure: Figure = TOY
+    with pytest.raises(InputError, match="choose another --out"):
+        reproduce(Plan(figure=figure, out=other / "letter.txt"))
