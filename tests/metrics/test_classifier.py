@@ -56,7 +56,7 @@ def test_it_is_small_frozen_and_in_eval_mode(kind: type[Classifier]) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "extract", "least"),
-    [(DigitClassifier, DigitFeatures(), 0.99), (CifarClassifier, CifarFeatures(), 0.7)],
+    [(DigitClassifier, DigitFeatures(), 0.99), (CifarClassifier, CifarFeatures(), 0.75)],
 )
 def test_the_card_is_that_of_the_weights(kind: type[Classifier], extract: ClassifierFeatures, least: float) -> None:
     data = (resources.files("otgen.metrics") / "weights" / kind.weights_file()).read_bytes()
@@ -99,7 +99,8 @@ def test_the_shapes(kind: type[Classifier]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "reference", "high", "low"), [(DigitClassifier, "60,000 train", 9, 2), (CifarClassifier, "50,000 train", 4, 2)]
+    ("kind", "reference", "high", "low"),
+    [(DigitClassifier, "60,000 train", 9, 2), (CifarClassifier, "50,000 train", 4, 2)],
 )
 def test_the_baselines_are_in_order(kind: type[Classifier], reference: str, high: float, low: float) -> None:
     rows = {row["fake"]: row for row in classifier_card(kind).baselines if row["real"] == reference}
