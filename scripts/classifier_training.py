@@ -39,6 +39,8 @@ class Task:
         degraded: sets of known low quality for the card's table, made from the test images and labels; each
             by what it is called.
         notes: for the card.
+        sorted_by_class: whether the training set is in the order of its classes. The batches that settle the
+            batch norms are then drawn at random: the variance within one class is not that of the whole.
     """
 
     kind: type[Classifier]
@@ -47,6 +49,7 @@ class Task:
     augment: Augment
     degraded: Callable[[torch.Generator], dict[str, Tensor]]
     notes: dict[str, str] = field(default_factory=dict)
+    sorted_by_class: bool = False
 
 
 def shifted(images: Tensor, rng: torch.Generator, shift: int, mode: str) -> Tensor:
@@ -97,20 +100,21 @@ def train(task: Task, args: argparse.Namespace) -> Classifier:
             total += loss.item()
         mean = total / (len(images) // args.batch)
         print(f"epoch {epoch + 1}: loss {mean:.4f}, {time.perf_counter() - began:.0f} s", flush=True)
-    settle(network, images, task.augment, rng)
+    order = torch.randperm(len(images), generator=rng) if task.sorted_by_class else torch.arange(len(images))
+    settle(network, images, order, task.augment, rng)
     return network.eval().to(memory_format=torch.contiguous_format)
 
 
 @torch.no_grad()
-def settle(network: Classifier, images: Tensor, augment: Augment, rng: torch.Generator) -> None:
+def settle(network: Classifier, images: Tensor, order: Tensor, augment: Augment, rng: torch.Generator) -> None:
     """Take the batch norms' statistics from all training images, moved and noisy as they were in training."""
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             layer.reset_running_stats()
             layer.momentum = None  # a plain average over the batches
     network.train()
-    for part in images.split(1000):
-        network(augment(part, rng))
+    for part in order.split(1000):
+        network(augment(images[part], rng))
 
 
 def accuracy(features: Features, labels: Tensor) -> float:

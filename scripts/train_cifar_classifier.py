@@ -58,6 +58,7 @@ def main() -> None:
             "caution": "not the Inception network; numbers compare only with numbers from the same weights",
             "augmentation": f"mirrored, shifts of up to {SHIFT} pixels; on half of the images noise of up to {NOISE}",
         },
+        sorted_by_class=True,
     )
     make(task, args)
 
