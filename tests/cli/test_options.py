@@ -30,7 +30,13 @@ KINDS: dict[str, tuple[Any, type]] = {
     "method.reg": (ot, ot.Regulariser),
     "method.solver": (ot, ot.DiscreteSolver),
 }
-REQUIRED = {"Arrays": ("path", "x.npy"), "ImageFolder": ("folder", "x"), "Mnist": ("folder", "x")}
+REQUIRED = {
+    "Arrays": ("path", "x.npy"),
+    "Cifar10": ("folder", "x"),
+    "Cifar10Jpeg": ("path", "x"),
+    "ImageFolder": ("folder", "x"),
+    "Mnist": ("folder", "x"),
+}
 
 
 def _named(kind: str) -> list[type]:

@@ -13,7 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from otgen.data import (
+    CIFAR10_CLASSES,
     Arrays,
+    Cifar10,
+    Cifar10Jpeg,
     Digits,
     FiniteSource,
     Gaussian1D,
@@ -48,6 +51,20 @@ def make_mnist(folder: Path) -> Source:
     return Mnist(folder=str(folder))
 
 
+def make_cifar(folder: Path) -> Source:
+    for i in range(1, 6):
+        pixels = np.random.default_rng(i).integers(0, 10, 2 * 3073, dtype=np.uint8)
+        (folder / f"data_batch_{i}.bin").write_bytes(pixels.tobytes())
+    return Cifar10(folder=str(folder))
+
+
+def make_cifar_jpegs(folder: Path) -> Source:
+    for i, label in enumerate(CIFAR10_CLASSES):
+        (folder / "train" / label).mkdir(parents=True)
+        Image.new("RGB", (32, 32), (20 * i, 10, 200)).save(folder / "train" / label / "0000.jpg")
+    return Cifar10Jpeg(path=str(folder))
+
+
 def make_folder(folder: Path) -> Source:
     for i in range(5):
         Image.new("RGB", (9, 9), (40 * i, 10, 200)).save(folder / f"{i}.png")
@@ -56,6 +73,8 @@ def make_folder(folder: Path) -> Source:
 
 MAKERS: dict[str, Callable[[Path], Source]] = {
     "Arrays": make_arrays,
+    "Cifar10": make_cifar,
+    "Cifar10Jpeg": make_cifar_jpegs,
     "Digits": lambda folder: Digits(split=Split.TEST),
     "Gaussian1D": lambda folder: Gaussian1D(mean=3.0, std=0.5),
     "Gaussian2D": lambda folder: Gaussian2D(),

@@ -5,7 +5,9 @@ import io
 import re
 from pathlib import Path
 
-from otgen.metrics import digit_classifier_card
+import pytest
+
+from otgen.metrics import ClassifierCard, cifar_classifier_card, digit_classifier_card
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
@@ -23,9 +25,20 @@ def test_the_example_prints_what_the_page_says() -> None:
         assert abs(float(found[key]) - float(value)) < 2e-3, key  # a machine that rounds otherwise may differ a bit
 
 
-def test_the_table_is_that_of_the_card() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    for row in digit_classifier_card().baselines:
-        if row["real"] == "60,000 train":
-            assert f"| {row['fake']} | {row['frechet']:.2f} |" in page
-    assert f"{100 * digit_classifier_card().test_accuracy:.2f} %" in page
+@pytest.mark.parametrize(
+    ("card", "reference", "section"),
+    [
+        (digit_classifier_card(), "60,000 train", "### The digit classifier"),
+        (cifar_classifier_card(), "50,000 train", "### The CIFAR classifier"),
+    ],
+)
+def test_the_tables_are_those_of_the_cards(card: ClassifierCard, reference: str, section: str) -> None:
+    page = PAGE.read_text(encoding="utf-8").split(section)[1].split("\n(")[0]
+    small = {row["fake"]: row for row in card.baselines if row["real"] == "5,000 train"}
+    for row in card.baselines:
+        if row["real"] == reference:
+            against_few = small[row["fake"]]["frechet"]
+            score = row["classifier_score"]
+            assert f"| {row['fake']} | {row['frechet']:.2f} | {against_few:.2f} | {score:.2f} |" in page
+    assert f"{100 * card.test_accuracy:.2f} %" in page
+    assert f"{card.parameters:,} parameters" in page

@@ -9,11 +9,20 @@ import torch
 from torch import Tensor
 
 from otgen.errors import InputError
-from otgen.metrics import DigitFeatures, Features, Identity
+from otgen.metrics import (
+    CifarFeatures,
+    ClassifierFeatures,
+    DigitFeatures,
+    Features,
+    Identity,
+    load_cifar_classifier,
+)
+
+every_classifier = pytest.mark.parametrize("extract", [DigitFeatures(), CifarFeatures()])
 
 
-def images(n: int, seed: int = 0) -> Tensor:
-    return torch.rand(n, 1, 28, 28, generator=torch.Generator().manual_seed(seed))
+def images(n: int, shape: tuple[int, ...] = (1, 28, 28), seed: int = 0) -> Tensor:
+    return torch.rand(n, *shape, generator=torch.Generator().manual_seed(seed))
 
 
 def test_identity_flattens_and_keeps_the_dtype() -> None:
@@ -30,27 +39,41 @@ def test_identity_keeps_no_graph() -> None:
     assert not Identity()(torch.ones(2, 3, requires_grad=True)).values.requires_grad
 
 
-def test_digit_features_have_their_shapes() -> None:
-    features = DigitFeatures()(images(5))
+@every_classifier
+def test_features_of_a_classifier_have_their_shapes(extract: ClassifierFeatures) -> None:
+    features = extract(images(5, extract.kind.image_shape))
     assert features.values.shape == (5, 64)
     assert features.probabilities is not None
     assert features.probabilities.shape == (5, 10)
     torch.testing.assert_close(features.probabilities.sum(1), torch.ones(5))
-    assert features.name == DigitFeatures().name
+    assert features.name == type(extract)().name
 
 
 @pytest.mark.parametrize("batch", [1, 7, 29, 1000])
-def test_digit_features_do_not_depend_on_the_batch(batch: int) -> None:
-    samples = images(30)
-    whole, parts = DigitFeatures()(samples), DigitFeatures(batch=batch)(samples)
+@every_classifier
+def test_features_of_a_classifier_do_not_depend_on_the_batch(extract: ClassifierFeatures, batch: int) -> None:
+    samples = images(30, extract.kind.image_shape)
+    whole, parts = extract(samples), dataclasses.replace(extract, batch=batch)(samples)
     torch.testing.assert_close(parts.values, whole.values, rtol=0, atol=1e-4)
     torch.testing.assert_close(parts.probabilities, whole.probabilities, rtol=0, atol=1e-5)
 
 
-def test_digit_features_of_a_sample_do_not_depend_on_its_company() -> None:
-    samples = images(20)
-    alone = torch.cat([DigitFeatures()(sample[None]).values for sample in samples])
-    torch.testing.assert_close(alone, DigitFeatures()(samples).values, rtol=0, atol=1e-4)
+@every_classifier
+def test_features_of_a_sample_do_not_depend_on_its_company(extract: ClassifierFeatures) -> None:
+    samples = images(20, extract.kind.image_shape)
+    alone = torch.cat([extract(sample[None]).values for sample in samples])
+    torch.testing.assert_close(alone, extract(samples).values, rtol=0, atol=1e-4)
+
+
+def test_the_layout_in_memory_does_not_matter() -> None:
+    samples, network = images(8, (3, 32, 32)), load_cifar_classifier()
+    by_hand = network.neck(network.trunk((samples - network.centre) / network.spread))  # planes, as they came
+    torch.testing.assert_close(CifarFeatures()(samples).values, by_hand, rtol=0, atol=1e-4)
+
+
+def test_classifiers_do_not_share_a_name() -> None:
+    assert DigitFeatures().name.startswith("digits-")
+    assert CifarFeatures().name.startswith("cifar10-")
 
 
 def test_extraction_leaves_the_random_state_and_the_gradients_alone() -> None:
@@ -103,6 +126,11 @@ def test_features_refuse_what_are_no_probabilities(probabilities: Tensor, messag
 def test_digit_features_refuse_what_they_cannot_read(samples: Tensor, message: str) -> None:
     with pytest.raises(InputError, match=message):
         DigitFeatures()(samples)
+
+
+def test_cifar_features_refuse_digits() -> None:
+    with pytest.raises(InputError, match=r"the CIFAR classifier reads images of shape \(n, 3, 32, 32\).*Identity"):
+        CifarFeatures()(images(2))
 
 
 def test_identity_refuses_a_bare_vector() -> None:

@@ -111,7 +111,13 @@ def _components() -> list[type]:
 
 @pytest.mark.parametrize("component", _components(), ids=lambda c: c.__name__)
 def test_every_component_is_named_by_its_package(component: type) -> None:
-    required = {"Arrays": {"path": "x.npy"}, "ImageFolder": {"folder": "x"}, "Mnist": {"folder": "x"}}
+    required = {
+        "Arrays": {"path": "x.npy"},
+        "Cifar10": {"folder": "x"},
+        "Cifar10Jpeg": {"path": "x"},
+        "ImageFolder": {"folder": "x"},
+        "Mnist": {"folder": "x"},
+    }
     package = component.__module__.split(".")[1]
     assert (
         plain(component(**required.get(component.__name__, {})))["class_path"]

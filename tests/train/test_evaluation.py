@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from otgen.data import Arrays, Digits, Gaussian2D, Gaussians25, Normal, Uniform
+from otgen.data import Arrays, Cifar10, Digits, Gaussian2D, Gaussians25, Normal, Uniform
 from otgen.train import RunConfig, evaluate, generate
 from otgen.train.evaluation import Evaluation
 from otgen.train.pictures import save_picture
@@ -131,6 +131,30 @@ def test_copies_of_digits_are_found_out() -> None:
     assert found["frechet"] < 5
     assert found["classifier_score"] > 8
     assert found["classes_share_min"] >= 0.05
+
+
+def test_cifar_is_measured_in_its_own_features(tmp_path: Path) -> None:
+    records = np.random.default_rng(0).integers(0, 256, (120, 3073), dtype=np.uint8)
+    records[:, 0] %= 10
+    for i, name in enumerate([*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]):
+        (tmp_path / name).write_bytes(records[20 * i : 20 * (i + 1)].tobytes())
+
+    class Copies(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bank = nn.Parameter(Cifar10(folder=str(tmp_path)).support())
+
+        def forward(self, z: Tensor) -> Tensor:
+            return self.bank[: len(z)]
+
+    found = evaluate(Copies(), Normal(dim=2), Cifar10(folder=str(tmp_path)), 100, 0).values
+    assert found["frechet"] == pytest.approx(0, abs=1e-6)
+    assert found["frechet_real"] > 1e-3
+    assert found["classifier_score"] == pytest.approx(found["classifier_score_real"])
+    assert found["classes_share_max"] >= 0.1
+    assert found["copy_exact"] == 100
+    symmetric = Cifar10(folder=str(tmp_path), pixel_range="symmetric")
+    assert "frechet" not in evaluate(Copies(), Normal(dim=2), symmetric, 100, 0).values
 
 
 def test_pictures_of_images_have_a_cell_an_image(tmp_path: Path) -> None:

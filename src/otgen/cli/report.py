@@ -14,9 +14,9 @@ from otgen.train.progress import loss_text
 # Metric -> what it says, in the order shown. What is not listed here is in the JSON file only.
 _SHOWN = {
     "frechet": "Fréchet distance, classifier features (0 is best)",
-    "frechet_real": "  of real, held-out digits",
+    "frechet_real": "  of real, held-out images",
     "classifier_score": "classifier score (10 is best)",
-    "classifier_score_real": "  of the training digits",
+    "classifier_score_real": "  of the training images",
     "classes_share_min": "smallest share of a class (even: 0.1)",
     "modes_found": "modes found",
     "modes_high_quality": "share of samples within 3 std of a mode",

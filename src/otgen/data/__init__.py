@@ -5,6 +5,7 @@ on use.
 """
 
 from otgen.data.arrays import Arrays
+from otgen.data.cifar10 import CIFAR10_CLASSES, Cifar10, Cifar10Jpeg
 from otgen.data.digits import Digits
 from otgen.data.fingerprint import fingerprint
 from otgen.data.image_folder import ImageFolder
@@ -15,7 +16,10 @@ from otgen.data.source import FiniteSource, Source
 from otgen.data.toy import Gaussian1D, Gaussian2D, Gaussians8, Gaussians25, Mixture, Rings
 
 __all__ = [
+    "CIFAR10_CLASSES",
     "Arrays",
+    "Cifar10",
+    "Cifar10Jpeg",
     "Digits",
     "FiniteSource",
     "Gaussian1D",

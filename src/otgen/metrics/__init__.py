@@ -2,12 +2,16 @@
 
 from otgen.metrics.base import Metric
 from otgen.metrics.classifier import (
+    CifarClassifier,
+    Classifier,
     ClassifierCard,
     DigitClassifier,
+    cifar_classifier_card,
     digit_classifier_card,
+    load_cifar_classifier,
     load_digit_classifier,
 )
-from otgen.metrics.features import DigitFeatures, Extractor, Features, Identity
+from otgen.metrics.features import CifarFeatures, ClassifierFeatures, DigitFeatures, Extractor, Features, Identity
 from otgen.metrics.frechet import FrechetDistance, frechet_distance
 from otgen.metrics.inception_score import ClassifierScore, classifier_score
 from otgen.metrics.modes import ModeAssignment, ModeCoverage
@@ -17,7 +21,11 @@ from otgen.metrics.wasserstein import Bracket, Order, WassersteinDistance, exact
 
 __all__ = [
     "Bracket",
+    "CifarClassifier",
+    "CifarFeatures",
+    "Classifier",
     "ClassifierCard",
+    "ClassifierFeatures",
     "ClassifierScore",
     "CopyCheck",
     "DigitClassifier",
@@ -33,11 +41,13 @@ __all__ = [
     "Neighbours",
     "Order",
     "WassersteinDistance",
+    "cifar_classifier_card",
     "classifier_score",
     "digit_classifier_card",
     "exact_wasserstein",
     "fit_gaussian",
     "frechet_distance",
+    "load_cifar_classifier",
     "load_digit_classifier",
     "nearest_neighbours",
 ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.metrics.classifier import DigitClassifier, digit_classifier_card, load_digit_classifier
+from otgen.metrics.classifier import CifarClassifier, Classifier, DigitClassifier, classifier_card, load_classifier
 from otgen.metrics.statistics import Gaussian, blocks, fit_gaussian
 
 _SUM_TOLERANCE = 1e-3  # of class probabilities; a softmax in half precision stays within it
@@ -108,12 +109,12 @@ class Identity(Extractor):
         return Features(values=samples.detach().flatten(1), name=self.name)
 
 
-def classify(network: DigitClassifier, images: Tensor, *, name: str, batch: int = 512) -> Features:
-    """The features and the class probabilities that a classifier gives to digits.
+def classify(network: Classifier, images: Tensor, *, name: str, batch: int = 512) -> Features:
+    """The features and the class probabilities that a classifier gives to images.
 
     Args:
         network: in eval mode; the work is done on its device.
-        images: shape ``(n, 1, 28, 28)``, floating, values in [0, 1].
+        images: shape ``(n, *network.image_shape)``, floating, values in [0, 1].
         name: of the features.
         batch: how many images at a time.
 
@@ -131,7 +132,69 @@ def classify(network: DigitClassifier, images: Tensor, *, name: str, batch: int 
 
 
 @dataclass(frozen=True, kw_only=True)
-class DigitFeatures(Extractor):
+class ClassifierFeatures(Extractor):
+    """A shipped classifier: 64 features and the probabilities of 10 classes.
+
+    None of them is the Inception network, and numbers that come from one compare only with numbers that come
+    from the same one.
+
+    Attributes:
+        kind: the classifier, a constant of the class.
+        family: how the features' name begins, a constant of the class.
+        batch: how many images are handled at a time; changes the memory, not the features.
+        device: where the network runs; the features come back on the CPU.
+    """
+
+    kind: ClassVar[type[Classifier]]
+    family: ClassVar[str]
+
+    batch: int = 512
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise InputError(f"batch must be at least 1; got {self.batch}; the default is 512")
+
+    @cached_property
+    def _network(self) -> Classifier:
+        return load_classifier(self.kind).to(self.device)
+
+    @cached_property
+    @override
+    def name(self) -> str:
+        """The family and the start of the weights' sha256."""
+        return f"{self.family}-{classifier_card(self.kind).sha256[:12]}"
+
+    @override
+    def __call__(self, samples: Tensor) -> Features:
+        """Images ``(n, C, H, W)`` in [0, 1] to values ``(n, 64)`` and probabilities ``(n, 10)``."""
+        subject, shape = self.kind.subject, self.kind.image_shape
+        if samples.dim() != 4 or tuple(samples.shape[1:]) != shape or len(samples) == 0:
+            raise InputError(
+                f"the {subject} classifier reads images of shape (n, {', '.join(map(str, shape))}), n >= 1; "
+                f"got {tuple(samples.shape)}; "
+                "reshape or resize them, or use Identity for samples of another kind"
+            )
+        if not samples.is_floating_point():
+            raise InputError(
+                f"the {subject} classifier reads floating values in [0, 1]; got {samples.dtype}; "
+                "divide bytes by 255: images.float() / 255"
+            )
+        if not samples.isfinite().all():
+            raise InputError(
+                "the images hold NaN or infinite values; look at the samples: the generator has probably diverged"
+            )
+        low, high = samples.min().item(), samples.max().item()
+        if low < 0 or high > 1:
+            raise InputError(
+                f"the {subject} classifier reads values in [0, 1]; got [{low:.4g}, {high:.4g}]; "
+                "map [-1, 1] by (x + 1) / 2, or clamp(0, 1) the rest"
+            )
+        return classify(self._network, samples, name=self.name, batch=self.batch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigitFeatures(ClassifierFeatures):
     """The shipped classifier of handwritten digits: 64 features and the probabilities of 10 classes.
 
     It knows MNIST: white digits on black, 28x28, values in [0, 1]. It is not the Inception network, and
@@ -142,45 +205,21 @@ class DigitFeatures(Extractor):
         device: where the network runs; the features come back on the CPU.
     """
 
-    batch: int = 512
-    device: str = "cpu"
+    kind = DigitClassifier
+    family = "digits"
 
-    def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise InputError(f"batch must be at least 1; got {self.batch}; the default is 512")
 
-    @cached_property
-    def _network(self) -> DigitClassifier:
-        return load_digit_classifier().to(self.device)
+@dataclass(frozen=True, kw_only=True)
+class CifarFeatures(ClassifierFeatures):
+    """The shipped classifier of CIFAR-10's classes: 64 features and the probabilities of 10 classes.
 
-    @cached_property
-    @override
-    def name(self) -> str:
-        """``digits-`` and the start of the weights' sha256."""
-        return f"digits-{digit_classifier_card().sha256[:12]}"
+    It reads colour images, 32x32, values in [0, 1]. It is not the Inception network, it was trained on
+    JPEGs of CIFAR-10 (lossy), and numbers that come from it compare only with numbers that come from it.
 
-    @override
-    def __call__(self, samples: Tensor) -> Features:
-        """Images ``(n, 1, 28, 28)`` in [0, 1] to values ``(n, 64)`` and probabilities ``(n, 10)``."""
-        if samples.dim() != 4 or tuple(samples.shape[1:]) != (1, 28, 28) or len(samples) == 0:
-            raise InputError(
-                "the digit classifier reads images of shape (n, 1, 28, 28), n >= 1; "
-                f"got {tuple(samples.shape)}; "
-                "reshape or resize them, or use Identity for samples that are no digits"
-            )
-        if not samples.is_floating_point():
-            raise InputError(
-                f"the digit classifier reads floating values in [0, 1]; got {samples.dtype}; "
-                "divide bytes by 255: images.float() / 255"
-            )
-        if not samples.isfinite().all():
-            raise InputError(
-                "the images hold NaN or infinite values; look at the samples: the generator has probably diverged"
-            )
-        low, high = samples.min().item(), samples.max().item()
-        if low < 0 or high > 1:
-            raise InputError(
-                f"the digit classifier reads values in [0, 1]; got [{low:.4g}, {high:.4g}]; "
-                "map [-1, 1] by (x + 1) / 2, or clamp(0, 1) the rest"
-            )
-        return classify(self._network, samples, name=self.name, batch=self.batch)
+    Attributes:
+        batch: how many images are handled at a time; changes the memory, not the features.
+        device: where the network runs; the features come back on the CPU.
+    """
+
+    kind = CifarClassifier
+    family = "cifar10"

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from otgen.data import Digits, FiniteSource, Mixture, Mnist, Source
+from otgen.data import Cifar10, Cifar10Jpeg, Digits, FiniteSource, Mixture, Mnist, Source
 from otgen.metrics import (
+    CifarFeatures,
+    ClassifierFeatures,
     ClassifierScore,
     CopyCheck,
     DigitFeatures,
@@ -77,8 +79,9 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
     neighbours: Tensor | None = None
     if isinstance(data, Mixture):
         values |= ModeCoverage(centres=data.centres(), std=data.mode_std)(fake_points, real_points)
-    if isinstance(data, Digits | Mnist) and data.value_range == (0.0, 1.0):
-        values |= _digit_metrics(samples, real, data)
+    extract = _classifier_of(data)
+    if extract is not None and isinstance(data, FiniteSource):
+        values |= _classifier_metrics(extract, samples, real, data)
     if isinstance(data, FiniteSource):
         check = CopyCheck(training=real_points)
         held_out = data.held_out()
@@ -93,8 +96,18 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
     return Evaluation(values, samples, neighbours)
 
 
-def _digit_metrics(samples: Tensor, real: Tensor, data: FiniteSource) -> dict[str, float]:
-    extract = DigitFeatures()
+def _classifier_of(data: Source) -> ClassifierFeatures | None:
+    """The shipped classifier that knows these data; None where there is none, or where it reads another range."""
+    if data.value_range != (0.0, 1.0):
+        return None
+    if isinstance(data, Digits | Mnist):
+        return DigitFeatures()
+    return CifarFeatures() if isinstance(data, Cifar10 | Cifar10Jpeg) else None
+
+
+def _classifier_metrics(
+    extract: ClassifierFeatures, samples: Tensor, real: Tensor, data: FiniteSource
+) -> dict[str, float]:
     fake_features, real_features = extract(samples), extract(real)
     values = FrechetDistance()(fake_features, real_features) | ClassifierScore()(fake_features, real_features)
     classes = fake_features.probabilities

@@ -1,0 +1,284 @@
+"""CIFAR-10, from its binary version or from a set of JPEGs."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zlib
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from otgen.data._checks import as_member
+from otgen.data.pixels import PixelSource, Split
+from otgen.errors import InputError
+
+CIFAR10_CLASSES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+"""The names of the labels 0 to 9, in the order of the binary version's ``batches.meta.txt``."""
+
+_SIDE = 32
+_SHAPE = (3, _SIDE, _SIDE)
+_RECORD = 1 + 3 * _SIDE * _SIDE  # bytes: the label, then the red, green and blue planes, row by row
+_SUBFOLDER = "cifar-10-batches-bin"
+_ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+_TEST_FILE = "test_batch.bin"
+_FILES = {
+    Split.TRAIN: tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
+    Split.TEST: (_TEST_FILE,),
+}
+_FILES[Split.ALL] = _FILES[Split.TRAIN] + _FILES[Split.TEST]
+_PARTS = {Split.TRAIN: ("train",), Split.TEST: ("test",), Split.ALL: ("train", "test")}
+# A JPEG of 32 x 32 pixels has about one kilobyte; what is far larger is something else, and is not read.
+_LARGEST_JPEG = 1 << 20
+_Read = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LabelledImages(PixelSource):
+    """Images of 3x32x32 pixels whose labels come with them, in two splits.
+
+    Args:
+        split: ``train``, ``test``, or ``all``: first train, then test.
+        pixel_range: The interval that pixels are mapped to.
+    """
+
+    split: Split = Split.TRAIN
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "split", as_member(Split, self.split, "split"))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(3, 32, 32)``."""
+        return _SHAPE
+
+    def pixels(self) -> Tensor:
+        """The images of this split: uint8, shape ``(N, 3, 32, 32)``, in the order of the files.
+
+        Raises:
+            InputError: A file is missing, or is not what it should be.
+        """
+        return self._images_and_labels[0]
+
+    def labels(self) -> Tensor:
+        """The classes: int64, shape ``(N,)``, named in `CIFAR10_CLASSES`. For evaluation only; no training reads them.
+
+        Raises:
+            InputError: As `pixels`: images and labels are read together.
+        """
+        return self._images_and_labels[1].clone()
+
+    def held_out(self) -> Self | None:
+        """The split ``test``, for the split ``train``; None where it is not there."""
+        return replace(self, split=Split.TEST) if self.split is Split.TRAIN and self._has_test() else None
+
+    @cached_property
+    def _images_and_labels(self) -> tuple[Tensor, Tensor]:
+        images, labels = self._read()
+        return torch.from_numpy(images), torch.from_numpy(labels)
+
+    @abstractmethod
+    def _read(self) -> _Read:
+        """The images ``(N, 3, 32, 32)`` and labels ``(N,)`` of this split."""
+
+    @abstractmethod
+    def _has_test(self) -> bool:
+        """Whether the split ``test`` is there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cifar10(_LabelledImages):
+    """CIFAR-10 from its binary version: 50,000 images to train on, 10,000 to test, pixel-exact.
+
+    Reads ``data_batch_1.bin`` to ``data_batch_5.bin`` and ``test_batch.bin``: records of 3,073 bytes, one for the
+    label and 3,072 for the pixels. The version for Python is a set of pickles, which can run code when they are
+    loaded; it is never read. The images as JPEGs are another source, `Cifar10Jpeg`.
+
+    Args:
+        folder: Where the files are, or where their folder ``cifar-10-batches-bin`` is.
+        split: ``train``, ``test``, or ``all``: first train, then test.
+        pixel_range: The interval that pixels are mapped to.
+    """
+
+    folder: str
+
+    def _read(self) -> _Read:
+        records = np.concatenate([_read_records(self._find(name)) for name in _FILES[self.split]])
+        return np.ascontiguousarray(records[:, 1:]).reshape(-1, *_SHAPE), records[:, 0].astype(np.int64)
+
+    def _has_test(self) -> bool:
+        return self._existing(_TEST_FILE) is not None
+
+    def _existing(self, name: str) -> Path | None:
+        folder = Path(self.folder).expanduser()
+        return next((path for path in (folder / name, folder / _SUBFOLDER / name) if path.is_file()), None)
+
+    def _find(self, name: str) -> Path:
+        path = self._existing(name)
+        if path is None:
+            folder = Path(self.folder).expanduser()
+            pickled = any((folder / sub / "data_batch_1").is_file() for sub in (".", "cifar-10-batches-py"))
+            seen = "; the version for Python is there, which is not read: it is pickled" if pickled else ""
+            raise InputError(
+                f"a file of CIFAR-10 is missing: found no {name} in {folder} or its folder {_SUBFOLDER}{seen}; "
+                f"get the binary version from {_ADDRESS} and unpack it there"
+            )
+        return path
+
+
+def _read_records(path: Path) -> NDArray[np.uint8]:
+    """The records of a file, shape ``(n, 3073)``, labels checked."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"a file of CIFAR-10 cannot be read: got {path} ({error.strerror}); change its permissions"
+        ) from error
+    if not content or len(content) % _RECORD:
+        raise InputError(
+            f"a file is not of CIFAR-10's binary version: got {len(content)} bytes in {path}, not a multiple of "
+            f"{_RECORD}; it may be damaged, or of CIFAR-100: get it anew from {_ADDRESS}"
+        )
+    records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)
+    if records[:, 0].max() >= len(CIFAR10_CLASSES):
+        first = int((records[:, 0] >= len(CIFAR10_CLASSES)).argmax())
+        raise InputError(
+            f"a file is not of CIFAR-10's binary version: got the label {records[first, 0]} in record {first} of "
+            f"{path}, where 0 to 9 are known; it may be damaged: get it anew from {_ADDRESS}"
+        )
+    return records
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cifar10Jpeg(_LabelledImages):
+    """CIFAR-10 as someone saved it to JPEGs, from a folder or from a tar archive of it: **lossy**.
+
+    Finds ``{train,test}/<class>/<name>.jpg`` in the folder, or below a folder ``cifar10`` in it, or in an archive with
+    the same names, compressed or not. The images are sorted by split, class and name, and the class folder is the
+    label. An archive is read in memory: nothing is extracted to the disk.
+
+    JPEG smoothes an image and leaves blocks of 8x8 pixels. Train on it and compare numbers from it with each other,
+    but with no published number: those are from the exact pixels, which `Cifar10` reads.
+
+    Args:
+        path: The folder or the archive.
+        split: ``train``, ``test``, or ``all``: first train, then test.
+        pixel_range: The interval that pixels are mapped to.
+    """
+
+    path: str
+
+    def _read(self) -> _Read:
+        names, images, labels = [], [], []
+        for part in _PARTS[self.split]:
+            files = sorted(self._files((part,)))
+            missing = sorted(set(CIFAR10_CLASSES) - {label for _, label, _, _ in files})
+            if missing:
+                raise InputError(
+                    f"CIFAR-10 is not whole: got {self.path} without a JPEG of {', '.join(missing)} in {part}; "
+                    f"give the folder, or the archive, that holds {part}/<class>/<name>.jpg for all ten classes"
+                )
+            for _, label, name, content in files:
+                names.append(f"{part}/{label}/{name}")
+                images.append(content)
+                labels.append(CIFAR10_CLASSES.index(label))
+        return _decode_all(self.path, names, images), np.array(labels, dtype=np.int64)
+
+    def _has_test(self) -> bool:
+        return next(self._files(_PARTS[Split.TEST]), None) is not None
+
+    def _files(self, parts: tuple[str, ...]) -> Iterator[tuple[str, str, str, bytes]]:
+        """Split, class, name and content of every JPEG of some splits, in no order."""
+        path = Path(self.path).expanduser()
+        if path.is_dir():
+            return _files_of_folder(path, parts)
+        if path.is_file():
+            return _files_of_archive(path, parts)
+        raise InputError(
+            f"CIFAR-10 cannot be read: got {path} in {Path.cwd()}, which does not exist; "
+            "give a folder of JPEGs, or a tar archive of one"
+        )
+
+
+def _files_of_folder(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[str, str, str, bytes]]:
+    root = folder / "cifar10" if (folder / "cifar10").is_dir() else folder
+    for part in parts:
+        for label in CIFAR10_CLASSES:
+            for path in (root / part / label).glob("*.jpg"):
+                if path.name.startswith("."):
+                    continue
+                try:
+                    yield part, label, path.name, path.read_bytes()
+                except OSError as error:
+                    raise InputError(
+                        f"an image cannot be read: got {path} ({error.strerror}); repair or replace it"
+                    ) from error
+
+
+def _files_of_archive(path: Path, parts: tuple[str, ...]) -> Iterator[tuple[str, str, str, bytes]]:
+    """Names of members are compared with the names expected and never used as paths, so any archive is safe to read."""
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                where = member.name.removeprefix("./").removeprefix("cifar10/").split("/")
+                if len(where) != 3 or where[0] not in parts or where[1] not in CIFAR10_CLASSES:
+                    continue
+                if not where[2].endswith(".jpg") or where[2].startswith("."):
+                    continue
+                stream = archive.extractfile(member) if member.isreg() and member.size <= _LARGEST_JPEG else None
+                if stream is None:
+                    raise InputError(
+                        f"an archive holds something else in place of an image: got {member.name} in {path}, "
+                        f"a link or a file of more than {_LARGEST_JPEG} bytes; give the archive of plain JPEGs"
+                    )
+                yield where[0], where[1], where[2], stream.read()
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"an archive of CIFAR-10 cannot be read: got {path} ({error}); "
+            "give a tar archive, compressed or not, and copy it anew if it is damaged"
+        ) from error
+
+
+def _decode_all(path: str, names: list[str], contents: list[bytes]) -> NDArray[np.uint8]:
+    """The images, shape ``(n, 3, 32, 32)``."""
+    from PIL import Image  # Pillow is slow to import, and most runs need none of it
+
+    images = np.empty((len(contents), *_SHAPE), dtype=np.uint8)
+    for image, name, content in zip(images, names, contents, strict=True):
+        try:
+            with Image.open(io.BytesIO(content), formats=("JPEG",)) as file:
+                size = file.size
+                pixels = np.asarray(file.convert("RGB")) if size == (_SIDE, _SIDE) else None
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders of damaged files raise anything: never lose the name
+            raise InputError(
+                f"an image of CIFAR-10 cannot be decoded: got {name} in {path}; repair or replace it"
+            ) from error
+        if pixels is None:
+            raise InputError(
+                f"the images are not {_SIDE} x {_SIDE} pixels: got {size[1]} x {size[0]} in {name} of {path}; "
+                "read images of other sizes with ImageFolder"
+            )
+        image[...] = pixels.transpose(2, 0, 1)
+    return images
