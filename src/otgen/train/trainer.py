@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from otgen.errors import InputError, NumericalError
 from otgen.methods import Batches, Logged, Player
+from otgen.methods.base import pace
 from otgen.nets import seeded
 from otgen.train import checkpoint
 from otgen.train.config import Device, RunConfig
@@ -138,6 +139,7 @@ class Trainer:
         _guard(player, parameters, gradients)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
+        pace(player.optimizer, self.progress)
         player.optimizer.step()
         player.optimizer.zero_grad(set_to_none=True)
         player.project()
