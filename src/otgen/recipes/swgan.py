@@ -26,7 +26,7 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
     if paper:
         oracle = DualOracle(most=20, until=MarginalError(0.6))
     else:
-        oracle = DualOracle(most=3, until=Steps(), optimizer=replace(adam, lr=4e-3, hold=0.3, end=0.1))
+        oracle = DualOracle(most=3, until=Steps(), optimizer=replace(adam, lr=4e-3, hold=0.5, end=0.1))
     return RunConfig(
         data=Gaussians25(),
         latent=_latent(4, scale),
@@ -37,7 +37,7 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
             reg=Quadratic(eps=0.01),
             support=64 if smoke else 256,
             oracle=oracle,
-            generator_optimizer=adam if paper else replace(adam, hold=0.3, end=0.05),
+            generator_optimizer=adam if paper else replace(adam, hold=0.5, end=0.05),
         ),
         trainer=TrainerConfig(ema=0.999, eval_samples=500 if smoke else 5000),
         steps={Scale.SMOKE: 10, Scale.PAPER: 10_000}.get(scale),
