@@ -26,6 +26,7 @@ from otgen.methods import (
     Term,
     TransportMethod,
 )
+from otgen.methods.base import pace
 from otgen.nets import CriticNet, DcganCritic, MlpCritic, MlpGenerator
 from otgen.ot import KL, Combination, Quadratic, SinkhornDivergence
 from otgen.train import Trainer
@@ -405,6 +406,25 @@ def test_the_quadratic_regulariser_trains_too(trainer: Any) -> None:
 def test_adam_passes_its_hyper_parameters_on() -> None:
     group = Adam(lr=0.3, beta1=0.4, beta2=0.6).build(nn.Linear(1, 1)).param_groups[0]
     assert (group["lr"], group["betas"]) == (0.3, (0.4, 0.6))
+
+
+def test_a_step_size_falls_along_half_a_cosine() -> None:
+    falling = Adam(lr=2.0, hold=0.5, end=0.1)
+    assert [falling.lr_at(t) for t in (0.0, 0.3, 0.5)] == [2.0, 2.0, 2.0]
+    assert [falling.lr_at(t) for t in (0.625, 0.75, 1.0)] == pytest.approx([2 * (0.55 + 0.45 * 0.5**0.5), 1.1, 0.2])
+    assert Adam(lr=0.3).lr_at(1.0) == 0.3
+
+
+def test_an_optimiser_of_ones_own_keeps_its_step_size() -> None:
+    own = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.7)
+    pace(own, 0.9)
+    assert own.param_groups[0]["lr"] == 0.7
+
+
+@pytest.mark.parametrize("change", [{"hold": 1.0}, {"hold": -0.1}, {"end": 0.0}, {"end": 1.5}, {"end": float("nan")}])
+def test_an_impossible_fall_is_refused(change: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=r"hold must lie in \[0, 1\) and its end in \(0, 1\]"):
+        Adam(**change)
 
 
 @pytest.mark.parametrize("change", [{"batch": 0}, {"max_steps": 0}, {"batch": -3}])

@@ -201,6 +201,52 @@ def test_a_budget_ends_the_run(tiny: RunConfig, start: Start, monkeypatch: pytes
     assert again.state.step == 7
 
 
+def test_a_falling_step_size_follows_the_run(tiny: RunConfig, start: Start) -> None:
+    falling = Adam(lr=0.5, hold=0.25, end=0.2)
+    trainer = start(replace(tiny, method=replace(tiny.method, generator_optimizer=falling), steps=8))
+    seen: list[float] = []
+
+    class Note:
+        def after_step(self, trainer: Trainer, logged: Logged) -> None:
+            seen.append(trainer.state.method.generator.optimizer.param_groups[0]["lr"])
+
+        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+            """Nothing."""
+
+    trainer.hooks = (*trainer.hooks, Note())
+    trainer.train()
+    assert seen == [falling.lr_at(step / 8) for step in range(8)]
+    assert seen[:3] == [0.5] * 3  # steps 1 to 3 begin within the first quarter
+    assert seen[3] > seen[4] > seen[7] > 0.1
+
+
+def test_a_falling_step_size_goes_on_after_a_resume(tiny: RunConfig, start: Start) -> None:
+    falling = Adam(lr=0.01, end=0.1)
+    tiny = replace(tiny, method=replace(tiny.method, generator_optimizer=falling))
+    whole, half = start(tiny, "whole"), start(tiny, "half")
+    whole.train()
+
+    class Stop:
+        def after_step(self, trainer: Trainer, logged: Logged) -> None:
+            trainer.signal = signal.SIGINT if trainer.state.step == 4 else None
+
+        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+            """Nothing."""
+
+    half.hooks = (Stop(), *half.hooks)
+    assert half.train() is Ending.INTERRUPTED
+    other = Trainer(tiny, half.run, [Checkpoints()])
+    other.resume()
+    other.train()
+    assert other.state.method.generator.optimizer.param_groups[0]["lr"] == falling.lr_at(7 / 8)
+    for mine, its in zip(
+        whole.state.method.generator.module.parameters(),
+        other.state.method.generator.module.parameters(),
+        strict=True,
+    ):
+        assert torch.equal(mine, its)
+
+
 def test_a_budget_is_overrun_by_no_more_than_a_step(tiny: RunConfig, start: Start) -> None:
     trainer = start(replace(tiny, steps=None, budget=Duration(0.1)))
     steps: list[float] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,26 +19,50 @@ from otgen.ot import Combination
 
 @dataclass(frozen=True, kw_only=True)
 class Adam:
-    """Adam's hyper-parameters (Kingma and Ba 2015).
+    """Adam's hyper-parameters (Kingma and Ba 2015), and how its step size falls over a run.
+
+    At a share t of the run the step size is ``lr`` up to ``hold``, then ``lr (end + (1 - end) (1 + cos(pi u)) / 2)``
+    with ``u = (t - hold) / (1 - hold)``.
 
     Attributes:
         lr: step size.
         beta1: decay of the first moment.
         beta2: decay of the second moment.
+        hold: share of the run's steps, or of its budget, before the step size falls.
+        end: what is left of the step size at the end of the run; 1 for no fall.
     """
 
     lr: float = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
+    hold: float = 0.0
+    end: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.lr > 0 or not 0 <= self.beta1 < 1 or not 0 <= self.beta2 < 1:
             raise InputError(f"Adam needs lr > 0 and betas in [0, 1), got {self.lr}, {self.beta1}, {self.beta2}")
+        if not 0 <= self.hold < 1 or not 0 < self.end <= 1:
+            raise InputError(f"Adam's hold must lie in [0, 1) and its end in (0, 1], got {self.hold} and {self.end}")
 
     def build(self, module: nn.Module) -> Optimizer:
-        """An optimiser of the module's parameters."""
+        """An optimiser of the module's parameters; :func:`pace` has its step size fall."""
         # One kernel for all parameters: small networks spend most of an update in the optimiser's calls otherwise.
-        return torch.optim.Adam(module.parameters(), lr=self.lr, betas=(self.beta1, self.beta2), fused=True)
+        group = {"params": list(module.parameters()), "pace": self}
+        return torch.optim.Adam([group], lr=self.lr, betas=(self.beta1, self.beta2), fused=True)
+
+    def lr_at(self, progress: float) -> float:
+        """The step size at a share of the run."""
+        if self.end == 1 or progress <= self.hold:
+            return self.lr
+        fallen = (1 - math.cos(math.pi * (progress - self.hold) / (1 - self.hold))) / 2
+        return self.lr * (1 - (1 - self.end) * fallen)
+
+
+def pace(optimizer: Optimizer, progress: float) -> None:
+    """Set the step size of a share of the run, in [0, 1]; an optimiser that no :class:`Adam` built keeps its own."""
+    for group in optimizer.param_groups:
+        if "pace" in group:
+            group["lr"] = group["pace"].lr_at(progress)
 
 
 @dataclass

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from otgen.errors import InputError, NumericalError
 from otgen.methods import Batches, Logged, Player
+from otgen.methods.base import pace
 from otgen.nets import seeded
 from otgen.train import checkpoint
 from otgen.train.config import Device, RunConfig
@@ -136,6 +137,7 @@ class Trainer:
         _guard(player, parameters, gradients)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
+        pace(player.optimizer, self.progress)
         player.optimizer.step()
         for parameter in parameters:
             parameter.grad = None
