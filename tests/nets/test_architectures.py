@@ -16,6 +16,7 @@ from otgen.nets import (
     GeneratorNet,
     MlpCritic,
     MlpGenerator,
+    MlpSplitCritic,
     seeded,
 )
 
@@ -26,7 +27,13 @@ GENERATORS = [
     DcganGenerator(width=4),
     DcganGenerator(width=4, batch_norm=False),
 ]
-CRITICS = [MlpCritic(widths=(16, 8)), MlpCritic(widths=()), MlpCritic(activation=Activation.RELU), DcganCritic(width=4)]
+CRITICS = [
+    MlpCritic(widths=(16, 8)),
+    MlpCritic(widths=()),
+    MlpCritic(activation=Activation.RELU),
+    MlpSplitCritic(widths=(16,), size=8),
+    DcganCritic(width=4),
+]
 IMAGES = [(1, 28, 28), (3, 28, 28), (3, 32, 32), (1, 64, 64)]
 
 

@@ -13,8 +13,17 @@ import torch
 from safetensors.torch import load_file
 
 from otgen.data import Gaussian2D, Normal
-from otgen.methods import WGAN, WGANGP, DualOracle, PixelSinkhorn, SinkhornAutoDiff, SWGANSinkhorn
-from otgen.nets import MlpCritic, MlpGenerator
+from otgen.methods import (
+    SWGAN,
+    WGAN,
+    WGANGP,
+    DualOracle,
+    LearntFeatures,
+    PixelSinkhorn,
+    SinkhornAutoDiff,
+    SWGANSinkhorn,
+)
+from otgen.nets import HeadOf, MlpCritic, MlpGenerator, MlpSplitCritic
 from otgen.ot import KL, SqEuclidean
 from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig
 from otgen.train.hooks import Checkpoints
@@ -40,6 +49,7 @@ def _seeded() -> Iterator[None]:
 
 PIXEL = PixelSinkhorn(batch=12, reg=KL(eps=0.5), max_steps=4)
 LEARNT = SinkhornAutoDiff(batch=12, reg=KL(eps=0.5), max_steps=3, critic=MlpCritic(widths=(6,)), features=3, n_critic=2)
+SPLIT = MlpSplitCritic(widths=(6,), size=4, head_widths=(5,))
 METHODS = {
     "pixel": PIXEL,
     "learnt": LEARNT,
@@ -50,7 +60,17 @@ METHODS = {
         cost=SqEuclidean(),
         reg=KL(eps=0.5),
         support=16,
-        oracle=DualOracle(f=MlpCritic(widths=(6,)), g=MlpCritic(widths=(6,)), most=2, check_every=1),
+        oracle=DualOracle(f=MlpCritic(widths=(6,)), g=MlpCritic(widths=(6,)), most=2, check_every=1, relative=True),
+        report_every=3,
+    ),
+    "swgan-features": SWGAN(
+        batch=12,
+        cost=SqEuclidean(),
+        reg=KL(eps=0.5),
+        support=16,
+        pool=24,
+        oracle=DualOracle(f=HeadOf(net=SPLIT), g=HeadOf(net=SPLIT), most=2, check_every=1, relative=True),
+        features=LearntFeatures(net=SPLIT),
         report_every=3,
     ),
 }

@@ -3,7 +3,7 @@
 from otgen.nets.base import CriticNet, GeneratorNet, HeadOf, SplitCriticNet, ToRange, scoring, seeded, statistics_kept
 from otgen.nets.dcgan import DcganCritic, DcganGenerator
 from otgen.nets.layers import ConcatenatedReLU, TanhToRange
-from otgen.nets.mlp import Activation, MlpCritic, MlpGenerator
+from otgen.nets.mlp import Activation, MlpCritic, MlpGenerator, MlpSplitCritic
 from otgen.nets.sanjabi_cifar import GluReading, SanjabiCifarCritic, SanjabiCifarGenerator
 from otgen.nets.sanjabi_mnist import SanjabiMnistCritic, SanjabiMnistGenerator
 
@@ -18,6 +18,7 @@ __all__ = [
     "HeadOf",
     "MlpCritic",
     "MlpGenerator",
+    "MlpSplitCritic",
     "SanjabiCifarCritic",
     "SanjabiCifarGenerator",
     "SanjabiMnistCritic",

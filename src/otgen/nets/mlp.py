@@ -11,7 +11,7 @@ from torch import nn
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.nets.base import CriticNet, GeneratorNet, Shape, ToRange
+from otgen.nets.base import CriticNet, GeneratorNet, Shape, SplitCriticNet, ToRange
 
 
 class Activation(StrEnum):
@@ -74,6 +74,43 @@ class MlpCritic(CriticNet):
         layers = _hidden(math.prod(shape), self.widths, self.activation, batch_norm=False)
         last = self.widths[-1] if self.widths else math.prod(shape)
         return nn.Sequential(nn.Flatten(), *layers, nn.Linear(last, features))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlpSplitCritic(SplitCriticNet):
+    """A fully connected critic in two parts; samples are flattened.
+
+    The trunk ends in a layer normalisation without a learnt gain: a feature vector has the length ``sqrt(size)``.
+
+    Attributes:
+        widths: of the trunk's hidden layers.
+        size: of the feature vectors.
+        head_widths: of the head's hidden layers.
+        activation: after each hidden layer.
+    """
+
+    widths: tuple[int, ...] = (256, 256)
+    size: int = 64
+    head_widths: tuple[int, ...] = (128,)
+    activation: Activation = Activation.LEAKY_RELU
+
+    def __post_init__(self) -> None:
+        _check_widths((*self.widths, *self.head_widths))
+        if self.size < 2:
+            raise InputError(f"size must be at least 2, got {self.size}: a normalised vector of one number is constant")
+
+    @override
+    def trunk(self, shape: Shape) -> nn.Module:
+        net = MlpCritic(widths=self.widths, activation=self.activation)
+        return nn.Sequential(net.build(shape, self.size), nn.LayerNorm(self.size, elementwise_affine=False))
+
+    @override
+    def trunk_features(self, shape: Shape) -> int:
+        return self.size
+
+    @override
+    def head(self, features_in: int, features: int) -> nn.Module:
+        return MlpCritic(widths=self.head_widths, activation=self.activation).build((features_in,), features)
 
 
 def _check_widths(widths: Sequence[int]) -> None:

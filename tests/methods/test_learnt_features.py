@@ -1,0 +1,181 @@
+"""Learnt features: who moves and when, in which direction, and what the potentials see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from otgen.errors import InputError
+from otgen.methods import SWGAN, Adam, DualOracle, Fake, LearntFeatures, Player, Real, Signs, SWGANSinkhorn
+from otgen.methods.learnt_features import embedded, features
+from otgen.methods.swgan import SwganState
+from otgen.nets import HeadOf, MlpCritic, MlpGenerator, SplitCriticNet
+from otgen.ot import KL, L1, Relative, SqEuclidean, Steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split(SplitCriticNet):
+    """A feature map whose batch statistics could leak, of bounded length."""
+
+    def trunk(self, shape: tuple[int, ...]) -> nn.Module:
+        return nn.Sequential(nn.Linear(shape[0], 6), nn.BatchNorm1d(6), nn.LayerNorm(6, elementwise_affine=False))
+
+    def trunk_features(self, shape: tuple[int, ...]) -> int:
+        return 6
+
+    def head(self, features_in: int, features: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(features_in, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, features))
+
+
+NET = Split()
+ORACLE = DualOracle(f=HeadOf(net=NET), g=HeadOf(net=NET), most=3, until=Steps())
+PLAIN = SWGAN(
+    batch=16,
+    support=32,
+    cost=SqEuclidean(),
+    reg=KL(eps=0.5),
+    oracle=ORACLE,
+    features=LearntFeatures(net=NET, optimizer=Adam(lr=1e-3)),
+    report_every=1,
+)
+LOSS = SWGANSinkhorn(**{name: getattr(PLAIN, name) for name in PLAIN.__dataclass_fields__})
+every_method = pytest.mark.parametrize("method", [PLAIN, LOSS], ids=["plain", "Sinkhorn loss"])
+every_signs = pytest.mark.parametrize("signs", list(Signs))
+
+
+def players(state: SwganState) -> list[Player]:
+    assert state.own is not None
+    assert state.real is not None
+    assert state.critic is not None
+    return [state.generator, state.critic, state.cross.player, state.own.player, state.real.player]
+
+
+def everything(player: Player) -> list[Tensor]:
+    return [tensor.clone() for tensor in player.module.state_dict().values()]
+
+
+def same(left: list[Tensor], right: list[Tensor]) -> bool:
+    return all(torch.equal(one, two) for one, two in zip(left, right, strict=True))
+
+
+@every_method
+@pytest.mark.parametrize("pool", [0, 40])
+def test_features_move_every_second_step_and_nobody_else_does_with_them(method: SWGAN, pool: int, trainer: Any) -> None:
+    at_work = trainer(replace(method, pool=pool), MlpGenerator(widths=(8,), batch_norm=True))
+    state = at_work.state.method
+    known = {p.name: everything(p) for p in players(state)}
+    orders: list[list[str]] = []
+
+    def update(player: Player, loss: Tensor) -> None:
+        # Networks in training may have seen a batch; the others are as their own last update left them.
+        for other in players(state):
+            assert other.name == player.name or same(everything(other), known[other.name]), (player.name, other.name)
+        at_work.update(player, loss)
+        known[player.name] = everything(player)
+        orders[-1].append(player.name)
+
+    for _ in range(4):
+        orders.append([])
+        method.step(state, at_work.batches, update)
+        assert all(same(everything(p), known[p.name]) for p in players(state))
+    own = ["own potential"] * 3
+    still = ["potentials"] * 3 + (own if method is LOSS else []) + ["generator"]
+    moving = ["potentials"] * 3 + own + ["data potential"] * 3 + ["generator", "critic"]
+    assert orders == [still, moving, still, moving]
+
+
+@every_signs
+def test_features_descend_minus_46_with_the_plans_held(signs: Signs, trainer: Any, spy: Any) -> None:
+    assert PLAIN.features is not None
+    method = replace(PLAIN, features=replace(PLAIN.features, signs=signs, every=1))
+    at_work = trainer(method)
+    state: SwganState = at_work.state.method
+    assert state.critic is not None
+    seen: dict[str, tuple[Tensor, ...]] = {}
+
+    def update(player: Player, loss: Tensor) -> None:
+        if player is state.critic:
+            seen["gradient"] = torch.autograd.grad(loss, list(player.module.parameters()))
+        else:
+            at_work.update(player, loss)
+
+    # The same draw each time: what the features were moved on can be drawn once more.
+    batches = spy(at_work, fixed=True)
+    method.step(state, batches, update)
+    fake, real = state.generator.module(batches.latent(16)).detach(), batches.real(16)
+    clouds = {Fake(): fake, Real(): real, Fake(1): fake, Fake(2): fake, Real(1): real, Real(2): real}
+    points = features(clouds, state.critic)
+    own = 1 if signs is Signs.SUM else -1
+    total = fake.new_zeros(())
+    for weight, duals, left, right in (
+        (2, state.cross, Fake(), Real()),
+        (own, state.own, Fake(1), Fake(2)),
+        (own, state.real, Real(1), Real(2)),
+    ):
+        x, y = points[left], points[right]
+        costs = (x[:, None] - y).square().sum(-1)
+        assert duals is not None
+        f, g = duals.values(x.detach(), y.detach())
+        density = ((f[:, None] + g - costs.detach()) / 0.5).clamp(max=ORACLE.guard).exp()
+        total = total + weight * (density * costs).mean()
+    wanted = torch.autograd.grad(-total, list(state.critic.module.parameters()))
+    for one, other in zip(seen["gradient"], wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()) + 1e-6)
+
+
+def test_a_feature_belongs_to_its_sample_alone(trainer: Any) -> None:
+    state: SwganState = trainer(PLAIN).state.method
+    x = torch.randn(10, 2)
+    together = embedded({Fake(): x, Real(): x + 5}, state.critic)[Fake()]
+    alone = embedded({Fake(): x[:1]}, state.critic)[Fake()]
+    torch.testing.assert_close(together[:1], alone)
+    assert embedded({Fake(): x}, None)[Fake()] is x
+
+
+def test_a_pool_is_drawn_once_a_step_and_a_law_meets_itself_in_other_samples(trainer: Any, spy: Any) -> None:
+    method = replace(LOSS, pool=32)
+    at_work = trainer(method)
+    state, batches = at_work.state.method, spy(at_work)
+    met: list[Tensor] = []
+    assert state.own is not None
+    state.own.player.module.register_forward_pre_hook(lambda _, clouds: met.append(torch.cat(clouds)))
+    method.step(state, batches, at_work.update)
+    # One pool, then the fresh batches of the generator's own step: cross term, and two for the self term.
+    assert [len(cloud) for kind, cloud in batches.drawn if kind == "latent"] == [32, 16, 16, 16]
+    assert [len(cloud) for kind, cloud in batches.drawn if kind == "real"] == [32, 16]
+    for pair in met:
+        assert len(pair.unique(dim=0)) == len(pair) == 32
+
+
+@every_method
+def test_potentials_in_units_of_the_cost_do_not_know_its_scale(method: SWGAN, trainer: Any) -> None:
+    method = replace(method, features=None, cost=L1(), reg=KL(eps=Relative(0.2)))
+    net = MlpCritic(widths=(8,))
+    at_work = trainer(replace(method, oracle=replace(ORACLE, f=net, g=net, relative=True)))
+    state: SwganState = at_work.state.method
+    with torch.no_grad():
+        mean = float(L1()(state.generator.module(state.latents), state.data).mean())
+    pairs = [duals.player.module for duals in (state.cross, state.own) if duals is not None]
+    assert [float(pair.unit) for pair in pairs] == pytest.approx([mean] * len(pairs))
+    x, y = torch.randn(5, 2), torch.randn(4, 2)
+    f, _ = state.cross.values(x, y)
+    state.cross.set_unit(torch.tensor(3 * mean))
+    torch.testing.assert_close(state.cross.values(x, y)[0], 3 * f)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LearntFeatures(net=NET, every=0), "every"),
+        (lambda: replace(PLAIN, pool=31), "two batches, 32"),
+        (lambda: HeadOf(net=NET).build((1, 28, 28), 1), "feature vectors"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()
