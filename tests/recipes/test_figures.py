@@ -10,6 +10,7 @@ import pytest
 
 from cases.figures import TOY, W1
 from otgen import recipes
+from otgen.data import Digits, Mnist, Source
 from otgen.errors import InputError
 from otgen.recipes import (
     Better,
@@ -203,7 +204,7 @@ def test_a_figure_is_a_recipe_by_its_main_panel(figure: Figure) -> None:
 def test_scales_of_a_panel_differ_in_cost_and_not_in_kind(figure: Figure) -> None:
     for panel in figure.panels:
         configs = {scale: panel.build(scale) for scale in Scale}
-        assert len({(type(c.data), type(c.method), type(c.generator)) for c in configs.values()}) == 1
+        assert len({(_kind(c.data), type(c.method), type(c.generator)) for c in configs.values()}) == 1
         assert (configs[Scale.SMOKE].steps or 1000) <= 50
         assert {c.seed for c in configs.values()} == {0}
 
@@ -235,3 +236,8 @@ def test_the_panels_of_figure_3_differ_in_method_and_latent_dimension_alone() ->
         if scale is Scale.CPU:
             assert ours.budget == theirs.budget == 60
         assert replace(theirs, method=ours.method, steps=ours.steps) == ours
+
+
+def _kind(data: Source) -> type[Source]:
+    # The digits that come with the package are of MNIST, which not every machine has.
+    return Mnist if isinstance(data, Digits) else type(data)

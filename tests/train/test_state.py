@@ -42,7 +42,7 @@ def _outer(seed: int, *, steps: int = 0) -> Outer:
 def test_every_leaf_is_found_by_its_path() -> None:
     parts = take_apart(_outer(1, steps=1))
     assert set(parts.modules) == {"player.module"}
-    assert set(parts.numbers) == {"inner.count", "share"}
+    assert set(parts.numbers) == {"inner.count", "share", "player.optimizer/moments"}
     moments = {f"player.optimizer/{i}/{key}" for i in (0, 1) for key in ("step", "exp_avg", "exp_avg_sq")}
     assert set(parts.tensors) == {"inner.points", "rng"} | moments
 

@@ -149,7 +149,7 @@ class DualOracle:
             # (5), its last term over all pairs
             update(state.player, guard.conjugate(s).mean() - f.mean() - g.mean())
             state.updates += 1
-            state.trips += int(guard.tripped(s))
+            state.trips += math.isfinite(guard.largest) and bool(guard.tripped(s))
         return self.most
 
     @torch.no_grad()

@@ -1,9 +1,20 @@
 """Networks: generators and critics, built from their hyper-parameters and the shapes of what they map."""
 
-from otgen.nets.base import CriticNet, GeneratorNet, HeadOf, SplitCriticNet, ToRange, scoring, seeded, statistics_kept
+from otgen.nets.base import (
+    CriticNet,
+    GeneratorNet,
+    HeadOf,
+    SplitCriticNet,
+    ToRange,
+    TrunkOf,
+    scoring,
+    seeded,
+    statistics_kept,
+)
 from otgen.nets.dcgan import DcganCritic, DcganGenerator
 from otgen.nets.layers import ConcatenatedReLU, TanhToRange
 from otgen.nets.mlp import Activation, MlpCritic, MlpGenerator, MlpSplitCritic
+from otgen.nets.sanjabi import CriticNorm
 from otgen.nets.sanjabi_cifar import GluReading, SanjabiCifarCritic, SanjabiCifarGenerator
 from otgen.nets.sanjabi_mnist import SanjabiMnistCritic, SanjabiMnistGenerator
 
@@ -11,6 +22,7 @@ __all__ = [
     "Activation",
     "ConcatenatedReLU",
     "CriticNet",
+    "CriticNorm",
     "DcganCritic",
     "DcganGenerator",
     "GeneratorNet",
@@ -26,6 +38,7 @@ __all__ = [
     "SplitCriticNet",
     "TanhToRange",
     "ToRange",
+    "TrunkOf",
     "scoring",
     "seeded",
     "statistics_kept",

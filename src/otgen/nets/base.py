@@ -78,6 +78,26 @@ class HeadOf(CriticNet):
         return self.net.head(shape[0], features)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrunkOf(CriticNet):
+    """The trunk of a critic in two parts, alone: a feature map for methods that take any critic for one.
+
+    Attributes:
+        net: the critic.
+    """
+
+    net: SplitCriticNet
+
+    @override
+    def build(self, shape: Shape, features: int) -> nn.Module:
+        has = self.net.trunk_features(shape)
+        if features != has:
+            raise InputError(
+                f"the trunk of {type(self.net).__name__} has {has} features, not {features}; ask for {has}"
+            )
+        return self.net.trunk(shape)
+
+
 class ToRange(nn.Module):
     """The last layer of a generator: any number into an interval, by a logistic function."""
 

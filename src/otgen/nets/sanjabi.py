@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from torch import nn
 from typing_extensions import override
@@ -26,6 +27,23 @@ SIDE = 4
 _BOTTLENECK = 5
 
 
+class CriticNorm(StrEnum):
+    """What normalises between a critic's convolutions, and in its head."""
+
+    BATCH = "batch"
+    """As the paper has it."""
+    LAYER = "layer"
+    """Each sample by itself, as a gradient penalty needs it."""
+
+    def of_maps(self, channels: int) -> nn.Module:
+        """For maps ``(n, channels, h, w)``."""
+        return nn.BatchNorm2d(channels) if self is CriticNorm.BATCH else nn.GroupNorm(1, channels)
+
+    def of_units(self, units: int) -> nn.Module:
+        """For vectors ``(n, units)``."""
+        return nn.BatchNorm1d(units) if self is CriticNorm.BATCH else nn.LayerNorm(units)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SanjabiCritic(SplitCriticNet):
     """What the two critics share: the head, and a feature map that ends in a layer normalisation."""
@@ -34,6 +52,7 @@ class SanjabiCritic(SplitCriticNet):
     kernel: int = 5
     slope: float = 0.2
     affine: bool = True
+    norm: CriticNorm = CriticNorm.BATCH
 
     def __post_init__(self) -> None:
         check_kernel(self.kernel)
@@ -46,7 +65,7 @@ class SanjabiCritic(SplitCriticNet):
         groups: list[nn.Module] = []
         for k, after in enumerate(channels, start=1):
             convolution, activation = self._layer(before, after, first=k == 1)
-            norms: list[nn.Module] = [nn.BatchNorm2d(convolution.out_channels)]
+            norms: list[nn.Module] = [self.norm.of_maps(convolution.out_channels)]
             if k == len(channels):
                 # LN: one group takes mean and variance over all of (C, H, W); gain and bias are per channel.
                 norms.append(nn.GroupNorm(1, convolution.out_channels, affine=self.affine))
@@ -63,7 +82,7 @@ class SanjabiCritic(SplitCriticNet):
         """``FC(k, 5) - BN - LReLU - FC(5, features)``."""
         return nn.Sequential(
             nn.Linear(features_in, _BOTTLENECK, bias=False),
-            nn.BatchNorm1d(_BOTTLENECK),
+            self.norm.of_units(_BOTTLENECK),
             nn.LeakyReLU(self.slope),
             nn.Linear(_BOTTLENECK, features),
         )

@@ -109,6 +109,7 @@ class SanjabiCifarCritic(SanjabiCritic):
             Without them every feature vector has length sqrt(64 width), 128 at the paper's width, but for the
             normalisation's small constant; with them its length has no bound, nor has an objective that grows with the
             scale of the features, as the paper's (46) does under an L1 cost.
+        norm: batch normalisation as in the paper, or layer normalisation in its place.
     """
 
     width: int = 256

@@ -86,6 +86,7 @@ class SanjabiMnistCritic(SanjabiCritic):
             Without them no feature vector is longer than sqrt(64 width), 64 at the paper's width; with them its
             length has no bound, nor has an objective that grows with the scale of the features, as the paper's
             (46) does under an L1 cost.
+        norm: batch normalisation as in the paper, or layer normalisation in its place.
     """
 
     width: int = 64

@@ -4,7 +4,8 @@ from otgen.recipes.base import Recipe, Scale, find, names
 from otgen.recipes.digits import digits, features
 from otgen.recipes.figures import Figure, Panel, all_figures, find_figure
 from otgen.recipes.swgan import swgan_fig3
-from otgen.recipes.swgan_figures import SWGAN_FIG3
+from otgen.recipes.swgan_figures import SWGAN_FIG1, SWGAN_FIG3
+from otgen.recipes.swgan_mnist import swgan_fig1
 from otgen.recipes.toys import gaussians25
 from otgen.recipes.verdicts import (
     Better,
@@ -20,6 +21,7 @@ from otgen.recipes.verdicts import (
 )
 
 __all__ = [
+    "SWGAN_FIG1",
     "SWGAN_FIG3",
     "Better",
     "Bound",
@@ -42,5 +44,6 @@ __all__ = [
     "find_figure",
     "gaussians25",
     "names",
+    "swgan_fig1",
     "swgan_fig3",
 ]

@@ -16,6 +16,9 @@ from torch.optim import Optimizer
 from otgen.errors import InputError
 from otgen.methods import MethodState
 
+# How many parameters an optimiser keeps moments of.
+_MOMENTS = "moments"
+
 
 @dataclass
 class TrainState:
@@ -128,8 +131,8 @@ def _optimizer_misfits(
 ) -> Iterator[str]:
     entries = _entries(name, tensors, numbers)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    if not entries and not numbers.get("step"):
-        return  # saved before its first step
+    if not entries and not numbers.get(f"{name}/{_MOMENTS}"):
+        return  # saved before its first step, which for a critic may come after the generator's
     keys = set().union(*(set(entry) for entry in entries.values()))
     for index, parameter in enumerate(parameters):
         entry = entries.get(index, {})
@@ -151,6 +154,8 @@ def _leaves(state: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _take_optimizer_apart(name: str, optimizer: Optimizer, parts: Parts) -> None:
+    # Without it moments that are lost could not be told from moments that are not there yet.
+    parts.numbers[f"{name}/{_MOMENTS}"] = len(optimizer.state_dict()["state"])
     for index, entries in optimizer.state_dict()["state"].items():
         for key, value in entries.items():
             target = parts.tensors if isinstance(value, Tensor) else parts.numbers
@@ -182,7 +187,7 @@ def _entries(name: str, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> 
     entries: dict[int, dict[str, Any]] = {}
     values: dict[str, Any] = {**tensors, **numbers}
     for path, value in values.items():
-        if path.startswith(name + "/"):
+        if path.startswith(name + "/") and path != f"{name}/{_MOMENTS}":
             index, key = path.removeprefix(name + "/").split("/")
             entries.setdefault(int(index), {})[key] = value
     return entries
