@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from cases.figures import TOY, W1
+from cases.images import write_cifar, write_mnist
 from otgen import recipes
-from otgen.data import Digits, Mnist, Source
+from otgen.data import Cifar10, Digits, Mnist, Source
 from otgen.errors import InputError
 from otgen.recipes import (
     Better,
@@ -211,10 +212,16 @@ def test_scales_of_a_panel_differ_in_cost_and_not_in_kind(figure: Figure) -> Non
 
 @pytest.mark.parametrize("figure", ALL, ids=lambda f: f.name)
 def test_a_figure_runs_at_smoke_scale_and_has_all_that_it_shows(figure: Figure, tmp_path: Path) -> None:
+    cifar, mnist = write_cifar(tmp_path / "cifar"), write_mnist(tmp_path / "mnist")
+
     def quick(config: RunConfig) -> RunConfig:
+        if isinstance(config.data, Cifar10):
+            config = replace(config, data=Cifar10(folder=str(cifar)))
+        if isinstance(config.data, Digits):  # 5,000 of them, which every evaluation classifies
+            config = replace(config, data=Mnist(folder=str(mnist)))
         return replace(config, trainer=replace(config.trainer, eval_samples=100, threads=1), steps=2)
 
-    done = reproduce(Plan(figure=figure, out=tmp_path, scale=Scale.SMOKE, edit=quick))
+    done = reproduce(Plan(figure=figure, out=tmp_path / "out", scale=Scale.SMOKE, edit=quick))
     shown = {m for claim in figure.claims for m in claim.measures()} | set(figure.measures)
     for panel in figure.panels:
         (run,) = done.results.runs[panel.name]

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from cases.images import write_cifar
 from otgen import recipes
 from otgen.cli.main import main
-from otgen.data import Digits, Mnist, Source
+from otgen.data import Cifar10, Digits, Mnist, Source
 from otgen.errors import InputError
 from otgen.recipes import Recipe, Scale
 from otgen.train import RunConfig, RunDir, checkpoint
@@ -29,7 +30,10 @@ def one_thread() -> Iterator[None]:
 @pytest.mark.parametrize("recipe", ALL, ids=lambda r: r.name)
 def test_a_recipe_runs_at_smoke_scale(recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
-    assert main(["train", recipe.name, "--scale", "smoke", "--out", str(out), "--trainer.threads", "1"]) == 0
+    words = ["train", recipe.name, "--scale", "smoke", "--out", str(out), "--trainer.threads", "1"]
+    if isinstance(recipe.build(Scale.SMOKE).data, Cifar10):
+        words += ["--data.folder", str(write_cifar(tmp_path / "data"))]
+    assert main(words) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
     run = RunDir.open(out)

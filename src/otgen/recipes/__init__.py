@@ -4,8 +4,8 @@ from otgen.recipes.base import Recipe, Scale, find, names
 from otgen.recipes.digits import digits, features
 from otgen.recipes.figures import Figure, Panel, all_figures, find_figure
 from otgen.recipes.swgan import swgan_fig3
-from otgen.recipes.swgan_figures import SWGAN_FIG1, SWGAN_FIG3
-from otgen.recipes.swgan_mnist import swgan_fig1
+from otgen.recipes.swgan_figures import SWGAN_FIG1, SWGAN_FIG2, SWGAN_FIG3, SWGAN_FIG4
+from otgen.recipes.swgan_images import swgan_fig1, swgan_fig2, swgan_fig4
 from otgen.recipes.toys import gaussians25
 from otgen.recipes.verdicts import (
     Better,
@@ -22,7 +22,9 @@ from otgen.recipes.verdicts import (
 
 __all__ = [
     "SWGAN_FIG1",
+    "SWGAN_FIG2",
     "SWGAN_FIG3",
+    "SWGAN_FIG4",
     "Better",
     "Bound",
     "Claim",
@@ -45,5 +47,7 @@ __all__ = [
     "gaussians25",
     "names",
     "swgan_fig1",
+    "swgan_fig2",
     "swgan_fig3",
+    "swgan_fig4",
 ]
