@@ -224,7 +224,9 @@ class Bare:
     def _held(self, method: SWGAN, duals: DualState, x: Tensor, y: Tensor) -> Tensor:
         costs = torch.cdist(x.flatten(1), y.flatten(1), p=1.0)
         with torch.no_grad():
+            duals.player.module.eval()
             f, g = duals.player.module(x, y)
+            duals.player.module.train()
             density = (f[:, None] + g - costs).relu() / method.reg.weight
         return (density * costs).mean()
 

@@ -19,6 +19,7 @@ from otgen.recipes import Panel, Scale, all_figures
 from otgen.train import RunConfig, RunDir, Trainer
 
 Call = Callable[..., Any]
+FIGURES = (*(f"swgan.fig{k}" for k in range(1, 5)), "toy.figure", "toy.images")
 IN_TURN = ("Transport, seed 0", "Adversarial, seed 0", "Transport, seed 1", "Adversarial, seed 1")
 
 
@@ -101,7 +102,7 @@ def test_a_folder_of_data_is_an_option(otgen: Call, refused: Call) -> None:
 @pytest.mark.parametrize(
     ("words", "named", "code"),
     [
-        ((), "which figure? otgen reproduce FIGURE, one of swgan.fig3, toy.figure, toy.images", 2),
+        ((), f"which figure? otgen reproduce FIGURE, one of {', '.join(FIGURES)}", 2),
         (("toy.figur",), "there is no figure 'toy.figur'; did you mean 'toy.figure'?", 1),
         (("toy.figure", "--sede", "3"), "did you mean '--seeds'?", 2),
         (("toy.figure", "--seeds", "0"), "--seeds at least 1", 2),

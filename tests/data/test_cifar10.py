@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from otgen.data import CIFAR10_CLASSES, Cifar10, Cifar10Jpeg, Split
+from otgen.data import CIFAR10_CLASSES, Cifar10, Cifar10Jpeg, Split, cifar10_at
 from otgen.errors import InputError
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "cifar10-jpeg.tar.gz"
@@ -243,3 +243,19 @@ def test_the_real_test_images_are_read() -> None:
     # The exact pixels' mean over the channels, which JPEG keeps.
     mean = source.pixels().double().mean((0, 2, 3)) / 255
     torch.testing.assert_close(mean, torch.tensor([0.4942, 0.4851, 0.4504], dtype=torch.float64), atol=2e-3, rtol=0)
+
+
+def test_it_is_found_in_either_form_and_says_which(tmp_path: Path) -> None:
+    like = Cifar10(folder="elsewhere", split=Split.TEST)
+    write_binary(tmp_path / "exact")
+    for part in ("exact/train", "jpegs/cifar10/train"):
+        (tmp_path / part).mkdir(parents=True)
+    (tmp_path / "archive.tar.gz").write_bytes(b"")
+    exact, folder, archive, nowhere = (
+        cifar10_at(str(tmp_path / name), like) for name in ("exact", "jpegs", "archive.tar.gz", "nowhere")
+    )
+    assert exact == Cifar10(folder=str(tmp_path / "exact"), split=Split.TEST)
+    assert folder == Cifar10Jpeg(path=str(tmp_path / "jpegs"), split=Split.TEST)
+    assert archive == Cifar10Jpeg(path=str(tmp_path / "archive.tar.gz"), split=Split.TEST)
+    with pytest.raises(InputError, match="get the binary version from"):
+        nowhere.pixels()

@@ -50,7 +50,12 @@ def _plan(arguments: Sequence[str]) -> Plan:
     parser.add_argument("--out", type=str | None, default=None, help="the folder; runs/FIGURE-SCALE by default")
     parser.add_argument("--panels", type=str | None, default=None, help="these panels only, with commas between")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves PyTorch's choice")
-    parser.add_argument("--data", type=str | None, default=None, help="folder of the data, where a figure needs one")
+    parser.add_argument(
+        "--data",
+        type=str | None,
+        default=None,
+        help="folder of the data, where a figure needs one, or an archive of JPEGs for CIFAR-10",
+    )
     parsed = parse(parser, arguments)
     if parsed.figure is None:
         raise UsageError(f"which figure? otgen reproduce FIGURE, one of {names}")
@@ -72,6 +77,7 @@ def _plan(arguments: Sequence[str]) -> Plan:
 
 def _edit(figure: Figure, threads: int, folder: str | None) -> Callable[[RunConfig], RunConfig]:
     """What the options change in the configuration of every run."""
+    from otgen.data import Cifar10, cifar10_at
 
     def edit(config: RunConfig) -> RunConfig:
         if threads:
@@ -81,6 +87,8 @@ def _edit(figure: Figure, threads: int, folder: str | None) -> Callable[[RunConf
                 raise UsageError(
                     f"the data of {figure.name} ({type(config.data).__name__}) need no folder; leave --data out"
                 )
+            if isinstance(config.data, Cifar10):  # exact or lossy, by what is there
+                return replace(config, data=cifar10_at(folder, config.data))
             # `replace` knows the class, not that it is one with a folder.
             config = replace(config, data=replace(config.data, **{"folder": folder}))
         return config

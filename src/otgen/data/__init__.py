@@ -5,7 +5,7 @@ on use.
 """
 
 from otgen.data.arrays import Arrays
-from otgen.data.cifar10 import CIFAR10_CLASSES, Cifar10, Cifar10Jpeg
+from otgen.data.cifar10 import CIFAR10_CLASSES, Cifar10, Cifar10Jpeg, cifar10_at
 from otgen.data.digits import Digits
 from otgen.data.fingerprint import fingerprint
 from otgen.data.image_folder import ImageFolder
@@ -36,5 +36,6 @@ __all__ = [
     "Split",
     "Uniform",
     "ValueRange",
+    "cifar10_at",
     "fingerprint",
 ]

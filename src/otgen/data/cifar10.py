@@ -220,6 +220,23 @@ class Cifar10Jpeg(_LabelledImages):
         )
 
 
+def cifar10_at(path: str, like: Cifar10) -> Cifar10 | Cifar10Jpeg:
+    """CIFAR-10 from wherever it is: the binary version if the folder has it, else the JPEGs of a folder or archive.
+
+    Which of the two it is, its class says in every configuration. Numbers from the JPEGs compare with no published one.
+
+    Args:
+        path: where to look; what is found nowhere is the binary version, so that its error says how to get it.
+        like: has the split and the range of the pixels.
+    """
+    exact = replace(like, folder=path)
+    jpegs = Cifar10Jpeg(path=path, split=like.split, pixel_range=like.pixel_range)
+    where = Path(path).expanduser()
+    has_train = any((where / sub / _PARTS[Split.TRAIN][0]).is_dir() for sub in (".", "cifar10"))
+    lossy = where.is_file() or (has_train and exact._existing(_FILES[Split.TRAIN][0]) is None)
+    return jpegs if lossy else exact
+
+
 def _files_of_folder(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[str, str, str, bytes]]:
     root = folder / "cifar10" if (folder / "cifar10").is_dir() else folder
     for part in parts:
