@@ -8,7 +8,17 @@ from dataclasses import dataclass, replace
 from typing_extensions import override
 
 from otgen.data import Cifar10, Digits, Mnist, Normal, Source
-from otgen.methods import SWGAN, WGANGP, Adam, DualOracle, LearntFeatures, Method, SinkhornAutoDiff, SWGANSinkhorn
+from otgen.methods import (
+    SWGAN,
+    WGANGP,
+    Adam,
+    DualOracle,
+    LearntFeatures,
+    Method,
+    Signs,
+    SinkhornAutoDiff,
+    SWGANSinkhorn,
+)
 from otgen.nets import (
     CriticNorm,
     GeneratorNet,
@@ -20,7 +30,7 @@ from otgen.nets import (
     TrunkOf,
 )
 from otgen.nets.sanjabi import CIFAR, MNIST, SanjabiCritic
-from otgen.ot import KL, Cosine, Cost, MarginalError
+from otgen.ot import KL, Cosine, Cost, MarginalError, Relative
 from otgen.recipes.base import Scale
 from otgen.train import RunConfig, TrainerConfig
 from otgen.train.config import Duration
@@ -62,6 +72,12 @@ class ImageTask(ABC):
     def budget(self, scale: Scale) -> Duration | None:
         """Training time, where it is that and not the steps that a run has; none unless a task says otherwise."""
         return None
+
+    def weight(self, scale: Scale, cost: Cost, *, latent: bool) -> float | Relative:
+        """The regularisation weight: that of the tables, or one that suits the cost."""
+        if scale is Scale.PAPER or (latent and isinstance(cost, Cosine)):
+            return 0.5
+        return Relative(0.5 if latent else 0.1)
 
     def adam(self, scale: Scale, short: float) -> Adam:
         """The Adam of Tables 2 and 3, or one for a run of a twenty-fifth of their length."""
@@ -177,7 +193,8 @@ class SwganPanel:
         cost: on pixels or on features.
         latent: on features, learnt by (46).
         sinkhorn: descend the Sinkhorn loss, Algorithm 2, rather than the plain value, Algorithm 1.
-        eps: the regularisation weight.
+        eps: the regularisation weight; None for that of the task.
+        signs: of the self terms of (46).
         anneal_from: multiple of it to begin with; it falls to 1 in the first half of the run.
     """
 
@@ -185,7 +202,8 @@ class SwganPanel:
     cost: Cost
     latent: bool = False
     sinkhorn: bool = False
-    eps: float = 0.5
+    eps: float | None = None
+    signs: Signs = Signs.SUM
     anneal_from: float = 1.0
 
     def __call__(self, scale: Scale = Scale.CPU) -> RunConfig:
@@ -193,13 +211,13 @@ class SwganPanel:
         task, paper, net = self.task, scale is Scale.PAPER, self.task.critic(scale)
         potential = HeadOf(net=net) if self.latent else net
         updates = task.updates(scale)
-        learnt = LearntFeatures(net=net, every=2 if paper else 5, optimizer=task.adam(scale, 2e-4))
+        learnt = LearntFeatures(net=net, signs=self.signs, optimizer=task.adam(scale, 1e-3))
         method = SWGANSinkhorn if self.sinkhorn else SWGAN
         return task.run(
             method(
                 batch=task.batch(scale),
                 cost=self.cost,
-                reg=KL(eps=self.eps),
+                reg=KL(eps=task.weight(scale, self.cost, latent=self.latent) if self.eps is None else self.eps),
                 oracle=DualOracle(
                     f=potential,
                     g=potential,
