@@ -105,7 +105,8 @@ def test_a_folder_of_data_is_an_option(otgen: Call, refused: Call) -> None:
         ((), f"which figure? otgen reproduce FIGURE, one of {', '.join(FIGURES)}", 2),
         (("toy.figur",), "there is no figure 'toy.figur'; did you mean 'toy.figure'?", 1),
         (("toy.figure", "--sede", "3"), "did you mean '--seeds'?", 2),
-        (("toy.figure", "--seeds", "0"), "--seeds at least 1", 2),
+        (("toy.figure", "--seeds", "0"), "--seeds and --jobs at least 1", 2),
+        (("toy.figure", "--jobs", "0"), "--jobs at least 1", 2),
         (("toy.figure", "--threads", "-1"), "--threads must not be negative", 2),
         (("toy.figure", "--scale", "huge"), "none of smoke, cpu, paper", 2),
         (("toy.figure", "--panels", "transprt"), "did you mean 'transport'?", 1),
@@ -127,3 +128,13 @@ def test_the_list_names_figures(otgen: Call) -> None:
     shown = otgen("list").out.split("Figures (otgen reproduce NAME):")[1].split("\n\n")[0]
     assert "\n  swgan.fig3 " in shown
     assert "(Sanjabi et al. 2018, Figure 3)" in shown
+
+
+def test_two_runs_at_a_time(otgen: Call) -> None:
+    words = ("reproduce", "swgan.fig3", "--scale", "smoke", "--panels", "wgan-gp-d4,wgan-gp-d2", "--jobs", "2")
+    result = otgen(*words, "--threads", "1", "--out", "out")
+    assert result.code == 0
+    assert "2 runs in out, 2 at a time" in result.out
+    assert Path("out/report.md").is_file()
+    assert Path("out/worker-2.log").is_file()
+    assert not list(Path("out").glob(".*"))

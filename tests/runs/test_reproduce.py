@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from otgen.data import Arrays
 from otgen.errors import InputError, NumericalError
 from otgen.methods import Logged
 from otgen.recipes import Figure, Outcome, Panel, Scale, Status
-from otgen.runs import Interrupted, Job, Plan, Reproduction, evaluate_run, reproduce
+from otgen.runs import Interrupted, Job, Plan, Reproduction, evaluate_run, reproduce, train_all
+from otgen.runs.sharing import claimed
 from otgen.train import Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.hooks import Log
 
@@ -288,3 +290,30 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     figure: Figure = TOY
     with pytest.raises(InputError, match="choose another --out"):
         reproduce(Plan(figure=figure, out=other / "letter.txt"))
+
+
+def test_a_run_that_another_process_is_at_is_left_to_it_and_taken_over_in_the_end(tmp_path: Path) -> None:
+    plan = Plan(figure=TOY, out=tmp_path / "toy", seeds=1)
+    first, second = plan.jobs()
+    (tmp_path / "toy").mkdir()
+    others_done = threading.Event()
+
+    class Others(Watching):
+        def done(self, job: Job, outcome: Outcome) -> None:
+            super().done(job, outcome)
+            others_done.set()
+
+    watching = Others()
+    with claimed(first.run.path, wait=False) as mine:
+        assert mine
+        with claimed(first.run.path, wait=False) as twice:
+            assert not twice
+        worker = threading.Thread(target=train_all, args=(plan, watching), daemon=True)
+        worker.start()
+        assert others_done.wait(60)
+        assert watching.finished == [second.run.path.name]
+        assert not first.run.path.exists()
+    worker.join(60)
+    assert watching.finished == [second.run.path.name, first.run.path.name]
+    assert reproduce(plan).picture.is_file()
+    assert not [p for p in plan.out.iterdir() if p.name.startswith(".")]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
+from subprocess import Popen
 from typing import TYPE_CHECKING
 
 from otgen.cli.usage import Parser, UsageError, parse
@@ -19,13 +23,16 @@ if TYPE_CHECKING:
 
 def run(arguments: Sequence[str]) -> int:
     """Train, evaluate and draw a figure, judge its claims, say where everything is."""
-    plan = _plan(arguments)
+    plan, jobs = _plan(arguments)
     from otgen.runs import Interrupted, reproduce
 
     count = len(plan.panels) * plan.runs_each
-    print(f"{plan.figure.name}, scale {plan.scale}: {count} runs in {plan.out}", flush=True)
+    shared = f", {jobs} at a time" if jobs > 1 else ""
+    print(f"{plan.figure.name}, scale {plan.scale}: {count} runs in {plan.out}{shared}", flush=True)
+    plan.check()
     try:
-        done = reproduce(plan, _Shown(plan))
+        with _helped(arguments, plan, jobs - 1):
+            done = reproduce(plan, _Shown(plan, jobs))
     except (Interrupted, KeyboardInterrupt) as stop:
         print("Interrupted. What is done is saved; the same command goes on from there.")
         return 128 + (stop.signal if isinstance(stop, Interrupted) else 2)
@@ -33,9 +40,43 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _plan(arguments: Sequence[str]) -> Plan:
+def work(arguments: Sequence[str]) -> int:
+    """Train what nobody else is at, and leave figure and verdicts to who asked for them."""
+    plan, _ = _plan(arguments)
+    from otgen.runs import Interrupted, train_all
+
+    try:
+        train_all(plan, _Shown(plan))
+    except (Interrupted, KeyboardInterrupt) as stop:
+        return 128 + (stop.signal if isinstance(stop, Interrupted) else 2)
+    return 0
+
+
+@contextmanager
+def _helped(arguments: Sequence[str], plan: Plan, helpers: int) -> Iterator[None]:
+    """Processes of the same command that share the runs, each with a log in the folder."""
+    code = "import sys; from otgen.cli.reproduce import work; sys.exit(work(sys.argv[1:]))"
+    with ExitStack() as stack:
+        started = []
+        for number in range(2, helpers + 2):
+            log = stack.enter_context(open(plan.out / f"worker-{number}.log", "w"))
+            started.append(Popen([sys.executable, "-c", code, *arguments], stdout=log, stderr=log))
+        try:
+            yield
+        finally:
+            # Ctrl-C in a terminal reaches them by itself; what ends this process otherwise does not.
+            for process in started:
+                if process.poll() is None:
+                    process.terminate()
+            for process in started:
+                process.wait()
+
+
+def _plan(arguments: Sequence[str]) -> tuple[Plan, int]:
+    """What to run, and how many runs at a time."""
     from otgen.recipes import Scale, all_figures, find_figure
     from otgen.runs import Plan
+    from otgen.runs.sharing import can_share
 
     names = ", ".join(figure.name for figure in all_figures())
     parser = Parser(
@@ -49,7 +90,8 @@ def _plan(arguments: Sequence[str]) -> Plan:
     parser.add_argument("--seeds", type=int | None, default=None, help="runs of each panel; the figure's by default")
     parser.add_argument("--out", type=str | None, default=None, help="the folder; runs/FIGURE-SCALE by default")
     parser.add_argument("--panels", type=str | None, default=None, help="these panels only, with commas between")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves PyTorch's choice")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of its own")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads of a run; 0: its share of the cores")
     parser.add_argument(
         "--data",
         type=str | None,
@@ -60,19 +102,24 @@ def _plan(arguments: Sequence[str]) -> Plan:
     if parsed.figure is None:
         raise UsageError(f"which figure? otgen reproduce FIGURE, one of {names}")
     figure = find_figure(parsed.figure)
-    if parsed.threads < 0 or (parsed.seeds is not None and parsed.seeds < 1):
+    if parsed.threads < 0 or parsed.jobs < 1 or (parsed.seeds is not None and parsed.seeds < 1):
         raise UsageError(
-            f"--threads must not be negative and --seeds at least 1, got {parsed.threads} and {parsed.seeds}"
+            "--threads must not be negative, --seeds and --jobs at least 1, got "
+            f"{parsed.threads}, {parsed.seeds} and {parsed.jobs}"
         )
+    if parsed.jobs > 1 and not can_share():
+        raise UsageError(f"--jobs {parsed.jobs} needs file locks, which this system lacks; leave it out")
     scale = Scale(parsed.scale)
-    return Plan(
+    threads = parsed.threads or (max(1, (os.cpu_count() or 1) // parsed.jobs) if parsed.jobs > 1 else 0)
+    plan = Plan(
         figure=figure,
         out=Path(parsed.out) if parsed.out else Path("runs") / f"{figure.name}-{scale}",
         scale=scale,
         seeds=parsed.seeds,
         only=tuple(name.strip() for name in parsed.panels.split(",")) if parsed.panels else (),
-        edit=_edit(figure, parsed.threads, parsed.data),
+        edit=_edit(figure, threads, parsed.data),
     )
+    return plan, parsed.jobs
 
 
 def _edit(figure: Figure, threads: int, folder: str | None) -> Callable[[RunConfig], RunConfig]:
@@ -97,51 +144,58 @@ def _edit(figure: Figure, threads: int, folder: str | None) -> Callable[[RunConf
 
 
 class _Shown:
-    """Shows which run of how many is at work, and when all will be done."""
+    """Shows which run of how many is at work, and when all will be done.
 
-    def __init__(self, plan: Plan) -> None:
+    Args:
+        plan: what is run.
+        workers: processes that share it.
+    """
+
+    def __init__(self, plan: Plan, workers: int = 1) -> None:
         from otgen.runs.reproduce import progress
 
-        self.jobs = list(plan.jobs())
-        self.shares = [progress(job) for job in self.jobs]
-        self.number = 0
+        self.left = {job.run.path: (job, progress(job)) for job in plan.jobs()}
+        self.count, self.workers = len(self.left), workers
         self.began: float | None = None
-        # Wall-clock seconds of whole runs of a panel, of those that this command trained.
+        # Wall-clock seconds of whole runs of a panel, of those that this process trained.
         self.took: dict[str, float] = {}
 
     def hooks(self, job: Job, log: Log) -> Sequence[Hook]:
         """Say which run begins, and give it a progress line."""
         from otgen.train.progress import ProgressLine
 
-        share = self.shares[self.number]
+        share = self.left[job.run.path][1]
         again = f", from {share:.0%} on" if share else ""
-        print(f"[{self.number + 1}/{len(self.jobs)}] {job.panel.title}, seed {job.seed}{again}", flush=True)
+        print(f"{self._number()} {job.panel.title}, seed {job.seed}{again}", flush=True)
         self.began = time.monotonic()
-        return [ProgressLine(log, beside=self._whole)]
+        return [ProgressLine(log, beside=lambda left: self._whole(job, left))]
 
     def done(self, job: Job, outcome: Outcome) -> None:
         """Note how long it took."""
+        number = self._number()
+        _, share = self.left.pop(job.run.path)
         if self.began is not None:
-            left = 1 - self.shares[self.number]
-            self.took[job.panel.name] = (time.monotonic() - self.began) / max(left, 0.01)
+            self.took[job.panel.name] = (time.monotonic() - self.began) / max(1 - share, 0.01)
             self.began = None
         if outcome.diverged is not None:
-            where = f"[{self.number + 1}/{len(self.jobs)}] {job.panel.title}, seed {job.seed}"
-            print(f"{where} diverged: {outcome.diverged}", flush=True)
-        self.number += 1
+            print(f"{number} {job.panel.title}, seed {job.seed} diverged: {outcome.diverged}", flush=True)
 
-    def _whole(self, left: float) -> str:
+    def _number(self) -> str:
+        return f"[{self.count - len(self.left) + 1}/{self.count}]"
+
+    def _whole(self, job: Job, left: float) -> str:
         """``all runs 12:30 left``: this run's rest, and the others by what their like took, or their budget."""
         from otgen.train.progress import clock
 
         assert self.began is not None
-        share = 1 - self.shares[self.number]
         # A panel that has not been run yet is taken to be like the one at work.
-        present = (time.monotonic() - self.began + left) / max(share, 0.01)
-        for later, done in zip(self.jobs[self.number + 1 :], self.shares[self.number + 1 :], strict=True):
-            budget = later.config().budget if later.panel.name not in self.took else None
-            left += (1 - done) * self.took.get(later.panel.name, present if budget is None else budget)
-        return f"all runs {clock(left)} left"
+        present = (time.monotonic() - self.began + left) / max(1 - self.left[job.run.path][1], 0.01)
+        others = 0.0
+        for path, (other, share) in self.left.items():
+            if path != job.run.path:
+                budget = other.config().budget if other.panel.name not in self.took else None
+                others += (1 - share) * self.took.get(other.panel.name, present if budget is None else budget)
+        return f"all runs {clock(max(left, (left + others) / self.workers))} left"
 
 
 def _show(figure: Figure, done: Reproduction) -> None:

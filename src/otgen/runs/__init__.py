@@ -1,7 +1,7 @@
 """What reads run directories, and what trains a figure's."""
 
 from otgen.runs.evaluate import RunEvaluation, evaluate_run
-from otgen.runs.reproduce import Interrupted, Job, Observer, Plan, Reproduction, reproduce
+from otgen.runs.reproduce import Interrupted, Job, Observer, Plan, Reproduction, reproduce, train_all
 from otgen.runs.sample import load_generator, sample_run
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "load_generator",
     "reproduce",
     "sample_run",
+    "train_all",
 ]

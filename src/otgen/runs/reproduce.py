@@ -14,6 +14,7 @@ from otgen.recipes import Claim, Figure, Outcome, Panel, Results, Scale, Verdict
 from otgen.runs.evaluate import evaluate_run
 from otgen.runs.figure_picture import draw_figure
 from otgen.runs.figure_report import Judged, write_report, write_results, write_whole
+from otgen.runs.sharing import claimed, forget
 from otgen.train import Ending, Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import differences, plain
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
@@ -187,20 +188,15 @@ def reproduce(plan: Plan, observer: Observer | None = None) -> Reproduction:
         InputError: see :meth:`Plan.check`.
         Interrupted: by Ctrl-C or SIGTERM; the same plan goes on from there.
     """
-    observer = Silent() if observer is None else observer
-    plan.check()
-    found: dict[str, list[Outcome]] = {panel.name: [] for panel in plan.panels}
+    outcomes = train_all(plan, observer)
+    found = {panel.name: tuple(outcomes[panel.name, seed] for seed in range(plan.runs_each)) for panel in plan.panels}
     for job in plan.jobs():
-        if progress(job) < 1:
-            _train(job, observer)
-        outcome = _outcome(job)
-        found[job.panel.name].append(outcome)
-        observer.done(job, outcome)
+        forget(job.run.path)
     figure = plan.figure
     results = Results(
         scale=plan.scale,
         titles={panel.name: panel.title for panel in figure.panels},
-        runs={name: tuple(runs) for name, runs in found.items()},
+        runs=found,
         least_steps=figure.least_steps,
     )
     first = {job.panel.name: job for job in plan.jobs() if job.seed == 0}
@@ -216,6 +212,34 @@ def reproduce(plan: Plan, observer: Observer | None = None) -> Reproduction:
     data = write_results(judged, plan.out / "results.json")
     report = write_report(judged, plan.out / "report.md", picture.name, data.name)
     return Reproduction(results, judged.verdicts, picture, report, data)
+
+
+def train_all(plan: Plan, observer: Observer | None = None) -> dict[tuple[str, int], Outcome]:
+    """Train and evaluate what is missing; what became of each run, by panel and seed.
+
+    Processes that do this to one plan at the same time share the runs: each takes one that nobody else is at.
+
+    Raises:
+        InputError: see :meth:`Plan.check`.
+        Interrupted: by Ctrl-C or SIGTERM; the same plan goes on from there.
+    """
+    observer = Silent() if observer is None else observer
+    plan.check()
+    found: dict[tuple[str, int], Outcome] = {}
+    left = list(plan.jobs())
+    while left:
+        before = len(left)
+        for job in list(left):
+            # Others are at all that is left: wait for one of them, and take over what it leaves undone.
+            with claimed(job.run.path, wait=len(left) == before and job is left[-1]) as mine:
+                if not mine:
+                    continue
+                if progress(job) < 1:
+                    _train(job, observer)
+                found[job.panel.name, job.seed] = _outcome(job)
+            observer.done(job, found[job.panel.name, job.seed])
+            left.remove(job)
+    return found
 
 
 def progress(job: Job) -> float:
