@@ -3,10 +3,8 @@
 from otgen.nets.base import (
     CriticNet,
     GeneratorNet,
-    HeadOf,
     SplitCriticNet,
     ToRange,
-    TrunkOf,
     scoring,
     seeded,
     statistics_kept,
@@ -14,6 +12,7 @@ from otgen.nets.base import (
 from otgen.nets.dcgan import DcganCritic, DcganGenerator
 from otgen.nets.layers import ConcatenatedReLU, TanhToRange
 from otgen.nets.mlp import Activation, MlpCritic, MlpGenerator, MlpSplitCritic
+from otgen.nets.parts import HeadOf, TrunkOf
 from otgen.nets.sanjabi import CriticNorm
 from otgen.nets.sanjabi_cifar import GluReading, SanjabiCifarCritic, SanjabiCifarGenerator
 from otgen.nets.sanjabi_mnist import SanjabiMnistCritic, SanjabiMnistGenerator

@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from otgen.errors import InputError
-
 Shape = tuple[int, ...]
 
 
@@ -59,43 +57,6 @@ class SplitCriticNet(CriticNet):
     @override
     def build(self, shape: Shape, features: int) -> nn.Module:
         return nn.Sequential(self.trunk(shape), self.head(self.trunk_features(shape), features))
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadOf(CriticNet):
-    """The head of a critic in two parts, alone: for features that a trunk has made.
-
-    Attributes:
-        net: the critic.
-    """
-
-    net: SplitCriticNet
-
-    @override
-    def build(self, shape: Shape, features: int) -> nn.Module:
-        if len(shape) != 1:
-            raise InputError(f"HeadOf is for feature vectors (n, k), got samples of shape {shape}; use the net itself")
-        return self.net.head(shape[0], features)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrunkOf(CriticNet):
-    """The trunk of a critic in two parts, alone: a feature map for methods that take any critic for one.
-
-    Attributes:
-        net: the critic.
-    """
-
-    net: SplitCriticNet
-
-    @override
-    def build(self, shape: Shape, features: int) -> nn.Module:
-        has = self.net.trunk_features(shape)
-        if features != has:
-            raise InputError(
-                f"the trunk of {type(self.net).__name__} has {has} features, not {features}; ask for {has}"
-            )
-        return self.net.trunk(shape)
 
 
 class ToRange(nn.Module):
