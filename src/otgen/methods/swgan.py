@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cache
 
 import torch
@@ -23,6 +24,23 @@ from otgen.ot import L1, Combination, Cost, Discrete, Quadratic, SmoothRegularis
 from otgen.ot.divergences import combine
 
 Sides = dict[Fake | Real, Tensor]
+
+
+class Between(StrEnum):
+    """Which laws a transport problem is between. The value begins its names in the log."""
+
+    CROSS = "plan"
+    OWN = "own_plan"
+    REAL = "data_plan"
+
+    @classmethod
+    def of(cls, term: Term) -> Between:
+        """The laws of a term's problem, whichever batches it takes."""
+        fakes = isinstance(term.left, Fake) + isinstance(term.right, Fake)
+        return (cls.REAL, cls.CROSS, cls.OWN)[fakes]
+
+
+Problems = dict[Between, DualProblem]
 
 
 @dataclass
@@ -55,10 +73,9 @@ class SwganState:
     reports: int = 0
     bound_squares: float = 0.0
 
-    def duals(self, term: Term) -> DualState:
-        """The potentials of a term's problem, whichever batches it is between."""
-        fakes = isinstance(term.left, Fake) + isinstance(term.right, Fake)
-        found = (self.real, self.cross, self.own)[fakes]
+    def duals(self, between: Between) -> DualState:
+        """The potentials of a problem."""
+        found = {Between.CROSS: self.cross, Between.OWN: self.own, Between.REAL: self.real}[between]
         assert found is not None
         return found
 
@@ -145,12 +162,9 @@ class SWGAN(Method):
     def step(self, state: SwganState, batches: Batches, update: Update) -> Logged:
         terms, rivals = self.terms(), self._rivals(state)
         draw, support = self._draws(state, batches), self._support(state)
-        problems = {id(state.duals(term)): self._problem(term, state, draw, support) for term in (*terms, *rivals)}
+        problems = {Between.of(term): self._problem(term, state, draw, support) for term in (*terms, *rivals)}
         # Algorithm 1, (a): the oracle
-        spent = 0
-        for duals in (state.cross, state.own, state.real):
-            if id(duals) in problems and duals is not None:
-                spent += self.oracle.ascend(duals, problems[id(duals)], update)
+        spent = sum(self.oracle.ascend(state.duals(b), problem, update) for b, problem in problems.items())
         # (b): fresh batches, independent of (a)
         clouds = drawn(terms, state.generator, batches, self.batch)
         points = embedded(clouds, state.critic)
@@ -158,12 +172,12 @@ class SWGAN(Method):
         values["dual_steps"] = torch.tensor(float(spent))
         points = {side: cloud.detach() for side, cloud in points.items()}
         if (state.step + 1) % self.report_every == 0:
-            values |= self._report(state, problems[id(state.cross)], (points[Fake()], points[Real()]))
+            values |= self._report(state, problems[Between.CROSS], (points[Fake()], points[Real()]))
         update(state.generator, loss)
         if state.critic is not None and rivals:
             update(state.critic, -self._rivalry(rivals, state, problems, batches))
         state.step += 1
-        reg = problems[id(state.cross)].reg
+        reg = problems[Between.CROSS].reg
         return Logged(values, lambda: self._certified(points, reg))
 
     def present_eps(self, state: SwganState) -> float:
@@ -224,25 +238,22 @@ class SWGAN(Method):
         return DualProblem(self.cost, reg, lambda: draw(term), judged)
 
     def _held(
-        self, terms: tuple[Term, ...], state: SwganState, problems: dict[int, DualProblem], points: Sides
+        self, terms: tuple[Term, ...], state: SwganState, problems: Problems, points: Sides
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Algorithms 1 and 2, (c): a scalar with the gradient of the terms, m held; and what is logged of them."""
         values: dict[str, Tensor] = {}
         loss = next(iter(points.values())).new_zeros(())
         for term in terms:
-            duals, x, y = state.duals(term), points[term.left], points[term.right]
-            problem = problems[id(duals)]
+            between, x, y = Between.of(term), points[term.left], points[term.right]
+            duals, problem = state.duals(between), problems[between]
             density, costs = self.oracle.density(duals, problem, x.detach(), y.detach())
             # Both arguments of a term between generated samples move.
             loss = loss + term.weight * held_cost(problem.cost, density, x, y)
-            name = {id(state.cross): "plan", id(state.own): "own_plan"}.get(id(duals), "data_plan")
-            values |= {f"{name}_mass": density.mean(), f"{name}_cost": (density * costs).mean()}
-            values[f"{name}_guard_trips"] = torch.tensor(float(duals.trips))
+            values |= {f"{between}_mass": density.mean(), f"{between}_cost": (density * costs).mean()}
+            values[f"{between}_guard_trips"] = torch.tensor(float(duals.trips))
         return loss, values
 
-    def _rivalry(
-        self, rivals: tuple[Term, ...], state: SwganState, problems: dict[int, DualProblem], batches: Batches
-    ) -> Tensor:
+    def _rivalry(self, rivals: tuple[Term, ...], state: SwganState, problems: Problems, batches: Batches) -> Tensor:
         """A scalar with the gradient of (46) by the features' weights."""
         assert state.critic is not None
         with torch.no_grad(), statistics_kept(state.generator.module):
