@@ -1,0 +1,100 @@
+"""What SWGAN learns where the answer is known: N(0, s^2) with s free, fitted to N(0, 1) under c = |x - y|^2 and KL.
+
+The plain value, Algorithm 1, is smallest at s^2 = 1 - eps / 2, the Sinkhorn loss, Algorithm 2, at s = 1. The best
+potentials are parabolas, which the networks here are, and a draw is the law's quantiles: nothing is left to chance.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from otgen.data import Source
+from otgen.methods import SWGAN, Adam, DualOracle, SWGANSinkhorn
+from otgen.nets import CriticNet, GeneratorNet
+from otgen.ot import KL, MarginalError, SqEuclidean
+from otgen.train import RunConfig, RunDir, Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantiles(Source):
+    """The standard normal law without noise: the same points at every draw."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (1,)
+
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        grid = (torch.arange(n, dtype=torch.float64) + 0.5) / n
+        points = math.sqrt(2) * torch.erfinv(2 * grid - 1)
+        # In no order: two halves of a draw are draws.
+        return (points / points.std(correction=0)).float()[torch.randperm(n, generator=rng), None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale(GeneratorNet):
+    """G(z) = s z."""
+
+    start: float
+
+    def build(self, latent: tuple[int, ...], shape: tuple[int, ...], value_range: object) -> nn.Module:
+        layer = nn.Linear(1, 1, bias=False)
+        nn.init.constant_(layer.weight, self.start)
+        return layer
+
+
+class Squared(nn.Module):
+    """x and its square."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, x.square()], 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parabola(CriticNet):
+    """A potential of the form that is best between two normal laws."""
+
+    def build(self, shape: tuple[int, ...], features: int) -> nn.Module:
+        layer = nn.Linear(2, 1)
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+        return nn.Sequential(Squared(), layer)
+
+
+def learnt(method: type[SWGAN], eps: float, start: float, folder: Path) -> float:
+    """The scale after training."""
+    adam = Adam(lr=0.05, beta1=0.5, beta2=0.9, hold=0.3, end=0.05)
+    oracle = DualOracle(f=Parabola(), g=Parabola(), most=10, until=MarginalError(0.02), check_every=2, optimizer=adam)
+    config = RunConfig(
+        data=Quantiles(),
+        latent=Quantiles(),
+        generator=Scale(start=start),
+        method=method(
+            batch=64,
+            cost=SqEuclidean(),
+            reg=KL(eps=eps),
+            oracle=oracle,
+            support=64,
+            generator_optimizer=adam,
+            report_every=1000,
+        ),
+        steps=120,
+    )
+    trainer = Trainer(config, RunDir(folder))
+    trainer.train()
+    return abs(float(trainer.state.method.generator.module.weight.detach()))
+
+
+@pytest.mark.parametrize(("eps", "start"), [(0.5, 1.5), (1.0, 0.5)])
+def test_the_plain_value_shrinks_the_law_as_predicted(eps: float, start: float, tmp_path: Path) -> None:
+    assert learnt(SWGAN, eps, start, tmp_path) == pytest.approx(math.sqrt(1 - eps / 2), abs=0.03)
+
+
+@pytest.mark.parametrize(("eps", "start"), [(0.5, 1.5), (1.0, 0.5)])
+def test_the_sinkhorn_loss_finds_the_law(eps: float, start: float, tmp_path: Path) -> None:
+    assert learnt(SWGANSinkhorn, eps, start, tmp_path) == pytest.approx(1, abs=0.03)
