@@ -39,9 +39,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--only", nargs="*", choices=list(POLICIES), default=list(POLICIES))
     chosen = parser.parse_args()
-    print(
-        "| d | updates | seed | steps | updates in all | seconds | modes | in 3 std | least mode | largest mode |"
-    )
+    print("| d | updates | seed | steps | updates in all | seconds | modes | in 3 std | least mode | largest mode |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for seed in range(chosen.first, chosen.first + chosen.seeds):
         for name in chosen.only:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from otgen.nets import DcganCritic, MlpGenerator, ToRange, seeded
+from otgen.nets import DcganCritic, MlpGenerator, ToRange, scoring, seeded
 
 
 def _weights(module: nn.Module) -> Tensor:
@@ -71,3 +71,16 @@ def test_to_range_keeps_the_interval_and_reaches_its_ends(span: tuple[float, flo
 def test_to_range_without_an_interval_is_the_identity() -> None:
     x = torch.linspace(-1e6, 1e6, 9)
     assert torch.equal(ToRange(None)(x), x)
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(3), nn.Dropout(0.5), nn.Linear(3, 3)], ids=lambda m: type(m).__name__)
+def test_scoring_is_in_evaluation_mode_and_leaves_the_mode_as_it_was(layer: nn.Module) -> None:
+    module = nn.Sequential(nn.Linear(3, 3), nn.Sequential(layer))
+    x = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
+    with scoring(module):
+        scored = module(x)
+    assert all(part.training for part in module.modules())
+    assert torch.equal(module.eval()(x), scored)
+    with scoring(module):
+        assert torch.equal(module(x), scored)
+    assert not module.training

@@ -309,7 +309,8 @@ def held_cost(cost: Cost, density: Tensor, x: Tensor, y: Tensor) -> Tensor:
     x, y = x.flatten(1), y.flatten(1)
     with torch.no_grad():
         by_x, by_y = cost.vjp(x.detach(), y.detach(), density / density.numel())
-    return (x * by_x).sum() + (y * by_y).sum()
+    held = (x * by_x).sum()
+    return held + (y * by_y).sum() if y.requires_grad else held
 
 
 def _weight(reg: object) -> float:
