@@ -11,7 +11,7 @@ from torch import Tensor
 from otgen.errors import InputError
 from otgen.methods.base import Adam, Player, check_finite
 from otgen.methods.transport import Fake, Real, Term
-from otgen.nets import SanjabiMnistCritic, SplitCriticNet, scoring
+from otgen.nets import MlpSplitCritic, SplitCriticNet, scoring
 
 
 class Signs(StrEnum):
@@ -41,7 +41,7 @@ class LearntFeatures:
         optimizer: Adam of eta.
     """
 
-    net: SplitCriticNet = SanjabiMnistCritic(affine=False)
+    net: SplitCriticNet = MlpSplitCritic()
     every: int = 2
     signs: Signs = Signs.SUM
     optimizer: Adam = Adam(lr=2e-4, beta1=0.0, beta2=0.95)
