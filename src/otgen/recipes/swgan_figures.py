@@ -87,8 +87,9 @@ SWGAN_FIG3 = figure(
             "lie within 3 standard deviations of one, and no mode has less than half or more than twice its share.",
             "The hyper-parameters of the paper's WGAN-GP were tuned by hand and are not given. These are our own.",
             "At scale cpu each run trains for 60 seconds on a CPU, both methods alike, and not for 10,000 or 30,000 "
-            "steps; SWGAN then has a generator with a third hidden layer, a smaller step size, and at most 5 updates "
-            "of its potentials a step instead of 20. WGAN-GP's generator is the same.",
+            "steps. For both methods codes are uniform on (-5, 5), the generator has a third hidden layer, and step "
+            "sizes fall in the second part of a run. SWGAN takes 3 updates of its potentials a step, at 4 times the "
+            "paper's step size, instead of at most 20.",
         ),
         seeds=5,
         least_steps=1000,
