@@ -50,6 +50,10 @@ class Adam:
         group = {"params": list(module.parameters()), "pace": self}
         return torch.optim.Adam([group], lr=self.lr, betas=(self.beta1, self.beta2), fused=True)
 
+    def player(self, name: str, module: nn.Module, clip: float | None = None) -> Player:
+        """A player of a game, with an optimiser of its own."""
+        return Player(name, module, self.build(module), clip)
+
     def lr_at(self, progress: float) -> float:
         """The step size at a share of the run."""
         if self.end == 1 or progress <= self.hold:

@@ -135,7 +135,7 @@ class DualOracle:
     def state(self, name: str, shape: tuple[int, ...], device: torch.device, *, symmetric: bool = False) -> DualState:
         """New potentials of samples of a shape, their weights drawn from the global stream."""
         pair = Pair(self.f.build(shape, 1), None if symmetric else self.g.build(shape, 1)).to(device)
-        return DualState(Player(name, pair, self.optimizer.build(pair)))
+        return DualState(self.optimizer.player(name, pair))
 
     def ascend(self, state: DualState, problem: DualProblem, update: Update) -> int:
         """Updates until the test is met; returns how many."""

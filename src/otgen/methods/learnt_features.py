@@ -58,7 +58,7 @@ class LearntFeatures:
     def player(self, shape: tuple[int, ...], device: torch.device) -> Player:
         """A new eta for samples of a shape, its weights drawn from the global stream."""
         trunk = self.net.trunk(shape).to(device)
-        return Player("critic", trunk, self.optimizer.build(trunk))
+        return self.optimizer.player("critic", trunk)
 
     def due(self, step: int) -> bool:
         """Whether eta moves in generator step ``step``, counted from 0."""

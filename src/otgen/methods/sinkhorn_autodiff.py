@@ -58,6 +58,6 @@ class SinkhornAutoDiff(TransportMethod):
     @override
     def new_critic(self, shape: tuple[int, ...]) -> Player:
         module = self.critic.build(shape, self.features)
-        player = Player("critic", module, self.critic_optimizer.build(module), clip=self.clip)
+        player = self.critic_optimizer.player("critic", module, self.clip)
         player.project()
         return player

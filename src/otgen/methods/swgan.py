@@ -149,7 +149,7 @@ class SWGAN(Method):
             real = self.oracle.state("data potential", points, device, symmetric=True) if learnt else None
             critic = learnt.player(shape, device) if learnt else None
         latents, samples = (source.sample(self.support, rng).to(device) for source in (latent, data))
-        player = Player("generator", generator, self.generator_optimizer.build(generator))
+        player = self.generator_optimizer.player("generator", generator)
         state = SwganState(player, cross, own, real, critic, latents, samples, eps=1.0)
         fake, truth = (cloud.flatten(1) for cloud in self._support(state)().values())
         state.eps = _weight(Discrete(fake, truth, cost=self.cost, reg=self.reg).resolved().reg)

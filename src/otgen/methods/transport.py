@@ -125,7 +125,7 @@ class TransportMethod(Method):
             critic = self.new_critic(data.shape)
         if critic is not None:
             critic.module.to(device)
-        return TransportState(Player("generator", generator, self.generator_optimizer.build(generator)), critic)
+        return TransportState(self.generator_optimizer.player("generator", generator), critic)
 
     @override
     def step(self, state: TransportState, batches: Batches, update: Update) -> Logged:

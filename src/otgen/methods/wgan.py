@@ -70,7 +70,7 @@ class KantorovichRubinstein(Method):
     def new_critic(self, shape: tuple[int, ...]) -> Player:
         """The critic of samples of a shape, its weights drawn from the global stream."""
         module = self.critic.build(shape, 1)
-        return Player("critic", module, self.critic_optimizer.build(module))
+        return self.critic_optimizer.player("critic", module)
 
     @abstractmethod
     def critic_penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, batches: Batches) -> Tensor | None:
@@ -81,7 +81,7 @@ class KantorovichRubinstein(Method):
         with seeded(rng):
             critic = self.new_critic(data.shape)
         critic.module.to(next(generator.parameters()).device)
-        return AdversarialState(Player("generator", generator, self.generator_optimizer.build(generator)), critic)
+        return AdversarialState(self.generator_optimizer.player("generator", generator), critic)
 
     @override
     def step(self, state: AdversarialState, batches: Batches, update: Update) -> Logged:

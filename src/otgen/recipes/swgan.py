@@ -17,7 +17,7 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
     """Sanjabi et al. 2018, Appendix K; at the scale of the paper with Table 1 and its networks.
 
     On two cores, in a minute, and for two latent dimensions as for four: 3 updates of the potentials a generator step,
-    at 4 times the step size, instead of at most 20; a third hidden layer in the generator, codes uniform on a wide cube,
+    at 4 times the step size, instead of at most 20; a third hidden layer in the generator, codes uniform on a cube,
     and step sizes that fall. Settings were tried on two dimensions, seeds 0 to 2, together rather than one by one.
     """
     smoke, paper = scale is Scale.SMOKE, scale is Scale.PAPER
