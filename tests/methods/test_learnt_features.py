@@ -96,6 +96,9 @@ def test_features_descend_minus_46_with_the_plans_held(signs: Signs, trainer: An
     at_work = trainer(method)
     state: SwganState = at_work.state.method
     assert state.critic is not None
+    for part in state.critic.module.modules():
+        if isinstance(part, nn.BatchNorm1d):
+            part.momentum = 0.0  # the statistics are after the step what they were in it
     seen: dict[str, tuple[Tensor, ...]] = {}
 
     def update(player: Player, loss: Tensor) -> None:
@@ -108,20 +111,23 @@ def test_features_descend_minus_46_with_the_plans_held(signs: Signs, trainer: An
     batches = spy(at_work, fixed=True)
     method.step(state, batches, update)
     fake, real = state.generator.module(batches.latent(16)).detach(), batches.real(16)
-    clouds = {Fake(): fake, Real(): real, Fake(1): fake, Fake(2): fake, Real(1): real, Real(2): real}
+    clouds = {Fake(): fake, Real(): real, Fake(1): fake, Real(1): real}
     points = features(clouds, state.critic)
+    judged = {side: cloud.detach() for side, cloud in embedded(clouds, state.critic).items()}
     own = 1 if signs is Signs.SUM else -1
     total = fake.new_zeros(())
     for weight, duals, left, right in (
         (2, state.cross, Fake(), Real()),
-        (own, state.own, Fake(1), Fake(2)),
-        (own, state.real, Real(1), Real(2)),
+        (own, state.own, Fake(), Fake(1)),
+        (own, state.real, Real(), Real(1)),
     ):
         x, y = points[left], points[right]
         costs = (x[:, None] - y).square().sum(-1)
         assert duals is not None
-        f, g = duals.values(x.detach(), y.detach())
-        density = ((f[:, None] + g - costs.detach()) / 0.5).clamp(max=ORACLE.guard).exp()
+        # The plan is that of the features as the potentials know them, in evaluation mode.
+        f, g = duals.values(judged[left], judged[right])
+        s = f[:, None] + g - (judged[left][:, None] - judged[right]).square().sum(-1)
+        density = (s / 0.5).clamp(max=ORACLE.guard).exp()
         total = total + weight * (density * costs).mean()
     wanted = torch.autograd.grad(-total, list(state.critic.module.parameters()))
     for one, other in zip(seen["gradient"], wanted, strict=True):

@@ -38,7 +38,7 @@ from torch import Tensor
 
 from otgen.methods.duals import Clouds, DualProblem, DualState
 from otgen.ot import KL, Cost, Discrete, Potentials, solve
-from otgen.ot.guard import pair_sums
+from otgen.ot.guard import Guard, pair_sums
 from otgen.ot.pseudo_plan import pseudo_plan
 
 # How exactly the batch is solved: its own gap, and its own error, are part of the bound.
@@ -78,13 +78,14 @@ class DualReport:
 
 
 @torch.no_grad()
-def dual_report(duals: DualState, problem: DualProblem, clouds: Clouds) -> DualReport:
+def dual_report(duals: DualState, problem: DualProblem, clouds: Clouds, guard: Guard) -> DualReport:
     """Solve the batch exactly, from the potentials, and compare.
 
     Args:
         duals: the potentials.
         problem: what they solve.
         clouds: generated samples and data, ``(n, ...)`` and ``(m, ...)``.
+        guard: caps the density that the generator's gradient is taken with.
     """
     x, y = (cloud.flatten(1).double() for cloud in clouds)
     discrete = Discrete(x, y, cost=problem.cost, reg=problem.reg)
@@ -93,8 +94,7 @@ def dual_report(duals: DualState, problem: DualProblem, clouds: Clouds) -> DualR
     seen = pseudo_plan(discrete, Potentials(f, g))
     gap = max(float(exact.upper) - seen.lower, 0.0)
     s = pair_sums(f, g, discrete.matrix)
-    density = problem.reg.density(s)
-    plan, held = density / density.numel(), exact.plan().double()
+    plan, held = guard.density(s) / s.numel(), exact.plan().double()
     optimal, _ = problem.cost.vjp(x, y, held)
     error, _ = problem.cost.vjp(x, y, plan - held)
     own = exact.grad_error_bound.x
@@ -106,8 +106,29 @@ def dual_report(duals: DualState, problem: DualProblem, clouds: Clouds) -> DualR
         marginal_error=seen.marginal_error,
         gradient_norm=float(torch.linalg.vector_norm(optimal)),
         gradient_error=float(torch.linalg.vector_norm(error)),
-        gradient_error_bound=_bound(problem, gap, s, x, y) + own,
+        gradient_error_bound=_guarded_bound(problem, guard, gap, s, (x, y)) + own,
     )
+
+
+def _guarded_bound(problem: DualProblem, guard: Guard, gap: float, s: Tensor, clouds: Clouds) -> float:
+    """The bound for the plan of the guard: that of the plan itself, and how far the two gradients are apart."""
+    x, y = clouds
+    plain, capped = (reg.density(s) / s.numel() for reg in (problem.reg, guard))
+    bound = math.inf
+    if math.isfinite(gap) and bool(plain.isfinite().all()):
+        apart, _ = problem.cost.vjp(x, y, plain - capped)
+        bound = _bound(problem, gap, s, x, y) + float(torch.linalg.vector_norm(apart))
+    return min(bound, _farthest(problem.cost, problem.cost.vjp(x, y, capped)[0], x, y))
+
+
+def _farthest(cost: Cost, gradient: Tensor, x: Tensor, y: Tensor) -> float:
+    """How far a gradient can be from that of any coupling at all."""
+    squares, step = 0.0, max(1, _HELD // y.numel())
+    for start in range(0, len(x), step):
+        rows = slice(start, start + step)
+        distances = torch.linalg.vector_norm(gradient[rows].unsqueeze(-2) - _slopes(cost, x[rows], y) / len(x), dim=-1)
+        squares += float(distances.amax(-1).square().sum())
+    return math.sqrt(squares) * (1 + _SLACK)
 
 
 @dataclass

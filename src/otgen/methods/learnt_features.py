@@ -13,6 +13,8 @@ from otgen.methods.base import Adam, Player, check_finite
 from otgen.methods.transport import Fake, Real, Term
 from otgen.nets import MlpSplitCritic, SplitCriticNet, scoring
 
+Sides = dict[Fake | Real, Tensor]
+
 
 class Signs(StrEnum):
     """How the objective of the features counts the two problems of a law with itself."""
@@ -51,9 +53,9 @@ class LearntFeatures:
             raise InputError(f"every must be at least 1 generator step, got {self.every}")
 
     def terms(self) -> tuple[Term, ...]:
-        """What eta ascends, each term between fresh, independent batches."""
+        """What eta ascends, each term between two independent batches; the terms share some."""
         own = 1.0 if self.signs is Signs.SUM else -1.0
-        return Term(2.0, Fake(), Real()), Term(own, Fake(1), Fake(2)), Term(own, Real(1), Real(2))
+        return Term(2.0, Fake(), Real()), Term(own, Fake(), Fake(1)), Term(own, Real(), Real(1))
 
     def player(self, shape: tuple[int, ...], device: torch.device) -> Player:
         """A new eta for samples of a shape, its weights drawn from the global stream."""
@@ -65,15 +67,26 @@ class LearntFeatures:
         return (step + 1) % self.every == 0
 
 
-def embedded(clouds: dict[Fake | Real, Tensor], critic: Player | None) -> dict[Fake | Real, Tensor]:
-    """What is transported: the samples themselves, or their features, eta in evaluation mode."""
+def embedded(clouds: Sides, critic: Player | None) -> Sides:
+    """What is transported: the samples themselves, or their features, eta in evaluation mode.
+
+    No graph leads through the data's: nothing moves there but eta, whose own update is on :func:`features`.
+    """
     if critic is None:
         return clouds
+    fakes: Sides = {side: cloud for side, cloud in clouds.items() if isinstance(side, Fake)}
+    reals: Sides = {side: cloud for side, cloud in clouds.items() if isinstance(side, Real)}
+    found: Sides = {}
     with scoring(critic.module):
-        return features(clouds, critic)
+        if fakes:
+            found |= features(fakes, critic)
+        if reals:
+            with torch.no_grad():
+                found |= features(reals, critic)
+    return found
 
 
-def features(clouds: dict[Fake | Real, Tensor], critic: Player) -> dict[Fake | Real, Tensor]:
+def features(clouds: Sides, critic: Player) -> Sides:
     """The features of all clouds, in one pass: in training mode they share their batch statistics."""
     found = critic.module(torch.cat(list(clouds.values())))
     check_finite(critic, found)

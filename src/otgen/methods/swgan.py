@@ -17,13 +17,12 @@ from otgen.errors import InputError
 from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
 from otgen.methods.dual_report import dual_report
 from otgen.methods.duals import Clouds, DualOracle, DualProblem, DualState
-from otgen.methods.learnt_features import LearntFeatures, embedded, features
+from otgen.methods.learnt_features import LearntFeatures, Sides, embedded, features
 from otgen.methods.transport import Fake, Real, Term, drawn
 from otgen.nets import seeded, statistics_kept
 from otgen.ot import L1, Combination, Cost, Discrete, Quadratic, SmoothRegulariser
 from otgen.ot.divergences import combine
-
-Sides = dict[Fake | Real, Tensor]
+from otgen.ot.guard import Guard
 
 
 class Between(StrEnum):
@@ -97,7 +96,7 @@ class SWGAN(Method):
         features: adversarially learnt features; None transports the samples as they are.
         pool: samples of each law that are drawn afresh once a generator step, and that all updates of its potentials
             take their batches from: each sample is generated, and its features are computed, once. At 0 each update
-            draws its own.
+            draws its own. (26) is then tested on the pool, too.
         support: fixed samples of each law that accuracy is judged on.
         anneal_from: multiple of the regularisation weight to begin with.
         anneal_steps: generator steps in which it falls to 1, geometrically.
@@ -133,6 +132,8 @@ class SWGAN(Method):
             )
         if not 1 <= self.anneal_from < math.inf:
             raise InputError(f"anneal_from is a multiple of eps and must be at least 1, got {self.anneal_from}")
+        if self.anneal_from > 1 and not self.anneal_steps:
+            raise InputError(f"anneal_from {self.anneal_from} needs anneal_steps: in how many steps eps falls; got 0")
 
     def terms(self) -> tuple[Term, ...]:
         """What the generator descends, each term between fresh, independent batches."""
@@ -168,14 +169,16 @@ class SWGAN(Method):
         # (b): fresh batches, independent of (a)
         clouds = drawn(terms, state.generator, batches, self.batch)
         points = embedded(clouds, state.critic)
-        loss, values = self._held(terms, state, problems, points)
+        loss, values = self._held(terms, state, problems, points, points)
         values["dual_steps"] = torch.tensor(float(spent))
         points = {side: cloud.detach() for side, cloud in points.items()}
         if (state.step + 1) % self.report_every == 0:
             values |= self._report(state, problems[Between.CROSS], (points[Fake()], points[Real()]))
         update(state.generator, loss)
         if state.critic is not None and rivals:
-            update(state.critic, -self._rivalry(rivals, state, problems, batches))
+            rivalry, seen = self._rivalry(rivals, state, problems, batches)
+            update(state.critic, -rivalry)
+            values = seen | values
         state.step += 1
         reg = problems[Between.CROSS].reg
         return Logged(values, lambda: self._certified(points, reg))
@@ -238,35 +241,48 @@ class SWGAN(Method):
         return DualProblem(self.cost, reg, lambda: draw(term), judged)
 
     def _held(
-        self, terms: tuple[Term, ...], state: SwganState, problems: Problems, points: Sides
+        self, terms: tuple[Term, ...], state: SwganState, problems: Problems, points: Sides, judged: Sides
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Algorithms 1 and 2, (c): a scalar with the gradient of the terms, m held; and what is logged of them."""
+        """Algorithms 1 and 2, (c): a scalar with the gradient of the terms, m held; and what is logged of them.
+
+        Args:
+            terms: what is summed.
+            state: has the potentials.
+            problems: of the terms.
+            points: what moves.
+            judged: the same as the potentials know them, from which m is.
+        """
         values: dict[str, Tensor] = {}
         loss = next(iter(points.values())).new_zeros(())
         for term in terms:
             between, x, y = Between.of(term), points[term.left], points[term.right]
             duals, problem = state.duals(between), problems[between]
-            density, costs = self.oracle.density(duals, problem, x.detach(), y.detach())
+            seen = judged[term.left].detach(), judged[term.right].detach()
+            density, costs = self.oracle.density(duals, problem, *seen)
             # Both arguments of a term between generated samples move.
             loss = loss + term.weight * held_cost(problem.cost, density, x, y)
             values |= {f"{between}_mass": density.mean(), f"{between}_cost": (density * costs).mean()}
             values[f"{between}_guard_trips"] = torch.tensor(float(duals.trips))
         return loss, values
 
-    def _rivalry(self, rivals: tuple[Term, ...], state: SwganState, problems: Problems, batches: Batches) -> Tensor:
-        """A scalar with the gradient of (46) by the features' weights."""
+    def _rivalry(
+        self, rivals: tuple[Term, ...], state: SwganState, problems: Problems, batches: Batches
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """A scalar with the gradient of (46) by the features' weights; and what is logged of it."""
         assert state.critic is not None
         with torch.no_grad(), statistics_kept(state.generator.module):
             clouds = drawn(rivals, state.generator, batches, self.batch)
-        return self._held(rivals, state, problems, features(clouds, state.critic))[0]
+            # The potentials were trained on features in evaluation mode: on others their plan means nothing.
+            judged = embedded(clouds, state.critic)
+        return self._held(rivals, state, problems, features(clouds, state.critic), judged)
 
     def _report(self, state: SwganState, problem: DualProblem, clouds: Clouds) -> dict[str, Tensor]:
-        found = dual_report(state.cross, problem, clouds)
+        found = dual_report(state.cross, problem, clouds, Guard(reg=problem.reg, exponent=self.oracle.guard))
         state.reports += 1
         state.bound_squares += found.gradient_error_bound**2
         values = found.values()
-        # Remark 4.2.2: the delta^2 of Theorem 4.2 may be the mean of the steps' own.
-        values["gradient_error_mean_square"] = state.bound_squares / state.reports
+        # Remark 4.2.2 allows Theorem 4.2 the mean of the steps' own delta^2; by points here, and by weights there.
+        values["gradient_bound_mean_square"] = state.bound_squares / state.reports
         return {name: torch.tensor(value) for name, value in values.items()}
 
     def _certified(self, points: Sides, reg: SmoothRegulariser) -> Combination:
