@@ -17,7 +17,7 @@ def main() -> None:
     print("| run | reports | bound holds on | bound / error, median | least | most | error / gradient, median |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in sys.argv[1:]:
-        lines = [line for line in RunDir.open(Path(name)).read_metrics() if "gradient_error_bound" in line]
+        lines = [line for line in RunDir.open(Path(name)).read_metrics() if line.get("gradient_error_bound")]
         if not lines:
             continue
         pairs = [(line["gradient_error_bound"], line["gradient_error"]) for line in lines]

@@ -20,8 +20,8 @@ from otgen.recipes import Scale
 from otgen.recipes.swgan import swgan_fig3, swgan_fig3_d2
 from otgen.train import Duration, RunConfig, RunDir, Trainer, evaluate
 
-# At most so many updates a generator step, until the potentials are so accurate. A marginal error of 0.6 is about what
-# sampling alone leaves on a support of 256 points.
+# At most so many updates a generator step, until the potentials are so accurate: tested before the first update, and
+# then every five. A marginal error of 0.6 is about what sampling alone leaves on a support of 256 points.
 POLICIES: dict[str, tuple[int, Until]] = {
     "fixed 3": (3, Steps()),
     "until 0.6, at most 3": (3, MarginalError(0.6)),

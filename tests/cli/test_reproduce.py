@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -138,3 +139,21 @@ def test_two_runs_at_a_time(otgen: Call) -> None:
     assert Path("out/report.md").is_file()
     assert Path("out/worker-2.log").is_file()
     assert not list(Path("out").glob(".*"))
+
+
+def test_a_worker_that_fails_is_named(otgen: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "false")
+    words = ("reproduce", "toy.figure", "--seeds", "1", "--jobs", "2", "--threads", "1", "--out", "out")
+    result = otgen(*words)
+    assert result.code == 0
+    assert "A worker ended with status 1" in result.out
+    assert Path("out/report.md").is_file()
+
+
+def test_a_finished_figure_may_be_drawn_anew_with_other_threads(otgen: Call, refused: Call) -> None:
+    words = ("reproduce", "toy.figure", "--seeds", "1", "--out", "out")
+    assert otgen(*words, "--threads", "1").code == 0
+    assert otgen(*words, "--threads", "2").code == 0
+    for folder in Path("out/transport-seed0/checkpoints").iterdir():
+        shutil.rmtree(folder)
+    assert "give --threads 1, or delete" in refused(*words, "--threads", "2", code=1)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from subprocess import Popen
+from threading import current_thread, main_thread
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from otgen.cli.usage import Parser, UsageError, parse
@@ -28,8 +31,8 @@ def run(arguments: Sequence[str]) -> int:
 
     count = len(plan.panels) * plan.runs_each
     shared = f", {jobs} at a time" if jobs > 1 else ""
-    print(f"{plan.figure.name}, scale {plan.scale}: {count} runs in {plan.out}{shared}", flush=True)
     plan.check()
+    print(f"{plan.figure.name}, scale {plan.scale}: {count} runs in {plan.out}{shared}", flush=True)
     try:
         with _helped(arguments, plan, jobs - 1):
             done = reproduce(plan, _Shown(plan, jobs))
@@ -56,20 +59,42 @@ def work(arguments: Sequence[str]) -> int:
 def _helped(arguments: Sequence[str], plan: Plan, helpers: int) -> Iterator[None]:
     """Processes of the same command that share the runs, each with a log in the folder."""
     code = "import sys; from otgen.cli.reproduce import work; sys.exit(work(sys.argv[1:]))"
-    with ExitStack() as stack:
-        started = []
-        for number in range(2, helpers + 2):
-            log = stack.enter_context(open(plan.out / f"worker-{number}.log", "w"))
-            started.append(Popen([sys.executable, "-c", code, *arguments], stdout=log, stderr=log))
+    started: dict[Path, Popen[bytes]] = {}
+    with _terminated_as_interrupted():
         try:
+            for number in range(2, helpers + 2):
+                path = plan.out / f"worker-{number}.log"
+                with open(path, "a") as log:
+                    # In a session of its own: of Ctrl-C it hears from here, once, and saves.
+                    command = [sys.executable, "-c", code, *arguments]
+                    started[path] = Popen(command, stdout=log, stderr=log, start_new_session=True)
             yield
         finally:
-            # Ctrl-C in a terminal reaches them by itself; what ends this process otherwise does not.
-            for process in started:
+            failed = {path: process.poll() for path, process in started.items() if process.poll()}
+            for process in started.values():
                 if process.poll() is None:
                     process.terminate()
-            for process in started:
+            for process in started.values():
                 process.wait()
+            for path, status in failed.items():
+                print(f"A worker ended with status {status}, its runs were left to the others; see {path}")
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM is as Ctrl-C inside, also between two runs: workers are never left alone."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if current_thread() is not main_thread():  # signals are the main thread's
+        yield
+        return
+    old = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
 
 
 def _plan(arguments: Sequence[str]) -> tuple[Plan, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import tarfile
 import zlib
 from abc import abstractmethod
@@ -269,7 +270,7 @@ def _files_of_archive(path: Path, parts: tuple[str, ...]) -> Iterator[tuple[str,
                         f"a link or a file of more than {_LARGEST_JPEG} bytes; give the archive of plain JPEGs"
                     )
                 yield where[0], where[1], where[2], stream.read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise InputError(
             f"an archive of CIFAR-10 cannot be read: got {path} ({error}); "
             "give a tar archive, compressed or not, and copy it anew if it is damaged"

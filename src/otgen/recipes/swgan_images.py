@@ -193,22 +193,22 @@ class SwganPanel:
         cost: on pixels or on features.
         latent: on features, learnt by (46).
         sinkhorn: descend the Sinkhorn loss, Algorithm 2, rather than the plain value, Algorithm 1.
-        eps: the regularisation weight; None for that of the task.
+        falls_to: share of the regularisation weight that is left after the first half of the run.
         signs: of the self terms of (46).
-        anneal_from: multiple of it to begin with; it falls to 1 in the first half of the run.
     """
 
     task: ImageTask
     cost: Cost
     latent: bool = False
     sinkhorn: bool = False
-    eps: float | None = None
+    falls_to: float = 1.0
     signs: Signs = Signs.SUM
-    anneal_from: float = 1.0
 
     def __call__(self, scale: Scale = Scale.CPU) -> RunConfig:
         """The configuration at a scale."""
         task, paper, net = self.task, scale is Scale.PAPER, self.task.critic(scale)
+        start = task.weight(scale, self.cost, latent=self.latent)
+        eps = Relative(start.factor * self.falls_to) if isinstance(start, Relative) else start * self.falls_to
         potential = HeadOf(net=net) if self.latent else net
         updates = task.updates(scale)
         learnt = LearntFeatures(net=net, signs=self.signs, optimizer=task.adam(scale, 1e-3))
@@ -217,7 +217,7 @@ class SwganPanel:
             method(
                 batch=task.batch(scale),
                 cost=self.cost,
-                reg=KL(eps=task.weight(scale, self.cost, latent=self.latent) if self.eps is None else self.eps),
+                reg=KL(eps=eps),
                 oracle=DualOracle(
                     f=potential,
                     g=potential,
@@ -230,8 +230,8 @@ class SwganPanel:
                 features=learnt if self.latent else None,
                 pool=0 if paper else 2 * task.batch(scale),
                 support=2000 if paper else 128,
-                anneal_from=self.anneal_from,
-                anneal_steps=task.steps(scale) // 2 if self.anneal_from > 1 else 0,
+                anneal_from=1 / self.falls_to,
+                anneal_steps=task.steps(scale) // 2 if self.falls_to < 1 else 0,
                 report_every=50 if paper else 100,
                 generator_optimizer=task.adam(scale, 1e-3),
             ),

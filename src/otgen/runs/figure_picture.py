@@ -62,7 +62,7 @@ def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDi
     legends = [found for axes in grid.flat if (found := axes.get_legend_handles_labels())[0]]
     if legends:
         canvas.legend(*legends[0], loc="outside lower center", ncols=2, fontsize=9, markerscale=2, frameon=False)
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         canvas.savefig(temporary, format="png")
         os.replace(temporary, path)

@@ -49,7 +49,7 @@ class Judged:
 
 def write_whole(path: Path, text: str) -> Path:
     """A file that is there whole, or as it was."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
     return path

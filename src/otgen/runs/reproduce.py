@@ -138,20 +138,32 @@ class Plan:
         read: list[Any] = []
         for job in self.jobs():
             config = job.config()
-            if not job.run.config.exists():
-                job.run.refuse_existing()
-            else:
-                _refuse_another(job.run, config)
+            with claimed(job.run.path, wait=False) as mine:
+                if mine:  # else another process is at it, and may have half made its folder
+                    _refuse_another(job, config)
             data = plain(config.data)
             if data not in read and progress(job) < 1:
                 config.data.sample(1, stream(job.seed, "probe"))
                 read.append(data)
 
 
-def _refuse_another(run: RunDir, config: RunConfig) -> None:
+def _refuse_another(job: Job, config: RunConfig) -> None:
+    run = job.run
+    if not run.config.exists():
+        run.refuse_existing()
+        return
     if run.config.read_text() == written(config):  # reading it as a configuration takes a tenth of a second
         return
-    changed = differences(run.load_config(), config)
+    saved = run.load_config()
+    changed = differences(saved, config)
+    threads = saved.trainer.threads
+    if all(change.startswith("trainer.threads:") for change in changed):
+        if progress(job) >= 1:
+            return  # trained: its threads are history
+        raise InputError(
+            f"{run.path} was started with {threads or 'the default number of'} threads and would go on with "
+            f"{config.trainer.threads or 'that'}, in other roundings; give --threads {threads}, or delete that folder"
+        )
     if changed:
         raise InputError(
             f"{run.path} was started with another configuration: {'; '.join(changed)}; choose another --out, or delete "
@@ -235,6 +247,7 @@ def train_all(plan: Plan, observer: Observer | None = None) -> dict[tuple[str, i
                 if not mine:
                     continue
                 if progress(job) < 1:
+                    _refuse_another(job, job.config())
                     _train(job, observer)
                 found[job.panel.name, job.seed] = _outcome(job)
             observer.done(job, found[job.panel.name, job.seed])

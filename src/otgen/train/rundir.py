@@ -67,9 +67,11 @@ class RunDir:
         run = cls(path)
         run.refuse_existing()
         try:
-            for folder in (path, run.samples, run.checkpoints, run.evaluations):
-                folder.mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
+            # First of all: what is killed after this is a run without a checkpoint, and before it an empty folder.
             parsing.save(config, run.config)
+            for folder in (run.samples, run.checkpoints, run.evaluations):
+                folder.mkdir(exist_ok=True)
             (path / "env.json").write_text(json.dumps(environment(), indent=1) + "\n")
         except OSError as error:
             raise InputError(f"cannot write a run to {path}: {error.strerror}; choose another --out") from error

@@ -101,8 +101,9 @@ class Trainer:
                     logged = self._step()
                     for hook in self.hooks:
                         hook.after_step(self, logged)
-            for hook in self.hooks:
-                hook.at_end(self, logged)
+                # Here too: a signal at the end must not cut the last checkpoint.
+                for hook in self.hooks:
+                    hook.at_end(self, logged)
         finally:
             for hook in self.hooks:
                 if isinstance(hook, Closing):
