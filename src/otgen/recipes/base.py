@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from otgen.errors import InputError
 from otgen.train import RunConfig
 from otgen.train.config import register_enum
+
+T = TypeVar("T")
 
 
 class Scale(StrEnum):
@@ -67,8 +70,23 @@ def find(name: str) -> Recipe:
     Raises:
         InputError: there is none; the message suggests one.
     """
-    if name not in _RECIPES:
-        near = difflib.get_close_matches(name, _RECIPES, n=1)
+    return look_up(name, {recipe.name: recipe for recipe in names()}, "there is no recipe", "the recipes are")
+
+
+def look_up(name: str, table: Mapping[str, T], missing: str, among: str) -> T:
+    """What a table has under a name.
+
+    Args:
+        name: as it was given.
+        table: in the order in which its names are told.
+        missing: begins the message where there is none; the name follows.
+        among: comes before the names that there are.
+
+    Raises:
+        InputError: there is none; the message suggests one.
+    """
+    if name not in table:
+        near = difflib.get_close_matches(name, table, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InputError(f"there is no recipe {name!r}; {hint}the recipes are {', '.join(sorted(_RECIPES))}")
-    return _RECIPES[name]
+        raise InputError(f"{missing} {name!r}; {hint}{among} {', '.join(table)}")
+    return table[name]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 
 from otgen.errors import InputError
-from otgen.recipes.base import Builder, recipe
+from otgen.recipes.base import Builder, look_up, recipe
 from otgen.recipes.verdicts import Claim, Measure
 
 
@@ -79,11 +78,7 @@ class Figure:
             InputError: there is none; the message suggests one.
         """
         table = {panel.name: panel for panel in self.panels}
-        if name not in table:
-            near = difflib.get_close_matches(name, table, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise InputError(f"{self.name} has no panel {name!r}; {hint}its panels are {', '.join(table)}")
-        return table[name]
+        return look_up(name, table, f"{self.name} has no panel", "its panels are")
 
 
 _FIGURES: dict[str, Figure] = {}
@@ -108,8 +103,4 @@ def find_figure(name: str) -> Figure:
     Raises:
         InputError: there is none; the message suggests one.
     """
-    if name not in _FIGURES:
-        near = difflib.get_close_matches(name, _FIGURES, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InputError(f"there is no figure {name!r}; {hint}the figures are {', '.join(sorted(_FIGURES))}")
-    return _FIGURES[name]
+    return look_up(name, {figure.name: figure for figure in all_figures()}, "there is no figure", "the figures are")
