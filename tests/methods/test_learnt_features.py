@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from otgen.errors import InputError
 from otgen.methods import SWGAN, Adam, DualOracle, Fake, LearntFeatures, Player, Real, Signs, SWGANSinkhorn
-from otgen.methods.learnt_features import embedded, features
+from otgen.methods.learnt_features import embedded
 from otgen.methods.swgan import SwganState
+from otgen.methods.transport import features
 from otgen.nets import HeadOf, MlpCritic, MlpGenerator, SplitCriticNet
 from otgen.ot import KL, L1, Relative, SqEuclidean, Steps
 

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
-from torch import Tensor
 
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Player, check_finite
-from otgen.methods.transport import Fake, Real, Term
+from otgen.methods.base import Adam, Player
+from otgen.methods.transport import Fake, Real, Sides, Term, features
 from otgen.nets import MlpSplitCritic, SplitCriticNet, scoring
-
-Sides = dict[Fake | Real, Tensor]
 
 
 class Signs(StrEnum):
@@ -84,10 +81,3 @@ def embedded(clouds: Sides, critic: Player | None) -> Sides:
             with torch.no_grad():
                 found |= features(reals, critic)
     return found
-
-
-def features(clouds: Sides, critic: Player) -> Sides:
-    """The features of all clouds, in one pass: in training mode they share their batch statistics."""
-    found = critic.module(torch.cat(list(clouds.values())))
-    check_finite(critic, found)
-    return dict(zip(clouds, found.split([len(cloud) for cloud in clouds.values()]), strict=True))

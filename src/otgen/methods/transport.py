@@ -33,6 +33,9 @@ class Real:
     index: int = 0
 
 
+Sides = dict[Fake | Real, Tensor]
+
+
 @dataclass(frozen=True)
 class Term:
     """One transport problem of an objective.
@@ -176,11 +179,15 @@ def drawn(terms: Sequence[Term], generator: Player, batches: Batches, n: int) ->
     return clouds
 
 
-def _features(clouds: dict[Fake | Real, Tensor], critic: Player | None) -> dict[Fake | Real, Tensor]:
+def _features(clouds: Sides, critic: Player | None) -> Sides:
     """The points that are transported: features, or the samples themselves."""
     if critic is None:
         return {side: cloud.flatten(1) for side, cloud in clouds.items()}
-    # One forward pass for all, so that batch statistics are shared by real and fake.
-    features = critic.module(torch.cat(list(clouds.values())))
-    check_finite(critic, features)
-    return dict(zip(clouds, features.split([len(cloud) for cloud in clouds.values()]), strict=True))
+    return features(clouds, critic)
+
+
+def features(clouds: Sides, critic: Player) -> Sides:
+    """The features of all clouds, in one pass: in training mode they share their batch statistics."""
+    found = critic.module(torch.cat(list(clouds.values())))
+    check_finite(critic, found)
+    return dict(zip(clouds, found.split([len(cloud) for cloud in clouds.values()]), strict=True))
