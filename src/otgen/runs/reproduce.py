@@ -246,10 +246,12 @@ def train_all(plan: Plan, observer: Observer | None = None) -> dict[tuple[str, i
             with claimed(job.run.path, wait=len(left) == before and job is left[-1]) as mine:
                 if not mine:
                     continue
+                # One for training and evaluation: the data are read once.
+                config = job.config()
                 if progress(job) < 1:
-                    _refuse_another(job, job.config())
-                    _train(job, observer)
-                found[job.panel.name, job.seed] = _outcome(job)
+                    _refuse_another(job, config)
+                    _train(job, config, observer)
+                found[job.panel.name, job.seed] = _outcome(job, config)
             observer.done(job, found[job.panel.name, job.seed])
             left.remove(job)
     return found
@@ -270,8 +272,8 @@ def _numbers(run: RunDir) -> dict[str, Any]:
     return numbers
 
 
-def _train(job: Job, observer: Observer) -> None:
-    config, run, log = job.config(), job.run, Log()
+def _train(job: Job, config: RunConfig, observer: Observer) -> None:
+    run, log = job.run, Log()
     hooks: list[Hook] = [log, Checkpoints(), Pictures(), Evaluations(), *observer.hooks(job, log)]
     trainer = Trainer(config, run, hooks)
     if not run.config.exists():
@@ -293,7 +295,7 @@ def _train(job: Job, observer: Observer) -> None:
         raise Interrupted(job, trainer.state.step, trainer.signal or 2)
 
 
-def _outcome(job: Job) -> Outcome:
+def _outcome(job: Job, config: RunConfig) -> Outcome:
     """What became of a run that is done."""
     file = job.run.path / _DIVERGED
     if file.exists():
@@ -306,21 +308,20 @@ def _outcome(job: Job) -> Outcome:
         steps=numbers["step"],
         seconds=numbers["elapsed"],
         critic_updates=numbers["critic_updates"],
-        values=_evaluation(job, numbers["step"]),
+        values=_evaluation(job.run, config, numbers["step"]),
     )
 
 
-def _evaluation(job: Job, step: int) -> dict[str, float]:
+def _evaluation(run: RunDir, config: RunConfig, step: int) -> dict[str, float]:
     """The evaluation of a run's end: the one that is kept there, if it is the run's own."""
-    config = job.config()
     about = {"step": step, "samples": config.trainer.eval_samples, "seed": config.seed, "weights": "ema"}
-    file = job.run.evaluations / f"step_{step:08d}.json"
+    file = run.evaluations / f"step_{step:08d}.json"
     kept: dict[str, Any] = {}
     # There is none, or who wrote it was killed.
     with contextlib.suppress(FileNotFoundError, ValueError):
         kept = json.loads(file.read_text())
     if not about.items() <= kept.items():
-        kept = json.loads(evaluate_run(job.run, config=config).file.read_text())
+        kept = json.loads(evaluate_run(run, config=config).file.read_text())
     return {name: value for name, value in kept.items() if name not in about and value is not None}
 
 

@@ -81,17 +81,16 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
     neighbours: Tensor | None = None
     if isinstance(data, Mixture):
         values |= ModeCoverage(centres=data.centres(), std=data.mode_std)(fake_points, real_points)
+    held_out = data.held_out() if isinstance(data, FiniteSource) else None
+    unseen = None if held_out is None else held_out.support()
     extract = _classifier_of(data)
-    if extract is not None and isinstance(data, FiniteSource):
-        values |= _classifier_metrics(extract, samples, real, data)
+    if extract is not None:
+        values |= _classifier_metrics(extract, samples, real, unseen)
     if isinstance(data, FiniteSource):
         check = CopyCheck(training=real_points)
-        held_out = data.held_out()
-        if held_out is not None:
-            unseen = held_out.support()
+        if unseen is not None:
             # Evenly from the whole set, which may be sorted.
-            unseen = unseen[:: -(-len(unseen) // _HELD_OUT)]
-            values |= check(fake_points, pixels(unseen))
+            values |= check(fake_points, pixels(unseen[:: -(-len(unseen) // _HELD_OUT)]))
         neighbours = real[check.neighbours(pixels(samples[:_PICTURED])).index]
     if min(len(samples), len(real)) > 1:
         values |= WassersteinDistance(max_points=_TRANSPORT_POINTS)(fake_points, real_points)
@@ -111,7 +110,7 @@ def _classifier_of(data: Source) -> ClassifierFeatures | None:
 
 
 def _classifier_metrics(
-    extract: ClassifierFeatures, samples: Tensor, real: Tensor, data: FiniteSource
+    extract: ClassifierFeatures, samples: Tensor, real: Tensor, unseen: Tensor | None
 ) -> dict[str, float]:
     fake_features, real_features = extract(samples), extract(real)
     values = FrechetDistance()(fake_features, real_features) | ClassifierScore()(fake_features, real_features)
@@ -120,8 +119,7 @@ def _classifier_metrics(
     shares = torch.bincount(classes.argmax(1), minlength=classes.shape[1]).double() / len(classes)
     values["classes_share_min"] = float(shares.min())
     values["classes_share_max"] = float(shares.max())
-    held_out = data.held_out()
-    if held_out is not None:
-        baseline: dict[str, Any] = FrechetDistance()(extract(held_out.support()), real_features)
+    if unseen is not None:
+        baseline: dict[str, Any] = FrechetDistance()(extract(unseen), real_features)
         values["frechet_real"] = baseline["frechet"]
     return values
