@@ -126,9 +126,14 @@ def _farthest(cost: Cost, gradient: Tensor, x: Tensor, y: Tensor) -> float:
     squares, step = 0.0, max(1, _HELD // y.numel())
     for start in range(0, len(x), step):
         rows = slice(start, start + step)
-        distances = torch.linalg.vector_norm(gradient[rows].unsqueeze(-2) - _slopes(cost, x[rows], y) / len(x), dim=-1)
-        squares += float(distances.amax(-1).square().sum())
+        squares += float(_off(gradient[rows], _slopes(cost, x[rows], y), 1 / len(x)).square().sum())
     return math.sqrt(squares) * (1 + _SLACK)
+
+
+def _off(gradient: Tensor, slopes: Tensor, a: float) -> Tensor:
+    """How far rows of a gradient, ``(r, d)``, can be from any coupling's, whose first marginal is ``a``: ``(r,)``."""
+    distances: Tensor = torch.linalg.vector_norm(gradient.unsqueeze(-2) - a * slopes, dim=-1)
+    return distances.amax(-1)
 
 
 @dataclass
@@ -175,8 +180,7 @@ class _Moments:
 
     def most(self, gradient: Tensor, a: float) -> Tensor:
         """How far a row of the gradient, ``(r, d)``, can be from any coupling's, whose first marginal is ``a``."""
-        distances: Tensor = torch.linalg.vector_norm(gradient.unsqueeze(-2) - a * self.slopes, dim=-1)
-        return distances.amax(-1)
+        return _off(gradient, self.slopes, a)
 
 
 def _bound(problem: DualProblem, gap: float, s: Tensor, x: Tensor, y: Tensor) -> float:
