@@ -11,44 +11,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from otgen.data import Gaussian2D, Normal, Source
+from cases.scale import Quantiles, ScaleNet
+from otgen.data import Gaussian2D, Normal
 from otgen.methods import Adam, Fake, PixelSinkhorn, Real, Term, TransportMethod
-from otgen.nets import GeneratorNet, MlpGenerator
+from otgen.nets import MlpGenerator
 from otgen.ot import KL
 from otgen.train import RunConfig, RunDir, Trainer
 
 POINTS = 64
 SIGMA = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quantiles(Source):
-    """The same points at every draw: a normal law without noise."""
-
-    std: float = 1.0
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (1,)
-
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        grid = (torch.arange(n, dtype=torch.float64) + 0.5) / n
-        points = math.sqrt(2) * torch.erfinv(2 * grid - 1)
-        return (self.std * points / points.std(correction=0)).float()[:, None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScaleNet(GeneratorNet):
-    """G(z) = s z."""
-
-    start: float
-
-    def build(self, latent: tuple[int, ...], shape: tuple[int, ...], value_range: object) -> nn.Module:
-        layer = nn.Linear(1, 1, bias=False)
-        nn.init.constant_(layer.weight, self.start)
-        return layer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,38 +14,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from otgen.data import Source
+from cases.scale import Quantiles, ScaleNet
 from otgen.methods import SWGAN, Adam, DualOracle, SWGANSinkhorn
-from otgen.nets import CriticNet, GeneratorNet
+from otgen.nets import CriticNet
 from otgen.ot import KL, MarginalError, SqEuclidean
 from otgen.train import RunConfig, RunDir, Trainer
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quantiles(Source):
-    """The standard normal law without noise: the same points at every draw."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (1,)
-
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        grid = (torch.arange(n, dtype=torch.float64) + 0.5) / n
-        points = math.sqrt(2) * torch.erfinv(2 * grid - 1)
-        # In no order: two halves of a draw are draws.
-        return (points / points.std(correction=0)).float()[torch.randperm(n, generator=rng), None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scale(GeneratorNet):
-    """G(z) = s z."""
-
-    start: float
-
-    def build(self, latent: tuple[int, ...], shape: tuple[int, ...], value_range: object) -> nn.Module:
-        layer = nn.Linear(1, 1, bias=False)
-        nn.init.constant_(layer.weight, self.start)
-        return layer
 
 
 class Squared(nn.Module):
@@ -71,9 +44,9 @@ def learnt(method: type[SWGAN], eps: float, start: float, folder: Path) -> float
     adam = Adam(lr=0.05, beta1=0.5, beta2=0.9, hold=0.3, end=0.05)
     oracle = DualOracle(f=Parabola(), g=Parabola(), most=10, until=MarginalError(0.02), check_every=2, optimizer=adam)
     config = RunConfig(
-        data=Quantiles(),
-        latent=Quantiles(),
-        generator=Scale(start=start),
+        data=Quantiles(shuffled=True),
+        latent=Quantiles(shuffled=True),
+        generator=ScaleNet(start=start),
         method=method(
             batch=64,
             cost=SqEuclidean(),
