@@ -1,82 +1,82 @@
-"""Does the dynamic stop pay? 25 Gaussians for equal training time, the potentials' updates stopped or counted.
+"""Does the dynamic stop pay? A panel of a figure with its potentials' updates stopped by accuracy, and counted.
 
-    python experiments/swgan/dynamic_stop.py --seeds 5 --seconds 60
+    python experiments/swgan/dynamic_stop.py swgan.fig3 --panels swgan-d4 --most 20 --tol 0.6 --out FOLDER
+    python experiments/swgan/dynamic_stop.py swgan.fig1 --panels cosine-latent-sinkhorn --most 3 --tol 0.2 --out FOLDER
 
-Prints a line a run: generator steps, updates of the potentials, and the quality that came of them.
+Both policies have the same budget, of steps or of seconds, as the figure has it; the tests of accuracy are in the
+seconds. Prints a line a run: generator steps, updates of the potentials, seconds, and the quality that came of them.
+What is done already is not done again, and two processes share the runs.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
 
 from otgen.methods import SWGAN
 from otgen.ot import MarginalError, Steps, Until
-from otgen.recipes import Scale
-from otgen.recipes.swgan import swgan_fig3, swgan_fig3_d2
-from otgen.train import Duration, RunConfig, RunDir, Trainer, evaluate
+from otgen.recipes import find_figure
+from otgen.runs import Plan, train_all
+from otgen.train import RunConfig
 
-# At most so many updates a generator step, until the potentials are so accurate: tested before the first update, and
-# then every five. A marginal error of 0.6 is about what sampling alone leaves on a support of 256 points.
-POLICIES: dict[str, tuple[int, Until]] = {
-    "fixed 3": (3, Steps()),
-    "until 0.6, at most 3": (3, MarginalError(0.6)),
-    "fixed 20": (20, Steps()),
-    "until 0.6, at most 20": (20, MarginalError(0.6)),
-}
+
+@dataclass(frozen=True)
+class Policy:
+    """How many updates a generator step: at most ``most``, tested before the first and then every few."""
+
+    most: int
+    every: int
+    until: Until
+    folder: str | None
+
+    def edit(self, config: RunConfig) -> RunConfig:
+        """A panel's run with this policy, on one thread."""
+        method = config.method
+        assert isinstance(method, SWGAN)
+        oracle = replace(method.oracle, most=self.most, until=self.until, check_every=self.every)
+        config = replace(
+            config,
+            method=replace(method, oracle=oracle),
+            trainer=replace(config.trainer, threads=1),
+        )
+        if self.folder is not None and "folder" in {field.name for field in fields(config.data)}:
+            config = replace(config, data=replace(config.data, **{"folder": self.folder}))
+        return config
 
 
 def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dim", type=int, choices=[2, 4], default=4)
+    parser.add_argument("figure")
+    parser.add_argument("--panels", nargs="+", required=True)
+    parser.add_argument("--most", type=int, required=True, help="updates a generator step, at most or exactly")
+    parser.add_argument("--every", type=int, help="updates between two tests; all by default")
+    parser.add_argument("--tol", type=float, required=True, help="marginal error that ends them")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--only", nargs="*", choices=list(POLICIES), default=list(POLICIES))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", help="folder of the data, where the figure needs one")
     chosen = parser.parse_args()
-    print("| d | updates | seed | steps | updates in all | seconds | modes | in 3 std | least mode | largest mode |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for seed in range(chosen.first, chosen.first + chosen.seeds):
-        for name in chosen.only:
-            _run(name, chosen.dim, seed, chosen.seconds)
-
-
-def _run(name: str, dim: int, seed: int, seconds: float) -> None:
-    config: RunConfig = (swgan_fig3 if dim == 4 else swgan_fig3_d2)(Scale.CPU)
-    method = config.method
-    assert isinstance(method, SWGAN)
-    most, until = POLICIES[name]
-    oracle = replace(method.oracle, most=most, until=until, check_every=min(most, 5))
-    config = replace(
-        config,
-        method=replace(method, oracle=oracle),
-        seed=seed,
-        budget=Duration(seconds),
-        trainer=replace(config.trainer, threads=1),
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(config, RunDir(Path(folder) / "run"))
-        trainer.train()
-    state = trainer.state
-    found = evaluate(state.ema, config.latent, config.data, 20_000, seed).values
-    cells = (
-        dim,
-        name,
-        seed,
-        state.step,
-        state.critic_updates,
-        f"{state.elapsed:.0f}",
-        int(found["modes_found"]),
-        f"{found['modes_high_quality']:.3f}",
-        f"{found['modes_share_min']:.2f}",
-        f"{found['modes_share_max']:.2f}",
-    )
-    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+    figure = find_figure(chosen.figure)
+    every = chosen.most if chosen.every is None else chosen.every
+    policies = {
+        f"until-{chosen.tol:g}-most-{chosen.most}": MarginalError(chosen.tol),
+        f"fixed-{chosen.most}": Steps(),
+    }
+    names = [measure.key for measure in figure.measures]
+    print(f"| panel | updates | seed | steps | updates in all | seconds | {' | '.join(names)} |")
+    print("| " + "--- | " * (6 + len(names)))
+    for panel in chosen.panels:
+        for name, until in policies.items():
+            edit: Callable[[RunConfig], RunConfig] = Policy(chosen.most, every, until, chosen.data).edit
+            plan = Plan(figure=figure, out=chosen.out / name, seeds=chosen.seeds, only=(panel,), edit=edit)
+            for (_, seed), found in train_all(plan).items():
+                values = [f"{found.values.get(key, float('nan')):.4g}" for key in names]
+                cells = (panel, name, seed, found.steps, found.critic_updates, f"{found.seconds:.0f}", *values)
+                print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
 if __name__ == "__main__":
