@@ -25,10 +25,9 @@ from otgen.methods import (
     SWGANSinkhorn,
 )
 from otgen.methods.duals import DualState
-from otgen.methods.penalty import mixes_samples
 from otgen.methods.swgan import SwganState
 from otgen.methods.wgan import AdversarialState, KantorovichRubinstein
-from otgen.nets import Activation, MlpCritic, MlpGenerator, SanjabiMnistCritic, SanjabiMnistGenerator
+from otgen.nets import Activation, MlpCritic, MlpGenerator, SanjabiMnistCritic, SanjabiMnistGenerator, mixes_samples
 from otgen.ot import L1, Discrete, Envelope, Quadratic, Steps, Unroll
 from otgen.ot.divergences import combine
 from otgen.train import RunConfig, RunDir, Trainer
@@ -198,16 +197,12 @@ class Bare:
         _descend(state.generator, -scores.mean())
 
     def _swgan(self, method: SWGAN, state: SwganState) -> None:
-        n, loss = method.batch, method.oracle.most
-        for _ in range(loss):
-            with torch.no_grad():
-                x = self._fake(n)
-            self._ascend(method, state.cross, x, self._real(n))
+        n = method.batch
+        for x, y in self._batches(method, self._real):
+            self._ascend(method, state.cross, x, y)
         if isinstance(method, SWGANSinkhorn):
             assert state.own is not None
-            for _ in range(loss):
-                with torch.no_grad():
-                    x, y = self._fake(n), self._fake(n)
+            for x, y in self._batches(method, self._fake):
                 self._ascend(method, state.own, x, y)
         fake, real = self._fake(n), self._real(n)
         total = self._held(method, state.cross, fake, real)
@@ -215,6 +210,14 @@ class Bare:
             assert state.own is not None
             total = 2 * total - self._held(method, state.own, self._fake(n), self._fake(n))
         _descend(state.generator, total)
+
+    @torch.no_grad()
+    def _batches(self, method: SWGAN, other: Callable[[int], Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Of generated samples and others; in one pass where a sample does not depend on its batch."""
+        n, count = method.batch, method.oracle.most
+        together = 1 if mixes_samples(self.run.state.method.generator.module) else count
+        for _ in range(count // together):
+            yield from zip(self._fake(together * n).split(n), other(together * n).split(n), strict=True)
 
     def _ascend(self, method: SWGAN, duals: DualState, x: Tensor, y: Tensor) -> None:
         f, g = duals.player.module(x, y)

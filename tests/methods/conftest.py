@@ -53,7 +53,7 @@ def trainer(tmp_path: Path) -> Callable[..., Trainer]:
 
 @dataclass
 class Spy(Batches):
-    """Batches that note what is drawn, and in `fixed` mode give the same draw every time."""
+    """Batches that note what is drawn, and in `fixed` mode give the same draw of a size every time."""
 
     fixed: bool = False
     drawn: list[tuple[str, Tensor]] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Spy(Batches):
         return self._note("latent", n, super().latent)
 
     def _note(self, name: str, n: int, draw: Callable[[int], Tensor]) -> Tensor:
-        before = [cloud for kind, cloud in self.drawn if kind == name]
+        before = [cloud for kind, cloud in self.drawn if (kind, len(cloud)) == (name, n)]
         cloud = before[0] if self.fixed and before else draw(n)
         self.drawn.append((name, cloud))
         return cloud

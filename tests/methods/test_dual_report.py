@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, cast
 
 import pytest
@@ -34,7 +35,7 @@ class Vectors:
 
 
 def report(x: Tensor, y: Tensor, cost: Cost, reg: SmoothRegulariser, f: Tensor, g: Tensor) -> DualReport:
-    problem = DualProblem(cost, reg, lambda: (x, y), lambda: (x, y))
+    problem = DualProblem(cost, reg, lambda count: repeat((x, y), count), lambda: (x, y))
     return dual_report(cast(DualState, Vectors(f, g)), problem, (x, y), Guard(reg=problem.reg, exponent=80.0))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import pytest
@@ -70,7 +71,8 @@ def tabled(f: Tensor, g: Tensor) -> DualState:
 
 
 def fixed(x: Tensor, y: Tensor, reg: SmoothRegulariser, cost: Any = None) -> DualProblem:
-    return DualProblem(SqEuclidean() if cost is None else cost, reg, lambda: (x, y), lambda: (x, y))
+    cost = SqEuclidean() if cost is None else cost
+    return DualProblem(cost, reg, lambda count: repeat((x, y), count), lambda: (x, y))
 
 
 def unguarded(problem: DualProblem) -> Guard:
@@ -223,8 +225,10 @@ def test_the_sinkhorn_loss_is_two_problems_on_five_independent_batches(trainer: 
     watched = spy(at_work)
     logged = LOSS.step(at_work.state.method, watched, at_work.update)
     kinds = [kind for kind, _ in watched.drawn]
-    assert kinds == ["latent", "real"] * 3 + ["latent", "latent"] * 3 + ["latent", "real", "latent", "latent"]
-    clouds = [cloud for _, cloud in watched.drawn]
+    # Each problem's batches until its next test at once; then those of the generator's own step.
+    assert kinds == ["latent", "real", "latent", "latent", "latent", "real", "latent", "latent"]
+    assert [len(cloud) for _, cloud in watched.drawn] == [48] * 4 + [16] * 4
+    clouds = [part for _, cloud in watched.drawn for part in cloud.split(16)]
     assert all(not torch.equal(one, two) for k, one in enumerate(clouds) for two in clouds[:k])
     assert logged.objective is not None
     certified = logged.objective()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,13 +83,13 @@ class DualProblem:
     Attributes:
         cost: ground cost on samples, flattened.
         reg: regulariser.
-        draw: fresh samples of both laws, without a graph.
+        draw: so many fresh batches of both laws, without a graph.
         support: the fixed samples that accuracy is judged on.
     """
 
     cost: Cost
     reg: SmoothRegulariser
-    draw: Callable[[], Clouds]
+    draw: Callable[[int], Iterator[Clouds]]
     support: Callable[[], Clouds]
 
     def costs(self, x: Tensor, y: Tensor) -> Tensor:
@@ -140,16 +140,17 @@ class DualOracle:
     def ascend(self, state: DualState, problem: DualProblem, update: Update) -> int:
         """Updates until the test is met; returns how many."""
         guard = Guard(reg=problem.reg, exponent=self.guard)
-        for spent in range(self.most):
-            if spent % self.check_every == 0 and self.until.met(DualAccuracy(state, problem)):
+        for spent in range(0, self.most, self.check_every):
+            if self.until.met(DualAccuracy(state, problem)):
                 return spent
-            x, y = problem.draw()
-            f, g = state.player.module(x, y)
-            s = pair_sums(f, g, problem.costs(x, y))
-            # (5), its last term over all pairs
-            update(state.player, guard.conjugate(s).mean() - f.mean() - g.mean())
-            state.updates += 1
-            state.trips += math.isfinite(guard.largest) and bool(guard.tripped(s))
+            # Up to the next test, no update can be the last: their batches are drawn together.
+            for x, y in problem.draw(min(self.check_every, self.most - spent)):
+                f, g = state.player.module(x, y)
+                s = pair_sums(f, g, problem.costs(x, y))
+                # (5), its last term over all pairs
+                update(state.player, guard.conjugate(s).mean() - f.mean() - g.mean())
+                state.updates += 1
+                state.trips += math.isfinite(guard.largest) and bool(guard.tripped(s))
         return self.most
 
     @torch.no_grad()
@@ -185,7 +186,7 @@ class DualAccuracy(Accuracy):
     @torch.no_grad()
     def mean_mass(self) -> float:
         """(26): the mean density over fresh pairs (x_k, y_k)."""
-        x, y = self.problem.draw()
+        x, y = next(self.problem.draw(1))
         f, g = self.state.values(x, y)
         return float(self.problem.reg.density(f + g - self.problem.cost.paired(x.flatten(1), y.flatten(1))).mean())
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from otgen.errors import InputError
+from otgen.nets import mixes_samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +79,6 @@ class GradientPenalty:
             excess = excess.relu()
         penalty: Tensor = self.weight * excess.square().mean()
         return penalty
-
-
-def mixes_samples(module: nn.Module) -> bool:
-    """Whether the module's value at one sample depends on the rest of the batch."""
-    return any(isinstance(part, _BatchNorm) and part.training for part in module.modules())
 
 
 def _gradient(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
@@ -19,7 +19,7 @@ from otgen.methods.dual_report import dual_report
 from otgen.methods.duals import Clouds, DualOracle, DualProblem, DualState
 from otgen.methods.learnt_features import LearntFeatures, embedded
 from otgen.methods.transport import Fake, Real, Sides, Term, drawn, features
-from otgen.nets import seeded, statistics_kept
+from otgen.nets import mixes_samples, seeded, statistics_kept
 from otgen.ot import L1, Combination, Cost, Discrete, Quadratic, SmoothRegulariser
 from otgen.ot.divergences import combine
 from otgen.ot.guard import Guard
@@ -205,8 +205,8 @@ class SWGAN(Method):
 
         return support
 
-    def _draws(self, state: SwganState, batches: Batches) -> Callable[[Term], Clouds]:
-        """What draws the batches that a term's potentials are trained on, in their present image."""
+    def _draws(self, state: SwganState, batches: Batches) -> Callable[[Term, int], Iterator[Clouds]]:
+        """What draws so many batches to train a term's potentials on, in their present image."""
 
         @torch.no_grad()
         def drawn_afresh(terms: Sequence[Term], n: int) -> Sides:
@@ -215,19 +215,25 @@ class SWGAN(Method):
 
         pooled = cache(lambda: drawn_afresh([Term(1.0, Fake(), Real())], self.pool))
 
-        def draw(term: Term) -> Clouds:
-            if not self.pool:
-                points = drawn_afresh([term], self.batch)
-                return points[term.left], points[term.right]
-            left, right = (pooled()[type(side)()] for side in (term.left, term.right))
-            # One order for both sides: of a law with itself they have no sample in common.
-            order = batches.uniform(self.pool).argsort()
-            return left[order[: self.batch]], right[order[-self.batch :]]
+        def fresh(term: Term, count: int) -> Iterator[Clouds]:
+            # A generator that normalises a batch by its own statistics sees the batches one by one.
+            together = 1 if mixes_samples(state.generator.module) else count
+            for _ in range(count // together):
+                points = drawn_afresh([term], together * self.batch)
+                left, right = (torch.split(points[side], self.batch) for side in (term.left, term.right))
+                yield from zip(left, right, strict=True)
 
-        return draw
+        def out_of_pool(term: Term, count: int) -> Iterator[Clouds]:
+            left, right = (pooled()[type(side)()] for side in (term.left, term.right))
+            for _ in range(count):
+                # One order for both sides: of a law with itself they have no sample in common.
+                order = batches.uniform(self.pool).argsort()
+                yield left[order[: self.batch]], right[order[-self.batch :]]
+
+        return out_of_pool if self.pool else fresh
 
     def _problem(
-        self, term: Term, state: SwganState, draw: Callable[[Term], Clouds], support: Callable[[], Sides]
+        self, term: Term, state: SwganState, draw: Callable[[Term, int], Iterator[Clouds]], support: Callable[[], Sides]
     ) -> DualProblem:
         """The problem of a term."""
 
@@ -238,7 +244,7 @@ class SWGAN(Method):
             return (left, right) if type(term.left) is not type(term.right) else (left[:half], left[half:])
 
         reg = replace(self.reg, eps=self.present_eps(state))
-        return DualProblem(self.cost, reg, lambda: draw(term), judged)
+        return DualProblem(self.cost, reg, lambda count: draw(term, count), judged)
 
     def _held(
         self, terms: tuple[Term, ...], state: SwganState, problems: Problems, points: Sides, judged: Sides

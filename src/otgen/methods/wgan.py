@@ -12,8 +12,8 @@ from typing_extensions import override
 from otgen.data import Source
 from otgen.errors import InputError
 from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, check_finite
-from otgen.methods.penalty import GradientPenalty, mixes_samples
-from otgen.nets import CriticNet, MlpCritic, seeded, statistics_kept
+from otgen.methods.penalty import GradientPenalty
+from otgen.nets import CriticNet, MlpCritic, mixes_samples, seeded, statistics_kept
 
 
 @dataclass

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from typing_extensions import override
 
 Shape = tuple[int, ...]
@@ -81,6 +82,11 @@ def seeded(rng: torch.Generator) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
+
+
+def mixes_samples(module: nn.Module) -> bool:
+    """Whether the module's value at one sample depends on the rest of the batch."""
+    return any(isinstance(part, _BatchNorm) and part.training for part in module.modules())
 
 
 @contextlib.contextmanager

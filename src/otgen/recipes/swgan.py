@@ -37,6 +37,7 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
             reg=Quadratic(eps=0.01),
             support=64 if smoke else 256,
             oracle=oracle,
+            report_every=100 if scale is Scale.CPU else 50,
             generator_optimizer=adam if paper else replace(adam, hold=0.5, end=0.05),
         ),
         trainer=TrainerConfig(ema=0.999, eval_samples=500 if smoke else 5000),
