@@ -232,19 +232,6 @@ def test_a_figure_runs_at_smoke_scale_and_has_all_that_it_shows(figure: Figure, 
     assert Status.NONE not in {v.status for claim in figure.claims for v in claim.verdicts(ground)}
 
 
-def test_the_panels_of_figure_3_differ_in_method_and_latent_dimension_alone() -> None:
-    for scale in Scale:
-        configs = {panel.name: panel.build(scale) for panel in recipes.SWGAN_FIG3.panels}
-        for method in ("swgan", "wgan-gp"):
-            four, two = configs[f"{method}-d4"], configs[f"{method}-d2"]
-            assert (four.latent.shape, two.latent.shape) == ((4,), (2,))
-            assert replace(four, latent=two.latent) == two
-        ours, theirs = configs["swgan-d4"], configs["wgan-gp-d4"]
-        if scale is Scale.CPU:
-            assert ours.budget == theirs.budget == 60
-        assert replace(theirs, method=ours.method, steps=ours.steps) == ours
-
-
 def _kind(data: Source) -> type[Source]:
     # The digits that come with the package are of MNIST, which not every machine has.
     return Mnist if isinstance(data, Digits) else type(data)

@@ -39,6 +39,7 @@ def test_both_methods_get_the_same_but_for_codes_and_the_papers_steps(scale: Sca
     assert isinstance(theirs.method, WGANGP)
     assert replace(theirs, method=ours.method, latent=ours.latent, steps=ours.steps) == ours
     assert theirs.latent.shape == ours.latent.shape
+    assert ours.budget == theirs.budget == (60 if scale is Scale.CPU else None)
     if scale is Scale.PAPER:
         assert (ours.steps, theirs.steps) == (10_000, 30_000)
     else:
