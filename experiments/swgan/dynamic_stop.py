@@ -11,12 +11,12 @@ What is done already is not done again, and two processes share the runs.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from otgen.cli.reproduce import edit_of
 from otgen.methods import SWGAN
 from otgen.ot import MarginalError, Steps, Until
 from otgen.recipes import find_figure
@@ -31,21 +31,13 @@ class Policy:
     most: int
     every: int
     until: Until
-    folder: str | None
 
     def edit(self, config: RunConfig) -> RunConfig:
-        """A panel's run with this policy, on one thread."""
+        """A panel's run with this policy."""
         method = config.method
         assert isinstance(method, SWGAN)
         oracle = replace(method.oracle, most=self.most, until=self.until, check_every=self.every)
-        config = replace(
-            config,
-            method=replace(method, oracle=oracle),
-            trainer=replace(config.trainer, threads=1),
-        )
-        if self.folder is not None and "folder" in {field.name for field in fields(config.data)}:
-            config = replace(config, data=replace(config.data, **{"folder": self.folder}))
-        return config
+        return replace(config, method=replace(method, oracle=oracle))
 
 
 def main() -> None:
@@ -63,16 +55,23 @@ def main() -> None:
     figure = find_figure(chosen.figure)
     every = chosen.most if chosen.every is None else chosen.every
     policies = {
-        f"until-{chosen.tol:g}-most-{chosen.most}": MarginalError(chosen.tol),
-        f"fixed-{chosen.most}": Steps(),
+        f"until-{chosen.tol:g}-most-{chosen.most}": Policy(chosen.most, every, MarginalError(chosen.tol)),
+        f"fixed-{chosen.most}": Policy(chosen.most, every, Steps()),
     }
+    # As the command does it: one thread, and the folder.
+    common = edit_of(figure, 1, chosen.data)
     names = [measure.key for measure in figure.measures]
     print(f"| panel | updates | seed | steps | updates in all | seconds | {' | '.join(names)} |")
     print("| " + "--- | " * (6 + len(names)))
     for panel in chosen.panels:
-        for name, until in policies.items():
-            edit: Callable[[RunConfig], RunConfig] = Policy(chosen.most, every, until, chosen.data).edit
-            plan = Plan(figure=figure, out=chosen.out / name, seeds=chosen.seeds, only=(panel,), edit=edit)
+        for name, policy in policies.items():
+            plan = Plan(
+                figure=figure,
+                out=chosen.out / name,
+                seeds=chosen.seeds,
+                only=(panel,),
+                edit=lambda config, policy=policy: policy.edit(common(config)),
+            )
             for (_, seed), found in train_all(plan).items():
                 values = [f"{found.values.get(key, float('nan')):.4g}" for key in names]
                 cells = (panel, name, seed, found.steps, found.critic_updates, f"{found.seconds:.0f}", *values)

@@ -142,12 +142,12 @@ def _plan(arguments: Sequence[str]) -> tuple[Plan, int]:
         scale=scale,
         seeds=parsed.seeds,
         only=tuple(name.strip() for name in parsed.panels.split(",")) if parsed.panels else (),
-        edit=_edit(figure, threads, parsed.data),
+        edit=edit_of(figure, threads, parsed.data),
     )
     return plan, parsed.jobs
 
 
-def _edit(figure: Figure, threads: int, folder: str | None) -> Callable[[RunConfig], RunConfig]:
+def edit_of(figure: Figure, threads: int, folder: str | None) -> Callable[[RunConfig], RunConfig]:
     """What the options change in the configuration of every run."""
     from otgen.data import Cifar10, cifar10_at
 

@@ -143,7 +143,7 @@ class DualOracle:
         for spent in range(0, self.most, self.check_every):
             if self.until.met(DualAccuracy(state, problem)):
                 return spent
-            # Up to the next test, no update can be the last: their batches are drawn together.
+            # Nothing ends the updates before the next test: their batches are drawn together.
             for x, y in problem.draw(min(self.check_every, self.most - spent)):
                 f, g = state.player.module(x, y)
                 s = pair_sums(f, g, problem.costs(x, y))
