@@ -30,7 +30,7 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
         oracle = DualOracle(most=5, until=Steps(), optimizer=replace(adam, lr=2e-3, hold=0.4, end=0.1))
     return RunConfig(
         data=Gaussians25(),
-        latent=_latent(4, scale, half=5.0),
+        latent=_latent(4, scale, half=3.5),
         generator=MlpGenerator(widths=(128,) * (2 if paper else 3), activation=Activation.TANH),
         method=SWGAN(
             batch={Scale.SMOKE: 32, Scale.CPU: 256, Scale.PAPER: 128}[scale],
@@ -49,7 +49,7 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
 
 def swgan_fig3_d2(scale: Scale = Scale.CPU) -> RunConfig:
     """The same with two latent dimensions, as many as the data have: every other hyper-parameter stays."""
-    return replace(swgan_fig3(scale), latent=_latent(2, scale, half=5.0))
+    return replace(swgan_fig3(scale), latent=_latent(2, scale, half=3.5))
 
 
 def wgan_gp_fig3(scale: Scale = Scale.CPU) -> RunConfig:
