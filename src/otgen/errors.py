@@ -25,3 +25,7 @@ class UnconvergedError(OtgenError, RuntimeError):
 
 class ConvergenceWarning(UserWarning):
     """A solver stopped before its tolerance, under ``on_unconverged="warn"``."""
+
+
+class NegativeDivergenceWarning(UserWarning):
+    """A Sinkhorn divergence is asked for under a cost with which it may be negative."""

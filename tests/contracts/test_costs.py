@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cases.components import COSTS, TRANSLATION_INVARIANT, everywhere, name, public
 from cases.random_problems import cloud, generator
-from otgen.ot import Cost
+from otgen.ot import Cost, LpPower, PNorm
 
 every_cost = pytest.mark.parametrize("cost", COSTS, ids=name)
 # Below and above the size where distances switch from differences to a matrix product.
@@ -204,3 +204,22 @@ def test_inputs_are_left_alone(cost: Cost) -> None:
     cost.grad_norm(x, y)
     assert torch.equal(x, before[0])
     assert torch.equal(y, before[1])
+
+
+@every_cost
+@given(seed=st.integers(0, 10_000), d=st.integers(1, 4), eps=st.floats(0.05, 20))
+def test_a_cost_of_negative_type_has_a_positive_definite_kernel(cost: Cost, seed: int, d: int, eps: float) -> None:
+    x = cloud(9, d, seed)
+    least = torch.linalg.eigvalsh(torch.exp(-cost(x, x) / eps)).min().item()
+    if cost.negative_type:
+        assert least > -1e-9
+
+
+def test_what_is_said_of_powers() -> None:
+    """Schoenberg: |x - y|^p is of negative type for p at most 2, and for no other p; one triple of points shows it."""
+    for kind in (PNorm, LpPower):
+        assert [kind(p=p).negative_type for p in (1.0, 1.7, 2.0, 2.01, 3.0)] == [True, True, True, False, False]
+    x = torch.tensor([[-1.0], [0.0], [1.0]]).double()
+    for p in (2.01, 3.0):
+        kernel = torch.exp(-PNorm(p=p)(x, x) / 1e4)
+        assert torch.linalg.eigvalsh(kernel).min().item() < -1e-10

@@ -226,7 +226,7 @@ def test_last_is_of_the_last_call(make: Any) -> None:
 
 @every_loss
 def test_unknown_option_is_refused_at_construction(make: Any) -> None:
-    with pytest.raises(InputError, match=r"no option \['epsilon'\].*options are cost, reg, solver, until, tol"):
+    with pytest.raises(InputError, match=r"no option \['epsilon'\].*options are cost, reg, solver, value, until, tol"):
         make(epsilon=0.1)
     with pytest.raises(InputError, match="max_iter"):
         make(reg=KL(eps=1.0), max_iter=5)

@@ -14,7 +14,7 @@ from otgen.errors import InputError
 from otgen.methods import SWGAN, Adam, DualOracle, Fake, LearntFeatures, Player, Real, Signs, SWGANSinkhorn
 from otgen.methods.learnt_features import embedded
 from otgen.methods.swgan import SwganState
-from otgen.methods.transport import features
+from otgen.methods.terms import features
 from otgen.nets import HeadOf, MlpCritic, MlpGenerator, SplitCriticNet
 from otgen.ot import KL, L1, Relative, SqEuclidean, Steps
 

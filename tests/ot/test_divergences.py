@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cases.components import SMOOTH
 from cases.random_problems import cloud, weights
+from otgen.errors import NegativeDivergenceWarning
 from otgen.ot import (
     KL,
     L1,
@@ -254,7 +255,8 @@ def test_negative_values_are_reported_not_clipped(p: float, eps: float, expected
     """Beyond p = 2 the kernel is no longer definite; the interval proves that the value is negative."""
     x, y = torch.zeros(1, 1).double(), torch.tensor([[-1.0], [1.0]]).double()
     leaf = y.clone().requires_grad_()
-    loss = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=eps), tol=0, max_steps=200)
+    with pytest.warns(NegativeDivergenceWarning, match=rf"under PNorm\(p={p}\) .* may be negative"):
+        loss = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=eps), tol=0, max_steps=200)
     value = loss(x, leaf)
     assert value.item() == pytest.approx(expected, rel=5e-3)
     assert loss.last is not None

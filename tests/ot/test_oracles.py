@@ -73,6 +73,7 @@ def two_points_divergence(p: float, eps: float) -> float:
 
 @pytest.mark.parametrize("p", [0.5, 1.0, 1.5, 2.0, 2.05, 3.0, 5.0])
 @pytest.mark.parametrize("eps", [0.1, 1.0, 10.0, 100.0])
+@pytest.mark.filterwarnings("ignore::otgen.errors.NegativeDivergenceWarning")
 def test_divergence_of_a_point_and_two(p: float, eps: float) -> None:
     loss = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=eps), tol=0, max_steps=300)
     value = loss(column(0.0), column(-1.0, 1.0)).item()
@@ -85,6 +86,7 @@ def test_divergence_of_a_point_and_two(p: float, eps: float) -> None:
 
 
 @pytest.mark.parametrize(("p", "eps", "printed"), [(2.05, 100.0, -0.0245), (3.0, 10.0, -0.610), (5.0, 10.0, -2.27)])
+@pytest.mark.filterwarnings("ignore::otgen.errors.NegativeDivergenceWarning")
 def test_known_negative_divergences(p: float, eps: float, printed: float) -> None:
     loss = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=eps), tol=0, max_steps=300)
     value = loss(column(0.0), column(-1.0, 1.0)).item()

@@ -14,16 +14,19 @@ from safetensors.torch import load_file
 
 from otgen.data import Gaussian2D, Normal
 from otgen.methods import (
+    EOTGAN,
+    OTGAN,
     SWGAN,
     WGAN,
     WGANGP,
     DualOracle,
     LearntFeatures,
     PixelSinkhorn,
+    SeqSGDA,
     SinkhornAutoDiff,
     SWGANSinkhorn,
 )
-from otgen.nets import HeadOf, MlpCritic, MlpGenerator, MlpSplitCritic
+from otgen.nets import HeadOf, MlpCritic, MlpGenerator, MlpSplitCritic, SpectralNorm
 from otgen.ot import KL, SqEuclidean
 from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig
 from otgen.train.hooks import Checkpoints
@@ -55,6 +58,11 @@ METHODS = {
     "learnt": LEARNT,
     "wgan": WGAN(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2, clip=0.5),
     "wgan-gp": WGANGP(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2),
+    "seqsgda": SeqSGDA(
+        batch=12, max_steps=3, critic=SpectralNorm(net=MlpCritic(widths=(6,)), scale=1.2), features=3, n_critic=2
+    ),
+    "ot-gan": OTGAN(batch=12, max_steps=3, critic=MlpCritic(widths=(6,)), features=3, critic_every=2),
+    "eot-gan": EOTGAN(batch=12, max_steps=3, critic=MlpCritic(widths=(6,)), features=3),
     "swgan": SWGANSinkhorn(
         batch=12,
         cost=SqEuclidean(),

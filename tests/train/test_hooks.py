@@ -15,7 +15,7 @@ from rich.console import Console
 
 from otgen.data import Gaussian1D, Normal
 from otgen.errors import NumericalError
-from otgen.methods import SWGAN, WGANGP, Batches, DualOracle, Logged, PixelSinkhorn, Update
+from otgen.methods import SWGAN, WGANGP, Batches, DualOracle, FeatureGame, Logged, PixelSinkhorn, Update
 from otgen.nets import MlpCritic
 from otgen.train import Ending, RunConfig, Trainer, checkpoint
 from otgen.train.config import Duration
@@ -34,9 +34,9 @@ def test_a_line_has_the_certified_interval(transport: RunConfig, start: Start) -
     trainer.train()
     lines = trainer.run.read_metrics()
     assert [line["step"] for line in lines] == list(range(1, 9))
-    keys = {"step", "elapsed", "loss", "lower", "upper", "rel_gap", "eps", "solver_steps"}
-    critic = {"critic_loss"} if transport.method.critic_updates() else set()
-    assert all(set(line) == keys | critic for line in lines)
+    keys = {"step", "elapsed", "loss", "lower", "upper", "rel_gap", "eps", "solver_steps", "solver_marginal_error"}
+    critic = {"critic_loss"} if isinstance(transport.method, FeatureGame) else set()
+    assert all(set(line) == keys | critic | {"minibatch_bias"} for line in lines)
     assert all(line["lower"] - 1e-6 <= line["loss"] <= line["upper"] + 1e-6 for line in lines)
     assert all(line["upper"] > line["lower"] for line in lines)
     assert {line["eps"] for line in lines} == {0.5}

@@ -2,23 +2,33 @@
 
 from otgen.methods.base import Adam, Batches, Logged, Method, MethodState, Player, Update
 from otgen.methods.duals import DualOracle
+from otgen.methods.eot_gan import EOTGAN
+from otgen.methods.feature_game import FeatureGame, FeatureGameState, Turns
 from otgen.methods.learnt_features import LearntFeatures, Signs
+from otgen.methods.ot_gan import OTGAN
 from otgen.methods.penalty import GradientPenalty
 from otgen.methods.pixel_sinkhorn import PixelSinkhorn
+from otgen.methods.seqsgda import Descent, SeqSGDA, SimSGDA
 from otgen.methods.sinkhorn_autodiff import SinkhornAutoDiff
 from otgen.methods.swgan import SWGAN, SWGANSinkhorn, SwganState
-from otgen.methods.transport import Fake, GradientKind, Real, Term, TransportMethod, TransportState
+from otgen.methods.terms import Fake, Real, SelfTerms, Term
+from otgen.methods.transport import GradientKind, TransportMethod, TransportState
 from otgen.methods.wgan import WGAN, WGANGP, AdversarialState, KantorovichRubinstein
 
 __all__ = [
+    "EOTGAN",
+    "OTGAN",
     "SWGAN",
     "WGAN",
     "WGANGP",
     "Adam",
     "AdversarialState",
     "Batches",
+    "Descent",
     "DualOracle",
     "Fake",
+    "FeatureGame",
+    "FeatureGameState",
     "GradientKind",
     "GradientPenalty",
     "KantorovichRubinstein",
@@ -30,11 +40,15 @@ __all__ = [
     "Player",
     "Real",
     "SWGANSinkhorn",
+    "SelfTerms",
+    "SeqSGDA",
     "Signs",
+    "SimSGDA",
     "SinkhornAutoDiff",
     "SwganState",
     "Term",
     "TransportMethod",
     "TransportState",
+    "Turns",
     "Update",
 ]

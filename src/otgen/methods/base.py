@@ -153,6 +153,7 @@ class Logged:
 
     values: dict[str, Tensor] = field(default_factory=dict)
     objective: Callable[[], Combination] | None = None
+    measured: Callable[[], dict[str, float]] | None = None
 
 
 class MethodState(Protocol):

@@ -9,7 +9,7 @@ import torch
 
 from otgen.errors import InputError
 from otgen.methods.base import Adam, Player
-from otgen.methods.transport import Fake, Real, Sides, Term, features
+from otgen.methods.terms import Fake, Real, Sides, Term, features
 from otgen.nets import MlpSplitCritic, SplitCriticNet, scoring
 
 

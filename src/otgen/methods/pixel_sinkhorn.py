@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from otgen.methods.transport import DIVERGENCE, Term, TransportMethod
+from otgen.methods.terms import DIVERGENCE, Term
+from otgen.methods.transport import TransportMethod
 
 
 @dataclass(frozen=True, kw_only=True)

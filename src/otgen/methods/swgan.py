@@ -18,7 +18,7 @@ from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
 from otgen.methods.dual_report import dual_report
 from otgen.methods.duals import Clouds, DualOracle, DualProblem, DualState
 from otgen.methods.learnt_features import LearntFeatures, embedded
-from otgen.methods.transport import Fake, Real, Sides, Term, drawn, features
+from otgen.methods.terms import Fake, Real, Sides, Term, drawn, features
 from otgen.nets import mixes_samples, seeded, statistics_kept
 from otgen.ot import L1, Combination, Cost, Discrete, Quadratic, SmoothRegulariser
 from otgen.ot.divergences import combine

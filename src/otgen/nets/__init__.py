@@ -1,5 +1,6 @@
 """Networks: generators and critics, built from their hyper-parameters and the shapes of what they map."""
 
+from otgen.nets.adnan import AdnanDcganCritic, AdnanDcganGenerator, AdnanResnetCritic, AdnanResnetGenerator
 from otgen.nets.base import (
     CriticNet,
     GeneratorNet,
@@ -17,9 +18,14 @@ from otgen.nets.parts import HeadOf, TrunkOf
 from otgen.nets.sanjabi import CriticNorm
 from otgen.nets.sanjabi_cifar import GluReading, SanjabiCifarCritic, SanjabiCifarGenerator
 from otgen.nets.sanjabi_mnist import SanjabiMnistCritic, SanjabiMnistGenerator
+from otgen.nets.spectral import SpectralNorm
 
 __all__ = [
     "Activation",
+    "AdnanDcganCritic",
+    "AdnanDcganGenerator",
+    "AdnanResnetCritic",
+    "AdnanResnetGenerator",
     "ConcatenatedReLU",
     "CriticNet",
     "CriticNorm",
@@ -35,6 +41,7 @@ __all__ = [
     "SanjabiCifarGenerator",
     "SanjabiMnistCritic",
     "SanjabiMnistGenerator",
+    "SpectralNorm",
     "SplitCriticNet",
     "TanhToRange",
     "ToRange",

@@ -11,9 +11,9 @@ True
 from otgen.ot.barycentric import BarycentricMap
 from otgen.ot.certificate import Certificate
 from otgen.ot.continuous_solution import ContinuousSolution
-from otgen.ot.costs import L1, Cosine, Cost, PNorm, SqEuclidean
+from otgen.ot.costs import L1, Cosine, Cost, LpPower, PNorm, SqEuclidean
 from otgen.ot.divergences import Combination, OTLoss, SinkhornDivergence, TransportLoss
-from otgen.ot.energy import MinibatchEnergyDistance, Value
+from otgen.ot.energy import MinibatchEnergyDistance
 from otgen.ot.estimate import Estimate
 from otgen.ot.function_potentials import FunctionPotentials
 from otgen.ot.gradient_error import GradientError
@@ -52,6 +52,7 @@ from otgen.ot.solvers import (
 )
 from otgen.ot.suggest import SuggestedEps, suggest_eps
 from otgen.ot.until import MarginalError, MeanMass, RelGap, Steps, Until
+from otgen.ot.values import Value
 from otgen.ot.within_noise import WithinNoise
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "GridSolver",
     "GridW1",
     "Look",
+    "LpPower",
     "MarginalError",
     "MeanMass",
     "Metric",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from typing import TypedDict, Unpack
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from otgen.errors import InputError
+from otgen.errors import InputError, NegativeDivergenceWarning
 from otgen.ot.costs import Cost, SqEuclidean
 from otgen.ot.gradients import Gradient
 from otgen.ot.problems import Discrete
@@ -19,6 +20,7 @@ from otgen.ot.solution import Solution, interval_text, relative_gap
 from otgen.ot.solve import OnUnconverged, solve
 from otgen.ot.solvers import Sinkhorn, Solver, Update
 from otgen.ot.until import Until
+from otgen.ot.values import Value
 
 
 class SolveOptions(TypedDict, total=False):
@@ -79,6 +81,12 @@ class Combination:
         return max(s.steps for s in self.solutions)
 
     @property
+    def marginal_error(self) -> Tensor:
+        """The largest ``||row sums - a||_1 + ||column sums - b||_1`` of a term's plan, float64."""
+        errors = [s.marginal_error_a + s.marginal_error_b for s in self.solutions]
+        return torch.stack(errors).amax(0)
+
+    @property
     def eps(self) -> float:
         """The regularisation weight that all terms share."""
         return self.solutions[0].eps
@@ -99,6 +107,7 @@ class TransportLoss(nn.Module, ABC):
         cost: the ground cost; squared Euclidean by default.
         reg: the regulariser; KL at 5 % of the mean cost by default.
         solver: chosen by the regulariser where it is left out.
+        value: which value of each problem is summed: entropic, primal or linear.
         options: ``tol``, ``until``, ``max_steps``, ``check_every``, ``gradient``, ``on_unconverged`` of
             :func:`otgen.ot.solve`.
     """
@@ -109,6 +118,7 @@ class TransportLoss(nn.Module, ABC):
         cost: Cost | None = None,
         reg: Regulariser | None = None,
         solver: Solver | None = None,
+        value: Value | str = Value.ENTROPIC,
         **options: Unpack[SolveOptions],
     ) -> None:
         super().__init__()
@@ -116,10 +126,11 @@ class TransportLoss(nn.Module, ABC):
         if unknown:
             raise InputError(
                 f"{type(self).__name__} has no option {sorted(unknown)}; "
-                f"its options are cost, reg, solver, {', '.join(SolveOptions.__annotations__)}"
+                f"its options are cost, reg, solver, value, {', '.join(SolveOptions.__annotations__)}"
             )
         self.cost = SqEuclidean() if cost is None else cost
         self.reg = KL() if reg is None else reg
+        self.value = Value.named(value)
         self.solver, self.options = solver, options
 
     @abstractmethod
@@ -154,7 +165,7 @@ class OTLoss(TransportLoss):
     def forward(self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Tensor:
         solution = solve(Discrete(x, y, a, b, cost=self.cost, reg=self.reg), self.solver, **self.options)
         self.last = solution.detached()
-        return solution.value
+        return solution.read(self.value)
 
 
 class SinkhornDivergence(TransportLoss):
@@ -165,7 +176,8 @@ class SinkhornDivergence(TransportLoss):
     All terms share one eps and one kind of update from one start, so ``S(x, x)`` is 0 before convergence too. Its
     gradient is 0 there for one tensor in both places, and for two equal ones as the solve converges.
     Not negative for KL and costs ``||x - y||^p`` with ``p <= 2`` or L1 (those whose kernel ``exp(-c / eps)`` is
-    positive definite); otherwise it may be negative, and is then reported as it is.
+    positive definite); otherwise it may be negative, a :class:`NegativeDivergenceWarning` says so once, and it is
+    reported as it is.
 
     Attributes:
         last: the detached :class:`Combination` of the last call, None before the first.
@@ -174,22 +186,47 @@ class SinkhornDivergence(TransportLoss):
     WEIGHTS = (1.0, -0.5, -0.5)
     last: Combination | None = None
 
+    def __init__(
+        self,
+        *,
+        cost: Cost | None = None,
+        reg: Regulariser | None = None,
+        solver: Solver | None = None,
+        value: Value | str = Value.ENTROPIC,
+        **options: Unpack[SolveOptions],
+    ) -> None:
+        super().__init__(cost=cost, reg=reg, solver=solver, value=value, **options)
+        warn_if_negative(self.cost, self.reg)
+
     @override
     def forward(self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Tensor:
         cross = Discrete(x, y, a, b, cost=self.cost, reg=self.reg)
         left, right = cross.sides()
         problems = (cross, left.against(left, cross), right.against(right, cross))
-        value, self.last = combine(self.WEIGHTS, problems, self.solver, **self.options)
+        value, self.last = combine(self.WEIGHTS, problems, self.solver, self.value, **self.options)
         return value
+
+
+def warn_if_negative(cost: Cost, reg: Regulariser) -> None:
+    """Say that a Sinkhorn divergence under this cost may be negative, where that is known."""
+    # What is no cost at all is refused at the call.
+    if isinstance(cost, Cost) and isinstance(reg, KL) and cost.negative_type is False:
+        warnings.warn(
+            f"under {cost} the kernel exp(-cost / eps) is not positive definite: the Sinkhorn divergence of laws that "
+            "differ may be negative, and is not clipped; use a power of at most 2",
+            NegativeDivergenceWarning,
+            stacklevel=3,
+        )
 
 
 def combine(
     weights: tuple[float, ...],
     problems: tuple[Discrete, ...],
     solver: Solver | None = None,
+    value: Value = Value.ENTROPIC,
     **options: Unpack[SolveOptions],
 ) -> tuple[Tensor, Combination]:
-    """``sum_k w_k OT(problem_k)``, differentiable, and what is certain about it.
+    """``sum_k w_k OT(problem_k)``, differentiable, and what is certain about its entropic value.
 
     A relative eps is resolved once, from the first problem, and shared. Problems of one shape are solved as one
     batch. Under KL the update is symmetric unless a solver is given, so that terms can cancel exactly.
@@ -214,5 +251,9 @@ def combine(
         for place, k in enumerate(members):
             solved[k] = joint[place if len(shape) == 2 else slice(place * size, (place + 1) * size)]
     solutions = tuple(solved[k] for k in range(len(problems)))
-    value = torch.stack([w * s.value for w, s in zip(weights, solutions, strict=True)]).sum(0)
-    return value, Combination(value, weights, solutions)
+    total, entropic = (_sum(weights, [s.read(kind) for s in solutions]) for kind in (value, Value.ENTROPIC))
+    return total, Combination(entropic, weights, solutions)
+
+
+def _sum(weights: tuple[float, ...], values: list[Tensor]) -> Tensor:
+    return torch.stack([w * v for w, v in zip(weights, values, strict=True)]).sum(0)

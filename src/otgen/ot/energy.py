@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Unpack
 
-import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -17,15 +15,7 @@ from otgen.ot.problems.discrete import Side
 from otgen.ot.regularisers import Regulariser
 from otgen.ot.solve import default_solver
 from otgen.ot.solvers import Solver
-
-
-class Value(StrEnum):
-    """Which value of a transport problem a loss is made of."""
-
-    ENTROPIC = "entropic"
-    """The regularised value ``<pi, C> + eps I(pi)``: its gradient at the optimum is ``<pi, dC>`` exactly."""
-    LINEAR = "linear"
-    """The transport cost ``<pi, C>`` of the same plan, differentiated with the plan held constant."""
+from otgen.ot.values import Value
 
 
 class MinibatchEnergyDistance(TransportLoss):
@@ -45,7 +35,7 @@ class MinibatchEnergyDistance(TransportLoss):
         cost: the ground cost; :class:`Cosine` by default, as in the paper.
         reg: the regulariser; KL at 5 % of the mean cost of the first halves by default.
         solver: chosen by the regulariser where it is left out.
-        value: entropic, or the paper's linear part.
+        value: entropic, or the paper's linear part, or the primal value.
         options: as for every :class:`TransportLoss`.
 
     Attributes:
@@ -62,14 +52,10 @@ class MinibatchEnergyDistance(TransportLoss):
         cost: Cost | None = None,
         reg: Regulariser | None = None,
         solver: Solver | None = None,
-        value: Value = Value.ENTROPIC,
+        value: Value | str = Value.ENTROPIC,
         **options: Unpack[SolveOptions],
     ) -> None:
-        super().__init__(cost=Cosine() if cost is None else cost, reg=reg, solver=solver, **options)
-        try:
-            self.value = Value(value)
-        except ValueError:
-            raise InputError(f"value must be one of {[v.value for v in Value]}, got {value!r}") from None
+        super().__init__(cost=Cosine() if cost is None else cost, reg=reg, solver=solver, value=value, **options)
 
     @override
     def forward(self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Tensor:
@@ -95,11 +81,8 @@ class MinibatchEnergyDistance(TransportLoss):
         problems = tuple(one.against(other, whole) for one, other in pairs)
         # No term is between a cloud and itself, so nothing has to cancel: the faster alternating update serves.
         solver = default_solver(whole) if self.solver is None else self.solver
-        value, self.last = combine(self.WEIGHTS, problems, solver, **self.options)
-        if self.value is Value.ENTROPIC:
-            return value
-        terms = zip(self.WEIGHTS, problems, self.last.solutions, strict=True)
-        return torch.stack([w * (s.plan() * p.matrix).sum((-2, -1)) for w, p, s in terms]).sum(0)
+        value, self.last = combine(self.WEIGHTS, problems, solver, self.value, **self.options)
+        return value
 
 
 def _halves(name: str, side: Side) -> tuple[Side, Side]:

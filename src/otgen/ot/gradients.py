@@ -14,6 +14,7 @@ from otgen.ot.potentials import Potentials
 from otgen.ot.precision import full_precision
 from otgen.ot.problems import Discrete
 from otgen.ot.regularisers import SmoothRegulariser
+from otgen.ot.values import Value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,21 @@ class Gradient(ABC):
             inner: the same without, its cost matrix known.
             potentials: with exact rows; recorded if this gradient unrolls.
             plan: the coupling where it is no function of the potentials.
+        """
+
+    @abstractmethod
+    def read(
+        self, kind: Value, value: Tensor, outer: Discrete, inner: Discrete, potentials: Potentials, plan: Tensor | None
+    ) -> Tensor:
+        """Another value than the dual one, carrying this gradient.
+
+        Args:
+            kind: which.
+            value: what :meth:`value` returned.
+            outer: the problem with the caller's graph.
+            inner: the same without, its cost matrix known.
+            potentials: as for :meth:`value`.
+            plan: as for :meth:`value`.
         """
 
 
@@ -56,6 +72,15 @@ class Envelope(Gradient):
         result: Tensor = _EnvelopeValue.apply(value, inner, potentials, plan, *inputs)  # type: ignore[no-untyped-call]
         return result
 
+    @override
+    def read(
+        self, kind: Value, value: Tensor, outer: Discrete, inner: Discrete, potentials: Potentials, plan: Tensor | None
+    ) -> Tensor:
+        with torch.no_grad():
+            number = read_value(kind, inner, potentials.detached(), plan)
+        # With the plan held constant the cost moves every value alike.
+        return number + (value - value.detach())
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unroll(Gradient):
@@ -69,6 +94,12 @@ class Unroll(Gradient):
     @override
     def value(self, outer: Discrete, inner: Discrete, potentials: Potentials, plan: Tensor | None) -> Tensor:
         return dual_value(outer, potentials)
+
+    @override
+    def read(
+        self, kind: Value, value: Tensor, outer: Discrete, inner: Discrete, potentials: Potentials, plan: Tensor | None
+    ) -> Tensor:
+        return read_value(kind, outer, potentials, plan)
 
 
 class _EnvelopeValue(torch.autograd.Function):
@@ -128,6 +159,29 @@ def dual_value(problem: Discrete, potentials: Potentials) -> Tensor:
             conjugate = reg.conjugate(pair_sums(problem, Potentials(f, g), costs, part))
             mean = problem.a[..., part].unsqueeze(-2) @ conjugate @ problem.b.unsqueeze(-1)
             value = value - mean.squeeze((-2, -1))
+    return value
+
+
+def read_value(kind: Value, problem: Discrete, potentials: Potentials, plan: Tensor | None) -> Tensor:
+    """A value at potentials with exact rows, shape of the batch."""
+    if kind is Value.ENTROPIC:
+        return dual_value(problem, potentials)
+    reg = problem.reg
+    blocks = problem.row_blocks() if problem.streamed else iter([slice(None)])
+    value = torch.zeros_like(problem.a.sum(-1))
+    for part in blocks:
+        costs = problem.rows(part, problem.dtype) if problem.streamed else problem.matrix
+        if not isinstance(reg, SmoothRegulariser):
+            assert plan is not None
+            value = value + (plan[..., part, :].to(problem.dtype) * costs).sum((-2, -1))
+            continue
+        sums = pair_sums(problem, potentials, costs, part)
+        price = costs * reg.density(sums)
+        if kind is Value.PRIMAL:
+            # eps penalty(m) = s m - conjugate(s) for the density m of s, with a derivative where m is 0 too.
+            price = price + sums.masked_fill(sums.isinf(), 0.0) * reg.density(sums) - reg.conjugate(sums)
+        mean = problem.a[..., part].unsqueeze(-2) @ price @ problem.b.unsqueeze(-1)
+        value = value + mean.squeeze((-2, -1))
     return value
 
 

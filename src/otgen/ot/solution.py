@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -14,12 +14,13 @@ from otgen.errors import InputError
 from otgen.ot import memory
 from otgen.ot.certificate import Certificate, certify
 from otgen.ot.gradient_error import GradientError, gradient_error_bound, gradient_error_estimate
-from otgen.ot.gradients import plan_rows
+from otgen.ot.gradients import plan_rows, read_value
 from otgen.ot.look import Ending, Solved, Status
 from otgen.ot.potentials import Potentials
 from otgen.ot.precision import full_precision
 from otgen.ot.problems import Discrete
 from otgen.ot.regularisers import KL, SmoothRegulariser
+from otgen.ot.values import Value
 
 # A gap below this share of the mean cost and eps is rounding: the relative gap of a value near zero says nothing.
 _NEGLIGIBLE = 1e-12
@@ -55,9 +56,25 @@ class Solution(Solved):
         self.problem, self.value, self.potentials = problem, value, potentials
         self.ending, self.state = Ending() if ending is None else ending, state
         self._plan, self._correction = plan, correction
+        self._read: Callable[[Value], Tensor] | None = None
         if certificate is not None:
             # The last look has computed it already.
             self.__dict__["certificate"] = certificate
+
+    def read(self, kind: Value) -> Tensor:
+        """The value of a kind at this iterate, with the gradient that was asked for; shape of the batch."""
+        if kind is Value.ENTROPIC:
+            return self.value
+        with full_precision(self.problem.device):
+            if self._read is not None:
+                return self._read(kind)
+            with torch.no_grad():
+                return read_value(kind, self.problem, self.potentials, self._plan)
+
+    def reading(self, read: Callable[[Value], Tensor]) -> Self:
+        """This, with what computes its other values with their gradients."""
+        self._read = read
+        return self
 
     @property
     def eps(self) -> float:
@@ -173,12 +190,12 @@ class Solution(Solved):
         """The same, its value without a graph."""
         twin = Solution.__new__(Solution)
         twin.__dict__.update(self.__dict__)
-        twin.value = self.value.detach()
+        twin.value, twin._read = self.value.detach(), None
         return twin
 
     def __getitem__(self, index: int | slice) -> Solution:
         """The solution of one problem of a batch, or of some of them."""
-        return Solution(
+        one = Solution(
             self.problem[index],
             self.value[index],
             self.potentials[index],
@@ -186,6 +203,8 @@ class Solution(Solved):
             correction=self._correction_of(index),
             ending=self.ending,
         )
+        whole = self._read
+        return one if whole is None else one.reading(lambda kind: whole(kind)[index])
 
     def _correction_of(self, index: int | slice) -> Callable[[], tuple[Tensor, Tensor] | None] | None:
         whole = self._correction

@@ -50,7 +50,10 @@ class Log:
                 "rel_gap": float(certified.rel_gap),
                 "eps": certified.eps,
                 "solver_steps": certified.steps,
+                "solver_marginal_error": float(certified.marginal_error),
             }
+        if logged.measured is not None:
+            record |= logged.measured()
         trainer.run.append(record)
         self.last = record
 

@@ -98,7 +98,7 @@ class Trainer:
         try:
             with self._signals_noted():
                 while self.progress < 1 and self.signal is None:
-                    logged = self._step()
+                    logged = self.step()
                     for hook in self.hooks:
                         hook.after_step(self, logged)
                 # Here too: a signal at the end must not cut the last checkpoint.
@@ -110,7 +110,8 @@ class Trainer:
                     hook.close()
         return Ending.INTERRUPTED if self.signal is not None else Ending.FINISHED
 
-    def _step(self) -> Logged:
+    def step(self) -> Logged:
+        """One generator step, without the hooks."""
         started = time.perf_counter()
         try:
             logged = self.config.method.step(self.state.method, self.batches, self.update)
@@ -138,7 +139,7 @@ class Trainer:
         _guard(player, parameters, gradients)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
-        pace(player.optimizer, self.progress)
+        pace(player.optimizer, min(self.progress, 1.0))
         player.optimizer.step()
         for parameter in parameters:
             parameter.grad = None

@@ -21,6 +21,14 @@ class Cost(ABC):
     parameters, no state. Learnt features are applied to the points before the problem is built.
     """
 
+    @property
+    def negative_type(self) -> bool | None:
+        """Whether ``exp(-c / eps)`` is positive definite for every eps > 0; None where that is not known.
+
+        Only then is the Sinkhorn divergence under KL sure not to be negative (Feydy et al. 2019).
+        """
+        return None
+
     @abstractmethod
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
         """Cost of matched points.

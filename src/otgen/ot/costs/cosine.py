@@ -19,6 +19,11 @@ class Cosine(Cost):
     Not a metric: it violates the triangle inequality.
     """
 
+    @property
+    @override
+    def negative_type(self) -> bool:
+        return True
+
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
         return _from_cosine((_direction(x) * _direction(y)).sum(-1))

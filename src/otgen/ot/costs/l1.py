@@ -23,6 +23,11 @@ _LONG = 64
 class L1(Cost):
     """``c(x, y) = sum_k |x_k - y_k|``. The subgradient of a coordinate that coincides is zero."""
 
+    @property
+    @override
+    def negative_type(self) -> bool:
+        return True
+
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
         return (x - y).abs().sum(-1)

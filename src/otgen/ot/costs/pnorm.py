@@ -30,6 +30,11 @@ class PNorm(Cost):
         if not 0 < self.p < float("inf"):
             raise InputError(f"PNorm needs a power p > 0, got p={self.p}; p=1 is the Euclidean distance")
 
+    @property
+    @override
+    def negative_type(self) -> bool:
+        return self.p <= 2
+
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
         return self._power((x - y).square().sum(-1))

@@ -16,6 +16,11 @@ from otgen.ot.costs.distances import centre, rounding_units, squared_distances
 class SqEuclidean(Cost):
     """``c(x, y) = ||x - y||_2^2``, without a factor one half."""
 
+    @property
+    @override
+    def negative_type(self) -> bool:
+        return True
+
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
         return (x - y).square().sum(-1)

@@ -206,9 +206,10 @@ class DiscreteLook(Look):
 
     @override
     def solution(self, outer: Discrete, inner: Discrete, gradient: Gradient, ending: Ending) -> Solution:
-        return Solution(
+        value = gradient.value(outer, inner, self.potentials, self.plan)
+        solution = Solution(
             inner,
-            gradient.value(outer, inner, self.potentials, self.plan),
+            value,
             self.potentials.detached(),
             plan=None if self.plan is None else self.plan.detach(),
             ending=ending,
@@ -216,3 +217,4 @@ class DiscreteLook(Look):
             correction=self.correction,
             certificate=self.__dict__.get("certificate"),
         )
+        return solution.reading(lambda kind: gradient.read(kind, value, outer, inner, self.potentials, self.plan))

@@ -1,0 +1,168 @@
+"""The template of games: a critic learns the features in which the generator's objective transports."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from otgen.data import Source
+from otgen.errors import InputError
+from otgen.methods.base import Adam, Batches, Logged, Player, Update
+from otgen.methods.terms import Fake, Sides, Term, drawn, features, is_divergence
+from otgen.methods.transport import TransportMethod, TransportState, moving
+from otgen.nets import CriticNet, MlpCritic, seeded, statistics_kept
+
+
+class Turns(StrEnum):
+    """On which batches, and in which order, the two players move."""
+
+    FRESH = "fresh"
+    """The critic's updates, each on batches of its own; then the generator's, on fresh ones."""
+    SAME_BATCH = "same_batch"
+    """Likewise, but the generator takes the batches of the critic's last update."""
+    TOGETHER = "together"
+    """Both move at once, on the same batches: neither sees the other's move."""
+
+
+@dataclass
+class FeatureGameState(TransportState):
+    """State of a :class:`FeatureGame`.
+
+    Attributes:
+        critic: the feature map.
+        step: generator steps taken.
+    """
+
+    critic: Player
+    step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureGame(TransportMethod):
+    """A generator against a critic f_phi, on transport values between features f_phi(G(z)) and f_phi(y).
+
+    A method says what each descends: the terms, and losses of the features besides; and how they take turns.
+
+    Logged: ``critic_loss``, what the critic descended in its last update, and before it; and the ``minibatch_bias`` of
+    what it ascends.
+
+    Attributes:
+        critic: the feature map f_phi.
+        features: its output dimension.
+        critic_optimizer: Adam of the critic.
+    """
+
+    critic: CriticNet = MlpCritic()
+    features: int = 16
+    critic_optimizer: Adam = Adam(lr=1e-4)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.features < 1:
+            raise InputError(
+                f"features must be at least 1, got {self.features}; a method without a critic is PixelSinkhorn"
+            )
+
+    @abstractmethod
+    def critic_terms(self) -> tuple[Term, ...]:
+        """What the critic ascends; empty where it has :meth:`critic_loss` only."""
+
+    @abstractmethod
+    def critic_updates(self, step: int) -> int:
+        """Critic updates in generator step ``step``, counted from 0."""
+
+    def turns(self) -> Turns:
+        """How the players take turns."""
+        return Turns.FRESH
+
+    def critic_loss(self, outputs: Sides) -> Tensor | None:
+        """What the critic descends besides its terms, of its outputs ``(batch, ...)``; None for nothing."""
+        return None
+
+    def generator_loss(self, outputs: Sides) -> Tensor | None:
+        """What the generator descends besides its terms; None for nothing."""
+        return None
+
+    def points(self, outputs: Sides) -> Sides:
+        """What of the critic's outputs is transported: all, unless a method says otherwise."""
+        return outputs
+
+    def new_critic(self, shape: tuple[int, ...]) -> Player:
+        """The critic of samples of a shape, its weights drawn from the global stream."""
+        return self.critic_optimizer.player("critic", self.critic.build(shape, self.features))
+
+    @override
+    def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> FeatureGameState:
+        with seeded(rng):
+            critic = self.new_critic(data.shape)
+        critic.module.to(next(generator.parameters()).device)
+        return FeatureGameState(self.generator_optimizer.player("generator", generator), critic)
+
+    @override
+    def step(self, state: TransportState, batches: Batches, update: Update) -> Logged:
+        assert isinstance(state, FeatureGameState)
+        together = self.turns() is Turns.TOGETHER
+        values, outputs = (self._together if together else self._in_turns)(state, batches, update)
+        state.step += 1
+        points = self.points(outputs)
+        judged = self.generator_terms() if is_divergence(self.generator_terms()) else self.critic_terms()
+        return Logged(values, self.certified(self.generator_terms(), points), self.measured(judged, points))
+
+    def _in_turns(self, state: FeatureGameState, batches: Batches, update: Update) -> tuple[dict[str, Tensor], Sides]:
+        """The critic's updates, then the generator's; returns what is logged, and the features of the latter."""
+        generator, critic = state.generator, state.critic
+        values: dict[str, Tensor] = {}
+        clouds: Sides | None = None
+        for left in reversed(range(self.critic_updates(state.step))):
+            last = left == 0 and self.turns() is Turns.SAME_BATCH
+            terms = (*self.critic_terms(), *self.generator_terms()) if last else self.critic_terms()
+            # The generator is not the one in training here, unless this batch is to be its own too.
+            with torch.set_grad_enabled(last), statistics_kept(None if last else generator.module):
+                clouds = drawn(terms, generator, batches, self.batch)
+            loss = self._critic_objective(features(_held(clouds), critic))
+            update(critic, loss)
+            values["critic_loss"] = loss.detach()
+        if clouds is None or self.turns() is Turns.FRESH:
+            clouds = drawn(self.generator_terms(), generator, batches, self.batch)
+        with statistics_kept(critic.module):
+            outputs = features(clouds, critic)
+            update(generator, self._generator_objective(outputs))
+        return values, outputs
+
+    def _together(self, state: FeatureGameState, batches: Batches, update: Update) -> tuple[dict[str, Tensor], Sides]:
+        """Both updates from one point: the generator's gradient is taken before the critic moves."""
+        clouds = drawn((*self.critic_terms(), *self.generator_terms()), state.generator, batches, self.batch)
+        leaves = {side: cloud.detach().requires_grad_(isinstance(side, Fake)) for side, cloud in clouds.items()}
+        outputs = features(leaves, state.critic)
+        moved = [side for side in clouds if isinstance(side, Fake)]
+        slopes = torch.autograd.grad(
+            self._generator_objective(outputs), [leaves[side] for side in moved], retain_graph=True
+        )
+        loss = self._critic_objective(outputs)
+        update(state.critic, loss)
+        # A scalar with the generator's gradient; its value is another one.
+        pairs = zip(moved, slopes, strict=True)
+        update(state.generator, torch.stack([(clouds[side] * slope).sum() for side, slope in pairs]).sum())
+        return {"critic_loss": loss.detach()}, outputs
+
+    def _critic_objective(self, outputs: Sides) -> Tensor:
+        terms, extra = self.critic_terms(), self.critic_loss(outputs)
+        return _total(-self.objective(terms, self.points(outputs))[0] if terms else None, extra)
+
+    def _generator_objective(self, outputs: Sides) -> Tensor:
+        terms, extra = moving(self.generator_terms()), self.generator_loss(outputs)
+        return _total(self.objective(terms, self.points(outputs))[0], extra)
+
+
+def _held(clouds: Sides) -> Sides:
+    return {side: cloud.detach() for side, cloud in clouds.items()}
+
+
+def _total(one: Tensor | None, other: Tensor | None) -> Tensor:
+    parts = [part for part in (one, other) if part is not None]
+    return torch.stack(parts).sum()

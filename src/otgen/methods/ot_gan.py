@@ -1,0 +1,64 @@
+"""OT-GAN (Salimans et al. 2018): the minibatch energy distance with a cosine cost on adversarial features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.methods.base import Adam
+from otgen.methods.feature_game import FeatureGame
+from otgen.methods.terms import Fake, Real, Term
+from otgen.ot import KL, Cosine, Cost, MinibatchEnergyDistance, Regulariser, Relative, Value
+
+# Between X, X' and Y, Y', in the order of the weights.
+_PAIRS: tuple[tuple[Fake | Real, Fake | Real], ...] = (
+    (Fake(0), Real(0)),
+    (Fake(0), Real(1)),
+    (Fake(1), Real(0)),
+    (Fake(1), Real(1)),
+    (Fake(0), Fake(1)),
+    (Real(0), Real(1)),
+)
+ENERGY_DISTANCE = tuple(
+    Term(weight, *pair) for weight, pair in zip(MinibatchEnergyDistance.WEIGHTS, _PAIRS, strict=True)
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OTGAN(FeatureGame):
+    """``min_theta max_phi`` of the minibatch energy distance of two batches a side (Salimans et al. 2018).
+
+    Each W is the plan's cost, the plan held constant, under the cosine distance of the features. The critic moves less
+    often than the generator, once in ``critic_every`` steps: a critic ahead of it finds directions that no plan pays.
+
+    Attributes:
+        critic_every: generator updates a critic update.
+    """
+
+    batch: int = 100
+    cost: Cost = Cosine()
+    reg: Regulariser = KL(eps=Relative(0.05))
+    value: Value = Value.LINEAR
+    features: int = 128
+    generator_optimizer: Adam = Adam(lr=3e-4, beta1=0.5)
+    critic_optimizer: Adam = Adam(lr=3e-4, beta1=0.5)
+    critic_every: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.critic_every < 1:
+            raise InputError(f"critic_every must be at least 1 generator step, got {self.critic_every}")
+
+    @override
+    def critic_terms(self) -> tuple[Term, ...]:
+        return ENERGY_DISTANCE
+
+    @override
+    def generator_terms(self) -> tuple[Term, ...]:
+        return ENERGY_DISTANCE
+
+    @override
+    def critic_updates(self, step: int) -> int:
+        return int((step + 1) % self.critic_every == 0)

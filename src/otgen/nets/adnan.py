@@ -1,0 +1,220 @@
+"""The networks of Adnan et al. 2021, Tables 2 and 3, for images of side 32.
+
+The tables are lost in the paper's text; these are what its text and its authors' public figures agree on. Initial
+weights are normal of standard deviation 0.02 in the DCGAN pair. The critics come without spectral normalisation:
+``SpectralNorm(net=AdnanDcganCritic())``. The paper's text gives the residual critic batch normalisation too, which
+would break its Lipschitz bound; it has none here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.nets.base import CriticNet, GeneratorNet, Shape
+from otgen.nets.layers import TanhToRange
+
+_SIDE = 32
+_SMALLEST = 4
+_STD = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdnanDcganGenerator(GeneratorNet):
+    """Four transposed convolutions, batch normalisation and ReLU between them (Table 2).
+
+    With the width of 64 and codes of 100 numbers, all without bias::
+
+        DECONV(100, 256, to 4) - BN - ReLU - DECONV(256, 128) - BN - ReLU - DECONV(128, 64) - BN - ReLU
+        - DECONV(64, c) - Tanh
+
+    Kernels of 4; the side grows as 4, 8, 16, 32. The tangent's ends are those of the data's range.
+
+    Attributes:
+        width: channels of the last hidden layer; each earlier one has twice as many.
+    """
+
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        _check_width(self.width)
+
+    @override
+    def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
+        _check_shape(self, shape)
+        size, width = math.prod(latent), self.width
+        layers: list[nn.Module] = [nn.Flatten(), nn.Unflatten(1, (size, 1, 1))]
+        before, channels = size, (4 * width, 2 * width, width)
+        for k, after in enumerate(channels):
+            stride, padding = (1, 0) if k == 0 else (2, 1)
+            layers.append(nn.ConvTranspose2d(before, after, _SMALLEST, stride, padding, bias=False))
+            layers += [nn.BatchNorm2d(after), nn.ReLU()]
+            before = after
+        layers += [nn.ConvTranspose2d(before, shape[0], 4, 2, 1, bias=False), TanhToRange(value_range)]
+        return _small(nn.Sequential(*layers))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdnanDcganCritic(CriticNet):
+    """Four convolutions, leaky ReLU between them (Table 2); the last makes the features::
+
+        CONV(c, 64) - LReLU - CONV(64, 128) - LReLU - CONV(128, 256) - LReLU - CONV(256, features, to 1)
+
+    Attributes:
+        width: channels of the first layer; each later one has twice as many.
+    """
+
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        _check_width(self.width)
+
+    @override
+    def build(self, shape: Shape, features: int) -> nn.Module:
+        _check_shape(self, shape)
+        layers: list[nn.Module] = []
+        before = shape[0]
+        for after in (self.width, 2 * self.width, 4 * self.width):
+            layers += [nn.Conv2d(before, after, 4, 2, 1), nn.LeakyReLU(0.2)]
+            before = after
+        return _small(nn.Sequential(*layers, nn.Conv2d(before, features, _SMALLEST), nn.Flatten()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdnanResnetGenerator(GeneratorNet):
+    """A linear layer and three residual blocks that double the side (Table 3).
+
+    ``FC(100, 4 x 4 x 64) - 3 x block - BN - ReLU - CONV(64, c) - Tanh``; a block is
+    ``BN - ReLU - double - CONV - BN - ReLU - CONV`` beside ``double``. Kernels of 3.
+
+    Attributes:
+        width: channels of all layers.
+    """
+
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        _check_width(self.width)
+
+    @override
+    def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
+        _check_shape(self, shape)
+        width = self.width
+        return nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(math.prod(latent), width * _SMALLEST**2),
+            nn.Unflatten(1, (width, _SMALLEST, _SMALLEST)),
+            *(_Doubling(width) for _ in range(3)),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Conv2d(width, shape[0], 3, 1, 1),
+            TanhToRange(value_range),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdnanResnetCritic(CriticNet):
+    """Four residual blocks, the first two of which halve the side (Table 3), and a linear map of their mean.
+
+    ``first block - block, halving - 2 x block - ReLU - mean over 8 x 8 - FC(64, features)``; a block is
+    ``ReLU - CONV - ReLU - CONV``, and a mean over 2 x 2 where it halves, beside a ``CONV`` of kernel 1 where it halves
+    too. The first block has no ReLU in front.
+
+    Attributes:
+        width: channels of all layers.
+    """
+
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        _check_width(self.width)
+
+    @override
+    def build(self, shape: Shape, features: int) -> nn.Module:
+        _check_shape(self, shape)
+        width = self.width
+        return nn.Sequential(
+            _Halving(shape[0], width, first=True),
+            _Halving(width, width),
+            _Plain(width),
+            _Plain(width),
+            nn.ReLU(),
+            nn.AvgPool2d(8),
+            nn.Flatten(),
+            nn.Linear(width, features),
+        )
+
+
+class _Doubling(nn.Module):
+    """A residual block that doubles the side."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(width, width, 3, 1, 1),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, 1, 1),
+        )
+        self.bypass = nn.Upsample(scale_factor=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.add(self.bypass(x), self.residual(x))
+
+
+class _Halving(nn.Module):
+    """A residual block that halves the side."""
+
+    def __init__(self, before: int, after: int, *, first: bool = False) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [] if first else [nn.ReLU()]
+        layers += [nn.Conv2d(before, after, 3, 1, 1), nn.ReLU(), nn.Conv2d(after, after, 3, 1, 1), nn.AvgPool2d(2)]
+        self.residual = nn.Sequential(*layers)
+        self.bypass = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(before, after, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.add(self.bypass(x), self.residual(x))
+
+
+class _Plain(nn.Module):
+    """A residual block that keeps the side."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1), nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.add(x, self.residual(x))
+
+
+def _small(module: nn.Module) -> nn.Module:
+    """The initial weights of DCGAN; gains of the normalisations are normal around 1."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(part.weight, 0.0, _STD)
+        elif isinstance(part, nn.BatchNorm2d):
+            nn.init.normal_(part.weight, 1.0, _STD)
+    return module
+
+
+def _check_width(width: int) -> None:
+    if width < 1:
+        raise InputError(f"width must be at least 1, got {width}")
+
+
+def _check_shape(net: object, shape: Shape) -> None:
+    if len(shape) != 3 or shape[1:] != (_SIDE, _SIDE):
+        raise InputError(
+            f"{type(net).__name__} needs images of side {_SIDE}, got samples of shape {shape}; pad or resize them, "
+            "or use a Dcgan network, which takes other sides"
+        )

@@ -1,0 +1,169 @@
+"""How still a generator stands at the end of a run: the similarity of its weights around the stopping point.
+
+Adnan et al. 2021, sections III.D and IV.C: back- and forward tracking from a stopping point, with the structural
+similarity (SSIM, Wang et al. 2004) of the generator's parameters. It measures how much the weights still move, which
+small steps make little whether or not anything has converged.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+from otgen.errors import InputError
+from otgen.train import RunDir, Trainer, checkpoint
+
+# Wang et al. 2004: a Gaussian window of 11 with standard deviation 1.5, and K1, K2.
+_WINDOW, _STD, _K1, _K2 = 11, 1.5, 0.01, 0.03
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """The weights at a step, compared with those of the stopping point.
+
+    Attributes:
+        step: generator updates so far, the paper's eta_theta.
+        updates: with the critic's, eta_theta + eta_phi.
+        similarity: SSIM with the stopping point.
+    """
+
+    step: int
+    updates: int
+    similarity: float
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """The line ``log(1 / SSIM) = kappa log(eta_theta + eta_phi) + const``, fitted by least squares.
+
+    Attributes:
+        kappa: its slope.
+        low: end of the 95 % confidence interval of the slope, for residuals that are independent. Those of a track
+            are not: the true interval is wider.
+        high: its other end.
+        constant: its intercept.
+        points: how many points it is through.
+    """
+
+    kappa: float
+    low: float
+    high: float
+    constant: float
+    points: int
+
+
+def track(
+    run: RunDir, *, back: int, forward: int, every: int, report: Callable[[int, int], None] | None = None
+) -> list[Tracked]:
+    """Train once more up to the stopping point of a run, and on beyond it, and compare the weights with it.
+
+    A run of so many steps is repeated bit by bit, from its newest checkpoint that is early enough or from its start;
+    one with a time budget nearly so, as its step sizes fall with the clock. The run's own files stay as they are.
+
+    Args:
+        run: a finished run.
+        back: generator steps before the stopping point.
+        forward: generator steps after it.
+        every: steps between two comparisons, the paper's lambda.
+        report: called with the steps done and their number, after each.
+
+    Returns:
+        A point for each comparison, in the order of the steps.
+
+    Raises:
+        InputError: the run is shorter than ``back``, or a number is not positive.
+    """
+    end = checkpoint.newest(run.checkpoints)
+    stop = int(end.name.rpartition("_")[2])
+    if not every > 0 or back < 0 or forward < 0 or back + forward < every:
+        raise InputError(f"back, forward and every must be positive, got {back}, {forward} and {every}")
+    if back > stop:
+        raise InputError(f"the run stopped at step {stop}: it cannot be tracked {back} steps back; ask for fewer")
+    config = run.load_config()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(config, RunDir(Path(folder)))
+        generator = trainer.state.method.generator.module
+        checkpoint.load(end, trainer.state)
+        reference = _weights(generator)
+        trainer = Trainer(config, RunDir(Path(folder)))
+        generator = trainer.state.method.generator.module
+        early = [path for path in checkpoint.checkpoints(run.checkpoints) if _step(path) <= stop - back]
+        if early:
+            checkpoint.load(early[-1], trainer.state)
+        first, points = trainer.state.step, []
+        while True:
+            step = trainer.state.step
+            if step >= stop - back and (step - stop) % every == 0:
+                similarity = parameter_similarity(reference, _weights(generator))
+                points.append(Tracked(step, step + trainer.state.critic_updates, similarity))
+            if step >= stop + forward:
+                return points
+            trainer.step()
+            if report is not None:
+                report(trainer.state.step - first, stop + forward - first)
+
+
+def fit_power_law(points: Sequence[Tracked]) -> PowerLaw:
+    """The regression of the paper's Figure 22. Points with an SSIM of 1, the stopping point itself, have no logarithm.
+
+    Raises:
+        InputError: fewer than three points are left, or all have one number of updates.
+    """
+    pairs = [(math.log(p.updates), -math.log(p.similarity)) for p in points if p.updates > 0 and 0 < p.similarity < 1]
+    if len({x for x, _ in pairs}) < 3:
+        raise InputError(f"a line needs three points with an SSIM below 1, got {len(pairs)}; track further or finer")
+    x, y = zip(*pairs, strict=True)
+    line = stats.linregress(x, y)
+    kappa, half = float(line.slope), float(stats.t.ppf(0.975, len(x) - 2) * line.stderr)
+    return PowerLaw(kappa, kappa - half, kappa + half, float(line.intercept), len(x))
+
+
+def parameter_similarity(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
+    """The SSIM of two lists of tensors of equal shapes: 1 for equal ones, at most 1 always.
+
+    Each tensor is a signal in the order of its memory; its range is that of the first list's. Local means, variances
+    and covariances are those of a Gaussian window; the local scores are averaged over all entries of all tensors.
+    """
+    total, entries = 0.0, 0
+    for a, b in zip(one, other, strict=True):
+        total += float(_local_scores(a.double().flatten(), b.double().flatten()).sum())
+        entries += a.numel()
+    return total / entries
+
+
+def _local_scores(a: Tensor, b: Tensor) -> Tensor:
+    span = float(a.max() - a.min())
+    # A constant tensor, a bias at its start for one, has no range: its own size stands for it.
+    span = span or float(a.abs().max()) or 1.0
+    c1, c2 = (_K1 * span) ** 2, (_K2 * span) ** 2
+    mean_a, mean_b = _smoothed(a), _smoothed(b)
+    var_a, var_b = _smoothed(a * a) - mean_a**2, _smoothed(b * b) - mean_b**2
+    covariance = _smoothed(a * b) - mean_a * mean_b
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    return luminance * (2 * covariance + c2) / (var_a + var_b + c2)
+
+
+def _smoothed(signal: Tensor) -> Tensor:
+    """The mean in a Gaussian window around each entry; at the ends, of the part of it that is there."""
+    offsets = torch.arange(_WINDOW, dtype=signal.dtype) - _WINDOW // 2
+    window = torch.exp(-(offsets**2) / (2 * _STD**2))[None, None]
+
+    def summed(x: Tensor) -> Tensor:
+        return nn.functional.conv1d(x[None, None], window, padding=_WINDOW // 2)[0, 0]
+
+    return summed(signal) / summed(torch.ones_like(signal))
+
+
+def _weights(module: nn.Module) -> list[Tensor]:
+    return [p.detach().cpu().clone() for p in module.parameters()]
+
+
+def _step(path: Path) -> int:
+    return int(path.name.rpartition("_")[2])

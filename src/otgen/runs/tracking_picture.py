@@ -1,0 +1,44 @@
+"""The picture of a track: the similarity around the stopping point, and the regression."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from otgen.runs.tracking import PowerLaw, Tracked
+
+_DPI = 110
+
+
+def draw_track(points: Sequence[Tracked], law: PowerLaw, stop: int, path: Path) -> Path:
+    """Write the PNG.
+
+    Args:
+        points: of the track.
+        law: the line through them.
+        stop: step of the stopping point.
+        path: of the PNG.
+    """
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(10, 4.2), dpi=_DPI, layout="constrained")
+    left, right = canvas.subplots(1, 2)
+    left.plot([p.step for p in points], [p.similarity for p in points], ".-", color="#1f4e79", markersize=4)
+    left.axvline(stop, color="#c0392b", linewidth=0.8, label=f"stopping point, step {stop:,}")
+    left.set_xlabel("generator updates")
+    left.set_ylabel("SSIM with the stopping point's weights")
+    left.legend(frameon=False)
+    moved = [p for p in points if 0 < p.similarity < 1 and p.updates > 0]
+    x = [math.log(p.updates) for p in moved]
+    right.plot(x, [-math.log(p.similarity) for p in moved], ".", color="#1f4e79", markersize=4)
+    ends = [min(x), max(x)]
+    fitted = f"$\\kappa$ = {law.kappa:.3g}, 95 %: {law.low:.3g} to {law.high:.3g}"
+    right.plot(ends, [law.constant + law.kappa * e for e in ends], color="#c0392b", linewidth=1, label=fitted)
+    right.set_xlabel("log of all updates")
+    right.set_ylabel("log(1 / SSIM)")
+    right.legend(frameon=False)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    canvas.savefig(path, format="png")
+    return path

@@ -1,0 +1,336 @@
+"""Games on learnt features: what each player moves on, in which order, on which batches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from otgen.errors import InputError, NegativeDivergenceWarning
+from otgen.methods import (
+    EOTGAN,
+    OTGAN,
+    Adam,
+    Descent,
+    Fake,
+    FeatureGame,
+    GradientKind,
+    Player,
+    Real,
+    SelfTerms,
+    SeqSGDA,
+    SimSGDA,
+    SinkhornAutoDiff,
+    Term,
+)
+from otgen.methods.terms import is_divergence
+from otgen.nets import MlpCritic, MlpGenerator, SpectralNorm
+from otgen.ot import KL, Discrete, MinibatchEnergyDistance, PNorm, SinkhornDivergence, SqEuclidean, Value, solve
+
+EPS = 0.5
+COMMON: dict[str, Any] = {"batch": 24, "reg": KL(eps=EPS), "features": 3, "max_steps": 300}
+SMALL = MlpCritic(widths=(8,))
+SEQUENTIAL = SeqSGDA(critic=SpectralNorm(net=SMALL), n_critic=3, gradient=GradientKind.ENVELOPE, **COMMON)
+SIMULTANEOUS = SimSGDA(critic=SpectralNorm(net=SMALL), gradient=GradientKind.ENVELOPE, **COMMON)
+ENERGY = OTGAN(critic=SMALL, critic_every=3, **COMMON)
+HINGED = EOTGAN(critic=SMALL, **COMMON)
+GAMES: dict[str, FeatureGame] = {
+    "SeqSGDA": SEQUENTIAL,
+    "SimSGDA": SIMULTANEOUS,
+    "OT-GAN": replace(ENERGY, critic_every=1),
+    "EOT-GAN": HINGED,
+}
+
+
+def cross(x: Tensor, y: Tensor) -> Tensor:
+    return solve(Discrete(x, y, reg=KL(eps=EPS)), tol=0, max_steps=300).value
+
+
+def divergence(x: Tensor, y: Tensor) -> Tensor:
+    return SinkhornDivergence(reg=KL(eps=EPS), tol=0, max_steps=300)(x, y)
+
+
+def number(value: Tensor) -> float:
+    return value.detach().item()
+
+
+def flat(tensors: Any) -> Tensor:
+    return torch.cat([t.flatten() for t in tensors])
+
+
+class Noted:
+    """An update that keeps loss and gradient, and moves nothing unless it is told to."""
+
+    def __init__(self, then: Any = None) -> None:
+        self.then, self.names, self.losses, self.gradients = then, [], [], []
+
+    def __call__(self, player: Player, loss: Tensor) -> None:
+        parameters = list(player.module.parameters())
+        self.names.append(player.name)
+        self.losses.append(float(loss.detach()))
+        found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+        pairs = zip(parameters, found, strict=True)
+        self.gradients.append(flat(torch.zeros_like(p) if g is None else g for p, g in pairs))
+        if self.then is not None:
+            self.then(player, loss)
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_each_update_changes_its_player_only(name: str, trainer: Any, snapshot: Any) -> None:
+    at_work = trainer(GAMES[name], MlpGenerator(widths=(8,), batch_norm=True))
+    state = at_work.state.method
+    players = (state.generator, state.critic)
+
+    def update(player: Player, loss: Tensor) -> None:
+        before = {p.name: snapshot(p) for p in players}
+        at_work.update(player, loss)
+        changed = {
+            p.name for p in players if any(not torch.equal(v, snapshot(p)[k]) for k, v in before[p.name].items())
+        }
+        assert changed == {player.name}
+
+    GAMES[name].step(state, at_work.batches, update)
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_every_weight_of_both_moves(name: str, trainer: Any, snapshot: Any) -> None:
+    at_work = trainer(GAMES[name])
+    state = at_work.state.method
+    before = [snapshot(p) for p in (state.generator, state.critic)]
+    GAMES[name].step(state, at_work.batches, at_work.update)
+    for old, player in zip(before, (state.generator, state.critic), strict=True):
+        weights = dict(player.module.named_parameters())
+        assert all(not torch.equal(old[key], weights[key]) for key in weights)
+
+
+def test_seqsgda_descends_on_the_critics_last_batch(trainer: Any, spy: Any) -> None:
+    at_work = trainer(SEQUENTIAL)
+    batches, state, noted = spy(at_work), at_work.state.method, Noted()
+    SEQUENTIAL.step(state, batches, noted)
+    assert noted.names == ["critic"] * 3 + ["generator"]
+    assert [kind for kind, _ in batches.drawn] == ["latent", "real"] * 3
+    codes, real = (cloud for _, cloud in batches.drawn[-2:])
+    state.critic.module.eval()  # no power iteration: sigma is that of the last pass
+    fake, real = state.critic.module(state.generator.module(codes)), state.critic.module(real)
+    # (5) is ascended, the cross term of it, (26), descended.
+    assert noted.losses[2] == pytest.approx(-number(divergence(fake, real)), abs=1e-3)
+    assert noted.losses[3] == pytest.approx(number(cross(fake, real)), abs=1e-3)
+
+
+def test_seqsgda_can_descend_what_it_ascends(trainer: Any) -> None:
+    assert [(t.weight, t.left, t.right) for t in SEQUENTIAL.generator_terms()] == [(1.0, Fake(), Real())]
+    ablation = replace(SEQUENTIAL, descent=Descent.DIVERGENCE)
+    assert ablation.generator_terms() == ablation.critic_terms() == SelfTerms.SAME.divergence()
+    at_work = trainer(ablation)
+    assert ablation.step(at_work.state.method, at_work.batches, at_work.update).objective().weights == (1.0, -0.5, -0.5)
+
+
+def test_the_generators_batch_statistics_move_once_a_step(trainer: Any) -> None:
+    for method in (SEQUENTIAL, SIMULTANEOUS):
+        at_work = trainer(method, MlpGenerator(widths=(8,), batch_norm=True))
+        state = at_work.state.method
+        method.step(state, at_work.batches, at_work.update)
+        counters = [b for name, b in state.generator.module.named_buffers() if "num_batches" in name]
+        assert [int(b) for b in counters] == [1]
+
+
+def test_the_spectral_norms_are_left_alone_by_a_generator_step(trainer: Any) -> None:
+    at_work = trainer(SEQUENTIAL)
+    critic, seen = at_work.state.method.critic.module, []
+
+    def update(player: Player, loss: Tensor) -> None:
+        seen.append(flat(critic.buffers()))
+        at_work.update(player, loss)
+
+    SEQUENTIAL.step(at_work.state.method, at_work.batches, update)
+    assert not torch.equal(seen[1], seen[2])  # the critic's own steps do move them
+    assert torch.equal(seen[2], flat(critic.buffers()))
+
+
+def test_simultaneous_players_do_not_see_each_others_move(trainer: Any, spy: Any) -> None:
+    at_work = trainer(SIMULTANEOUS)
+    state = at_work.state.method
+    batches, noted = spy(at_work, fixed=True), Noted(at_work.update)
+    codes, real = batches.latent(24), batches.real(24)
+    state.critic.module.eval()
+    value = divergence(state.critic.module(state.generator.module(codes)), state.critic.module(real))
+    expected = [
+        -flat(torch.autograd.grad(value, list(state.critic.module.parameters()), retain_graph=True)),
+        flat(torch.autograd.grad(value, list(state.generator.module.parameters()))),
+    ]
+    SIMULTANEOUS.step(state, batches, noted)  # still without power iterations
+    assert noted.names == ["critic", "generator"]
+    for got, want in zip(noted.gradients, expected, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-5)
+    assert len(batches.drawn) == 4
+
+
+def test_simsgda_takes_one_update() -> None:
+    with pytest.raises(InputError, match="once a step, got n_critic 2; use SeqSGDA"):
+        SimSGDA(n_critic=2)
+
+
+def test_ot_gans_critic_moves_once_in_three_steps(trainer: Any) -> None:
+    at_work = trainer(ENERGY)
+    noted = Noted(at_work.update)
+    for _ in range(6):
+        ENERGY.step(at_work.state.method, at_work.batches, noted)
+    assert noted.names == (["generator"] * 2 + ["critic", "generator"]) * 2
+
+
+def test_ot_gan_descends_the_minibatch_energy_distance(trainer: Any, spy: Any) -> None:
+    method = replace(ENERGY, critic_every=1)
+    at_work = trainer(method)
+    state, batches, noted = at_work.state.method, spy(at_work), Noted()
+    method.step(state, batches, noted)
+    assert [kind for kind, _ in batches.drawn] == ["latent", "real", "real", "latent"] * 2
+    loss = MinibatchEnergyDistance(reg=KL(eps=EPS), value=Value.LINEAR, tol=0, max_steps=300)
+    for place, sign in ((0, -1.0), (1, 1.0)):
+        draws = batches.drawn[4 * place : 4 * place + 4]
+        fake = torch.cat([state.generator.module(cloud) for kind, cloud in draws if kind == "latent"])
+        real = torch.cat([cloud for kind, cloud in draws if kind == "real"])
+        fake, real = (state.critic.module(cloud) for cloud in (fake, real))
+        moving = real if sign > 0 else None
+        parameters = list((state.generator if sign > 0 else state.critic).module.parameters())
+        expected = flat(torch.autograd.grad(sign * loss(fake, real), parameters))
+        torch.testing.assert_close(noted.gradients[place], expected, rtol=1e-3, atol=1e-5)
+        assert moving is None or noted.losses[place] != pytest.approx(number(loss(fake, real)))  # data terms left out
+
+
+def test_eot_gans_losses(trainer: Any, spy: Any) -> None:
+    method = replace(HINGED, hinge=0.7, pull=0.3)
+    at_work = trainer(method)
+    state, batches, noted = at_work.state.method, spy(at_work, fixed=True), Noted()
+    codes, real = batches.latent(24), batches.real(24)
+    fake, real = state.critic.module(state.generator.module(codes)), state.critic.module(real)
+    value = divergence(fake[:, :-1], real[:, :-1])
+    hinges = torch.relu(1 - real[:, -1]).mean() + torch.relu(1 + fake[:, -1]).mean()
+    critic, generator = hinges + 0.3 * value, value - 0.7 * fake[:, -1].mean()
+    expected = [
+        flat(torch.autograd.grad(critic, list(state.critic.module.parameters()), retain_graph=True)),
+        flat(torch.autograd.grad(generator, list(state.generator.module.parameters()))),
+    ]
+    logged = method.step(state, batches, noted)
+    assert noted.losses[0] == pytest.approx(number(critic), abs=1e-4)
+    for got, want in zip(noted.gradients, expected, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-5)
+    assert float(logged.objective().value) == pytest.approx(number(value), abs=1e-4)
+
+
+def test_eot_gans_features_may_learn_from_the_score_alone(trainer: Any) -> None:
+    method = replace(HINGED, pull=0.0)
+    at_work = trainer(method)
+    state, noted = at_work.state.method, Noted(at_work.update)
+    method.step(state, at_work.batches, noted)
+    last = list(state.critic.module.parameters())[-1]
+    assert noted.names == ["critic", "generator"]
+    # Of the last layer only the row of the score has a gradient.
+    assert int((noted.gradients[0][-len(last) :] != 0).sum()) == 1
+
+
+@pytest.mark.parametrize("value", [Value.LINEAR, Value.PRIMAL])
+@pytest.mark.parametrize("gradient", GradientKind)
+def test_a_value_is_what_the_critic_ascends(value: Value, gradient: GradientKind, trainer: Any, spy: Any) -> None:
+    method = replace(SEQUENTIAL, value=value, gradient=gradient, max_steps=2, n_critic=1, reg=KL(eps=0.05))
+    at_work = trainer(method)
+    batches, noted = spy(at_work, fixed=True), Noted()
+    codes, real = batches.latent(24), batches.real(24)
+    method.step(at_work.state.method, batches, noted)
+    state = at_work.state.method
+    state.critic.module.eval()
+    clouds = state.critic.module(state.generator.module(codes)), state.critic.module(real)
+    numbers = {
+        kind: number(SinkhornDivergence(reg=KL(eps=0.05), value=kind, tol=0, max_steps=2)(*clouds)) for kind in Value
+    }
+    assert noted.losses[0] == pytest.approx(-numbers[value], rel=1e-3, abs=1e-5)
+    assert len({round(number, 5) for number in numbers.values()}) == 3
+
+
+def test_the_bias_of_a_batch_is_the_divergence_of_its_halves(trainer: Any, spy: Any) -> None:
+    at_work = trainer(SEQUENTIAL)
+    state, batches = at_work.state.method, spy(at_work, fixed=True)
+    real = batches.real(24)
+    logged = SEQUENTIAL.step(state, batches, Noted())
+    state.critic.module.eval()
+    points = state.critic.module(real).detach()
+    found = logged.measured()
+    assert found["minibatch_bias"] == pytest.approx(number(divergence(points[:12], points[12:])), abs=1e-3)
+    assert found["minibatch_bias"] > 0
+
+
+def test_a_cross_term_alone_has_no_bias_to_measure(trainer: Any) -> None:
+    at_work = trainer(SEQUENTIAL)
+    points = {Fake(): torch.randn(4, 2), Real(): torch.randn(4, 2)}
+    assert SEQUENTIAL.measured((Term(1.0, Fake(), Real()),), points)() == {}
+    assert at_work.state.method.step == 0
+
+
+def test_independent_self_terms_remove_the_bias() -> None:
+    """B5: between batches of one law the usual divergence is positive, that of independent batches 0 on average."""
+    rng = torch.Generator().manual_seed(0)
+    x, x2, y, y2 = (torch.randn(300, 12, 2, generator=rng, dtype=torch.float64) for _ in range(4))
+    sides = {Fake(): x, Fake(1): x2, Real(): y, Real(1): y2}
+    method = replace(SEQUENTIAL, cost=SqEuclidean())
+    means = {}
+    for kind in SelfTerms:
+        assert is_divergence(kind.divergence())
+        values, _ = method.objective(kind.divergence(), sides)
+        means[kind] = float(values.mean()), float(values.std() / len(values) ** 0.5)
+    assert means[SelfTerms.SAME][0] > 10 * means[SelfTerms.SAME][1]
+    assert abs(means[SelfTerms.INDEPENDENT][0]) < 3 * means[SelfTerms.INDEPENDENT][1]
+
+
+def test_a_cost_without_a_divergence_is_announced(trainer: Any) -> None:
+    with pytest.warns(NegativeDivergenceWarning, match=r"PNorm\(p=2.1\)"):
+        trainer(replace(SEQUENTIAL, cost=PNorm(p=2.1)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["SeqSGDA", "SimSGDA", "OT-GAN"])
+def test_the_generators_step_lowers_and_the_critics_raises(name: str, seed: int, trainer: Any, spy: Any) -> None:
+    slow = Adam(lr=1e-3)
+    method = replace(GAMES[name], generator_optimizer=slow, critic_optimizer=slow)
+    at_work = trainer(method, seed=seed)
+    state, batches = at_work.state.method, spy(at_work, fixed=True)
+    codes, real = batches.latent(24), batches.real(24)
+
+    def objectives() -> tuple[float, float]:
+        training = state.critic.module.training
+        state.critic.module.eval()
+        points = {}
+        outputs = {Fake(): state.critic.module(state.generator.module(codes)), Real(): state.critic.module(real)}
+        for index in (0, 1):
+            points |= {Fake(index): outputs[Fake()].detach(), Real(index): outputs[Real()].detach()}
+        state.critic.module.train(training)
+        return tuple(number(method.objective(t, points)[0]) for t in (method.critic_terms(), method.generator_terms()))
+
+    def update(player: Player, loss: Tensor) -> None:
+        before = objectives()
+        at_work.update(player, loss)
+        change = [new - old for new, old in zip(objectives(), before, strict=True)]
+        assert change[0] > 1e-7 if player.name == "critic" else change[1] < -1e-7, player.name
+
+    method.step(state, batches, update)
+
+
+def test_autodiff_is_a_game_too() -> None:
+    assert issubclass(SinkhornAutoDiff, FeatureGame)
+    with pytest.raises(InputError, match="features must be at least 1, got 0"):
+        SinkhornAutoDiff(features=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SeqSGDA(n_critic=0), "n_critic must be at least 1, got 0"),
+        (lambda: OTGAN(critic_every=0), "critic_every must be at least 1 generator step, got 0"),
+        (lambda: EOTGAN(hinge=-1.0), "hinge and pull are weights of at least 0, got -1.0 and 0.01"),
+        (lambda: SpectralNorm(scale=0.0), "must be a positive number, got 0.0"),
+    ],
+)
+def test_hyper_parameters_are_checked(make: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()

@@ -1,0 +1,137 @@
+"""The networks of Adnan et al. 2021, and spectral normalisation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from otgen.errors import InputError
+from otgen.nets import (
+    AdnanDcganCritic,
+    AdnanDcganGenerator,
+    AdnanResnetCritic,
+    AdnanResnetGenerator,
+    MlpCritic,
+    SpectralNorm,
+    seeded,
+)
+
+GREY, COLOUR = (1, 32, 32), (3, 32, 32)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> object:
+    with seeded(torch.Generator().manual_seed(0)):
+        yield
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def sides(module: nn.Sequential, x: Tensor) -> list[tuple[int, ...]]:
+    """Shapes after every convolution of a sequence."""
+    found = []
+    for layer in module:
+        x = layer(x)
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            found.append(tuple(x.shape[1:]))
+    return found
+
+
+def test_the_dcgan_generator() -> None:
+    module = AdnanDcganGenerator().build((100,), GREY, (-1.0, 1.0))
+    assert sides(module, torch.randn(2, 100)) == [(256, 4, 4), (128, 8, 8), (64, 16, 16), (1, 32, 32)]
+    # Kernels of 4, no bias; gain and bias of three normalisations
+    assert parameters(module) == 16 * (100 * 256 + 256 * 128 + 128 * 64 + 64) + 2 * (256 + 128 + 64)
+    out = module(torch.randn(3, 100)).detach()
+    assert out.shape == (3, *GREY)
+    assert float(out.abs().max()) <= 1
+
+
+def test_the_dcgan_critic() -> None:
+    module = AdnanDcganCritic().build(COLOUR, 100)
+    assert sides(module, torch.rand(2, *COLOUR)) == [(64, 16, 16), (128, 8, 8), (256, 4, 4), (100, 1, 1)]
+    assert parameters(module) == 16 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 100) + 64 + 128 + 256 + 100
+    assert module(torch.rand(2, *COLOUR)).shape == (2, 100)
+
+
+def test_initial_weights_are_small() -> None:
+    module = AdnanDcganGenerator().build((100,), GREY, None)
+    weights = torch.cat([m.weight.detach().flatten() for m in module if isinstance(m, nn.ConvTranspose2d)])
+    assert float(weights.std()) == pytest.approx(0.02, rel=0.02)
+    gains = torch.cat([m.weight.detach() for m in module if isinstance(m, nn.BatchNorm2d)])
+    assert float(gains.mean()) == pytest.approx(1, abs=0.01)
+
+
+def test_the_residual_generator() -> None:
+    module = AdnanResnetGenerator().build((100,), COLOUR, (0.0, 1.0))
+    block = 2 * (9 * 64 * 64 + 64) + 2 * 2 * 64
+    assert parameters(module) == 101 * 1024 + 3 * block + 2 * 64 + 9 * 64 * 3 + 3
+    out = module(torch.randn(3, 100)).detach()
+    assert out.shape == (3, *COLOUR)
+    assert float(out.min()) >= 0
+    assert float(out.max()) <= 1
+
+
+def test_the_residual_critic() -> None:
+    module = AdnanResnetCritic().build(COLOUR, 100)
+    plain = 2 * (9 * 64 * 64 + 64)
+    first = 9 * 3 * 64 + 64 + 9 * 64 * 64 + 64 + 3 * 64 + 64
+    assert parameters(module) == first + (plain + 64 * 64 + 64) + 2 * plain + 65 * 100
+    assert module(torch.rand(2, *COLOUR)).shape == (2, 100)
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in module.modules())
+
+
+@pytest.mark.parametrize("net", [AdnanDcganGenerator(), AdnanResnetGenerator()])
+def test_generators_refuse_other_sides(net: AdnanDcganGenerator) -> None:
+    with pytest.raises(InputError, match="needs images of side 32, got samples of shape"):
+        net.build((100,), (1, 28, 28), None)
+
+
+@pytest.mark.parametrize("net", [AdnanDcganCritic(), AdnanResnetCritic()])
+def test_critics_refuse_other_sides(net: AdnanDcganCritic) -> None:
+    with pytest.raises(InputError, match="needs images of side 32, got samples of shape"):
+        net.build((1, 28, 28), 10)
+
+
+def spectral_norms(module: nn.Module) -> list[float]:
+    return [
+        float(torch.linalg.matrix_norm(part.weight.detach().flatten(1), 2))
+        for part in module.modules()
+        if isinstance(part, nn.Linear | nn.Conv2d)
+    ]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.7])
+@pytest.mark.parametrize("net", [MlpCritic(widths=(32, 16)), AdnanDcganCritic(width=4), AdnanResnetCritic(width=4)])
+def test_every_weight_gets_its_norm(net: MlpCritic, scale: float) -> None:
+    module = SpectralNorm(net=net, scale=scale).build(GREY, 5)
+    x = torch.rand(2, *GREY)
+    for _ in range(200):
+        module(x)
+    module.eval()
+    assert spectral_norms(module) == pytest.approx([scale] * len(spectral_norms(module)), rel=1e-3)
+    assert len(spectral_norms(module)) == len(spectral_norms(net.build(GREY, 5)))
+
+
+def test_a_normalised_mlp_is_lipschitz() -> None:
+    module = SpectralNorm(net=MlpCritic(widths=(32, 16)), scale=1.5).build((6,), 5)
+    for _ in range(100):
+        module(torch.randn(4, 6))
+    module.eval()
+    x, y = torch.randn(500, 6), torch.randn(500, 6)
+    slopes = (module(x) - module(y)).norm(dim=1) / (x - y).norm(dim=1)
+    assert slopes.max().item() <= 1.5**3 * 1.001
+
+
+def test_the_power_method_goes_on_in_training_only() -> None:
+    module = SpectralNorm(net=MlpCritic(widths=(8,))).build((6,), 2)
+    vectors = [b.clone() for b in module.buffers()]
+    module.eval()
+    module(torch.randn(4, 6))
+    assert all(torch.equal(a, b) for a, b in zip(vectors, module.buffers(), strict=True))
+    module.train()
+    module(torch.randn(4, 6))
+    assert not all(torch.equal(a, b) for a, b in zip(vectors, module.buffers(), strict=True))
