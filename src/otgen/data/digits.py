@@ -39,7 +39,6 @@ class Digits(HandwrittenDigits):
         padding: Black pixels on each side; 2 make a digit 32 x 32.
     """
 
-
     def pixels(self) -> Tensor:
         """The digits of this split: uint8, shape ``(N, 1, 28, 28)`` without padding, sorted by class.
 
