@@ -19,7 +19,7 @@ from otgen.ot.look import Ending, Solved, Status
 from otgen.ot.potentials import Potentials
 from otgen.ot.precision import full_precision
 from otgen.ot.problems import Discrete
-from otgen.ot.regularisers import KL, SmoothRegulariser
+from otgen.ot.regularisers import KL
 from otgen.ot.values import Value
 
 # A gap below this share of the mean cost and eps is rounding: the relative gap of a value near zero says nothing.
@@ -79,7 +79,7 @@ class Solution(Solved):
     @property
     def eps(self) -> float:
         """The regularisation weight as a number; 0 without regularisation."""
-        return self.problem.reg.weight if isinstance(self.problem.reg, SmoothRegulariser) else 0.0
+        return self.problem.eps
 
     @cached_property
     def certificate(self) -> Certificate:
@@ -232,10 +232,9 @@ class Solution(Solved):
 
 def relative_gap(lower: Tensor, upper: Tensor, problem: Discrete) -> Tensor:
     """``(upper - lower) / max(|lower|, |upper|)``, and 0 where the gap is rounding, at the problem's scale."""
-    eps = problem.reg.weight if isinstance(problem.reg, SmoothRegulariser) else 0.0
     # The certificate allows for a rounding of every entry of the regularisation term: that grows with the sizes.
     entropy = torch.finfo(torch.float64).eps * 64 * (sum(problem.shape[-2:]) + 256)
-    negligible = _NEGLIGIBLE * abs(problem.mean_cost) + max(_NEGLIGIBLE, entropy) * eps
+    negligible = _NEGLIGIBLE * abs(problem.mean_cost) + max(_NEGLIGIBLE, entropy) * problem.eps
     gap, size = upper - lower, torch.maximum(lower.abs(), upper.abs())
     return torch.where(gap <= negligible, 0.0, gap / size.clamp(min=torch.finfo(size.dtype).tiny))
 

@@ -17,7 +17,7 @@ from otgen.ot import checks, memory
 from otgen.ot.costs import Cost, SqEuclidean
 from otgen.ot.problems.base import Problem
 from otgen.ot.problems.geometry import Geometry, Matrix, Points
-from otgen.ot.regularisers import KL, Regulariser
+from otgen.ot.regularisers import KL, Regulariser, SmoothRegulariser
 
 if TYPE_CHECKING:
     from otgen.ot.solution import Solution  # noqa: F401  named as a string below
@@ -123,6 +123,11 @@ class Discrete(Problem["Solution"]):
     def device(self) -> torch.device:
         """The device of the points or costs."""
         return self.geometry.reference.device
+
+    @property
+    def eps(self) -> float:
+        """The regularisation weight as a number; 0 without regularisation."""
+        return self.reg.weight if isinstance(self.reg, SmoothRegulariser) else 0.0
 
     @cached_property
     def streamed(self) -> bool:

@@ -8,6 +8,7 @@ from otgen.ot.solvers.grid_exact import GridExact1D
 from otgen.ot.solvers.grid_pdhg import GridPDHG, Metric
 from otgen.ot.solvers.neural_dual import NeuralDual, NeuralDualState, Upper
 from otgen.ot.solvers.newton import Newton
+from otgen.ot.solvers.positive_features import PositiveFeatures
 from otgen.ot.solvers.semi_discrete import AveragedSGD, SemiDiscreteSolver, StochasticSinkhorn
 from otgen.ot.solvers.sinkhorn import Acceleration, Sinkhorn, Update
 
@@ -24,6 +25,7 @@ __all__ = [
     "NeuralDual",
     "NeuralDualState",
     "Newton",
+    "PositiveFeatures",
     "SemiDiscreteSolver",
     "Sinkhorn",
     "Solver",

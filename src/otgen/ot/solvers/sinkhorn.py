@@ -202,7 +202,7 @@ class Sinkhorn(DiscreteSolver):
         if problem.streamed:
             return Potentials(self._swept(problem, state).rows, state.g)
         kernel = state.kernel
-        if kernel is not None and kernel.eps == _weight(problem):
+        if kernel is not None and kernel.eps == problem.eps:
             f = state.f - kernel.eps * kernel.row_half_step().log()
             return Potentials(f, state.g + kernel.eps * kernel.log_v())
         _, g = self._absorbed(state)
@@ -215,7 +215,7 @@ class Sinkhorn(DiscreteSolver):
         if problem.streamed:
             return float(self._swept(problem, state).column_error(problem.b).max())
         kernel = state.kernel
-        if kernel is None or kernel.eps != _weight(problem):
+        if kernel is None or kernel.eps != problem.eps:
             return super().marginal_error(problem, state)
         # The plan of `potentials` has exact rows, so all its error is in the columns.
         return kernel.column_error()
@@ -243,13 +243,13 @@ class Sinkhorn(DiscreteSolver):
                 else:
                     found = sweep(problem, state.g, eps, state.f, factor)
                 f, g = found.f, state.g - eps * factor * found.log_columns
-                state.pace.after(float(found.column_error(problem.b).max()), settled=eps == _weight(problem))
+                state.pace.after(float(found.column_error(problem.b).max()), settled=eps == problem.eps)
             state = replace(state, f=f, g=g, steps=state.steps + 1, stage=state.stage + 1, eps=eps, sweep=None)
         return state
 
     def _swept(self, problem: Discrete, state: SinkhornState) -> Sweep:
-        if state.sweep is None or state.sweep.eps != _weight(problem):
-            state.sweep = sweep(problem, state.g, _weight(problem))
+        if state.sweep is None or state.sweep.eps != problem.eps:
+            state.sweep = sweep(problem, state.g, problem.eps)
         return state.sweep
 
     def _from_subsample(self, problem: Discrete, rng: torch.Generator | None) -> Potentials | None:
@@ -264,13 +264,13 @@ class Sinkhorn(DiscreteSolver):
         solver = Sinkhorn(anneal=0.5, acceleration=Acceleration.NEWTON)
         f = solver.potentials(few, solver.advance(few, solver.init(few), _COARSE_STEPS)).f
         every = torch.arange(m, device=problem.device)
-        g = extended(problem.subsample(rows, every), f, _weight(problem))
+        g = extended(problem.subsample(rows, every), f, problem.eps)
         return Potentials(torch.zeros_like(problem.a), g)
 
     def _rule(self, eps: float, problem: Discrete) -> Rule:
         if self.update is Update.SYMMETRIC:
             return symmetric
-        if eps > _weight(problem) and self.acceleration is not Acceleration.NEWTON:
+        if eps > problem.eps and self.acceleration is not Acceleration.NEWTON:
             return alternating
         match self.acceleration:
             case Acceleration.NONE:
@@ -295,7 +295,7 @@ class Sinkhorn(DiscreteSolver):
         # The half-steps of other rules may move further than the last ones did; they are taken back if they do.
         room = 0 if kernel is None or kernel.eps != eps else kernel.room() if plain else int(kernel.sound())
         if kernel is not None and room > 0:
-            count = min(steps, room) if plain and eps == _weight(problem) else 1
+            count = min(steps, room) if plain and eps == problem.eps else 1
             if kernel.advance(count, rule):
                 return self._took(state, kernel, count)
         state.f, state.g = self._absorbed(state)
@@ -352,14 +352,9 @@ class Sinkhorn(DiscreteSolver):
 
     def _eps(self, problem: Discrete, state: SinkhornState) -> float:
         if self.anneal is None or state.annealed:
-            return _weight(problem)
+            return problem.eps
         # Newton's steps need no more of a start than some fifth of the mean cost gives.
         first = _FIRST_EPS if self.acceleration is Acceleration.NEWTON else 1.0
-        eps = _weight(problem)
+        eps = problem.eps
         stages = math.floor(math.log(max(first * state.largest / eps, 1.0)) / -math.log(self.anneal))
         return eps / self.anneal ** max(0, stages - state.stage)
-
-
-def _weight(problem: Discrete) -> float:
-    assert isinstance(problem.reg, KL)
-    return problem.reg.weight
