@@ -57,7 +57,8 @@ def solvers_for(reg: ot.Regulariser) -> list[ot.Solver]:
     import torch
 
     problem = ot.Discrete.from_matrix(torch.zeros(1, 1), reg=reg)
-    candidates: list[ot.Solver] = default_instances(ot.DiscreteSolver)  # type: ignore[type-abstract]
+    known = default_instances(ot.DiscreteSolver)  # type: ignore[type-abstract]
+    candidates: list[ot.Solver] = [solver for solver in known if not solver.approximates]
     candidates += [Sinkhorn(update=Update.SYMMETRIC), Sinkhorn(anneal=0.8), Sinkhorn.fastest()]
     candidates += [Sinkhorn(acceleration=kind) for kind in (Acceleration.RELAXED, Acceleration.ANDERSON)]
     accepted = []

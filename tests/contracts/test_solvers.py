@@ -40,6 +40,8 @@ def regulariser(cls: type[Regulariser], eps: float = EPS) -> Regulariser:
     return cls(eps=eps) if issubclass(cls, SmoothRegulariser) else cls()
 
 
+# One that approximates the problem cannot be solved to an accuracy: it has tests of its own.
+EXACT_IN_THE_LIMIT = [cls for cls in public(DiscreteSolver) if not cls.approximates]  # type: ignore[type-abstract]
 CASES: list[tuple[Regulariser, Solver]] = [
     (reg, solver)
     for reg in map(regulariser, public(Regulariser))  # type: ignore[type-abstract]
@@ -117,7 +119,7 @@ def test_every_concrete_solver_is_exported() -> None:
 
 
 def test_every_solver_has_a_problem() -> None:
-    assert {type(solver) for _, solver in CASES} == set(public(DiscreteSolver))  # type: ignore[type-abstract]
+    assert {type(solver) for _, solver in CASES} == set(EXACT_IN_THE_LIMIT)
 
 
 @every_case
@@ -129,7 +131,7 @@ def test_hyper_parameters_are_frozen_and_comparable(reg: Regulariser, solver: So
             setattr(solver, field.name, None)
 
 
-@pytest.mark.parametrize("solver", [cls() for cls in public(DiscreteSolver)], ids=name)  # type: ignore[type-abstract]
+@pytest.mark.parametrize("solver", [cls() for cls in EXACT_IN_THE_LIMIT], ids=name)
 def test_what_is_not_accepted_is_an_input_error(solver: Solver) -> None:
     accepted = 0
     for cls in public(Regulariser):  # type: ignore[type-abstract]

@@ -9,6 +9,7 @@ from otgen.methods.ot_gan import OTGAN
 from otgen.methods.penalty import GradientPenalty
 from otgen.methods.pixel_sinkhorn import PixelSinkhorn
 from otgen.methods.seqsgda import Descent, SeqSGDA, SimSGDA
+from otgen.methods.sing import SiNG
 from otgen.methods.sinkhorn_autodiff import SinkhornAutoDiff
 from otgen.methods.swgan import SWGAN, SWGANSinkhorn, SwganState
 from otgen.methods.terms import Fake, Real, SelfTerms, Term
@@ -43,6 +44,7 @@ __all__ = [
     "SelfTerms",
     "SeqSGDA",
     "Signs",
+    "SiNG",
     "SimSGDA",
     "SinkhornAutoDiff",
     "SwganState",

@@ -82,6 +82,8 @@ class DiscreteSolver(Solver):
     """A solver of discrete problems. A new one needs `accepts`, `init`, `step` and `potentials`."""
 
     kinds: ClassVar[tuple[type[Problem[Any]], ...]] = (Discrete,)
+    # Whether its steps converge to the optimum of a problem that is only near the given one: more steps do not help.
+    approximates: ClassVar[bool] = False
 
     @abstractmethod
     @override

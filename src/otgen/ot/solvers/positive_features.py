@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -64,6 +65,7 @@ class PositiveFeatures(DiscreteSolver):
         features: how many, r.
     """
 
+    approximates: ClassVar[bool] = True
     features: int = 1000
 
     def __post_init__(self) -> None:
