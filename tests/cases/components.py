@@ -43,7 +43,7 @@ def name(component: Any) -> str:
 
 
 # Settings of a component that are worth the same laws as its default.
-EXTRA_COSTS: tuple[Cost, ...] = (PNorm(p=1.5), PNorm(p=3.0), LpPower(p=1.0), LpPower(p=3.0))
+EXTRA_COSTS: tuple[Cost, ...] = (PNorm(p=1.5), PNorm(p=3.0), LpPower(p=3.0))
 COSTS: list[Cost] = default_instances(Cost) + list(EXTRA_COSTS)  # type: ignore[type-abstract]
 # The four that the library promises; see the list.
 FOUR_COSTS: tuple[Cost, ...] = (SqEuclidean(), PNorm(), ot.L1(), Cosine())

@@ -68,7 +68,7 @@ def test_options_reach_the_runs(otgen: Call) -> None:
 
 @pytest.mark.parametrize("number", [2, 15])
 def test_an_interruption_says_how_to_go_on(number: int, otgen: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    step = Trainer._step
+    step = Trainer.step
 
     def interrupted(self: Trainer) -> Any:
         logged = step(self)
@@ -77,7 +77,7 @@ def test_an_interruption_says_how_to_go_on(number: int, otgen: Call, monkeypatch
         return logged
 
     with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "_step", interrupted)
+        patched.setattr(Trainer, "step", interrupted)
         result = otgen("reproduce", "toy.figure", "--seeds", "1", "--out", "cut")
     assert (result.code, result.err) == (128 + number, "")
     assert result.out.splitlines()[-1] == "Interrupted. What is done is saved; the same command goes on from there."

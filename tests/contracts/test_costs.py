@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cases.components import COSTS, TRANSLATION_INVARIANT, everywhere, name, public
 from cases.random_problems import cloud, generator
-from otgen.ot import Cost, LpPower, PNorm
+from otgen.ot import L1, Cost, LpPower, PNorm
 
 every_cost = pytest.mark.parametrize("cost", COSTS, ids=name)
 # Below and above the size where distances switch from differences to a matrix product.
@@ -223,3 +223,10 @@ def test_what_is_said_of_powers() -> None:
     for p in (2.01, 3.0):
         kernel = torch.exp(-PNorm(p=p)(x, x) / 1e4)
         assert torch.linalg.eigvalsh(kernel).min().item() < -1e-10
+
+
+def test_the_gradient_bound_of_l1_holds_for_its_power_too() -> None:
+    """At p = 1 any number between the signs is a subgradient where coordinates coincide: the bound is that of L1."""
+    x, y = special_clouds(5)
+    assert torch.equal(LpPower(p=1.0).grad_norm(x, y), L1().grad_norm(x, y))
+    torch.testing.assert_close(LpPower(p=1.0)(x, y), L1()(x, y))

@@ -23,5 +23,5 @@ def test_the_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_table_names_every_source() -> None:
     rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
     named = set(re.findall(r"`([A-Z]\w+)`", " ".join(row.split("|")[1] for row in rows)))
-    bases = {"Source", "FiniteSource", "PixelSource", "Mixture", "Split", "ValueRange"}
+    bases = {"Source", "FiniteSource", "PixelSource", "HandwrittenDigits", "Mixture", "Split", "ValueRange"}
     assert named == set(otgen.data.__all__) - bases - {"fingerprint", "cifar10_at", "CIFAR10_CLASSES"}

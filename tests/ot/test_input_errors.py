@@ -228,6 +228,7 @@ def test_weights_a_rounding_off_are_normalised() -> None:
 @pytest.mark.parametrize("make", LOSSES)
 @pytest.mark.parametrize("cost", TRANSLATION_INVARIANT, ids=name)
 @pytest.mark.parametrize("d", [2, 20])
+@pytest.mark.filterwarnings("ignore::otgen.errors.NegativeDivergenceWarning")
 def test_translation_leaves_the_value(make: Any, cost: Cost, d: int) -> None:
     """1e4 away, float32 coordinates keep three digits after the point; they are moved on that grid."""
     step = 2.0**-10
@@ -283,6 +284,7 @@ def test_expanded_input_works(make: Any, reg: Any) -> None:
 @pytest.mark.parametrize("make", LOSSES)
 @pytest.mark.parametrize("reg", [KL(eps=1.0), Quadratic(eps=1.0), NoReg()], ids=lambda reg: type(reg).__name__)
 @pytest.mark.parametrize("cost", COSTS, ids=name)
+@pytest.mark.filterwarnings("ignore::otgen.errors.NegativeDivergenceWarning")
 def test_input_stays_unmodified(make: Any, reg: Any, cost: Cost) -> None:
     tensors = [t.clone().requires_grad_() for t in (X, Y, A, B)]
     versions = [t._version for t in tensors]

@@ -148,7 +148,7 @@ def test_a_run_can_be_repeated() -> None:
     ids=["L1", "Quadratic", "matrix"],
 )
 def test_other_problems_are_refused(of: Discrete) -> None:
-    with pytest.raises(InputError, match="PositiveFeatures needs KL and the squared Euclidean cost"):
+    with pytest.raises(InputError, match="PositiveFeatures cannot solve .* cost between points"):
         solve(of, PositiveFeatures())
 
 

@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 
 from otgen.data import Gaussian2D, Normal
 from otgen.methods import (
-    EOTGAN,
     OTGAN,
     SWGAN,
     WGAN,
@@ -62,7 +61,6 @@ METHODS = {
         batch=12, max_steps=3, critic=SpectralNorm(net=MlpCritic(widths=(6,)), scale=1.2), features=3, n_critic=2
     ),
     "ot-gan": OTGAN(batch=12, max_steps=3, critic=MlpCritic(widths=(6,)), features=3, critic_every=2),
-    "eot-gan": EOTGAN(batch=12, max_steps=3, critic=MlpCritic(widths=(6,)), features=3),
     "swgan": SWGANSinkhorn(
         batch=12,
         cost=SqEuclidean(),

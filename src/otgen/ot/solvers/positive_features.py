@@ -90,8 +90,8 @@ class PositiveFeatures(DiscreteSolver):
         points = isinstance(problem.geometry, Points) and isinstance(problem.geometry.cost, SqEuclidean)
         if not isinstance(problem.reg, KL) or not points:
             raise InputError(
-                "PositiveFeatures needs KL and the squared Euclidean cost between points, whose kernel is an integral "
-                f"of Gaussians; got {problem.reg} and {problem.geometry.__class__.__name__}; use Sinkhorn()"
+                f"PositiveFeatures cannot solve a problem with {type(problem.reg).__name__}: only the kernel of KL and "
+                "the squared Euclidean cost between points is an integral of Gaussians; use Sinkhorn() for other costs"
             )
 
     @override
