@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
     from otgen.train import RunDir, checkpoint
 
     directory = RunDir.open(Path(parsed.run))
-    stop = int(checkpoint.newest(directory.checkpoints).name.rpartition("_")[2])
+    stop = checkpoint.step_of(checkpoint.newest(directory.checkpoints))
     back = max(1, stop // 10) if parsed.back is None else parsed.back
     forward = back if parsed.forward is None else parsed.forward
     every = max(1, (back + forward) // 50) if parsed.every is None else parsed.every
@@ -47,7 +47,6 @@ def run(arguments: Sequence[str]) -> int:
             report=lambda done, total: shown.update(task, completed=done, total=total),
         )
     law = fit_power_law(points)
-    directory.evaluations.mkdir(exist_ok=True)
     result = {"stop": stop, "every": every, "law": vars(law), "points": [vars(point) for point in points]}
     file = directory.write_evaluation(stop, result, "-ssim")
     picture = draw_track(points, law, stop, directory.evaluations / f"ssim_{stop:08d}.png")

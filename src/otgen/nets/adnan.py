@@ -18,6 +18,7 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.nets.base import CriticNet, GeneratorNet, Shape
 from otgen.nets.layers import TanhToRange
+from otgen.nets.sanjabi import check_width
 
 _SIDE = 32
 _SMALLEST = 4
@@ -42,7 +43,7 @@ class AdnanDcganGenerator(GeneratorNet):
     width: int = 64
 
     def __post_init__(self) -> None:
-        _check_width(self.width)
+        check_width(self.width)
 
     @override
     def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
@@ -72,7 +73,7 @@ class AdnanDcganCritic(CriticNet):
     width: int = 64
 
     def __post_init__(self) -> None:
-        _check_width(self.width)
+        check_width(self.width)
 
     @override
     def build(self, shape: Shape, features: int) -> nn.Module:
@@ -99,7 +100,7 @@ class AdnanResnetGenerator(GeneratorNet):
     width: int = 64
 
     def __post_init__(self) -> None:
-        _check_width(self.width)
+        check_width(self.width)
 
     @override
     def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
@@ -132,7 +133,7 @@ class AdnanResnetCritic(CriticNet):
     width: int = 64
 
     def __post_init__(self) -> None:
-        _check_width(self.width)
+        check_width(self.width)
 
     @override
     def build(self, shape: Shape, features: int) -> nn.Module:
@@ -205,11 +206,6 @@ def _small(module: nn.Module) -> nn.Module:
         elif isinstance(part, nn.BatchNorm2d):
             nn.init.normal_(part.weight, 1.0, _STD)
     return module
-
-
-def _check_width(width: int) -> None:
-    if width < 1:
-        raise InputError(f"width must be at least 1, got {width}")
 
 
 def _check_shape(net: object, shape: Shape) -> None:

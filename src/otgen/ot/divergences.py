@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from typing import TypedDict, Unpack
+from typing import ClassVar, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -112,6 +112,9 @@ class TransportLoss(nn.Module, ABC):
             :func:`otgen.ot.solve`.
     """
 
+    # Whether it is a Sinkhorn divergence, which is negative for some costs.
+    debiases: ClassVar[bool] = False
+
     def __init__(
         self,
         *,
@@ -132,6 +135,8 @@ class TransportLoss(nn.Module, ABC):
         self.reg = KL() if reg is None else reg
         self.value = Value.named(value)
         self.solver, self.options = solver, options
+        if self.debiases:
+            warn_if_negative(self.cost, self.reg)
 
     @abstractmethod
     def forward(self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Tensor:
@@ -184,19 +189,8 @@ class SinkhornDivergence(TransportLoss):
     """
 
     WEIGHTS = (1.0, -0.5, -0.5)
+    debiases = True
     last: Combination | None = None
-
-    def __init__(
-        self,
-        *,
-        cost: Cost | None = None,
-        reg: Regulariser | None = None,
-        solver: Solver | None = None,
-        value: Value | str = Value.ENTROPIC,
-        **options: Unpack[SolveOptions],
-    ) -> None:
-        super().__init__(cost=cost, reg=reg, solver=solver, value=value, **options)
-        warn_if_negative(self.cost, self.reg)
 
     @override
     def forward(self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Tensor:
@@ -251,7 +245,8 @@ def combine(
         for place, k in enumerate(members):
             solved[k] = joint[place if len(shape) == 2 else slice(place * size, (place + 1) * size)]
     solutions = tuple(solved[k] for k in range(len(problems)))
-    total, entropic = (_sum(weights, [s.read(kind) for s in solutions]) for kind in (value, Value.ENTROPIC))
+    entropic = _sum(weights, [s.value for s in solutions])
+    total = entropic if value is Value.ENTROPIC else _sum(weights, [s.read(value) for s in solutions])
     return total, Combination(entropic, weights, solutions)
 
 

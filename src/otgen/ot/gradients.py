@@ -176,10 +176,11 @@ def read_value(kind: Value, problem: Discrete, potentials: Potentials, plan: Ten
             value = value + (plan[..., part, :].to(problem.dtype) * costs).sum((-2, -1))
             continue
         sums = pair_sums(problem, potentials, costs, part)
-        price = costs * reg.density(sums)
+        density = reg.density(sums)
+        price = costs * density
         if kind is Value.PRIMAL:
             # eps penalty(m) = s m - conjugate(s) for the density m of s, with a derivative where m is 0 too.
-            price = price + sums.masked_fill(sums.isinf(), 0.0) * reg.density(sums) - reg.conjugate(sums)
+            price = price + sums.masked_fill(sums.isinf(), 0.0) * density - reg.conjugate(sums)
         mean = problem.a[..., part].unsqueeze(-2) @ price @ problem.b.unsqueeze(-1)
         value = value + mean.squeeze((-2, -1))
     return value

@@ -49,7 +49,7 @@ def evaluate_run(
     """
     config = run.load_config() if config is None else config
     path = checkpoint.newest(run.checkpoints)
-    step = int(path.name.rpartition("_")[2])
+    step = checkpoint.step_of(path)
     generator, shapes = load_generator(run, raw=raw, config=config)
     n = config.trainer.eval_samples if n is None else n
     seed = config.seed if seed is None else seed

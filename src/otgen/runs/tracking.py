@@ -81,7 +81,7 @@ def track(
         InputError: the run is shorter than ``back``, or a number is not positive.
     """
     end = checkpoint.newest(run.checkpoints)
-    stop = int(end.name.rpartition("_")[2])
+    stop = checkpoint.step_of(end)
     if not every > 0 or back < 0 or forward < 0 or back + forward < every:
         raise InputError(f"back, forward and every must be positive, got {back}, {forward} and {every}")
     if back > stop:
@@ -94,7 +94,7 @@ def track(
         reference = _weights(generator)
         trainer = Trainer(config, RunDir(Path(folder)))
         generator = trainer.state.method.generator.module
-        early = [path for path in checkpoint.checkpoints(run.checkpoints) if _step(path) <= stop - back]
+        early = [path for path in checkpoint.checkpoints(run.checkpoints) if checkpoint.step_of(path) <= stop - back]
         if early:
             checkpoint.load(early[-1], trainer.state)
         first, points = trainer.state.step, []
@@ -163,7 +163,3 @@ def _smoothed(signal: Tensor) -> Tensor:
 
 def _weights(module: nn.Module) -> list[Tensor]:
     return [p.detach().cpu().clone() for p in module.parameters()]
-
-
-def _step(path: Path) -> int:
-    return int(path.name.rpartition("_")[2])

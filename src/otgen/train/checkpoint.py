@@ -98,6 +98,11 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda p: p.name)
 
 
+def step_of(path: Path) -> int:
+    """The generator step of a checkpoint, from its name."""
+    return int(path.name.removeprefix(_PREFIX))
+
+
 def newest(folder: Path) -> Path:
     """The newest checkpoint of a run."""
     found = checkpoints(folder)
