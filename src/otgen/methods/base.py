@@ -85,11 +85,17 @@ class Player:
     optimizer: Optimizer
     clip: float | None = None
 
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """What is trained."""
+        # The optimiser has them in a list: to walk a small network's modules takes as long as its last layer.
+        return [p for group in self.optimizer.param_groups for p in group["params"] if p.requires_grad]
+
     @torch.no_grad()
     def project(self) -> None:
         """Bring the weights back into their constraint set."""
         if self.clip is not None:
-            for weight in self.module.parameters():
+            for weight in self.weights:
                 weight.clamp_(-self.clip, self.clip)
 
 
@@ -99,7 +105,7 @@ def check_finite(player: Player, output: Tensor) -> None:
     Raises:
         NumericalError: it is not; the message names the player.
     """
-    if not bool(torch.isfinite(output.detach().sum())) and not bool(torch.isfinite(output).all()):
+    if not math.isfinite(output.detach().sum().item()) and not bool(torch.isfinite(output).all()):
         raise NumericalError(f"{player.name}: its output is not finite, training diverged; lower the step size")
 
 

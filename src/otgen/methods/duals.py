@@ -146,9 +146,12 @@ class DualOracle:
             # Nothing ends the updates before the next test: their batches are drawn together.
             for x, y in problem.draw(min(self.check_every, self.most - spent)):
                 f, g = state.player.module(x, y)
-                s = pair_sums(f, g, problem.costs(x, y))
-                # (5), its last term over all pairs
-                update(state.player, guard.conjugate(s).mean() - f.mean() - g.mean())
+                with torch.no_grad():
+                    s = pair_sums(f, g, problem.costs(x, y))
+                    density = guard.density(s)
+                # The gradient of (5), its last term over all pairs, by f(x_i) and g(y_j): the mass they lack. A scalar
+                # with this gradient needs no graph of the matrices.
+                update(state.player, ((density.mean(1) - 1) * f).mean() + ((density.mean(0) - 1) * g).mean())
                 state.updates += 1
                 state.trips += math.isfinite(guard.largest) and bool(guard.tripped(s))
         return self.most

@@ -104,8 +104,8 @@ class KantorovichRubinstein(Method):
             fake = self._fake(state, batches)
         real = batches.real(self.batch)
         on_fake, on_real = _scores(state.critic, fake, real)
-        estimate = on_real.mean() - on_fake.mean()
-        loss, values = -estimate, {"wasserstein_estimate": estimate.detach()}
+        loss = on_fake.mean() - on_real.mean()
+        values = {"wasserstein_estimate": -loss.detach()}
         penalty = self.critic_penalty(state.critic.module, real, fake, batches)
         if penalty is not None:
             loss, values["penalty"] = loss + penalty, penalty.detach()

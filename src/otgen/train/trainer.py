@@ -132,8 +132,7 @@ class Trainer:
         value = loss.item()
         if not math.isfinite(value):
             raise NumericalError(f"{player.name}: the loss is {value}, not finite; lower the step size or raise eps")
-        # The optimiser has them in a list: to walk a small network's modules takes as long as its last layer.
-        parameters = [p for group in player.optimizer.param_groups for p in group["params"] if p.requires_grad]
+        parameters = player.weights
         # Only this player's gradients: the other's networks are part of the graph too.
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         _guard(player, parameters, gradients)
