@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.report import RESULTS, Settings, Table
 
-TABLES = ("sinkhorn", "gap", "divergence", "quadratic", "semi_discrete", "grid", "steps")
+TABLES = ("sinkhorn", "gap", "divergence", "quadratic", "semi_discrete", "grid", "steps", "seqsgda")
 
 
 class _Tee(io.StringIO):
@@ -32,11 +32,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2.0, help="timing of each competitor at each size")
     parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0 leaves its choice")
     parser.add_argument("--mnist", default=None, help="folder with MNIST's IDX files; the embedded digits without it")
+    parser.add_argument("--authors", default=None, help="checkout of the code of SeqSGDA's authors; see seqsgda.py")
     parser.add_argument("--tiny", action="store_true", help="sizes that only show that everything runs; nothing kept")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    settings = Settings(seconds=arguments.seconds, tiny=arguments.tiny, mnist=arguments.mnist)
+    settings = Settings(
+        seconds=arguments.seconds, tiny=arguments.tiny, mnist=arguments.mnist, authors=arguments.authors
+    )
     failed = 0
     for name in arguments.only:
         print(f"\n== {name}", flush=True)

@@ -23,11 +23,13 @@ class Settings:
         seconds: timing of each competitor at each size.
         tiny: sizes that only show that everything runs; their numbers mean nothing.
         mnist: a folder with MNIST's IDX files; the embedded digits without it.
+        authors: a checkout of the code of SeqSGDA's authors; left out without it.
     """
 
     seconds: float = 2.0
     tiny: bool = False
     mnist: str | None = None
+    authors: str | None = None
 
 
 @dataclass

@@ -97,21 +97,22 @@ def _measure(config: RunConfig, seconds: float, tiny: bool) -> tuple[object, ...
         for call in calls:
             call()
     _same(ours, theirs)
-    once = [_timed(call, 1) for call in calls]
+    once = [timed(call, 1) for call in calls]
     block = 1 if tiny else max(1, int(_LEAST / min(once)))
     pairs = 2 if tiny else max(10, int(seconds / (block * sum(once))))
     times: list[list[float]] = [[], []]
     for k in range(pairs):
         # Each goes first in half of the pairs.
         for side in (0, 1) if k % 2 else (1, 0):
-            times[side].append(_timed(calls[side], block))
+            times[side].append(timed(calls[side], block))
     ratios = [mine / bare for mine, bare in zip(*times, strict=True)]
     low, middle, high = statistics.quantiles(ratios, n=4)
     mine, bare = (1e3 * statistics.median(side) for side in times)
     return mine, bare, f"{middle:.3f}", f"{low:.3f} to {high:.3f}", pairs * block
 
 
-def _timed(call: Step, times: int) -> float:
+def timed(call: Step, times: int) -> float:
+    """Seconds a call, the mean of so many."""
     start = time.perf_counter()
     for _ in range(times):
         call()

@@ -1,10 +1,11 @@
-"""Image files in the form of MNIST and CIFAR-10, a few records each, of noise."""
+"""Image files, in the form of MNIST and CIFAR-10 and in folders, a few of each, of noise."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 
 def write_cifar(folder: Path, each: int = 20) -> Path:
@@ -29,4 +30,13 @@ def write_mnist(folder: Path, each: int = 60) -> Path:
             sizes = b"".join(size.to_bytes(4, "big") for size in content.shape)
             header = bytes([0, 0, 8, content.ndim]) + sizes
             (folder / f"{part}-{kind}-ubyte").write_bytes(header + content.tobytes())
+    return folder
+
+
+def write_photographs(folder: Path, count: int = 40) -> Path:
+    """A folder of small colour images; returns the folder."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for k in range(count):
+        Image.fromarray(rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(folder / f"{k}.png")
     return folder

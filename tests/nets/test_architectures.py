@@ -26,6 +26,8 @@ GENERATORS = [
     MlpGenerator(widths=()),
     DcganGenerator(width=4),
     DcganGenerator(width=4, batch_norm=False),
+    DcganGenerator(width=4, hidden=(16, 8)),
+    DcganGenerator(width=4, hidden=(16,), batch_norm=False),
 ]
 CRITICS = [
     MlpCritic(widths=(16, 8)),
@@ -33,6 +35,7 @@ CRITICS = [
     MlpCritic(activation=Activation.RELU),
     MlpSplitCritic(widths=(16,), size=8),
     DcganCritic(width=4),
+    DcganCritic(width=4, hidden=(16, 8)),
 ]
 IMAGES = [(1, 28, 28), (3, 28, 28), (3, 32, 32), (1, 64, 64)]
 
@@ -154,6 +157,18 @@ COUNTS = {
         _built(DcganGenerator(), (100,), (3, 32, 32), None),
         (100 * 256 * 16 + 512) + (256 * 128 * 16 + 256) + (128 * 64 * 16 + 128) + (64 * 3 * 16 + 3),
     ),
+    "dcgan generator, 28, hidden layers": (
+        _built(DcganGenerator(width=16, hidden=(512, 256)), (32,), (1, 28, 28), None),
+        (32 * 512 + 2 * 512)
+        + (512 * 256 + 2 * 256)
+        + (256 * 32 * 49 + 2 * 32 * 49)
+        + (32 * 16 * 16 + 2 * 16)
+        + (16 * 16 + 1),
+    ),
+    "dcgan critic, 28, hidden layer": (
+        DcganCritic(width=16, hidden=(256,)).build((1, 28, 28), 8),
+        (16 * 16 + 16) + (16 * 32 * 16 + 32) + (32 * 49 * 256 + 256) + (256 * 8 + 8),
+    ),
     "dcgan generator, 64": (
         _built(DcganGenerator(width=32), (100,), (3, 64, 64), None),
         (100 * 256 * 16 + 512)
@@ -213,3 +228,18 @@ def test_activations_sit_after_each_hidden_layer(activation: Activation) -> None
     expected = {Activation.RELU: nn.ReLU, Activation.LEAKY_RELU: nn.LeakyReLU, Activation.TANH: nn.Tanh}[activation]
     module = MlpGenerator(widths=(4, 4), activation=activation).build((3,), (2,), None)
     assert sum(type(m) is expected for m in module.modules()) == 2
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: MlpGenerator(widths=(16, 0)),
+        lambda: MlpCritic(widths=(0,)),
+        lambda: DcganGenerator(hidden=(0,)),
+        lambda: DcganGenerator(width=0),
+        lambda: DcganCritic(hidden=(16, -1)),
+    ],
+)
+def test_layers_without_units_are_refused(build: Callable[[], object]) -> None:
+    with pytest.raises(InputError, match="widths of hidden layers must be at least 1, got"):
+        build()

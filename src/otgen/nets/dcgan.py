@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.nets.base import CriticNet, GeneratorNet, Shape, ToRange
+from otgen.nets.mlp import check_widths
 
 # Halving stops at a side this small.
 _SMALLEST = 4
@@ -23,27 +24,45 @@ class DcganGenerator(GeneratorNet):
 
     Attributes:
         width: channels of the last hidden layer; each earlier one has twice as many.
+        hidden: widths of linear layers before the first map. Convolutions see a neighbourhood: that the parts of an
+            image belong together is learnt here, and a few hundred units do that for little.
         batch_norm: batch normalisation before each activation.
     """
 
     width: int = 64
+    hidden: tuple[int, ...] = ()
     batch_norm: bool = True
+
+    def __post_init__(self) -> None:
+        check_widths((self.width, *self.hidden))
 
     @override
     def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
         channels, side, doublings = _plan(shape)
         width = self.width * 2 ** (doublings - 1)
-        layers: list[nn.Module] = [
-            nn.Flatten(),
-            nn.Linear(math.prod(latent), width * side * side, bias=not self.batch_norm),
-            nn.Unflatten(1, (width, side, side)),
-            *self._norm(width),
-        ]
+        layers: list[nn.Module] = [nn.Flatten()]
+        before = math.prod(latent)
+        for units in self.hidden:
+            layers += self._linear(before, units)
+            before = units
+        unflatten = nn.Unflatten(1, (width, side, side))
+        if self.hidden:
+            # Each unit by itself, so that each varies from sample to sample: a channel's statistics are met by what
+            # varies from place to place as well, which a fresh linear map makes most of, and samples become alike.
+            layers += [*self._linear(before, width * side * side), unflatten]
+        else:
+            layers.append(nn.Linear(before, width * side * side, bias=not self.batch_norm))
+            layers += [unflatten, *self._norm(width)]
         for _ in range(doublings - 1):
             layers.append(nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=not self.batch_norm))
             width //= 2
             layers += self._norm(width)
         return nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, 2, 1), ToRange(value_range))
+
+    def _linear(self, before: int, units: int) -> list[nn.Module]:
+        """A hidden layer of units."""
+        norm = [nn.BatchNorm1d(units)] if self.batch_norm else []
+        return [nn.Linear(before, units, bias=not self.batch_norm), *norm, nn.ReLU()]
 
     def _norm(self, width: int) -> list[nn.Module]:
         return [nn.BatchNorm2d(width), nn.ReLU()] if self.batch_norm else [nn.ReLU()]
@@ -55,9 +74,14 @@ class DcganCritic(CriticNet):
 
     Attributes:
         width: channels of the first layer; each later one has twice as many.
+        hidden: widths of linear layers after the last map.
     """
 
     width: int = 64
+    hidden: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_widths((self.width, *self.hidden))
 
     @override
     def build(self, shape: Shape, features: int) -> nn.Module:
@@ -67,7 +91,12 @@ class DcganCritic(CriticNet):
         for _ in range(halvings):
             layers += [nn.Conv2d(before, width, 4, 2, 1), nn.LeakyReLU(0.2)]
             before, width = width, width * 2
-        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * side * side, features))
+        layers.append(nn.Flatten())
+        before *= side * side
+        for units in self.hidden:
+            layers += [nn.Linear(before, units), nn.LeakyReLU(0.2)]
+            before = units
+        return nn.Sequential(*layers, nn.Linear(before, features))
 
 
 def _plan(shape: Shape) -> tuple[int, int, int]:

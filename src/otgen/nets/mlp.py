@@ -43,7 +43,7 @@ class MlpGenerator(GeneratorNet):
     batch_norm: bool = False
 
     def __post_init__(self) -> None:
-        _check_widths(self.widths)
+        check_widths(self.widths)
 
     @override
     def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
@@ -67,7 +67,7 @@ class MlpCritic(CriticNet):
     activation: Activation = Activation.LEAKY_RELU
 
     def __post_init__(self) -> None:
-        _check_widths(self.widths)
+        check_widths(self.widths)
 
     @override
     def build(self, shape: Shape, features: int) -> nn.Module:
@@ -95,7 +95,7 @@ class MlpSplitCritic(SplitCriticNet):
     activation: Activation = Activation.LEAKY_RELU
 
     def __post_init__(self) -> None:
-        _check_widths((*self.widths, *self.head_widths))
+        check_widths((*self.widths, *self.head_widths))
         if self.size < 2:
             raise InputError(f"size must be at least 2, got {self.size}: a normalised vector of one number is constant")
 
@@ -113,7 +113,8 @@ class MlpSplitCritic(SplitCriticNet):
         return MlpCritic(widths=self.head_widths, activation=self.activation).build((features_in,), features)
 
 
-def _check_widths(widths: Sequence[int]) -> None:
+def check_widths(widths: Sequence[int]) -> None:
+    """See that layers have units."""
     if any(width < 1 for width in widths):
         raise InputError(f"widths of hidden layers must be at least 1, got {tuple(widths)}")
 

@@ -3,11 +3,22 @@
 from otgen.recipes.base import Recipe, Scale, find, names
 from otgen.recipes.digits import digits, features
 from otgen.recipes.figures import Figure, Panel, all_figures, find_figure
+from otgen.recipes.seqsgda_figures import (
+    SEQSGDA_FIG4,
+    SEQSGDA_FIG6,
+    SEQSGDA_FIG11,
+    SEQSGDA_FIG13,
+    SEQSGDA_FIG15,
+    SEQSGDA_FIG17,
+    SEQSGDA_FIG19,
+    SEQSGDA_FIG21,
+)
 from otgen.recipes.swgan import swgan_fig3
 from otgen.recipes.swgan_figures import SWGAN_FIG1, SWGAN_FIG2, SWGAN_FIG3, SWGAN_FIG4
 from otgen.recipes.swgan_images import swgan_fig1, swgan_fig2, swgan_fig4
 from otgen.recipes.toys import gaussians25
 from otgen.recipes.verdicts import (
+    Alike,
     Better,
     Bound,
     Claim,
@@ -21,10 +32,19 @@ from otgen.recipes.verdicts import (
 )
 
 __all__ = [
+    "SEQSGDA_FIG4",
+    "SEQSGDA_FIG6",
+    "SEQSGDA_FIG11",
+    "SEQSGDA_FIG13",
+    "SEQSGDA_FIG15",
+    "SEQSGDA_FIG17",
+    "SEQSGDA_FIG19",
+    "SEQSGDA_FIG21",
     "SWGAN_FIG1",
     "SWGAN_FIG2",
     "SWGAN_FIG3",
     "SWGAN_FIG4",
+    "Alike",
     "Better",
     "Bound",
     "Claim",

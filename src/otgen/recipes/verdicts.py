@@ -190,16 +190,12 @@ def overall(verdicts: Iterable[Verdict]) -> Status:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared(Claim):
-    """One panel is better than another: a verdict for each pair.
-
-    It holds when every seed of the first is strictly better than every seed of the second. It does not hold when no
-    seed of the first is better than any seed of the second; equal values are no better. It is undecided otherwise:
-    the seeds overlap. A run that diverged is worse than any other.
+class _Paired(Claim):
+    """Something said of two panels: a verdict for each pair.
 
     Attributes:
         measure: the metric.
-        pairs: the better panel's name, and the other's.
+        pairs: names of two panels.
     """
 
     measure: Measure
@@ -225,18 +221,54 @@ class Compared(Claim):
         obstacle = results.obstacle((first, second), [self.measure])
         if obstacle is not None:
             return Verdict(Status.NONE, obstacle)
-        ours, theirs = (results.values(panel, self.measure) for panel in (first, second))
-        wins = [self.measure.beats(one, other) for one in ours for other in theirs]
-        if all(wins):
-            status, why = Status.HOLDS, "every seed of the first is better than every seed of the second"
-        elif not any(wins):
-            status, why = Status.FAILS, "no seed of the first is better than any of the second"
-        else:
-            status, why = Status.UNDECIDED, "the seeds overlap"
-        if len(wins) == 1:
-            why = f"the first is {'better' if all(wins) else 'no better'}; one seed, so the spread is unknown"
+        status, why = self.status(results.values(first, self.measure), results.values(second, self.measure))
         numbers = "; ".join(results.numbers(panel, self.measure) for panel in (first, second))
         return Verdict(status, f"{self.measure.label}, {self.measure.better} is better. {numbers}; {why}")
+
+    @abstractmethod
+    def status(self, first: Sequence[float], second: Sequence[float]) -> tuple[Status, str]:
+        """The verdict on two panels by their seeds' values, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared(_Paired):
+    """The first panel of a pair is better than the second.
+
+    It holds when every seed of the first is strictly better than every seed of the second. It does not hold when no
+    seed of the first is better than any seed of the second; equal values are no better. It is undecided otherwise:
+    the seeds overlap. A run that diverged is worse than any other.
+    """
+
+    @override
+    def status(self, first: Sequence[float], second: Sequence[float]) -> tuple[Status, str]:
+        wins = [self.measure.beats(one, other) for one in first for other in second]
+        if len(wins) == 1:
+            why = f"the first is {'better' if all(wins) else 'no better'}; one seed, so the spread is unknown"
+            return (Status.HOLDS if all(wins) else Status.FAILS), why
+        if all(wins):
+            return Status.HOLDS, "every seed of the first is better than every seed of the second"
+        if not any(wins):
+            return Status.FAILS, "no seed of the first is better than any of the second"
+        return Status.UNDECIDED, "the seeds overlap"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alike(_Paired):
+    """Neither panel of a pair is better than the other.
+
+    It holds when their seeds overlap, and does not hold when every seed of one is strictly better than every seed of
+    the other. With less than two seeds a panel there is no verdict: nobody knows what a difference would mean.
+    """
+
+    @override
+    def status(self, first: Sequence[float], second: Sequence[float]) -> tuple[Status, str]:
+        if min(len(first), len(second)) < 2:
+            return Status.NONE, "one seed, so the spread is unknown"
+        better = all(self.measure.beats(one, other) for one in first for other in second)
+        worse = all(self.measure.beats(other, one) for one in first for other in second)
+        if better or worse:
+            return Status.FAILS, f"every seed of the {'first' if better else 'second'} is better"
+        return Status.HOLDS, "the seeds overlap"
 
 
 @dataclass(frozen=True, kw_only=True)

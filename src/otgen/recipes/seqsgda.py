@@ -1,0 +1,245 @@
+"""The runs of SeqSGDA's experiments, and of the methods it is measured against (Adnan et al. 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from otgen.data import Digits, ImageFolder, Mnist, Normal, Source
+from otgen.methods import (
+    EOTGAN,
+    OTGAN,
+    WGANGP,
+    Adam,
+    DualOracle,
+    GradientKind,
+    Method,
+    PixelSinkhorn,
+    SeqSGDA,
+    SinkhornAutoDiff,
+    SWGANSinkhorn,
+)
+from otgen.nets import (
+    AdnanDcganCritic,
+    AdnanDcganGenerator,
+    AdnanResnetCritic,
+    AdnanResnetGenerator,
+    CriticNet,
+    DcganCritic,
+    DcganGenerator,
+    GeneratorNet,
+    SpectralNorm,
+)
+from otgen.ot import KL, Cosine, Cost, MarginalError, Relative, Sinkhorn, Update
+from otgen.recipes.base import Scale
+from otgen.train import RunConfig, TrainerConfig
+from otgen.train.config import Duration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What the runs of one comparison share: the data, the networks, batches, step sizes and time.
+
+    Attributes:
+        scale: how much computing a run may take.
+        colour: photographs of cats, with the residual networks at the paper's scale, instead of digits.
+        seconds: training time at scale cpu.
+    """
+
+    scale: Scale
+    colour: bool = False
+    seconds: int = 150
+
+    @property
+    def paper(self) -> bool:
+        """Whether this is the paper's scale."""
+        return self.scale is Scale.PAPER
+
+    @property
+    def batch(self) -> int:
+        """Samples of each law in an update: m."""
+        if self.paper:
+            return 64 if self.colour else 100
+        return 16 if self.scale is Scale.SMOKE else 64
+
+    def data(self) -> Source:
+        """The images."""
+        if self.colour:
+            return ImageFolder(folder="data/cats", size=32)
+        return Mnist(folder="data/mnist", download=True, padding=2) if self.paper else Digits()
+
+    def generator(self) -> GeneratorNet:
+        """The paper's (Tables 2 and 3), or one that learns in a minute."""
+        if self.paper:
+            return AdnanResnetGenerator() if self.colour else AdnanDcganGenerator()
+        width, hidden = self._size()
+        return DcganGenerator(width=width, hidden=hidden)
+
+    def critic(self) -> CriticNet:
+        """Likewise, without a normalisation."""
+        if self.paper:
+            return AdnanResnetCritic() if self.colour else AdnanDcganCritic()
+        width, hidden = self._size()
+        return DcganCritic(width=width, hidden=tuple(units // 2 for units in hidden))
+
+    def adam(self) -> Adam:
+        """(27), or a larger step that falls in the second half of a short run."""
+        return Adam(lr=1e-4, beta1=0.5) if self.paper else Adam(lr=1e-3, beta1=0.0, beta2=0.99, hold=0.5, end=0.1)
+
+    def run(self, method: Method) -> RunConfig:
+        """A method on this data, with these networks."""
+        smoke = self.scale is Scale.SMOKE
+        return RunConfig(
+            data=self.data(),
+            latent=Normal(dim=100 if self.paper else 32),
+            generator=self.generator(),
+            method=method,
+            trainer=TrainerConfig(ema=0.998, log_every=50 if smoke else 100, eval_samples=200 if smoke else 2000),
+            steps={Scale.SMOKE: 5, Scale.PAPER: 500_000}.get(self.scale),
+            budget=Duration(self.seconds) if self.scale is Scale.CPU else None,
+        )
+
+    def _size(self) -> tuple[int, tuple[int, ...]]:
+        return (4, (16,)) if self.scale is Scale.SMOKE else (16, (512,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GamePanel:
+    """A panel of a comparison of methods, as a function of the scale.
+
+    Attributes:
+        method: from what the runs share to the method.
+        colour: on photographs of cats instead of digits.
+        seconds: training time at scale cpu.
+    """
+
+    method: Callable[[Setting], Method]
+    colour: bool = False
+    seconds: int = 150
+
+    def __call__(self, scale: Scale = Scale.CPU) -> RunConfig:
+        """The configuration at a scale."""
+        setting = Setting(scale=scale, colour=self.colour, seconds=self.seconds)
+        return setting.run(self.method(setting))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeqSgdaPanel:
+    """A panel of an ablation of SeqSGDA on digits: what is left out is as in the main run.
+
+    Attributes:
+        batch: m.
+        eps: the regularisation weight at scale cpu, and that of the paper.
+        max_steps: solver steps, L.
+        cost: of the features, for the power p.
+        n_critic: critic updates a generator update.
+    """
+
+    batch: int | None = None
+    eps: tuple[float | Relative, float] | None = None
+    max_steps: int | None = None
+    cost: Cost | None = None
+    n_critic: int | None = None
+
+    def __call__(self, scale: Scale = Scale.CPU) -> RunConfig:
+        """The configuration at a scale."""
+        setting = Setting(scale=scale, seconds=60)
+        base = seqsgda(setting)
+        method = replace(
+            base,
+            batch=base.batch if self.batch is None else self.batch,
+            max_steps=base.max_steps if self.max_steps is None else self.max_steps,
+            cost=base.cost if self.cost is None else self.cost,
+            n_critic=base.n_critic if self.n_critic is None else self.n_critic,
+            reg=base.reg if self.eps is None else KL(eps=self.eps[setting.paper]),
+        )
+        return setting.run(method)
+
+
+def seqsgda(setting: Setting) -> SeqSGDA:
+    """SeqSGDA with (27) of the paper, or for a short run: fewer critic updates, and eps a share of the mean cost."""
+    paper = setting.paper
+    return SeqSGDA(
+        batch=setting.batch,
+        critic=SpectralNorm(net=setting.critic()),
+        features=100 if paper else 64,
+        reg=KL(eps=1.0 if paper else Relative(0.05)),
+        gradient=GradientKind.UNROLL if paper else GradientKind.ENVELOPE,
+        n_critic=10 if paper else 2,
+        generator_optimizer=setting.adam(),
+        critic_optimizer=setting.adam(),
+    )
+
+
+def sinkhorn_autodiff(setting: Setting) -> SinkhornAutoDiff:
+    """Genevay et al. 2018, with the settings of SeqSGDA; the clipping is ours."""
+    same = seqsgda(setting)
+    return SinkhornAutoDiff(
+        batch=same.batch,
+        critic=setting.critic(),
+        features=same.features,
+        reg=same.reg,
+        gradient=same.gradient,
+        n_critic=same.n_critic,
+        generator_optimizer=setting.adam(),
+        critic_optimizer=setting.adam(),
+    )
+
+
+def ot_gan(setting: Setting) -> OTGAN:
+    """Salimans et al. 2018."""
+    return OTGAN(
+        batch=setting.batch,
+        critic=setting.critic(),
+        generator_optimizer=setting.adam(),
+        critic_optimizer=setting.adam(),
+    )
+
+
+def eot_gan(setting: Setting) -> EOTGAN:
+    """The Sinkhorn divergence with hinge losses; the features of a short run learn from the score alone."""
+    return EOTGAN(
+        batch=setting.batch,
+        critic=SpectralNorm(net=setting.critic()),
+        pull=0.01 if setting.paper else 0.0,
+        generator_optimizer=setting.adam(),
+        critic_optimizer=setting.adam(),
+    )
+
+
+def swgan_sinkhorn(setting: Setting) -> SWGANSinkhorn:
+    """Sanjabi et al. 2018, Algorithm 2, on pixels: the critic's network, with one output, is each potential."""
+    adam, net = setting.adam(), setting.critic()
+    oracle = DualOracle(f=net, g=net, most=3, until=MarginalError(0.2), check_every=3, relative=True, optimizer=adam)
+    return SWGANSinkhorn(
+        batch=setting.batch,
+        cost=Cosine(),
+        reg=KL(eps=Relative(0.1)),
+        oracle=oracle,
+        pool=2 * setting.batch,
+        support=32 if setting.scale is Scale.SMOKE else 128,
+        report_every=100,
+        generator_optimizer=adam,
+    )
+
+
+def wgan_gp(setting: Setting) -> WGANGP:
+    """Gulrajani et al. 2017."""
+    return WGANGP(
+        batch=setting.batch,
+        critic=setting.critic(),
+        n_critic=5 if setting.paper else 2,
+        generator_optimizer=setting.adam(),
+        critic_optimizer=setting.adam(),
+    )
+
+
+def pixel_sinkhorn(setting: Setting) -> PixelSinkhorn:
+    """The divergence on pixels, on batches that it needs and that cost it little."""
+    return PixelSinkhorn(
+        batch=4 * setting.batch,
+        reg=KL(eps=1.0),
+        solver=Sinkhorn(update=Update.SYMMETRIC, anneal=0.6),
+        max_steps=30,
+        generator_optimizer=setting.adam(),
+    )
