@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from otgen.train import RunConfig, RunDir, Trainer
 
 _DEFAULT_RECIPE = "digits"
+# Where somebody brings data, of which nobody knows yet that they are images.
+_ANY_DATA = "pixels"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -26,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
 
     # The recipe decides the defaults of all options, so it comes first and is read first.
     words = list(arguments)
-    recipe = find(words.pop(0) if words and not words[0].startswith("-") else _DEFAULT_RECIPE)
+    recipe = find(words.pop(0) if words and not words[0].startswith("-") else _default(words))
     trainer = _resumed(recipe, words) if "--resume" in words else _started(recipe, words)
     print(f"Training in {trainer.run.path}", flush=True)
     if trainer.train() is Ending.INTERRUPTED:
@@ -38,6 +40,12 @@ def run(arguments: Sequence[str]) -> int:
 
     show_end(trainer.run)
     return 0
+
+
+def _default(words: Sequence[str]) -> str:
+    """The recipe of a command that names none."""
+    own = any(word.partition("=")[0] in ("--data", "--config") for word in words)
+    return _ANY_DATA if own else _DEFAULT_RECIPE
 
 
 def _started(recipe: Recipe, words: Sequence[str]) -> Trainer:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, TypedDict, Unpack
 
 import torch
@@ -40,15 +42,15 @@ class Combination:
     Attributes:
         value: detached, shape of the batch.
         weights: of the terms.
-        solutions: one a term, detached.
     """
 
-    def __init__(self, value: Tensor, weights: tuple[float, ...], solutions: tuple[Solution, ...]) -> None:
-        self.value, self.weights, self.solutions = (
-            value.detach(),
-            weights,
-            tuple(s.detached() for s in solutions),
-        )
+    def __init__(self, value: Tensor, weights: tuple[float, ...], terms: Callable[[], Iterable[Solution]]) -> None:
+        self.value, self.weights, self._terms = value.detach(), weights, terms
+
+    @cached_property
+    def solutions(self) -> tuple[Solution, ...]:
+        """One a term, detached; taken out of what was solved together when they are first asked for."""
+        return tuple(solution.detached() for solution in self._terms())
 
     @property
     def lower(self) -> Tensor:
@@ -235,20 +237,61 @@ def combine(
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for k, problem in enumerate(problems):
         by_shape.setdefault(problem.shape, []).append(k)
-    solved: dict[int, Solution] = {}
-    for shape, members in by_shape.items():
-        if len(members) == 1:
-            solved[members[0]] = solve(problems[members[0]], solver, **options)
-            continue
-        joint = solve(Discrete.stack([problems[k] for k in members]), solver, **options)
-        size = math.prod(shape[:-2])
-        for place, k in enumerate(members):
-            solved[k] = joint[place if len(shape) == 2 else slice(place * size, (place + 1) * size)]
-    solutions = tuple(solved[k] for k in range(len(problems)))
-    entropic = _sum(weights, [s.value for s in solutions])
-    total = entropic if value is Value.ENTROPIC else _sum(weights, [s.read(value) for s in solutions])
+    groups = [_Group.solved(members, problems, solver, **options) for members in by_shape.values()]
+    entropic = _total(groups, weights, Value.ENTROPIC)
+    total = entropic if value is Value.ENTROPIC else _total(groups, weights, value)
+    # Without a graph: who keeps what is known of a value shall not keep what it was computed from.
+    kept = [group.detached() for group in groups]
+
+    def solutions() -> Iterator[Solution]:
+        found = {k: solution for group in kept for k, solution in group.each()}
+        return (found[k] for k in range(len(problems)))
+
     return total, Combination(entropic, weights, solutions)
 
 
-def _sum(weights: tuple[float, ...], values: list[Tensor]) -> Tensor:
-    return torch.stack([w * v for w, v in zip(weights, values, strict=True)]).sum(0)
+@dataclass(frozen=True)
+class _Group:
+    """Terms that were solved as one batch.
+
+    Attributes:
+        members: their places among the terms.
+        joint: the solution of the batch, or of the one term there is.
+        size: problems that a term is a batch of; None where it is a single one.
+    """
+
+    members: list[int]
+    joint: Solution
+    size: int | None
+
+    @classmethod
+    def solved(
+        cls, members: list[int], problems: Sequence[Discrete], solver: Solver | None, **options: Unpack[SolveOptions]
+    ) -> _Group:
+        first = problems[members[0]]
+        problem = first if len(members) == 1 else Discrete.stack([problems[k] for k in members])
+        return cls(members, solve(problem, solver, **options), first.shape[0] if len(first.shape) == 3 else None)
+
+    def total(self, weights: Sequence[float], kind: Value) -> Tensor:
+        """The weighted sum of the terms' values."""
+        values = self.joint.read(kind)
+        if len(self.members) == 1:
+            return weights[self.members[0]] * values
+        own = values.new_tensor([weights[k] for k in self.members])
+        return own @ values.reshape(len(self.members), -1) if self.size is not None else own @ values
+
+    def each(self) -> Iterator[tuple[int, Solution]]:
+        """The terms' places and solutions."""
+        for place, k in enumerate(self.members):
+            if len(self.members) == 1:
+                yield k, self.joint
+            else:
+                yield k, self.joint[place if self.size is None else slice(place * self.size, (place + 1) * self.size)]
+
+    def detached(self) -> _Group:
+        """The same without a graph."""
+        return replace(self, joint=self.joint.detached())
+
+
+def _total(groups: Sequence[_Group], weights: Sequence[float], kind: Value) -> Tensor:
+    return sum((group.total(weights, kind) for group in groups[1:]), groups[0].total(weights, kind))

@@ -218,13 +218,17 @@ def envelope_gradients(
         weights: whether the gradients of a and b are wanted; without, they miss a term that costs a pass.
     """
     potentials = potentials.detached()
-    inputs = problem.geometry.zeros(problem.dtype)
+    blocks = list(problem.row_blocks())
+    inputs = problem.geometry.zeros(problem.dtype) if len(blocks) > 1 else ()
     grad_a = potentials.f.to(problem.dtype).clone()
     grad_b = potentials.g.to(problem.dtype).clone()
     reg = problem.reg
-    for part in problem.row_blocks():
+    for part in blocks:
         rows = plan_rows(problem, potentials, plan, part)
-        problem.geometry.add_vjp(part, rows, inputs)
+        if len(blocks) > 1:
+            problem.geometry.add_vjp(part, rows, inputs)
+        else:
+            inputs = problem.geometry.vjp(rows)
         if weights and isinstance(reg, SmoothRegulariser):
             costs = problem.rows(part, problem.dtype)
             f, g = potentials.f.to(costs.dtype)[..., part], potentials.g.to(costs.dtype)

@@ -172,7 +172,8 @@ class SamplesLoss(nn.Module):
             )
             solutions = tuple(solve(one, solver, **self.options) for one in problems)
             value = torch.stack([w * s.value for w, s in zip(weights, solutions, strict=True)]).sum(0)
-            self.last = Combination(value, weights, solutions)
+            held = tuple(one.detached() for one in solutions)
+            self.last = Combination(value, weights, lambda: held)
         else:
             value, self.last = combine(weights, tuple(u.against(v, like) for u, v in pairs), solver, **self.options)
         return self._potentials(left, right, self.last.solutions, factor) if self.potentials else value

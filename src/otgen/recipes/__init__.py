@@ -1,7 +1,7 @@
 """Complete run configurations by name. A recipe is a function from a scale to a configuration."""
 
 from otgen.recipes.base import Recipe, Scale, find, names
-from otgen.recipes.digits import digits, features
+from otgen.recipes.digits import digits, features, pixels
 from otgen.recipes.figures import Figure, Panel, all_figures, find_figure
 from otgen.recipes.seqsgda_figures import (
     SEQSGDA_FIG4,
@@ -66,6 +66,7 @@ __all__ = [
     "find_figure",
     "gaussians25",
     "names",
+    "pixels",
     "swgan_fig1",
     "swgan_fig2",
     "swgan_fig3",

@@ -11,10 +11,12 @@ from otgen.methods import (
     OTGAN,
     WGANGP,
     Adam,
+    Descent,
     DualOracle,
     GradientKind,
     Method,
     PixelSinkhorn,
+    SelfTerms,
     SeqSGDA,
     SinkhornAutoDiff,
     SWGANSinkhorn,
@@ -82,16 +84,16 @@ class Setting:
         width, hidden = self._size()
         return DcganCritic(width=width, hidden=tuple(units // 2 for units in hidden))
 
-    def adam(self) -> Adam:
+    def adam(self, lr: float = 1e-3) -> Adam:
         """(27), or a larger step that falls in the second half of a short run."""
-        return Adam(lr=1e-4, beta1=0.5) if self.paper else Adam(lr=1e-3, beta1=0.0, beta2=0.99, hold=0.5, end=0.1)
+        return Adam(lr=1e-4, beta1=0.5) if self.paper else Adam(lr=lr, beta1=0.0, beta2=0.99, hold=0.5, end=0.1)
 
     def run(self, method: Method) -> RunConfig:
         """A method on this data, with these networks."""
         smoke = self.scale is Scale.SMOKE
         return RunConfig(
             data=self.data(),
-            latent=Normal(dim=100 if self.paper else 32),
+            latent=Normal(dim=100 if self.paper else 16),
             generator=self.generator(),
             method=method,
             trainer=TrainerConfig(ema=0.998, log_every=50 if smoke else 100, eval_samples=200 if smoke else 2000),
@@ -162,13 +164,18 @@ def seqsgda(setting: Setting) -> SeqSGDA:
     return SeqSGDA(
         batch=setting.batch,
         critic=SpectralNorm(net=setting.critic()),
-        features=100 if paper else 64,
+        features=100 if paper else 16,
         reg=KL(eps=1.0 if paper else Relative(0.05)),
         gradient=GradientKind.UNROLL if paper else GradientKind.ENVELOPE,
         n_critic=10 if paper else 2,
         generator_optimizer=setting.adam(),
         critic_optimizer=setting.adam(),
     )
+
+
+def seqsgda_unbiased(setting: Setting) -> SeqSGDA:
+    """SeqSGDA with its two shortcuts undone: self terms between independent batches, and the descent of all of S."""
+    return replace(seqsgda(setting), self_terms=SelfTerms.INDEPENDENT, descent=Descent.DIVERGENCE)
 
 
 def sinkhorn_autodiff(setting: Setting) -> SinkhornAutoDiff:
@@ -202,8 +209,9 @@ def eot_gan(setting: Setting) -> EOTGAN:
         batch=setting.batch,
         critic=SpectralNorm(net=setting.critic()),
         pull=0.01 if setting.paper else 0.0,
-        generator_optimizer=setting.adam(),
-        critic_optimizer=setting.adam(),
+        max_steps=10,
+        generator_optimizer=setting.adam(2e-3),
+        critic_optimizer=setting.adam(2e-3),
     )
 
 

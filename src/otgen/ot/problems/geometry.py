@@ -41,6 +41,12 @@ class Geometry(ABC):
     def add_vjp(self, part: slice, plan: Tensor, into: tuple[Tensor, ...]) -> None:
         """Add the gradients of ``<plan, C>`` over some rows to ``into``, one tensor an input, of the plan's dtype."""
 
+    def vjp(self, plan: Tensor) -> tuple[Tensor, ...]:
+        """The gradients of ``<plan, C>``, one tensor an input, of the plan's dtype."""
+        inputs = self.zeros(plan.dtype)
+        self.add_vjp(slice(None), plan, inputs)
+        return inputs
+
     def zeros(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
         """What gradients are added to: one tensor an input."""
         return tuple(torch.zeros_like(tensor, dtype=dtype) for tensor in self.inputs())
@@ -86,6 +92,10 @@ class Points(Geometry):
     def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
         with torch.no_grad():
             return self.cost(self.x[..., part, :].to(dtype), self.y.to(dtype))
+
+    @override
+    def vjp(self, plan: Tensor) -> tuple[Tensor, ...]:
+        return self.cost.vjp(self.x.detach().to(plan.dtype), self.y.detach().to(plan.dtype), plan)
 
     @override
     def add_vjp(self, part: slice, plan: Tensor, into: tuple[Tensor, ...]) -> None:

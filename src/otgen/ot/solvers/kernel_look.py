@@ -15,7 +15,7 @@ from otgen.ot.solution import relative_gap
 from otgen.ot.solvers.base import DiscreteLook, DiscreteSolver
 from otgen.ot.solvers.bounds import Bounds, kernel_bounds
 from otgen.ot.solvers.kernel import Kernel, quiet
-from otgen.ot.solvers.rules import Correction, begun, corrected
+from otgen.ot.solvers.rules import Correction, begun, corrected, known
 
 # A gap is worth its pass where the estimate is within this factor of the tolerance.
 _HOPE = 1.5
@@ -52,9 +52,12 @@ class KernelLook(DiscreteLook):
         if self.annealing:
             return self.solver.potentials(self.problem, self.state)
         kernel = self.kernel
-        with quiet():
-            # The rows made exact: the correction begins with the same product.
-            p = kernel.joined_rows([begun(part).p for part in kernel.parts])
+        # The rows made exact; a correction, where there is one, begins with the same product.
+        started = [known(part) for part in kernel.parts]
+        if None in started:
+            p = kernel.row_half_step()
+        else:
+            p = kernel.joined_rows([found.p for found in started if found is not None])
         return Potentials(self.absorbed[0] - kernel.eps * p.log(), self.absorbed[1] + kernel.eps * kernel.log_v())
 
     @cached_property
@@ -79,8 +82,8 @@ class KernelLook(DiscreteLook):
             return True
         if self.annealing:
             return False
-        goal = _HOPE * tol * self._size
         _ = self.marginal_error  # free here, and it belongs in the history
+        goal = _HOPE * tol * self._size
         with quiet():
             started = [begun(part) for part in self.kernel.parts]
             if any(self.kernel.eps * float(found.least_decrement.max()) > goal for found in started):

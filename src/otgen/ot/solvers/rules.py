@@ -180,22 +180,28 @@ class Correction:
 
 def begun(part: Part) -> Correction:
     """The correction at the part's scalings: the one that is there already, or a new one of no sweeps yet."""
-    known = part.correction
-    if not isinstance(known, Correction) or known.at is not part.q:
-        part.correction = known = Correction(part)
-    return known
+    found = known(part)
+    if found is None:
+        part.correction = found = Correction(part)
+    return found
+
+
+def known(part: Part) -> Correction | None:
+    """The correction at the part's scalings, if there is one."""
+    found = part.correction
+    return found if isinstance(found, Correction) and found.at is part.q else None
 
 
 def corrected(part: Part) -> Correction:
     """The correction at the part's scalings: the one that is there already, or a new one, roughly solved."""
-    known = begun(part)
-    if not known.solved:
-        goal = _FORCING * known.residual
-        known.improve(part.sweeps, goal)
-        known.solved = True
+    found = begun(part)
+    if not found.solved:
+        goal = _FORCING * found.residual
+        found.improve(part.sweeps, goal)
+        found.solved = True
         # A direction that fell short makes a poor step: the next one may cost more, until it need not.
-        part.sweeps = max(SWEEPS, part.sweeps // 2) if known.within(goal) else min(2 * part.sweeps, _MOST_SWEEPS)
-    return known
+        part.sweeps = max(SWEEPS, part.sweeps // 2) if found.within(goal) else min(2 * part.sweeps, _MOST_SWEEPS)
+    return found
 
 
 def newton(part: Part, steps: int) -> None:
