@@ -27,8 +27,9 @@ $(READY): pyproject.toml constraints.txt
 train: setup
 	$(BIN)/otgen train --budget $(BUDGET) --out $(OUT)
 
+# A process a core, with one thread each: the problems of the tests are tiny.
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: setup
 	$(BIN)/python -m pytest -m slow

@@ -20,7 +20,7 @@ from otgen.recipes import Panel, Scale, all_figures
 from otgen.train import RunConfig, RunDir, Trainer
 
 Call = Callable[..., Any]
-FIGURES = (*(f"swgan.fig{k}" for k in range(1, 5)), "toy.figure", "toy.images")
+FIGURES = (*(figure.name for figure in all_figures()), "toy.figure", "toy.images")
 IN_TURN = ("Transport, seed 0", "Adversarial, seed 0", "Transport, seed 1", "Adversarial, seed 1")
 
 

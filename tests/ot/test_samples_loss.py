@@ -174,7 +174,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "message"), REFUSED, ids=[str(options) for options, _ in REFUSED])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    REFUSED,
+    ids=["-".join(map(str, options)) + f"-{k}" for k, (options, _) in enumerate(REFUSED)],
+)
 def test_what_is_not_here_is_refused_with_a_remedy(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         SamplesLoss(**options)

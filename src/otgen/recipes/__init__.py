@@ -2,6 +2,7 @@
 
 from otgen.recipes.base import Recipe, Scale, find, names
 from otgen.recipes.digits import digits, features, pixels
+from otgen.recipes.digits_figures import DIGITS_BEST
 from otgen.recipes.figures import Figure, Panel, all_figures, find_figure
 from otgen.recipes.seqsgda_figures import (
     SEQSGDA_FIG4,
@@ -32,6 +33,7 @@ from otgen.recipes.verdicts import (
 )
 
 __all__ = [
+    "DIGITS_BEST",
     "SEQSGDA_FIG4",
     "SEQSGDA_FIG6",
     "SEQSGDA_FIG11",

@@ -14,9 +14,10 @@ from otgen.train import Duration, RunConfig, TrainerConfig
 def digits(scale: Scale = Scale.CPU) -> RunConfig:
     """5,000 real MNIST digits; what is the best after 150 seconds on two cores.
 
-    The features learn from the score alone (``pull = 0``), which is cheaper and no worse here. Steps without momentum,
-    the linear layers of both networks, and the normalisation of each of their units by itself (see
-    :class:`otgen.nets.DcganGenerator`) are what the quality rests on.
+    The features learn from the score alone (``pull = 0``), which is cheaper and no worse here. What the quality rests
+    on: steps without momentum, small batches and so many of them, codes of few dimensions, linear layers in both
+    networks, and in the generator the normalisation of each of their units by itself (see
+    :class:`otgen.nets.DcganGenerator`).
     """
     smoke = scale is Scale.SMOKE
     adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99, hold=0.5, end=0.1)
@@ -25,7 +26,7 @@ def digits(scale: Scale = Scale.CPU) -> RunConfig:
         latent=Normal(dim=16),
         generator=DcganGenerator(width=4, hidden=(16,)) if smoke else DcganGenerator(width=16, hidden=(512,)),
         method=EOTGAN(
-            batch=32 if smoke else 64,
+            batch=32,
             critic=SpectralNorm(net=DcganCritic(width=4 if smoke else 16, hidden=(8,) if smoke else (256,))),
             pull=0.0,
             max_steps=10,
