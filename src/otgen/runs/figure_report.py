@@ -133,6 +133,8 @@ def _rules(least_steps: int) -> list[str]:
     return [
         f"A claim that one panel is better *{Status.HOLDS}* when every seed of the one is strictly better than every "
         f"seed of the other, *{Status.FAILS}* when no seed is better than any, and is *{Status.UNDECIDED}* otherwise. "
+        f"A claim that two panels are alike *{Status.HOLDS}* when their seeds overlap, and *{Status.FAILS}* when every "
+        f"seed of one is strictly better than every seed of the other. "
         f"A claim that a panel reaches something *{Status.HOLDS}* when every seed does, *{Status.FAILS}* when none "
         f"does, and is *{Status.UNDECIDED}* otherwise. A run that diverged counts as the worst. A claim of several "
         f"parts holds when all of them do, and fails with one. There is *{Status.NONE}* on a panel that was not run, "
