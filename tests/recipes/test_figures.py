@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +10,10 @@ import pytest
 
 from cases.figures import TOY, W1
 from cases.images import write_cifar, write_mnist, write_photographs
+from cases.kinds import kind
 from otgen import recipes
-from otgen.data import Cifar10, Digits, ImageFolder, Mnist, Source
+from otgen.data import Cifar10, Digits, ImageFolder, Mnist
 from otgen.errors import InputError
-from otgen.nets import GeneratorNet
 from otgen.recipes import (
     Alike,
     Better,
@@ -231,7 +230,7 @@ def test_a_figure_is_a_recipe_by_its_main_panel(figure: Figure) -> None:
 def test_scales_of_a_panel_differ_in_cost_and_not_in_kind(figure: Figure) -> None:
     for panel in figure.panels:
         configs = {scale: panel.build(scale) for scale in Scale}
-        assert len({(_kind(c.data), type(c.method), _family(c.generator)) for c in configs.values()}) == 1
+        assert len({kind(c) for c in configs.values()}) == 1
         assert (configs[Scale.SMOKE].steps or 1000) <= 50
         assert {c.seed for c in configs.values()} == {0}
 
@@ -262,13 +261,3 @@ def test_a_figure_runs_at_smoke_scale_and_has_all_that_it_shows(figure: Figure, 
     twice = {name: (*runs, replace(runs[0], seed=1)) for name, runs in done.results.runs.items()}
     ground = replace(done.results, scale=Scale.CPU, least_steps=0, runs=twice)
     assert Status.NONE not in {v.status for claim in figure.claims for v in claim.verdicts(ground)}
-
-
-def _kind(data: Source) -> type[Source]:
-    # The digits that come with the package are of MNIST, which not every machine has.
-    return Mnist if isinstance(data, Digits) else type(data)
-
-
-def _family(generator: GeneratorNet) -> str:
-    # A paper's convolutions and those that learn in a minute are one kind.
-    return "convolutions" if re.search("Dcgan|Resnet", type(generator).__name__) else type(generator).__name__

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from cases.images import write_cifar, write_photographs
+from cases.kinds import kind
 from otgen import recipes
 from otgen.cli.main import main
-from otgen.data import Cifar10, Digits, ImageFolder, Mnist, Source
+from otgen.data import Cifar10, ImageFolder
 from otgen.errors import InputError
 from otgen.recipes import Recipe, Scale
 from otgen.train import RunConfig, RunDir, checkpoint
@@ -56,7 +57,7 @@ def test_a_recipe_runs_at_smoke_scale(recipe: Recipe, tmp_path: Path, capsys: py
 @pytest.mark.parametrize("recipe", ALL, ids=lambda r: r.name)
 def test_scales_differ_in_cost_and_not_in_kind(recipe: Recipe) -> None:
     configs = {scale: recipe.build(scale) for scale in Scale}
-    assert len({(_kind(c.data), type(c.method)) for c in configs.values()}) == 1
+    assert len({kind(c) for c in configs.values()}) == 1
     smoke = configs[Scale.SMOKE]
     assert smoke.steps is not None
     assert smoke.steps <= 50
@@ -100,8 +101,3 @@ def test_an_unknown_recipe_lists_all() -> None:
         recipes.find("quux")
     assert "did you mean" not in str(caught.value)
     assert all(r.name in str(caught.value) for r in ALL)
-
-
-def _kind(data: Source) -> type[Source]:
-    # The digits that come with the package are of MNIST, which not every machine has.
-    return Mnist if isinstance(data, Digits) else type(data)

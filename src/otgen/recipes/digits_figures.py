@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from otgen.methods import WGANGP, Adam, GradientPenalty
-from otgen.nets import DcganCritic
+from otgen.methods import EOTGAN, WGANGP, Adam, GradientPenalty
+from otgen.nets import SpectralNorm
 from otgen.recipes.base import Scale
 from otgen.recipes.digits import digits, pixels
 from otgen.recipes.figures import Figure, Panel, figure
+from otgen.recipes.measures import FRECHET, SCORE
 from otgen.recipes.verdicts import Better, Bound, Compared, Measure, Reached
 from otgen.train import RunConfig
 
-_FRECHET = Measure(key="frechet", label="Fréchet distance", better=Better.LOWER, form=".2f")
-_SCORE = Measure(key="classifier_score", label="classifier score", better=Better.HIGHER, form=".2f")
 _LEAST = Measure(key="classes_share_min", label="smallest class (even: 0.1)", better=Better.HIGHER, form=".3f")
 _COPIES = Measure(key="copy_close", label="nearer than 99 % of unseen", better=Better.LOWER, form=".3f")
 
@@ -25,12 +24,14 @@ def wgan_gp_digits(scale: Scale = Scale.CPU) -> RunConfig:
     penalties of 0.1 to 10, batches of 32 to 64, codes of 16 and 32 dimensions, decays of 0.9 and 0.99.
     """
     same, smoke = digits(scale), scale is Scale.SMOKE
+    assert isinstance(same.method, EOTGAN)
+    assert isinstance(same.method.critic, SpectralNorm)
     adam = Adam(lr=3e-3, beta1=0.0, beta2=0.99, hold=0.5, end=0.1)
     method = WGANGP(
         batch=32 if smoke else 48,
         n_critic=1,
         # The penalty takes the place of the spectral normalisation.
-        critic=DcganCritic(width=4 if smoke else 16, hidden=(8,) if smoke else (256,)),
+        critic=same.method.critic.net,
         penalty=GradientPenalty(weight=1.0),
         generator_optimizer=adam,
         critic_optimizer=adam,
@@ -50,18 +51,18 @@ DIGITS_BEST = figure(
         ),
         columns=3,
         main="eot-gan",
-        measures=(_FRECHET, _SCORE, _LEAST, _COPIES),
+        measures=(FRECHET, SCORE, _LEAST, _COPIES),
         claims=(
             Compared(
                 text="The default recipe makes better samples than WGAN-GP in the same time",
                 source="recipe digits",
-                measure=_FRECHET,
+                measure=FRECHET,
                 pairs=(("eot-gan", "wgan-gp"),),
             ),
             Compared(
                 text="Its samples are of clearer classes",
                 source="recipe digits",
-                measure=_SCORE,
+                measure=SCORE,
                 pairs=(("eot-gan", "wgan-gp"), ("eot-gan", "pixels")),
             ),
             Reached(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from otgen.ot import Cost, PNorm, Relative, SqEuclidean
 from otgen.recipes.figures import Figure, Panel, figure
+from otgen.recipes.measures import FRECHET, SCORE
 from otgen.recipes.seqsgda import (
     GamePanel,
     SeqSgdaPanel,
@@ -18,8 +19,6 @@ from otgen.recipes.seqsgda import (
 )
 from otgen.recipes.verdicts import Alike, Better, Claim, Compared, Measure
 
-_FRECHET = Measure(key="frechet", label="Fréchet distance", better=Better.LOWER, form=".2f")
-_SCORE = Measure(key="classifier_score", label="classifier score", better=Better.HIGHER, form=".2f")
 _W1 = Measure(key="w1_matched", label="W1 of pixels to the data", better=Better.LOWER, form=".3f")
 
 _MEASURED = (
@@ -54,36 +53,36 @@ SEQSGDA_FIG4 = figure(
         ),
         columns=4,
         main="seqsgda",
-        measures=(_FRECHET, _SCORE),
+        measures=(FRECHET, SCORE),
         claims=(
             Compared(
                 text="SeqSGDA is better than SGD with automatic differentiation through Sinkhorn's steps",
                 source="Section IV.A, Figures 4 and 5; Figure 10",
-                measure=_FRECHET,
+                measure=FRECHET,
                 pairs=(("seqsgda", "sinkhorn-autodiff"),),
             ),
             Compared(
                 text="Its samples are less blurry",
                 source="Section IV.A, Figures 4 and 5",
-                measure=_SCORE,
+                measure=SCORE,
                 pairs=(("seqsgda", "sinkhorn-autodiff"),),
             ),
             Compared(
                 text="It is better than the other games on transport between features",
                 source="Section II, as its argument for sequential steps has it",
-                measure=_FRECHET,
+                measure=FRECHET,
                 pairs=(("seqsgda", "ot-gan"), ("seqsgda", "eot-gan")),
             ),
             Compared(
                 text="It is better than the methods of the other papers",
                 source="no claim of the paper's: for the table",
-                measure=_FRECHET,
+                measure=FRECHET,
                 pairs=(("seqsgda", "swgan-sinkhorn"), ("seqsgda", "wgan-gp"), ("seqsgda", "pixel-sinkhorn")),
             ),
             Compared(
                 text="To ascend S between one batch and itself, and to descend its cross term alone, costs quality",
                 source="no claim of the paper's, which takes both for harmless (Sections III.A and III.B)",
-                measure=_FRECHET,
+                measure=FRECHET,
                 pairs=(("seqsgda-unbiased", "seqsgda"),),
             ),
         ),
@@ -117,7 +116,7 @@ def _ablation(
             panels=panels,
             columns=len(panels),
             main=main,
-            measures=(_FRECHET, _SCORE),
+            measures=(FRECHET, SCORE),
             claims=claims,
             deviations=(
                 _MEASURED,
@@ -141,13 +140,13 @@ SEQSGDA_FIG11 = _ablation(
         Alike(
             text="The quality of the samples does not depend on m",
             source="Section IV.B, Figures 11 and 12",
-            measure=_FRECHET,
+            measure=FRECHET,
             pairs=(("m100", "m200"), ("m100", "m300")),
         ),
         Compared(
             text="m = 10 is poor",
             source="Section IV.B",
-            measure=_FRECHET,
+            measure=FRECHET,
             pairs=(("m100", "m10"),),
         ),
     ),
@@ -171,7 +170,7 @@ SEQSGDA_FIG13 = _ablation(
         Compared(
             text="A lower regularisation weight makes better samples",
             source="Section IV.B, Figures 13 and 14",
-            measure=_FRECHET,
+            measure=FRECHET,
             pairs=(("eps-middle", "eps-high"), ("eps-low", "eps-middle")),
         ),
     ),
@@ -188,7 +187,7 @@ SEQSGDA_FIG15 = _ablation(
         Alike(
             text="More steps of the solver do not help",
             source="Section IV.B, Figures 15 and 16",
-            measure=_FRECHET,
+            measure=FRECHET,
             pairs=(("L10", "L50"), ("L10", "L100")),
         ),
     ),
@@ -210,7 +209,7 @@ SEQSGDA_FIG17 = _ablation(
         Compared(
             text="p = 2 is the best",
             source="Section IV.B, Figures 17 and 18",
-            measure=_FRECHET,
+            measure=FRECHET,
             pairs=(("p2", "p5"), ("p2", "p7")),
         ),
     ),
@@ -229,7 +228,7 @@ SEQSGDA_FIG19 = _ablation(
         Alike(
             text="All converge to similar samples",
             source="Section IV.B, Figures 19 and 20",
-            measure=_FRECHET,
+            measure=FRECHET,
             pairs=(("p2", "p2.05"), ("p2", "p2.1"), ("p2", "p2.15"), ("p2", "p2.3")),
         ),
     ),
@@ -249,7 +248,7 @@ SEQSGDA_FIG21 = _ablation(
         Alike(
             text="The quality of the samples does not depend on the critic updates",
             source="Section IV.C shows the similarity of weights for all of them, `otgen ssim RUN`",
-            measure=_FRECHET,
+            measure=FRECHET,
             pairs=(("n5", "n10"), ("n10", "n15")),
         ),
     ),

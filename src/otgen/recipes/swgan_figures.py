@@ -8,6 +8,7 @@ from itertools import product
 from otgen.methods import Signs
 from otgen.ot import L1, Cosine
 from otgen.recipes.figures import Figure, Panel, figure
+from otgen.recipes.measures import FRECHET, SCORE
 from otgen.recipes.swgan import swgan_fig3, swgan_fig3_d2, wgan_gp_fig3, wgan_gp_fig3_d2
 from otgen.recipes.swgan_images import (
     CifarTask,
@@ -101,9 +102,6 @@ SWGAN_FIG3 = figure(
 """Learning a mixture of 25 Gaussians, by SWGAN and WGAN-GP, with codes of four and of two dimensions."""
 
 
-_FRECHET = Measure(key="frechet", label="Fréchet distance", better=Better.LOWER, form=".2f")
-_SCORE = Measure(key="classifier_score", label="classifier score", better=Better.HIGHER, form=".2f")
-
 _PLAIN_AND_LOSS = (
     ("l1-pixel-sinkhorn", "l1-pixel"),
     ("l1-latent-sinkhorn", "l1-latent"),
@@ -152,30 +150,30 @@ SWGAN_FIG1 = figure(
         ),
         columns=4,
         main="cosine-latent-sinkhorn",
-        measures=(_FRECHET, _SCORE),
+        measures=(FRECHET, SCORE),
         claims=(
             Compared(
                 text="A learnt latent representation is better than pixels",
                 source="Section 5.1, Figure 1 (c), (d), (g), (h) against (a), (b), (e), (f)",
-                measure=_FRECHET,
+                measure=FRECHET,
                 pairs=_LATENT_AND_PIXEL,
             ),
             Compared(
                 text="The Sinkhorn loss is better than the plain regularised value",
                 source="Section 5.1, Figure 1 (b), (d), (f), (h) against (a), (c), (e), (g)",
-                measure=_FRECHET,
+                measure=FRECHET,
                 pairs=_PLAIN_AND_LOSS,
             ),
             Compared(
                 text="SWGAN is better than the Sinkhorn solver on learnt features",
                 source="Section 5.1, Figure 1 (d), (h) against (i)",
-                measure=_FRECHET,
+                measure=FRECHET,
                 pairs=(("l1-latent-sinkhorn", "sinkhorn-solver"), ("cosine-latent-sinkhorn", "sinkhorn-solver")),
             ),
             Compared(
                 text="With minus signs in (46) a learnt latent representation is better than pixels",
                 source="our reading of (46); Section 5.1",
-                measure=_FRECHET,
+                measure=FRECHET,
                 pairs=(
                     ("l1-latent-divergence", "l1-pixel-sinkhorn"),
                     ("cosine-latent-divergence", "cosine-pixel-sinkhorn"),
@@ -184,7 +182,7 @@ SWGAN_FIG1 = figure(
             Compared(
                 text="With minus signs in (46) SWGAN is better than the Sinkhorn solver on learnt features",
                 source="our reading of (46); Section 5.1",
-                measure=_FRECHET,
+                measure=FRECHET,
                 pairs=(("l1-latent-divergence", "sinkhorn-solver"), ("cosine-latent-divergence", "sinkhorn-solver")),
             ),
         ),
@@ -247,12 +245,12 @@ SWGAN_FIG2 = figure(
         ),
         columns=2,
         main="swgan-cosine",
-        measures=(_SCORE, _FRECHET),
+        measures=(SCORE, FRECHET),
         claims=(
             Compared(
                 text="In the same time SWGAN reaches a higher score than the other methods",
                 source="Section 5.2, Figure 2 (b)",
-                measure=_SCORE,
+                measure=SCORE,
                 pairs=tuple(
                     (ours, theirs) for ours in ("swgan-l1", "swgan-cosine") for theirs in ("sinkhorn-solver", "wgan-gp")
                 ),
@@ -260,7 +258,7 @@ SWGAN_FIG2 = figure(
             Compared(
                 text="The L1 cost reaches a higher score than the cosine cost",
                 source="Section 5.2",
-                measure=_SCORE,
+                measure=SCORE,
                 pairs=(("swgan-l1", "swgan-cosine"),),
             ),
         ),
@@ -300,18 +298,18 @@ SWGAN_FIG4 = figure(
         ),
         columns=2,
         main="fixed",
-        measures=(_SCORE, _FRECHET),
+        measures=(SCORE, FRECHET),
         claims=(
             Compared(
                 text="On pixels the Sinkhorn loss at a fixed weight is better than the plain value",
                 source="Figure 4 (a), (d)",
-                measure=_FRECHET,
+                measure=FRECHET,
                 pairs=(("sinkhorn", "fixed"),),
             ),
             Compared(
                 text="To let the weight of the plain value fall too far makes training diverge",
                 source="Figure 4 (b), (c)",
-                measure=_FRECHET,
+                measure=FRECHET,
                 pairs=(("annealed", "annealed-far"),),
             ),
         ),
