@@ -13,6 +13,7 @@ from otgen import recipes
 from otgen.cli.main import main
 from otgen.data import Cifar10, ImageFolder
 from otgen.errors import InputError
+from otgen.methods import SemiDiscreteGAN
 from otgen.recipes import Recipe, Scale
 from otgen.train import RunConfig, RunDir, checkpoint
 
@@ -46,7 +47,9 @@ def test_a_recipe_runs_at_smoke_scale(recipe: Recipe, tmp_path: Path, capsys: py
     assert checkpoint.newest(run.checkpoints).name == f"step_{steps:08d}"
     (line,) = run.read_metrics()
     assert line["step"] == steps
-    assert line["lower"] - 1e-3 <= line["loss"] <= line["upper"] + 1e-3
+    # Of a semi-discrete value only samples speak.
+    if not isinstance(recipe.build(Scale.SMOKE).method, SemiDiscreteGAN):
+        assert line["lower"] - 1e-3 <= line["loss"] <= line["upper"] + 1e-3
     values = json.loads((out / "eval" / f"step_{steps:08d}.json").read_text())
     assert None not in values.values()
     for named in (out / "samples" / f"step_{steps:08d}.png", out / "eval" / f"step_{steps:08d}.json"):

@@ -1,6 +1,7 @@
 """Training algorithms."""
 
 from otgen.methods.base import Adam, Batches, Logged, Method, MethodState, Player, Update
+from otgen.methods.cells import Cells
 from otgen.methods.duals import DualOracle
 from otgen.methods.eot_gan import EOTGAN
 from otgen.methods.feature_game import FeatureGame, FeatureGameState, Turns
@@ -8,6 +9,8 @@ from otgen.methods.learnt_features import LearntFeatures, Signs
 from otgen.methods.ot_gan import OTGAN
 from otgen.methods.penalty import GradientPenalty
 from otgen.methods.pixel_sinkhorn import PixelSinkhorn
+from otgen.methods.sco import SCO, ScoState
+from otgen.methods.semi_discrete import CostUnit, SemiDiscreteGAN, SemiDiscreteGanState
 from otgen.methods.seqsgda import Descent, SeqSGDA, SimSGDA
 from otgen.methods.sing import SiNG
 from otgen.methods.sinkhorn_autodiff import SinkhornAutoDiff
@@ -19,12 +22,15 @@ from otgen.methods.wgan import WGAN, WGANGP, AdversarialState, KantorovichRubins
 __all__ = [
     "EOTGAN",
     "OTGAN",
+    "SCO",
     "SWGAN",
     "WGAN",
     "WGANGP",
     "Adam",
     "AdversarialState",
     "Batches",
+    "Cells",
+    "CostUnit",
     "Descent",
     "DualOracle",
     "Fake",
@@ -41,7 +47,10 @@ __all__ = [
     "Player",
     "Real",
     "SWGANSinkhorn",
+    "ScoState",
     "SelfTerms",
+    "SemiDiscreteGAN",
+    "SemiDiscreteGanState",
     "SeqSGDA",
     "SiNG",
     "Signs",

@@ -160,6 +160,12 @@ class Logged:
     values: dict[str, Tensor] = field(default_factory=dict)
     objective: Callable[[], Combination] | None = None
     measured: Callable[[], dict[str, float]] | None = None
+    settled: bool = False
+
+
+def transient() -> Any:
+    """A field of a state that no checkpoint holds: what a new state builds from the run's configuration again."""
+    return field(metadata={"transient": True})
 
 
 class MethodState(Protocol):

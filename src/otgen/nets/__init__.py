@@ -13,6 +13,7 @@ from otgen.nets.base import (
 )
 from otgen.nets.dcgan import DcganCritic, DcganGenerator
 from otgen.nets.layers import ConcatenatedReLU, TanhToRange
+from otgen.nets.location_scale import LocationScale, LocationScaleMap
 from otgen.nets.mlp import Activation, MlpCritic, MlpGenerator, MlpSplitCritic
 from otgen.nets.parts import HeadOf, TrunkOf
 from otgen.nets.sanjabi import CriticNorm
@@ -34,6 +35,8 @@ __all__ = [
     "GeneratorNet",
     "GluReading",
     "HeadOf",
+    "LocationScale",
+    "LocationScaleMap",
     "MlpCritic",
     "MlpGenerator",
     "MlpSplitCritic",

@@ -19,7 +19,7 @@ from otgen.ot.function_potentials import FunctionPotentials
 from otgen.ot.gradient_error import GradientError
 from otgen.ot.gradients import Envelope, Gradient, Unroll
 from otgen.ot.grid_operator import Stencil
-from otgen.ot.grid_solution import GridCertificate, GridSolution
+from otgen.ot.grid_solution import GridCertificate, GridMemory, GridSolution
 from otgen.ot.look import Check, Look, Status
 from otgen.ot.perceptron import Perceptron
 from otgen.ot.potentials import Potentials
@@ -45,6 +45,7 @@ from otgen.ot.solvers import (
     Newton,
     PositiveFeatures,
     SemiDiscreteSolver,
+    SemiDiscreteState,
     Sinkhorn,
     Solver,
     StochasticSinkhorn,
@@ -82,6 +83,7 @@ __all__ = [
     "GradientError",
     "GridCertificate",
     "GridExact1D",
+    "GridMemory",
     "GridPDHG",
     "GridSolution",
     "GridSolver",
@@ -114,6 +116,7 @@ __all__ = [
     "SemiDiscreteEstimate",
     "SemiDiscreteSolution",
     "SemiDiscreteSolver",
+    "SemiDiscreteState",
     "Sinkhorn",
     "SinkhornDivergence",
     "SmoothRegulariser",

@@ -75,6 +75,29 @@ def certify_grid(problem: GridW1, critics: tuple[Tensor, ...], flow: Tensor) -> 
     return GridCertificate(lower * (1 - 8 * _EPS), upper * (1 + 8 * _EPS), critic, field)
 
 
+@dataclass
+class GridMemory:
+    """What a solve leaves to a later one, as a warm start: tensors alone, so that it can be saved.
+
+    Attributes:
+        c: the balanced masses that it was found for, nodes ``(n, m)``; float64, of a unit mass.
+        f: the critic that the next step starts from, in grid units.
+        y: the flow that it starts from, a field of the operator.
+        critic: the critic behind the lower bound.
+    """
+
+    c: Tensor
+    f: Tensor
+    y: Tensor
+    critic: Tensor
+
+    @classmethod
+    def empty(cls, problem: GridW1) -> GridMemory:
+        """Nothing yet, in the shapes of a problem."""
+        nodes = torch.zeros(problem.operator.shape, dtype=torch.float64, device=problem.device)
+        return cls(nodes, nodes.clone(), problem.operator.differences(nodes), nodes.clone())
+
+
 class GridSolution(Solved):
     """W1 on a grid at some iterate; everything but ``value`` is detached.
 
@@ -159,6 +182,12 @@ class GridSolution(Solved):
         places = placed(points, problem.shape, problem.dx, problem.low, Outside(outside))
         nodes, weights = hats(places, problem.shape)
         return (weights * self.critic.flatten()[nodes].to(weights)).sum(-1)
+
+    @property
+    def memory(self) -> GridMemory:
+        """What a later solve can go on from; ``warm_start=solution`` takes it by itself."""
+        f, y = self.state.f.detach(), self.state.y.detach()
+        return GridMemory(self.problem.balanced, f, y, self.certificate.critic)
 
     def detached(self) -> GridSolution:
         """The same, its value without a graph."""

@@ -4,6 +4,8 @@ from otgen.recipes.base import Recipe, Scale, find, names
 from otgen.recipes.digits import digits, features, pixels
 from otgen.recipes.digits_figures import DIGITS_BEST
 from otgen.recipes.figures import Figure, Panel, all_figures, find_figure
+from otgen.recipes.sco import sco_fig5
+from otgen.recipes.sco_figures import SCO_FIG3, SCO_FIG4, SCO_FIG5
 from otgen.recipes.seqsgda_figures import (
     SEQSGDA_FIG4,
     SEQSGDA_FIG6,
@@ -34,6 +36,9 @@ from otgen.recipes.verdicts import (
 
 __all__ = [
     "DIGITS_BEST",
+    "SCO_FIG3",
+    "SCO_FIG4",
+    "SCO_FIG5",
     "SEQSGDA_FIG4",
     "SEQSGDA_FIG6",
     "SEQSGDA_FIG11",
@@ -69,6 +74,7 @@ __all__ = [
     "gaussians25",
     "names",
     "pixels",
+    "sco_fig5",
     "swgan_fig1",
     "swgan_fig2",
     "swgan_fig3",

@@ -264,7 +264,7 @@ def progress(job: Job) -> float:
     if not checkpoint.checkpoints(job.run.checkpoints):
         return 0.0
     numbers = _numbers(job.run)
-    return job.config().progress(numbers["step"], numbers["elapsed"])
+    return 1.0 if numbers["settled"] else job.config().progress(numbers["step"], numbers["elapsed"])
 
 
 def _numbers(run: RunDir) -> dict[str, Any]:

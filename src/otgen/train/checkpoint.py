@@ -135,6 +135,8 @@ def read_about(path: Path) -> dict[str, Any]:
         raise InputError(f"{path / 'state.json'} cannot be read: {error}") from error
     if about.get("format") != FORMAT:
         raise InputError(f"{path} has checkpoint format {about.get('format')}, this version reads format {FORMAT}")
+    # Checkpoints of versions that knew no method which ends a run by itself.
+    about["numbers"].setdefault("settled", False)
     return about
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from otgen.data import Cifar10, Cifar10Jpeg, FiniteSource, HandwrittenDigits, Mixture, Source
+from otgen.data import Cifar10, Cifar10Jpeg, FiniteSource, HandwrittenDigits, Mixture, Normal, Source
 from otgen.metrics import (
     CifarFeatures,
     ClassifierFeatures,
@@ -22,6 +22,7 @@ from otgen.metrics import (
     WassersteinDistance,
     exact_wasserstein,
 )
+from otgen.nets import LocationScaleMap
 from otgen.train.state import stream
 
 _BATCH = 500
@@ -81,6 +82,7 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
     neighbours: Tensor | None = None
     if isinstance(data, Mixture):
         values |= ModeCoverage(centres=data.centres(), std=data.mode_std)(fake_points, real_points)
+        values |= _parameter_error(generator, latent, data)
     held_out = data.held_out() if isinstance(data, FiniteSource) else None
     unseen = None if held_out is None else held_out.support()
     extract = _classifier_of(data)
@@ -101,6 +103,16 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
         bracket = exact_wasserstein(fake_points.values[:_TRANSPORT_POINTS], real_points.values, Order.W1)
         values |= {"w1": bracket.value, "w1_lower": bracket.lower, "w1_upper": bracket.upper}
     return Evaluation(values, samples, neighbours)
+
+
+def _parameter_error(generator: nn.Module, latent: Source, data: Mixture) -> dict[str, float]:
+    """How far mean and standard deviation are from the truth, where a normal law is fitted to another one."""
+    centres = data.centres()
+    if not isinstance(generator, LocationScaleMap) or not isinstance(latent, Normal) or len(centres) > 1:
+        return {}
+    location, scale = generator.location.detach().cpu(), generator.scale.detach().abs().cpu()
+    errors = torch.cat([location - centres[0], scale - data.spread()]).abs()
+    return {"parameter_error": float(errors.max())}
 
 
 def _classifier_of(data: Source) -> ClassifierFeatures | None:

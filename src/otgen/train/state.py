@@ -32,6 +32,7 @@ class TrainState:
         step: generator steps taken.
         elapsed: seconds of training.
         critic_updates: updates of any player but the generator: critics, potentials, learnt features.
+        settled: whether the method found that there is nothing left to gain: the run is at its end.
     """
 
     method: MethodState
@@ -41,6 +42,7 @@ class TrainState:
     step: int = 0
     elapsed: float = 0.0
     critic_updates: int = 0
+    settled: bool = False
 
 
 @dataclass
@@ -148,7 +150,8 @@ def _optimizer_misfits(
 def _leaves(state: Any, path: str) -> Iterator[tuple[str, Any]]:
     if dataclasses.is_dataclass(state) and not isinstance(state, type):
         for f in dataclasses.fields(state):
-            yield from _leaves(getattr(state, f.name), f"{path}.{f.name}" if path else f.name)
+            if not f.metadata.get("transient"):
+                yield from _leaves(getattr(state, f.name), f"{path}.{f.name}" if path else f.name)
     elif state is not None and not isinstance(state, str):
         yield path, state
 

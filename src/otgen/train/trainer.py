@@ -89,8 +89,8 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """Share of the run that is done, in [0, 1]: of the steps, or of the budget."""
-        return self.config.progress(self.state.step, self.state.elapsed)
+        """Share of the run that is done, in [0, 1]: of the steps, or of the budget; 1 where the method ended it."""
+        return 1.0 if self.state.settled else self.config.progress(self.state.step, self.state.elapsed)
 
     def train(self) -> Ending:
         """Train to the end of the steps or the budget, or until interrupted; the hooks see either end."""
@@ -118,6 +118,7 @@ class Trainer:
         except NumericalError as error:
             raise NumericalError(f"step {self.state.step + 1}, {error}; the last checkpoint is untouched") from error
         self.state.step += 1
+        self.state.settled = logged.settled
         generator = self.state.method.generator.module
         update_average(self.state.ema, generator, self.config.trainer.ema, self.state.step)
         self.state.elapsed += time.perf_counter() - started

@@ -9,7 +9,7 @@ from otgen.ot.solvers.grid_pdhg import GridPDHG, Metric
 from otgen.ot.solvers.neural_dual import NeuralDual, NeuralDualState, Upper
 from otgen.ot.solvers.newton import Newton
 from otgen.ot.solvers.positive_features import PositiveFeatures
-from otgen.ot.solvers.semi_discrete import AveragedSGD, SemiDiscreteSolver, StochasticSinkhorn
+from otgen.ot.solvers.semi_discrete import AveragedSGD, SemiDiscreteSolver, SemiDiscreteState, StochasticSinkhorn
 from otgen.ot.solvers.sinkhorn import Acceleration, Sinkhorn, Update
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Newton",
     "PositiveFeatures",
     "SemiDiscreteSolver",
+    "SemiDiscreteState",
     "Sinkhorn",
     "Solver",
     "StochasticSinkhorn",

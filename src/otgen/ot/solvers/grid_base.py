@@ -15,7 +15,7 @@ from otgen.errors import InputError
 from otgen.ot import checks
 from otgen.ot.gradients import Gradient
 from otgen.ot.grid_operator import lengths
-from otgen.ot.grid_solution import GridCertificate, GridSolution, certify_grid, divergence_error
+from otgen.ot.grid_solution import GridCertificate, GridMemory, GridSolution, certify_grid, divergence_error
 from otgen.ot.look import Ending, Look
 from otgen.ot.problems import GridW1, Problem
 from otgen.ot.solvers.base import Solver
@@ -78,18 +78,19 @@ class GridSolver(Solver):
     def start(self, problem: GridW1, warm_start: Any) -> GridStart | None:
         if warm_start is None:
             return None
-        checks.component("warm_start", warm_start, GridSolution, "an earlier solution")
-        before, state = warm_start.problem, warm_start.state
-        if before.operator != problem.operator:
+        checks.component("warm_start", warm_start, (GridSolution, GridMemory), "an earlier solution")
+        before = warm_start.memory if isinstance(warm_start, GridSolution) else warm_start
+        if before.c.shape != problem.operator.shape or before.y.shape[0] != problem.operator.pairs:
             raise InputError(
-                f"the warm start is of another grid, {before!r}; it must have the shape and the stencil of {problem!r}"
+                f"the warm start is of another grid, {tuple(before.c.shape)} with {before.y.shape[0]} pairs of "
+                f"differences a node; it must have the shape and the stencil of {problem!r}"
             )
-        if not bool(torch.isfinite(state.f.sum() + state.y.sum())):
+        if not bool(torch.isfinite(before.f.sum() + before.y.sum())):
             raise InputError("the warm start holds NaN or infinite values; leave it out")
         # A critic keeps its slopes whatever the width of the cells. The flow is kept as far as the new c repeats the
         # old one, and what is new is added as a potential flow: an unchanged problem goes on from where it stood.
-        f, y, critic = (t.detach().to(problem.device) for t in (state.f, state.y, warm_start.certificate.critic))
-        operator, old = problem.operator, before.balanced.to(problem.device)
+        f, y, critic, old = (t.to(problem.device) for t in (before.f, before.y, before.critic, before.c))
+        operator = problem.operator
         potential = operator.potential(old)
         norm = (old * potential).sum().item()
         repeated = max((problem.balanced * potential).sum().item() / norm, 0.0) if norm > 0 else 0.0

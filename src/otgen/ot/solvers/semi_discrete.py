@@ -29,6 +29,10 @@ _SAMPLES_PER_ATOM = 4.0
 _NOTHING = 1e-6
 # No step forgets the potentials altogether: an atom that a batch leaves out would go to infinity.
 _MOST_GAIN = 0.95
+# Two batches favour the same atoms where their surpluses correlate by more than this, and than so many errors of it.
+_ALIKE, _ERRORS = 0.1, 3.0
+# The scale of the steps then rises by this factor a step, and else falls.
+_RISE, _FALL = 1.3, 0.8
 # The average gives its latest term the weight (1 + this) / (t + this): early iterates are forgotten as t^-(this + 1).
 _FORGET = 3.0
 
@@ -46,17 +50,21 @@ class SemiDiscreteState:
         averaged: steps that the average holds, or was told to go on from.
         eps: scale of the next step, falling while it is annealed.
         scaled: whether that has come to its end.
+        floor: where it ended.
+        surplus: what the last batch gave each atom too much, as a share of its weight, ``(m,)``.
         buffer: ``(K, m)``, written over by each step.
     """
 
     g: Tensor
     average: Tensor
+    surplus: Tensor
     rng: torch.Generator
     look_seed: int
     steps: int = 0
     averaged: int = 0
     eps: float = 0.0
     scaled: bool = False
+    floor: float = 0.0
     buffer: Tensor | None = None
 
 
@@ -111,16 +119,18 @@ class SemiDiscreteSolver(Solver):
     def start(self, problem: SemiDiscrete, warm_start: Any) -> SemiDiscreteStart | None:
         if warm_start is None:
             return None
-        checks.component("warm_start", warm_start, (SemiDiscreteSolution, AtomPotentials), "an earlier solution")
-        solution = warm_start if isinstance(warm_start, SemiDiscreteSolution) else None
-        g = (warm_start.potentials if isinstance(warm_start, SemiDiscreteSolution) else warm_start).g
+        kinds = (SemiDiscreteSolution, SemiDiscreteState, AtomPotentials)
+        checks.component("warm_start", warm_start, kinds, "an earlier solution")
+        state = warm_start.state if isinstance(warm_start, SemiDiscreteSolution) else warm_start
+        state = state if isinstance(state, SemiDiscreteState) else None
+        g = warm_start.g if state is None else state.average
         if g.shape != problem.b.shape:
             raise InputError(
                 f"the warm start has potentials of shape {tuple(g.shape)}, the problem needs {tuple(problem.b.shape)}"
             )
         if not bool(torch.isfinite(g).all()):
             raise InputError("the warm start holds NaN or infinite potentials; leave it out")
-        return SemiDiscreteStart(g, None if solution is None else solution.state)
+        return SemiDiscreteStart(g, state)
 
     @override
     def init(
@@ -133,7 +143,7 @@ class SemiDiscreteSolver(Solver):
         seeds = torch.randint(1 << 31, (2,), generator=rng, device=rng.device).tolist()
         g = torch.zeros_like(problem.b) if start is None else start.g.to(problem.b).clone()
         own = torch.Generator(device=rng.device).manual_seed(seeds[0])
-        state = SemiDiscreteState(g, g.clone(), own, seeds[1], eps=problem.weight)
+        state = SemiDiscreteState(g, g.clone(), torch.zeros_like(g), own, seeds[1], eps=problem.weight)
         self._begin(problem, state, SemiDiscreteStart(start.g) if isinstance(start, AtomPotentials) else start)
         return state
 
@@ -142,7 +152,8 @@ class SemiDiscreteSolver(Solver):
     def step(self, problem: SemiDiscrete, state: SemiDiscreteState) -> SemiDiscreteState:
         rng = torch.Generator(device=state.rng.device)
         rng.set_state(state.rng.get_state())
-        copy = replace(state, g=state.g.clone(), average=state.average.clone(), rng=rng, buffer=None)
+        clones = {name: getattr(state, name).clone() for name in ("g", "average", "surplus")}
+        copy = replace(state, **clones, rng=rng, buffer=None)
         return self.advance(problem, copy, 1)
 
     @override
@@ -219,16 +230,22 @@ class StochasticSinkhorn(SemiDiscreteSolver):
     softmax's eps falls on as ``1 / sqrt(1 + t K / 4 m)``, to the problem's. The iterates are averaged with weights
     that favour the later ones. No use of n samples can be expected to do better than a chi-square of ``spread / n``.
 
+    Where the source moves between two solves, as a generator in training does, psi has to travel again, and the scale
+    at which annealing ended may be far too small for that. With ``follow`` the scale rises while two batches in a row
+    favour the same atoms (their surpluses, which are noise at the optimum, correlate), and falls back when they do not.
+
     Attributes:
         anneal: factor of eps a step, in (0, 1).
         gain: r at the first step of the averaging phase, in (0, 1).
         memory: a warm start from a solution goes on with its step count t, but with this one at most: small follows
             a moving source faster, large averages more.
+        follow: let the scale of the steps rise where psi lags behind.
     """
 
     anneal: float = 0.7
     gain: float = 0.5
     memory: int = 100
+    follow: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -246,9 +263,10 @@ class StochasticSinkhorn(SemiDiscreteSolver):
             return
         if earlier is not None and earlier.scaled:
             state.eps = max(problem.weight, earlier.eps)
+            state.floor, state.surplus = max(problem.weight, earlier.floor), earlier.surplus.clone()
             state.averaged = max(1, min(earlier.averaged, self.memory))
         else:
-            state.eps, state.averaged = self._scale(problem, state, top), 1
+            state.floor, state.averaged = self._scale(problem, state, top), 1
         state.scaled = True
 
     @override
@@ -262,14 +280,16 @@ class StochasticSinkhorn(SemiDiscreteSolver):
             shares = p.mean(0)
             spread = atoms.spread(p)
             if self._annealed(problem, state, spread):
-                state.averaged, state.scaled = 1, True
+                state.averaged, state.scaled, state.floor = 1, True, state.eps
             else:
                 gain = min(1 / (1 + max(spread - 1, 0.0) / len(x)), _MOST_GAIN)
                 state.eps = max(state.eps * self.anneal, _least(problem))
         surplus = shares.mul_(atoms.inverse)
         # Atoms without weight have no surplus; they stay where they are.
-        surplus.masked_fill_(atoms.inverse == 0, 1.0)
-        state.g.sub_(torch.log1p_(surplus.sub_(1).mul_(gain)), alpha=scale)
+        surplus.masked_fill_(atoms.inverse == 0, 1.0).sub_(1)
+        if self.follow and state.averaged:
+            scale, gain = self._followed(problem, state, surplus)
+        state.g.sub_(torch.log1p_(surplus.mul_(gain)), alpha=scale)
         # The semi-dual does not see a constant: the gauge <b, g> = 0.
         state.g.sub_(problem.b @ state.g)
         if state.averaged:
@@ -277,6 +297,18 @@ class StochasticSinkhorn(SemiDiscreteSolver):
             state.averaged += 1
         else:
             state.average.copy_(state.g)
+
+    def _followed(self, problem: SemiDiscrete, state: SemiDiscreteState, surplus: Tensor) -> tuple[float, float]:
+        """Scale and gain of this step, by whether the last batch favoured the same atoms."""
+        b, before = problem.b, state.surplus
+        sizes = float(b @ surplus.square()) * float(b @ before.square())
+        alike = float(b @ (surplus * before)) / math.sqrt(sizes) if sizes > 0 else 0.0
+        state.surplus = surplus.clone()
+        if alike > max(_ALIKE, _ERRORS / math.sqrt(problem.atoms.count)):
+            state.eps, state.averaged = min(state.eps * _RISE, problem.mean_cost or 1.0), 1
+        else:
+            state.eps = max(state.eps * _FALL, state.floor)
+        return state.eps, self.gain / math.sqrt(state.averaged)
 
     def _smoothing(self, problem: SemiDiscrete, state: SemiDiscreteState) -> float:
         samples = state.averaged * self.batch / (_SAMPLES_PER_ATOM * problem.atoms.count)

@@ -1,0 +1,228 @@
+"""Semi-discrete generators (Houdard et al. 2021): the critic is a vector, one number for each data point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from otgen.data import FiniteSource, Source
+from otgen.errors import InputError
+from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, check_finite, transient
+from otgen.nets import statistics_kept
+from otgen.ot import (
+    KL,
+    AtomPotentials,
+    Cost,
+    Discrete,
+    NoReg,
+    Regulariser,
+    Relative,
+    SemiDiscrete,
+    SemiDiscreteSolution,
+    SemiDiscreteSolver,
+    SemiDiscreteState,
+    Sinkhorn,
+    SqEuclidean,
+    Steps,
+    StochasticSinkhorn,
+    Until,
+    solve,
+)
+from otgen.ot import Update as Sweep
+
+# Points that a mean cost is taken from: it sets a scale, so that a thousand do.
+_SCALE_POINTS = 1000
+# The self term's potential: Sinkhorn's steps on a batch, from nothing, with an annealed start.
+_SELF_STEPS = 50
+
+
+class CostUnit(StrEnum):
+    """What a regularisation weight that is a number is measured in.
+
+    COST: the cost as it is. COORDINATE: the cost divided by the number of coordinates, a mean over pixels.
+    """
+
+    COST = "cost"
+    COORDINATE = "coordinate"
+
+
+@dataclass
+class SemiDiscreteGanState:
+    """State of a :class:`SemiDiscreteGAN`.
+
+    Attributes:
+        generator: the generator.
+        psi: the potentials on the data points, as their solver left them.
+        target: transport from the generated law to the data points; built anew from the data, in no checkpoint.
+        steps: generator updates.
+        updates: of psi, since the beginning.
+    """
+
+    generator: Player
+    psi: SemiDiscreteState
+    target: SemiDiscrete = transient()
+    steps: int = 0
+    updates: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemiDiscreteGAN(Method):
+    """``min_theta W(theta)``, ``W = max_psi E_z psi^c(g_theta(z)) + <b, psi>``: Houdard et al. 2021, Algorithm 1.
+
+    psi has a number for every data point. Each step goes on with the psi of the last one, for ``most`` stochastic
+    updates or until it is accurate; then the generator takes one step along (41), on fresh codes. The gradient of (41)
+    is W's at the exact psi alone, so that accuracy comes first: where psi is wrong the generator chases single points.
+
+    The regularised cost is biased: the generated law shrinks towards the mean, to the mean itself where half of eps
+    exceeds the largest eigenvalue of the data's covariance (squared Euclidean cost). ``self_samples`` takes the bias
+    off, which the paper leaves open: the generator descends ``W(theta) - W(g_theta q, g_theta q) / 2``, the second term
+    through the potential of so many samples of its own, with independent ones in the first argument. That potential is
+    known only as well as so many samples allow, which at a small eps is not well.
+
+    Logged every step: ``loss``, the semi-dual (39) on the batch, and ``psi_updates``, so far. Every ``report_every``
+    steps, from fresh samples and before the generator moves: ``semi_dual`` (a mean, of which ``semi_dual_lower`` is a
+    lower bound with 99 % confidence), ``chi_square`` of the masses that the data points attract (0 at the exact psi;
+    ``_low`` and ``_high`` are its confidence limits), ``mean_cost`` between generated samples and data, and
+    ``relative_eps``, eps over that.
+
+    Attributes:
+        batch: codes of a generator update, K.
+        atoms: so many data points, drawn once; None takes all, and of a law that is no data set 1,000.
+        cost: on the samples, flattened.
+        reg: KL, with a number or relative to the mean cost between two data points; or NoReg.
+        unit: of a number given for eps.
+        solver: how psi is updated; :class:`otgen.ot.AveragedSGD` is the paper's.
+        most: the most updates of psi a step, the paper's N_psi.
+        first: the most before the first step.
+        until: the test of accuracy that ends them; Steps() takes them all.
+        check_every: updates between two tests.
+        self_samples: samples of the self term; 0 leaves the bias in.
+        report_every: steps between two reports, each from the solver's ``look_samples``.
+        generator_optimizer: Adam of the generator.
+    """
+
+    batch: int = 100
+    atoms: int | None = None
+    cost: Cost = SqEuclidean()
+    reg: Regulariser = KL(eps=Relative(0.01))
+    unit: CostUnit = CostUnit.COST
+    solver: SemiDiscreteSolver = StochasticSinkhorn(batch=100, follow=True)
+    most: int = 20
+    first: int = 300
+    until: Until = Steps()
+    check_every: int = 10
+    self_samples: int = 0
+    report_every: int = 100
+    generator_optimizer: Adam = Adam(lr=1e-4)
+
+    def __post_init__(self) -> None:
+        counts = (self.batch, self.most, self.first, self.check_every, self.report_every)
+        if min(counts) < 1 or self.self_samples < 0 or (self.atoms is not None and self.atoms < 1):
+            raise InputError(
+                "batch, atoms, most, first, check_every and report_every must be at least 1, and self_samples at "
+                f"least 0, got {self}"
+            )
+        if self.self_samples and isinstance(self.reg, NoReg):
+            raise InputError("without regularisation there is no bias to take off: self_samples needs KL, got NoReg")
+
+    @override
+    def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> SemiDiscreteGanState:
+        device = next(generator.parameters()).device
+        points = self._points(data, rng).to(device)
+        reg = self._resolved(points, rng)
+        target = SemiDiscrete(_Pushforward(generator, latent, device), points, cost=self.cost, reg=reg)
+        player = self.generator_optimizer.player("generator", generator)
+        return SemiDiscreteGanState(player, self.solver.init(target, None, rng), target)
+
+    @override
+    def step(self, state: SemiDiscreteGanState, batches: Batches, update: Update) -> Logged:
+        solution = self._solved(state, batches)
+        state.psi = replace(solution.state, buffer=None)
+        state.steps += 1
+        state.updates += solution.steps
+        values = {"psi_updates": torch.tensor(state.updates)}
+        if state.steps % self.report_every == 0:
+            values |= self._report(solution)
+        x = self._generated(state, batches.latent(self.batch))
+        loss = solution.loss(x)  # (39); its gradient is (41)
+        values["loss"] = loss.detach()
+        if self.self_samples:
+            loss = loss - self._self_potential(state, batches).on(x).mean()
+        update(state.generator, loss)
+        return Logged(values)
+
+    def _solved(self, state: SemiDiscreteGanState, batches: Batches) -> SemiDiscreteSolution:
+        """psi, some updates further."""
+        return solve(
+            state.target,
+            self.solver,
+            until=self.until,
+            max_steps=self.most if state.steps else self.first,
+            check_every=self.check_every,
+            warm_start=state.psi if state.steps else None,
+            on_unconverged="ignore",  # the chi-square is reported instead
+            rng=batches.latent_rng,
+        )
+
+    def _generated(self, state: SemiDiscreteGanState, codes: Tensor) -> Tensor:
+        x: Tensor = state.generator.module(codes)
+        check_finite(state.generator, x)
+        return x.flatten(1)
+
+    def _self_potential(self, state: SemiDiscreteGanState, batches: Batches) -> AtomPotentials:
+        """The potential of the generated law with itself, from a batch: its gradient is that of half the self term."""
+        with torch.no_grad(), statistics_kept(state.generator.module):
+            own = self._generated(state, batches.latent(self.self_samples))
+        reg = state.target.reg
+        problem = Discrete(own, own, cost=self.cost, reg=reg)
+        sweeps = Sinkhorn(update=Sweep.SYMMETRIC, anneal=0.6)
+        g = solve(problem, sweeps, tol=0, max_steps=_SELF_STEPS).potentials.g
+        return AtomPotentials(SemiDiscrete(state.target.source, own, cost=self.cost, reg=reg), g)
+
+    def _report(self, solution: SemiDiscreteSolution) -> dict[str, Tensor]:
+        found, mean = solution.estimate, solution.problem.mean_cost
+        numbers = {
+            "semi_dual": found.value,
+            "semi_dual_lower": found.lower,
+            "chi_square": found.chi2,
+            "chi_square_low": found.chi2_low,
+            "chi_square_high": found.chi2_high,
+            "mean_cost": mean,
+            "relative_eps": solution.eps / mean if mean > 0 else 0.0,
+        }
+        return {name: torch.tensor(number) for name, number in numbers.items()}
+
+    def _points(self, data: Source, rng: torch.Generator) -> Tensor:
+        """The data points that psi is a vector on, ``(m, d)``."""
+        if not isinstance(data, FiniteSource):
+            return data.sample(self.atoms or _SCALE_POINTS, rng).flatten(1)
+        points = data.support() if self.atoms is None else data.sample(min(self.atoms, data.count), rng)
+        return points.flatten(1)
+
+    def _resolved(self, points: Tensor, rng: torch.Generator) -> Regulariser:
+        """The regulariser with a number for its weight, in units of the cost."""
+        if not isinstance(self.reg, KL):
+            return self.reg
+        if not self.reg.is_relative:
+            return KL(eps=self.reg.weight * (points.shape[1] if self.unit is CostUnit.COORDINATE else 1))
+        # Of the data with itself: what the generated law costs changes while it trains.
+        pairs = torch.randint(len(points), (2, _SCALE_POINTS), generator=rng).to(points.device)
+        return self.reg.resolved(float(self.cost.paired(points[pairs[0]], points[pairs[1]]).mean()))
+
+
+class _Pushforward:
+    """The generated law, as a source."""
+
+    def __init__(self, generator: nn.Module, latent: Source, device: torch.device) -> None:
+        self.generator, self.latent, self.device = generator, latent, device
+
+    @torch.no_grad()
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        """``n`` samples, ``(n, d)``; the generator's batch statistics stay."""
+        with statistics_kept(self.generator):
+            x: Tensor = self.generator(self.latent.sample(n, rng).to(self.device))
+        return x.flatten(1)

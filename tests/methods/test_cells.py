@@ -1,0 +1,76 @@
+"""The masses of laws on a grid."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from otgen.data import Gaussian2D
+from otgen.errors import InputError
+from otgen.methods import Cells
+from otgen.ot import Outside
+
+LINE = Cells(low=-4.0, high=4.0, count=16)
+
+
+def _normal(mean: float, std: float) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.tensor([[mean]]), torch.tensor([std])
+
+
+def test_masses_of_a_normal_law_are_differences_of_its_distribution_function() -> None:
+    masses = LINE.of_normals(*_normal(0.3, 1.2))
+    for cell in (5, 8):
+        low = -4 + cell / 2
+        expected = (math.erf((low + 0.5 - 0.3) / 1.2 / 2**0.5) - math.erf((low - 0.3) / 1.2 / 2**0.5)) / 2
+        assert masses[cell].item() == pytest.approx(expected, rel=1e-6)
+    assert masses.sum().item() == pytest.approx(1, abs=1e-12)
+
+
+def test_samples_come_to_the_exact_masses() -> None:
+    law = Gaussian2D(mean=(0.5, -1.0), std=(1.0, 0.4))
+    exact = LINE.of_normals(law.centres(), law.spread())
+    found = LINE.of_samples(law.sample(200_000, torch.Generator().manual_seed(0)))
+    assert exact.shape == found.shape == (16, 16)
+    # The expected L1 error of 200,000 samples is below sqrt(cells / samples).
+    assert (exact - found).abs().sum() < 2 * math.sqrt(256 / 200_000)
+
+
+def test_a_mixture_is_the_mean_of_its_parts() -> None:
+    spread = torch.tensor([0.7])
+    both = LINE.of_normals(torch.tensor([[-1.0], [2.0]]), spread)
+    parts = [LINE.of_normals(torch.tensor([[m]]), spread) for m in (-1.0, 2.0)]
+    assert torch.allclose(both, (parts[0] + parts[1]) / 2, atol=1e-12)
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.25, 0.5])
+def test_a_point_lies_in_one_cell_its_lower_edge_included(mean: float) -> None:
+    point = LINE.of_normals(*_normal(mean, 0.0))
+    assert torch.equal(point, LINE.of_samples(torch.tensor([[mean]])))
+
+
+def test_mass_outside_goes_where_it_is_told() -> None:
+    law = _normal(4.0, 1.0)  # half of it is outside
+    clamped = LINE.of_normals(*law)
+    dropped = Cells(low=-4.0, high=4.0, count=16, outside=Outside.DROP).of_normals(*law)
+    assert clamped[-1].item() > 0.5
+    assert clamped.sum().item() == pytest.approx(1)
+    assert dropped.sum().item() == pytest.approx(1)
+    assert dropped[-2].item() == pytest.approx(2 * clamped[-2].item(), rel=1e-6)
+    with pytest.raises(InputError, match=r"0\.5 of a law's mass is outside the grid \[-4.*enlarge"):
+        Cells(low=-4.0, high=4.0, count=16, outside=Outside.REFUSE).of_normals(*law)
+    with pytest.raises(InputError, match="no mass on the grid"):
+        Cells(low=-4.0, high=4.0, count=16, outside=Outside.DROP).of_normals(*_normal(1000.0, 1.0))
+
+
+def test_a_grid_that_is_too_coarse_is_told_apart_from_one_with_empty_cells() -> None:
+    LINE.check(LINE.of_samples(torch.tensor([[0.1], [0.9]])))  # all other cells are empty
+    with pytest.raises(InputError, match=r"all data lie in one of the grid's 16 cells.*0\.5 wide.*raise count"):
+        LINE.check(LINE.of_samples(torch.tensor([[0.1], [0.4]])))
+
+
+@pytest.mark.parametrize("wrong", [{"low": 1.0, "high": 1.0}, {"low": float("nan")}, {"count": 1}])
+def test_no_grid_is_no_grid(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="a grid needs low < high and at least 2 cells"):
+        Cells(**wrong)  # type: ignore[arg-type]
