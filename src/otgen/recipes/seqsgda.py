@@ -31,7 +31,7 @@ from otgen.nets import (
     GeneratorNet,
     SpectralNorm,
 )
-from otgen.ot import KL, Cosine, Cost, MarginalError, PNorm, Relative, Sinkhorn, SqEuclidean, Update
+from otgen.ot import KL, L1, Cost, MarginalError, PNorm, Relative, Sinkhorn, SqEuclidean, Update
 from otgen.recipes.base import Scale
 from otgen.train import RunConfig, TrainerConfig
 from otgen.train.config import Duration
@@ -225,7 +225,7 @@ def swgan_sinkhorn(setting: Setting) -> SWGANSinkhorn:
     oracle = DualOracle(f=net, g=net, most=3, until=MarginalError(0.2), check_every=3, relative=True, optimizer=adam)
     return SWGANSinkhorn(
         batch=setting.batch,
-        cost=Cosine(),
+        cost=L1(),  # the cosine does not see how bright an image is
         reg=KL(eps=Relative(0.1)),
         oracle=oracle,
         pool=2 * setting.batch,
