@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 
 from cases.figures import STEPS, TOY, W1
-from otgen.data import Arrays
+from otgen.data import Arrays, Gaussian1D, Normal
 from otgen.errors import InputError, NumericalError
-from otgen.methods import Logged
+from otgen.methods import SCO, Cells, Logged
+from otgen.nets import LocationScale
 from otgen.recipes import Figure, Outcome, Panel, Scale, Status
 from otgen.runs import Interrupted, Job, Plan, Reproduction, evaluate_run, reproduce, train_all
 from otgen.runs.sharing import claimed
@@ -317,3 +318,20 @@ def test_a_run_that_another_process_is_at_is_left_to_it_and_taken_over_in_the_en
     assert watching.finished == [second.run.path.name, first.run.path.name]
     assert reproduce(plan).picture.is_file()
     assert not [p for p in plan.out.iterdir() if p.name.startswith(".")]
+
+
+def test_a_run_that_ends_by_its_own_test_is_done(tmp_path: Path) -> None:
+    def settles(scale: Scale = Scale.CPU) -> RunConfig:
+        trainer = replace(TOY.panels[0].build(scale).trainer, checkpoint_every=1)
+        method, generator = SCO(cells=Cells(low=-4.0, high=4.0, count=16)), LocationScale()
+        return RunConfig(
+            data=Gaussian1D(), latent=Normal(dim=1), generator=generator, method=method, trainer=trainer, steps=50
+        )
+
+    figure = replace(TOY, panels=(Panel(name="sco", title="SCO", build=settles),), main="sco", claims=(), seeds=1)
+    watching = Watching()
+    (outcome,) = train_all(Plan(figure=figure, out=tmp_path / "out"), watching).values()
+    assert outcome.steps == 1  # data and generator are one law
+    (again_outcome,) = train_all(Plan(figure=figure, out=tmp_path / "out"), watching).values()
+    assert again_outcome == outcome
+    assert watching.trained == ["sco-seed0"]

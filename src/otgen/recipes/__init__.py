@@ -6,6 +6,7 @@ from otgen.recipes.digits_figures import DIGITS_BEST
 from otgen.recipes.figures import Figure, Panel, all_figures, find_figure
 from otgen.recipes.sco import sco_fig5
 from otgen.recipes.sco_figures import SCO_FIG3, SCO_FIG4, SCO_FIG5
+from otgen.recipes.semidiscrete_figures import SEMIDISCRETE_FIG2
 from otgen.recipes.seqsgda_figures import (
     SEQSGDA_FIG4,
     SEQSGDA_FIG6,
@@ -39,6 +40,7 @@ __all__ = [
     "SCO_FIG3",
     "SCO_FIG4",
     "SCO_FIG5",
+    "SEMIDISCRETE_FIG2",
     "SEQSGDA_FIG4",
     "SEQSGDA_FIG6",
     "SEQSGDA_FIG11",
