@@ -115,13 +115,13 @@ def sco_fig5(scale: Scale = Scale.CPU) -> RunConfig:
     """Eight Gaussians on a circle by SCO, masses from 50,000 samples; at scale cpu by Adam, for half a minute."""
     paper = scale is Scale.PAPER
     method = SCO(
-        batch=128 if paper else 512,
-        cells=Cells(low=-2.5, high=2.5, count={Scale.SMOKE: 16, Scale.CPU: 64, Scale.PAPER: 128}[scale]),
-        samples={Scale.SMOKE: 200, Scale.CPU: 10_000, Scale.PAPER: 50_000}[scale],
-        max_steps=200,
-        tol=0.02,
+        batch=128 if paper else 1024,
+        cells=Cells(low=-2, high=2, count={Scale.SMOKE: 16, Scale.CPU: 64, Scale.PAPER: 128}[scale]),
+        samples={Scale.SMOKE: 200, Scale.CPU: 5000, Scale.PAPER: 50_000}[scale],
+        max_steps=200 if paper else 40,
+        tol=0.05,
         lr=1e-4,
-        adam=None if paper else Adam(lr=1e-3, beta1=0.5, beta2=0.99, hold=0.5, end=0.05),
+        adam=None if paper else Adam(lr=4e-3, beta1=0.5, beta2=0.99, hold=0.4, end=0.03),
         patience=0,
     )
     return _eight(method, scale, steps=60_000, seconds=30)

@@ -102,7 +102,7 @@ SCO_FIG5 = figure(
         ),
         deviations=(
             "The paper measures W1 by its own algorithm, on a grid. Here it is the exact distance of samples.",
-            "At scale cpu SCO trains for 30 seconds by Adam, with masses from 10,000 samples instead of 50,000, on 64 "
+            "At scale cpu SCO trains for 30 seconds by Adam, with masses from 5,000 samples instead of 50,000, on 64 "
             "cells an axis; the networks train for 300 seconds, at step sizes and a penalty of our own.",
         ),
         seeds=3,
