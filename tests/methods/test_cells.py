@@ -53,15 +53,15 @@ def test_a_point_lies_in_one_cell_its_lower_edge_included(mean: float) -> None:
 def test_mass_outside_goes_where_it_is_told() -> None:
     law = _normal(4.0, 1.0)  # half of it is outside
     clamped = LINE.of_normals(*law)
-    dropped = Cells(low=-4.0, high=4.0, count=16, outside=Outside.DROP).of_normals(*law)
+    dropped = LINE.of_normals(*law, Outside.DROP)
     assert clamped[-1].item() > 0.5
     assert clamped.sum().item() == pytest.approx(1)
     assert dropped.sum().item() == pytest.approx(1)
     assert dropped[-2].item() == pytest.approx(2 * clamped[-2].item(), rel=1e-6)
     with pytest.raises(InputError, match=r"0\.5 of a law's mass is outside the grid \[-4.*enlarge"):
-        Cells(low=-4.0, high=4.0, count=16, outside=Outside.REFUSE).of_normals(*law)
+        LINE.of_normals(*law, Outside.REFUSE)
     with pytest.raises(InputError, match="no mass on the grid"):
-        Cells(low=-4.0, high=4.0, count=16, outside=Outside.DROP).of_normals(*_normal(1000.0, 1.0))
+        LINE.of_normals(*_normal(1000.0, 1.0), Outside.DROP)
 
 
 def test_a_grid_that_is_too_coarse_is_told_apart_from_one_with_empty_cells() -> None:

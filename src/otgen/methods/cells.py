@@ -25,14 +25,11 @@ class Cells:
         low: lower end of every axis.
         high: upper end of every axis.
         count: cells along every axis.
-        outside: what to do with mass outside: refuse it, move it to the nearest cell, or leave it out, so that it
-            goes to the rest in proportion.
     """
 
     low: float = -8.0
     high: float = 8.0
     count: int = 128
-    outside: Outside = Outside.CLAMP
 
     def __post_init__(self) -> None:
         if not -math.inf < self.low < self.high < math.inf or self.count < 2:
@@ -43,24 +40,31 @@ class Cells:
         """The width of a cell."""
         return (self.high - self.low) / self.count
 
-    def of_samples(self, points: Tensor) -> Tensor:
-        """Masses of samples, ``(n, d) -> (count,) * d``, float64: Pinetz et al. 2018, below (13)."""
-        shape = (self.count,) * points.shape[1]
-        return histogram(points.double(), shape, self.dx, low=self.low, outside=self.outside)
+    def of_samples(self, points: Tensor, outside: Outside = Outside.CLAMP) -> Tensor:
+        """Masses of samples, ``(n, d) -> (count,) * d``, float64: Pinetz et al. 2018, below (13).
 
-    def of_normals(self, centres: Tensor, spread: Tensor) -> Tensor:
+        Args:
+            points: the samples.
+            outside: what to do with mass outside: refuse it, move it to the nearest cell, or leave it out, so that it
+                goes to the rest in proportion.
+        """
+        shape = (self.count,) * points.shape[1]
+        return histogram(points.double(), shape, self.dx, low=self.low, outside=outside)
+
+    def of_normals(self, centres: Tensor, spread: Tensor, outside: Outside = Outside.CLAMP) -> Tensor:
         """Masses of a mixture of normal laws with equal weights and one diagonal covariance, in closed form, (13).
 
         Args:
             centres: ``(k, d)``.
             spread: standard deviations, ``(d,)``; 0 for points.
+            outside: what to do with mass outside.
 
         Returns:
             ``(count,) * d``, float64, summing to 1.
         """
         centres, spread = centres.detach().double(), spread.detach().double().abs()
         edges = torch.linspace(self.low, self.high, self.count + 1, dtype=torch.float64, device=centres.device)
-        if self.outside is Outside.CLAMP:
+        if outside is Outside.CLAMP:
             edges[0], edges[-1] = -math.inf, math.inf
         away = edges - centres.unsqueeze(-1)  # (k, d, count + 1)
         below = torch.where(
@@ -71,7 +75,7 @@ class Cells:
         joint = axes[0] if len(axes) == 1 else axes[0].unsqueeze(2) * axes[1].unsqueeze(1)
         total = joint.mean(0)
         inside = float(total.sum())
-        if self.outside is Outside.REFUSE and inside < 1 - _NEGLIGIBLE:
+        if outside is Outside.REFUSE and inside < 1 - _NEGLIGIBLE:
             raise InputError(
                 f"{1 - inside:.2g} of a law's mass is outside the grid [{self.low}, {self.high}]: enlarge it, or take "
                 "outside=clamp or drop"

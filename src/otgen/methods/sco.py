@@ -70,6 +70,8 @@ class SCO(Method):
     Attributes:
         batch: codes of a generator update, m.
         cells: the grid.
+        outside: what to do with mass outside the grid: refuse it, move it to the nearest cell, or leave it out, so that
+            it goes to the rest in proportion.
         samples: points that a law's masses are taken from where they are not known.
         stencil: which differences of the critic are held to length 1.
         solver: of W1 on the grid; chosen by the grid where it is left out.
@@ -83,6 +85,7 @@ class SCO(Method):
 
     batch: int = 128
     cells: Cells = Cells()
+    outside: Outside = Outside.CLAMP
     samples: int = 50_000
     stencil: Stencil = Stencil.FORWARD
     solver: GridSolver | None = None
@@ -154,20 +157,20 @@ class SCO(Method):
 
     def _data_masses(self, data: Source, rng: torch.Generator) -> Tensor:
         if isinstance(data, Mixture):
-            return self.cells.of_normals(data.centres(), data.spread())
+            return self.cells.of_normals(data.centres(), data.spread(), self.outside)
         points = data.support() if isinstance(data, FiniteSource) else data.sample(self.samples, rng)
-        return self.cells.of_samples(points)
+        return self.cells.of_samples(points, self.outside)
 
     @torch.no_grad()
     def _generated_masses(self, state: ScoState, batches: Batches) -> Tensor:
         module = state.generator.module
         if isinstance(module, LocationScaleMap) and isinstance(batches.latent_law, Normal):
-            return self.cells.of_normals(module.location.unsqueeze(0), module.scale)
+            return self.cells.of_normals(module.location.unsqueeze(0), module.scale, self.outside)
         codes = batches.latent(self.samples)
         with statistics_kept(module):
             points = torch.cat([module(part) for part in torch.split(codes, _CHUNK)])
         check_finite(state.generator, points)
-        return self.cells.of_samples(points)
+        return self.cells.of_samples(points, self.outside)
 
     def _settled(self, state: ScoState, solution: GridSolution) -> bool:
         """Whether there is nothing left to gain; W is noted."""
