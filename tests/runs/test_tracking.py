@@ -16,13 +16,13 @@ from otgen.methods import Adam, PixelSinkhorn, SinkhornAutoDiff
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.ot import KL
 from otgen.runs import Tracked, fit_power_law, parameter_similarity, track
-from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig
+from otgen.train import Duration, RunConfig, RunDir, Trainer, TrainerConfig, checkpoint
 from otgen.train.hooks import Checkpoints
 
 STEPS = 12
 
 
-def finished(folder: Path, *, checkpoint_every: int = 10**6, **change: Any) -> RunDir:
+def finished(folder: Path, *, checkpoint_every: int = 10**6, budget: Duration | None = None, **change: Any) -> RunDir:
     method = SinkhornAutoDiff(
         batch=8, reg=KL(eps=0.5), max_steps=3, critic=MlpCritic(widths=(6,)), features=3, n_critic=2, **change
     )
@@ -31,7 +31,8 @@ def finished(folder: Path, *, checkpoint_every: int = 10**6, **change: Any) -> R
         latent=Normal(dim=2),
         generator=MlpGenerator(widths=(16,)),
         method=method,
-        steps=STEPS,
+        steps=STEPS if budget is None else None,
+        budget=budget,
         trainer=TrainerConfig(checkpoint_every=checkpoint_every, keep=10),
     )
     run = RunDir.create(folder, config)
@@ -70,7 +71,6 @@ def test_a_run_is_tracked_through_its_end(checkpoint_every: int, tmp_path: Path)
     points = track(run, back=6, forward=4, every=2, report=lambda done, total: told.append((done, total)))
     assert [p.step for p in points] == [6, 8, 10, 12, 14, 16]
     assert [p.updates for p in points] == [3 * p.step for p in points]  # two critic updates a step
-    # Repeated bit by bit, the run passes through its stopping point.
     assert points[3].similarity == pytest.approx(1, abs=1e-12)
     assert all(p.similarity < 1 for p in points if p.step != 12)
     assert points[0].similarity < points[1].similarity < points[2].similarity
@@ -78,6 +78,17 @@ def test_a_run_is_tracked_through_its_end(checkpoint_every: int, tmp_path: Path)
     assert told[-1] == (told[-1][1],) * 2
     assert len(told) == (16 - 4 if checkpoint_every == 4 else 16)
     assert before == sorted((p.relative_to(run.path), p.stat().st_size) for p in run.path.rglob("*"))
+
+
+def test_a_run_with_a_budget_passes_through_a_stopping_point_of_its_own(tmp_path: Path) -> None:
+    """Its step sizes fell with the clock, and so its weights cannot be had again."""
+    adam = Adam(lr=1e-2, hold=0.1, end=0.01)
+    run = finished(tmp_path / "run", budget=Duration(0.2), generator_optimizer=adam, critic_optimizer=adam)
+    stop = checkpoint.step_of(checkpoint.newest(run.checkpoints))
+    points = track(run, back=2, forward=2, every=1)
+    assert [p.step for p in points] == list(range(stop - 2, stop + 3))
+    assert points[2].similarity == pytest.approx(1, abs=1e-12)
+    assert all(p.similarity < 1 for p in points if p.step != stop)
 
 
 def test_small_steps_look_like_convergence(tmp_path: Path) -> None:

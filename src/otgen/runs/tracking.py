@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -64,8 +64,10 @@ def track(
 ) -> list[Tracked]:
     """Train once more up to the stopping point of a run, and on beyond it, and compare the weights with it.
 
-    A run of so many steps is repeated bit by bit, from its newest checkpoint that is early enough or from its start;
-    one with a time budget nearly so, as its step sizes fall with the clock. The run's own files stay as they are.
+    A run of so many steps is repeated bit by bit, from its newest checkpoint that is early enough or from its start.
+    One with a time budget is repeated as a run of the steps that it took: its step sizes fell with the clock, which
+    nothing brings back, so that the stopping point is another one, to which the track belongs. The run's own files stay
+    as they are.
 
     Args:
         run: a finished run.
@@ -86,28 +88,37 @@ def track(
         raise InputError(f"back, forward and every must be positive, got {back}, {forward} and {every}")
     if back > stop:
         raise InputError(f"the run stopped at step {stop}: it cannot be tracked {back} steps back; ask for fewer")
-    config = run.load_config()
+    config = replace(run.load_config(), steps=max(stop, 1), budget=None)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(config, RunDir(Path(folder)))
-        generator = trainer.state.method.generator.module
-        checkpoint.load(end, trainer.state)
-        reference = _weights(generator)
-        trainer = Trainer(config, RunDir(Path(folder)))
-        generator = trainer.state.method.generator.module
         early = [path for path in checkpoint.checkpoints(run.checkpoints) if checkpoint.step_of(path) <= stop - back]
         if early:
             checkpoint.load(early[-1], trainer.state)
-        first, points = trainer.state.step, []
-        while True:
-            step = trainer.state.step
-            if step >= stop - back and (step - stop) % every == 0:
-                similarity = parameter_similarity(reference, _weights(generator))
-                points.append(Tracked(step, step + trainer.state.critic_updates, similarity))
-            if step >= stop + forward:
-                return points
-            trainer.step()
-            if report is not None:
-                report(trainer.state.step - first, stop + forward - first)
+        return _tracked(trainer, stop, range(stop - back, stop + forward + 1), every, report)
+
+
+def _tracked(
+    trainer: Trainer, stop: int, steps: range, every: int, report: Callable[[int, int], None] | None
+) -> list[Tracked]:
+    """Train to the end of the steps; what lies before the stopping point waits for its weights."""
+    state, generator = trainer.state, trainer.state.method.generator.module
+    first, waiting, points = state.step, [], []
+    reference: list[Tensor] | None = None
+    while True:
+        if state.step == stop:
+            reference = _weights(generator)
+        if state.step in steps and (state.step - stop) % every == 0:
+            waiting.append((state.step, state.step + state.critic_updates, _weights(generator)))
+        if reference is not None:
+            points += [
+                Tracked(step, updates, parameter_similarity(reference, weights)) for step, updates, weights in waiting
+            ]
+            waiting.clear()
+        if state.step >= steps[-1]:
+            return points
+        trainer.step()
+        if report is not None:
+            report(state.step - first, steps[-1] - first)
 
 
 def fit_power_law(points: Sequence[Tracked]) -> PowerLaw:
