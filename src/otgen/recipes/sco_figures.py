@@ -45,36 +45,28 @@ def _claims(games: Mapping[str, Game], source: str) -> tuple[Claim, ...]:
     )
 
 
-SCO_FIG3 = figure(
-    Figure(
-        name="sco.fig3",
-        summary="mean and standard deviation of a Gaussian on the line by SCO, WGAN and WGAN-GP",
-        source="Pinetz et al. 2018, Figure 3",
-        panels=tuple(_panels(LINE)),
-        columns=3,
-        main="means-sco",
-        measures=(_ERROR, _W1),
-        claims=_claims(LINE, "Section 4, Figure 3"),
-        deviations=(_LOST, _STEPS),
-        seeds=3,
+def _fit(number: int, parameters: str, games: Mapping[str, Game]) -> Figure:
+    """A figure of parameter-fit games."""
+    return figure(
+        Figure(
+            name=f"sco.fig{number}",
+            summary=f"{parameters} by SCO, WGAN and WGAN-GP",
+            source=f"Pinetz et al. 2018, Figure {number}",
+            panels=tuple(_panels(games)),
+            columns=3,
+            main="means-sco",
+            measures=(_ERROR, _W1),
+            claims=_claims(games, f"Section 4, Figure {number}"),
+            deviations=(_LOST, _STEPS),
+            seeds=3,
+        )
     )
-)
+
+
+SCO_FIG3 = _fit(3, "mean and standard deviation of a Gaussian on the line", LINE)
 """Two parameters on the line."""
 
-SCO_FIG4 = figure(
-    Figure(
-        name="sco.fig4",
-        summary="means and standard deviations of a Gaussian on the plane by SCO, WGAN and WGAN-GP",
-        source="Pinetz et al. 2018, Figure 4",
-        panels=tuple(_panels(PLANE)),
-        columns=3,
-        main="means-sco",
-        measures=(_ERROR, _W1),
-        claims=_claims(PLANE, "Section 4, Figure 4"),
-        deviations=(_LOST, _STEPS),
-        seeds=3,
-    )
-)
+SCO_FIG4 = _fit(4, "means and standard deviations of a Gaussian on the plane", PLANE)
 """Four parameters on the plane."""
 
 SCO_FIG5 = figure(
