@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from otgen.data import Gaussian1D, Gaussian2D, Gaussians8, Mixture, Normal
+from otgen.data import Arrays, Gaussian1D, Gaussian2D, Gaussians8, Mixture, Normal
 from otgen.errors import InputError
 from otgen.methods import SCO, Adam, Cells
 from otgen.nets import GeneratorNet, LocationScale, LocationScaleMap, MlpGenerator
-from otgen.ot import Stencil
+from otgen.ot import Outside, Stencil
 from otgen.train import RunConfig, RunDir, Trainer, checkpoint
 
 LINE = SCO(cells=Cells(low=-8.0, high=8.0, count=160))
@@ -153,6 +154,20 @@ def test_a_run_that_ended_itself_stays_at_its_end(tmp_path: Path) -> None:
     assert later.progress < 1
     checkpoint.load(checkpoint.newest(tmp_path / "saved"), later.state)
     assert later.progress == 1
+
+
+def test_data_outside_the_grid_are_refused_or_left_out_and_never_moved(tmp_path: Path) -> None:
+    np.save(tmp_path / "points.npy", np.array([[0.0, 1.0], [2.0, -1.0], [9.0, 0.0]], dtype=np.float32))
+    data, generator = Arrays(path=str(tmp_path / "points.npy")), MlpGenerator(widths=(4,))
+
+    def trainer(method: SCO) -> Trainer:
+        config = RunConfig(data=data, latent=Normal(dim=2), generator=generator, method=method, steps=1)
+        return Trainer(config, RunDir(tmp_path / "run"))
+
+    with pytest.raises(InputError, match=r"1 of 3 data points are outside SCO's grid, \[-5\.0, 5\.0\].*span \[-1, 9\]"):
+        trainer(PLANE)
+    masses = trainer(replace(PLANE, outside=Outside.DROP)).state.method.data
+    assert masses.max().item() == pytest.approx(0.5)
 
 
 def test_data_that_fit_no_grid_are_refused(tmp_path: Path) -> None:

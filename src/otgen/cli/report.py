@@ -19,6 +19,7 @@ _SHOWN = {
     "classifier_score_real": "  of the training images",
     "classes_share_min": "smallest share of a class (even: 0.1)",
     "modes_found": "modes found",
+    "parameter_error": "largest error of a parameter",
     "modes_high_quality": "share of samples within 3 std of a mode",
     "w1_matched": "Wasserstein-1 distance to real samples, exact",
     "w1_real": "  of real samples to real ones",

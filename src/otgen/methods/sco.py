@@ -71,7 +71,7 @@ class SCO(Method):
         batch: codes of a generator update, m.
         cells: the grid.
         outside: what to do with mass outside the grid: refuse it, move it to the nearest cell, or leave it out, so that
-            it goes to the rest in proportion.
+            it goes to the rest in proportion. Data points are never moved: they are refused, or left out.
         samples: points that a law's masses are taken from where they are not known.
         stencil: which differences of the critic are held to length 1.
         solver: of W1 on the grid; chosen by the grid where it is left out.
@@ -159,6 +159,14 @@ class SCO(Method):
         if isinstance(data, Mixture):
             return self.cells.of_normals(data.centres(), data.spread(), self.outside)
         points = data.support() if isinstance(data, FiniteSource) else data.sample(self.samples, rng)
+        low, high = self.cells.low, self.cells.high
+        lost = int(((points < low) | (points > high)).any(1).sum())
+        if lost and self.outside is not Outside.DROP:
+            raise InputError(
+                f"{lost} of {len(points)} data points are outside SCO's grid, [{low}, {high}] along each axis: they "
+                f"span [{float(points.min()):.4g}, {float(points.max()):.4g}]; set cells.low and cells.high around "
+                "them, or leave them out with outside=drop"
+            )
         return self.cells.of_samples(points, self.outside)
 
     @torch.no_grad()
