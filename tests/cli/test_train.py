@@ -458,3 +458,16 @@ def test_labels_say_what_the_numbers_are() -> None:
 def test_the_verdict_on_copying(values: dict[str, float], verdict: str | None) -> None:
     found = copying_verdict(values)
     assert found is None if verdict is None else verdict in str(found)
+
+
+def test_a_run_that_its_method_ended_says_so_and_does_not_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, otgen: Call, refused: Call
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["sco.fig3", "--scale", "smoke", "--steps", "50", "--method.stop", "10"]
+    result = otgen("train", *words, "--out", "ended")
+    assert result.code == 0
+    assert "Ended at step 1 by the method's own test" in result.out
+    line = refused("train", "sco.fig3", "--resume", "--out", "ended", "--steps", "60", code=2)
+    assert "ended ended at step 1 by its method's own test: it cannot go on" in line
+    assert "--method.stop 0" in line

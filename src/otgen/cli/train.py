@@ -36,6 +36,8 @@ def run(arguments: Sequence[str]) -> int:
         how = f"saved. Continue: otgen train --resume --out {path}" if step else "nothing to save"
         print(f"Interrupted at step {step}, {how}")
         return 128 + (trainer.signal or 2)
+    if trainer.state.settled:
+        print(f"Ended at step {trainer.state.step} by the method's own test: nothing was left to gain.")
     from otgen.cli.report import show_end
 
     show_end(trainer.run)
@@ -80,6 +82,11 @@ def _resumed(recipe: Recipe, words: Sequence[str]) -> Trainer:
         raise UsageError(f"a run is continued as it was, but its length; changed: {'; '.join(changed)}")
     trainer = _trainer(wanted, run_dir)
     trainer.resume()
+    if trainer.state.settled:
+        raise UsageError(
+            f"{run_dir.path} ended at step {trainer.state.step} by its method's own test: it cannot go on; start a new "
+            "run with that test off, for SCO --method.stop 0 --method.patience 0"
+        )
     if trainer.progress >= 1:
         raise UsageError(f"{run_dir.path} is complete at step {trainer.state.step}; give more --steps or --budget")
     save(wanted, run_dir.config)
