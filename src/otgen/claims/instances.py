@@ -1,0 +1,140 @@
+"""Random finite problems, solved to rounding: what most claims are tried on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from otgen.ot import KL, Discrete, Newton, Quadratic, SmoothRegulariser, solve
+
+# Relative gap of what counts as solved.
+_TOL = 1e-11
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problems:
+    """A batch of k finite problems ``min <pi, C> + eps I(pi)`` in float64.
+
+    Attributes:
+        C: costs, ``(k, n, m)``.
+        a: weights of the rows, ``(k, n)``.
+        b: weights of the columns, ``(k, m)``.
+        reg: the regulariser, its weight in the units of C.
+    """
+
+    C: Tensor
+    a: Tensor
+    b: Tensor
+    reg: SmoothRegulariser
+
+    def __len__(self) -> int:
+        return len(self.C)
+
+    @cached_property
+    def product(self) -> Tensor:
+        """``a x b``, ``(k, n, m)``."""
+        return self.a.unsqueeze(-1) * self.b.unsqueeze(-2)
+
+    @cached_property
+    def optimum(self) -> Pair:
+        """The best potentials, to rounding."""
+        found = solve(
+            Discrete.from_matrix(self.C, self.a, self.b, reg=self.reg),
+            Newton(),
+            tol=_TOL,
+            max_steps=500,
+            on_unconverged="raise",
+        )
+        potentials = found.potentials
+        return Pair(problems=self, f=potentials.f, g=potentials.g)
+
+    def penalty(self, plan: Tensor) -> Tensor:
+        """I(pi) of plans ``(k, n, m)``: ``(k,)``. KL or half the squared density, as the paper has it."""
+        return (self.product * self.reg.penalty(plan / self.product)).sum((-1, -2))
+
+    def near(self, rng: torch.Generator, size: Tensor) -> Pair:
+        """Potentials off the optimum by normal noise of a size for each problem, ``(k,)``, in units of eps."""
+        spread = (self.reg.weight * size).unsqueeze(-1)
+        f, g = (p + spread * normal(rng, *p.shape) for p in (self.optimum.f, self.optimum.g))
+        return Pair(problems=self, f=f, g=g)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Potentials of a batch of problems, with plus signs: ``s = f + g - C``.
+
+    Attributes:
+        problems: that they belong to.
+        f: ``(k, n)``.
+        g: ``(k, m)``.
+    """
+
+    problems: Problems
+    f: Tensor
+    g: Tensor
+
+    @cached_property
+    def slack(self) -> Tensor:
+        """``s = f + g - C``, ``(k, n, m)``."""
+        return self.f.unsqueeze(-1) + self.g.unsqueeze(-2) - self.problems.C
+
+    @cached_property
+    def density(self) -> Tensor:
+        """``m = d pi / d(a x b)`` of the pseudo-plan, Sanjabi et al. (6): ``(k, n, m)``."""
+        return self.problems.reg.density(self.slack)
+
+    @cached_property
+    def plan(self) -> Tensor:
+        """The pseudo-plan, ``(k, n, m)``; a plan only at the optimum."""
+        return self.problems.product * self.density
+
+    @cached_property
+    def mass(self) -> Tensor:
+        """Total mass of the pseudo-plan, ``(k,)``."""
+        return self.plan.sum((-1, -2))
+
+    @cached_property
+    def dual(self) -> Tensor:
+        """The dual value F(f, g), ``(k,)``."""
+        p = self.problems
+        linear = (p.a * self.f).sum(-1) + (p.b * self.g).sum(-1)
+        return linear - (p.product * p.reg.conjugate(self.slack)).sum((-1, -2))
+
+
+def normal(rng: torch.Generator, *shape: int) -> Tensor:
+    """Standard normal numbers in float64."""
+    return torch.randn(*shape, generator=rng, dtype=torch.float64)
+
+
+def uniform(rng: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """Uniform numbers in float64."""
+    return low + (high - low) * torch.rand(*shape, generator=rng, dtype=torch.float64)
+
+
+def spread_out(rng: torch.Generator, k: int, low: float, high: float) -> Tensor:
+    """k numbers between two positive ones, evenly on the logarithmic scale: sizes of every order are tried."""
+    return low * (high / low) ** uniform(rng, k)
+
+
+def weights(rng: torch.Generator, *shape: int) -> Tensor:
+    """Random weights that sum to 1 along the last dimension, none below a tenth of the largest."""
+    raw = uniform(rng, *shape, low=0.1)
+    return raw / raw.sum(-1, keepdim=True)
+
+
+def even(*shape: int) -> Tensor:
+    """Equal weights that sum to 1 along the last dimension."""
+    return torch.full(shape, 1 / shape[-1], dtype=torch.float64)
+
+
+def random_problems(rng: torch.Generator, k: int, reg: SmoothRegulariser, n: int = 6, m: int = 7) -> Problems:
+    """k problems with uniform costs in [0, 1] and random weights."""
+    return Problems(C=uniform(rng, k, n, m), a=weights(rng, k, n), b=weights(rng, k, m), reg=reg)
+
+
+def regularisers(*weights: float) -> tuple[SmoothRegulariser, ...]:
+    """KL and Quadratic at each weight."""
+    return tuple(reg for eps in weights for reg in (KL(eps=eps), Quadratic(eps=eps)))
