@@ -15,6 +15,7 @@ COMMANDS = {
     "eval": ("otgen.cli.evaluate", "evaluate a run's generator"),
     "reproduce": ("otgen.cli.reproduce", "train, evaluate and draw a figure of a paper, and judge its claims"),
     "ssim": ("otgen.cli.ssim", "how much the generator's weights still move around the end of a run"),
+    "verify": ("otgen.cli.verify", "check what the papers claim, each theorem on random instances"),
     "list": ("otgen.cli.listing", "list recipes and the components a configuration can name"),
     "solve": ("otgen.cli.solve", "the transport value between two arrays, with its certified interval"),
     "crosscheck": ("otgen.cli.crosscheck", "the same problem solved by other libraries: are they in our interval?"),

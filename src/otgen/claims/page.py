@@ -1,0 +1,141 @@
+"""The claims as a page: statement, verdict, the worst number found, and a plot of bound against truth."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from otgen.claims.base import Claim, Paper
+from otgen.claims.relations import AtMost, Cited, Equal, Part, Relation, Slope
+from otgen.claims.verify import Finding
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOURS = {Part.PRINTED: "#4269d0", Part.CORRECTED: "#3ca951", Part.OUTSIDE: "#e07b39"}
+# More points than this hide each other and fatten the file.
+_POINTS = 400
+
+_HEAD = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>What the papers claim, checked</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
+section {{ border-top: 1px solid #ddd; padding: .8rem 0; display: flex; gap: 1.5rem; flex-wrap: wrap }}
+section > div {{ flex: 1 1 26rem }} img {{ width: 20rem; height: auto }} h3 {{ margin: 0 }} p {{ margin: .4rem 0 }}
+td, th {{ text-align: left; padding: .1rem .8rem .1rem 0 }} .differs {{ color: #b00; font-weight: bold }}
+small {{ color: #666 }}
+</style></head><body>
+<h1>What the papers claim, checked</h1>
+<p>{count} claims, about {n:,} random instances each (seed {seed}), checked in {seconds:.0f} s. {summary}</p>
+"""
+
+
+def html_page(findings: Sequence[Finding], *, n: int, seed: int) -> str:
+    """A page of its own, pictures included.
+
+    Args:
+        findings: what the checks found.
+        n: instances that were asked for.
+        seed: of the instances.
+    """
+    differing = [finding.claim.key for finding in findings if not finding.as_recorded]
+    summary = f"Not as recorded: {', '.join(differing)}." if differing else "All verdicts are as recorded."
+    seconds = sum(finding.seconds for finding in findings)
+    parts = [_HEAD.format(count=len(findings), n=n, seed=seed, seconds=seconds, summary=escape(summary))]
+    for paper in Paper:
+        own = [finding for finding in findings if finding.claim.paper is paper]
+        if own:
+            parts.append(f"<h2>{escape(paper.authors)}</h2>")
+            parts.extend(_section(finding) for finding in own)
+    return "\n".join([*parts, "</body></html>\n"])
+
+
+def _section(finding: Finding) -> str:
+    claim = finding.claim
+    lines = [f"<h3>{escape(heading(claim))}</h3>", f"<p>{escape(claim.statement)}</p>"]
+    if claim.conditions:
+        lines.append(f"<p>Conditions: {escape(claim.conditions)}</p>")
+    mark = "" if finding.as_recorded else f' <span class="differs">not as recorded ({claim.recorded})</span>'
+    lines.append(f"<p><b>{finding.verdict}</b>{mark}</p>")
+    if claim.corrected:
+        lines.append(f"<p>Correctly: {escape(claim.corrected)}</p>")
+    rows = "".join(
+        f"<tr><td>{relation.part}</td><td>{escape(relation.label)}</td><td>{relation.standing}</td>"
+        f"<td>{escape(relation.text)}</td></tr>"
+        for relation in finding.relations
+    )
+    lines.append(f"<table>{rows}</table><small>{finding.instances:,} instances, {finding.seconds:.1f} s</small>")
+    picture = plot(finding)
+    image = ""
+    if picture is not None:
+        data = base64.b64encode(picture).decode()
+        image = f'<img alt="{escape(claim.key)}: both sides" src="data:image/png;base64,{data}">'
+    return f'<section id="{escape(claim.key)}"><div>{"".join(lines)}</div>{image}</section>'
+
+
+def heading(claim: Claim) -> str:
+    """``S7: Theorem 4.1``."""
+    return f"{claim.key}: {claim.where}"
+
+
+def plot(finding: Finding) -> bytes | None:
+    """The principal relation of each part, as a small PNG; None where there is nothing to draw."""
+    from matplotlib.figure import Figure
+
+    drawn: dict[Part, Relation] = {}
+    for relation in finding.relations:
+        if not isinstance(relation, Cited):
+            drawn.setdefault(relation.part, relation)
+    if not drawn:
+        return None
+    # Slopes have axes of their own, and so has everything where they meet others.
+    alike = len({isinstance(relation, Slope) for relation in drawn.values()}) == 1
+    shown = list(drawn.values()) if alike else list(drawn.values())[:1]
+    figure = Figure(figsize=(4.0, 3.0), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    for relation in shown:
+        _draw(axes, relation)
+    if not isinstance(shown[0], Slope):
+        _finish_sides(axes, shown)
+    axes.legend(fontsize=7, loc="best")
+    axes.tick_params(labelsize=7)
+    buffer = io.BytesIO()
+    # Without the library's version in the file, the same numbers give the same bytes.
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _draw(axes: Axes, relation: Relation) -> None:
+    colour = _COLOURS[relation.part]
+    label = f"{relation.part}: {relation.text}"
+    if isinstance(relation, Slope):
+        x, y = np.asarray(relation.x), np.asarray(relation.y)
+        slope, _ = relation.fit
+        axes.plot(x, y, ".", color=colour, ms=3, label=label)
+        axes.plot(x, y.mean() + slope * (x - x.mean()), color=colour, lw=1)
+        axes.set_xlabel(relation.label, fontsize=7)
+        return
+    assert isinstance(relation, AtMost | Equal)
+    step = -(-len(relation.left) // _POINTS)
+    axes.plot(relation.right[::step], relation.left[::step], ".", color=colour, ms=3, label=label)
+
+
+def _finish_sides(axes: Axes, relations: Sequence[Relation]) -> None:
+    """The diagonal, and scales on which every point is seen."""
+    sides = [relation for relation in relations if isinstance(relation, AtMost | Equal)]
+    values = np.concatenate([np.asarray(side) for r in sides for side in (r.left, r.right)])
+    values = values[np.isfinite(values)]
+    low, high = float(values.min()), float(values.max())
+    if low > 0 and high > 10 * low:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+    axes.plot([low, high], [low, high], color="#999", lw=0.8, zorder=0)
+    bounded = any(isinstance(relation, AtMost) for relation in relations)
+    axes.set_xlabel("bound" if bounded else "right side", fontsize=7)
+    axes.set_ylabel("what it bounds" if bounded else "left side", fontsize=7)
