@@ -69,9 +69,12 @@ def test_a_method_without_a_transport_value_ends_without_a_loss(method: str, otg
     assert "step 3/3" in result.out
     (line,) = RunDir(Path("run")).read_metrics()
     penalty = {"penalty"} if method == "WGANGP" else set()
-    assert set(line) == {"step", "elapsed", "critic_loss", "wasserstein_estimate"} | penalty
+    steep = {"generator_lipschitz", "critic_lipschitz"}
+    assert set(line) == {"step", "elapsed", "critic_loss", "wasserstein_estimate"} | steep | penalty
     assert otgen("train", "toy.gaussians25", "--resume", "--steps", "4", "--out", "run").code == 0
-    assert otgen("eval", "run", "--n", "30").code == 0
+    shown = otgen("eval", "run", "--n", "30")
+    assert shown.code == 0
+    assert "critic with Lipschitz constant 1: at least" in shown.out
     assert otgen("sample", "run", "--n", "3", "--out", "samples.npz").code == 0
 
 

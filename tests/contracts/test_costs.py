@@ -230,3 +230,27 @@ def test_the_gradient_bound_of_l1_holds_for_its_power_too() -> None:
     x, y = special_clouds(5)
     assert torch.equal(LpPower(p=1.0).grad_norm(x, y), L1().grad_norm(x, y))
     torch.testing.assert_close(LpPower(p=1.0)(x, y), L1()(x, y))
+
+
+@every_cost
+@given(seed=st.integers(0, 10_000), d=st.integers(1, 4))
+def test_a_smooth_cost_has_a_gradient_without_jumps(cost: Cost, seed: int, d: int) -> None:
+    """Across any short way, through coinciding coordinates and points too, it changes by no more than its length."""
+    rng = torch.Generator().manual_seed(seed)
+    y = torch.randn(20, d, generator=rng, dtype=torch.float64)
+    step = 1e-8 * torch.randn(20, d, generator=rng, dtype=torch.float64)
+    # Half of the ways lead through the point itself.
+    x = torch.where(torch.arange(20).unsqueeze(-1) % 2 == 0, y, torch.randn(20, d, generator=rng, dtype=torch.float64))
+
+    def slope(points: Tensor) -> Tensor:
+        points = points.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(cost.paired(points, y).sum(), points)
+        return gradient
+
+    change = (slope(x + step) - slope(x - step)).norm(dim=-1) / (2 * step).norm(dim=-1)
+    # The cosine's curvature grows as points near the origin.
+    away = (x.norm(dim=-1) > 0.1) & (y.norm(dim=-1) > 0.1)
+    if cost.smooth:
+        assert not bool((change[away] > 1e3).any())
+    else:
+        assert float(change.max()) > 1e3

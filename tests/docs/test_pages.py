@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 OUTSIDE = [p for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md") if (p := ROOT / name).exists()]
 PAGES = sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts) + OUTSIDE
-PACKAGES = ("ot", "data", "nets", "methods", "metrics", "train", "runs", "recipes")
+PACKAGES = ("ot", "data", "nets", "methods", "metrics", "train", "runs", "recipes", "claims")
 # CPU seconds that the examples of a page may take together.
 MOST_SECONDS = 10.0
 

@@ -35,8 +35,9 @@ def test_a_line_has_the_certified_interval(transport: RunConfig, start: Start) -
     lines = trainer.run.read_metrics()
     assert [line["step"] for line in lines] == list(range(1, 9))
     keys = {"step", "elapsed", "loss", "lower", "upper", "rel_gap", "eps", "solver_steps", "solver_marginal_error"}
-    critic = {"critic_loss"} if isinstance(transport.method, FeatureGame) else set()
-    assert all(set(line) == keys | critic | {"minibatch_bias"} for line in lines)
+    keys |= {"minibatch_bias", "generator_lipschitz"}
+    critic = {"critic_loss", "critic_lipschitz"} if isinstance(transport.method, FeatureGame) else set()
+    assert all(set(line) == keys | critic for line in lines)
     assert all(line["lower"] - 1e-6 <= line["loss"] <= line["upper"] + 1e-6 for line in lines)
     assert all(line["upper"] > line["lower"] for line in lines)
     assert {line["eps"] for line in lines} == {0.5}
@@ -74,6 +75,7 @@ def test_a_method_without_a_transport_value_is_logged_and_shown(tiny: RunConfig,
     trainer = start(_every(replace(tiny, method=WGANGP(batch=8)), log_every=4), hooks=hooks)
     assert trainer.train() is Ending.FINISHED
     keys = {"step", "elapsed", "critic_loss", "wasserstein_estimate", "penalty"}
+    keys |= {"generator_lipschitz", "critic_lipschitz"}
     assert [set(line) for line in trainer.run.read_metrics()] == [keys] * 2
     assert "step 8/8" in text.getvalue()
     assert "loss" not in text.getvalue()

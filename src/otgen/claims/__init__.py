@@ -7,13 +7,10 @@ true
 """
 
 from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.catalogue import CLAIMS
 from otgen.claims.relations import AtMost, Cited, Equal, Part, Relation, Slope, Standing
-from otgen.claims.sanjabi import CLAIMS as _SANJABI
 from otgen.claims.two_atoms import TwoAtoms
 from otgen.claims.verify import Finding, verify
-
-CLAIMS: tuple[Claim, ...] = (*_SANJABI,)
-"""Every claim that is checked, paper by paper."""
 
 __all__ = [
     "CLAIMS",

@@ -196,7 +196,9 @@ class Slope(Relation):
 
     @cached_property
     def fit(self) -> tuple[float, float]:
-        """The slope and the half-width of its interval (ordinary least squares, Student's t)."""
+        """The slope and the half-width of its interval (ordinary least squares, Student's t); NaN where a point is."""
+        if not bool((self.x.isfinite() & self.y.isfinite()).all()):
+            return math.nan, math.nan
         from scipy import stats
 
         line = stats.linregress(np.asarray(self.x), np.asarray(self.y))

@@ -20,7 +20,7 @@ def run(arguments: Sequence[str]) -> int:
         raise UsageError(f"--n must be at least 1 and --seed not negative, got {parsed.n} and {parsed.seed}")
     from rich.console import Console
 
-    from otgen.cli.report import copying_verdict, metrics_table
+    from otgen.cli.report import assumption_lines, copying_verdict, metrics_table
     from otgen.runs import evaluate_run
     from otgen.train import RunDir
 
@@ -30,5 +30,10 @@ def run(arguments: Sequence[str]) -> int:
     verdict = copying_verdict(result.values)
     if verdict:
         console.print(verdict)
+    if result.assumptions:
+        console.print("\nWhat the convergence theorems assume, as far as this run shows it:")
+        for line in assumption_lines(result.assumptions):
+            console.print(line)
+        console.print()
     console.print(f"Metrics: {result.file}")
     return 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from otgen.runs import evaluate_run
+from otgen.runs import Assumption, evaluate_run
 from otgen.train import RunDir
 from otgen.train.progress import loss_text
 
@@ -55,6 +56,12 @@ def metrics_table(values: dict[str, float]) -> Table:
         if name in values:
             table.add_row(text, f"{values[name]:.4g}")
     return table
+
+
+def assumption_lines(assumptions: Sequence[Assumption]) -> list[str]:
+    """A line for each assumption: met or not, its name, the quantity, who needs it."""
+    words = {True: "pass", False: "FAIL", None: "?   "}
+    return [f"{words[a.met]}  {a.name}: {a.quantity} ({a.needed_by})" for a in assumptions]
 
 
 def copying_verdict(values: dict[str, Any]) -> str | None:

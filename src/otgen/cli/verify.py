@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from otgen.claims import Claim, Finding
 
 EXIT_DIFFERS = 1
+# Fewer instances do not find how tight a bound is.
+_LEAST = 60
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -31,8 +33,11 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the instances")
     parser.add_argument("--html", type=str | None, default=None, help="write a page with plots to this file")
     parsed = parse(parser, arguments)
-    if parsed.n < 2 or parsed.seed < 0:
-        raise UsageError(f"--n must be at least 2 and --seed not negative, got {parsed.n} and {parsed.seed}")
+    if parsed.n < _LEAST or parsed.seed < 0:
+        raise UsageError(
+            f"--n must be at least {_LEAST}, fewer instances come near no bound, and --seed not negative; "
+            f"got {parsed.n} and {parsed.seed}"
+        )
     page = None if parsed.html is None else _page_path(Path(parsed.html))
     chosen = _chosen(CLAIMS, list(parsed.claims or ()), parsed.paper)
     findings = []
@@ -70,7 +75,7 @@ def _chosen(claims: Sequence[Claim], names: Sequence[str], paper: str | None) ->
     for name in names:
         if name.lower() not in by_key:
             near = suggestion(name, [claim.key for claim in claims])
-            raise UsageError(f"there is no claim {name!r}{near} (otgen verify --n 2 lists them)")
+            raise UsageError(f"there is no claim {name!r}{near} (otgen verify lists them)")
     return [by_key[name.lower()] for name in names]
 
 

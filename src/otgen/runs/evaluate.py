@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from otgen.runs.assumptions import Assumption, assumptions
 from otgen.runs.sample import load_generator
 from otgen.train import Evaluation, RunConfig, RunDir, checkpoint, evaluate
 from otgen.train.pictures import save_picture
@@ -22,12 +23,14 @@ class RunEvaluation:
         file: the JSON file.
         picture: the newest picture of samples; None if samples make none.
         neighbours: pictures of samples above their nearest training samples; None likewise.
+        assumptions: what the convergence theorems need, and what the run says to it.
     """
 
     values: dict[str, float]
     file: Path
     picture: Path | None
     neighbours: Path | None
+    assumptions: list[Assumption]
 
 
 def evaluate_run(
@@ -59,7 +62,13 @@ def evaluate_run(
     pictures = sorted(run.samples.glob("step_*.png"))
     neighbours = run.evaluations / f"neighbours_{step:08d}.png"
     drawn = len(shapes.shape) == 3 and _draw_neighbours(found, neighbours, shapes)
-    return RunEvaluation(found.values, file, pictures[-1] if pictures else None, neighbours if drawn else None)
+    return RunEvaluation(
+        values=found.values,
+        file=file,
+        picture=pictures[-1] if pictures else None,
+        neighbours=neighbours if drawn else None,
+        assumptions=assumptions(config.method, run.read_metrics()),
+    )
 
 
 def _draw_neighbours(found: Evaluation, path: Path, shapes: checkpoint.Shapes) -> bool:

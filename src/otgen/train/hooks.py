@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from otgen.methods import Logged
+from otgen.methods import Logged, Player
 from otgen.train import checkpoint
 from otgen.train.evaluation import evaluate, generate
+from otgen.train.lipschitz import steepness
 from otgen.train.pictures import save_picture
 from otgen.train.state import stream
 from otgen.train.trainer import Trainer
 
 _PICTURED = 100
 _REFERENCE = 2000
+# Points around which a network's slope is looked for.
+_STEEP = 32
 
 
 @dataclass
@@ -54,8 +58,25 @@ class Log:
             }
         if logged.measured is not None:
             record |= logged.measured()
+        record |= _lipschitz(trainer)
         trainer.run.append(record)
         self.last = record
+
+
+def _lipschitz(trainer: Trainer) -> dict[str, float]:
+    """Lower bounds on the Lipschitz constants of the players, which the papers' theorems take to be bounded."""
+    config, state = trainer.config, trainer.state.method
+    # A stream of its own: no draw is taken from training.
+    rng = stream(config.seed, f"lipschitz/{trainer.state.step}")
+    codes = config.latent.sample(_STEEP, rng).to(trainer.device)
+    generator = state.generator.module
+    found = {"generator_lipschitz": steepness(generator, codes, rng)}
+    critic = getattr(state, "critic", None)
+    if isinstance(critic, Player):
+        real = config.data.sample(_STEEP, rng)
+        points = torch.cat([real, generate(generator, config.latent, _STEEP, rng)]).to(trainer.device)
+        found["critic_lipschitz"] = steepness(critic.module, points, rng)
+    return found
 
 
 class Pictures:

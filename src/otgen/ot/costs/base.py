@@ -29,6 +29,14 @@ class Cost(ABC):
         """
         return None
 
+    @property
+    def smooth(self) -> bool | None:
+        """Whether the gradient is Lipschitz on bounded sets, as convergence theorems want it; None where not known.
+
+        Sanjabi et al. 2018, Theorem 3.1; a cost that is so only off a point, such as the cosine, counts as smooth.
+        """
+        return None
+
     @abstractmethod
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
         """Cost of matched points.

@@ -24,6 +24,11 @@ class Cosine(Cost):
     def negative_type(self) -> bool:
         return True
 
+    @property
+    @override
+    def smooth(self) -> bool:
+        return True
+
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
         return _from_cosine((_direction(x) * _direction(y)).sum(-1))

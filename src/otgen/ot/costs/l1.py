@@ -28,6 +28,11 @@ class L1(Cost):
     def negative_type(self) -> bool:
         return True
 
+    @property
+    @override
+    def smooth(self) -> bool:
+        return False
+
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
         return (x - y).abs().sum(-1)

@@ -33,6 +33,11 @@ class LpPower(Cost):
     def negative_type(self) -> bool:
         return self.p <= 2
 
+    @property
+    @override
+    def smooth(self) -> bool:
+        return self.p >= 2
+
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
         apart = (x - y).abs()

@@ -35,6 +35,11 @@ class PNorm(Cost):
     def negative_type(self) -> bool:
         return self.p <= 2
 
+    @property
+    @override
+    def smooth(self) -> bool:
+        return self.p >= 2
+
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
         return self._power((x - y).square().sum(-1))

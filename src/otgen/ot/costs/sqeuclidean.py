@@ -21,6 +21,11 @@ class SqEuclidean(Cost):
     def negative_type(self) -> bool:
         return True
 
+    @property
+    @override
+    def smooth(self) -> bool:
+        return True
+
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
         return (x - y).square().sum(-1)

@@ -1,0 +1,67 @@
+"""Every claim: on a few instances its verdict is the recorded one, whatever the seed, and its texts are complete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cases.claims import FEW, finding
+from otgen.claims import CLAIMS, Cited, Claim, Paper, Slope, Verdict, verify
+
+ROOT = Path(__file__).parents[2]
+
+every_claim = pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.key)
+
+
+@every_claim
+def test_the_verdict_is_as_recorded(claim: Claim) -> None:
+    found = finding(claim, FEW)
+    assert found.as_recorded, [(r.label, r.standing, r.text) for r in found.relations]
+    assert found.instances > 0 or all(isinstance(r, Cited) for r in found.relations)
+    assert found.worst
+
+
+@every_claim
+def test_a_claim_says_what_a_reader_needs(claim: Claim) -> None:
+    assert claim.statement.endswith(".")
+    assert claim.where
+    assert (claim.recorded is Verdict.FALSE) <= bool(claim.corrected)
+    assert (claim.recorded is Verdict.CONDITIONAL) <= bool(claim.conditions)
+    assert claim.recorded not in (Verdict.REFUTED, Verdict.LOOSE)
+
+
+def test_there_are_claims_of_every_paper_and_no_two_share_a_key() -> None:
+    assert {claim.paper for claim in CLAIMS} == set(Paper)
+    assert len({claim.key.lower() for claim in CLAIMS}) == len(CLAIMS) >= 45
+
+
+def test_the_same_seed_gives_the_same_instances_alone_or_among_others() -> None:
+    claims = [claim for claim in CLAIMS if claim.key in ("S1", "S7b", "S9")]
+    together = [found.worst for found in verify(claims, n=20, seed=3)]
+    alone = [finding(claim, 20, 3).worst for claim in claims]
+    assert together == alone
+    assert alone != [finding(claim, 20, 4).worst for claim in claims]
+
+
+def test_the_reports_that_are_cited_are_there_and_have_the_numbers() -> None:
+    experiments = ROOT / "experiments"
+    if not experiments.is_dir():
+        pytest.skip("experiments/ is not beside the tests")
+    cited = [r for claim in CLAIMS for r in finding(claim, 2).relations if isinstance(r, Cited)]
+    assert cited
+    for relation in cited:
+        assert (ROOT / relation.source).is_file(), relation.source
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+@every_claim
+def test_the_verdict_is_as_recorded_on_many_instances(claim: Claim, seed: int) -> None:
+    assert finding(claim, 1000, seed).as_recorded
+
+
+def test_slopes_are_measured_over_a_real_range() -> None:
+    slopes = [r for claim in CLAIMS for r in finding(claim, FEW).relations if isinstance(r, Slope)]
+    assert slopes
+    assert all(len(set(slope.x.tolist())) >= 4 for slope in slopes)

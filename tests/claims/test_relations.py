@@ -1,0 +1,98 @@
+"""Relations between two sides, and the verdict that they add up to."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from otgen.claims import AtMost, Cited, Equal, Part, Relation, Slope, Standing, Verdict
+from otgen.claims.base import judge
+from otgen.errors import InputError
+
+
+def _t(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def _at_most(left: float, part: Part = Part.PRINTED, tight: float = 0.0) -> AtMost:
+    return AtMost(label="left and right", left=_t(left), right=_t(1.0), part=part, tight=tight)
+
+
+def test_at_most_holds_up_to_rounding_and_its_worst_instance_counts() -> None:
+    relation = AtMost(label="", left=_t(0.5, 1.0 + 1e-10, -3.0), right=_t(1.0, 1.0, 1.0))
+    assert relation.standing is Standing.HOLDS
+    assert relation.worst == pytest.approx(1.0)
+    assert relation.instances == 3
+    assert AtMost(label="", left=_t(0.5, 1.01), right=_t(1.0, 1.0)).standing is Standing.BROKEN
+
+
+def test_a_bound_of_zero_is_met_by_nothing_positive() -> None:
+    assert AtMost(label="", left=_t(0.0, -1.0), right=_t(0.0, 0.0)).standing is Standing.HOLDS
+    assert AtMost(label="", left=_t(1e-30), right=_t(0.0)).standing is Standing.BROKEN
+
+
+def test_a_bound_must_come_as_near_as_recorded() -> None:
+    assert _at_most(0.5, tight=0.4).standing is Standing.HOLDS
+    assert _at_most(0.3, tight=0.4).standing is Standing.LOOSE
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_what_is_no_number_never_holds(bad: float) -> None:
+    assert _at_most(bad).standing is Standing.BROKEN
+    assert Equal(label="", left=_t(bad), right=_t(1.0), tol=1.0).standing is Standing.BROKEN
+    assert Slope(label="", x=_t(0, 1, 2), y=_t(0, bad, 2)).standing is Standing.BROKEN
+
+
+def test_both_sides_need_a_number_an_instance_and_bounds_are_not_negative() -> None:
+    with pytest.raises(InputError, match="one number an instance"):
+        AtMost(label="", left=_t(1.0), right=_t(1.0, 2.0))
+    with pytest.raises(InputError, match="one number an instance"):
+        Equal(label="", left=_t(), right=_t(), tol=1.0)
+    with pytest.raises(InputError, match="negative"):
+        AtMost(label="", left=_t(-2.0), right=_t(-1.0))
+    with pytest.raises(InputError, match="3 different places"):
+        Slope(label="", x=_t(1.0, 2.0, 2.0), y=_t(1.0, 2.0, 3.0))
+
+
+def test_equal_is_relative_to_the_right_side_or_to_a_scale() -> None:
+    assert Equal(label="", left=_t(101.0, 0.0), right=_t(100.0, 0.0), tol=0.011).standing is Standing.HOLDS
+    assert Equal(label="", left=_t(0.1), right=_t(0.0), tol=0.011).standing is Standing.BROKEN
+    assert Equal(label="", left=_t(0.1), right=_t(0.0), tol=0.011, scale=_t(10.0)).standing is Standing.HOLDS
+
+
+def test_a_slope_is_judged_with_its_confidence_interval() -> None:
+    x = torch.linspace(0, 4, 9, dtype=torch.float64)
+    noise = 0.1 * torch.randn(9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    slope = Slope(label="", x=x, y=-x + noise, low=-1.1, high=-0.9)
+    value, half = slope.fit
+    assert value == pytest.approx(-1, abs=0.1)
+    assert 0.01 < half < 0.1
+    assert slope.standing is Standing.HOLDS
+    assert Slope(label="", x=x, y=-x + noise, low=value - half / 2).standing is Standing.BROKEN
+
+
+_GOOD, _BAD, _LOOSE = 0.5, 2.0, 0.1
+
+
+@pytest.mark.parametrize(
+    ("relations", "verdict"),
+    [
+        ([_at_most(_GOOD)], Verdict.TRUE),
+        ([_at_most(_BAD)], Verdict.REFUTED),
+        ([_at_most(_GOOD), _at_most(_BAD, Part.OUTSIDE)], Verdict.CONDITIONAL),
+        ([_at_most(_GOOD), _at_most(_GOOD, Part.OUTSIDE)], Verdict.TRUE),
+        ([_at_most(_BAD), _at_most(_GOOD, Part.CORRECTED)], Verdict.FALSE),
+        ([_at_most(_GOOD), _at_most(_GOOD, Part.CORRECTED)], Verdict.TRUE),
+        ([_at_most(_BAD), _at_most(_BAD, Part.CORRECTED)], Verdict.REFUTED),
+        ([_at_most(_LOOSE, tight=0.3)], Verdict.LOOSE),
+        ([_at_most(_BAD), _at_most(_LOOSE, Part.CORRECTED, tight=0.3)], Verdict.LOOSE),
+        ([_at_most(_GOOD, Part.CORRECTED)], Verdict.REFUTED),
+        ([Cited(label="", found="", source="", supported=True)], Verdict.EMPIRICAL),
+        ([Cited(label="", found="", source="", supported=False)], Verdict.NOT_MEASURED),
+    ],
+)
+def test_relations_add_up_to_a_verdict(relations: list[Relation], verdict: Verdict) -> None:
+    assert judge(relations) is verdict
