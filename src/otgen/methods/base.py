@@ -155,6 +155,8 @@ class Logged:
         values: numbers to log, detached scalars.
         objective: gives the generator's objective with its interval, or None where it is no transport value. Called
             only when it is logged: a certificate, and terms that are constant to the generator, cost time.
+        measured: gives more numbers to log; called only when they are, before the next step.
+        settled: whether there is nothing left to gain, so that the run ends.
     """
 
     values: dict[str, Tensor] = field(default_factory=dict)
