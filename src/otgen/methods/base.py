@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -182,6 +182,9 @@ class MethodState(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class Method(ABC):
     """A training algorithm: hyper-parameters only. Labels are nobody's business here."""
+
+    # Whose the logged loss and its interval are, for whoever shows them.
+    loss_of: ClassVar[str] = "a minibatch's"
 
     @abstractmethod
     def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +83,8 @@ class SCO(Method):
         stop: W at which the run ends; None is ``0.8 lr`` under plain descent, and 0 for Adam; 0 is never.
         patience: steps in which W must fall; 0 does not ask.
     """
+
+    loss_of: ClassVar[str] = "W1 of both laws' masses on the grid"
 
     batch: int = 128
     cells: Cells = Cells()
