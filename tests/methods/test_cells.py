@@ -10,9 +10,10 @@ import torch
 from otgen.data import Gaussian2D
 from otgen.errors import InputError
 from otgen.methods import Cells
+from otgen.methods.cells import Grid
 from otgen.ot import Outside
 
-LINE = Cells(low=-4.0, high=4.0, count=16)
+LINE = Grid(low=-4.0, high=4.0, count=16)
 
 
 def _normal(mean: float, std: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -73,4 +74,19 @@ def test_a_grid_that_is_too_coarse_is_told_apart_from_one_with_empty_cells() -> 
 @pytest.mark.parametrize("wrong", [{"low": 1.0, "high": 1.0}, {"low": float("nan")}, {"count": 1}])
 def test_no_grid_is_no_grid(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="a grid needs low < high and at least 2 cells"):
+        Grid(**{"low": -1.0, "high": 2.0, "count": 8, **wrong})  # type: ignore[arg-type]
+
+
+def test_a_grid_that_nobody_gave_holds_the_points_with_room_to_spare() -> None:
+    assert Cells().grid(torch.tensor([[2.0, 10.0], [4.0, 6.0]])) == Grid(low=0.0, high=12.0, count=64)
+    assert Cells().grid(torch.tensor([[-1.0], [3.0]])) == Grid(low=-2.0, high=4.0, count=256)
+    assert Cells(count=10).grid(torch.tensor([[-1.0], [3.0]])) == Grid(low=-2.0, high=4.0, count=10)
+    assert Cells(low=0.0, high=1.0).grid(torch.tensor([[-1.0], [3.0]])) == Grid(low=0.0, high=1.0, count=256)
+    with pytest.raises(InputError, match=r"all points are at 1 along each axis.*--method\.cells\.low"):
+        Cells().grid(torch.ones(3, 2))
+
+
+@pytest.mark.parametrize("wrong", [{"low": 0.0}, {"high": 0.0}, {"count": 1}, {"low": 1.0, "high": 0.0}])
+def test_a_part_of_a_grid_is_checked_where_it_is_given(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="give both, or none|at least 2 cells"):
         Cells(**wrong)  # type: ignore[arg-type]

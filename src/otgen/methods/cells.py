@@ -13,13 +13,64 @@ from otgen.ot import Outside, histogram
 
 # A known law with more mass than this outside the grid is refused, where points outside are.
 _NEGLIGIBLE = 1e-4
+# Cells along an axis where nobody says how many, on a line and in the plane: a line has a closed form.
+_COUNTS = (256, 64)
+# Room at either end, as a share of what the cells must hold: outside of them the critic has no slope.
+_MARGIN = 0.25
+# Cells along an axis, at the least.
+_LEAST = 2
 # Cells that must hold some mass: with all of it in one of them the grid sees nothing.
 _OCCUPIED = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """The cells of a regular grid on a cube: Pinetz et al. 2018, (11).
+    """Which grid to take: what is left out follows from the points that it must hold.
+
+    Attributes:
+        low: lower end of every axis; given with ``high`` or not at all. Without them the grid holds all points, with a
+            quarter of their range to spare at either end.
+        high: upper end of every axis.
+        count: cells along every axis; None takes 256 on a line and 64 in the plane.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.low is None) != (self.high is None):
+            raise InputError(
+                f"a grid has two ends or finds both from the data, got low={self.low} and high={self.high}; give both, "
+                "or none"
+            )
+        if self.low is not None and self.high is not None:
+            Grid(low=self.low, high=self.high, count=_LEAST if self.count is None else self.count)
+        elif self.count is not None and self.count < _LEAST:
+            raise InputError(f"a grid needs at least {_LEAST} cells an axis, got count={self.count}; 64 is a start")
+
+    def grid(self, points: Tensor) -> Grid:
+        """The grid for points, ``(n, d)``.
+
+        Raises:
+            InputError: the grid is theirs to give, and all of their numbers are one.
+        """
+        count = _COUNTS[points.shape[1] - 1] if self.count is None else self.count
+        if self.low is not None and self.high is not None:
+            return Grid(low=self.low, high=self.high, count=count)
+        low, high = float(points.min()), float(points.max())
+        spare = _MARGIN * (high - low)
+        if not spare > 0:
+            raise InputError(
+                f"all points are at {low:.4g} along each axis, which leaves a grid no width: give cells its low and "
+                "high (--method.cells.low, --method.cells.high)"
+            )
+        return Grid(low=low - spare, high=high + spare, count=count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A regular grid on a cube: Pinetz et al. 2018, (11).
 
     Attributes:
         low: lower end of every axis.
@@ -27,13 +78,16 @@ class Cells:
         count: cells along every axis.
     """
 
-    low: float = -8.0
-    high: float = 8.0
-    count: int = 128
+    low: float
+    high: float
+    count: int
 
     def __post_init__(self) -> None:
-        if not -math.inf < self.low < self.high < math.inf or self.count < 2:
-            raise InputError(f"a grid needs low < high and at least 2 cells an axis, got {self}")
+        if not -math.inf < self.low < self.high < math.inf or self.count < _LEAST:
+            raise InputError(
+                f"a grid needs low < high and at least {_LEAST} cells an axis, got low={self.low}, high={self.high} "
+                f"and count={self.count}"
+            )
 
     @property
     def dx(self) -> float:
