@@ -66,9 +66,21 @@ def test_mass_outside_goes_where_it_is_told() -> None:
 
 
 def test_a_grid_that_is_too_coarse_is_told_apart_from_one_with_empty_cells() -> None:
-    LINE.check(LINE.of_samples(torch.tensor([[0.1], [0.9]])))  # all other cells are empty
-    with pytest.raises(InputError, match=r"all data lie in one of the grid's 16 cells.*0\.5 wide.*raise count"):
+    LINE.check(LINE.of_samples(torch.tensor([[-0.6], [0.4]])))  # all other cells are empty
+    with pytest.raises(InputError, match=r"too coarse.* 0 of a cell, which is 0\.5 wide.*cells\.count above 16"):
         LINE.check(LINE.of_samples(torch.tensor([[0.1], [0.4]])))
+    with pytest.raises(InputError, match=r"is 0\.5 of a cell"):
+        LINE.check(LINE.of_samples(torch.tensor([[0.1], [0.9]])))
+
+
+def test_two_cells_a_side_show_no_shape_whatever_the_data() -> None:
+    points = torch.rand(1000, 2, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(InputError, match=r"is 0\.5 of a cell.*--method\.cells\.count"):
+        (two := Cells(count=2).grid(points)).check(two.of_samples(points))
+    # One axis that shows the shape is enough: a column may be constant.
+    points[:, 1] = 0.5
+    fine = Cells().grid(points)
+    fine.check(fine.of_samples(points))
 
 
 @pytest.mark.parametrize("wrong", [{"low": 1.0, "high": 1.0}, {"low": float("nan")}, {"count": 1}])

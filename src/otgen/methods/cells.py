@@ -19,8 +19,8 @@ _COUNTS = (256, 64)
 _MARGIN = 0.25
 # Cells along an axis, at the least.
 _LEAST = 2
-# Cells that must hold some mass: with all of it in one of them the grid sees nothing.
-_OCCUPIED = 2
+# The least standard deviation of the data in cells: three or four cells where they are evenly spread.
+_LEAST_SPREAD = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,10 +145,23 @@ class Grid:
         """See that a law is spread over the cells.
 
         Raises:
-            InputError: all of it is in one cell, where every critic on the grid is blind to it.
+            InputError: its standard deviation is less than a cell along each axis: a critic on the grid sees where it
+                is, and next to nothing of its shape.
         """
-        if int((masses > 0).sum()) < _OCCUPIED:
+        spread = max(_deviation(masses, axis) for axis in range(masses.ndim))
+        if spread < _LEAST_SPREAD:
             raise InputError(
-                f"all data lie in one of the grid's {masses.numel()} cells, which are {self.dx:.3g} wide: the critic "
-                "cannot see their shape; raise count, or bring low and high closer to the data"
+                f"the grid is too coarse to show the shape of the data: their standard deviation is {spread:.2g} of a "
+                f"cell, which is {self.dx:.3g} wide, at most along any axis, and must be {_LEAST_SPREAD:g}; raise "
+                f"cells.count above {self.count} (--method.cells.count), or bring cells.low and cells.high closer to "
+                "the data (--method.cells.low, --method.cells.high)"
             )
+
+
+def _deviation(masses: Tensor, axis: int) -> float:
+    """The standard deviation along an axis, in cells."""
+    others = [a for a in range(masses.ndim) if a != axis]
+    line = masses.sum(others) if others else masses
+    places = torch.arange(len(line), dtype=line.dtype, device=line.device)
+    mean = (line * places).sum()
+    return float((line * (places - mean).square()).sum().sqrt())
