@@ -201,6 +201,9 @@ def test_data_points_are_all_or_some(tmp_path: Path) -> None:
     assert len(some.unique()) == 50
     assert set(some.flatten().tolist()) <= set(Quantiles().support().flatten().tolist())
     assert len(atoms(replace(SMALL, atoms=30), Gaussian1D())) == 30
+    assert len(atoms(replace(SMALL, atoms=200), Quantiles())) == 200
+    with pytest.raises(InputError, match=r"fewer data points than atoms asked for: 200 and 201.*--method\.atoms null"):
+        atoms(replace(SMALL, atoms=201), Quantiles())
 
 
 @pytest.mark.parametrize(
@@ -208,7 +211,9 @@ def test_data_points_are_all_or_some(tmp_path: Path) -> None:
     [
         ({"most": 0}, "must be at least 1"),
         ({"atoms": 0}, "must be at least 1"),
-        ({"self_samples": -1}, "self_samples at least 0"),
+        ({"batch": 0}, r"got batch=0, most=20, first=300, check_every=10 and atoms=None$"),
+        ({"self_samples": -1}, "self_samples must be at least 2, or 0"),
+        ({"self_samples": 1}, "self_samples must be at least 2, or 0"),
         ({"self_samples": 8, "reg": NoReg()}, "no bias to take off"),
     ],
 )

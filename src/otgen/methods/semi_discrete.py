@@ -40,6 +40,8 @@ from otgen.ot import Update as Sweep
 _SCALE_POINTS = 1000
 # The self term's potential: Sinkhorn's steps on a batch, from nothing, with an annealed start.
 _SELF_STEPS = 50
+# Samples of the self term, at the least.
+_LEAST_OWN = 2
 
 
 class CostUnit(StrEnum):
@@ -93,7 +95,8 @@ class SemiDiscreteGAN(Method):
 
     Attributes:
         batch: codes of a generator update, K.
-        atoms: so many data points, drawn once; None takes all, and of a law that is no data set 1,000.
+        atoms: so many data points, drawn once, no more than there are; None takes all, and of a law that is no data set
+            1,000.
         cost: on the samples, flattened.
         reg: KL, with a number or relative to the mean cost between two data points; or NoReg.
         unit: of a number given for eps.
@@ -102,7 +105,8 @@ class SemiDiscreteGAN(Method):
         first: the most before the first step.
         until: the test of accuracy that ends them; Steps() takes them all.
         check_every: updates between two tests.
-        self_samples: samples of the self term; 0 leaves the bias in.
+        self_samples: samples of the self term, at least 2: with one the only plan is the product of the marginals,
+            whatever eps is. 0 leaves the bias in.
         generator_optimizer: Adam of the generator.
     """
 
@@ -121,9 +125,15 @@ class SemiDiscreteGAN(Method):
 
     def __post_init__(self) -> None:
         counts = (self.batch, self.most, self.first, self.check_every)
-        if min(counts) < 1 or self.self_samples < 0 or (self.atoms is not None and self.atoms < 1):
+        if min(counts) < 1 or (self.atoms is not None and self.atoms < 1):
             raise InputError(
-                f"batch, atoms, most, first and check_every must be at least 1, and self_samples at least 0, got {self}"
+                f"batch, most, first and check_every must be at least 1, atoms too or None, got batch={self.batch}, "
+                f"most={self.most}, first={self.first}, check_every={self.check_every} and atoms={self.atoms}"
+            )
+        if self.self_samples != 0 and self.self_samples < _LEAST_OWN:
+            raise InputError(
+                f"self_samples must be at least {_LEAST_OWN}, or 0 for no self term, got {self.self_samples}: the "
+                "transport of a single sample to itself has no plan to choose; a few hundred are a start"
             )
         if self.self_samples and isinstance(self.reg, NoReg):
             raise InputError("without regularisation there is no bias to take off: self_samples needs KL, got NoReg")
@@ -204,7 +214,12 @@ class SemiDiscreteGAN(Method):
         """The data points that psi is a vector on, ``(m, d)``."""
         if not isinstance(data, FiniteSource):
             return data.sample(self.atoms or _SCALE_POINTS, rng).flatten(1)
-        points = data.support() if self.atoms is None else data.sample(min(self.atoms, data.count), rng)
+        if self.atoms is not None and self.atoms > data.count:
+            raise InputError(
+                f"there are fewer data points than atoms asked for: {data.count} and {self.atoms}; lower atoms "
+                "(--method.atoms), or take all points with atoms=None (--method.atoms null)"
+            )
+        points = data.support() if self.atoms is None else data.sample(self.atoms, rng)
         return points.flatten(1)
 
     def _resolved(self, points: Tensor, rng: torch.Generator) -> Regulariser:
