@@ -202,6 +202,9 @@ def test_data_that_fit_no_grid_are_refused(tmp_path: Path) -> None:
     deep = RunConfig(latent=Normal(dim=16), method=LINE, steps=1)
     with pytest.raises(InputError, match=r"grid of one or two dimensions, and samples have shape \(1, 28, 28\)"):
         Trainer(deep, RunDir(tmp_path / "deep"))
+    # The generator cannot make such data either; the method's reason comes first.
+    with pytest.raises(InputError, match=r"grid of one or two dimensions.*--method PixelSinkhorn"):
+        Trainer(replace(deep, generator=LocationScale()), RunDir(tmp_path / "deep"))
 
 
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"tol": 0.0}, {"lr": 0.0}, {"stop": -1.0}, {"patience": -1}])

@@ -186,6 +186,15 @@ class Method(ABC):
     # Whose the logged loss and its interval are, for whoever shows them.
     loss_of: ClassVar[str] = "a minibatch's"
 
+    def accepts(self, data: Source) -> None:
+        """See that the method can learn a law; asked before a network is built for it.
+
+        Raises:
+            InputError: it cannot.
+        """
+        # Any law, unless a method says otherwise.
+        return
+
     @abstractmethod
     def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> Any:
         """The state before the first step: a :class:`MethodState`.

@@ -115,12 +115,16 @@ class SCO(Method):
             raise InputError(f"lr must be positive and stop at least 0, got {self.lr} and {self.stop}")
 
     @override
-    def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> ScoState:
+    def accepts(self, data: Source) -> None:
         if data.shape not in ((1,), (2,)):
             raise InputError(
                 f"SCO's critic lives on a grid of one or two dimensions, and samples have shape {data.shape}; take "
-                "another method, such as PixelSinkhorn(), or reduce the data to two columns"
+                "another method, such as PixelSinkhorn() (--method PixelSinkhorn), or reduce the data to two columns"
             )
+
+    @override
+    def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> ScoState:
+        self.accepts(data)
         points = self._data_points(data, rng)
         grid = self.cells.grid(torch.cat((points, self._first_samples(generator, latent, rng))))
         masses = self._data_masses(data, points, grid)

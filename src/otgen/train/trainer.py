@@ -86,6 +86,8 @@ class Trainer:
 
     def _fresh_state(self) -> TrainState:
         config = self.config
+        # Before the generator is built: where both refuse the data, the method's reason is the one to know.
+        config.method.accepts(config.data)
         generator = build_generator(config, self.shapes).to(self.device)
         average = average_of(generator)
         method = config.method.init(generator, config.latent, config.data, stream(config.seed, "critic"))
