@@ -9,8 +9,7 @@ import torch
 
 from otgen.data import Gaussian2D
 from otgen.errors import InputError
-from otgen.methods import Cells
-from otgen.methods.cells import Grid
+from otgen.methods import Cells, Grid
 from otgen.ot import Outside
 
 LINE = Grid(low=-4.0, high=4.0, count=16)
@@ -63,6 +62,16 @@ def test_mass_outside_goes_where_it_is_told() -> None:
         LINE.of_normals(*law, Outside.REFUSE)
     with pytest.raises(InputError, match="no mass on the grid"):
         LINE.of_normals(*_normal(1000.0, 1.0), Outside.DROP)
+
+
+def test_samples_outside_are_refused_in_python_and_in_the_command_lines_words() -> None:
+    some = torch.tensor([[0.0], [5.0], [4.0]])
+    both = r"1 of 3 samples are outside the grid \[-4\.0, 4\.0\].*--method\.cells\.low.*"
+    with pytest.raises(InputError, match=both + r"outside='clamp' or 'drop' \(--method\.outside clamp, or drop\)"):
+        LINE.of_samples(some, Outside.REFUSE)
+    assert LINE.of_samples(some, Outside.DROP).max().item() == 0.5
+    with pytest.raises(InputError, match=r"1 of 1 samples.*outside='clamp' \(--method\.outside clamp\)"):
+        LINE.of_samples(some[1:2], Outside.DROP)
 
 
 def test_a_grid_that_is_too_coarse_is_told_apart_from_one_with_empty_cells() -> None:

@@ -19,6 +19,11 @@ _COUNTS = (256, 64)
 _MARGIN = 0.25
 # Cells along an axis, at the least.
 _LEAST = 2
+# What messages advise, in Python and on the command line.
+_ENDS = "cells.low and cells.high (--method.cells.low, --method.cells.high)"
+_ENLARGE = f"enlarge it by {_ENDS}"
+_CLAMP = "outside='clamp' (--method.outside clamp)"
+_OTHERS = "outside='clamp' or 'drop' (--method.outside clamp, or drop)"
 # The least standard deviation of the data in cells: three or four cells where they are evenly spread.
 _LEAST_SPREAD = 1.0
 
@@ -62,8 +67,7 @@ class Cells:
         spare = _MARGIN * (high - low)
         if not spare > 0:
             raise InputError(
-                f"all points are at {low:.4g} along each axis, which leaves a grid no width: give cells its low and "
-                "high (--method.cells.low, --method.cells.high)"
+                f"all points are at {low:.4g} along each axis, which leaves a grid no width; give it one by {_ENDS}"
             )
         return Grid(low=low - spare, high=high + spare, count=count)
 
@@ -94,6 +98,10 @@ class Grid:
         """The width of a cell."""
         return (self.high - self.low) / self.count
 
+    def lost(self, points: Tensor) -> int:
+        """How many of points, ``(n, d)``, are outside."""
+        return int(((points < self.low) | (points > self.high)).any(1).sum())
+
     def of_samples(self, points: Tensor, outside: Outside = Outside.CLAMP) -> Tensor:
         """Masses of samples, ``(n, d) -> (count,) * d``, float64: Pinetz et al. 2018, below (13).
 
@@ -102,6 +110,12 @@ class Grid:
             outside: what to do with mass outside: refuse it, move it to the nearest cell, or leave it out, so that it
                 goes to the rest in proportion.
         """
+        lost = self.lost(points)
+        if lost and (outside is Outside.REFUSE or (outside is Outside.DROP and lost == len(points))):
+            raise InputError(
+                f"{lost} of {len(points)} samples are outside the grid [{self.low}, {self.high}]; {_ENLARGE}, or take "
+                f"{_OTHERS if outside is Outside.REFUSE else _CLAMP}"
+            )
         shape = (self.count,) * points.shape[1]
         return histogram(points.double(), shape, self.dx, low=self.low, outside=outside)
 
@@ -131,13 +145,13 @@ class Grid:
         inside = float(total.sum())
         if outside is Outside.REFUSE and inside < 1 - _NEGLIGIBLE:
             raise InputError(
-                f"{1 - inside:.2g} of a law's mass is outside the grid [{self.low}, {self.high}]: enlarge it, or take "
-                "outside=clamp or drop"
+                f"{1 - inside:.2g} of a law's mass is outside the grid [{self.low}, {self.high}]; {_ENLARGE}, or take "
+                f"{_OTHERS}"
             )
         if not inside > 0:
             raise InputError(
                 f"a law with means {centres[0].tolist()}, ... has no mass on the grid [{self.low}, {self.high}]; "
-                "enlarge it, or take outside=clamp"
+                f"{_ENLARGE}, or take {_CLAMP}"
             )
         return total / inside
 
@@ -153,8 +167,8 @@ class Grid:
             raise InputError(
                 f"the grid is too coarse to show the shape of the data: their standard deviation is {spread:.2g} of a "
                 f"cell, which is {self.dx:.3g} wide, at most along any axis, and must be {_LEAST_SPREAD:g}; raise "
-                f"cells.count above {self.count} (--method.cells.count), or bring cells.low and cells.high closer to "
-                "the data (--method.cells.low, --method.cells.high)"
+                f"cells.count above {self.count} (--method.cells.count), or bring the grid closer to the data "
+                f"by {_ENDS}"
             )
 
 

@@ -189,7 +189,7 @@ class SCO(Method):
         if isinstance(data, Mixture):
             return grid.of_normals(data.centres(), data.spread(), self.outside)
         low, high = grid.low, grid.high
-        lost = int(((points < low) | (points > high)).any(1).sum())
+        lost = grid.lost(points)
         if lost and self.outside is not Outside.DROP:
             raise InputError(
                 f"{lost} of {len(points)} data points are outside SCO's grid, [{low}, {high}] along each axis: they "
