@@ -161,7 +161,8 @@ def plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         # A whole number for a float reads back as a float: written as one, the text stays the same.
-        floats = [f.name for f in dataclasses.fields(value) if f.type == "float" and type(fields[f.name]) is int]
+        kinds = ("float", "float | None")
+        floats = [f.name for f in dataclasses.fields(value) if f.type in kinds and type(fields[f.name]) is int]
         fields |= {name: float(fields[name]) for name in floats}
         if isinstance(value, (RunConfig, TrainerConfig)) or not _is_component(type(value)):
             return fields
