@@ -175,7 +175,8 @@ def test_the_list_names_recipes_and_components(otgen: Call) -> None:
     assert (result.code, result.err) == (0, "")
     for name in ("digits.features", "Gaussians25", "ImageFolder", "DcganGenerator", "MlpCritic", "SinkhornAutoDiff"):
         assert f"\n  {name} " in result.out, name
-    for name in ("SqEuclidean", "Quadratic", "Sinkhorn"):
+    solvers = ("Sinkhorn", "StochasticSinkhorn", "AveragedSGD", "GridExact1D", "GridPDHG")
+    for name in ("SqEuclidean", "Quadratic", *solvers):
         assert f"\n  {name} " in result.out, name
     for abstract in ("  Source ", "  TransportMethod ", "  Mixture ", "  Cost "):
         assert abstract not in result.out

@@ -66,6 +66,16 @@ def test_options_reach_the_runs(otgen: Call) -> None:
     assert (config.steps, config.seed, config.trainer.threads) == (1, 1, 1)
 
 
+def test_a_reason_that_all_claims_share_is_said_once(otgen: Call) -> None:
+    result = otgen("reproduce", "toy.figure", "--scale", "smoke", "--out", "here")
+    lines = result.out.splitlines()
+    assert "2. both come near (Section 2): NO VERDICT" in lines
+    reason = "the scale smoke shows that it runs, not what it can do"
+    assert [line for line in lines if reason in line] == [f"No verdict on any claim: {reason}"]
+    # The page has it under each claim, once a claim and not once a panel.
+    assert Path("here/report.md").read_text().count("The scale smoke shows") == 2
+
+
 @pytest.mark.parametrize("number", [2, 15])
 def test_an_interruption_says_how_to_go_on(number: int, otgen: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     step = Trainer.step

@@ -53,7 +53,9 @@ def test_the_end_says_where_everything_is(otgen: Call, tiny: Any) -> None:
     lines = result.out.splitlines()
     assert lines[0] == "Training in run"
     assert any(line.startswith("step 4/4") for line in lines)
-    assert any(line.startswith("Last loss, certified: loss ") and " in [" in line for line in lines)
+    (loss,) = [line for line in lines if line.startswith("Last loss, certified: loss ")]
+    assert " in [" in loss
+    assert loss.endswith("(a minibatch's, at step 4)")
     for name in ("run/eval/step_00000004.json", "run/samples/step_00000004.png"):
         assert any(line.endswith(name) for line in lines)
         assert Path(name).is_file()
@@ -471,6 +473,7 @@ def test_a_run_that_its_method_ended_says_so_and_does_not_go_on(
     result = otgen("train", *words, "--out", "ended")
     assert result.code == 0
     assert "Ended at step 1 by the method's own test" in result.out
+    assert "(W1 of both laws' masses on the grid, at step " in result.out  # no minibatch's
     line = refused("train", "sco.fig3", "--resume", "--out", "ended", "--steps", "60", code=2)
     assert "ended ended at step 1 by its method's own test: it cannot go on" in line
     assert "--method.stop 0" in line

@@ -9,10 +9,10 @@ import torch
 
 from otgen.data import Gaussian2D
 from otgen.errors import InputError
-from otgen.methods import Cells
+from otgen.methods import Cells, Grid
 from otgen.ot import Outside
 
-LINE = Cells(low=-4.0, high=4.0, count=16)
+LINE = Grid(low=-4.0, high=4.0, count=16)
 
 
 def _normal(mean: float, std: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -64,13 +64,50 @@ def test_mass_outside_goes_where_it_is_told() -> None:
         LINE.of_normals(*_normal(1000.0, 1.0), Outside.DROP)
 
 
+def test_samples_outside_are_refused_in_python_and_in_the_command_lines_words() -> None:
+    some = torch.tensor([[0.0], [5.0], [4.0]])
+    both = r"1 of 3 samples are outside the grid \[-4\.0, 4\.0\].*--method\.cells\.low.*"
+    with pytest.raises(InputError, match=both + r"outside='clamp' or 'drop' \(--method\.outside clamp, or drop\)"):
+        LINE.of_samples(some, Outside.REFUSE)
+    assert LINE.of_samples(some, Outside.DROP).max().item() == 0.5
+    with pytest.raises(InputError, match=r"1 of 1 samples.*outside='clamp' \(--method\.outside clamp\)"):
+        LINE.of_samples(some[1:2], Outside.DROP)
+
+
 def test_a_grid_that_is_too_coarse_is_told_apart_from_one_with_empty_cells() -> None:
-    LINE.check(LINE.of_samples(torch.tensor([[0.1], [0.9]])))  # all other cells are empty
-    with pytest.raises(InputError, match=r"all data lie in one of the grid's 16 cells.*0\.5 wide.*raise count"):
+    LINE.check(LINE.of_samples(torch.tensor([[-0.6], [0.4]])))  # all other cells are empty
+    with pytest.raises(InputError, match=r"too coarse.* 0 of a cell, which is 0\.5 wide.*cells\.count above 16"):
         LINE.check(LINE.of_samples(torch.tensor([[0.1], [0.4]])))
+    with pytest.raises(InputError, match=r"is 0\.5 of a cell"):
+        LINE.check(LINE.of_samples(torch.tensor([[0.1], [0.9]])))
+
+
+def test_two_cells_a_side_show_no_shape_whatever_the_data() -> None:
+    points = torch.rand(1000, 2, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(InputError, match=r"is 0\.5 of a cell.*--method\.cells\.count"):
+        (two := Cells(count=2).grid(points)).check(two.of_samples(points))
+    # One axis that shows the shape is enough: a column may be constant.
+    points[:, 1] = 0.5
+    fine = Cells().grid(points)
+    fine.check(fine.of_samples(points))
 
 
 @pytest.mark.parametrize("wrong", [{"low": 1.0, "high": 1.0}, {"low": float("nan")}, {"count": 1}])
 def test_no_grid_is_no_grid(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="a grid needs low < high and at least 2 cells"):
+        Grid(**{"low": -1.0, "high": 2.0, "count": 8, **wrong})  # type: ignore[arg-type]
+
+
+def test_a_grid_that_nobody_gave_holds_the_points_with_room_to_spare() -> None:
+    assert Cells().grid(torch.tensor([[2.0, 10.0], [4.0, 6.0]])) == Grid(low=0.0, high=12.0, count=64)
+    assert Cells().grid(torch.tensor([[-1.0], [3.0]])) == Grid(low=-2.0, high=4.0, count=256)
+    assert Cells(count=10).grid(torch.tensor([[-1.0], [3.0]])) == Grid(low=-2.0, high=4.0, count=10)
+    assert Cells(low=0.0, high=1.0).grid(torch.tensor([[-1.0], [3.0]])) == Grid(low=0.0, high=1.0, count=256)
+    with pytest.raises(InputError, match=r"all points are at 1 along each axis.*--method\.cells\.low"):
+        Cells().grid(torch.ones(3, 2))
+
+
+@pytest.mark.parametrize("wrong", [{"low": 0.0}, {"high": 0.0}, {"count": 1}, {"low": 1.0, "high": 0.0}])
+def test_a_part_of_a_grid_is_checked_where_it_is_given(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="give both, or none|at least 2 cells"):
         Cells(**wrong)  # type: ignore[arg-type]

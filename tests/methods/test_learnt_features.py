@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pytest
@@ -44,7 +44,7 @@ PLAIN = SWGAN(
     features=LearntFeatures(net=NET, optimizer=Adam(lr=1e-3)),
     report_every=1,
 )
-LOSS = SWGANSinkhorn(**{name: getattr(PLAIN, name) for name in PLAIN.__dataclass_fields__})
+LOSS = SWGANSinkhorn(**{f.name: getattr(PLAIN, f.name) for f in fields(PLAIN)})
 every_method = pytest.mark.parametrize("method", [PLAIN, LOSS], ids=["plain", "Sinkhorn loss"])
 every_signs = pytest.mark.parametrize("signs", list(Signs))
 

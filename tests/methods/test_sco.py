@@ -170,12 +170,41 @@ def test_data_outside_the_grid_are_refused_or_left_out_and_never_moved(tmp_path:
     assert masses.max().item() == pytest.approx(0.5)
 
 
+def test_the_grid_left_out_holds_the_data_and_the_generator(tmp_path: Path) -> None:
+    rng = torch.Generator().manual_seed(0)
+    points = 20 + 2 * torch.randn(500, 2, generator=rng)
+    np.save(tmp_path / "points.npy", points.numpy())
+    config = RunConfig(
+        data=Arrays(path=str(tmp_path / "points.npy")),
+        latent=Normal(dim=2),
+        generator=MlpGenerator(widths=(8,)),
+        method=SCO(samples=500, lr=0.5, tol=0.1, stop=0.0, patience=0),
+        steps=30,
+    )
+    trainer = Trainer(config, RunDir(tmp_path / "run"))
+    grid = trainer.state.method.grid
+    assert grid.low < -1
+    assert grid.high > points.max()
+    # The generator begins far from the data, but inside: it has a slope to go by.
+    losses = [float(trainer.step().values["loss"]) for _ in range(30)]
+    assert losses[0] > 20
+    assert losses[-1] < 0.5 * losses[0]
+    again = Trainer(config, RunDir(tmp_path / "again"))
+    assert again.state.method.grid == grid
+    # A normal law has no last point: four standard deviations are held.
+    line = _trainer(tmp_path, Gaussian1D(mean=50.0, std=5.0), SCO(), LocationScale()).state.method.grid
+    assert line.high == pytest.approx(70 + (line.high - line.low) / 6)
+
+
 def test_data_that_fit_no_grid_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="all data lie in one of the grid's 160 cells"):
+    with pytest.raises(InputError, match=r"standard deviation is 0 of a cell.*count above 160"):
         _trainer(tmp_path, Gaussian1D(mean=0.05, std=0.0), LINE, LocationScale())
     deep = RunConfig(latent=Normal(dim=16), method=LINE, steps=1)
     with pytest.raises(InputError, match=r"grid of one or two dimensions, and samples have shape \(1, 28, 28\)"):
         Trainer(deep, RunDir(tmp_path / "deep"))
+    # The generator cannot make such data either; the method's reason comes first.
+    with pytest.raises(InputError, match=r"grid of one or two dimensions.*--method PixelSinkhorn"):
+        Trainer(replace(deep, generator=LocationScale()), RunDir(tmp_path / "deep"))
 
 
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"tol": 0.0}, {"lr": 0.0}, {"stop": -1.0}, {"patience": -1}])

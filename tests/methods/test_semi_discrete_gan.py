@@ -16,11 +16,12 @@ from otgen.errors import InputError
 from otgen.methods import Adam, CostUnit, SemiDiscreteGAN
 from otgen.nets import GeneratorNet, LocationScale, MlpGenerator
 from otgen.ot import KL, AveragedSGD, MarginalError, NoReg, Relative, StochasticSinkhorn
-from otgen.train import RunConfig, RunDir, Trainer, checkpoint
+from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig, checkpoint
+from otgen.train.hooks import Log
 from otgen.train.state import take_apart
 
 SOLVER = StochasticSinkhorn(batch=64, look_samples=320, follow=True)
-SMALL = SemiDiscreteGAN(batch=64, reg=KL(eps=0.5), solver=SOLVER, most=5, first=40, report_every=2)
+SMALL = SemiDiscreteGAN(batch=64, reg=KL(eps=0.5), solver=SOLVER, most=5, first=40)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,16 +100,34 @@ def test_a_step_is_41(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_psi_is_as_accurate_as_it_says(tmp_path: Path) -> None:
-    method = replace(SMALL, first=300, report_every=1, solver=replace(SOLVER, look_samples=3200))
+    # A step that throws the generator far: what is measured afterwards is of the one that psi was found for.
+    far = Adam(lr=50.0)
+    method = replace(SMALL, first=300, solver=replace(SOLVER, look_samples=3200), generator_optimizer=far)
     trainer = _trainer(tmp_path, method, data=Pairs())
-    values = trainer.step().values
-    low, mean, high = (float(values[f"chi_square{end}"]) for end in ("_low", "", "_high"))
+    logged = trainer.step()
+    moved = _weights(trainer)
+    assert logged.measured is not None
+    values = logged.measured()
+    assert all(torch.equal(a, b) for a, b in zip(_weights(trainer), moved, strict=True))
+    low, mean, high = (values[f"chi_square{end}"] for end in ("_low", "", "_high"))
     assert low <= mean <= high
     assert mean == pytest.approx(0, abs=0.02)
     assert high < 0.05
-    assert float(values["semi_dual_lower"]) <= float(values["semi_dual"])
-    assert float(values["relative_eps"]) == pytest.approx(0.5 / float(values["mean_cost"]))
-    assert int(values["psi_updates"]) == 300
+    assert values["semi_dual_lower"] <= values["semi_dual"]
+    assert values["relative_eps"] == pytest.approx(0.5 / values["mean_cost"])
+    assert int(logged.values["psi_updates"]) == 300
+
+
+def test_every_line_has_the_accuracy_the_last_one_too(tmp_path: Path) -> None:
+    config = _trainer(tmp_path, SMALL, data=Pairs(), steps=5).config
+    config = replace(config, trainer=TrainerConfig(log_every=3))
+    trainer = Trainer(config, RunDir.create(tmp_path / "logged", config), [Log()])
+    trainer.train()
+    lines = trainer.run.read_metrics()
+    assert [line["step"] for line in lines] == [3, 5]
+    numbers = {"loss", "psi_updates", "semi_dual", "semi_dual_lower", "mean_cost", "relative_eps"}
+    numbers |= {"chi_square", "chi_square_low", "chi_square_high"}
+    assert all(set(line) == numbers | {"step", "elapsed"} for line in lines)
 
 
 def test_an_accuracy_may_end_the_updates(tmp_path: Path) -> None:
@@ -119,7 +138,7 @@ def test_an_accuracy_may_end_the_updates(tmp_path: Path) -> None:
 
 def _fitted(tmp_path: Path, method: SemiDiscreteGAN) -> float:
     adam = Adam(lr=0.02, beta1=0.5, hold=0.5, end=0.05)
-    method = replace(method, batch=512, generator_optimizer=adam, report_every=1000)
+    method = replace(method, batch=512, generator_optimizer=adam)
     trainer = _trainer(tmp_path, method, generator=LocationScale(scale=(0.6,)), steps=150)
     _run(trainer)
     return abs(_weights(trainer)[1].item())
@@ -182,6 +201,9 @@ def test_data_points_are_all_or_some(tmp_path: Path) -> None:
     assert len(some.unique()) == 50
     assert set(some.flatten().tolist()) <= set(Quantiles().support().flatten().tolist())
     assert len(atoms(replace(SMALL, atoms=30), Gaussian1D())) == 30
+    assert len(atoms(replace(SMALL, atoms=200), Quantiles())) == 200
+    with pytest.raises(InputError, match=r"fewer data points than atoms asked for: 200 and 201.*--method\.atoms null"):
+        atoms(replace(SMALL, atoms=201), Quantiles())
 
 
 @pytest.mark.parametrize(
@@ -189,7 +211,9 @@ def test_data_points_are_all_or_some(tmp_path: Path) -> None:
     [
         ({"most": 0}, "must be at least 1"),
         ({"atoms": 0}, "must be at least 1"),
-        ({"self_samples": -1}, "self_samples at least 0"),
+        ({"batch": 0}, r"got batch=0, most=20, first=300, check_every=10 and atoms=None$"),
+        ({"self_samples": -1}, "self_samples must be at least 2, or 0"),
+        ({"self_samples": 1}, "self_samples must be at least 2, or 0"),
         ({"self_samples": 8, "reg": NoReg()}, "no bias to take off"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import repeat
 from typing import Any
 
@@ -25,7 +25,7 @@ REGS = {"KL": KL(eps=0.5), "Quadratic": Quadratic(eps=0.5)}
 every_reg = pytest.mark.parametrize("reg", REGS.values(), ids=REGS)
 ORACLE = DualOracle(f=MlpCritic(widths=(8,)), g=MlpCritic(widths=(8,)), most=3, until=Steps())
 PLAIN = SWGAN(batch=16, support=32, cost=SqEuclidean(), reg=KL(eps=0.5), oracle=ORACLE, report_every=1)
-LOSS = SWGANSinkhorn(**{name: getattr(PLAIN, name) for name in PLAIN.__dataclass_fields__})
+LOSS = SWGANSinkhorn(**{f.name: getattr(PLAIN, f.name) for f in fields(PLAIN)})
 every_method = pytest.mark.parametrize("method", [PLAIN, LOSS], ids=["plain", "Sinkhorn loss"])
 
 

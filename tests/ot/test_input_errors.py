@@ -141,6 +141,13 @@ def test_bad_eps_is_refused(eps: float) -> None:
         Relative(eps)
 
 
+def test_a_relative_weight_in_the_command_lines_words_is_told_its_own_in_python() -> None:
+    with pytest.raises(
+        InputError, match=r"KL needs a number for eps.*got the text '0\.1\*mean'.*eps=Relative\(0\.05\)"
+    ):
+        KL(eps="0.1*mean")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("value", [0.0, -1.0, INF, NAN])
 def test_bad_hyper_parameters_are_refused(value: float) -> None:
     with pytest.raises(InputError, match=f"positive tolerance, got {value}"):

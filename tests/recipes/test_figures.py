@@ -239,7 +239,7 @@ def test_scales_of_a_panel_differ_in_cost_and_not_in_kind(figure: Figure) -> Non
 @pytest.mark.filterwarnings("ignore::otgen.errors.NegativeDivergenceWarning")
 @pytest.mark.parametrize("figure", ALL, ids=lambda f: f.name)
 def test_a_figure_runs_at_smoke_scale_and_has_all_that_it_shows(figure: Figure, tmp_path: Path) -> None:
-    cifar, mnist = write_cifar(tmp_path / "cifar"), write_mnist(tmp_path / "mnist")
+    cifar, mnist = write_cifar(tmp_path / "cifar"), write_mnist(tmp_path / "mnist", each=100)
     photographs = write_photographs(tmp_path / "photographs")
 
     def quick(config: RunConfig) -> RunConfig:

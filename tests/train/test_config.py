@@ -232,7 +232,9 @@ def test_impossible_runs_are_refused(change: dict[str, Any], message: str) -> No
     ids=str,
 )
 def test_impossible_trainers_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="trainer: intervals, keep and eval_samples must be at least 1"):
+    with pytest.raises(
+        InputError, match="trainer: log_every, sample_every, checkpoint_every, keep and eval_samples must be at least 1"
+    ):
         TrainerConfig(**change)
 
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
 from otgen.errors import InputError, NumericalError
-from otgen.methods import Adam, FeatureGame, LearntFeatures, Logged, Player
+from otgen.methods import Adam, Batches, FeatureGame, LearntFeatures, Logged, PixelSinkhorn, Player, Update
 from otgen.nets import MlpGenerator
 from otgen.train import Device, Ending, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import Duration
 from otgen.train.hooks import Checkpoints, Log
+from otgen.train.progress import ProgressLine
 from otgen.train.state import average_of, update_average
 
 Start = Callable[..., Trainer]
@@ -293,6 +296,27 @@ def test_a_second_signal_ends_at_once(tiny: RunConfig, start: Start) -> None:
         trainer.train()
     assert checkpoint.checkpoints(trainer.run.checkpoints) == []
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_signal_within_a_step_is_told_at_once(tiny: RunConfig, start: Start) -> None:
+    text = io.StringIO()
+
+    @dataclass(frozen=True, kw_only=True)
+    class Slow(PixelSinkhorn):
+        def step(self, state: Any, batches: Batches, update: Update) -> Logged:
+            if trainer.state.step == 2:
+                signal.raise_signal(signal.SIGINT)
+                # Before the step is over.
+                assert "Interrupted: step 3 is being finished, then saved." in text.getvalue()
+            return super().step(state, batches, update)
+
+    log = Log()
+    hooks = [ProgressLine(log, Console(file=text, width=200)), Checkpoints()]
+    trainer = start(replace(tiny, method=PixelSinkhorn(batch=8)), hooks=hooks)
+    trainer.config = replace(trainer.config, method=Slow(batch=8))
+    assert trainer.train() is Ending.INTERRUPTED
+    assert text.getvalue().count("Interrupted") == 1
+    assert checkpoint.newest(trainer.run.checkpoints).name == "step_00000003"
 
 
 def test_handlers_are_put_back_after_an_error(tiny: RunConfig, start: Start) -> None:

@@ -26,6 +26,8 @@ def run(arguments: Sequence[str]) -> int:
         ("Costs (--method.cost, solve --cost)", ot, ot.Cost),
         ("Regularisers (--method.reg, solve --reg)", ot, ot.Regulariser),
         ("Solvers (--method.solver)", ot, ot.DiscreteSolver),
+        ("Semi-discrete solvers (--method.solver of SemiDiscreteGAN)", ot, ot.SemiDiscreteSolver),
+        ("Grid solvers (--method.solver of SCO)", ot, ot.GridSolver),
     )
     for title, package, kind in kinds:
         print(f"\n{title}:")

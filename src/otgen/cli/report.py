@@ -41,7 +41,8 @@ def show_end(run: RunDir) -> None:
     lines = [record for record in run.read_metrics() if record.get("lower") is not None]
     text = loss_text(lines[-1]) if lines else None
     if text is not None:
-        console.print(f"Last loss, certified: {text} (a minibatch's, at step {lines[-1]['step']})")
+        whose = run.load_config().method.loss_of
+        console.print(f"Last loss, certified: {text} ({whose}, at step {lines[-1]['step']})")
     console.print(f"Metrics:    {result.file}")
     if result.neighbours is not None:
         console.print(f"Neighbours: {result.neighbours} (samples above their nearest training samples)")

@@ -226,15 +226,21 @@ class _Shown:
 def _show(figure: Figure, done: Reproduction) -> None:
     from rich.console import Console
 
-    from otgen.recipes.verdicts import overall
+    from otgen.recipes.verdicts import Status, distinct, overall
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.print()
+    found = distinct(verdict for _, verdicts in done.verdicts for verdict in verdicts)
+    # At smoke scale there is one reason for all claims: it is said once.
+    shared = len(found) == 1 and found[0].status is Status.NONE
     for number, (claim, verdicts) in enumerate(done.verdicts, 1):
         console.print(f"{number}. {claim.text} ({claim.source}): {str(overall(verdicts)).upper()}")
-        for verdict in verdicts:
-            word = f"{verdict.status}: " if len(verdicts) > 1 else ""
+        parts = () if shared else distinct(verdicts)
+        for verdict in parts:
+            word = f"{verdict.status}: " if len(parts) > 1 else ""
             console.print(f"   {word}{verdict.text}")
+    if shared:
+        console.print(f"No verdict on any claim: {found[0].text}")
     console.print()
     console.print(f"Figure:  {done.picture}")
     console.print(f"Report:  {done.report}")

@@ -77,7 +77,9 @@ class ImageFolder(PixelSource):
         if faults:
             listed = _describe(root, faults, len(paths))
             if not self.skip_bad:
-                raise InputError(f"{listed}; repair or remove them, or leave them out with skip_bad=True")
+                raise InputError(
+                    f"{listed}; repair or remove them, or leave them out with skip_bad=True (--data.skip_bad true)"
+                )
             if len(faults) == len(paths):
                 raise InputError(f"no image is left: {listed}; give a folder with images that can be read")
             warnings.warn(f"{listed}; left out", stacklevel=2)

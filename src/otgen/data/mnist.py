@@ -122,7 +122,7 @@ class Mnist(HandwrittenDigits):
         if path is None:
             raise InputError(
                 f"a file of MNIST is missing: found none of {', '.join(_spellings(name))} in {folder}; "
-                "put one of them there, or set download=True (a network is needed)"
+                "put one of them there, or set download=True (--data.download true; a network is needed)"
             )
         return path
 

@@ -126,7 +126,7 @@ def to_float32(points: NDArray[Any], affine: Affine | None, name: str) -> NDArra
     if bad.any():
         raise InputError(
             f"{name} has {int(bad.sum())} value(s) beyond the range of float32: the first at "
-            f"{_place(bad, 0, None)}; rescale it, e.g. with scale=1e-30 or standardise=True"
+            f"{_place(bad, 0, None)}; rescale it, e.g. with scale=1e-30 or standardise=True (--data.standardise true)"
         )
     return out
 

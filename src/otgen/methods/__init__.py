@@ -1,7 +1,7 @@
 """Training algorithms."""
 
 from otgen.methods.base import Adam, Batches, Logged, Method, MethodState, Player, Update
-from otgen.methods.cells import Cells
+from otgen.methods.cells import Cells, Grid
 from otgen.methods.duals import DualOracle
 from otgen.methods.eot_gan import EOTGAN
 from otgen.methods.feature_game import FeatureGame, FeatureGameState, Turns
@@ -38,6 +38,7 @@ __all__ = [
     "FeatureGameState",
     "GradientKind",
     "GradientPenalty",
+    "Grid",
     "KantorovichRubinstein",
     "LearntFeatures",
     "Logged",

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -155,6 +155,8 @@ class Logged:
         values: numbers to log, detached scalars.
         objective: gives the generator's objective with its interval, or None where it is no transport value. Called
             only when it is logged: a certificate, and terms that are constant to the generator, cost time.
+        measured: gives more numbers to log; called only when they are, before the next step.
+        settled: whether there is nothing left to gain, so that the run ends.
     """
 
     values: dict[str, Tensor] = field(default_factory=dict)
@@ -180,6 +182,18 @@ class MethodState(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class Method(ABC):
     """A training algorithm: hyper-parameters only. Labels are nobody's business here."""
+
+    # Whose the logged loss and its interval are, for whoever shows them.
+    loss_of: ClassVar[str] = "a minibatch's"
+
+    def accepts(self, data: Source) -> None:
+        """See that the method can learn a law; asked before a network is built for it.
+
+        Raises:
+            InputError: it cannot.
+        """
+        # Any law, unless a method says otherwise.
+        return
 
     @abstractmethod
     def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> Any:

@@ -13,13 +13,68 @@ from otgen.ot import Outside, histogram
 
 # A known law with more mass than this outside the grid is refused, where points outside are.
 _NEGLIGIBLE = 1e-4
-# Cells that must hold some mass: with all of it in one of them the grid sees nothing.
-_OCCUPIED = 2
+# Cells along an axis where nobody says how many, on a line and in the plane: a line has a closed form.
+_COUNTS = (256, 64)
+# Room at either end, as a share of what the cells must hold: outside of them the critic has no slope.
+_MARGIN = 0.25
+# Cells along an axis, at the least.
+_LEAST = 2
+# What messages advise, in Python and on the command line.
+_ENDS = "cells.low and cells.high (--method.cells.low, --method.cells.high)"
+_ENLARGE = f"enlarge it by {_ENDS}"
+_CLAMP = "outside='clamp' (--method.outside clamp)"
+_OTHERS = "outside='clamp' or 'drop' (--method.outside clamp, or drop)"
+# The least standard deviation of the data in cells: three or four cells where they are evenly spread.
+_LEAST_SPREAD = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """The cells of a regular grid on a cube: Pinetz et al. 2018, (11).
+    """Which grid to take: what is left out follows from the points that it must hold.
+
+    Attributes:
+        low: lower end of every axis; given with ``high`` or not at all. Without them the grid holds all points, with a
+            quarter of their range to spare at either end.
+        high: upper end of every axis.
+        count: cells along every axis; None takes 256 on a line and 64 in the plane.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.low is None) != (self.high is None):
+            raise InputError(
+                f"a grid has two ends or finds both from the data, got low={self.low} and high={self.high}; give both, "
+                "or none"
+            )
+        if self.low is not None and self.high is not None:
+            Grid(low=self.low, high=self.high, count=_LEAST if self.count is None else self.count)
+        elif self.count is not None and self.count < _LEAST:
+            raise InputError(f"a grid needs at least {_LEAST} cells an axis, got count={self.count}; 64 is a start")
+
+    def grid(self, points: Tensor) -> Grid:
+        """The grid for points, ``(n, d)``.
+
+        Raises:
+            InputError: the grid is theirs to give, and all of their numbers are one.
+        """
+        count = _COUNTS[points.shape[1] - 1] if self.count is None else self.count
+        if self.low is not None and self.high is not None:
+            return Grid(low=self.low, high=self.high, count=count)
+        low, high = float(points.min()), float(points.max())
+        spare = _MARGIN * (high - low)
+        if not spare > 0:
+            raise InputError(
+                f"all points are at {low:.4g} along each axis, which leaves a grid no width; give it one by {_ENDS}"
+            )
+        return Grid(low=low - spare, high=high + spare, count=count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A regular grid on a cube: Pinetz et al. 2018, (11).
 
     Attributes:
         low: lower end of every axis.
@@ -27,18 +82,25 @@ class Cells:
         count: cells along every axis.
     """
 
-    low: float = -8.0
-    high: float = 8.0
-    count: int = 128
+    low: float
+    high: float
+    count: int
 
     def __post_init__(self) -> None:
-        if not -math.inf < self.low < self.high < math.inf or self.count < 2:
-            raise InputError(f"a grid needs low < high and at least 2 cells an axis, got {self}")
+        if not -math.inf < self.low < self.high < math.inf or self.count < _LEAST:
+            raise InputError(
+                f"a grid needs low < high and at least {_LEAST} cells an axis, got low={self.low}, high={self.high} "
+                f"and count={self.count}"
+            )
 
     @property
     def dx(self) -> float:
         """The width of a cell."""
         return (self.high - self.low) / self.count
+
+    def lost(self, points: Tensor) -> int:
+        """How many of points, ``(n, d)``, are outside."""
+        return int(((points < self.low) | (points > self.high)).any(1).sum())
 
     def of_samples(self, points: Tensor, outside: Outside = Outside.CLAMP) -> Tensor:
         """Masses of samples, ``(n, d) -> (count,) * d``, float64: Pinetz et al. 2018, below (13).
@@ -48,6 +110,12 @@ class Cells:
             outside: what to do with mass outside: refuse it, move it to the nearest cell, or leave it out, so that it
                 goes to the rest in proportion.
         """
+        lost = self.lost(points)
+        if lost and (outside is Outside.REFUSE or (outside is Outside.DROP and lost == len(points))):
+            raise InputError(
+                f"{lost} of {len(points)} samples are outside the grid [{self.low}, {self.high}]; {_ENLARGE}, or take "
+                f"{_OTHERS if outside is Outside.REFUSE else _CLAMP}"
+            )
         shape = (self.count,) * points.shape[1]
         return histogram(points.double(), shape, self.dx, low=self.low, outside=outside)
 
@@ -77,13 +145,13 @@ class Cells:
         inside = float(total.sum())
         if outside is Outside.REFUSE and inside < 1 - _NEGLIGIBLE:
             raise InputError(
-                f"{1 - inside:.2g} of a law's mass is outside the grid [{self.low}, {self.high}]: enlarge it, or take "
-                "outside=clamp or drop"
+                f"{1 - inside:.2g} of a law's mass is outside the grid [{self.low}, {self.high}]; {_ENLARGE}, or take "
+                f"{_OTHERS}"
             )
         if not inside > 0:
             raise InputError(
                 f"a law with means {centres[0].tolist()}, ... has no mass on the grid [{self.low}, {self.high}]; "
-                "enlarge it, or take outside=clamp"
+                f"{_ENLARGE}, or take {_CLAMP}"
             )
         return total / inside
 
@@ -91,10 +159,23 @@ class Cells:
         """See that a law is spread over the cells.
 
         Raises:
-            InputError: all of it is in one cell, where every critic on the grid is blind to it.
+            InputError: its standard deviation is less than a cell along each axis: a critic on the grid sees where it
+                is, and next to nothing of its shape.
         """
-        if int((masses > 0).sum()) < _OCCUPIED:
+        spread = max(_deviation(masses, axis) for axis in range(masses.ndim))
+        if spread < _LEAST_SPREAD:
             raise InputError(
-                f"all data lie in one of the grid's {masses.numel()} cells, which are {self.dx:.3g} wide: the critic "
-                "cannot see their shape; raise count, or bring low and high closer to the data"
+                f"the grid is too coarse to show the shape of the data: their standard deviation is {spread:.2g} of a "
+                f"cell, which is {self.dx:.3g} wide, at most along any axis, and must be {_LEAST_SPREAD:g}; raise "
+                f"cells.count above {self.count} (--method.cells.count), or bring the grid closer to the data "
+                f"by {_ENDS}"
             )
+
+
+def _deviation(masses: Tensor, axis: int) -> float:
+    """The standard deviation along an axis, in cells."""
+    others = [a for a in range(masses.ndim) if a != axis]
+    line = masses.sum(others) if others else masses
+    places = torch.arange(len(line), dtype=line.dtype, device=line.device)
+    mean = (line * places).sum()
+    return float((line * (places - mean).square()).sum().sqrt())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +12,17 @@ from typing_extensions import override
 
 from otgen.data import FiniteSource, Mixture, Normal, Source
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, check_finite
-from otgen.methods.cells import Cells
+from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, check_finite, transient
+from otgen.methods.cells import Cells, Grid
 from otgen.nets import LocationScaleMap, statistics_kept
 from otgen.ot import GridMemory, GridSolution, GridSolver, GridW1, Outside, Stencil, solve
 
 # Generated samples at once.
 _CHUNK = 10_000
+# Codes whose samples the grid must hold, where it is found.
+_RANGE_CODES = 1000
+# Standard deviations of a normal law that it must hold.
+_REACH = 4.0
 
 
 @dataclass
@@ -27,6 +32,7 @@ class ScoState:
     Attributes:
         generator: the generator.
         data: masses of the data, ``(N,)`` or ``(N, N)``, float64.
+        grid: that the critic lives on; found anew from the configuration, in no checkpoint.
         memory: where the last solve ended, for the next to start from.
         steps: generator updates.
         counted: steps of the block of steps at hand.
@@ -39,6 +45,7 @@ class ScoState:
     generator: Player
     data: Tensor
     memory: GridMemory
+    grid: Grid = transient()
     steps: int = 0
     counted: int = 0
     total: float = 0.0
@@ -55,7 +62,7 @@ class SCO(Method):
     going on from the last one; a line has a closed form), and descends ``-mean f(g_theta(z))`` on fresh codes, with f
     between the nodes by interpolation (26). Masses are exact where the law is known: data that are Gaussians, and
     :class:`otgen.nets.LocationScale` of normal codes. Otherwise they are those of ``samples`` points, a data set's of
-    all of its points, and W of two equal laws is not 0 but what the noise of sampling makes it.
+    all of its points, and W of two equal laws is not 0 but what the noise of sampling makes it. The paper takes 50,000.
 
     The step is plain gradient descent of length ``lr``, as in the paper, and W's slope does not fall as W does: a mean
     goes to and fro around the truth by up to ``lr`` for ever. Two tests end a run, and neither knows the truth:
@@ -69,7 +76,7 @@ class SCO(Method):
 
     Attributes:
         batch: codes of a generator update, m.
-        cells: the grid.
+        cells: of the grid; one whose ends are left out holds the data and the first samples of the generator.
         outside: what to do with mass outside the grid: refuse it, move it to the nearest cell, or leave it out, so that
             it goes to the rest in proportion. Data points are never moved: they are refused, or left out.
         samples: points that a law's masses are taken from where they are not known.
@@ -83,10 +90,12 @@ class SCO(Method):
         patience: steps in which W must fall; 0 does not ask.
     """
 
+    loss_of: ClassVar[str] = "W1 of both laws' masses on the grid"
+
     batch: int = 128
     cells: Cells = Cells()
     outside: Outside = Outside.CLAMP
-    samples: int = 50_000
+    samples: int = 5_000
     stencil: Stencil = Stencil.FORWARD
     solver: GridSolver | None = None
     max_steps: int = 2000
@@ -106,14 +115,20 @@ class SCO(Method):
             raise InputError(f"lr must be positive and stop at least 0, got {self.lr} and {self.stop}")
 
     @override
-    def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> ScoState:
+    def accepts(self, data: Source) -> None:
         if data.shape not in ((1,), (2,)):
             raise InputError(
                 f"SCO's critic lives on a grid of one or two dimensions, and samples have shape {data.shape}; take "
-                "another method, such as PixelSinkhorn(), or reduce the data to two columns"
+                "another method, such as PixelSinkhorn() (--method PixelSinkhorn), or reduce the data to two columns"
             )
-        masses = self._data_masses(data, rng)
-        self.cells.check(masses)
+
+    @override
+    def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> ScoState:
+        self.accepts(data)
+        points = self._data_points(data, rng)
+        grid = self.cells.grid(torch.cat((points, self._first_samples(generator, latent, rng))))
+        masses = self._data_masses(data, points, grid)
+        grid.check(masses)
         device = next(generator.parameters()).device
         player = (
             Player("generator", generator, torch.optim.SGD(generator.parameters(), lr=self.lr))
@@ -121,7 +136,7 @@ class SCO(Method):
             else self.adam.player("generator", generator)
         )
         masses = masses.to(device)
-        return ScoState(player, masses, GridMemory.empty(self._problem(masses, masses)))
+        return ScoState(player, masses, GridMemory.empty(self._problem(grid, masses, masses)), grid)
 
     @override
     def step(self, state: ScoState, batches: Batches, update: Update) -> Logged:
@@ -142,7 +157,7 @@ class SCO(Method):
     def _solved(self, state: ScoState, generated: Tensor) -> GridSolution:
         """The critic of the laws as they are."""
         solution = solve(
-            self._problem(state.data, generated),
+            self._problem(state.grid, state.data, generated),
             self.solver,
             tol=self.tol,
             max_steps=self.max_steps,
@@ -152,33 +167,48 @@ class SCO(Method):
         state.memory = solution.memory
         return solution
 
-    def _problem(self, data: Tensor, generated: Tensor) -> GridW1:
-        return GridW1.between(data, generated, self.cells.dx, low=self.cells.low, stencil=self.stencil)
+    def _problem(self, grid: Grid, data: Tensor, generated: Tensor) -> GridW1:
+        return GridW1.between(data, generated, grid.dx, low=grid.low, stencil=self.stencil)
 
-    def _data_masses(self, data: Source, rng: torch.Generator) -> Tensor:
+    @torch.no_grad()
+    def _first_samples(self, generator: nn.Module, latent: Source, rng: torch.Generator) -> Tensor:
+        # The grid must hold them too: outside of it the critic has no slope to bring them back.
+        codes = latent.sample(_RANGE_CODES, rng).to(next(generator.parameters()).device)
+        with statistics_kept(generator):
+            samples: Tensor = generator(codes).cpu()
+        return samples
+
+    def _data_points(self, data: Source, rng: torch.Generator) -> Tensor:
+        """Points that stand for the data, ``(n, d)``; of normal laws those that span them."""
         if isinstance(data, Mixture):
-            return self.cells.of_normals(data.centres(), data.spread(), self.outside)
-        points = data.support() if isinstance(data, FiniteSource) else data.sample(self.samples, rng)
-        low, high = self.cells.low, self.cells.high
-        lost = int(((points < low) | (points > high)).any(1).sum())
+            centres, reach = data.centres(), _REACH * data.spread()
+            return torch.cat((centres - reach, centres + reach))
+        return data.support() if isinstance(data, FiniteSource) else data.sample(self.samples, rng)
+
+    def _data_masses(self, data: Source, points: Tensor, grid: Grid) -> Tensor:
+        if isinstance(data, Mixture):
+            return grid.of_normals(data.centres(), data.spread(), self.outside)
+        low, high = grid.low, grid.high
+        lost = grid.lost(points)
         if lost and self.outside is not Outside.DROP:
             raise InputError(
                 f"{lost} of {len(points)} data points are outside SCO's grid, [{low}, {high}] along each axis: they "
-                f"span [{float(points.min()):.4g}, {float(points.max()):.4g}]; set cells.low and cells.high around "
-                "them, or leave them out with outside=drop"
+                f"span [{float(points.min()):.4g}, {float(points.max()):.4g}]; set cells.low and cells.high "
+                "around them (--method.cells.low, --method.cells.high), or leave the points out with "
+                "outside='drop' (--method.outside drop)"
             )
-        return self.cells.of_samples(points, self.outside)
+        return grid.of_samples(points, self.outside)
 
     @torch.no_grad()
     def _generated_masses(self, state: ScoState, batches: Batches) -> Tensor:
         module = state.generator.module
         if isinstance(module, LocationScaleMap) and isinstance(batches.latent_law, Normal):
-            return self.cells.of_normals(module.location.unsqueeze(0), module.scale, self.outside)
+            return state.grid.of_normals(module.location.unsqueeze(0), module.scale, self.outside)
         codes = batches.latent(self.samples)
         with statistics_kept(module):
             points = torch.cat([module(part) for part in torch.split(codes, _CHUNK)])
         check_finite(state.generator, points)
-        return self.cells.of_samples(points, self.outside)
+        return state.grid.of_samples(points, self.outside)
 
     def _settled(self, state: ScoState, solution: GridSolution) -> bool:
         """Whether there is nothing left to gain; W is noted."""

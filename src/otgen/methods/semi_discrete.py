@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -38,6 +40,8 @@ from otgen.ot import Update as Sweep
 _SCALE_POINTS = 1000
 # The self term's potential: Sinkhorn's steps on a batch, from nothing, with an annealed start.
 _SELF_STEPS = 50
+# Samples of the self term, at the least.
+_LEAST_OWN = 2
 
 
 class CostUnit(StrEnum):
@@ -83,15 +87,16 @@ class SemiDiscreteGAN(Method):
     through the potential of so many samples of its own, with independent ones in the first argument. That potential is
     known only as well as so many samples allow, which at a small eps is not well.
 
-    Logged every step: ``loss``, the semi-dual (39) on the batch, and ``psi_updates``, so far. Every ``report_every``
-    steps, from fresh samples and before the generator moves: ``semi_dual`` (a mean, of which ``semi_dual_lower`` is a
+    Logged: ``loss``, the semi-dual (39) on the batch, and ``psi_updates``, so far. From the solver's ``look_samples``
+    fresh samples of the generator as it was before its step: ``semi_dual`` (a mean, of which ``semi_dual_lower`` is a
     lower bound with 99 % confidence), ``chi_square`` of the masses that the data points attract (0 at the exact psi;
     ``_low`` and ``_high`` are its confidence limits), ``mean_cost`` between generated samples and data, and
-    ``relative_eps``, eps over that.
+    ``relative_eps``, eps over that. These are measured where a line is logged, and only there.
 
     Attributes:
         batch: codes of a generator update, K.
-        atoms: so many data points, drawn once; None takes all, and of a law that is no data set 1,000.
+        atoms: so many data points, drawn once, no more than there are; None takes all, and of a law that is no data set
+            1,000.
         cost: on the samples, flattened.
         reg: KL, with a number or relative to the mean cost between two data points; or NoReg.
         unit: of a number given for eps.
@@ -100,8 +105,8 @@ class SemiDiscreteGAN(Method):
         first: the most before the first step.
         until: the test of accuracy that ends them; Steps() takes them all.
         check_every: updates between two tests.
-        self_samples: samples of the self term; 0 leaves the bias in.
-        report_every: steps between two reports, each from the solver's ``look_samples``.
+        self_samples: samples of the self term, at least 2: with one the only plan is the product of the marginals,
+            whatever eps is. 0 leaves the bias in.
         generator_optimizer: Adam of the generator.
     """
 
@@ -116,15 +121,19 @@ class SemiDiscreteGAN(Method):
     until: Until = Steps()
     check_every: int = 10
     self_samples: int = 0
-    report_every: int = 100
     generator_optimizer: Adam = Adam(lr=1e-4)
 
     def __post_init__(self) -> None:
-        counts = (self.batch, self.most, self.first, self.check_every, self.report_every)
-        if min(counts) < 1 or self.self_samples < 0 or (self.atoms is not None and self.atoms < 1):
+        counts = (self.batch, self.most, self.first, self.check_every)
+        if min(counts) < 1 or (self.atoms is not None and self.atoms < 1):
             raise InputError(
-                "batch, atoms, most, first, check_every and report_every must be at least 1, and self_samples at "
-                f"least 0, got {self}"
+                f"batch, most, first and check_every must be at least 1, atoms too or None, got batch={self.batch}, "
+                f"most={self.most}, first={self.first}, check_every={self.check_every} and atoms={self.atoms}"
+            )
+        if self.self_samples != 0 and self.self_samples < _LEAST_OWN:
+            raise InputError(
+                f"self_samples must be at least {_LEAST_OWN}, or 0 for no self term, got {self.self_samples}: the "
+                "transport of a single sample to itself has no plan to choose; a few hundred are a start"
             )
         if self.self_samples and isinstance(self.reg, NoReg):
             raise InputError("without regularisation there is no bias to take off: self_samples needs KL, got NoReg")
@@ -145,15 +154,21 @@ class SemiDiscreteGAN(Method):
         state.steps += 1
         state.updates += solution.steps
         values = {"psi_updates": torch.tensor(state.updates)}
-        if state.steps % self.report_every == 0:
-            values |= self._report(solution)
         x = self._generated(state, batches.latent(self.batch))
         loss = solution.loss(x)  # (39); its gradient is (41)
         values["loss"] = loss.detach()
         if self.self_samples:
             loss = loss - self._self_potential(state, batches).on(x).mean()
+        weights = state.generator.weights
+        before = [weight.detach().clone() for weight in weights]
         update(state.generator, loss)
-        return Logged(values)
+
+        def measured() -> dict[str, float]:
+            # psi was found for the generator as it was: what it is after its step is the next step's affair.
+            with _held(weights, before):
+                return self._report(solution)
+
+        return Logged(values, measured=measured)
 
     def _solved(self, state: SemiDiscreteGanState, batches: Batches) -> SemiDiscreteSolution:
         """psi, some updates further."""
@@ -183,9 +198,9 @@ class SemiDiscreteGAN(Method):
         g = solve(problem, sweeps, tol=0, max_steps=_SELF_STEPS).potentials.g
         return AtomPotentials(SemiDiscrete(state.target.source, own, cost=self.cost, reg=reg), g)
 
-    def _report(self, solution: SemiDiscreteSolution) -> dict[str, Tensor]:
+    def _report(self, solution: SemiDiscreteSolution) -> dict[str, float]:
         found, mean = solution.estimate, solution.problem.mean_cost
-        numbers = {
+        return {
             "semi_dual": found.value,
             "semi_dual_lower": found.lower,
             "chi_square": found.chi2,
@@ -194,13 +209,17 @@ class SemiDiscreteGAN(Method):
             "mean_cost": mean,
             "relative_eps": solution.eps / mean if mean > 0 else 0.0,
         }
-        return {name: torch.tensor(number) for name, number in numbers.items()}
 
     def _points(self, data: Source, rng: torch.Generator) -> Tensor:
         """The data points that psi is a vector on, ``(m, d)``."""
         if not isinstance(data, FiniteSource):
             return data.sample(self.atoms or _SCALE_POINTS, rng).flatten(1)
-        points = data.support() if self.atoms is None else data.sample(min(self.atoms, data.count), rng)
+        if self.atoms is not None and self.atoms > data.count:
+            raise InputError(
+                f"there are fewer data points than atoms asked for: {data.count} and {self.atoms}; lower atoms "
+                "(--method.atoms), or take all points with atoms=None (--method.atoms null)"
+            )
+        points = data.support() if self.atoms is None else data.sample(self.atoms, rng)
         return points.flatten(1)
 
     def _resolved(self, points: Tensor, rng: torch.Generator) -> Regulariser:
@@ -212,6 +231,23 @@ class SemiDiscreteGAN(Method):
         # Of the data with itself: what the generated law costs changes while it trains.
         pairs = torch.randint(len(points), (2, _SCALE_POINTS), generator=rng).to(points.device)
         return self.reg.resolved(float(self.cost.paired(points[pairs[0]], points[pairs[1]]).mean()))
+
+
+@contextmanager
+def _held(weights: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
+    """The weights have other values inside."""
+    now = [weight.detach().clone() for weight in weights]
+    try:
+        _set(weights, values)
+        yield
+    finally:
+        _set(weights, now)
+
+
+@torch.no_grad()
+def _set(weights: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for weight, value in zip(weights, values, strict=True):
+        weight.copy_(value)
 
 
 class _Pushforward:

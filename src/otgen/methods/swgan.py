@@ -170,7 +170,7 @@ class SWGAN(Method):
         clouds = drawn(terms, state.generator, batches, self.batch)
         points = embedded(clouds, state.critic)
         loss, values = self._held(terms, state, problems, points, points)
-        values["dual_steps"] = torch.tensor(float(spent))
+        values["dual_steps"] = torch.tensor(spent)
         points = {side: cloud.detach() for side, cloud in points.items()}
         if (state.step + 1) % self.report_every == 0:
             values |= self._report(state, problems[Between.CROSS], (points[Fake()], points[Real()]))
@@ -268,7 +268,7 @@ class SWGAN(Method):
             # Both arguments of a term between generated samples move.
             loss = loss + term.weight * held_cost(problem.cost, density, x, y)
             values |= {f"{between}_mass": density.mean(), f"{between}_cost": (density * costs).mean()}
-            values[f"{between}_guard_trips"] = torch.tensor(float(duals.trips))
+            values[f"{between}_guard_trips"] = torch.tensor(duals.trips)
         return loss, values
 
     def _rivalry(

@@ -43,11 +43,13 @@ class LocationScale(GeneratorNet):
         if latent != shape or len(shape) != 1:
             raise InputError(
                 f"LocationScale maps codes of a shape (d,) to samples of the same one, got {latent} and {shape}; "
-                "set the latent law's dim to the data's, or take MlpGenerator()"
+                "set the latent law's dim to the data's (--latent.dim), or take MlpGenerator() (--generator "
+                "MlpGenerator)"
             )
         if value_range is not None:
             raise InputError(
-                f"LocationScale cannot keep its samples in {value_range}, where the data lie; take MlpGenerator()"
+                f"LocationScale cannot keep its samples in {value_range}, where the data lie; take MlpGenerator() "
+                "(--generator MlpGenerator)"
             )
         return LocationScaleMap(_each("location", self.location, shape[0]), _each("scale", self.scale, shape[0]))
 

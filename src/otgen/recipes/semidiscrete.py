@@ -39,7 +39,6 @@ class DigitsPanel:
             solver=AveragedSGD() if self.letter else StochasticSinkhorn(follow=True),
             most=5 if smoke else 200,
             self_samples=min(self.self_samples, 32) if smoke else self.self_samples,
-            report_every=5 if smoke else 100,
         )
         if scale is Scale.CPU and not self.letter:
             adam = Adam(lr=1e-3, beta1=0.5, beta2=0.99, hold=0.5, end=0.05)

@@ -177,6 +177,11 @@ class Claim(ABC):
         """One verdict for each part of the claim."""
 
 
+def distinct(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """Each once, in order: parts that nothing can be said of often share the reason."""
+    return tuple(dict.fromkeys(verdicts))
+
+
 def overall(verdicts: Iterable[Verdict]) -> Status:
     """The verdict on a whole claim, which is meant for all of its parts.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from otgen.recipes import Claim, Figure, Outcome, Results, Status, Verdict
-from otgen.recipes.verdicts import mean_and_range, overall
+from otgen.recipes.verdicts import distinct, mean_and_range, overall
 from otgen.train import RunConfig
 from otgen.train.config import plain
 
@@ -112,8 +112,9 @@ def write_report(judged: Judged, path: Path, picture: str, data: str) -> Path:
     ]
     for number, (claim, verdicts) in enumerate(judged.verdicts, 1):
         lines += ["", f"{number}. {_sentence(claim.text)}"]
-        words = [f"**{verdict.status}**: " if len(verdicts) > 1 else "" for verdict in verdicts]
-        lines += [f"   - {word}{_sentence(v.text)}" for word, v in zip(words, verdicts, strict=True)]
+        parts = distinct(verdicts)
+        words = [f"**{verdict.status}**: " if len(parts) > 1 else "" for verdict in parts]
+        lines += [f"   - {word}{_sentence(v.text)}" for word, v in zip(words, parts, strict=True)]
     lines += ["", *_rules(results.least_steps), "", "## Panels", "", *_table(judged), ""]
     if figure.deviations:
         lines += ["## What differs from the paper", ""]

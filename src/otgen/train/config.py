@@ -108,8 +108,9 @@ class TrainerConfig:
         counts = (self.log_every, self.sample_every, self.checkpoint_every, self.keep, self.eval_samples)
         if min(counts) < 1 or self.eval_every < 0 or self.threads < 0 or not 0 <= self.ema < 1:
             raise InputError(
-                "trainer: intervals, keep and eval_samples must be at least 1, eval_every and threads at least 0 and "
-                f"ema in [0, 1), got {self}"
+                "trainer: log_every, sample_every, checkpoint_every, keep and eval_samples must be at least 1, "
+                f"eval_every and threads at least 0 and ema in [0, 1), got {', '.join(map(str, counts))}, "
+                f"{self.eval_every}, {self.threads} and {self.ema}"
             )
 
 
@@ -160,7 +161,8 @@ def plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         # A whole number for a float reads back as a float: written as one, the text stays the same.
-        floats = [f.name for f in dataclasses.fields(value) if f.type == "float" and type(fields[f.name]) is int]
+        kinds = ("float", "float | None")
+        floats = [f.name for f in dataclasses.fields(value) if f.type in kinds and type(fields[f.name]) is int]
         fields |= {name: float(fields[name]) for name in floats}
         if isinstance(value, (RunConfig, TrainerConfig)) or not _is_component(type(value)):
             return fields

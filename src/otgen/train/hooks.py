@@ -44,7 +44,7 @@ class Log:
 
     def _write(self, trainer: Trainer, logged: Logged) -> None:
         record: dict[str, Any] = {"step": trainer.state.step, "elapsed": round(trainer.state.elapsed, 3)}
-        record |= {name: float(value) for name, value in logged.values.items()}
+        record |= {name: value.item() for name, value in logged.values.items()}
         if logged.objective is not None:
             certified = logged.objective()
             record |= {

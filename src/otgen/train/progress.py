@@ -56,6 +56,12 @@ class ProgressLine:
         else:
             self.console.print(self._text(trainer), highlight=False, soft_wrap=True)
 
+    def interrupted(self, trainer: Trainer) -> None:
+        """Say what is being waited for."""
+        step = trainer.state.step + 1
+        text = f"Interrupted: step {step} is being finished, then saved. Once more: stop at once and save nothing."
+        self.console.print(text, highlight=False, soft_wrap=True)
+
     def close(self) -> None:
         """Give the terminal its cursor back."""
         if self._bar is not None:

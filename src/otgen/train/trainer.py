@@ -49,6 +49,14 @@ class Closing(Protocol):
         """Called last, after an error too."""
 
 
+@runtime_checkable
+class Noticing(Protocol):
+    """A hook that wants to know of a signal at once."""
+
+    def interrupted(self, trainer: Trainer) -> None:
+        """Called when the first signal comes while a step is under way, which may go on for a while."""
+
+
 class Trainer:
     """A run at work.
 
@@ -74,9 +82,12 @@ class Trainer:
         state = self.state
         self.batches = Batches(config.data, config.latent, state.data_rng, state.latent_rng, self.device)
         self.signal: int | None = None
+        self._in_step = False
 
     def _fresh_state(self) -> TrainState:
         config = self.config
+        # Before the generator is built: where both refuse the data, the method's reason is the one to know.
+        config.method.accepts(config.data)
         generator = build_generator(config, self.shapes).to(self.device)
         average = average_of(generator)
         method = config.method.init(generator, config.latent, config.data, stream(config.seed, "critic"))
@@ -113,10 +124,13 @@ class Trainer:
     def step(self) -> Logged:
         """One generator step, without the hooks."""
         started = time.perf_counter()
+        self._in_step = True
         try:
             logged = self.config.method.step(self.state.method, self.batches, self.update)
         except NumericalError as error:
             raise NumericalError(f"step {self.state.step + 1}, {error}; the last checkpoint is untouched") from error
+        finally:
+            self._in_step = False
         self.state.step += 1
         self.state.settled = logged.settled
         generator = self.state.method.generator.module
@@ -155,6 +169,10 @@ class Trainer:
             if self.signal is not None:
                 raise KeyboardInterrupt
             self.signal = number
+            # Not while a hook is at work: it may be in the middle of writing, and it is over soon.
+            for hook in self.hooks if self._in_step else ():
+                if isinstance(hook, Noticing):
+                    hook.interrupted(self)
 
         try:
             old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}

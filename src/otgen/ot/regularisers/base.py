@@ -79,6 +79,11 @@ class SmoothRegulariser(Regulariser):
     conjugate_vanishes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        if isinstance(self.eps, str):
+            raise InputError(
+                f"{type(self).__name__} needs a number for eps or Relative(...), got the text {self.eps!r}; what is "
+                "0.05*mean on a command line or in a file is eps=Relative(0.05) in Python"
+            )
         number = isinstance(self.eps, (int, float))
         if not isinstance(self.eps, Relative) and not (number and 0 < self.eps < float("inf")):
             raise InputError(
