@@ -87,8 +87,9 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setattr(sys, "path", ["", *sys.path])
     monkeypatch.setattr(recipes, "_RECIPES", dict(recipes._RECIPES))
     monkeypatch.setattr(figures, "_FIGURES", dict(figures._FIGURES))
-    before = set(sys.modules)
+    before, dtype = set(sys.modules), torch.get_default_dtype()
     yield tmp_path
+    torch.set_default_dtype(dtype)
     for module in set(sys.modules) - before:
         if (getattr(sys.modules[module], "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[module]
