@@ -100,7 +100,7 @@ def _measured(trials: Trials, reg: SmoothRegulariser, highest: float) -> Iterato
     best = problems.optimum
     near = problems.near(trials.rng, spread_out(trials.rng, k, 1e-3, 0.3))
     raised = reg.weight * spread_out(trials.rng, k, 0.01, highest).unsqueeze(-1)
-    for label, pair in (("noise", near), ("noise, raised", replace(near, f=near.f + raised))):
+    for label, pair in (("noise, raised", replace(near, f=near.f + raised)), ("noise", near)):
         G = (pair.plan.unsqueeze(-1) * game.slopes).sum((1, 2))
         yield _compared(f"{label}, {reg}", game, best, exact, G, pair.dual, pair.plan)
     for steps in (1, 3):

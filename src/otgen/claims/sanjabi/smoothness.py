@@ -56,7 +56,7 @@ class _Turns:
     @property
     def speeds(self) -> Tensor:
         """``||speed_i||``, ``(k, n)``."""
-        return torch.linalg.vector_norm(self.speed, dim=-1)
+        return self.speed.square().sum(-1).sqrt()
 
     @property
     def top(self) -> Tensor:
@@ -207,8 +207,8 @@ class EntropicSmoothness(Claim):
 
 def _games(trials: Trials, k: int, *, uneven: bool) -> list[tuple[str, _Turns]]:
     return [
-        ("random points", _anywhere(trials, k, uneven=uneven)),
         ("two opposite points", _opposite(trials, k)),
+        ("random points", _anywhere(trials, k, uneven=uneven)),
         ("single point", _single(trials, k)),
     ]
 
