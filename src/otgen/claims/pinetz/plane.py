@@ -72,8 +72,8 @@ class _Written:
 
 
 def _balanced(trials: Trials, side: int) -> Tensor:
-    mu, nu = weights(trials.rng, 2, side * side)
-    return (mu - nu).reshape(side, side)
+    both = weights(trials.rng, 2, side * side)
+    return (both[0] - both[1]).reshape(side, side)
 
 
 @dataclass(frozen=True, kw_only=True)
