@@ -1,0 +1,374 @@
+"""Adnan et al. 2021: the semi-dual, the divergence and the critic's constant (sections II and III.A)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.instances import Problems, normal, random_problems, spread_out
+from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
+from otgen.errors import NegativeDivergenceWarning
+from otgen.nets import MlpCritic, SpectralNorm
+from otgen.nets.mlp import Activation
+from otgen.ot import KL, MarginalError, Newton, PNorm, SinkhornDivergence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transform(Claim):
+    """(14): the transform of a potential.
+
+    Attributes:
+        factor: of eps, outside of the logarithm.
+    """
+
+    key: ClassVar[str] = "A14"
+    paper: ClassVar[Paper] = Paper.ADNAN
+    where: ClassVar[str] = "(14)"
+    statement: ClassVar[str] = (
+        "The potential on the model's side that goes with g is -eps log of the integral of exp((g(x) - c(x, y))/eps) "
+        "over the model's law, and with it (15) has W as its maximum."
+    )
+    corrected: ClassVar[str] = (
+        "It is the integral of exp((g(y) - c(x, y))/eps) over the data's law: g is a potential of the data."
+    )
+    recorded: ClassVar[Verdict] = Verdict.FALSE
+
+    factor: float = 1.0
+
+    @override
+    def relations(self, trials: Trials) -> Sequence[Relation]:
+        found: list[Relation] = []
+        for eps in (0.05, 0.5):
+            # As many points as data, so that the printed formula can be read: g at the place of x.
+            problems = random_problems(trials.rng, trials.at_most(trials.n // 2), KL(eps=eps), n=7)
+            best = problems.optimum
+            literal = problems.a.log().unsqueeze(-2) + (best.g.unsqueeze(-2) - problems.C.mT) / eps
+            printed = -eps * literal.logsumexp(-1)
+            scores = problems.b.log().unsqueeze(-2) + (best.g.unsqueeze(-2) - problems.C) / eps
+            right = -self.factor * eps * scores.logsumexp(-1)
+            own = (problems.b * best.g).sum(-1)
+            value = (problems.a * printed).sum(-1) + own
+            label = f"eps = {eps:g}"
+            found.append(Equal(label=f"(15) with (14) and W, {label}", left=value, right=best.dual, tol=1e-6))
+            corrected = (problems.a * right).sum(-1) + own
+            found.append(_corrected(f"(15) with the right transform and W, {label}", corrected, best.dual, 1e-8))
+            found.append(_corrected(f"the right transform and f, {label}", right.flatten(), best.f.flatten(), 1e-7))
+        return found
+
+
+def _corrected(label: str, left: Tensor, right: Tensor, tol: float) -> Relation:
+    return Equal(label=label, left=left, right=right, scale=right.abs() + 1, tol=tol, part=Part.CORRECTED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingWeights(Claim):
+    """(17): the semi-dual of finite data.
+
+    Attributes:
+        factor: of ``eps sum nu log nu``.
+    """
+
+    key: ClassVar[str] = "A17"
+    paper: ClassVar[Paper] = Paper.ADNAN
+    where: ClassVar[str] = "(17)"
+    statement: ClassVar[str] = (
+        "The mean over x of -eps log sum_i exp((g_i - c(x, y_i))/eps) + sum_i g_i nu_i has W as its maximum."
+    )
+    corrected: ClassVar[str] = (
+        "The weights nu_i belong inside the sum. Without them the maximum is W + eps sum nu_i log nu_i, for equal "
+        "weights eps log n too small."
+    )
+    recorded: ClassVar[Verdict] = Verdict.FALSE
+
+    factor: float = 1.0
+
+    @override
+    def relations(self, trials: Trials) -> Sequence[Relation]:
+        found: list[Relation] = []
+        for eps in (0.1, 0.5):
+            problems = random_problems(trials.rng, trials.at_most(trials.n // 2), KL(eps=eps))
+            log_b, exact = problems.b.log(), problems.optimum.dual
+            bare, weighted = (_climbed(problems, eps, inside) for inside in (torch.zeros_like(log_b), log_b))
+            missing = self.factor * eps * (problems.b * log_b).sum(-1)
+            label = f"eps = {eps:g}"
+            found.append(Equal(label=f"maximum of (17) and W, {label}", left=bare, right=exact, tol=1e-6))
+            found.append(_corrected(f"maximum with nu_i inside and W, {label}", weighted, exact, 1e-7))
+            found.append(_corrected(f"maximum of (17) and W + eps sum nu log nu, {label}", bare, exact + missing, 1e-7))
+        return found
+
+
+def _climbed(problems: Problems, eps: float, inside: Tensor) -> Tensor:
+    """The maximum over g of the semi-dual with these logarithms of weights inside the sum: ``(k,)``."""
+    g = torch.zeros_like(problems.b)
+    for _ in range(400):
+        scores = inside.unsqueeze(-2) + (g.unsqueeze(-2) - problems.C) / eps
+        shares = (problems.a.unsqueeze(-1) * scores.softmax(-1)).sum(-2)
+        # Ascent: the gradient is b less the shares, and this is 0 where it is.
+        g = g + eps * (problems.b / shares).log()
+    scores = inside.unsqueeze(-2) + (g.unsqueeze(-2) - problems.C) / eps
+    return -eps * (problems.a * scores.logsumexp(-1)).sum(-1) + (problems.b * g).sum(-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemiDualHessian(Claim):
+    """Remark 4.1: gradient and Hessian of the semi-dual.
+
+    Attributes:
+        curvature: of ``1/eps``, the most that the Hessian is below 0.
+        gradient: sign of the softmax in the gradient.
+    """
+
+    key: ClassVar[str] = "A18"
+    paper: ClassVar[Paper] = Paper.ADNAN
+    where: ClassVar[str] = "Remark 4.1, (18)"
+    statement: ClassVar[str] = (
+        "In g the semi-dual has the gradient nu - X, X the softmax (18), the Hessian (X X^T - diag X)/eps, and this "
+        "lies between 0 and 1/eps: the semi-dual is convex."
+    )
+    corrected: ClassVar[str] = (
+        "Both formulae are right, and the Hessian lies between -1/(2 eps) and 0: the semi-dual is concave, as what is "
+        "maximised should be, with a gradient of Lipschitz constant 1/(2 eps); not strongly, as constants do not move "
+        "it."
+    )
+    recorded: ClassVar[Verdict] = Verdict.FALSE
+
+    curvature: float = 0.5
+    gradient: float = -1.0
+
+    @override
+    def relations(self, trials: Trials) -> Sequence[Relation]:
+        k, n = trials.n, 6
+        eps = spread_out(trials.rng, k, 0.05, 5.0)
+        g, C = normal(trials.rng, k, n), normal(trials.rng, k, n)
+        # Some see two atoms alone, and alike: there the bound is reached.
+        two = torch.arange(n) >= 2
+        tied = C.clone()
+        tied[:, :2] = g[:, :2] - 50 * eps.unsqueeze(-1)
+        C = torch.where((torch.arange(k) % 3 == 0).unsqueeze(-1), torch.where(two, C.abs(), tied), C)
+        nu = torch.full((n,), 1 / n, dtype=torch.float64)
+
+        g = g.requires_grad_()
+        values = -eps * (nu.log() + (g - C) / eps.unsqueeze(-1)).logsumexp(-1) + (g * nu).sum(-1)
+        (slope,) = torch.autograd.grad(values.sum(), g, create_graph=True)
+        hessian = _jacobian(slope, g)
+        slope, g = slope.detach(), g.detach()
+        X = ((g - C) / eps.unsqueeze(-1)).softmax(-1)
+        formula = (X.unsqueeze(-1) * X.unsqueeze(-2) - torch.diag_embed(X)) / eps[:, None, None]
+        spectrum = eps.unsqueeze(-1) * torch.linalg.eigvalsh(hessian)
+        low, high = spectrum[:, 0], spectrum[:, -1]
+        ones = torch.ones_like(low)
+        kernel = (hessian.sum(-1).abs().amax(-1)) * eps
+        return [
+            AtMost(label="1/eps - least eigenvalue and 1/eps, times eps", left=ones - low, right=ones),
+            _corrected("gradient and nu - X", slope.flatten(), (nu + self.gradient * X).flatten(), 1e-9),
+            _corrected(
+                "Hessian and (X X^T - diag X)/eps, times eps",
+                (hessian * eps[:, None, None]).flatten(),
+                (formula * eps[:, None, None]).flatten(),
+                1e-9,
+            ),
+            AtMost(
+                label="- least eigenvalue and 1/(2 eps), times eps",
+                left=-low,
+                right=self.curvature * ones,
+                tight=0.99,
+                slack=1e-6,
+                part=Part.CORRECTED,
+            ),
+            AtMost(label="1 + largest eigenvalue and 1, times eps", left=1 + high, right=ones, part=Part.CORRECTED),
+            _corrected("Hessian at constants and 0, times eps", kernel, 0 * ones, 1e-9),
+        ]
+
+
+def _jacobian(values: Tensor, inputs: Tensor) -> Tensor:
+    """``d values_i / d inputs_j`` of a batch, ``(k, n)`` in ``(k, m)``: ``(k, n, m)``."""
+    rows = [torch.autograd.grad(part.sum(), inputs, retain_graph=True)[0] for part in values.unbind(-1)]
+    return torch.stack(rows, -2)
+
+
+def divergence(x: Tensor, y: Tensor, p: float, eps: float) -> Tensor:
+    """otgen's Sinkhorn divergence under ``||x - y||^p``, solved to rounding: ``(k,)``."""
+    with warnings.catch_warnings():
+        # That it may be negative for p > 2 is what is shown.
+        warnings.simplefilter("ignore", NegativeDivergenceWarning)
+        loss = SinkhornDivergence(
+            cost=PNorm(p=p), reg=KL(eps=eps), solver=Newton(), until=MarginalError(1e-10), on_unconverged="ignore"
+        )
+        value: Tensor = loss(x, y)
+    return value
+
+
+def one_and_two(half: Tensor) -> tuple[Tensor, Tensor]:
+    """A point at 0 and two at -h and h: ``(k, 1, 1)`` and ``(k, 2, 1)``."""
+    y = torch.stack([-half, half], -1).unsqueeze(-1)
+    return torch.zeros_like(y[:, :1]), y
+
+
+@dataclass(frozen=True, kw_only=True)
+class Separates(Claim):
+    """(19): the divergence tells laws apart.
+
+    Attributes:
+        power: the largest power p that is tried within the condition.
+        rate: by which S falls under p = 2 as one law comes near the other.
+    """
+
+    key: ClassVar[str] = "A19"
+    paper: ClassVar[Paper] = Paper.ADNAN
+    where: ClassVar[str] = "(19)"
+    statement: ClassVar[str] = (
+        "Under c = ||x - y||^p the divergence S is not negative, is 0 for equal laws alone, and tends to 0 exactly as "
+        "laws come near."
+    )
+    conditions: ClassVar[str] = (
+        "0 < p <= 2, bounded support, and a feature map that keeps points apart. For p > 2, which the paper takes for "
+        "its games, S may be negative, and 0 between laws that differ."
+    )
+    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+
+    power: float = 2.0
+    rate: float = 2.0
+
+    @override
+    def relations(self, trials: Trials) -> Sequence[Relation]:
+        found: list[Relation] = []
+        half = spread_out(trials.rng, trials.at_most(trials.n // 4), 0.1, 3.0)
+        for p in (0.5, 1.0, self.power):
+            found.append(_above(*one_and_two(half), p, 10.0, Part.PRINTED))
+        k = trials.at_most(trials.n // 8)
+        x, move = normal(trials.rng, k, 5, 2), normal(trials.rng, k, 5, 2)
+        for p in (1.0, self.power):
+            found.append(_above(x, x + spread_out(trials.rng, k, 0.1, 3.0)[:, None, None] * move, p, 1.0, Part.PRINTED))
+        same = divergence(x, x[:, torch.randperm(5, generator=trials.rng)], 2.0, 1.0)
+        found.append(
+            Equal(label="S of equal laws and 0", left=same, right=0 * same, scale=torch.ones_like(same), tol=1e-9)
+        )
+        steps = torch.logspace(-2, -0.5, 6, dtype=torch.float64)
+        sizes = torch.stack([divergence(x[:40], x[:40] + t * move[:40], 2.0, 1.0).mean() for t in steps])
+        found.append(
+            Slope(
+                label="log S over log of how far the points moved, p = 2",
+                x=steps.log(),
+                y=sizes.log(),
+                low=self.rate - 0.2,
+                high=self.rate + 0.2,
+            )
+        )
+        small, zero = half.clamp(max=0.8), self._zero(3.0, 10.0)
+        found.append(_above(*one_and_two(small), 3.0, 10.0, Part.OUTSIDE))
+        apart = divergence(*one_and_two(zero), 3.0, 10.0).abs()
+        label = "0.0001 h^p and |S| at the h where it changes sign, p = 3, eps = 10"
+        found.append(AtMost(label=label, left=1e-4 * zero**3, right=apart, part=Part.OUTSIDE))
+        return found
+
+    @staticmethod
+    def _zero(p: float, eps: float) -> Tensor:
+        """Where S of a point and the two around it changes its sign, ``(1,)``."""
+        low, high = (torch.full((1,), end, dtype=torch.float64) for end in (0.1, 10.0))
+        for _ in range(40):
+            middle = (low + high) / 2
+            below = divergence(*one_and_two(middle), p, eps) < 0
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        return (low + high) / 2
+
+
+def _above(x: Tensor, y: Tensor, p: float, eps: float, part: Part) -> Relation:
+    """S is above a small share of the cost's scale."""
+    scale = PNorm(p=p)(x, y).mean((-1, -2))
+    value = divergence(x, y, p, eps)
+    return AtMost(
+        label=f"scale - S + a millionth of it, and scale, {x.shape[-2]} points, p = {p:g}, eps = {eps:g}",
+        left=scale - value + 1e-6 * scale,
+        right=scale,
+        part=part,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectralConstant(Claim):
+    """(21): what spectral normalisation makes of a critic.
+
+    Attributes:
+        power: of k_SN, for each layer.
+    """
+
+    key: ClassVar[str] = "A21"
+    paper: ClassVar[Paper] = Paper.ADNAN
+    where: ClassVar[str] = "(21)"
+    statement: ClassVar[str] = (
+        "A critic of n layers whose weights are k_SN W/sigma(W) has a Lipschitz constant of at most k_SN^n."
+    )
+    conditions: ClassVar[str] = (
+        "Linear layers, and activations of slope at most 1. A convolution's own norm is up to sqrt(height x width) of "
+        "its kernel times that of the matrix that is normalised: 3 times for a kernel of 3 x 3."
+    )
+    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+
+    power: float = 1.0
+
+    @override
+    def relations(self, trials: Trials) -> Sequence[Relation]:
+        norms, bounds = [], []
+        for instance in range(trials.at_most(min(30, trials.n // 10))):
+            layers = 1 + instance % 4
+            scale = float(spread_out(trials.rng, 1, 0.3, 4.0))
+            activation = list(Activation)[instance % 3]
+            net = SpectralNorm(net=MlpCritic(widths=(8,) * (layers - 1), activation=activation), scale=scale)
+            module = net.build((5,), 6).double()
+            _fill(module, trials, aligned=instance % 2 == 0)
+            points = normal(trials.rng, 20, 5).abs() * (1e-3 if instance % 2 == 0 else 1.0)
+            points = points.requires_grad_()
+            jacobian = _jacobian(module(points), points)
+            norms.append(torch.linalg.matrix_norm(jacobian, 2).max())
+            bounds.append(scale ** (self.power * layers))
+        norm, bound = torch.stack(norms), torch.tensor(bounds, dtype=torch.float64)
+        return [
+            AtMost(label="norm of the Jacobian and k^n, linear layers", left=norm, right=bound, tight=0.95, slack=1e-4),
+            self._convolutions(trials),
+        ]
+
+    @staticmethod
+    def _convolutions(trials: Trials) -> Relation:
+        """A 3 x 3 kernel of one sign, normalised as a matrix: what it does to images of one sign."""
+        gains, k = [], trials.at_most(5)
+        for _ in range(k):
+            layer = nn.Conv2d(1, 1, 3, padding=1, bias=False, dtype=torch.float64)
+            with torch.no_grad():
+                layer.weight.copy_(normal(trials.rng, 1, 1, 3, 3).abs() + 0.5)
+                image = torch.ones(1, 1, 32, 32, dtype=torch.float64)
+                sigma = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
+                gains.append((layer(image).norm() / image.norm() / sigma).detach())
+        gain = torch.stack(gains)
+        label = "gain of a convolution and 1, normalised as a matrix"
+        return AtMost(label=label, left=gain, right=torch.ones_like(gain), part=Part.OUTSIDE)
+
+
+def _fill(module: nn.Module, trials: Trials, *, aligned: bool) -> None:
+    """Random weights; aligned ones are positive and have one direction each, so that layers pass on all they can."""
+    for layer in module.modules():
+        if not isinstance(layer, nn.Linear):
+            continue
+        parts: Any = layer.parametrizations
+        with torch.no_grad():
+            raw = parts.weight.original
+            first = normal(trials.rng, *raw.shape)
+            if aligned:
+                ones = torch.ones_like(raw)
+                first = ones + 0.01 * first
+            raw.copy_(first)
+            layer.bias.copy_(0.01 * normal(trials.rng, *layer.bias.shape).abs())
+    module.train()
+    with torch.no_grad():
+        # Each pass is one step of the power method.
+        for _ in range(30):
+            for layer in module.modules():
+                if isinstance(layer, nn.Linear):
+                    _ = layer.weight
+    module.eval()
