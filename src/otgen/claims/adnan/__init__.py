@@ -1,45 +1,5 @@
 """The claims of Adnan et al. 2021, a module a topic."""
 
-from otgen.claims.adnan.formulae import MissingWeights, SemiDualHessian, Separates, SpectralConstant, Transform
-from otgen.claims.adnan.games import CrossTermStep, GlobalIsLocal, LocalMinimax, OrderOfPlay
-from otgen.claims.adnan.measured import (
-    BatchSize,
-    BestPower,
-    BetterThanAutoDiff,
-    BetterThanOthers,
-    CriticUpdates,
-    LargeBatches,
-    LittleAboveTwo,
-    LowerEps,
-    MoreSteps,
-    SimilarityOfWeights,
-)
-from otgen.claims.adnan.verdicts import Convexity, LogarithmicRate, MinibatchBias, SelfTermDropped, TenSteps
-from otgen.claims.base import Claim
+from otgen.claims.adnan.catalogue import CLAIMS
 
-CLAIMS: tuple[Claim, ...] = (
-    Transform(),
-    MissingWeights(),
-    SemiDualHessian(),
-    Separates(),
-    SpectralConstant(),
-    OrderOfPlay(),
-    LocalMinimax(),
-    GlobalIsLocal(),
-    CrossTermStep(),
-    Convexity(),
-    SelfTermDropped(),
-    TenSteps(),
-    LogarithmicRate(),
-    MinibatchBias(),
-    LargeBatches(),
-    BetterThanAutoDiff(),
-    BetterThanOthers(),
-    BatchSize(),
-    LowerEps(),
-    MoreSteps(),
-    BestPower(),
-    LittleAboveTwo(),
-    SimilarityOfWeights(),
-    CriticUpdates(),
-)
+__all__ = ["CLAIMS"]

@@ -1,24 +1,5 @@
 """The claims of Houdard et al. 2021, a module a topic."""
 
-from otgen.claims.base import Claim
-from otgen.claims.houdard.existence import NoGradient, NotAlways, Oscillation
-from otgen.claims.houdard.gradient import (
-    DigitsByEps,
-    EntropicGradient,
-    GradientExists,
-    LipschitzValue,
-    OneJacobian,
-    SharedModulus,
-)
+from otgen.claims.houdard.catalogue import CLAIMS
 
-CLAIMS: tuple[Claim, ...] = (
-    NoGradient(),
-    NotAlways(),
-    SharedModulus(),
-    LipschitzValue(),
-    GradientExists(),
-    EntropicGradient(),
-    Oscillation(),
-    DigitsByEps(),
-    OneJacobian(),
-)
+__all__ = ["CLAIMS"]

@@ -1,35 +1,5 @@
 """The claims of Pinetz et al. 2018, a module a topic."""
 
-from otgen.claims.base import Claim
-from otgen.claims.pinetz.game import DescentSign, Interpolation, WeightsGradient, ZeroError
-from otgen.claims.pinetz.line import AnyCritic, Balance, ErgodicGap, LineOptimum, OperatorNorm
-from otgen.claims.pinetz.measured import (
-    EightGaussians,
-    LineCritics,
-    LineParameters,
-    PlaneCritics,
-    PlaneParameters,
-    WganFails,
-)
-from otgen.claims.pinetz.plane import Anisotropy, Boundary, Radius
+from otgen.claims.pinetz.catalogue import CLAIMS
 
-CLAIMS: tuple[Claim, ...] = (
-    LineOptimum(),
-    AnyCritic(),
-    Balance(),
-    Boundary(),
-    Anisotropy(),
-    ZeroError(),
-    WeightsGradient(),
-    WganFails(),
-    DescentSign(),
-    Radius(),
-    OperatorNorm(),
-    ErgodicGap(),
-    Interpolation(),
-    LineCritics(),
-    PlaneCritics(),
-    LineParameters(),
-    PlaneParameters(),
-    EightGaussians(),
-)
+__all__ = ["CLAIMS"]

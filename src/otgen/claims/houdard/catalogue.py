@@ -1,0 +1,26 @@
+"""The claims of Houdard et al. 2021 in the order of their keys."""
+
+from __future__ import annotations
+
+from otgen.claims.base import Claim
+from otgen.claims.houdard.existence import NoGradient, NotAlways, Oscillation
+from otgen.claims.houdard.gradient import (
+    DigitsByEps,
+    EntropicGradient,
+    GradientExists,
+    LipschitzValue,
+    OneJacobian,
+    SharedModulus,
+)
+
+CLAIMS: tuple[Claim, ...] = (
+    NoGradient(),
+    NotAlways(),
+    SharedModulus(),
+    LipschitzValue(),
+    GradientExists(),
+    EntropicGradient(),
+    Oscillation(),
+    DigitsByEps(),
+    OneJacobian(),
+)
