@@ -90,8 +90,8 @@ _GOOD, _BAD, _LOOSE = 0.5, 2.0, 0.1
         ([_at_most(_LOOSE, tight=0.3)], Verdict.LOOSE),
         ([_at_most(_BAD), _at_most(_LOOSE, Part.CORRECTED, tight=0.3)], Verdict.LOOSE),
         ([_at_most(_GOOD, Part.CORRECTED)], Verdict.REFUTED),
-        ([Cited(label="", found="", source="", supported=True)], Verdict.EMPIRICAL),
-        ([Cited(label="", found="", source="", supported=False)], Verdict.NOT_MEASURED),
+        ([Cited(label="", found="", source="", supported=True)], Verdict.SUPPORTED),
+        ([Cited(label="", found="", source="", supported=False)], Verdict.UNSUPPORTED),
     ],
 )
 def test_relations_add_up_to_a_verdict(relations: list[Relation], verdict: Verdict) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from cases.claims import finding
 from otgen.claims.base import Claim
-from otgen.claims.oracles import (
+from otgen.claims.oracles.finite import (
     CompleteBipartite,
     GapOfIterates,
     LargeEps,
@@ -17,8 +17,8 @@ from otgen.claims.oracles import (
     TwoWithThemselves,
     UniqueCoupling,
 )
-from otgen.claims.oracles_gaussian import EntropicGaussians, HessianAtZero, Shrinkage
-from otgen.claims.oracles_grid import CumulativeSums, GridAnisotropy, PointAndTwoAtoms
+from otgen.claims.oracles.gaussian import EntropicGaussians, HessianAtZero, Shrinkage
+from otgen.claims.oracles.grid import CumulativeSums, GridAnisotropy, PointAndTwoAtoms
 
 
 @pytest.mark.parametrize(

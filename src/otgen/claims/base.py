@@ -46,10 +46,10 @@ class Verdict(StrEnum):
     """And seen to fail without them."""
     FALSE = "false as printed"
     """And the correction is seen to hold."""
-    EMPIRICAL = "as measured"
-    """No theorem: runs support it."""
-    NOT_MEASURED = "not as measured"
-    """No theorem: runs contradict it."""
+    SUPPORTED = "supported by runs"
+    """No theorem: what was measured agrees."""
+    UNSUPPORTED = "not supported by runs"
+    """No theorem: what was measured disagrees, or the seeds do."""
     REFUTED = "refuted"
     """What is recorded to hold does not; no claim is recorded so."""
     LOOSE = "looser than recorded"
@@ -112,7 +112,7 @@ def judge(relations: Sequence[Relation]) -> Verdict:
     by_part = {part: [r for r in relations if r.part is part] for part in Part}
     printed, corrected, outside = (by_part[part] for part in Part)
     if all(isinstance(r, Cited) for r in relations):
-        return Verdict.EMPIRICAL if _all(printed, Standing.HOLDS) else Verdict.NOT_MEASURED
+        return Verdict.SUPPORTED if _all(printed, Standing.HOLDS) else Verdict.UNSUPPORTED
     if any(r.standing is Standing.LOOSE for r in (*printed, *corrected)):
         return Verdict.LOOSE
     if not _all(corrected, Standing.HOLDS) or not printed:

@@ -2,73 +2,13 @@
 
 from __future__ import annotations
 
+from otgen.claims import adnan, houdard, oracles, pinetz, sanjabi
 from otgen.claims.base import Claim
-from otgen.claims.oracles import (
-    CompleteBipartite,
-    GapOfIterates,
-    LargeEps,
-    OneAgainstTwo,
-    TwoWithThemselves,
-    UniqueCoupling,
-)
-from otgen.claims.oracles_gaussian import EntropicGaussians, HessianAtZero, Shrinkage
-from otgen.claims.oracles_grid import CumulativeSums, GridAnisotropy, PointAndTwoAtoms
-from otgen.claims.sanjabi.accuracy import EntropicAccuracy, MassAccuracy, NormAccuracy
-from otgen.claims.sanjabi.appendix import DualStability, LinearConvexity, LinearPlans, LinearSmoothness
-from otgen.claims.sanjabi.ascent import AscentRate, Derivation
-from otgen.claims.sanjabi.descent import DescentRate
-from otgen.claims.sanjabi.duality import GapIdentity, GradientAtAccuracy, StrongDuality
-from otgen.claims.sanjabi.estimates import IndependentBatches, NormPenalty, Overflow
-from otgen.claims.sanjabi.gradients import LinearPart, Unbiased
-from otgen.claims.sanjabi.metric import SelfDistance, Triangle, ValueBounds
-from otgen.claims.sanjabi.smoothness import EntropicSmoothness, NormSmoothness
-from otgen.claims.sanjabi.stationary import Limits, Positivity, StationaryAtData
-from otgen.claims.sanjabi.stopping import MeanDensity, Translation
 
-SANJABI: tuple[Claim, ...] = (
-    Translation(),
-    StrongDuality(),
-    NormPenalty(),
-    LinearPart(),
-    Triangle(),
-    SelfDistance(),
-    ValueBounds(),
-    EntropicSmoothness(),
-    NormSmoothness(),
-    NormAccuracy(),
-    GapIdentity(),
-    MassAccuracy(),
-    EntropicAccuracy(),
-    DescentRate(),
-    GradientAtAccuracy(),
-    MeanDensity(),
-    StationaryAtData(),
-    Positivity(),
-    Limits(),
-    LinearPlans(),
-    LinearSmoothness(),
-    LinearConvexity(),
-    DualStability(),
-    Unbiased(),
-    AscentRate(),
-    Derivation(),
-    IndependentBatches(),
-    Overflow(),
+CLAIMS: tuple[Claim, ...] = (
+    *sanjabi.CLAIMS,
+    *adnan.CLAIMS,
+    *houdard.CLAIMS,
+    *pinetz.CLAIMS,
+    *oracles.CLAIMS,
 )
-
-ORACLES: tuple[Claim, ...] = (
-    UniqueCoupling(),
-    OneAgainstTwo(),
-    TwoWithThemselves(),
-    Shrinkage(),
-    HessianAtZero(),
-    GapOfIterates(),
-    CumulativeSums(),
-    PointAndTwoAtoms(),
-    CompleteBipartite(),
-    GridAnisotropy(),
-    EntropicGaussians(),
-    LargeEps(),
-)
-
-CLAIMS: tuple[Claim, ...] = (*SANJABI, *ORACLES)

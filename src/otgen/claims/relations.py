@@ -260,7 +260,7 @@ class Cited(Relation):
     @property
     @override
     def text(self) -> str:
-        return "measured" if self.supported else "measured otherwise"
+        return f"see {self.source}"
 
 
 def _one_length(label: str, one: Tensor, other: Tensor) -> None:

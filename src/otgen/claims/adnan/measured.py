@@ -27,7 +27,7 @@ class LargeBatches(Claim):
     where: ClassVar[str] = "section IV.A, Figure 11"
     statement: ClassVar[str] = "Batches of 200 and 300 make the game unstable, as it needs m far below N."
     conditions: ClassVar[str] = f"{_SETTING} Quality was measured, not the losses' fluctuation."
-    recorded: ClassVar[Verdict] = Verdict.NOT_MEASURED
+    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -47,7 +47,7 @@ class BetterThanAutoDiff(Claim):
     where: ClassVar[str] = "Figures 4, 5 and 10"
     statement: ClassVar[str] = "On digits SeqSGDA makes better, less blurry samples than SGD-AutoDiff."
     conditions: ClassVar[str] = _SETTING
-    recorded: ClassVar[Verdict] = Verdict.EMPIRICAL
+    recorded: ClassVar[Verdict] = Verdict.SUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -68,7 +68,7 @@ class Cats(Claim):
     where: ClassVar[str] = "Figures 6, 8 and 10"
     statement: ClassVar[str] = "On cats too SeqSGDA comes nearer to the data than SGD-AutoDiff."
     conditions: ClassVar[str] = "One seed at scale cpu, by W1 of pixels; faces of CelebA were not tried."
-    recorded: ClassVar[Verdict] = Verdict.EMPIRICAL
+    recorded: ClassVar[Verdict] = Verdict.SUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -85,7 +85,7 @@ class BetterThanOthers(Claim):
     where: ClassVar[str] = "section V"
     statement: ClassVar[str] = "It is better than OT-GAN, EOT-GAN and SWGAN too."
     conditions: ClassVar[str] = f"{_SETTING} The paper shows no run of the three."
-    recorded: ClassVar[Verdict] = Verdict.NOT_MEASURED
+    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -109,7 +109,7 @@ class BatchSize(Claim):
     where: ClassVar[str] = "Figure 12"
     statement: ClassVar[str] = "The quality of samples does not depend on m in 100, 200, 300; m = 10 is poor."
     conditions: ClassVar[str] = _SETTING
-    recorded: ClassVar[Verdict] = Verdict.NOT_MEASURED
+    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -130,7 +130,7 @@ class LowerEps(Claim):
     where: ClassVar[str] = "Figures 13 and 14"
     statement: ClassVar[str] = "A lower eps makes better samples."
     conditions: ClassVar[str] = f"{_SETTING} eps is relative to the mean cost of the features."
-    recorded: ClassVar[Verdict] = Verdict.NOT_MEASURED
+    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -147,7 +147,7 @@ class MoreSteps(Claim):
     where: ClassVar[str] = "Figures 15 and 16"
     statement: ClassVar[str] = "More than 10 Sinkhorn steps do not make better samples."
     conditions: ClassVar[str] = _SETTING
-    recorded: ClassVar[Verdict] = Verdict.NOT_MEASURED
+    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -168,7 +168,7 @@ class BestPower(Claim):
     where: ClassVar[str] = "Figures 17 and 18"
     statement: ClassVar[str] = "p = 2 is better than 5 and 7, and all of them converge to samples of like quality."
     conditions: ClassVar[str] = _SETTING
-    recorded: ClassVar[Verdict] = Verdict.NOT_MEASURED
+    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -191,7 +191,7 @@ class LittleAboveTwo(Claim):
     where: ClassVar[str] = "Figures 19 and 20"
     statement: ClassVar[str] = "For p from 2.05 to 2.3 the samples are alike."
     conditions: ClassVar[str] = _SETTING
-    recorded: ClassVar[Verdict] = Verdict.NOT_MEASURED
+    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -214,7 +214,7 @@ class SimilarityOfWeights(Claim):
         "rate kappa."
     )
     conditions: ClassVar[str] = "One run, p = 2.15 and 5 critic updates; see B4."
-    recorded: ClassVar[Verdict] = Verdict.NOT_MEASURED
+    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -235,7 +235,7 @@ class CriticUpdates(Claim):
     where: ClassVar[str] = "section IV.C, Figure 22"
     statement: ClassVar[str] = "With 5, 10 and 15 critic updates a step at p = 2.15 the generator ends as well."
     conditions: ClassVar[str] = f"{_SETTING} In equal time, not in equal steps."
-    recorded: ClassVar[Verdict] = Verdict.NOT_MEASURED
+    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:

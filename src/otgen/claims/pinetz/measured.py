@@ -25,7 +25,7 @@ class WganFails(Claim):
         "Wasserstein GANs reach the optimum of none of the parameter games, not even on the line."
     )
     conditions: ClassVar[str] = "In the time and with the constant, untuned step sizes that were given."
-    recorded: ClassVar[Verdict] = Verdict.EMPIRICAL
+    recorded: ClassVar[Verdict] = Verdict.SUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -47,7 +47,7 @@ class LineCritics(Claim):
         "On the line, networks for critics turn bent critics into straight ones and are not 0 where both laws are "
         "equal."
     )
-    recorded: ClassVar[Verdict] = Verdict.NOT_MEASURED
+    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -73,7 +73,7 @@ class PlaneCritics(Claim):
     paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "Figure 2"
     statement: ClassVar[str] = "On the plane, networks for critics underestimate W1 by far, clipped and penalised."
-    recorded: ClassVar[Verdict] = Verdict.NOT_MEASURED
+    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -96,7 +96,7 @@ class LineParameters(Claim):
         "On the line SCO finds location and scale in 1,000 steps, and Wasserstein GANs stay further off."
     )
     conditions: ClassVar[str] = "Within a step of 0.005; the paper says without error, see D5."
-    recorded: ClassVar[Verdict] = Verdict.EMPIRICAL
+    recorded: ClassVar[Verdict] = Verdict.SUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -116,7 +116,7 @@ class PlaneParameters(Claim):
     where: ClassVar[str] = "Figure 4"
     statement: ClassVar[str] = "On the plane too SCO finds the parameters, and Wasserstein GANs stay further off."
     conditions: ClassVar[str] = "Within a step of 0.005; one seed."
-    recorded: ClassVar[Verdict] = Verdict.EMPIRICAL
+    recorded: ClassVar[Verdict] = Verdict.SUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -138,7 +138,7 @@ class EightGaussians(Claim):
         "On eight Gaussians SCO finds all modes, and ends at a lower W1 than clipping and penalty with ten times its "
         "time."
     )
-    recorded: ClassVar[Verdict] = Verdict.NOT_MEASURED
+    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:

@@ -1,1 +1,5 @@
 """The claims of Sanjabi et al. 2018, a module a topic."""
+
+from otgen.claims.sanjabi.catalogue import CLAIMS
+
+__all__ = ["CLAIMS"]

@@ -74,8 +74,8 @@ class DualAscent(DiscreteSolver):
     With ``memory=0`` it is the paper's gradient ascent, with the step ``1 / L_F`` where the gradient is Lipschitz:
     ``L_F = (max a + max b) / eps`` for Quadratic, ``(1/n + 1/m) / eps`` for uniform weights. Its value is within
     ``L_F R^2 / (4 k + 2)`` of the optimum after k steps, R the distance to a maximiser. KL has no such constant;
-    there the length is searched for. With a memory the direction is that of limited-memory BFGS (Liu and Nocedal 1989), in
-    coordinates scaled by the root of the weights, under the conditions of Wolfe.
+    there the length is searched for. With a memory the direction is that of limited-memory BFGS (Liu and Nocedal
+    1989), in coordinates scaled by the root of the weights, under the conditions of Wolfe.
 
     Attributes:
         memory: moves of the past that shape the direction; 0 is plain gradient ascent.
