@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from otgen.claims import CLAIMS, Finding, Paper, verify
+from otgen.claims import CLAIMS, Cited, Finding, Paper, verify
 from otgen.claims.page import heading, plot
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -45,7 +46,7 @@ def _page(findings: list[Finding]) -> Iterator[str]:
     for finding in findings:
         claim = finding.claim
         link = f"[{claim.key}](#{_anchor(finding)})"
-        yield f"| {link} | {claim.paper.authors}, {claim.where} | {finding.verdict} | {finding.worst} |"
+        yield f"| {link} | {claim.paper.authors}, {_text(claim.where)} | {finding.verdict} | {_text(finding.worst)} |"
     for paper in Paper:
         own = [finding for finding in findings if finding.claim.paper is paper]
         if own:
@@ -56,18 +57,27 @@ def _page(findings: list[Finding]) -> Iterator[str]:
 
 def _section(finding: Finding) -> Iterator[str]:
     claim = finding.claim
-    yield from ("", f"({_anchor(finding)})=", f"### {heading(claim)}", "", claim.statement, "")
+    yield from ("", f"({_anchor(finding)})=", f"### {_text(heading(claim))}", "", _text(claim.statement), "")
     if claim.conditions:
-        yield from (f"Conditions: {claim.conditions}", "")
-    yield f"**{finding.verdict[0].upper()}{finding.verdict[1:]}.**" + (f" {claim.corrected}" if claim.corrected else "")
+        yield from (f"Conditions: {_text(claim.conditions)}", "")
+    verdict = f"{finding.verdict[0].upper()}{finding.verdict[1:]}"
+    yield f"**{verdict}.** {_text(claim.corrected)}".rstrip()
     yield ""
     for relation in finding.relations:
-        yield f"- {relation.part}: {relation.label.replace('*', chr(92) + '*')}: {relation.standing}, {relation.text}"
+        if isinstance(relation, Cited):
+            yield f"- {_text(relation.found)} (`{relation.source}`)"
+        else:
+            yield f"- {relation.part}: {_text(relation.label)}: {relation.standing}, {_text(relation.text)}"
     picture = plot(finding)
     if picture is not None:
         name = f"{claim.key.lower()}.png"
         (PICTURES / name).write_bytes(picture)
         yield from ("", f"![{claim.key}: both sides](images/claims/{name})")
+
+
+def _text(plain: str) -> str:
+    """Plain text as Markdown: no character of it is markup."""
+    return re.sub(r"([\\`*_{}\[\]<>$|#])", r"\\\1", plain)
 
 
 def _anchor(finding: Finding) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_the_verdict_is_as_recorded(claim: Claim) -> None:
 
 @every_claim
 def test_a_claim_says_what_a_reader_needs(claim: Claim) -> None:
-    assert claim.statement.endswith(".")
+    assert claim.statement.rstrip(")").endswith(".")
     assert claim.where
     assert (claim.recorded is Verdict.FALSE) <= bool(claim.corrected)
     assert (claim.recorded is Verdict.CONDITIONAL) <= bool(claim.conditions)
@@ -52,6 +53,28 @@ def test_the_reports_that_are_cited_are_there_and_have_the_numbers() -> None:
     assert cited
     for relation in cited:
         assert (ROOT / relation.source).is_file(), relation.source
+
+
+def test_what_is_false_as_printed_has_a_counter_example_to_run() -> None:
+    page = ROOT / "docs" / "errata.md"
+    if not page.is_file():
+        pytest.skip("docs/ is not beside the tests")
+    headings = re.findall(r"^### ([\w, ]+):", page.read_text(), re.MULTILINE)
+    explained = {key.strip() for heading in headings for key in heading.split(",")}
+    assert {claim.key for claim in CLAIMS if claim.recorded is Verdict.FALSE} <= explained
+    assert explained <= {claim.key for claim in CLAIMS}
+
+
+@every_claim
+def test_the_page_of_claims_is_that_of_the_checks(claim: Claim) -> None:
+    page = ROOT / "docs" / "claims.md"
+    if not page.is_file():
+        pytest.skip("docs/ is not beside the tests")
+    text = page.read_text().replace("\\", "")
+    section = text[text.index(f"(claim-{claim.key.lower()})=") :].split("\n(claim-")[0]
+    for said in (claim.where, claim.statement, claim.conditions, claim.corrected):
+        assert said.replace("\\", "") in section, "run scripts/write_claims_page.py"
+    assert f"**{claim.recorded[0].upper()}{claim.recorded[1:]}.**" in section
 
 
 @pytest.mark.slow
