@@ -20,7 +20,7 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
     on batches and at a step size of twice the paper's, instead of at most 20; a third hidden layer in the generator,
     codes uniform on a cube, and step sizes that fall. Two dimensions are the harder: noise in the potentials, of few
     updates, small batches or large steps, moves all samples of a mode to its neighbour at once, for good. Codes from a
-    smaller cube leave more samples between the modes.
+    smaller cube leave more samples between the modes, those from a larger one lose modes.
     """
     smoke, paper = scale is Scale.SMOKE, scale is Scale.PAPER
     adam = Adam(lr=3e-3, beta1=0.5, beta2=0.9)
@@ -30,7 +30,7 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
         oracle = DualOracle(most=5, until=Steps(), optimizer=replace(adam, lr=2e-3, hold=0.4, end=0.1))
     return RunConfig(
         data=Gaussians25(),
-        latent=_latent(4, scale, half=3.5),
+        latent=_latent(4, scale, half=4.0),
         generator=MlpGenerator(widths=(128,) * (2 if paper else 3), activation=Activation.TANH),
         method=SWGAN(
             batch={Scale.SMOKE: 32, Scale.CPU: 256, Scale.PAPER: 128}[scale],
@@ -49,7 +49,7 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
 
 def swgan_fig3_d2(scale: Scale = Scale.CPU) -> RunConfig:
     """The same with two latent dimensions, as many as the data have: every other hyper-parameter stays."""
-    return replace(swgan_fig3(scale), latent=_latent(2, scale, half=3.5))
+    return replace(swgan_fig3(scale), latent=_latent(2, scale, half=4.0))
 
 
 def wgan_gp_fig3(scale: Scale = Scale.CPU) -> RunConfig:
