@@ -104,7 +104,9 @@ def plot(finding: Finding) -> bytes | None:
     if not isinstance(shown[0], Slope):
         _finish_sides(axes, shown)
     axes.legend(fontsize=7, loc="best")
-    axes.tick_params(labelsize=7)
+    axes.tick_params(which="both", labelsize=7)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_offset_text().set_fontsize(7)
     buffer = io.BytesIO()
     # Without the library's version in the file, the same numbers give the same bytes.
     figure.savefig(buffer, format="png", metadata={"Software": None})

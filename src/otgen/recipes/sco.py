@@ -115,10 +115,10 @@ def sco_fig5(scale: Scale = Scale.CPU) -> RunConfig:
     """Eight Gaussians on a circle by SCO, masses from 50,000 samples; at scale cpu by Adam, for half a minute."""
     paper = scale is Scale.PAPER
     method = SCO(
-        batch=128 if paper else 1024,
+        batch=128 if paper else 512,
         cells=Cells(low=-2, high=2, count={Scale.SMOKE: 16, Scale.CPU: 64, Scale.PAPER: 128}[scale]),
-        samples={Scale.SMOKE: 200, Scale.CPU: 5000, Scale.PAPER: 50_000}[scale],
-        max_steps=200 if paper else 40,
+        samples={Scale.SMOKE: 200, Scale.CPU: 2000, Scale.PAPER: 50_000}[scale],
+        max_steps=200 if paper else 10,
         tol=0.05,
         lr=1e-4,
         adam=None if paper else Adam(lr=4e-3, beta1=0.5, beta2=0.99, hold=0.4, end=0.03),
