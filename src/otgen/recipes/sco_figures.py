@@ -95,7 +95,8 @@ SCO_FIG5 = figure(
         deviations=(
             "The paper measures W1 by its own algorithm, on a grid. Here it is the exact distance of samples.",
             "At scale cpu SCO trains for 30 seconds by Adam, with masses from 2,000 samples instead of 50,000, on 64 "
-            "cells an axis, and the solver goes on from the last step's critic for 10 of its own; the networks train for 300 seconds, at step sizes and a penalty of our own.",
+            "cells an axis; the solver goes on from the last critic, for 10 of its steps. The networks train for 300 "
+            "seconds, at step sizes and a penalty of our own.",
         ),
         seeds=3,
         least_steps=100,
