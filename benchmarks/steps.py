@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -84,7 +84,7 @@ def _methods(
         PixelSinkhorn(batch=batch, max_steps=_SOLVER),
         SinkhornAutoDiff(batch=batch, max_steps=_SOLVER, critic=critic),
         smooth,
-        SWGANSinkhorn(**{name: getattr(smooth, name) for name in SWGAN.__dataclass_fields__}),
+        SWGANSinkhorn(**{field.name: getattr(smooth, field.name) for field in fields(SWGAN)}),
         WGAN(batch=batch, critic=critic),
         WGANGP(batch=batch, critic=plain),
     )

@@ -22,12 +22,13 @@ def public(kind: type[T]) -> list[type[T]]:
 
 
 def everywhere(kind: type[T]) -> set[type[T]]:
-    """The concrete classes of a kind that are defined in the package, exported or not."""
+    """The concrete classes of a kind that are defined in the package, exported or not; counter-examples of claims aside."""
     found, queue = set(), [kind]
     while queue:
         for child in queue.pop().__subclasses__():
             queue.append(child)
-            if not inspect.isabstract(child) and child.__module__.startswith("otgen."):
+            module = child.__module__
+            if not inspect.isabstract(child) and module.startswith("otgen.") and not module.startswith("otgen.claims."):
                 found.add(child)
     return found
 
