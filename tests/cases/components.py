@@ -22,7 +22,7 @@ def public(kind: type[T]) -> list[type[T]]:
 
 
 def everywhere(kind: type[T]) -> set[type[T]]:
-    """The concrete classes of a kind that are defined in the package, exported or not; counter-examples of claims aside."""
+    """The concrete classes of a kind defined in the package, exported or not; those of the claims aside."""
     found, queue = set(), [kind]
     while queue:
         for child in queue.pop().__subclasses__():
