@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from itertools import repeat
 from typing import Any
 
@@ -12,12 +12,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cases.critics import BatchNormCritic
 from otgen.errors import InputError
 from otgen.methods import SWGAN, Adam, DualOracle, Player, SWGANSinkhorn
 from otgen.methods.dual_report import dual_report
 from otgen.methods.duals import DualAccuracy, DualProblem, DualState, Pair
 from otgen.methods.swgan import held_cost
-from otgen.nets import CriticNet, MlpCritic, MlpGenerator
+from otgen.nets import MlpCritic, MlpGenerator
 from otgen.ot import KL, L1, Discrete, MarginalError, MeanMass, Quadratic, SmoothRegulariser, SqEuclidean, Steps, solve
 from otgen.ot.guard import Guard
 
@@ -27,14 +28,6 @@ ORACLE = DualOracle(f=MlpCritic(widths=(8,)), g=MlpCritic(widths=(8,)), most=3, 
 PLAIN = SWGAN(batch=16, support=32, cost=SqEuclidean(), reg=KL(eps=0.5), oracle=ORACLE, report_every=1)
 LOSS = SWGANSinkhorn(**{f.name: getattr(PLAIN, f.name) for f in fields(PLAIN)})
 every_method = pytest.mark.parametrize("method", [PLAIN, LOSS], ids=["plain", "Sinkhorn loss"])
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchNormCritic(CriticNet):
-    """A potential whose batch statistics could leak."""
-
-    def build(self, shape: tuple[int, ...], features: int) -> nn.Module:
-        return nn.Sequential(nn.Linear(shape[0], 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, features))
 
 
 def players(state: Any) -> list[Player]:

@@ -1,75 +1,22 @@
-"""The networks of Sanjabi et al. 2018: their lists layer by layer, sizes counted by hand, ranges, errors.
+"""The networks of Sanjabi et al. 2018: their lists layer by layer, sizes counted by hand.
 
 Networks of the paper's width are built on the meta device, which knows shapes and no numbers.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from otgen.errors import InputError
+from cases.sanjabi_nets import CIFAR, MNIST, POST, PRE, Net, meta
 from otgen.nets import (
-    ConcatenatedReLU,
-    CriticNet,
-    DcganCritic,
-    DcganGenerator,
-    GeneratorNet,
     GluReading,
-    MlpCritic,
-    MlpGenerator,
     SanjabiCifarCritic,
     SanjabiCifarGenerator,
     SanjabiMnistCritic,
     SanjabiMnistGenerator,
-    SplitCriticNet,
-    TanhToRange,
-    ToRange,
-    seeded,
 )
-
-Net = GeneratorNet | CriticNet
-MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
-SYMMETRIC = (-1.0, 1.0)
-POST, PRE = GluReading.POST, GluReading.PRE
-
-# A quarter of the paper's widths, small enough for numbers, with the shape of the samples.
-SMALL: list[tuple[Net, tuple[int, ...]]] = [
-    (SanjabiMnistGenerator(width=16), MNIST),
-    (SanjabiMnistCritic(width=16), MNIST),
-    (SanjabiMnistCritic(width=16, affine=False), MNIST),
-    (SanjabiCifarGenerator(width=32), CIFAR),
-    (SanjabiCifarGenerator(width=32, glu=PRE), CIFAR),
-    (SanjabiCifarCritic(width=64), CIFAR),
-    (SanjabiCifarCritic(width=64, affine=False), CIFAR),
-]
-every_net = pytest.mark.parametrize(("net", "shape"), SMALL, ids=str)
-generators = pytest.mark.parametrize(("net", "shape"), [c for c in SMALL if isinstance(c[0], GeneratorNet)], ids=str)
-critics = pytest.mark.parametrize(("net", "shape"), [c for c in SMALL if isinstance(c[0], CriticNet)], ids=str)
-FULL = [SanjabiMnistGenerator(), SanjabiMnistCritic(), SanjabiCifarGenerator(), SanjabiCifarCritic()]
-
-
-def _build(net: Net, shape: tuple[int, ...]) -> nn.Module:
-    return net.build((128,), shape, SYMMETRIC) if isinstance(net, GeneratorNet) else net.build(shape, 3)
-
-
-def _built(net: Net, shape: tuple[int, ...], *, seed: int = 0) -> nn.Module:
-    with seeded(torch.Generator().manual_seed(seed)):
-        return _build(net, shape)
-
-
-def _meta(net: Net, shape: tuple[int, ...]) -> nn.Module:
-    with torch.device("meta"):
-        return _build(net, shape)
-
-
-def _input(net: Net, shape: tuple[int, ...], n: int = 6) -> Tensor:
-    rng = torch.Generator().manual_seed(1)
-    return torch.randn(n, *((128,) if isinstance(net, GeneratorNet) else shape), generator=rng)
 
 
 def _count(module: nn.Module) -> int:
@@ -95,14 +42,14 @@ def _maps(channels: Sequence[int], sides: Sequence[int]) -> list[tuple[int, ...]
 @pytest.mark.parametrize("kernel", [3, 5, 7])
 @pytest.mark.parametrize("width", [64, 16])
 def test_the_mnist_generator_grows_by_4_7_14_28(width: int, kernel: int) -> None:
-    module = _meta(SanjabiMnistGenerator(width=width, kernel=kernel), MNIST)
+    module = meta(SanjabiMnistGenerator(width=width, kernel=kernel), MNIST)
     assert _shapes(module, 128) == _maps((4 * width, 2 * width, width, 1), (4, 7, 14, 28))
 
 
 @pytest.mark.parametrize("kernel", [3, 5, 7])
 @pytest.mark.parametrize("width", [64, 16])
 def test_the_mnist_critic_shrinks_by_14_7_4(width: int, kernel: int) -> None:
-    trunk, head = _meta(SanjabiMnistCritic(width=width, kernel=kernel), MNIST)
+    trunk, head = meta(SanjabiMnistCritic(width=width, kernel=kernel), MNIST)
     assert _shapes(trunk, *MNIST) == [*_maps((width, 2 * width, 4 * width), (14, 7, 4)), (64 * width,)]
     assert _shapes(head, 64 * width) == [(5,), (5,), (5,), (3,)]
 
@@ -112,7 +59,7 @@ def test_the_mnist_critic_shrinks_by_14_7_4(width: int, kernel: int) -> None:
 @pytest.mark.parametrize(("glu", "kept"), [(POST, 1.0), (PRE, 0.5)])
 def test_the_cifar_generator_doubles_from_4(width: int, kernel: int, glu: GluReading, kept: float) -> None:
     net = SanjabiCifarGenerator(width=width, kernel=kernel, glu=glu)
-    module = _meta(net, CIFAR)
+    module = meta(net, CIFAR)
     channels = [int(k * width * kept) for k in (8, 4, 2, 1)]
     assert _shapes(module, 128) == _maps((*channels, 3), (4, 8, 16, 32, 32))
 
@@ -120,7 +67,7 @@ def test_the_cifar_generator_doubles_from_4(width: int, kernel: int, glu: GluRea
 @pytest.mark.parametrize("kernel", [3, 5, 7])
 @pytest.mark.parametrize("width", [256, 64])
 def test_the_cifar_critic_halves_to_4(width: int, kernel: int) -> None:
-    trunk, head = _meta(SanjabiCifarCritic(width=width, kernel=kernel), CIFAR)
+    trunk, head = meta(SanjabiCifarCritic(width=width, kernel=kernel), CIFAR)
     channels = (width, 2 * width, 4 * width, 8 * width)
     assert _shapes(trunk, *CIFAR) == [*_maps(channels, (32, 16, 8, 4)), (128 * width,)]
     assert _shapes(head, 128 * width) == [(5,), (5,), (5,), (3,)]
@@ -129,18 +76,18 @@ def test_the_cifar_critic_halves_to_4(width: int, kernel: int) -> None:
 def test_the_papers_widths_are_the_defaults() -> None:
     assert SanjabiMnistCritic().trunk_features(MNIST) == 4096
     assert SanjabiCifarCritic().trunk_features(CIFAR) == 32768
-    assert _meta(SanjabiMnistGenerator(), MNIST)[0][1].out_features == 4096
+    assert meta(SanjabiMnistGenerator(), MNIST)[0][1].out_features == 4096
     for glu, units in ((POST, 2 * 16384), (PRE, 16384)):
         net = SanjabiCifarGenerator(glu=glu)
-        assert _meta(net, CIFAR)[0][1].out_features == units
+        assert meta(net, CIFAR)[0][1].out_features == units
 
 
 def test_layers_stand_in_the_papers_order() -> None:
     relu, leaky = ["BatchNorm2d", "ReLU"], ["BatchNorm2d", "LeakyReLU"]
     up = ["Upsample", "Conv2d", "BatchNorm2d", "GLU"]
     head = ["Linear", "BatchNorm1d", "LeakyReLU", "Linear"]
-    mnist = _meta(SanjabiMnistGenerator(), MNIST)
-    cifar = _meta(SanjabiCifarGenerator(), CIFAR)
+    mnist = meta(SanjabiMnistGenerator(), MNIST)
+    cifar = meta(SanjabiCifarGenerator(), CIFAR)
     first = ["Flatten", "Linear", "BatchNorm1d"]
     assert _kinds(mnist) == [
         *[*first, "ReLU", "Unflatten"],
@@ -148,12 +95,12 @@ def test_layers_stand_in_the_papers_order() -> None:
         *["ConvTranspose2d", "TanhToRange"],
     ]
     assert _kinds(cifar) == [*first, "GLU", "Unflatten", *up, *up, *up, "Conv2d", "TanhToRange"]
-    assert _kinds(_meta(SanjabiMnistCritic(), MNIST)) == [
+    assert _kinds(meta(SanjabiMnistCritic(), MNIST)) == [
         *["Conv2d", *leaky, "Conv2d", *leaky],
         *["Conv2d", "BatchNorm2d", "GroupNorm", "LeakyReLU", "Flatten"],
         *head,
     ]
-    assert _kinds(_meta(SanjabiCifarCritic(), CIFAR)) == [
+    assert _kinds(meta(SanjabiCifarCritic(), CIFAR)) == [
         *["Conv2d", "BatchNorm2d", "ConcatenatedReLU"] * 3,
         *["Conv2d", "BatchNorm2d", "GroupNorm", "ConcatenatedReLU", "Flatten"],
         *head,
@@ -256,219 +203,4 @@ COUNTS: dict[str, tuple[Net, tuple[int, ...], int]] = {
 @pytest.mark.parametrize("case", COUNTS)
 def test_parameter_counts(case: str) -> None:
     net, shape, expected = COUNTS[case]
-    assert _count(_meta(net, shape)) == expected
-
-
-@pytest.mark.parametrize("latent", [(1,), (4,), (2, 3), (8, 1, 1)], ids=str)
-@generators
-def test_codes_of_any_shape(net: GeneratorNet, shape: tuple[int, ...], latent: tuple[int, ...]) -> None:
-    with torch.device("meta"):
-        module = net.build(latent, shape, None)
-    assert module(torch.empty(2, *latent, device="meta")).shape == (2, *shape)
-    assert module[0][1].in_features == math.prod(latent)
-
-
-@pytest.mark.parametrize("training", [True, False])
-@every_net
-def test_outputs_are_finite_and_tell_inputs_apart(net: Net, shape: tuple[int, ...], training: bool) -> None:
-    module, x = _built(net, shape).train(training), _input(net, shape)
-    for scale in (1e-3, 1e3):
-        out = module(scale * x).detach()
-        assert out.shape == (6, *shape) if isinstance(net, GeneratorNet) else (6, 3)
-        assert bool(out.isfinite().all())
-        assert float(out.std(dim=0).max()) > 0
-    assert bool(module(torch.zeros_like(x)).isfinite().all())  # no variance at all: nothing is divided by it
-
-
-@every_net
-def test_every_parameter_gets_a_gradient(net: Net, shape: tuple[int, ...]) -> None:
-    module = _built(net, shape)
-    out = module(_input(net, shape))
-    (out * torch.randn(out.shape, generator=torch.Generator().manual_seed(2))).sum().backward()
-    sizes = {name: float(p.grad.abs().max()) if p.grad is not None else 0.0 for name, p in module.named_parameters()}
-    assert {name: size for name, size in sizes.items() if size < 1e-4} == {}  # rounding would leave some 1e-7
-
-
-@every_net
-def test_equal_seeds_build_equal_networks(net: Net, shape: tuple[int, ...]) -> None:
-    one, same, other = (_built(net, shape, seed=seed).state_dict() for seed in (3, 3, 4))
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    assert not any(torch.equal(one[name], other[name]) for name in one if one[name].dim() > 1)
-
-
-@pytest.mark.parametrize("span", [(-1.0, 1.0), (0.0, 1.0), (0.1, 0.7), (-0.3, 0.9)], ids=str)
-@generators
-def test_generators_keep_the_range_to_the_last_digit(
-    net: GeneratorNet, shape: tuple[int, ...], span: tuple[float, float]
-) -> None:
-    with seeded(torch.Generator().manual_seed(0)):
-        module = net.build((128,), shape, span).eval()
-    out = module(1e4 * _input(net, shape, n=2)).detach()
-    low, high = torch.tensor(span)
-    assert float(out.min()) >= float(low)
-    assert float(out.max()) <= float(high)
-    torch.testing.assert_close(torch.stack([out.min(), out.max()]), torch.stack([low, high]), rtol=0, atol=1e-3)
-
-
-@generators
-def test_without_a_range_generators_give_any_number(net: GeneratorNet, shape: tuple[int, ...]) -> None:
-    with seeded(torch.Generator().manual_seed(0)):
-        linear = net.build((128,), shape, None).eval()
-    codes = 1e4 * _input(net, shape, n=2)
-    out = linear(codes).detach()
-    assert float(out.abs().max()) > 10
-    torch.testing.assert_close(_built(net, shape).eval()(codes).detach(), torch.tanh(out), rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("span", [(0.0, 1.0), (-1.0, 1.0), (0.1, 0.7), (-0.3, 0.9), (5.0, 5.1), (-1e3, 1e-3)], ids=str)
-def test_tanh_to_range_is_to_range_at_twice_the_slope(span: tuple[float, float]) -> None:
-    x = torch.cat([torch.linspace(-12, 12, 97), torch.tensor([-1e9, 1e9])]).sort().values
-    out, (low, high) = TanhToRange(span)(x), torch.tensor(span)
-    width = float(high - low)
-    torch.testing.assert_close(out, ToRange(span)(2 * x), rtol=1e-6, atol=1e-6 * width)
-    assert bool((out >= low).all())
-    assert bool((out <= high).all())
-    assert bool((out.diff() >= 0).all())
-    torch.testing.assert_close(out[[0, -1]], torch.stack([low, high]), rtol=1e-6, atol=1e-7 * width)
-
-
-def test_tanh_to_range_is_tanh_for_the_symmetric_interval_and_the_identity_for_none() -> None:
-    x = torch.linspace(-20, 20, 101)
-    assert torch.equal(TanhToRange(SYMMETRIC)(x), torch.tanh(x))
-    assert torch.equal(TanhToRange(None)(x), x)
-
-
-def test_concatenated_relu_keeps_both_signs_along_the_channels() -> None:
-    x = torch.tensor([[[1.0, -2.0]], [[-3.0, 0.0]]])
-    assert ConcatenatedReLU()(x).tolist() == [[[1.0, 0.0], [0.0, 2.0]], [[0.0, 0.0], [3.0, 0.0]]]
-
-
-def test_upsampling_repeats_pixels() -> None:
-    upsample = _built(SanjabiCifarGenerator(width=2), CIFAR)[1][0]
-    out = upsample(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
-    assert out[0, 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
-
-
-@critics
-def test_a_critic_is_its_head_after_its_trunk(net: SplitCriticNet, shape: tuple[int, ...]) -> None:
-    module, x = _built(net, shape), _input(net, shape)
-    assert len(module) == 2
-    trunk, head = module
-    eta = trunk(x)
-    assert eta.shape == (6, net.trunk_features(shape))
-    assert torch.equal(head(eta), module(x))
-
-
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("slope", [0.1, 0.2])
-def test_mnist_features_are_standardised_before_the_activation(slope: float, training: bool) -> None:
-    net = SanjabiMnistCritic(width=16, slope=slope, affine=False)
-    eta = _built(net, MNIST).train(training)[0](_input(net, MNIST)).detach()
-    normalised = torch.where(eta < 0, eta / slope, eta)
-    torch.testing.assert_close(normalised.mean(dim=1), torch.zeros(6), rtol=0, atol=1e-5)
-    torch.testing.assert_close(normalised.var(dim=1, correction=0), torch.ones(6), rtol=1e-2, atol=0)
-    assert float(eta.norm(dim=1).max()) <= math.sqrt(64 * 16)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_cifar_features_are_standardised_before_the_activation(training: bool) -> None:
-    net = SanjabiCifarCritic(width=16, affine=False)
-    eta = _built(net, CIFAR).train(training)[0](_input(net, CIFAR)).detach()
-    positive, negative = eta.chunk(2, dim=1)
-    assert bool((eta >= 0).all())
-    assert bool((positive * negative == 0).all())
-    torch.testing.assert_close((positive - negative).mean(dim=1), torch.zeros(6), rtol=0, atol=1e-5)
-    torch.testing.assert_close(eta.norm(dim=1), torch.full((6,), math.sqrt(64 * 16)), rtol=1e-2, atol=0)
-    assert float(eta.norm(dim=1).max()) <= math.sqrt(64 * 16) * (1 + 1e-6)
-
-
-@pytest.mark.parametrize(("net", "shape"), [(SanjabiMnistCritic(width=4), MNIST), (SanjabiCifarCritic(width=4), CIFAR)])
-def test_features_are_normalised_over_the_whole_sample_and_scaled_by_a_learnt_gain(
-    net: SplitCriticNet, shape: tuple[int, ...]
-) -> None:
-    trunk, x = net.trunk(shape), _input(net, shape)
-    before = trunk(x).detach()
-    (norm,) = (m for m in trunk.modules() if isinstance(m, nn.GroupNorm))
-    maps = torch.randn(2, norm.num_channels, 4, 4) + torch.arange(norm.num_channels)[:, None, None]
-    torch.testing.assert_close(norm(maps), nn.functional.layer_norm(maps, maps.shape[1:]))
-    with torch.no_grad():
-        norm.weight *= 10
-    torch.testing.assert_close(trunk(x).detach(), 10 * before)
-    fixed = replace(net, affine=False).trunk(shape)
-    assert [name for name, _ in fixed.named_parameters()] == [
-        name for name, p in trunk.named_parameters() if p is not norm.weight and p is not norm.bias
-    ]
-
-
-def test_a_split_critic_needs_its_three_parts() -> None:
-    with pytest.raises(TypeError, match="abstract"):
-        SplitCriticNet()  # type: ignore[abstract]
-
-
-OTHERS = [(1, 32, 32), (3, 28, 28), (1, 1, 28, 28), (28, 28), (2,), ()]
-
-
-def _own(net: Net) -> tuple[int, ...]:
-    return MNIST if isinstance(net, SanjabiMnistGenerator | SanjabiMnistCritic) else CIFAR
-
-
-@pytest.mark.parametrize(
-    ("net", "shape"), [(net, s) for net in FULL for s in (MNIST, CIFAR, *OTHERS) if s != _own(net)], ids=str
-)
-def test_other_samples_are_refused_with_what_to_use_instead(net: Net, shape: tuple[int, ...]) -> None:
-    own = _own(net)
-    with pytest.raises(InputError) as caught:
-        _meta(net, shape)
-    message = str(caught.value)
-    named = {MNIST: (SanjabiMnistGenerator, SanjabiMnistCritic), CIFAR: (SanjabiCifarGenerator, SanjabiCifarCritic)}
-    generator, critic = (DcganGenerator, MlpGenerator), (DcganCritic, MlpCritic)
-    is_generator = isinstance(net, GeneratorNet)
-    instead = (named[shape][not is_generator],) if shape in named else generator if is_generator else critic
-    assert f"{type(net).__name__} needs samples of shape {own}, got {shape}; use " in message
-    assert [c.__name__ for c in instead] == message.rpartition("use ")[2].split(" or ")
-
-
-def test_features_of_other_samples_are_refused() -> None:
-    with pytest.raises(InputError, match="needs samples of shape"):
-        SanjabiMnistCritic().trunk_features(CIFAR)
-
-
-@pytest.mark.parametrize("kind", [type(net) for net in FULL])
-@pytest.mark.parametrize(
-    ("field", "value", "message"),
-    [
-        ("width", 0, "width must be at least 1, got 0"),
-        ("width", -2, "width must be at least 1, got -2"),
-        ("kernel", 1, "odd and at least 3, got 1"),
-        ("kernel", 4, "odd and at least 3, got 4"),
-        ("kernel", -5, "odd and at least 3, got -5"),
-    ],
-)
-def test_bad_hyper_parameters_are_refused(kind: type[Net], field: str, value: int, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        kind(**{field: value})
-
-
-@pytest.mark.parametrize("kind", [SanjabiMnistCritic, SanjabiCifarCritic])
-@pytest.mark.parametrize("slope", [-0.1, 1.0, math.nan, math.inf])
-def test_bad_slopes_are_refused(kind: type[CriticNet], slope: float) -> None:
-    with pytest.raises(InputError, match=r"slope of a leaky ReLU must be in \[0, 1\), got"):
-        kind(slope=slope)
-
-
-def test_odd_widths_are_refused_where_they_are_halved() -> None:
-    with pytest.raises(InputError, match="width must be even, as gated units halve it, got 7; use 8"):
-        SanjabiCifarGenerator(width=7, glu=PRE)
-    with pytest.raises(InputError, match="width must be even, as CReLU makes half of it, got 7; use 8"):
-        SanjabiCifarCritic(width=7)
-    odd = (SanjabiMnistGenerator(width=7), MNIST), (SanjabiCifarGenerator(width=7), CIFAR)
-    for net, shape in odd:
-        module = _meta(net, shape)
-        assert module(torch.empty(2, 128, device="meta")).shape == (2, *shape)
-
-
-def test_both_readings_of_the_gated_units_double_from_layer_to_layer() -> None:
-    for glu in GluReading:
-        kept = [glu.kept(channels) for channels in (1024, 512, 256, 128)]
-        assert all(a == 2 * b for a, b in pairwise(kept))
-    assert (POST.kept(1024), PRE.kept(1024)) == (1024, 512)
+    assert _count(meta(net, shape)) == expected

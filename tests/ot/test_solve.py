@@ -1,63 +1,38 @@
-"""The loop: statuses, tolerances, looks, warm starts, and what is refused."""
+"""The loop: statuses, runs that break, policies, tolerances and tests."""
 
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 from typing_extensions import override
 
-from cases.components import name, public, solvers_for
-from cases.random_problems import cloud, weights
+from cases.components import name
+from cases.random_problems import cloud
+from cases.solves import batch, every_regulariser, problem
 from otgen.errors import ConvergenceWarning, InputError, UnconvergedError
 from otgen.ot import (
     KL,
-    Check,
     Discrete,
-    DiscreteSolver,
     Envelope,
-    Exact,
     MarginalError,
     MeanMass,
-    Newton,
-    NoReg,
     Potentials,
     Quadratic,
     Regulariser,
     RelGap,
     Sinkhorn,
-    Solution,
-    Solver,
     Status,
     Steps,
     Unroll,
     Until,
-    default_solver,
     solve,
 )
 from otgen.ot.solvers.base import DiscreteLook
-
-REGULARISERS = [cls() for cls in public(Regulariser)]  # type: ignore[type-abstract]
-every_regulariser = pytest.mark.parametrize("reg", REGULARISERS, ids=lambda reg: type(reg).__name__)
-
-
-def problem(reg: Regulariser | None = None, dtype: torch.dtype = torch.float64) -> Discrete:
-    """Needs some hundred of Sinkhorn's steps to a gap of 1e-6."""
-    a, b = weights(7, seed=3, zeros=1), weights(5, seed=4)
-    x, y, a, b = (t.to(dtype) for t in (cloud(7, 2, seed=1), cloud(5, 2, seed=2), a, b))
-    return Discrete(x, y, a, b, reg=KL(eps=0.1) if reg is None else reg)
-
-
-def batch(count: int = 3, reg: Regulariser | None = None) -> Discrete:
-    x, y = (torch.stack([cloud(n, 2, seed=seed + k) for k in range(count)]) for n, seed in ((6, 1), (4, 50)))
-    return Discrete(x, y, reg=KL(eps=0.3) if reg is None else reg)
-
 
 # --- statuses
 
@@ -332,251 +307,3 @@ def test_mean_mass_sees_a_mass_that_is_wrong() -> None:
     with pytest.warns(ConvergenceWarning, match=r"mass of the plan 1\.5, wanted 1 within 0\.4"):
         assert not solve(problem(), Heavy(), until=MeanMass(0.4), max_steps=20).converged
     assert solve(problem(), Heavy(), until=MeanMass(0.6), max_steps=20).converged
-
-
-# --- looks
-
-
-def test_history_has_a_look_every_so_often() -> None:
-    solution = solve(problem(), Sinkhorn(), tol=1e-12, max_steps=25, check_every=10, on_unconverged="ignore")
-    assert [check.step for check in solution.history] == [10, 20, 25]
-    assert all(check.marginal_error > 0 for check in solution.history)
-    # A look has its certificate only where it is likely to be the last, or is.
-    assert solution.history[-1].rel_gap > 1e-12
-    assert math.isnan(solution.history[0].rel_gap)
-    converged = solve(problem(), tol=1e-6)
-    assert converged.history[-1].step == converged.steps
-    # What the kernel knew allows for more rounding than what is read in the end.
-    assert converged.rel_gap.item() <= 1.001 * converged.history[-1].rel_gap <= 1e-6
-
-
-@pytest.mark.parametrize(("solver", "every"), [(Sinkhorn(), 10), (Newton(), 1)], ids=["Sinkhorn", "Newton"])
-def test_a_solver_has_its_own_interval(solver: Solver, every: int) -> None:
-    solution = solve(problem(), solver, tol=1e-14, max_steps=2 * every, on_unconverged="ignore")
-    assert [check.step for check in solution.history] == [every, 2 * every]
-    assert type(solver).check_every == every
-
-
-def test_callback_gets_every_look() -> None:
-    seen: list[Check] = []
-    solution = solve(problem(), tol=1e-6, callback=seen.append)
-    assert tuple(seen) == solution.history
-    assert len(seen) > 1
-
-
-def test_callback_without_a_tolerance() -> None:
-    seen: list[Check] = []
-    solution = solve(problem(), tol=0, max_steps=25, callback=seen.append)
-    assert tuple(seen) == solution.history
-    assert [check.step for check in seen] == [10, 20, 25]
-    assert all(check.marginal_error > 0 and math.isnan(check.rel_gap) for check in seen)
-    torch.testing.assert_close(solution.value, solve(problem(), tol=0, max_steps=25).value, rtol=1e-12, atol=0)
-
-
-def test_an_error_in_the_callback_is_not_swallowed() -> None:
-    def callback(check: Check) -> None:
-        raise KeyError(check.step)
-
-    with pytest.raises(KeyError, match="10"):
-        solve(problem(), Sinkhorn(), callback=callback)
-
-
-@pytest.mark.parametrize("options", [{"max_steps": -1}, {"check_every": 0}, {"check_every": -3}], ids=str)
-def test_counts_that_are_none(options: dict[str, int]) -> None:
-    with pytest.raises(InputError, match="must be a whole number of at least [01], got"):
-        solve(problem(), **options)  # type: ignore[arg-type]
-
-
-# --- solvers and kinds
-
-
-def test_default_solvers() -> None:
-    assert default_solver(problem(KL(eps=1.0))) == Sinkhorn.fastest()
-    assert default_solver(problem(KL(eps=1.0)), fixed_steps=True) == Sinkhorn()
-    assert default_solver(problem(Quadratic(eps=1.0))) == Newton()
-    assert default_solver(problem(NoReg())) == Exact()
-
-
-@every_regulariser
-def test_the_default_solver_is_taken(reg: Regulariser) -> None:
-    given = problem(reg)
-    default = solve(given, tol=0, max_steps=3)
-    named = solve(given, default_solver(given, fixed_steps=True), tol=0, max_steps=3)
-    assert default.value.item() == named.value.item()
-
-
-@every_regulariser
-def test_a_solver_that_cannot_is_refused_with_a_remedy(reg: Regulariser) -> None:
-    fit = {type(solver) for solver in solvers_for(reg)}
-    for solver in (cls() for cls in public(DiscreteSolver)):  # type: ignore[type-abstract]
-        if type(solver) in fit or (solver.approximates and isinstance(reg, KL)):
-            continue
-        message = f"{type(solver).__name__} cannot solve a problem with {type(reg).__name__}: .*(use |leave)"
-        with pytest.raises(InputError, match=message):
-            solve(problem(reg), solver)
-    assert fit
-    assert len(fit) < len(public(DiscreteSolver))  # type: ignore[type-abstract]
-
-
-KINDS: list[tuple[str, Any, str]] = [
-    ("solver", "sinkhorn", r"solver must be a Solver, such as Sinkhorn\(\); got 'sinkhorn'"),
-    ("solver", Sinkhorn, r"solver must be a Solver, such as Sinkhorn\(\); got <class"),
-    ("until", 0.1, r"until must be a Until, such as RelGap\(1e-3\); got 0.1"),
-    ("until", RelGap, "until must be a Until"),
-    ("gradient", "envelope", r"gradient must be a Gradient, such as Envelope\(\); got 'envelope'"),
-]
-
-
-@pytest.mark.parametrize(("option", "value", "message"), KINDS, ids=lambda part: str(part)[:20])
-def test_wrong_kinds_are_refused(option: str, value: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        solve(problem(), **{option: value})
-
-
-@pytest.mark.parametrize("value", [None, "problem", torch.zeros(2, 2)], ids=["None", "text", "tensor"])
-def test_a_problem_that_is_none(value: Any) -> None:
-    with pytest.raises(InputError, match=r"problem must be a Problem, such as Discrete\(x, y\)"):
-        solve(value)
-
-
-@pytest.mark.parametrize("anneal", [0.0, 1.0, -0.5, math.nan])
-def test_an_annealing_that_is_none(anneal: float) -> None:
-    with pytest.raises(InputError, match=r"must lie in \(0, 1\)"):
-        Sinkhorn(anneal=anneal)
-
-
-# --- warm starts
-
-
-@every_regulariser
-def test_a_warm_start_is_a_solution_or_potentials(reg: Regulariser) -> None:
-    best = solve(problem(reg), tol=1e-6)
-    for start in (best, best.potentials):
-        assert solve(problem(reg), tol=1e-5, warm_start=start, check_every=1).steps == 1
-
-
-def potentials(rows: int, columns: int, fill: float = 0.0) -> Potentials:
-    return Potentials(*(torch.full((k,), fill, dtype=torch.float64) for k in (rows, columns)))
-
-
-@pytest.mark.parametrize("start", [potentials(5, 7), potentials(7, 4), potentials(1, 5)], ids=["swapped", "g", "f"])
-def test_a_warm_start_of_another_shape_is_refused(start: Potentials) -> None:
-    with pytest.raises(InputError, match=r"warm start has potentials of shapes .* the problem needs \(7,\) and \(5,\)"):
-        solve(problem(), warm_start=start)
-
-
-def test_a_warm_start_of_a_batch_is_none_of_a_single() -> None:
-    whole = solve(batch())
-    with pytest.raises(InputError, match="warm start"):
-        solve(batch()[0], warm_start=whole)
-    with pytest.raises(InputError, match="warm start"):
-        solve(batch(), warm_start=whole[0])
-    assert solve(batch()[0], tol=1e-3, warm_start=whole[0], check_every=1).steps == 1
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("side", ["f", "g"])
-def test_a_warm_start_that_is_not_finite_is_refused(side: str, bad: float) -> None:
-    start = potentials(7, 5)
-    getattr(start, side)[2] = bad
-    with pytest.raises(InputError, match="warm start holds NaN or infinite potentials"):
-        solve(problem(), warm_start=start)
-
-
-def test_a_warm_start_crosses_dtypes() -> None:
-    best = solve(problem(), tol=1e-6)
-    solution = solve(problem(dtype=torch.float32), tol=1e-3, warm_start=best, check_every=1)
-    assert solution.steps == 1
-    assert solution.value.dtype == torch.float32
-
-
-# --- solutions
-
-
-NUMBER = r"(-?[\d.]+(?:e[+-]\d+)?)"
-SHOWN = re.compile(rf"value={NUMBER} in \[{NUMBER}, {NUMBER}\], gap {NUMBER}")
-
-
-@every_regulariser
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("steps", [0, 1, 100])
-@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e5])
-def test_repr_shows_the_interval(reg: Regulariser, dtype: torch.dtype, steps: int, scale: float) -> None:
-    given = Discrete(scale * cloud(7, 2, seed=1).to(dtype), scale * cloud(5, 2, seed=2).to(dtype), reg=reg)
-    text = repr(solve(given, tol=0, max_steps=steps))
-    match = SHOWN.match(text)
-    assert match, text
-    value, low, high, gap = map(float, match.groups())
-    assert low <= value <= high
-    assert gap >= 0
-    assert "nan" not in text.lower()
-    assert f"{steps} step" in text
-    assert "not converged" not in text
-
-
-def test_repr_says_what_it_did_not_reach() -> None:
-    solution = solve(problem(), tol=1e-9, max_steps=1, on_unconverged="ignore")
-    assert repr(solution).endswith("1 step, not converged: the step limit came before the tolerance")
-    assert repr(solve(problem(), max_steps=2, tol=0)).endswith("2 steps")
-
-
-def test_repr_of_a_value_of_zero() -> None:
-    x = cloud(4, 2, seed=1)
-    text = repr(solve(Discrete(x, x.clone(), reg=NoReg())))
-    assert SHOWN.match(text), text
-    assert "nan" not in text.lower()
-
-
-def test_repr_of_a_batch() -> None:
-    text = repr(solve(batch(2)))
-    assert text.startswith("2 values: value=")
-    assert len(re.findall(rf"value={NUMBER} in \[", text)) == 2
-    assert repr(solve(batch(5))).startswith("5 values, gap ")
-
-
-@every_regulariser
-def test_indexing_a_batch(reg: Regulariser) -> None:
-    whole = solve(batch(reg=reg), tol=1e-4)
-    for index in (0, 2, -1):
-        one = whole[index]
-        assert one.value.shape == ()
-        assert one.value.item() == whole.value[index].item()
-        for quantity in ("lower", "upper", "value_linear", "marginal_error_b"):
-            got, want = getattr(one, quantity), getattr(whole, quantity)[index]
-            torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
-        torch.testing.assert_close(one.plan(), whole.plan()[index], rtol=1e-12, atol=1e-14)
-        assert (one.status, one.steps, one.history) == (whole.status, whole.steps, whole.history)
-        assert (one.eps, one.problem.shape) == (whole.eps, (6, 4))
-    part = whole[1:]
-    assert part.value.shape == part.upper.shape == (2,)
-    torch.testing.assert_close(part.plan(), whole.plan()[1:], rtol=1e-12, atol=1e-14)
-
-
-def test_a_single_solution_is_not_indexed() -> None:
-    with pytest.raises(InputError, match=r"no batch.*\(7, 5\)"):
-        solve(problem())[0]
-
-
-def test_a_batch_stops_with_its_worst() -> None:
-    singles = [solve(batch()[k], Sinkhorn(), tol=1e-6).steps for k in range(3)]
-    assert solve(batch(), Sinkhorn(), tol=1e-6).steps == max(singles)
-    assert len(set(singles)) > 1
-
-
-def test_only_the_value_has_a_graph() -> None:
-    x = cloud(6, 2, seed=1).requires_grad_()
-    solution = solve(Discrete(x, cloud(4, 2, seed=2)))
-    rest: list[Tensor] = [solution.lower, solution.upper, solution.plan(), *vars(solution.potentials).values()]
-    assert solution.value.requires_grad
-    assert not any(t.requires_grad for t in rest)
-    twin: Solution = solution.detached()
-    assert not twin.value.requires_grad
-    assert solution.value.requires_grad
-    assert twin.value.item() == solution.value.item()
-
-
-def test_eps_is_a_number() -> None:
-    solution = solve(problem(KL()))
-    assert solution.eps == pytest.approx(0.05 * problem().mean_cost, rel=1e-12)
-    assert solve(problem(KL(eps=0.25)), tol=0, max_steps=1).eps == 0.25
-    assert solve(problem(NoReg())).eps == 0

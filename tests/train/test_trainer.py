@@ -1,61 +1,26 @@
-"""The loop: guards, average, budget, signals, hooks."""
+"""The loop: guards, average, budget, hooks."""
 
 from __future__ import annotations
 
-import io
-import os
 import signal
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 
+from cases.trainers import Start, poison
 from otgen.errors import InputError, NumericalError
-from otgen.methods import Adam, Batches, FeatureGame, LearntFeatures, Logged, PixelSinkhorn, Player, Update
+from otgen.methods import Adam, FeatureGame, LearntFeatures, Logged, Player
 from otgen.nets import MlpGenerator
 from otgen.train import Device, Ending, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import Duration
 from otgen.train.hooks import Checkpoints, Log
-from otgen.train.progress import ProgressLine
 from otgen.train.state import average_of, update_average
-
-Start = Callable[..., Trainer]
-
-
-class _BadGradient(torch.autograd.Function):
-    """Nought, with a gradient that is none."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, bad: float) -> Tensor:  # type: ignore[override]
-        ctx.save_for_backward(weight)
-        ctx.bad = bad
-        return weight.new_zeros(())
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        (weight,) = ctx.saved_tensors
-        gradient = torch.zeros_like(weight)
-        gradient.view(-1)[-1] = ctx.bad
-        return gradient, None
-
-
-def _poison(trainer: Trainer, step: int, player: str, bad: float, tensor: str | None) -> None:
-    """From now on that step's loss, or its gradient with respect to one tensor, is not finite."""
-    update = trainer.update
-
-    def poisoned(who: Player, loss: Tensor) -> None:
-        if trainer.state.step + 1 == step and who.name == player:
-            loss = loss + bad if tensor is None else loss + _BadGradient.apply(who.module.get_parameter(tensor), bad)
-        update(who, loss)
-
-    trainer.update = poisoned  # type: ignore[method-assign]
 
 
 def _everything(trainer: Trainer, *players: str) -> dict[str, Tensor]:
@@ -77,7 +42,7 @@ def test_what_is_not_finite_stops_the_run(
 ) -> None:
     config = replace(learnt, trainer=replace(learnt.trainer, checkpoint_every=2))
     trainer = start(config)
-    _poison(trainer, 4, player, bad, tensor)
+    poison(trainer, 4, player, bad, tensor)
     at_three: dict[str, Tensor] = {}
 
     class Note:
@@ -265,67 +230,6 @@ def test_a_budget_is_overrun_by_no_more_than_a_step(tiny: RunConfig, start: Star
     trainer.train()
     assert steps[-1] >= 0.1
     assert all(elapsed < 0.1 for elapsed in steps[:-1])
-
-
-class _Kill:
-    def __init__(self, at: int, *numbers: int) -> None:
-        self.at, self.numbers = at, numbers
-
-    def after_step(self, trainer: Trainer, logged: Logged) -> None:
-        if trainer.state.step == self.at:
-            for number in self.numbers:
-                os.kill(os.getpid(), number)
-
-    def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-        """Nothing."""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_loop_and_saves(number: int, tiny: RunConfig, start: Start) -> None:
-    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    trainer = start(tiny, hooks=[_Kill(3, number), Checkpoints()])
-    assert trainer.train() is Ending.INTERRUPTED
-    assert checkpoint.newest(trainer.run.checkpoints).name == "step_00000003"
-    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
-
-
-def test_a_second_signal_ends_at_once(tiny: RunConfig, start: Start) -> None:
-    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    trainer = start(tiny, hooks=[_Kill(3, signal.SIGINT, signal.SIGINT), Checkpoints()])
-    with pytest.raises(KeyboardInterrupt):
-        trainer.train()
-    assert checkpoint.checkpoints(trainer.run.checkpoints) == []
-    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
-
-
-def test_a_signal_within_a_step_is_told_at_once(tiny: RunConfig, start: Start) -> None:
-    text = io.StringIO()
-
-    @dataclass(frozen=True, kw_only=True)
-    class Slow(PixelSinkhorn):
-        def step(self, state: Any, batches: Batches, update: Update) -> Logged:
-            if trainer.state.step == 2:
-                signal.raise_signal(signal.SIGINT)
-                # Before the step is over.
-                assert "Interrupted: step 3 is being finished, then saved." in text.getvalue()
-            return super().step(state, batches, update)
-
-    log = Log()
-    hooks = [ProgressLine(log, Console(file=text, width=200)), Checkpoints()]
-    trainer = start(replace(tiny, method=PixelSinkhorn(batch=8)), hooks=hooks)
-    trainer.config = replace(trainer.config, method=Slow(batch=8))
-    assert trainer.train() is Ending.INTERRUPTED
-    assert text.getvalue().count("Interrupted") == 1
-    assert checkpoint.newest(trainer.run.checkpoints).name == "step_00000003"
-
-
-def test_handlers_are_put_back_after_an_error(tiny: RunConfig, start: Start) -> None:
-    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    trainer = start(tiny)
-    _poison(trainer, 2, "generator", float("nan"), None)
-    with pytest.raises(NumericalError):
-        trainer.train()
-    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
 def test_a_run_in_another_thread_trains_too(tiny: RunConfig, start: Start) -> None:

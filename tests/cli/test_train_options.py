@@ -1,0 +1,224 @@
+"""`otgen train`: files of options, own components, own images."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+
+from cases.runs import Call, bytes
+from otgen.cli.report import copying_verdict, metrics_table
+from otgen.train import RunDir, Trainer, checkpoint
+
+
+def test_a_printed_configuration_can_be_fed_back(otgen: Call, trained: Path, tiny: Any) -> None:
+    printed = otgen("train", *tiny, "--seed", "0", "--print_config")
+    assert (printed.code, printed.err) == (0, "")
+    Path("printed.yaml").write_text(printed.out)
+    for recipe in (("toy.gaussians25",), ()):
+        out = f"fed-{len(recipe)}"
+        result = otgen("train", *recipe, "--config", "printed.yaml", "--out", out)
+        assert (result.code, result.err) == (0, "")
+        assert bytes(Path(out)) == bytes(trained)
+        assert (Path(out) / "config.yaml").read_text() == (trained / "config.yaml").read_text()
+
+
+def test_the_configuration_of_a_run_can_be_fed_back(otgen: Call, trained: Path) -> None:
+    assert otgen("train", "--config", trained / "config.yaml", "--out", "fed").code == 0
+    assert bytes(Path("fed")) == bytes(trained)
+
+
+def test_flags_win_over_the_file(otgen: Call, trained: Path) -> None:
+    result = otgen("train", "--config", trained / "config.yaml", "--steps", "2", "--out", "short")
+    assert result.code == 0
+    assert checkpoint.newest(Path("short/checkpoints")).name == "step_00000002"
+
+
+def test_an_unknown_key_of_a_file_is_guessed(refused: Call, trained: Path) -> None:
+    config = yaml.safe_load((trained / "config.yaml").read_text())
+    Path("bad.yaml").write_text(yaml.safe_dump(config | {"sed": 3}))
+    assert "did you mean 'seed'" in refused("train", "--config", "bad.yaml", "--out", "run", code=2)
+    config["trainer"]["emma"] = 0.5
+    Path("bad.yaml").write_text(yaml.safe_dump(config))
+    assert "did you mean 'ema'" in refused("train", "--config", "bad.yaml", "--out", "run", code=2)
+
+
+def test_a_file_cannot_run_code(otgen: Call, tmp_path: Path) -> None:
+    Path("bad.yaml").write_text("seed: !!python/object/apply:os.system ['touch executed']\nsteps: 1\n")
+    assert otgen("train", "--config", "bad.yaml", "--out", "run").code == 2
+    assert not (tmp_path / "executed").exists()
+
+
+def test_the_help_shows_values_that_are_accepted(otgen: Call) -> None:
+    text = " ".join(otgen("train", "--help").out.split())
+    assert "{smoke,cpu,paper}" in text
+    assert "{auto,cpu,cuda}" in text
+
+
+OWN = '''
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from otgen.methods import Fake, Real, Term, TransportMethod
+from otgen.nets import GeneratorNet
+from otgen.ot import Cost
+
+
+@dataclass(frozen=True, kw_only=True)
+class MyCost(Cost):
+    """A cost of one's own."""
+
+    factor: float = 1.0
+
+    def paired(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.factor * (x - y).abs().sum(-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MyNet(GeneratorNet):
+    """A generator of one's own."""
+
+    def build(self, latent, shape, value_range):
+        return nn.Linear(latent[0], shape[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class MyMethod(TransportMethod):
+    """A method of one's own."""
+
+    def generator_terms(self):
+        return (Term(2.0, Fake(), Real()),)
+'''
+
+
+@pytest.fixture
+def own() -> Any:
+    """A module in the working directory, as a user writes it."""
+    Path("own_parts.py").write_text(OWN)
+    yield "own_parts"
+    sys.modules.pop("own_parts", None)
+
+
+def test_own_components_are_named_on_the_command_line(own: str, otgen: Call, tiny: Any) -> None:
+    bare = [word for word in tiny if word not in ("--generator.widths", "[6]")]
+    words = ("--method.cost", f"{own}.MyCost", "--method.cost.factor", "3", "--generator", f"{own}.MyNet")
+    result = otgen("train", *bare, *words, "--out", "run")
+    assert (result.code, result.err) == (0, "")
+    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    assert config["method"]["init_args"]["cost"] == {"class_path": "own_parts.MyCost", "init_args": {"factor": 3.0}}
+    assert set(load_file(checkpoint.newest(Path("run/checkpoints")) / "generator.safetensors")) == {"weight", "bias"}
+    assert otgen("sample", "run", "--out", "s.npz").code == 0
+    assert otgen("eval", "run").code == 0
+    assert otgen("train", "--resume", "--out", "run", "--steps", "6").code == 0
+
+
+def test_an_own_method_is_named_on_the_command_line(own: str, otgen: Call) -> None:
+    words = ("--scale", "smoke", "--steps", "2", "--trainer.eval_samples", "20")
+    result = otgen("train", "toy.gaussians25", *words, "--method", f"{own}.MyMethod", "--method.batch", "9")
+    assert (result.code, result.err) == (0, "")
+
+
+def test_an_own_cost_solves(own: str, otgen: Call) -> None:
+    np.save("x.npy", np.array([[0.0], [1.0]]))
+    result = otgen("solve", "x.npy", "x.npy", "--cost", f"{own}.MyCost", "--reg", "NoReg")
+    assert result.code == 0
+    assert result.out.startswith("value=0 ")
+
+
+def test_a_missing_module_is_one_line(refused: Call, tiny: Any) -> None:
+    assert "nowhere_to_be_found" in refused("train", *tiny, "--method.cost", "nowhere_to_be_found.MyCost", code=2)
+
+
+@pytest.fixture(params=[(1, 8), (3, 16)], ids=["grey", "colour"])
+def folder(request: Any) -> tuple[str, int, int]:
+    """A folder of a dozen small pictures, some in a folder below."""
+    channels, side = request.param
+    chance = np.random.default_rng(0)
+    Path("pictures/below").mkdir(parents=True)
+    for k in range(12):
+        pixels = chance.integers(0, 256, (side, side) if channels == 1 else (side, side, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(Path("pictures") / ("below" if k % 3 == 0 else "") / f"{k}.png")
+    return "pictures", channels, side
+
+
+@pytest.mark.parametrize(
+    ("net", "options"),
+    [("DcganGenerator", ("--generator.width", "4")), ("MlpGenerator", ("--generator.widths", "[8]"))],
+)
+@pytest.mark.parametrize("recipe", ["digits", "digits.features"])
+def test_an_own_folder_of_images_trains(
+    recipe: str, net: str, options: Any, folder: tuple[str, int, int], otgen: Call
+) -> None:
+    name, channels, side = folder
+    words = ("--data", "ImageFolder", "--data.folder", name, "--data.size", side, "--data.channels", channels)
+    common = ("--scale", "smoke", "--steps", "2", "--method.batch", "8", "--trainer.eval_samples", "40")
+    result = otgen("train", recipe, *common, *words, "--generator", net, *options, "--out", "run")
+    assert (result.code, result.err) == (0, "")
+    assert otgen("sample", "run", "--out", "s.npz", "--n", "5").code == 0
+    samples = np.load("s.npz")["samples"]
+    assert samples.shape == (5, channels, side, side)
+    assert samples.min() >= 0
+    assert samples.max() <= 1
+    with Image.open("run/samples/step_00000002.png") as picture:
+        assert picture.mode == ("L" if channels == 1 else "RGB")
+
+
+def test_bad_pictures_are_listed_by_name(refused: Call, folder: tuple[str, int, int]) -> None:
+    (Path("pictures") / "broken.png").write_bytes(b"no picture")
+    words = ("--data", "ImageFolder", "--data.folder", "pictures", "--data.size", folder[2])
+    assert "broken.png" in refused("train", "digits", "--scale", "smoke", *words, "--out", "run", code=1)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_data_set_of_one_or_two_points_trains_to_the_end(rows: int, otgen: Call, tiny: Any) -> None:
+    np.save("points.npy", np.random.default_rng(0).normal(size=(rows, 2)))
+    result = otgen("train", *tiny, "--data", "Arrays", "--data.path", "points.npy", "--out", "run")
+    assert (result.code, result.err) == (0, "")
+
+
+def test_a_long_budget_can_be_read_back(otgen: Call, tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trainer, "progress", property(lambda self: float(self.state.step >= 1)))
+    result = otgen("train", *tiny, "--steps", "null", "--budget", "300h", "--out", "run")
+    assert (result.code, result.err) == (0, "")
+    assert RunDir.open(Path("run")).load_config().budget == 300 * 3600
+
+
+def test_labels_say_what_the_numbers_are() -> None:
+    table = metrics_table({"copy_exact": 7.0})
+    (label,) = table.columns[0].cells
+    assert "share" not in label  # it is a count
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ({}, None),
+        ({"copy_close": 0.01, "copy_exact": 0.0}, "No copying found."),
+        ({"copy_close": 0.01, "copy_exact": 1.0}, "nearer to training samples"),
+        ({"copy_close": 0.11, "copy_exact": 0.0}, "nearer to training samples"),
+    ],
+)
+def test_the_verdict_on_copying(values: dict[str, float], verdict: str | None) -> None:
+    found = copying_verdict(values)
+    assert found is None if verdict is None else verdict in str(found)
+
+
+def test_a_run_that_its_method_ended_says_so_and_does_not_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, otgen: Call, refused: Call
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["sco.fig3", "--scale", "smoke", "--steps", "50", "--method.stop", "10"]
+    result = otgen("train", *words, "--out", "ended")
+    assert result.code == 0
+    assert "Ended at step 1 by the method's own test" in result.out
+    assert "(W1 of both laws' masses on the grid, at step " in result.out  # no minibatch's
+    line = refused("train", "sco.fig3", "--resume", "--out", "ended", "--steps", "60", code=2)
+    assert "ended ended at step 1 by its method's own test: it cannot go on" in line
+    assert "--method.stop 0" in line
