@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,12 +35,7 @@ def _page(findings: list[Finding]) -> Iterator[str]:
         "",
         "<!-- Written by scripts/write_claims_page.py from the checks; do not edit. -->",
         "",
-        f"`otgen verify` checks {len(findings)} claims: theorems of the papers, and closed forms of our own.",
-        "Each is tried on random instances, both sides of it computed. The numbers here are those of",
-        f"`otgen verify --n {INSTANCES} --seed {SEED}`. A plot has what is bounded over its bound, so",
-        "that a claim holds where all points lie below the diagonal. What is false as printed is listed with",
-        "counter-examples in the [errata](errata.md).",
-        "",
+        *_about(findings),
         "| claim | | verdict | worst |",
         "| --- | --- | --- | --- |",
     )
@@ -55,6 +51,31 @@ def _page(findings: list[Finding]) -> Iterator[str]:
                 yield from _section(finding)
 
 
+def _about(findings: list[Finding]) -> Iterator[str]:
+    """What the page is, and how to read its numbers, its plots and its letters."""
+    computed = sum(finding.computed for finding in findings)
+    for paragraph in (
+        f"`otgen verify` goes through {len(findings)} claims: theorems of the papers, closed forms of our own, and "
+        f"what the papers saw in their experiments. {computed} of them are tried on random instances, both sides "
+        f"computed; for the other {len(findings) - computed} the reports of our own runs are quoted. The numbers are "
+        f"those of `otgen verify --n {INSTANCES} --seed {SEED}`. What is false as printed has a counter-example to "
+        "run in the [errata](errata.md).",
+        "Each line below a verdict names two sides. *Ratio* is the largest left side over right side of all "
+        "instances: a bound holds where it is at most 1, and a ratio near 1 says that the bound is sharp; inf is a "
+        "bound of 0 that was exceeded. *Error* is the largest difference of two sides that should be equal, relative "
+        "to the right one or to a scale of the problem. *Slope* is that of a line through logarithms, with its "
+        "interval of 95 %. A plot has the first line of each colour, left side over right side: a bound holds below "
+        "the diagonal, an equality on it; a slope has its points and the fitted line.",
+        "Letters are the papers': `p`, `q` are laws, `c` the cost, `eps` the regularisation weight, `eps'` the "
+        "distance of a dual value from the best, `phi`, `psi` the papers' potentials and `f`, `g` ours, [with plus "
+        "signs](notation.md), `d` the regularised value and `d_c` the exact one, `I` the regulariser, `m` the "
+        "density of a plan, `theta` the generator's parameters, `S` the Sinkhorn divergence, `W` a transport value, "
+        "`L_F` a Lipschitz constant of the dual's gradient.",
+    ):
+        yield from textwrap.wrap(paragraph, 120, break_on_hyphens=False)
+        yield ""
+
+
 def _section(finding: Finding) -> Iterator[str]:
     claim = finding.claim
     yield from ("", f"({_anchor(finding)})=", f"### {_text(heading(claim))}", "", _text(claim.statement), "")
@@ -67,17 +88,20 @@ def _section(finding: Finding) -> Iterator[str]:
         if isinstance(relation, Cited):
             yield f"- {_text(relation.found)} (`{relation.source}`)"
         else:
-            yield f"- {relation.part}: {_text(relation.label)}: {relation.standing}, {_text(relation.text)}"
+            yield f"- {relation.part}: {_text(relation.label)}: {relation.standing}, {_text(relation.detail)}"
     picture = plot(finding)
     if picture is not None:
         name = f"{claim.key.lower()}.png"
         (PICTURES / name).write_bytes(picture)
-        yield from ("", f"![{claim.key}: both sides](images/claims/{name})")
+        yield from (
+            "",
+            f"![{claim.key}, {_text(heading(claim))}: what was found, left side over right side](images/claims/{name})",
+        )
 
 
 def _text(plain: str) -> str:
     """Plain text as Markdown: no character of it is markup."""
-    return re.sub(r"([\\`*_{}\[\]<>$|#])", r"\\\1", plain)
+    return re.sub(r"([\\`*_{}\[\]<>$|#^~])", r"\\\1", plain)
 
 
 def _anchor(finding: Finding) -> str:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+import torch
+from typing_extensions import override
 
 from cases.claims import FEW, finding
-from otgen.claims import CLAIMS, Cited, Claim, Paper, Slope, Verdict, verify
+from otgen.claims import CLAIMS, Cited, Claim, Equal, Finding, Paper, Relation, Slope, Trials, Verdict, verify
+from otgen.claims.page import html_page
+from otgen.errors import UnconvergedError
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,3 +95,34 @@ def test_slopes_are_measured_over_a_real_range() -> None:
     slopes = [r for claim in CLAIMS for r in finding(claim, FEW).relations if isinstance(r, Slope)]
     assert slopes
     assert all(len(set(slope.x.tolist())) >= 4 for slope in slopes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Unsolved(Claim):
+    """A claim whose check stops."""
+
+    key: ClassVar[str] = "X"
+    paper: ClassVar[Paper] = Paper.ORACLES
+    where: ClassVar[str] = "nowhere"
+    statement: ClassVar[str] = "A solver gets there."
+    recorded: ClassVar[Verdict] = Verdict.TRUE
+
+    @override
+    def relations(self, trials: Trials) -> Sequence[Relation]:
+        raise UnconvergedError("Newton stopped after 500 steps")
+
+
+def test_a_check_that_stops_is_not_decided_and_the_others_go_on() -> None:
+    first, second = verify([_Unsolved(), next(claim for claim in CLAIMS if claim.key == "S1")], n=20)
+    assert first.verdict is Verdict.UNDECIDED
+    assert first.worst == "Newton stopped after 500 steps"
+    assert not first.as_recorded
+    assert second.as_recorded
+    assert "Newton stopped after 500 steps" in html_page([first, second], n=20, seed=0)
+
+
+def test_the_worst_of_several_lines_is_shown() -> None:
+    one, two = (Equal(label="", left=torch.tensor([v]), right=torch.ones(1), tol=1.0) for v in (1.25, 1.5))
+    claim = CLAIMS[0]
+    found = Finding(claim=claim, verdict=claim.recorded, relations=(one, two), seconds=0.0)
+    assert found.worst == "error 5.0e-01"

@@ -51,6 +51,8 @@ def test_both_sides_need_a_number_an_instance_and_bounds_are_not_negative() -> N
         AtMost(label="", left=_t(1.0), right=_t(1.0, 2.0))
     with pytest.raises(InputError, match="one number an instance"):
         Equal(label="", left=_t(), right=_t(), tol=1.0)
+    with pytest.raises(InputError, match="must be tensors.* got float and Tensor"):
+        AtMost(label="", left=1.0, right=_t(1.0))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="negative"):
         AtMost(label="", left=_t(-2.0), right=_t(-1.0))
     with pytest.raises(InputError, match="3 different places"):
@@ -96,3 +98,16 @@ _GOOD, _BAD, _LOOSE = 0.5, 2.0, 0.1
 )
 def test_relations_add_up_to_a_verdict(relations: list[Relation], verdict: Verdict) -> None:
     assert judge(relations) is verdict
+
+
+def test_nothing_is_no_verdict() -> None:
+    with pytest.raises(InputError, match="at least one relation"):
+        judge([])
+
+
+def test_a_relation_says_what_was_allowed() -> None:
+    assert _at_most(0.5).detail == "ratio 0.5 (allowed: 1)"
+    assert Equal(label="", left=_t(1.1), right=_t(1.0), tol=0.2).detail == "error 1.0e-01 (allowed: 2e-01)"
+    x = _t(1.0, 2.0, 3.0)
+    for low, high, said in ((0.5, 1.5, "0.5 to 1.5"), (0.5, math.inf, "at least 0.5"), (-math.inf, 1.5, "at most 1.5")):
+        assert Slope(label="", x=x, y=x, low=low, high=high).detail.endswith(f"(wanted: {said})")

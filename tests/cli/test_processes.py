@@ -93,3 +93,20 @@ def test_an_error_is_one_line_and_debug_shows_where() -> None:
     assert debug.stdout == ""
     assert debug.stderr.startswith("Traceback")
     assert "InputError: nowhere is no run directory" in debug.stderr
+
+
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "otgen.cli.main", "verify", "--list"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=CLEAN,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    # As `head` would; the command has not written anything yet, and finds no reader when it does.
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=120) == 141
+    process.stderr.close()

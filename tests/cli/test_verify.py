@@ -16,7 +16,7 @@ Call = Callable[..., Any]
 
 
 def test_named_claims_are_shown_whole(otgen: Call) -> None:
-    result = otgen("verify", "s9", "S1", "--n", "60")
+    result = otgen("verify", "s9", "S1", "--n", "200")
     assert (result.code, result.err) == (0, "")
     assert "1/2  S9    false as printed" in result.out
     assert "2/2  S1    true" in result.out
@@ -26,7 +26,7 @@ def test_named_claims_are_shown_whole(otgen: Call) -> None:
 
 
 def test_a_page_has_every_verdict_and_a_plot(otgen: Call) -> None:
-    assert otgen("verify", "S1", "S9", "--n", "60", "--html", "page.html").code == 0
+    assert otgen("verify", "S1", "S9", "--n", "200", "--html", "page.html").code == 0
     page = Path("page.html").read_text()
     assert page.count("data:image/png;base64,") == 2
     assert "<b>false as printed</b>" in page
@@ -36,7 +36,7 @@ def test_a_page_has_every_verdict_and_a_plot(otgen: Call) -> None:
 def test_another_verdict_than_recorded_is_exit_code_1(otgen: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = replace(GradientAtAccuracy(), power=1.0)
     monkeypatch.setattr(claims, "CLAIMS", (wrong,))
-    result = otgen("verify", "--n", "60", "--html", "page.html")
+    result = otgen("verify", "--n", "200", "--html", "page.html")
     assert result.code == 1
     assert "NOT AS RECORDED, which is: false as printed" in result.out
     assert "not as recorded: S9" in result.out
@@ -44,17 +44,20 @@ def test_another_verdict_than_recorded_is_exit_code_1(otgen: Call, monkeypatch: 
 
 
 def test_one_paper(otgen: Call) -> None:
-    result = otgen("verify", "--paper", "001", "--n", "60", "S1")
+    result = otgen("verify", "--paper", "001", "--n", "200", "S1")
     assert result.code == 0
-    assert otgen("verify", "--paper", "004", "--n", "60", "S1").code == 2
+    assert otgen("verify", "--paper", "004", "--n", "200", "S1").code == 2
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (("S99",), "there is no claim 'S99'"),
-        (("--paper", "007"), "there is no paper '007'; it must be one of 000"),
-        (("--n", "59"), "--n must be at least 60"),
+        (("--paper", "007"), "there is no paper '007'; give a code or the first author, of 000"),
+        (("--paper", "002", "S7"), "claim 'S7' is of paper 000 (Sanjabi et al. 2018)"),
+        (("--n", "199"), "--n must be at least 200"),
+        (("--seed", "-1"), "--seed must be at least 0"),
+        (("--seed", "9" * 20), "--seed must be at least 0 and below 2^63"),
         (("--html", "missing/page.html"), "--html needs a file in an existing directory"),
     ],
 )
@@ -63,3 +66,19 @@ def test_what_is_off_is_said_in_a_line(otgen: Call, words: tuple[str, ...], says
     assert result.code == 2
     assert says in result.err
     assert result.err.count("\n") == 1
+
+
+def test_the_list_checks_nothing(otgen: Call) -> None:
+    result = otgen("verify", "--list", "--paper", "Houdard")
+    lines = result.out.splitlines()
+    assert result.code == 0
+    assert lines
+    assert all("Houdard et al. 2021" in line for line in lines)
+
+
+def test_a_claim_that_is_named_twice_is_checked_once(otgen: Call) -> None:
+    assert "1 claim, 1 computed" in otgen("verify", "S1", "s1", "--n", "200").out
+
+
+def test_what_is_quoted_is_not_called_computed(otgen: Call) -> None:
+    assert "2 claims, 1 computed, 1 quoted from runs" in otgen("verify", "S1", "B6", "--n", "200").out

@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 
 from otgen.claims.relations import Cited, Part, Relation, Standing
+from otgen.errors import InputError
 
 
 class Paper(StrEnum):
@@ -54,6 +55,8 @@ class Verdict(StrEnum):
     """What is recorded to hold does not; no claim is recorded so."""
     LOOSE = "looser than recorded"
     """It holds, but no instance comes as near to the bound as was recorded: has a constant changed?"""
+    UNDECIDED = "not decided"
+    """The check itself failed, for instance as a solver did not reach its accuracy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +111,12 @@ def judge(relations: Sequence[Relation]) -> Verdict:
 
     Printed statements that hold are TRUE, or CONDITIONAL where they were also seen to fail outside their conditions.
     Printed statements that fail are FALSE where every correction holds.
+
+    Raises:
+        InputError: where there is no relation.
     """
+    if not relations:
+        raise InputError("a claim needs at least one relation to be judged by, got none; see Claim.relations")
     by_part = {part: [r for r in relations if r.part is part] for part in Part}
     printed, corrected, outside = (by_part[part] for part in Part)
     if all(isinstance(r, Cited) for r in relations):

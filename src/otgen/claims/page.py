@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import textwrap
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -32,7 +33,10 @@ td, th {{ text-align: left; padding: .1rem .8rem .1rem 0 }} .differs {{ color: #
 small {{ color: #666 }}
 </style></head><body>
 <h1>What the papers claim, checked</h1>
-<p>{count} claims, about {n:,} random instances each (seed {seed}), checked in {seconds:.0f} s. {summary}</p>
+<p>{count} claims, about {n:,} random instances each (seed {seed}), checked in {seconds:.0f} s; what is claimed of
+long runs is quoted from their reports. {summary}</p>
+<p>Ratio: the largest left side over right side; a bound holds where it is at most 1. Error: the largest relative
+difference of two sides that should be equal. Slope: of a line through logarithms, with its 95 % interval.</p>
 """
 
 
@@ -67,15 +71,17 @@ def _section(finding: Finding) -> str:
         lines.append(f"<p>Correctly: {escape(claim.corrected)}</p>")
     rows = "".join(
         f"<tr><td>{relation.part}</td><td>{escape(relation.label)}</td><td>{relation.standing}</td>"
-        f"<td>{escape(relation.text)}</td></tr>"
+        f"<td>{escape(relation.found if isinstance(relation, Cited) else relation.detail)}</td></tr>"
         for relation in finding.relations
     )
+    if finding.trouble:
+        lines.append(f"<p>{escape(finding.trouble)}</p>")
     lines.append(f"<table>{rows}</table><small>{finding.instances:,} instances, {finding.seconds:.1f} s</small>")
     picture = plot(finding)
     image = ""
     if picture is not None:
         data = base64.b64encode(picture).decode()
-        image = f'<img alt="{escape(claim.key)}: both sides" src="data:image/png;base64,{data}">'
+        image = f'<img alt="{escape(claim.key)}: left side over right side" src="data:image/png;base64,{data}">'
     return f'<section id="{escape(claim.key)}"><div>{"".join(lines)}</div>{image}</section>'
 
 
@@ -103,6 +109,7 @@ def plot(finding: Finding) -> bytes | None:
         _draw(axes, relation)
     if not isinstance(shown[0], Slope):
         _finish_sides(axes, shown)
+    axes.set_title(textwrap.fill(shown[0].label, 60), fontsize=7)
     axes.legend(fontsize=7, loc="best")
     axes.tick_params(which="both", labelsize=7)
     for axis in (axes.xaxis, axes.yaxis):
@@ -121,7 +128,6 @@ def _draw(axes: Axes, relation: Relation) -> None:
         slope, _ = relation.fit
         axes.plot(x, y, ".", color=colour, ms=3, label=label)
         axes.plot(x, y.mean() + slope * (x - x.mean()), color=colour, lw=1)
-        axes.set_xlabel(relation.label, fontsize=7)
         return
     assert isinstance(relation, AtMost | Equal)
     step = -(-len(relation.left) // _POINTS)
@@ -139,5 +145,5 @@ def _finish_sides(axes: Axes, relations: Sequence[Relation]) -> None:
         axes.set_yscale("log")
     axes.plot([low, high], [low, high], color="#999", lw=0.8, zorder=0)
     bounded = any(isinstance(relation, AtMost) for relation in relations)
-    axes.set_xlabel("bound" if bounded else "right side", fontsize=7)
-    axes.set_ylabel("what it bounds" if bounded else "left side", fontsize=7)
+    axes.set_xlabel("right side, the bound" if bounded else "right side", fontsize=7)
+    axes.set_ylabel("left side", fontsize=7)

@@ -22,7 +22,7 @@ _CONFIDENCE = 0.95
 class Part(StrEnum):
     """Which statement a relation checks."""
 
-    PRINTED = "as printed"
+    PRINTED = "as claimed"
     CORRECTED = "corrected"
     OUTSIDE = "without its condition"
 
@@ -67,6 +67,11 @@ class Relation(ABC):
     @abstractmethod
     def text(self) -> str:
         """The worst number as a person reads it."""
+
+    @property
+    def detail(self) -> str:
+        """The same with what was allowed."""
+        return self.text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +126,11 @@ class AtMost(Relation):
     def text(self) -> str:
         return f"ratio {self.worst:.3g}"
 
+    @property
+    @override
+    def detail(self) -> str:
+        return f"{self.text} (allowed: 1)"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Equal(Relation):
@@ -167,6 +177,11 @@ class Equal(Relation):
     @override
     def text(self) -> str:
         return f"error {self.worst:.1e}"
+
+    @property
+    @override
+    def detail(self) -> str:
+        return f"{self.text} (allowed: {self.tol:.0e})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,6 +242,17 @@ class Slope(Relation):
         slope, half = self.fit
         return f"slope {slope:.3g} ± {half:.1g}"
 
+    @property
+    @override
+    def detail(self) -> str:
+        if self.low == -math.inf:
+            wanted = f"at most {self.high:.3g}"
+        elif self.high == math.inf:
+            wanted = f"at least {self.low:.3g}"
+        else:
+            wanted = f"{self.low:.3g} to {self.high:.3g}"
+        return f"{self.text} (wanted: {wanted})"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cited(Relation):
@@ -264,6 +290,11 @@ class Cited(Relation):
 
 
 def _one_length(label: str, one: Tensor, other: Tensor) -> None:
+    if not (isinstance(one, Tensor) and isinstance(other, Tensor)):
+        raise InputError(
+            f"{label}: both sides must be tensors with one number an instance, "
+            f"got {type(one).__name__} and {type(other).__name__}"
+        )
     if one.ndim != 1 or one.shape != other.shape or not len(one):
         raise InputError(
             f"{label}: both sides need one number an instance, got shapes {tuple(one.shape)} and {tuple(other.shape)}"

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 
 from otgen.claims.base import Claim, Trials, Verdict, judge
-from otgen.claims.relations import Part, Relation, Standing
+from otgen.claims.relations import Cited, Part, Relation, Slope, Standing
+from otgen.errors import OtgenError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,17 +23,24 @@ class Finding:
         verdict: that its relations add up to.
         relations: both sides of every statement.
         seconds: that it took.
+        trouble: why the check could not be made; empty where it was.
     """
 
     claim: Claim
     verdict: Verdict
     relations: Sequence[Relation]
     seconds: float
+    trouble: str = ""
 
     @property
     def as_recorded(self) -> bool:
         """Whether the verdict is the recorded one."""
         return self.verdict is self.claim.recorded
+
+    @property
+    def computed(self) -> bool:
+        """Whether anything was computed; a claim about long runs quotes their report instead."""
+        return not self.relations or not all(isinstance(relation, Cited) for relation in self.relations)
 
     @property
     def instances(self) -> int:
@@ -41,7 +49,9 @@ class Finding:
 
     @property
     def worst(self) -> str:
-        """The deciding number of each part: ``ratio 0.71``, or ``as printed ratio 5.3, corrected ratio 0.58``."""
+        """The deciding number of each part: ``ratio 0.71``, or ``as claimed ratio 5.3, corrected ratio 0.58``."""
+        if self.trouble:
+            return self.trouble
         texts = {}
         for part in Part:
             relations = [r for r in self.relations if r.part is part]
@@ -57,17 +67,30 @@ def verify(claims: Iterable[Claim], *, n: int = 1000, seed: int = 0) -> Iterator
 
     Args:
         claims: what to check.
-        n: about how many random instances of each.
+        n: about how many random instances of each; fewer than some 200 may come nowhere near a bound, which then
+            counts as looser than recorded.
         seed: of the instances; a claim's instances do not depend on which others are checked.
     """
     for claim in claims:
         start = time.perf_counter()
         rng = torch.Generator().manual_seed(seed ^ zlib.crc32(claim.key.encode()))
-        relations = tuple(claim.relations(Trials(n=n, rng=rng)))
-        verdict = judge(relations)
-        yield Finding(claim=claim, verdict=verdict, relations=relations, seconds=time.perf_counter() - start)
+        relations: tuple[Relation, ...] = ()
+        trouble = ""
+        try:
+            relations = tuple(claim.relations(Trials(n=n, rng=rng)))
+            verdict = judge(relations)
+        except OtgenError as error:
+            # The other claims are checked all the same.
+            verdict, trouble = Verdict.UNDECIDED, " ".join(str(error).split())
+        seconds = time.perf_counter() - start
+        yield Finding(claim=claim, verdict=verdict, relations=relations, seconds=seconds, trouble=trouble)
 
 
 def _deciding(relations: Sequence[Relation]) -> Relation:
-    """The relation that does not hold, if there is one; a claim names its principal one first."""
-    return next((r for r in relations if r.standing is not Standing.HOLDS), relations[0])
+    """The one that does not hold, if there is one, else the first; of several of that kind the one farthest off.
+
+    Slopes have no order: there the principal one, which a claim names first.
+    """
+    failing = [r for r in relations if r.standing is not Standing.HOLDS] or list(relations)
+    alike = [r for r in failing if type(r) is type(failing[0])]
+    return failing[0] if isinstance(failing[0], Slope | Cited) else max(alike, key=lambda r: r.worst)

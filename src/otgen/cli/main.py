@@ -24,6 +24,8 @@ COMMANDS = {
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+# What a shell says of a process that SIGPIPE ended.
+EXIT_PIPE = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,6 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.path.insert(0, os.getcwd())
     try:
         code: int = importlib.import_module(COMMANDS[name][0]).run(rest)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has what it wanted, as `head` does; nor must the interpreter's last flush complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
     except KeyboardInterrupt:
         print("otgen: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -126,7 +126,7 @@ def _critic(method: Method, records: Records) -> Assumption | None:
     return Assumption(
         name="critic with Lipschitz constant 1",
         needed_by="Pinetz et al. 2018, (1), (7)",
-        quantity=f"at least {slopes[-1]:.3g} at the end, {max(slopes):.3g} at most",
+        quantity=f"largest slope found: {slopes[-1]:.3g} at the end, {max(slopes):.3g} in the whole run",
         met=slopes[-1] <= _STEEP,
     )
 
@@ -140,7 +140,7 @@ def _bounded(player: str, records: Records, needed_by: str) -> Assumption | None
     return Assumption(
         name=f"bounded Lipschitz constant of the {player}",
         needed_by=needed_by,
-        quantity=f"at least {slopes[-1]:.3g} at the end, {max(slopes):.3g} at most",
+        quantity=f"largest slope found: {slopes[-1]:.3g} at the end, {max(slopes):.3g} in the whole run",
         met=met,
     )
 

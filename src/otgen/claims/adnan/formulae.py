@@ -306,8 +306,8 @@ class SpectralConstant(Claim):
         "A critic of n layers whose weights are k_SN W/sigma(W) has a Lipschitz constant of at most k_SN^n."
     )
     conditions: ClassVar[str] = (
-        "Linear layers, and activations of slope at most 1. A convolution's own norm is up to sqrt(height x width) of "
-        "its kernel times that of the matrix that is normalised: 3 times for a kernel of 3 x 3."
+        "Fully connected layers, and activations of slope at most 1. A convolution's own norm is up to sqrt(height x "
+        "width) of its kernel times that of the matrix that is normalised: 3 times for a kernel of 3 x 3."
     )
     recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
 
@@ -330,7 +330,13 @@ class SpectralConstant(Claim):
             bounds.append(scale ** (self.power * layers))
         norm, bound = torch.stack(norms), torch.tensor(bounds, dtype=torch.float64)
         return [
-            AtMost(label="norm of the Jacobian and k^n, linear layers", left=norm, right=bound, tight=0.95, slack=1e-4),
+            AtMost(
+                label="norm of the Jacobian and k^n, fully connected layers",
+                left=norm,
+                right=bound,
+                tight=0.95,
+                slack=1e-4,
+            ),
             self._convolutions(trials),
         ]
 

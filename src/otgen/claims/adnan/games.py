@@ -210,9 +210,9 @@ class GlobalIsLocal(Claim):
     where: ClassVar[str] = "Theorem 2.1, Lemma 2.1"
     statement: ClassVar[str] = "A global minimax point of S is a local minimax point."
     conditions: ClassVar[str] = (
-        "In phi S is strongly concave around its local maxima, and all of these are global. The game "
-        "0.2 theta phi - cos(phi) has a global minimax point at (0, pi) that is no local one: there the best answer "
-        "jumps."
+        "For every theta near theta*, S is strongly concave in phi around its local maxima, and all of these are "
+        "global. The game 0.2 theta phi - cos(phi) on |phi| <= 2 pi has a global minimax point at (0, pi) that is no "
+        "local one: there the best answer jumps, as the other local maximum is no longer global where theta moves."
     )
     recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
 

@@ -194,7 +194,8 @@ class TenSteps(Claim):
     where: ClassVar[str] = "section IV.A"
     statement: ClassVar[str] = "At eps = 0.01 L = 10 steps are enough to compute W: the plan has its marginals to 1 %."
     corrected: ClassVar[str] = (
-        "They are at eps = 1, on the unit square; at 0.01 they leave errors of some 10 %, and the steps needed grow as "
+        "They are at eps = 1, on the unit square; at 0.01 they leave some 10 % of the mass of one side in the wrong "
+        "place, in the mean over random clouds, and up to a quarter; the steps needed grow as "
         "1/eps. What is then computed is another loss than W: report the marginal error."
     )
     recorded: ClassVar[Verdict] = Verdict.FALSE

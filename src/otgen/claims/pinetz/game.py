@@ -61,8 +61,8 @@ class ZeroError(Claim):
     statement: ClassVar[str] = "Algorithm 2 with a constant step ends at parameters without any error."
     corrected: ClassVar[str] = (
         "W1 has slope 1 in a mean however near it is, so a mean moves by exactly alpha a step and goes to and fro "
-        "around the truth by at most alpha for ever: the error left is alpha, not 0, unless the start is a multiple of "
-        "alpha away."
+        "around the truth for ever: the error left is up to alpha, and 0 only where the start is a multiple of alpha "
+        "away."
     )
     recorded: ClassVar[Verdict] = Verdict.FALSE
 

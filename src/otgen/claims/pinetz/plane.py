@@ -187,8 +187,8 @@ class Anisotropy(Claim):
     statement: ClassVar[str] = "The maximum of (17) is W1 of the masses at the nodes of the grid."
     corrected: ClassVar[str] = (
         "It is that of an anisotropic distance: exact along the axes and along (1, -1), too large along (1, 1), by "
-        "20.7 % over one step and 7.3 % over seven; the excess falls as the cells do. The symmetric stencil is exact "
-        "in these directions, and at most W1."
+        "20.7 % over one step and 7.3 % over seven; the excess falls like the root of the cells' size. The symmetric "
+        "stencil is exact in these directions, and at most W1."
     )
     recorded: ClassVar[Verdict] = Verdict.FALSE
 

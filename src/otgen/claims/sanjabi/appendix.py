@@ -216,8 +216,8 @@ class LinearConvexity(Claim):
     where: ClassVar[str] = "Corollary F.0.2"
     statement: ClassVar[str] = (
         "If the latent law is uniform on a sphere of R^n and eps >= n r_y^2 sqrt(nd), the regularised value is convex "
-        "in Theta and least at Theta = 0. (It is so from eps >= r_y^2 on already, and not before: n and sqrt(nd) are "
-        "superfluous.)"
+        "in Theta and least at Theta = 0. (It is so from eps >= r_y^2 on already: n and sqrt(nd) are superfluous. "
+        "With data on a line through 0 it fails below.)"
     )
     recorded: ClassVar[Verdict] = Verdict.TRUE
 
@@ -227,7 +227,7 @@ class LinearConvexity(Claim):
     def relations(self, trials: Trials) -> Sequence[Relation]:
         found: list[Relation] = []
         for n in (1, 2, 3):
-            found.extend(self._bent(trials, n, 1 / (n * math.sqrt(n * 2)), "as printed", 0.0))
+            found.extend(self._bent(trials, n, 1 / (n * math.sqrt(n * 2)), "eps as printed", 0.0))
             found.extend(self._bent(trials, n, 1 / self.threshold, "eps = r_y^2", 0.95))
         return found
 

@@ -148,7 +148,7 @@ class Triangle(Claim):
                 tight=sharp,
             ),
             Equal(label=f"d(X, Y) and d(Y, X), {label}", left=long, right=back, scale=scale, tol=1e-9),
-            AtMost(label=f"scale - d and scale, {label}", left=scale - long, right=scale),
+            AtMost(label=f"0 and d (both from above: scale - d and scale), {label}", left=scale - long, right=scale),
         ]
 
     def _loss(self, laws: _Triple) -> Relation:

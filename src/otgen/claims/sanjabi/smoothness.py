@@ -227,9 +227,9 @@ class NormSmoothness(Claim):
     paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Theorem E.1, Remark E.1.1"
     statement: ClassVar[str] = (
-        "With the squared norm, ||pi_1 - pi_2||_2 <= (l^ p_max/eps) ||theta_1 - theta_2|| and h is smooth with "
-        "L = L_1 + l^^2 p_max/eps, l^^2 the sum of ||grad c||^2 over all pairs, p_max the largest q p. On uniform laws "
-        "that is l_0/(eps sqrt(MN)) and L_1 + l_0^2/eps, l_0 = l^/sqrt(MN), and ||pi_1 - pi_2||_1 <= "
+        "With the squared norm, ||pi_1 - pi_2||_2 <= (lhat p_max/eps) ||theta_1 - theta_2|| and h is smooth with L = "
+        "L_1 + lhat^2 p_max/eps, lhat^2 the sum of ||grad c||^2 over all pairs, p_max the largest q p. On uniform "
+        "laws that is l_0/(eps sqrt(MN)) and L_1 + l_0^2/eps, l_0 = lhat/sqrt(MN), and ||pi_1 - pi_2||_1 <= "
         "(l_0/eps) ||theta_1 - theta_2||."
     )
     recorded: ClassVar[Verdict] = Verdict.TRUE
@@ -256,14 +256,14 @@ class NormSmoothness(Claim):
         size = math.prod((game.start.shape[-1], game.target.shape[-1]))
         tight = 0.95 if near else 0.0
         plan_two = AtMost(
-            label=f"||pi_1 - pi_2||_2/||theta_1 - theta_2|| and l^ p_max/eps, {label}",
+            label=f"||pi_1 - pi_2||_2/||theta_1 - theta_2|| and lhat p_max/eps, {label}",
             left=moved.plan_two,
             right=self.plan * game.total * p_max / eps,
             tight=tight,
             slack=_SLACK,
         )
         gradient = AtMost(
-            label=f"||grad h_1 - grad h_2||/||theta_1 - theta_2|| and L_1 + l^^2 p_max/eps, {label}",
+            label=f"||grad h_1 - grad h_2||/||theta_1 - theta_2|| and L_1 + lhat^2 p_max/eps, {label}",
             left=moved.gradient,
             right=self.curvature * game.top.square() + self.coupling * game.total.square() * p_max / eps,
             tight=0.9 if near or ("single" in label and eps > 1) else 0.0,

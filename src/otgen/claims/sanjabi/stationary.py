@@ -287,8 +287,8 @@ class Limits(Claim):
         "discrepancy, namely 2 E c(x, y) - E c(x, x') - E c(y, y')."
     )
     conditions: ClassVar[str] = (
-        "Both limits hold, the error falling as eps and as 1/eps; but for a discrepancy, which is not negative, c must "
-        "be a distance of negative type, as the Euclidean one is. On K_{2,3} the limit is -1/3."
+        "Both limits hold, the error falling at least as fast as eps and as 1/eps; but for a discrepancy, which is "
+        "not negative, c must be a distance of negative type, as the Euclidean one is. On K_{2,3} the limit is -1/3."
     )
     recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
 
