@@ -31,7 +31,10 @@ def run(arguments: Sequence[str]) -> int:
     if verdict:
         console.print(verdict)
     if result.assumptions:
-        console.print("\nWhat the convergence theorems assume, as far as this run shows it:")
+        console.print(
+            "\nWhat the convergence theorems assume, as far as this run shows it "
+            "(FAIL: the theorem says nothing of it; ?: too short to tell):"
+        )
         for line in assumption_lines(result.assumptions):
             console.print(line)
         console.print()
