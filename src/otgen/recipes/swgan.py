@@ -13,7 +13,7 @@ from otgen.train import RunConfig, TrainerConfig
 from otgen.train.config import Duration
 
 # Half width of the cube of SWGAN's codes in short runs.
-_HALF = 2.75
+_HALF = 2.25
 
 
 def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
@@ -21,18 +21,18 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
 
     On two cores, in a minute, and for two latent dimensions as for four: 5 updates of the potentials a generator step,
     on batches of twice the paper's, instead of at most 20; four hidden layers in the generator instead of two, codes
-    uniform on a cube, and one step size for both, which falls. Two dimensions are the harder: noise in the potentials,
-    of few updates, small batches or large steps, moves all samples of a mode to its neighbour at once, for good. Codes
-    from a smaller cube and smaller steps leave more samples between the modes, larger ones lose modes.
+    uniform on a cube, step sizes that fall, and an eps that falls from ten times its value, which spreads the samples
+    over the modes before they gather on points. Two dimensions are the harder: noise in the potentials, of few updates,
+    small batches or large steps, moves all samples of a mode to its neighbour at once, and they hardly come back.
+    Smaller steps of the generator leave more samples between the modes, larger ones lose modes.
     """
     smoke, paper = scale is Scale.SMOKE, scale is Scale.PAPER
     adam = Adam(lr=3e-3, beta1=0.5, beta2=0.9)
     if paper:
         oracle, descent = DualOracle(most=20, until=MarginalError(0.6)), adam
     else:
-        falling = replace(adam, lr=2e-3, hold=0.4)
-        oracle = DualOracle(most=5, until=Steps(), optimizer=replace(falling, end=0.1))
-        descent = replace(falling, end=0.05)
+        oracle = DualOracle(most=5, until=Steps(), optimizer=replace(adam, lr=2e-3, hold=0.4, end=0.1))
+        descent = replace(adam, lr=2.25e-3, hold=0.4, end=0.05)
     return RunConfig(
         data=Gaussians25(),
         latent=_latent(4, scale, half=_HALF),
@@ -43,6 +43,8 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
             reg=Quadratic(eps=0.01),
             support=64 if smoke else 256,
             oracle=oracle,
+            anneal_from=1.0 if paper else 10.0,
+            anneal_steps=0 if paper else 1000,
             report_every=100 if scale is Scale.CPU else 50,
             generator_optimizer=descent,
         ),
