@@ -33,7 +33,7 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
         oracle, descent = DualOracle(most=20, until=MarginalError(0.6)), adam
     else:
         oracle = DualOracle(most=5, until=Steps(), optimizer=replace(adam, lr=2e-3, hold=0.4, end=0.1))
-        descent = replace(adam, lr=1.65e-3, hold=0.4, end=0.05)
+        descent = replace(adam, lr=1.7e-3, hold=0.4, end=0.05)
     return RunConfig(
         data=Gaussians25(),
         latent=_latent(4, scale, half=_HALF),

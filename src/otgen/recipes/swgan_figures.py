@@ -93,7 +93,7 @@ SWGAN_FIG3 = figure(
             "10,000 or 30,000 steps. Codes are uniform on a cube, (-2.25, 2.25) for SWGAN and (-3, 3) for WGAN-GP; "
             "the generator has five hidden layers for SWGAN and three for WGAN-GP, which does no better with more; "
             "step sizes fall in the second part of a run. SWGAN takes 5 updates of its potentials a step instead of at "
-            "most 20, on batches of 256 instead of 128, at step sizes of 0.00165 for the generator and 0.002 for the "
+            "most 20, on batches of 256 instead of 128, at step sizes of 0.0017 for the generator and 0.002 for the "
             "potentials instead of 0.003 and 0.001, and its eps falls from ten times its value over the first 1,000 "
             "steps.",
         ),
