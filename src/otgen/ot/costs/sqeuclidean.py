@@ -39,7 +39,7 @@ class SqEuclidean(Cost):
         # sum_j P_ij 2 (x_i - y_j) = 2 (row_i x_i - (P y)_i), and the same for the columns.
         x, y = centre(x, y)
         rows, columns = plan.sum(-1, keepdim=True), plan.sum(-2).unsqueeze(-1)
-        return 2 * (rows * x - plan @ y), 2 * (columns * y - plan.mT @ x)
+        return (rows * x).sub_(plan @ y).mul_(2), (columns * y).sub_(plan.mT @ x).mul_(2)
 
     @override
     def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from otgen.ot.costs import Cost, SqEuclidean
+from otgen.ot.precision import least_exponent
 
 # Entries of a block of atoms that stays in the cache through the passes of a softmax.
 _CACHED = 1 << 19
@@ -164,8 +165,9 @@ class Atoms:
 def _exponentials(scores: Tensor) -> tuple[Tensor, Tensor]:
     """Each point's exponentials over the largest, in place; their sums, ``(n, 1)``, and the log-sum-exp, ``(n,)``."""
     top, sums = scores.amax(1, keepdim=True), scores.new_zeros(len(scores), 1)
+    least = least_exponent(scores.dtype)
     for part in cached_blocks(scores):
-        sums += scores[:, part].sub_(top).exp_().sum(1, keepdim=True)
+        sums += scores[:, part].sub_(top).clamp_(min=least).exp_().sum(1, keepdim=True)
     return sums, (top + sums.log()).squeeze(1)
 
 

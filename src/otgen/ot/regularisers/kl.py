@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from otgen.ot.precision import least_exponent, normal_exp
 from otgen.ot.regularisers.base import SmoothRegulariser
 
 
@@ -28,7 +29,9 @@ class KL(SmoothRegulariser):
         if torch.is_grad_enabled() or not _is_vector(w, z, dim):
             # A zero weight is a log of -inf, taken so that its derivative is none.
             log_w = w.masked_fill(empty, 1.0).log().masked_fill(empty, -torch.inf)
-            return -self.weight * torch.logsumexp(z / self.weight + log_w, dim=dim)
+            exponent = z / self.weight + log_w
+            least = exponent.detach().amax(dim, keepdim=True) + least_exponent(z.dtype)
+            return -self.weight * torch.logsumexp(torch.maximum(exponent, least), dim=dim)
         # The same in place, the weighted sum as a product of matrix and vector: half the passes over memory.
         exponent = z / self.weight
         some_empty = bool(empty.any())
@@ -39,7 +42,7 @@ class KL(SmoothRegulariser):
         # All exponents near zero: the sum is near one, and its logarithm would keep none of the dtype's digits. As
         # the weights sum to one, log sum w e^t = log1p sum w expm1(t).
         broad = bool((exponent.masked_fill(empty, 0.0) if some_empty else exponent).min() > -1)
-        exponent = exponent.expm1_() if broad else exponent.exp_()
+        exponent = exponent.expm1_() if broad else exponent.clamp_(min=least_exponent(z.dtype)).exp_()
         sums = exponent @ w.mT if dim == -1 else w.mT @ exponent
         return (sums.log1p_() if broad else sums.log_()).add_(top).squeeze(dim).mul_(-self.weight)
 
@@ -49,11 +52,11 @@ class KL(SmoothRegulariser):
 
     @override
     def density(self, s: Tensor) -> Tensor:
-        return torch.exp(s / self.weight)
+        return normal_exp(s / self.weight)
 
     @override
     def curvature(self, s: Tensor) -> Tensor:
-        return torch.exp(s / self.weight) / self.weight
+        return normal_exp(s / self.weight) / self.weight
 
     @override
     def penalty(self, m: Tensor) -> Tensor:

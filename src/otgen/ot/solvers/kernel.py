@@ -109,10 +109,12 @@ class Kernel:
         size = max(1, _BUILD_ENTRIES // (m * math.prod(batch)))
         for start in range(0, n, size):
             part = slice(start, start + size)
-            block = torch.sub(g.unsqueeze(-2), costs[..., part, :], out=matrix[..., part, :] if not batch else None)
+            # Rows of a batch are no one piece of memory, unless they are all of it.
+            whole = not batch or size >= n
+            block = torch.sub(g.unsqueeze(-2), costs[..., part, :], out=matrix[..., part, :] if whole else None)
             # The floor also keeps denormal numbers out of the products: they are slow beyond measure on a CPU.
             block.add_(f[..., part].unsqueeze(-1)).mul_(1 / eps).clamp_(floor, -floor).exp_()
-            if batch:
+            if not whole:
                 matrix[..., part, :] = block
         return Kernel(matrix, eps, problem.a, problem.b)
 
@@ -137,11 +139,15 @@ class Kernel:
         return self._joined([part.q for part in self.parts], self.b)
 
     def room(self) -> int:
-        """How many more steps stay in range for certain."""
-        left = _DRIFT[self.matrix.dtype] - self.drift
+        """How many more steps stay in range for certain; one at least where half of the range is left.
+
+        That one is taken back where it left the range, and costs a tenth of a new kernel.
+        """
+        reach = _DRIFT[self.matrix.dtype]
+        left = reach - self.drift
         if left <= 0:
             return 0
-        return int(min(left / max(self.change, 1e-12), 1e9))
+        return max(int(min(left / max(self.change, 1e-12), 1e9)), int(2 * self.drift <= reach))
 
     def sound(self) -> bool:
         """Whether the scalings are finite and within range."""
@@ -240,9 +246,9 @@ class Kernel:
                     rule(part, steps - 1)
                 before = part.p, part.q
                 rule(part, 1)
-                changes += [_largest_log(part.p / before[0]), _largest_log(part.q / before[1])]
-                drifts += [_largest_log(part.p), _largest_log(part.q)]
-        self.change, self.drift = _worst(changes), _worst(drifts)
+                changes += [part.p / before[0], part.q / before[1]]
+                drifts += [part.p, part.q]
+            self.change, self.drift = _largest_log(changes), _largest_log(drifts)
 
     def _joined(self, vectors: list[Any], like: Tensor) -> Tensor:
         tensors = [torch.as_tensor(vector) for vector in vectors]
@@ -268,11 +274,8 @@ def quiet() -> np.errstate:
     return np.errstate(all="ignore")
 
 
-def _largest_log(values: Any) -> float:
-    logs = np.log(values) if isinstance(values, np.ndarray) else values.log()
-    return float(abs(logs).max())
-
-
-def _worst(values: list[float]) -> float:
-    # A NaN must win, whatever its place.
-    return math.nan if any(math.isnan(value) for value in values) else max(values)
+def _largest_log(vectors: list[Any]) -> float:
+    """The largest ``|log|`` of all entries, NaN where there is one: of all at once, as a call costs more than they."""
+    if isinstance(vectors[0], np.ndarray):
+        return float(abs(np.log(np.concatenate(vectors))).max())
+    return float(torch.cat([vector.flatten() for vector in vectors]).log_().abs_().max())

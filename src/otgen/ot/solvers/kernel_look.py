@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -43,8 +44,10 @@ class KernelLook(DiscreteLook):
     @cached_property
     @override
     def finite(self) -> bool:
-        total = self.kernel.p.sum() + self.kernel.q.sum() + self.absorbed[0].sum() + self.absorbed[1].sum()
-        return bool(torch.isfinite(total))
+        # The drift is that of the scalings' logarithms.
+        return math.isfinite(self.kernel.drift) and bool(
+            torch.isfinite(self.absorbed[0].sum() + self.absorbed[1].sum())
+        )
 
     @cached_property
     @override

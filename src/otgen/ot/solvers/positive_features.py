@@ -23,6 +23,7 @@ from otgen.errors import InputError
 from otgen.ot import checks
 from otgen.ot.costs import SqEuclidean
 from otgen.ot.potentials import Potentials
+from otgen.ot.precision import normal_exp
 from otgen.ot.problems import Discrete
 from otgen.ot.problems.geometry import Points
 from otgen.ot.regularisers import KL
@@ -130,7 +131,7 @@ class PositiveFeatures(DiscreteSolver):
         eps, a, b = problem.eps, problem.a.unsqueeze(-1), problem.b.unsqueeze(-1)
         # Each row's largest feature leaves the matrix for the potentials: exp stays in range, and is taken once.
         tops = [log.amax(-1, keepdim=True) for log in (state.left, state.right)]
-        left, right = ((log - top).exp() for log, top in zip((state.left, state.right), tops, strict=True))
+        left, right = (normal_exp(log - top) for log, top in zip((state.left, state.right), tops, strict=True))
         # u = exp((f + eps top) / eps), so that u_i v_j left_i . right_j is the plan's density.
         u, v = ((p.unsqueeze(-1) / eps + top).exp() for p, top in zip((state.f, state.g), tops, strict=True))
         for _ in range(steps):

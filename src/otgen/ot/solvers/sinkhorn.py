@@ -341,7 +341,7 @@ class Sinkhorn(DiscreteSolver):
     def _took(self, state: SinkhornState, kernel: Kernel, count: int) -> int:
         state.eps, state.change = kernel.eps, kernel.change
         state.steps += count
-        state.stage += kernel.near
+        state.stage += self.anneal is None or kernel.near
         return count
 
     def _absorbed(self, state: SinkhornState) -> tuple[Tensor, Tensor]:
