@@ -1,4 +1,4 @@
-"""The panels of Figure 3 of Sanjabi et al. 2018 are one experiment: they differ in the method, its codes and layers alone."""
+"""The panels of Figure 3 of Sanjabi et al. 2018 are one experiment: they differ in method, codes and layers alone."""
 
 from __future__ import annotations
 
