@@ -77,12 +77,13 @@ def _split(x: Tensor) -> tuple[Tensor, ...]:
 
 
 def _squared_norms(x: Tensor) -> Tensor:
-    return torch.stack([part.square().sum(-1) for part in _split(x)]).sum(0)
+    first, *others = (part.square().sum(-1) for part in _split(x))
+    return sum(others, first)
 
 
 def _gram_form(x: Tensor, y: Tensor, x_sq: Tensor, y_sq: Tensor) -> Tensor:
     if x.ndim == 3:
-        return torch.matmul(x, y.mT).mul(-2).add_(x_sq).add_(y_sq)
+        return torch.baddbmm(y_sq, x, y.mT, alpha=-2).add_(x_sq)
     (left, right), *others = zip(_split(x), _split(y), strict=True)
     total = torch.addmm(y_sq, left, right.mT, alpha=-2)
     for left, right in others:

@@ -39,7 +39,8 @@ class SqEuclidean(Cost):
         # sum_j P_ij 2 (x_i - y_j) = 2 (row_i x_i - (P y)_i), and the same for the columns.
         x, y = centre(x, y)
         rows, columns = plan.sum(-1, keepdim=True), plan.sum(-2).unsqueeze(-1)
-        return (rows * x).sub_(plan @ y).mul_(2), (columns * y).sub_(plan.mT @ x).mul_(2)
+        multiply = torch.Tensor.addmm_ if x.ndim == 2 else torch.Tensor.baddbmm_
+        return multiply(rows * x, plan, y, beta=2, alpha=-2), multiply(columns * y, plan.mT, x, beta=2, alpha=-2)
 
     @override
     def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:

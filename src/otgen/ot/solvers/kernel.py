@@ -16,8 +16,8 @@ from otgen.ot.solvers.products import Products, products
 
 # How far log u, log v may drift from the absorbed potentials, by dtype; and the exponent below which an entry
 # of the kernel is as good as nothing: exp(floor + 2 * drift) must vanish beside the rounding of a row's sum.
-_DRIFT = {torch.float32: 15.0, torch.float64: 200.0}
-_FLOOR = {torch.float32: -50.0, torch.float64: -440.0}
+_DRIFT = {torch.float32: 18.0, torch.float64: 200.0}
+_FLOOR = {torch.float32: -56.0, torch.float64: -440.0}
 # Conjugate gradients that a Newton step begins with.
 SWEEPS = 10
 # Entries built at once: all passes over a block find it in the cache.
@@ -139,15 +139,17 @@ class Kernel:
         return self._joined([part.q for part in self.parts], self.b)
 
     def room(self) -> int:
-        """How many more steps stay in range for certain; one at least where half of the range is left.
+        """How many more steps stay in range for certain; where half of it is left, how many are likely to.
 
-        That one is taken back where it left the range, and costs a tenth of a new kernel.
+        The changes shrink, so those are twice as many and one at least. They are taken back where they left the
+        range; a step costs a tenth of a new kernel.
         """
         reach = _DRIFT[self.matrix.dtype]
         left = reach - self.drift
         if left <= 0:
             return 0
-        return max(int(min(left / max(self.change, 1e-12), 1e9)), int(2 * self.drift <= reach))
+        certain = int(min(left / max(self.change, 1e-12), 1e9))
+        return max(2 * certain, 1) if 2 * self.drift <= reach else certain
 
     def sound(self) -> bool:
         """Whether the scalings are finite and within range."""

@@ -22,6 +22,8 @@ from otgen.ot.solvers.rules import Correction, begun, corrected, known
 _HOPE = 1.5
 # Where rounding is more than this share of a gap, float64 may do better.
 _ROUNDED = 0.5
+# Rounding of the potentials, in units of eps, from which the gap is certified as they are.
+_COARSE = 0.01
 # Sweeps that a correction is worth once the potentials are good enough.
 _MORE_SWEEPS = 40
 
@@ -120,12 +122,19 @@ class KernelLook(DiscreteLook):
             return self.exact_bounds()
         lower, upper, slack = quick
         met = bool(relative_gap(lower, upper, self.problem).max() <= self.wanted)
-        rounded = bool((slack > _ROUNDED * (upper - lower)).any())
-        if met or not (rounded or self.last):
+        if met:
+            return self.exact_bounds() if self._coarse else (lower, upper)
+        if not (self.last or bool((slack > _ROUNDED * (upper - lower)).any())):
             return lower, upper
         # Rounding may be what is in the way: float64 allows less for it.
         exact = self.exact_bounds()
         return torch.maximum(exact[0], lower), torch.minimum(exact[1], upper)
+
+    @property
+    def _coarse(self) -> bool:
+        """Whether potentials of the dtype are too coarse for eps: theirs is then another plan than the kernel's."""
+        unit = torch.finfo(self.problem.dtype).eps
+        return unit * abs(self.problem.mean_cost) > _COARSE * self.kernel.eps
 
     @override
     def correction(self) -> tuple[Tensor, Tensor] | None:
