@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ def lifted(name: str, value: Any, dims: tuple[int, ...]) -> Tensor:
     if value.dtype not in (torch.float32, torch.float64):
         value = value.float()
     # A sum is finite only if all its terms are; the slow search runs on failure alone.
-    if not bool(torch.isfinite(value.detach().sum())):
+    if not math.isfinite(value.detach().sum()):
         bad = (~torch.isfinite(value)).nonzero()
         if len(bad):
             raise InputError(
@@ -94,7 +95,7 @@ def count(name: str, value: Any, least: int) -> None:
 
 def costs(matrix: Tensor) -> None:
     """Costs that the dtype can hold."""
-    if not bool(torch.isfinite(matrix.sum())) and not bool(torch.isfinite(matrix).all()):
+    if not math.isfinite(matrix.sum()) and not bool(torch.isfinite(matrix).all()):
         raise InputError(
             f"the cost matrix overflows {matrix.dtype}: the points are too far apart for it; "
             "rescale them or use float64"

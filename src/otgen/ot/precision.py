@@ -39,6 +39,6 @@ def normal_exp(exponent: Tensor) -> Tensor:
     """``exp``, differentiable; 0 where the result would be no normal number of the dtype."""
     dtype = exponent.dtype
     result: Tensor = functional.threshold(
-        exponent.clamp(min=least_exponent(dtype)).exp(), 4 * torch.finfo(dtype).tiny, 0.0
+        exponent.clamp(min=least_exponent(dtype)).exp_(), 4 * torch.finfo(dtype).tiny, 0.0
     )
     return result

@@ -37,7 +37,8 @@ class SqEuclidean(Cost):
     @override
     def vjp(self, x: Tensor, y: Tensor, plan: Tensor) -> tuple[Tensor, Tensor]:
         # sum_j P_ij 2 (x_i - y_j) = 2 (row_i x_i - (P y)_i), and the same for the columns.
-        x, y = centre(x, y)
+        shift = y.mean(dim=-2, keepdim=True)
+        x, y = x - shift, y - shift
         rows, columns = plan.sum(-1, keepdim=True), plan.sum(-2).unsqueeze(-1)
         multiply = torch.Tensor.addmm_ if x.ndim == 2 else torch.Tensor.baddbmm_
         return multiply(rows * x, plan, y, beta=2, alpha=-2), multiply(columns * y, plan.mT, x, beta=2, alpha=-2)

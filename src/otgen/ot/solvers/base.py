@@ -99,7 +99,7 @@ class DiscreteSolver(Solver):
                 f"the warm start has potentials of shapes {tuple(potentials.f.shape)} and "
                 f"{tuple(potentials.g.shape)}, the problem needs {tuple(problem.a.shape)} and {tuple(problem.b.shape)}"
             )
-        if potentials is not None and not bool(torch.isfinite(potentials.f.sum() + potentials.g.sum())):
+        if potentials is not None and not math.isfinite(potentials.f.sum() + potentials.g.sum()):
             raise InputError("the warm start holds NaN or infinite potentials; leave it out")
         return potentials
 
@@ -154,7 +154,7 @@ class DiscreteLook(Look):
     @override
     def finite(self) -> bool:
         potentials = self.potentials.detached()
-        return bool(torch.isfinite(potentials.f.sum() + potentials.g.sum()))
+        return math.isfinite(potentials.f.sum() + potentials.g.sum())
 
     @cached_property
     @override

@@ -47,9 +47,7 @@ class KernelLook(DiscreteLook):
     @override
     def finite(self) -> bool:
         # The drift is that of the scalings' logarithms.
-        return math.isfinite(self.kernel.drift) and bool(
-            torch.isfinite(self.absorbed[0].sum() + self.absorbed[1].sum())
-        )
+        return math.isfinite(self.kernel.drift) and math.isfinite(self.absorbed[0].sum() + self.absorbed[1].sum())
 
     @cached_property
     @override
