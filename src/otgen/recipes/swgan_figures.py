@@ -91,7 +91,7 @@ SWGAN_FIG3 = figure(
             "for both.",
             "At scale cpu each run trains for 60 seconds on a CPU with two cores, both methods alike, and not for "
             "10,000 or 30,000 steps. Codes are uniform on a cube, (-2.25, 2.25) for SWGAN and (-3, 3) for WGAN-GP; "
-            "the generator has five hidden layers for SWGAN and three for WGAN-GP, which does no better with more; "
+            "the generator has five hidden layers for SWGAN and three for WGAN-GP, whose d = 2 four made no better; "
             "step sizes fall in the second part of a run. SWGAN takes 5 updates of its potentials a step instead of at "
             "most 20, on batches of 256 instead of 128, at step sizes of 0.0017 for the generator and 0.002 for the "
             "potentials instead of 0.003 and 0.001, and its eps falls from ten times its value over the first 1,000 "
