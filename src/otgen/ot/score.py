@@ -74,7 +74,7 @@ class Score:
     @property
     def finite(self) -> bool:
         """Whether the potentials on the bank are finite numbers."""
-        return bool(torch.isfinite(self.vectors.f.sum() + self.vectors.g.sum()))
+        return self.vectors.finite
 
     @cached_property
     def plan(self) -> PseudoPlan:

@@ -35,7 +35,7 @@ _CPU = (
 )
 _LARGE = (
     "SeqSGDA and Sinkhorn-AutoDiff have batches of 256, which took both further (`seqsgda.fig11`), and a larger "
-    "regularisation weight, their mean cost. SeqSGDA's step sizes are 1e-3, Sinkhorn-AutoDiff's 2e-3 and, "
+    "regularisation weight, the features' mean cost. SeqSGDA's step sizes are 1e-3, Sinkhorn-AutoDiff's 2e-3 and, "
     "for its features, 5e-5: with faster ones the samples become alike."
 )
 

@@ -51,8 +51,8 @@ class BetterThanAutoDiff(Claim):
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
-        distance = "Three seeds: Frechet distance 30.0 (28.4 to 32.4) against 44.5 (42.5 to 46.5)."
-        score = "Classifier score 4.85 (4.53 to 5.44) against 2.81 (2.65 to 3.04)."
+        distance = "Three seeds: Frechet distance 9.6 (6.7 to 12.9) against 24.7 (21.3 to 27.3)."
+        score = "Classifier score 6.13 (5.42 to 6.58) against 4.16 (3.95 to 4.40)."
         return [
             _cited("lower Frechet distance", "fig4/report.md", distance, supported=True),
             _cited("higher score", "fig4/report.md", score, supported=True),
@@ -89,14 +89,13 @@ class BetterThanOthers(Claim):
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
-        games = (
-            "Three seeds: Frechet distance 30.0 for SeqSGDA, 20.9 for OT-GAN and 2.1 for EOT-GAN; no seed is better "
-            "than any of theirs."
-        )
-        swgan = "SWGAN with the Sinkhorn loss has 37.4 (18.1 to 64.3): the seeds overlap."
+        ot_gan = "Three seeds: Frechet distance 9.6 (6.7 to 12.9) against 18.3 (8.0 to 38.1): the seeds overlap."
+        eot_gan = "EOT-GAN has 2.0 (1.9 to 2.0): no seed is better than any of its."
+        swgan = "SWGAN with the Sinkhorn loss has 19.1 (17.5 to 20.6): every seed is better."
         return [
-            _cited("better than OT-GAN and EOT-GAN", "fig4/report.md", games, supported=False),
-            _cited("better than SWGAN", "fig4/report.md", swgan, supported=False),
+            _cited("better than OT-GAN", "fig4/report.md", ot_gan, supported=False),
+            _cited("better than EOT-GAN", "fig4/report.md", eot_gan, supported=False),
+            _cited("better than SWGAN", "fig4/report.md", swgan, supported=True),
         ]
 
 

@@ -99,7 +99,7 @@ class DiscreteSolver(Solver):
                 f"the warm start has potentials of shapes {tuple(potentials.f.shape)} and "
                 f"{tuple(potentials.g.shape)}, the problem needs {tuple(problem.a.shape)} and {tuple(problem.b.shape)}"
             )
-        if potentials is not None and not math.isfinite(potentials.f.sum() + potentials.g.sum()):
+        if potentials is not None and not potentials.finite:
             raise InputError("the warm start holds NaN or infinite potentials; leave it out")
         return potentials
 
@@ -153,8 +153,7 @@ class DiscreteLook(Look):
     @cached_property
     @override
     def finite(self) -> bool:
-        potentials = self.potentials.detached()
-        return math.isfinite(potentials.f.sum() + potentials.g.sum())
+        return self.potentials.finite
 
     @cached_property
     @override
