@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
+# Packages whose frames are not the caller's: a warning from inside a loss passes through torch.nn.
+_INSIDE = ("otgen", "torch")
+
 
 class OtgenError(Exception):
     """Base of every error that is the caller's to mend. The command prints it without a traceback."""
@@ -29,3 +35,15 @@ class ConvergenceWarning(UserWarning):
 
 class NegativeDivergenceWarning(UserWarning):
     """A Sinkhorn divergence is asked for under a cost with which it may be negative."""
+
+
+class FewDataWarning(UserWarning):
+    """A batch is larger than the data set, so that it is drawn with replacement."""
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the caller's line: the nearest that is neither otgen's nor PyTorch's."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

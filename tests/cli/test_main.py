@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +49,19 @@ def test_an_unknown_command_is_guessed(typed: str, meant: str, otgen: Call) -> N
     result = otgen(typed)
     assert (result.code, result.out) == (2, "")
     assert result.err == f"otgen: there is no command {typed!r}; did you mean {meant!r}?\n"
+
+
+def test_a_warning_is_one_line(otgen: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = warnings.formatwarning
+
+    def warning(arguments: object) -> int:
+        # What Python would write; pytest keeps the warnings themselves from it.
+        print(warnings.formatwarning("look twice", UserWarning, "inside.py", 3), end="")
+        return 0
+
+    monkeypatch.setattr("otgen.cli.listing.run", warning)
+    assert otgen("list").out == "otgen list: UserWarning: look twice\n"
+    assert warnings.formatwarning is before
 
 
 def test_an_unknown_command_unlike_any_points_to_the_help(otgen: Call) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from cases.figures import STEPS, TOY, transport
 from otgen.data import ImageFolder
 from otgen.nets import MlpGenerator
 from otgen.recipes import Panel, Scale, all_figures
+from otgen.runs import Plan
 from otgen.train import RunConfig, RunDir, Trainer
 
 Call = Callable[..., Any]
@@ -148,6 +150,19 @@ def test_two_runs_at_a_time(otgen: Call) -> None:
     assert "2 runs in out, 2 at a time" in result.out
     assert Path("out/report.md").is_file()
     assert Path("out/worker-2.log").is_file()
+    assert not list(Path("out").glob(".*"))
+
+
+def test_a_helper_that_starts_late_leaves_nothing(otgen: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def late(arguments: object, plan: Plan, helpers: int) -> Iterator[None]:
+        yield
+        for job in plan.jobs():
+            job.run.path.with_name(f".{job.run.path.name}.lock").touch()
+
+    monkeypatch.setattr("otgen.cli.reproduce._helped", late)
+    words = ("reproduce", "toy.figure", "--seeds", "1", "--jobs", "2", "--threads", "1", "--out", "out")
+    assert otgen(*words).code == 0
     assert not list(Path("out").glob(".*"))
 
 

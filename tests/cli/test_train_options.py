@@ -14,7 +14,11 @@ from safetensors.torch import load_file
 
 from cases.runs import Call, bytes
 from otgen.cli.report import copying_verdict, metrics_table
+from otgen.errors import FewDataWarning
+from otgen.methods import SinkhornAutoDiff
+from otgen.recipes import Scale, find_figure
 from otgen.train import RunDir, Trainer, checkpoint
+from otgen.train.config import plain
 
 
 def test_a_printed_configuration_can_be_fed_back(otgen: Call, trained: Path, tiny: Any) -> None:
@@ -179,8 +183,41 @@ def test_bad_pictures_are_listed_by_name(refused: Call, folder: tuple[str, int, 
 @pytest.mark.parametrize("rows", [1, 2])
 def test_a_data_set_of_one_or_two_points_trains_to_the_end(rows: int, otgen: Call, tiny: Any) -> None:
     np.save("points.npy", np.random.default_rng(0).normal(size=(rows, 2)))
-    result = otgen("train", *tiny, "--data", "Arrays", "--data.path", "points.npy", "--out", "run")
+    with pytest.warns(FewDataWarning, match=rf"a batch of \d+ of {rows} data has some of them several times"):
+        result = otgen("train", *tiny, "--data", "Arrays", "--data.path", "points.npy", "--out", "run")
     assert (result.code, result.err) == (0, "")
+
+
+METHOD = ("--method", "SinkhornAutoDiff", "--method.batch", "16")
+
+
+def test_what_is_printed_is_what_is_trained(otgen: Call, tiny: Any) -> None:
+    """Another method than the recipe's starts from its own defaults, in either."""
+    printed = otgen("train", *tiny, *METHOD, "--print_config")
+    assert (printed.code, printed.err) == (0, "")
+    assert otgen("train", *tiny, *METHOD, "--out", "run").code == 0
+    assert printed.out == Path("run/config.yaml").read_text()
+    assert yaml.safe_load(printed.out)["method"]["init_args"]["features"] == SinkhornAutoDiff().features
+
+
+def test_a_panel_of_a_figure_is_a_recipe(otgen: Call, refused: Call) -> None:
+    printed = otgen("train", "seqsgda.fig4/ot-gan", "--scale", "smoke", "--print_config")
+    expected = find_figure("seqsgda.fig4").panel("ot-gan").build(Scale.SMOKE)
+    assert yaml.safe_load(printed.out) == plain(expected)
+    assert "did you mean 'ot-gan'?" in refused("train", "seqsgda.fig4/otgan", code=1)
+
+
+def test_a_method_in_the_place_of_a_recipe_is_told_how(refused: Call) -> None:
+    line = refused("train", "OTGAN", code=2)
+    assert "OTGAN is a method" in line
+    assert "--method OTGAN" in line
+    assert "seqsgda.fig4/ot-gan" in line
+
+
+def test_a_solver_that_cannot_leaves_no_run(refused: Call, tiny: Any) -> None:
+    words = ("--method.solver", "PositiveFeatures", "--method.cost", "L1", "--out", "run")
+    assert "PositiveFeatures cannot solve a problem with L1()" in refused("train", *tiny, *words, code=1)
+    assert not Path("run").exists()
 
 
 def test_a_long_budget_can_be_read_back(otgen: Call, tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from otgen.methods import (
     Fake,
     FeatureGame,
     GradientKind,
+    PixelSinkhorn,
     Player,
     Real,
     SelfTerms,
@@ -25,6 +27,7 @@ from otgen.methods import (
     SimSGDA,
     SinkhornAutoDiff,
     Term,
+    TransportMethod,
 )
 from otgen.methods.terms import is_divergence
 from otgen.nets import MlpCritic, MlpGenerator, SpectralNorm
@@ -283,9 +286,16 @@ def test_independent_self_terms_remove_the_bias() -> None:
     assert abs(means[SelfTerms.INDEPENDENT][0]) < 3 * means[SelfTerms.INDEPENDENT][1]
 
 
-def test_a_cost_without_a_divergence_is_announced(trainer: Any) -> None:
+@pytest.mark.parametrize("method", [SEQUENTIAL, SinkhornAutoDiff(), PixelSinkhorn()], ids=lambda m: type(m).__name__)
+def test_a_cost_without_a_divergence_is_announced(method: TransportMethod, trainer: Any) -> None:
     with pytest.warns(NegativeDivergenceWarning, match=r"PNorm\(p=2.1\)"):
-        trainer(replace(SEQUENTIAL, cost=PNorm(p=2.1)))
+        trainer(replace(method, cost=PNorm(p=2.1)))
+
+
+def test_no_divergence_is_announced_where_there_is_none(trainer: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NegativeDivergenceWarning)
+        trainer(OTGAN(cost=PNorm(p=2.1)))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cases.components import SMOOTH
 from cases.random_problems import cloud, weights
-from otgen.errors import NegativeDivergenceWarning
+from otgen.errors import ConvergenceWarning, NegativeDivergenceWarning
 from otgen.ot import (
     KL,
     L1,
@@ -263,3 +263,13 @@ def test_negative_values_are_reported_not_clipped(p: float, eps: float, expected
     assert loss.last.upper.item() < 0
     # A clipped value would have no gradient.
     assert torch.autograd.grad(value, leaf)[0].abs().min().item() > 1e-3
+
+
+def test_a_warning_names_the_callers_line() -> None:
+    """Not a line of otgen's, nor PyTorch's call of the module."""
+    loss = SinkhornDivergence(reg=KL(eps=0.01), max_steps=1)
+    with pytest.warns(ConvergenceWarning) as seen:
+        loss(cloud(7, 3, 1), cloud(5, 3, 2))
+    with pytest.warns(NegativeDivergenceWarning) as built:
+        SinkhornDivergence(cost=PNorm(p=3.0))
+    assert {warning.filename for warning in (*seen, *built)} == {__file__}

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from cases.random_problems import cloud
-from otgen.errors import InputError
-from otgen.ot import KL, L1, Discrete, PositiveFeatures, Quadratic, Sinkhorn, Unroll, solve
+from otgen.errors import ConvergenceWarning, InputError
+from otgen.ot import KL, L1, Discrete, PositiveFeatures, Quadratic, Sinkhorn, Status, Unroll, solve
 
 
 def problem(d: int = 2, eps: float = 1.0, n: int = 40, m: int = 50) -> Discrete:
@@ -148,7 +148,7 @@ def test_a_run_can_be_repeated() -> None:
     ids=["L1", "Quadratic", "matrix"],
 )
 def test_other_problems_are_refused(of: Discrete) -> None:
-    with pytest.raises(InputError, match="PositiveFeatures cannot solve .* cost between points"):
+    with pytest.raises(InputError, match="PositiveFeatures cannot solve .* between points"):
         solve(of, PositiveFeatures())
 
 
@@ -156,3 +156,15 @@ def test_the_number_of_features_is_checked() -> None:
     with pytest.raises(InputError, match="features"):
         PositiveFeatures(features=0)
     assert replace(PositiveFeatures(), features=3).features == 3
+
+
+def test_a_solve_ends_where_the_features_do() -> None:
+    """Nor does it advise more steps, which cannot help."""
+    of = problem(eps=0.2, n=60, m=60)
+    few = PositiveFeatures(features=50)
+    with pytest.warns(ConvergenceWarning, match="raise features, .* or another solver"):
+        stalled = solve(of, few, tol=1e-6)
+    assert stalled.status is Status.STALLED
+    assert stalled.steps <= 200
+    all_steps = solve(of, few, tol=0, max_steps=1000)
+    assert float(stalled.gap) == pytest.approx(float(all_steps.gap), rel=0.1)

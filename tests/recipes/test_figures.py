@@ -235,8 +235,8 @@ def test_scales_of_a_panel_differ_in_cost_and_not_in_kind(figure: Figure) -> Non
         assert {c.seed for c in configs.values()} == {0}
 
 
-# Powers above 2, which a paper takes.
-@pytest.mark.filterwarnings("ignore::otgen.errors.NegativeDivergenceWarning")
+# Powers above 2, which a paper takes; batches of 200 and 300, of the few digits here.
+@pytest.mark.filterwarnings("ignore::otgen.errors.NegativeDivergenceWarning", "ignore::otgen.errors.FewDataWarning")
 @pytest.mark.parametrize("figure", ALL, ids=lambda f: f.name)
 def test_a_figure_runs_at_smoke_scale_and_has_all_that_it_shows(figure: Figure, tmp_path: Path) -> None:
     cifar, mnist = write_cifar(tmp_path / "cifar"), write_mnist(tmp_path / "mnist", each=100)

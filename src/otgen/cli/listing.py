@@ -18,6 +18,8 @@ def run(arguments: Sequence[str]) -> int:
     _table([(recipe.name, recipe.summary) for recipe in names()])
     print("\nFigures (otgen reproduce NAME):")
     _table([(figure.name, f"{figure.summary} ({figure.source})") for figure in all_figures()])
+    print("\nPanels of figures (otgen train FIGURE/PANEL):")
+    _table([(figure.name, ", ".join(panel.name for panel in figure.panels)) for figure in all_figures()])
     kinds = (
         ("Data (--data)", data, data.Source),
         ("Generators (--generator)", nets, nets.GeneratorNet),
@@ -38,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _summary(component: type) -> str:
-    return (inspect.getdoc(component) or "").split("\n")[0].replace("``", "")
+    return (inspect.getdoc(component) or "").split("\n")[0].replace("``", "").rstrip(":")
 
 
 def _table(rows: list[tuple[str, str]]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 
 # name -> (module, one line). The modules are imported only when they are called.
 COMMANDS = {
@@ -51,8 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        code: int = importlib.import_module(COMMANDS[name][0]).run(rest)
-        sys.stdout.flush()
+        with _short_warnings(name):
+            code: int = importlib.import_module(COMMANDS[name][0]).run(rest)
+            sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read has what it wanted, as `head` does; nor must the interpreter's last flush complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,6 +71,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"otgen {name}: {_one_line(error)}", file=sys.stderr)
         return _code(error)
     return code
+
+
+@contextlib.contextmanager
+def _short_warnings(command: str) -> Iterator[None]:
+    """A warning is a line of the command's, like an error: where in the code it arose is nothing to its user."""
+    before = warnings.formatwarning
+
+    def short(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
+        return f"otgen {command}: {category.__name__}: {message}\n"
+
+    warnings.formatwarning = short
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def _help() -> str:

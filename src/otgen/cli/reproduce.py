@@ -36,6 +36,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         with _helped(arguments, plan, jobs - 1):
             done = reproduce(plan, _Shown(plan, jobs))
+        # Again: a helper that was late in starting may have claimed what was done by then.
+        plan.forget_claims()
     except (Interrupted, KeyboardInterrupt) as stop:
         print("Interrupted. What is done is saved; the same command goes on from there.")
         return 128 + (stop.signal if isinstance(stop, Interrupted) else 2)

@@ -23,12 +23,16 @@ _ANY_DATA = "pixels"
 
 def run(arguments: Sequence[str]) -> int:
     """Train, evaluate, say where everything is."""
-    from otgen.recipes import find
     from otgen.train import Ending
 
     # The recipe decides the defaults of all options, so it comes first and is read first.
     words = list(arguments)
-    recipe = find(words.pop(0) if words and not words[0].startswith("-") else _default(words))
+    recipe = _recipe(words.pop(0) if words and not words[0].startswith("-") else _default(words))
+    if "--print_config" in words:
+        from otgen.train.parsing import written
+
+        print(written(_config(recipe, recipe.build(_scale(words)), words)[1]), end="")
+        return 0
     trainer = _resumed(recipe, words) if "--resume" in words else _started(recipe, words)
     print(f"Training in {trainer.run.path}", flush=True)
     if trainer.train() is Ending.INTERRUPTED:
@@ -44,6 +48,29 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _recipe(name: str) -> Recipe:
+    """The recipe of a name, or the panel of FIGURE/PANEL."""
+    from otgen import methods
+    from otgen.recipes import find, find_figure
+
+    figure, slash, panel = name.partition("/")
+    if slash:
+        return find_figure(figure).recipe(panel)
+    if isinstance(getattr(methods, name, None), type) and issubclass(getattr(methods, name), methods.Method):
+        found = _panels_with(getattr(methods, name))
+        chosen = f"; panels with settings of their own for it: {', '.join(found)}" if found else ""
+        raise UsageError(f"{name} is a method, not a recipe: otgen train RECIPE --method {name}{chosen}")
+    return find(name)
+
+
+def _panels_with(method: type) -> list[str]:
+    """The panels that a method trains, FIGURE/PANEL."""
+    from otgen.recipes import Scale, all_figures
+
+    panels = [(figure, panel) for figure in all_figures() for panel in figure.panels]
+    return [f"{f.name}/{p.name}" for f, p in panels if type(p.build(Scale.CPU).method) is method]
+
+
 def _default(words: Sequence[str]) -> str:
     """The recipe of a command that names none."""
     own = any(word.partition("=")[0] in ("--data", "--config") for word in words)
@@ -57,7 +84,8 @@ def _started(recipe: Recipe, words: Sequence[str]) -> Trainer:
     default = recipe.build(_scale(words))
     parsed, config = _config(recipe, default, words)
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    path = Path(parsed.out) if parsed.out else Path("runs") / f"{recipe.name}-seed{config.seed}-{stamp}"
+    named = f"{recipe.name.replace('/', '-')}-seed{config.seed}-{stamp}"
+    path = Path(parsed.out) if parsed.out else Path("runs") / named
     RunDir(path).refuse_existing()
     # Built before the directory: a run that cannot start leaves nothing behind.
     trainer = _trainer(config, RunDir(path))
@@ -99,11 +127,14 @@ def _parser(recipe: Recipe) -> Parser:
     parser = Parser(
         prog="otgen train [RECIPE]",
         allow_abbrev=False,
-        description=f"Train a generator. RECIPE is one of `otgen list`; here it is {recipe.name}: {recipe.summary}.",
+        print_config=None,  # its own, which would not know that another method starts from its own defaults
+        description="Train a generator. RECIPE is one of `otgen list`, or FIGURE/PANEL, a panel of a figure; here it "
+        f"is {recipe.name}: {recipe.summary}.",
     )
     parser.add_argument("--config", action="config", help="a YAML file of the options below; what stands later wins")
     parser.add_argument("--out", type=str | None, default=None, help="the run directory itself")
     parser.add_argument("--scale", type=Scale, default=Scale.CPU, help="how much computing the recipe may take")
+    parser.add_argument("--print_config", action="store_true", help="print the configuration of the run, and stop")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     return parser
 

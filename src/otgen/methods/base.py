@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from otgen.data import Source
-from otgen.errors import InputError, NumericalError
+from otgen.data import FiniteSource, Source
+from otgen.errors import FewDataWarning, InputError, NumericalError, warn
 from otgen.ot import Combination
 
 
@@ -135,7 +135,13 @@ class Batches:
     device: torch.device
 
     def real(self, n: int) -> Tensor:
-        """``n`` fresh samples of the data, ``(n, *shape)``."""
+        """``n`` fresh samples of the data, ``(n, *shape)``; with a warning where there are not as many."""
+        if isinstance(self.data, FiniteSource) and n > self.data.count:
+            warn(
+                f"a batch of {n:,} of {self.data.count:,} data has some of them several times; a batch of at most "
+                f"{self.data.count:,} has none twice",
+                FewDataWarning,
+            )
         return self.data.sample(n, self.data_rng).to(self.device)
 
     def latent(self, n: int) -> Tensor:

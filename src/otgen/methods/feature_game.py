@@ -76,6 +76,10 @@ class FeatureGame(TransportMethod):
     def critic_updates(self, step: int) -> int:
         """Critic updates in generator step ``step``, counted from 0."""
 
+    @override
+    def judged(self) -> tuple[Term, ...]:
+        return self.generator_terms() if is_divergence(self.generator_terms()) else self.critic_terms()
+
     def turns(self) -> Turns:
         """How the players take turns."""
         return Turns.FRESH
@@ -101,7 +105,7 @@ class FeatureGame(TransportMethod):
         with seeded(rng):
             critic = self.new_critic(data.shape)
         critic.module.to(next(generator.parameters()).device)
-        return FeatureGameState(self.generator_optimizer.player("generator", generator), critic)
+        return FeatureGameState(super().init(generator, latent, data, rng).generator, critic)
 
     @override
     def step(self, state: TransportState, batches: Batches, update: Update) -> Logged:
@@ -110,8 +114,7 @@ class FeatureGame(TransportMethod):
         values, outputs = (self._together if together else self._in_turns)(state, batches, update)
         state.step += 1
         points = self.points(outputs)
-        judged = self.generator_terms() if is_divergence(self.generator_terms()) else self.critic_terms()
-        return Logged(values, self.certified(self.generator_terms(), points), self.measured(judged, points))
+        return Logged(values, self.certified(self.generator_terms(), points), self.measured(self.judged(), points))
 
     def _in_turns(self, state: FeatureGameState, batches: Batches, update: Update) -> tuple[dict[str, Tensor], Sides]:
         """The critic's updates, then the generator's; returns what is logged, and the features of the latter."""

@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-import torch
-from torch import nn
 from typing_extensions import override
 
-from otgen.data import Source
 from otgen.errors import InputError
 from otgen.methods.base import Adam
-from otgen.methods.feature_game import FeatureGame, FeatureGameState, Turns
+from otgen.methods.feature_game import FeatureGame, Turns
 from otgen.methods.terms import SelfTerms, Term
 from otgen.methods.transport import GradientKind
 from otgen.nets import CriticNet, MlpCritic, SpectralNorm
 from otgen.ot import KL, Cost, Regulariser, SqEuclidean
-from otgen.ot.divergences import warn_if_negative
 
 
 class Descent(StrEnum):
@@ -66,11 +62,6 @@ class SeqSGDA(FeatureGame):
         super().__post_init__()
         if self.n_critic < 1:
             raise InputError(f"n_critic must be at least 1, got {self.n_critic}")
-
-    @override
-    def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> FeatureGameState:
-        warn_if_negative(self.cost, self.reg)
-        return super().init(generator, latent, data, rng)
 
     @override
     def critic_terms(self) -> tuple[Term, ...]:

@@ -72,6 +72,11 @@ def is_divergence(terms: Sequence[Term]) -> bool:
     return sum(term.weight for term in terms) == 0
 
 
+def is_sinkhorn_divergence(terms: tuple[Term, ...]) -> bool:
+    """Whether the terms are those of a Sinkhorn divergence, whose sign depends on the cost."""
+    return terms in [kind.divergence() for kind in SelfTerms]
+
+
 DIVERGENCE = SelfTerms.SAME.divergence()
 
 

@@ -14,9 +14,9 @@ from typing_extensions import override
 from otgen.data import Source
 from otgen.errors import InputError
 from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
-from otgen.methods.terms import Fake, Real, Sides, Term, drawn, is_divergence
+from otgen.methods.terms import Fake, Real, Sides, Term, drawn, is_divergence, is_sinkhorn_divergence
 from otgen.ot import KL, Combination, Cost, Discrete, DiscreteSolver, Envelope, Regulariser, SqEuclidean, Unroll, Value
-from otgen.ot.divergences import combine
+from otgen.ot.divergences import combine, warn_if_negative
 
 
 class GradientKind(StrEnum):
@@ -73,8 +73,18 @@ class TransportMethod(Method):
     def generator_terms(self) -> tuple[Term, ...]:
         """What the generator descends."""
 
+    def judged(self) -> tuple[Term, ...]:
+        """The terms whose sum tells laws apart."""
+        return self.generator_terms()
+
     @override
     def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> TransportState:
+        if self.solver is not None:
+            # On two points: what a solver cannot take shows before a run begins.
+            pair = torch.eye(2)
+            self.solver.accepts(Discrete(pair, pair, cost=self.cost, reg=self.reg))
+        if is_sinkhorn_divergence(self.judged()):
+            warn_if_negative(self.cost, self.reg)
         return TransportState(self.generator_optimizer.player("generator", generator))
 
     @override

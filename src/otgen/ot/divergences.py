@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from otgen.errors import InputError, NegativeDivergenceWarning
+from otgen.errors import InputError, NegativeDivergenceWarning, warn
 from otgen.ot.costs import Cost, SqEuclidean
 from otgen.ot.gradients import Gradient
 from otgen.ot.problems import Discrete
@@ -207,11 +206,10 @@ def warn_if_negative(cost: Cost, reg: Regulariser) -> None:
     """Say that a Sinkhorn divergence under this cost may be negative, where that is known."""
     # What is no cost at all is refused at the call.
     if isinstance(cost, Cost) and isinstance(reg, KL) and cost.negative_type is False:
-        warnings.warn(
+        warn(
             f"under {cost} the kernel exp(-cost / eps) is not positive definite: the Sinkhorn divergence of laws that "
             "differ may be negative, and is not clipped; use a power of at most 2",
             NegativeDivergenceWarning,
-            stacklevel=3,
         )
 
 

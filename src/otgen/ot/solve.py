@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-import warnings
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
 import torch
 
-from otgen.errors import ConvergenceWarning, InputError, UnconvergedError
+from otgen.errors import ConvergenceWarning, InputError, UnconvergedError, warn
 from otgen.ot import checks
 from otgen.ot.gradients import Envelope, Gradient
 from otgen.ot.look import Check, Ending, Status
@@ -34,6 +33,9 @@ from otgen.ot.until import RelGap, Steps, Until
 
 # Entries of the matrices up to which Newton is the default.
 _NEWTON_PAIRS = 1 << 26
+
+# Share of its relative gap to which one look must bring a solver whose steps end near the problem, or it is done.
+_STALLED = 0.99
 
 
 class OnUnconverged(StrEnum):
@@ -105,7 +107,7 @@ def solve(
         status = run.until(until, max_steps, check_every or solver.look_every(inner), callback)
         stack.close()
         solution = run.look.solution(problem.same_as(inner), inner, gradient, Ending(status, run.steps, run.history))
-    if status in (Status.MAX_STEPS, Status.NOT_FINITE):
+    if status in (Status.MAX_STEPS, Status.STALLED, Status.NOT_FINITE):
         _complain(run, until, status, policy)
     result: ResultT = solution
     return result
@@ -174,6 +176,8 @@ class _Run:
                 callback(self.history[-1])
             if met:
                 return Status.CONVERGED
+            if self.solver.approximates and not silent and self.look.rel_gap > _STALLED * before.rel_gap:
+                return Status.STALLED
         return Status.FIXED_STEPS if isinstance(until, Steps) else Status.MAX_STEPS
 
     def advance(self, count: int) -> None:
@@ -201,11 +205,11 @@ def _complain(run: _Run, until: Until, status: Status, policy: OnUnconverged) ->
         return
     message = (
         f"{type(run.solver).__name__} stopped after {run.steps} steps: {status.value} ({until.missed(run.look)}); "
-        "raise max_steps, loosen the tolerance, use a larger eps, or pass on_unconverged='ignore'"
+        f"{run.solver.remedy}, or pass on_unconverged='ignore'"
     )
     if policy is OnUnconverged.RAISE:
         raise UnconvergedError(message)
-    warnings.warn(message, ConvergenceWarning, stacklevel=3)
+    warn(message, ConvergenceWarning)
 
 
 def _until(until: Until | None, tol: float | None, solver: Solver) -> Until:

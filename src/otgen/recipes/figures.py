@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from otgen.errors import InputError
-from otgen.recipes.base import Builder, look_up, recipe
+from otgen.recipes.base import Builder, Recipe, look_up, recipe
 from otgen.recipes.verdicts import Claim, Measure
 
 
@@ -79,6 +79,15 @@ class Figure:
         """
         table = {panel.name: panel for panel in self.panels}
         return look_up(name, table, f"{self.name} has no panel", "its panels are")
+
+    def recipe(self, name: str) -> Recipe:
+        """What trains a panel by itself.
+
+        Raises:
+            InputError: there is no such panel; the message suggests one.
+        """
+        panel = self.panel(name)
+        return Recipe(f"{self.name}/{name}", f"{self.summary}: {panel.title}", panel.build)
 
 
 _FIGURES: dict[str, Figure] = {}

@@ -125,6 +125,11 @@ class Plan:
                 run = RunDir(self.out / f"{panel.name}-seed{seed}")
                 yield Job(panel, self.scale, seed, run, self.edit)
 
+    def forget_claims(self) -> None:
+        """Remove what claims of the runs left behind, once nobody is at them any more."""
+        for job in self.jobs():
+            forget(job.run.path)
+
     def check(self) -> None:
         """See that everything can start: before hours of training, not between them.
 
@@ -202,8 +207,7 @@ def reproduce(plan: Plan, observer: Observer | None = None) -> Reproduction:
     """
     outcomes = train_all(plan, observer)
     found = {panel.name: tuple(outcomes[panel.name, seed] for seed in range(plan.runs_each)) for panel in plan.panels}
-    for job in plan.jobs():
-        forget(job.run.path)
+    plan.forget_claims()
     figure = plan.figure
     results = Results(
         scale=plan.scale,

@@ -36,6 +36,10 @@ class Solver(ABC):
     check_every: ClassVar[int] = 10
     # The stopping test that `solve` uses, unless told otherwise.
     until: ClassVar[Until] = RelGap()
+    # Whether its steps converge to the optimum of a problem that is only near the given one: more steps do not help.
+    approximates: ClassVar[bool] = False
+    # What to do about a solve that stopped before its tolerance.
+    remedy: ClassVar[str] = "raise max_steps, loosen the tolerance, use a larger eps"
 
     @abstractmethod
     def accepts(self, problem: Any) -> None:
@@ -82,8 +86,6 @@ class DiscreteSolver(Solver):
     """A solver of discrete problems. A new one needs `accepts`, `init`, `step` and `potentials`."""
 
     kinds: ClassVar[tuple[type[Problem[Any]], ...]] = (Discrete,)
-    # Whether its steps converge to the optimum of a problem that is only near the given one: more steps do not help.
-    approximates: ClassVar[bool] = False
 
     @abstractmethod
     @override

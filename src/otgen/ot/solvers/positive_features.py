@@ -53,9 +53,10 @@ class PositiveFeatures(DiscreteSolver):
     """Alternating Sinkhorn steps on a kernel of r positive random features: O(r (n + m)) a step.
 
     KL and the squared Euclidean cost only. The steps converge to the optimum of the *approximate* kernel, and more of
-    them do not bring it nearer to the true one. What is reported is certain all the same: the row potential is the soft
-    transform of the column potential under the true cost, one pass over the pairs at the end, so that the interval
-    contains the true value and its width is the error of the features and of the steps together.
+    them do not bring it nearer to the true one: :func:`solve` stops, with a warning, when the gap no longer falls. What
+    is reported is certain all the same: the row potential is the soft transform of the column potential under the true
+    cost, one pass over the pairs at the end, so that the interval contains the true value and its width is the error
+    of the features and of the steps together.
 
     The density rho is a Gaussian around the points' centre, of the variance that makes the relative variance of the
     kernel's estimate least for two points that coincide at the largest distance R from it. That least is
@@ -67,6 +68,7 @@ class PositiveFeatures(DiscreteSolver):
     """
 
     approximates: ClassVar[bool] = True
+    remedy: ClassVar[str] = "raise features, loosen the tolerance, use a larger eps or another solver"
     features: int = 1000
 
     def __post_init__(self) -> None:
@@ -88,11 +90,12 @@ class PositiveFeatures(DiscreteSolver):
 
     @override
     def accepts(self, problem: Discrete) -> None:
-        points = isinstance(problem.geometry, Points) and isinstance(problem.geometry.cost, SqEuclidean)
-        if not isinstance(problem.reg, KL) or not points:
+        cost = problem.geometry.cost if isinstance(problem.geometry, Points) else "a matrix of costs"
+        if not isinstance(problem.reg, KL) or not isinstance(cost, SqEuclidean):
+            wrong = cost if isinstance(problem.reg, KL) else type(problem.reg).__name__
             raise InputError(
-                f"PositiveFeatures cannot solve a problem with {type(problem.reg).__name__}: only the kernel of KL and "
-                "the squared Euclidean cost between points is an integral of Gaussians; use Sinkhorn() for other costs"
+                f"PositiveFeatures cannot solve a problem with {wrong}: only the kernel of KL and SqEuclidean() "
+                "between points is an integral of Gaussians; use Sinkhorn() for other costs, or leave the solver out"
             )
 
     @override
