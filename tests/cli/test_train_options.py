@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from cases.runs import Call, bytes
-from otgen.cli.report import copying_verdict, metrics_table
+from otgen.cli.report import copying_verdict, is_wide, metrics_table
 from otgen.errors import FewDataWarning
 from otgen.methods import SinkhornAutoDiff
 from otgen.recipes import Scale, find_figure
@@ -259,3 +259,10 @@ def test_a_run_that_its_method_ended_says_so_and_does_not_go_on(
     line = refused("train", "sco.fig3", "--resume", "--out", "ended", "--steps", "60", code=2)
     assert "ended ended at step 1 by its method's own test: it cannot go on" in line
     assert "--method.stop 0" in line
+
+
+def test_a_loss_that_is_hardly_known_is_told() -> None:
+    """The one that showed the need: a solver's ten steps under a cost that had grown."""
+    assert is_wide({"loss": 10789.0, "lower": 10789.0, "upper": 23577.0})
+    assert is_wide({"loss": -1.0, "lower": -1.5, "upper": -0.5})
+    assert not is_wide({"loss": 0.079538, "lower": 0.079538, "upper": 0.082142})

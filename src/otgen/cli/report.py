@@ -43,11 +43,20 @@ def show_end(run: RunDir) -> None:
     if text is not None:
         whose = run.load_config().method.loss_of
         console.print(f"Last loss, certified: {text} ({whose}, at step {lines[-1]['step']})")
+        if is_wide(lines[-1]):
+            console.print(
+                "That interval is wide, the loss hardly known: more steps of the solver, or a larger eps, narrow it."
+            )
     console.print(f"Metrics:    {result.file}")
     if result.neighbours is not None:
         console.print(f"Neighbours: {result.neighbours} (samples above their nearest training samples)")
     if result.picture is not None:
         console.print(f"Samples:    {result.picture}")
+
+
+def is_wide(record: dict[str, Any]) -> bool:
+    """Whether a loss of a line of metrics is hardly known: its interval is wider than half of its value."""
+    return float(record["upper"]) - float(record["lower"]) > abs(float(record["loss"])) / 2
 
 
 def metrics_table(values: dict[str, float]) -> Table:
