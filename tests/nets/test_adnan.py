@@ -16,6 +16,7 @@ from otgen.nets import (
     SpectralNorm,
     seeded,
 )
+from otgen.nets.layers import channels_last
 
 GREY, COLOUR = (1, 32, 32), (3, 32, 32)
 
@@ -135,3 +136,30 @@ def test_the_power_method_goes_on_in_training_only() -> None:
     module.train()
     module(torch.randn(4, 6))
     assert not all(torch.equal(a, b) for a, b in zip(vectors, module.buffers(), strict=True))
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 5, 5), (2, 3, 1, 1), (1, 3, 4, 5), (2, 1, 1, 1)], ids=str)
+def test_the_layout_of_images_is_all_that_changes(shape: tuple[int, ...]) -> None:
+    """Values and gradients, also where a side or the channels are one, and PyTorch cannot tell the layouts apart."""
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    found = channels_last(x)
+    assert torch.equal(found, x)
+    n, c, h, w = shape
+    assert found.stride() == (c * h * w, 1, c * w, c)
+    weights = torch.randn(shape, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad((found * weights).sum(), x)
+    assert torch.equal(gradient, weights)
+
+
+@pytest.mark.parametrize("net", [AdnanDcganCritic(width=4), AdnanResnetCritic(width=4)], ids=lambda n: type(n).__name__)
+def test_a_critic_on_images_is_the_sequence_of_its_layers(net: AdnanDcganCritic | AdnanResnetCritic) -> None:
+    module = net.build(COLOUR, 5)
+    x = torch.rand(3, *COLOUR)
+    plain = nn.Sequential(*module.children())
+    assert isinstance(module, nn.Sequential)
+    assert list(module.state_dict()) == list(plain.state_dict())
+    torch.testing.assert_close(module(x), plain(x))
+    for one, other in zip(
+        *(torch.autograd.grad(m(x).square().sum(), list(m.parameters())) for m in (module, plain)), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.nets.base import CriticNet, GeneratorNet, Shape
-from otgen.nets.layers import TanhToRange
+from otgen.nets.layers import OnImages, TanhToRange, ToImages
 from otgen.nets.sanjabi import check_width
 
 _SIDE = 32
@@ -49,7 +49,7 @@ class AdnanDcganGenerator(GeneratorNet):
     def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
         _check_shape(self, shape)
         size, width = math.prod(latent), self.width
-        layers: list[nn.Module] = [nn.Flatten(), nn.Unflatten(1, (size, 1, 1))]
+        layers: list[nn.Module] = [nn.Flatten(), ToImages(1, (size, 1, 1))]
         before, channels = size, (4 * width, 2 * width, width)
         for k, after in enumerate(channels):
             stride, padding = (1, 0) if k == 0 else (2, 1)
@@ -83,7 +83,7 @@ class AdnanDcganCritic(CriticNet):
         for after in (self.width, 2 * self.width, 4 * self.width):
             layers += [nn.Conv2d(before, after, 4, 2, 1), nn.LeakyReLU(0.2)]
             before = after
-        return _small(nn.Sequential(*layers, nn.Conv2d(before, features, _SMALLEST), nn.Flatten()))
+        return _small(OnImages(*layers, nn.Conv2d(before, features, _SMALLEST), nn.Flatten()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +109,7 @@ class AdnanResnetGenerator(GeneratorNet):
         return nn.Sequential(
             nn.Flatten(),
             nn.Linear(math.prod(latent), width * _SMALLEST**2),
-            nn.Unflatten(1, (width, _SMALLEST, _SMALLEST)),
+            ToImages(1, (width, _SMALLEST, _SMALLEST)),
             *(_Doubling(width) for _ in range(3)),
             nn.BatchNorm2d(width),
             nn.ReLU(),
@@ -139,7 +139,7 @@ class AdnanResnetCritic(CriticNet):
     def build(self, shape: Shape, features: int) -> nn.Module:
         _check_shape(self, shape)
         width = self.width
-        return nn.Sequential(
+        return OnImages(
             _Halving(shape[0], width, first=True),
             _Halving(width, width),
             _Plain(width),

@@ -6,6 +6,36 @@ import torch
 from torch import Tensor, nn
 
 
+def channels_last(x: Tensor) -> Tensor:
+    """The same images ``(n, c, h, w)``, on a CPU with the channels of a pixel side by side in memory.
+
+    What follows keeps that layout. Convolutions of many channels take up to a third less time so; where the layout is
+    the other, each of them turns its input over and back.
+    """
+    if x.device.type != "cpu":
+        return x
+    _, c, h, w = x.shape
+    # The strides are set: where a side or the channels are 1 both layouts are one, and PyTorch leaves them as they are.
+    return x.contiguous(memory_format=torch.channels_last).as_strided(x.shape, (c * h * w, 1, c * w, c))
+
+
+class OnImages(nn.Sequential):
+    """Layers on images, which they get with their channels last in memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As a sequence's."""
+        result: Tensor = super().forward(channels_last(x))  # type: ignore[no-untyped-call]
+        return result
+
+
+class ToImages(nn.Unflatten):
+    """Vectors into images, with their channels last in memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As an unflattening's."""
+        return channels_last(super().forward(x))
+
+
 class TanhToRange(nn.Module):
     """The last layer of a generator: any number into an interval, by a hyperbolic tangent."""
 
