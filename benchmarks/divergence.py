@@ -47,7 +47,7 @@ def _losses() -> dict[str, Loss]:
     except ImportError as error:
         print(f"GeomLoss is left out: {error}")
         return losses
-    from otgen.crosscheck.geomloss import options
+    from otgen.peers.geomloss import options
 
     arguments, factor = options(SqEuclidean(), EPS)
     theirs = SamplesLoss("sinkhorn", scaling=0.9, backend="tensorized", **arguments)

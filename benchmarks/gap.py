@@ -11,8 +11,8 @@ from torch import Tensor
 from benchmarks.report import Settings, Table
 from benchmarks.timing import interleaved
 from otgen.ot import KL, Discrete, Potentials, Sinkhorn, solve
-from otgen.ot.certificate import certify
-from otgen.ot.solution import relative_gap
+from otgen.ot.discrete.certificate import certify
+from otgen.ot.discrete.solution import relative_gap
 
 TOL = 1e-3
 FACTORS = (0.05, 0.01, 0.002)
@@ -113,7 +113,7 @@ def _ott(x: Tensor, y: Tensor, eps: float, steps: int, options: dict[str, Any]) 
     from ott.problems.linear import linear_problem
     from ott.solvers.linear import sinkhorn
 
-    from otgen.crosscheck.ott import array
+    from otgen.peers.ott import array
 
     options = dict(options)
     start, decay = options.pop("schedule", (1.0, 1.0))
@@ -134,7 +134,7 @@ def _ott(x: Tensor, y: Tensor, eps: float, steps: int, options: dict[str, Any]) 
 
 def _least(make: Callable[[int], Callable[[], tuple[Any, Any]]], problem: Discrete) -> tuple[int, float] | None:
     """The least number of iterations that reaches the gap: doubled first, then halved in between."""
-    from otgen.crosscheck.ott import potentials
+    from otgen.peers.ott import potentials
 
     def gap(steps: int) -> float:
         f, g = make(steps)()

@@ -1,4 +1,4 @@
-"""One fixed Sinkhorn problem for each library, through the adapters of `otgen.crosscheck`."""
+"""One fixed Sinkhorn problem for each library, through the adapters of `otgen.peers`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from importlib import metadata
 import torch
 from torch import Tensor
 
-from otgen.crosscheck import GeomLoss, OttJax, Peer, PotKernel, PotLog, Task
 from otgen.ot import KL, Discrete, Sinkhorn, SqEuclidean, solve
+from otgen.peers import GeomLoss, OttJax, Peer, PotKernel, PotLog, Task
 
 Call = Callable[[], float]
 

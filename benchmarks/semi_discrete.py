@@ -31,8 +31,8 @@ from otgen.ot import (
     SemiDiscreteSolver,
     StochasticSinkhorn,
 )
-from otgen.ot.precision import full_precision
-from otgen.ot.semi_discrete import semi_dual_estimate
+from otgen.ot.core.precision import full_precision
+from otgen.ot.semi_discrete.solution import semi_dual_estimate
 from otgen.train.rundir import environment
 
 WIDTHS = (128, 256, 512, 1024, 784)

@@ -24,12 +24,12 @@ from otgen.methods import (
     SinkhornAutoDiff,
     SWGANSinkhorn,
 )
-from otgen.methods.duals import DualState
+from otgen.methods.neural_potentials import DualState
 from otgen.methods.swgan import SwganState
 from otgen.methods.wgan import AdversarialState, KantorovichRubinstein
 from otgen.nets import Activation, MlpCritic, MlpGenerator, SanjabiMnistCritic, SanjabiMnistGenerator, mixes_samples
 from otgen.ot import L1, Discrete, Envelope, Quadratic, Steps, Unroll
-from otgen.ot.divergences import combine
+from otgen.ot.losses.divergences import combine
 from otgen.train import RunConfig, RunDir, Trainer
 
 # Steps that do not count, and after which both loops must have the same weights.

@@ -9,20 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from otgen import crosscheck
-from otgen.crosscheck import (
-    Answer,
-    FlashSinkhorn,
-    GeomLoss,
-    OttJax,
-    Peer,
-    PotExact,
-    PotKernel,
-    PotLog,
-    PotQuadratic,
-    Task,
-)
+from otgen import peers
 from otgen.ot import KL, L1, Cosine, Discrete, NoReg, PNorm, Quadratic, SqEuclidean, solve
+from otgen.peers import Answer, FlashSinkhorn, GeomLoss, OttJax, Peer, PotExact, PotKernel, PotLog, PotQuadratic, Task
 
 Call = Callable[..., Any]
 
@@ -71,7 +60,7 @@ def ask(clouds: Any, otgen: Call, monkeypatch: pytest.MonkeyPatch) -> Call:
     """The command, with these peers only, at eps = 1."""
 
     def run(*peers: Peer) -> Any:
-        monkeypatch.setattr(crosscheck, "PEERS", peers)
+        monkeypatch.setattr(peers, "PEERS", peers)
         return otgen("crosscheck", "x.npy", "y.npy", "--eps", "1")
 
     return run
@@ -136,7 +125,7 @@ def test_who_cannot_answer_is_listed_with_the_reason(ask: Call) -> None:
 
 
 def test_ours_without_convergence_has_the_exit_code_of_solve(clouds: Any, otgen: Call, monkeypatch: Any) -> None:
-    monkeypatch.setattr(crosscheck, "PEERS", ())
+    monkeypatch.setattr(peers, "PEERS", ())
     result = otgen("crosscheck", "x.npy", "y.npy", "--max-steps", "1", "--tol", "1e-9")
     assert (result.code, result.err) == (3, "")
     assert "did not converge" in result.out
@@ -166,7 +155,7 @@ def test_bad_options_are_one_line(words: Any, said: str, clouds: Any, otgen: Cal
     ids=str,
 )
 def test_pot_agrees(peer: Peer, words: Any, clouds: Any, otgen: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crosscheck, "PEERS", (peer,))
+    monkeypatch.setattr(peers, "PEERS", (peer,))
     result = otgen("crosscheck", "x.npy", "y.npy", *words)
     assert (result.code, result.err) == (0, "")
     assert re.search(rf"^{re.escape(peer.name)} +\S+ +\S+ +inside +converged", result.out, re.MULTILINE), result.out
@@ -177,7 +166,7 @@ def test_pot_agrees(peer: Peer, words: Any, clouds: Any, otgen: Call, monkeypatc
 def test_geomloss_is_near_in_every_cost(cost: Any, clouds: Any) -> None:
     pytest.importorskip("geomloss", reason="geomloss is not installed: pip install -e '.[peers]'")
     x, y = (torch.from_numpy(points) for points in clouds)
-    report = crosscheck.compare(x, y, cost, KL(), (GeomLoss(),), tol=1e-6, max_steps=10_000)
+    report = peers.compare(x, y, cost, KL(), (GeomLoss(),), tol=1e-6, max_steps=10_000)
     (row,) = report.rows
     assert row.answer is not None, row.reason
     assert row.answer.converged is None
@@ -190,7 +179,7 @@ def test_geomloss_is_near_in_every_cost(cost: Any, clouds: Any) -> None:
 def test_ott_agrees_in_every_cost(cost: Any, clouds: Any) -> None:
     pytest.importorskip("ott", reason="ott-jax is not installed: pip install -e '.[peers]'")
     x, y = (torch.from_numpy(points) for points in clouds)
-    report = crosscheck.compare(x, y, cost, KL(), (OttJax(),), tol=1e-6, max_steps=10_000)
+    report = peers.compare(x, y, cost, KL(), (OttJax(),), tol=1e-6, max_steps=10_000)
     (row,) = report.rows
     assert row.answer is not None, row.reason
     assert row.answer.converged
@@ -202,11 +191,11 @@ def test_ott_agrees_in_every_cost(cost: Any, clouds: Any) -> None:
 def test_entropic_solvers_refuse_other_problems(peer: Any, reg: Any) -> None:
     task = Task(x=torch.zeros(2, 1), y=torch.ones(2, 1), cost=SqEuclidean(), reg=reg, tol=1e-8, max_steps=10)
     pytest.importorskip({"ott-jax": "ott", "geomloss": "geomloss"}.get(peer.package, "torch"))
-    with pytest.raises(crosscheck.Unavailable, match=f"no {type(reg).__name__}: KL only"):
+    with pytest.raises(peers.Unavailable, match=f"no {type(reg).__name__}: KL only"):
         peer.prepare(task)
 
 
 def test_flash_sinkhorn_says_what_it_needs() -> None:
     task = Task(x=torch.zeros(2, 1), y=torch.ones(2, 1), cost=L1(), reg=KL(eps=1.0), tol=1e-8, max_steps=10)
-    with pytest.raises(crosscheck.Unavailable, match="no L1"):
+    with pytest.raises(peers.Unavailable, match="no L1"):
         FlashSinkhorn().prepare(task)

@@ -25,7 +25,7 @@ from otgen.ot import (
     Solver,
     solve,
 )
-from otgen.ot.certificate import certify
+from otgen.ot.discrete.certificate import certify
 
 # Those whose `advance` is `step`, so many times: an acceleration takes better steps, and weighs a batch as a whole.
 PLAIN = [

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from otgen.methods import dual_report as module
-from otgen.methods.dual_report import DualReport, dual_report
-from otgen.methods.duals import DualProblem, DualState
+from otgen.methods.neural_potentials import DualProblem, DualState
+from otgen.methods.potentials_report import DualReport, dual_report
 from otgen.ot import KL, L1, Cosine, Cost, Discrete, PNorm, Potentials, Quadratic, SmoothRegulariser, SqEuclidean, solve
-from otgen.ot.guard import Guard
-from otgen.ot.pseudo_plan import pseudo_plan
+from otgen.ot.continuous.capped_conjugate import Guard
+from otgen.ot.discrete.plan import pseudo_plan
 
 COSTS = (L1(), SqEuclidean(), PNorm(p=1.0), Cosine())
 every_reg = pytest.mark.parametrize("reg", [KL(eps=0.3), Quadratic(eps=0.3)], ids=["KL", "Quadratic"])

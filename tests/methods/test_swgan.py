@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from cases.critics import BatchNormCritic
 from otgen.errors import InputError
 from otgen.methods import SWGAN, Adam, DualOracle, Player, SWGANSinkhorn
-from otgen.methods.dual_report import dual_report
-from otgen.methods.duals import DualAccuracy, DualProblem, DualState, Pair
+from otgen.methods.neural_potentials import DualAccuracy, DualProblem, DualState, Pair
+from otgen.methods.potentials_report import dual_report
 from otgen.methods.swgan import held_cost
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.ot import KL, L1, Discrete, MarginalError, MeanMass, Quadratic, SmoothRegulariser, SqEuclidean, Steps, solve
-from otgen.ot.guard import Guard
+from otgen.ot.continuous.capped_conjugate import Guard
 
 REGS = {"KL": KL(eps=0.5), "Quadratic": Quadratic(eps=0.5)}
 every_reg = pytest.mark.parametrize("reg", REGS.values(), ids=REGS)

@@ -29,11 +29,11 @@ from otgen.ot import (
     Sinkhorn,
     SmoothRegulariser,
     Solver,
-    certificate,
     solve,
 )
-from otgen.ot.certificate import certify
-from otgen.ot.problems import discrete
+from otgen.ot.discrete import certificate
+from otgen.ot.discrete import problem as discrete
+from otgen.ot.discrete.certificate import certify
 
 FIELDS = [field.name for field in dataclasses.fields(Certificate)]
 EVERY = [KL(eps=0.3), Quadratic(eps=0.6), NoReg()]

@@ -27,9 +27,9 @@ from otgen.ot import (
     default_solver,
     solve,
 )
-from otgen.ot.certificate import certify
-from otgen.ot.look import Ending
-from otgen.ot.solvers.kernel_look import KernelLook
+from otgen.ot.core.iterate import Ending
+from otgen.ot.discrete.certificate import certify
+from otgen.ot.discrete.sinkhorn.kernel_iterate import KernelLook
 
 LOOKS = (1, 10, 100, 1000)
 # Rounding of the reference's own evaluation, relative to its value.

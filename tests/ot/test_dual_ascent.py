@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-import otgen.ot.problems.discrete as problems
-import otgen.ot.solvers.dual_ascent as dual_ascent
+import otgen.ot.discrete.dual_ascent as dual_ascent
+import otgen.ot.discrete.problem as problems
 from cases import reference
 from cases.components import SMOOTH
 from cases.random_problems import cloud, random_problem, weights

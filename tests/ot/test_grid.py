@@ -24,7 +24,7 @@ from otgen.ot import (
     Stencil,
     solve,
 )
-from otgen.ot.grid_operator import GridOperator, lengths
+from otgen.ot.grid.operator import GridOperator, lengths
 
 
 def contains(solution: GridSolution, value: float, room: float = 0.0) -> bool:

@@ -24,8 +24,8 @@ from otgen.ot import (
     histogram,
     solve,
 )
-from otgen.ot.grid_operator import lengths
-from otgen.ot.grid_solution import certify_grid
+from otgen.ot.grid.operator import lengths
+from otgen.ot.grid.solution import certify_grid
 
 # --- the certificate
 

@@ -10,8 +10,8 @@ import torch
 from cases.random_problems import cloud, weights
 from otgen.ot import KL, L1, Acceleration, Discrete, PNorm, Relative, Sinkhorn, SqEuclidean, solve
 from otgen.ot.costs.base import Cost
-from otgen.ot.solvers.kernel import SWEEPS, Kernel
-from otgen.ot.solvers.rules import alternating
+from otgen.ot.discrete.sinkhorn.kernel import SWEEPS, Kernel
+from otgen.ot.discrete.sinkhorn.updates import alternating
 
 both_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from otgen.errors import InputError
-from otgen.ot import memory
-from otgen.ot.memory import free_bytes, require
+from otgen.ot.core import memory
+from otgen.ot.core.memory import free_bytes, require
 
 KB = 1024
 

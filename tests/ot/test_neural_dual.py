@@ -27,8 +27,8 @@ from otgen.ot import (
     WithinNoise,
     solve,
 )
-from otgen.ot.guard import Guard
-from otgen.ot.pseudo_plan import pseudo_plan
+from otgen.ot.continuous.capped_conjugate import Guard
+from otgen.ot.discrete.plan import pseudo_plan
 
 
 def gaussian_value(shift: float, d: int, s: float, t: float, eps: float) -> float:

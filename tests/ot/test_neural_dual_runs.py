@@ -41,7 +41,7 @@ from otgen.ot import (
     default_solver,
     solve,
 )
-from otgen.ot.solvers.neural_dual import NeuralDualLook
+from otgen.ot.continuous.neural_dual import NeuralDualLook
 
 
 def same(one: ContinuousSolution, other: ContinuousSolution) -> bool:

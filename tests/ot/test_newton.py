@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-import otgen.ot.problems.discrete as problems
-import otgen.ot.solvers.newton as newton
+import otgen.ot.discrete.newton as newton
+import otgen.ot.discrete.problem as problems
 from cases import reference
 from cases.components import SMOOTH
 from cases.random_problems import cloud, random_problem, weights

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from otgen.ot import KL
-from otgen.ot.precision import least_exponent, normal_exp
+from otgen.ot.core.precision import least_exponent, normal_exp
 
 DTYPES = (torch.float32, torch.float64)
 

@@ -36,7 +36,7 @@ from otgen.ot import (
     default_solver,
     solve,
 )
-from otgen.ot.semi_discrete import semi_dual_estimate
+from otgen.ot.semi_discrete.solution import semi_dual_estimate
 
 every_solver = pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: type(s).__name__)
 
@@ -55,10 +55,10 @@ class Plain(SqEuclidean):
 @pytest.mark.parametrize("reg", [KL(eps=0.05), NoReg()], ids=str)
 @pytest.mark.parametrize("far", [0.0, 1e3])
 def test_expanded_and_plain_costs_agree(reg: Regulariser, far: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("otgen.ot.problems.atoms._PAIRS", 64)
-    monkeypatch.setattr("otgen.ot.problems.atoms._PRODUCT", 3)
-    monkeypatch.setattr("otgen.ot.problems.atoms._CACHED", 10)
-    monkeypatch.setattr("otgen.ot.problems.atoms._STREAMED", 20)
+    monkeypatch.setattr("otgen.ot.semi_discrete.atoms._PAIRS", 64)
+    monkeypatch.setattr("otgen.ot.semi_discrete.atoms._PRODUCT", 3)
+    monkeypatch.setattr("otgen.ot.semi_discrete.atoms._CACHED", 10)
+    monkeypatch.setattr("otgen.ot.semi_discrete.atoms._STREAMED", 20)
     x, y, b = cloud(9, 3, seed=1) + far, cloud(7, 3, seed=2) + far, weights(7, seed=3, zeros=1)
     g = 0.1 * cloud(7, 1, seed=4)[:, 0]
     fast, slow = (AtomPotentials(SemiDiscrete(Finite(x), y, b, cost=c, reg=reg), g) for c in (SqEuclidean(), Plain()))

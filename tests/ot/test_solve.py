@@ -32,7 +32,7 @@ from otgen.ot import (
     Until,
     solve,
 )
-from otgen.ot.solvers.base import DiscreteLook
+from otgen.ot.discrete.solver import DiscreteLook
 
 # --- statuses
 

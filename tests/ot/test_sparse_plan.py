@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-import otgen.ot.problems.discrete as problems
+import otgen.ot.discrete.problem as problems
 from cases.random_problems import cloud, weights
 from otgen.errors import InputError
-from otgen.ot import KL, Discrete, NoReg, Quadratic, Regulariser, Solution, memory, solve
+from otgen.ot import KL, Discrete, NoReg, Quadratic, Regulariser, Solution, solve
+from otgen.ot.core import memory
 
 SPARSE = [Quadratic(eps=0.05), NoReg()]
 every_sparse = pytest.mark.parametrize("reg", SPARSE, ids=str)

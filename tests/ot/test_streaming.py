@@ -27,11 +27,11 @@ from otgen.ot import (
     SqEuclidean,
     Update,
     default_solver,
-    memory,
     solve,
 )
-from otgen.ot.problems import discrete
-from otgen.ot.solvers import streaming
+from otgen.ot.core import memory
+from otgen.ot.discrete import problem as discrete
+from otgen.ot.discrete.sinkhorn import streaming
 
 SMALL = 10_000
 

@@ -21,7 +21,7 @@ from otgen.methods import SCO, Cells, Logged
 from otgen.nets import LocationScale
 from otgen.recipes import Figure, Outcome, Panel, Scale, Status
 from otgen.runs import Interrupted, Job, Plan, Reproduction, evaluate_run, reproduce, train_all
-from otgen.runs.sharing import claimed
+from otgen.runs.run_lock import claimed
 from otgen.train import Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.hooks import Log
 

@@ -13,14 +13,14 @@ from otgen.cli.usage import Parser, array, parse
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from otgen.crosscheck import Report, Row
+    from otgen.peers import Report, Row
 
 EXIT_DISAGREES = 4
 
 
 def run(arguments: Sequence[str]) -> int:
     """Print a table of our interval and the peers' values."""
-    from otgen import __version__, crosscheck
+    from otgen import __version__, peers
     from otgen.ot import KL, Cost, Regulariser, SqEuclidean
 
     parser = Parser(
@@ -39,12 +39,12 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--max-steps", type=int, default=10_000, help="iterations before giving up, of each")
     parsed = parser.instantiate(parse(parser, arguments))
     x, y = (array(Path(path)).double() for path in (parsed.x, parsed.y))
-    report = crosscheck.compare(
+    report = peers.compare(
         x,
         y,
         parsed.cost,
         with_eps(parsed.reg, parsed.eps),
-        crosscheck.PEERS,
+        peers.PEERS,
         tol=parsed.tol,
         max_steps=parsed.max_steps,
     )

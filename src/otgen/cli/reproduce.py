@@ -103,7 +103,7 @@ def _plan(arguments: Sequence[str]) -> tuple[Plan, int]:
     """What to run, and how many runs at a time."""
     from otgen.recipes import Scale, all_figures, find_figure
     from otgen.runs import Plan
-    from otgen.runs.sharing import can_share
+    from otgen.runs.run_lock import can_share
 
     names = ", ".join(figure.name for figure in all_figures())
     parser = Parser(

@@ -1,11 +1,11 @@
 """Training algorithms."""
 
 from otgen.methods.base import Adam, Batches, Logged, Method, MethodState, Player, Update
-from otgen.methods.cells import Cells, Grid
-from otgen.methods.duals import DualOracle
+from otgen.methods.critic_grid import Cells, Grid
 from otgen.methods.eot_gan import EOTGAN
 from otgen.methods.feature_game import FeatureGame, FeatureGameState, Turns
 from otgen.methods.learnt_features import LearntFeatures, Signs
+from otgen.methods.neural_potentials import DualOracle
 from otgen.methods.ot_gan import OTGAN
 from otgen.methods.penalty import GradientPenalty
 from otgen.methods.pixel_sinkhorn import PixelSinkhorn

@@ -13,7 +13,7 @@ from typing_extensions import override
 from otgen.data import FiniteSource, Mixture, Normal, Source
 from otgen.errors import InputError
 from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, check_finite, transient
-from otgen.methods.cells import Cells, Grid
+from otgen.methods.critic_grid import Cells, Grid
 from otgen.nets import LocationScaleMap, statistics_kept
 from otgen.ot import GridMemory, GridSolution, GridSolver, GridW1, Outside, Stencil, solve
 

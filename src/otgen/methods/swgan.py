@@ -15,14 +15,14 @@ from typing_extensions import override
 from otgen.data import Source
 from otgen.errors import InputError
 from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
-from otgen.methods.dual_report import dual_report
-from otgen.methods.duals import Clouds, DualOracle, DualProblem, DualState
 from otgen.methods.learnt_features import LearntFeatures, embedded
+from otgen.methods.neural_potentials import Clouds, DualOracle, DualProblem, DualState
+from otgen.methods.potentials_report import dual_report
 from otgen.methods.terms import Fake, Real, Sides, Term, drawn, features
 from otgen.nets import mixes_samples, seeded, statistics_kept
 from otgen.ot import L1, Combination, Cost, Discrete, Quadratic, SmoothRegulariser
-from otgen.ot.divergences import combine
-from otgen.ot.guard import Guard
+from otgen.ot.continuous.capped_conjugate import Guard
+from otgen.ot.losses.divergences import combine
 
 
 class Between(StrEnum):

@@ -16,7 +16,7 @@ from otgen.errors import InputError
 from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
 from otgen.methods.terms import Fake, Real, Sides, Term, drawn, is_divergence, is_sinkhorn_divergence
 from otgen.ot import KL, Combination, Cost, Discrete, DiscreteSolver, Envelope, Regulariser, SqEuclidean, Unroll, Value
-from otgen.ot.divergences import combine, warn_if_negative
+from otgen.ot.losses.divergences import combine, warn_if_negative
 
 
 class GradientKind(StrEnum):

@@ -8,54 +8,55 @@
 True
 """
 
-from otgen.ot.barycentric import BarycentricMap
-from otgen.ot.certificate import Certificate
-from otgen.ot.continuous_solution import ContinuousSolution
-from otgen.ot.costs import L1, Cosine, Cost, LpPower, PNorm, SqEuclidean
-from otgen.ot.divergences import Combination, OTLoss, SinkhornDivergence, TransportLoss
-from otgen.ot.energy import MinibatchEnergyDistance
-from otgen.ot.estimate import Estimate
-from otgen.ot.function_potentials import FunctionPotentials
-from otgen.ot.gradient_error import GradientError
-from otgen.ot.gradients import Envelope, Gradient, Unroll
-from otgen.ot.grid_operator import Stencil
-from otgen.ot.grid_solution import GridCertificate, GridMemory, GridSolution
-from otgen.ot.look import Check, Look, Status
-from otgen.ot.perceptron import Perceptron
-from otgen.ot.potentials import Potentials
-from otgen.ot.problems import Continuous, Deposit, Discrete, GridW1, Outside, Problem, Sampler, SemiDiscrete, histogram
-from otgen.ot.regularisers import KL, NoReg, Quadratic, Regulariser, Relative, SmoothRegulariser
-from otgen.ot.samples_loss import SamplesLoss
-from otgen.ot.semi_discrete import AtomPotentials, SemiDiscreteEstimate, SemiDiscreteSolution
-from otgen.ot.semi_discrete_bounds import sampled_upper_bound
-from otgen.ot.solution import Solution
+from otgen.ot.continuous.barycentric_map import BarycentricMap
+from otgen.ot.continuous.neural_dual import NeuralDual, NeuralDualState, Upper
+from otgen.ot.continuous.perceptron import Perceptron
+from otgen.ot.continuous.potentials import FunctionPotentials
+from otgen.ot.continuous.problem import Continuous
+from otgen.ot.continuous.solution import ContinuousSolution
+from otgen.ot.continuous.within_noise import WithinNoise
+from otgen.ot.core.interval import Estimate
+from otgen.ot.core.iterate import Check, Look, Status
+from otgen.ot.core.problem import Problem, Sampler
+from otgen.ot.core.stopping import MarginalError, MeanMass, RelGap, Steps, Until
+from otgen.ot.costs.base import Cost
+from otgen.ot.costs.cosine import Cosine
+from otgen.ot.costs.l1 import L1
+from otgen.ot.costs.lp_power import LpPower
+from otgen.ot.costs.pnorm import PNorm
+from otgen.ot.costs.sqeuclidean import SqEuclidean
+from otgen.ot.discrete.certificate import Certificate
+from otgen.ot.discrete.dual_ascent import DualAscent
+from otgen.ot.discrete.exact import Exact
+from otgen.ot.discrete.gradient_error import GradientError
+from otgen.ot.discrete.gradients import Envelope, Gradient, Unroll
+from otgen.ot.discrete.newton import Newton
+from otgen.ot.discrete.positive_features import PositiveFeatures
+from otgen.ot.discrete.potentials import Potentials
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.sinkhorn.solver import Acceleration, Sinkhorn, Update
+from otgen.ot.discrete.solution import Solution
+from otgen.ot.discrete.solver import DiscreteSolver, Solver
+from otgen.ot.discrete.value_kind import Value
+from otgen.ot.grid.exact_line import GridExact1D
+from otgen.ot.grid.operator import Stencil
+from otgen.ot.grid.pdhg import GridPDHG, Metric
+from otgen.ot.grid.problem import Deposit, GridW1, Outside, histogram
+from otgen.ot.grid.solution import GridCertificate, GridMemory, GridSolution
+from otgen.ot.grid.solver import GridSolver
+from otgen.ot.losses.divergences import Combination, OTLoss, SinkhornDivergence, TransportLoss
+from otgen.ot.losses.energy import MinibatchEnergyDistance
+from otgen.ot.losses.geomloss import SamplesLoss
+from otgen.ot.regularisers.base import Regulariser, Relative, SmoothRegulariser
+from otgen.ot.regularisers.kl import KL
+from otgen.ot.regularisers.none import NoReg
+from otgen.ot.regularisers.quadratic import Quadratic
+from otgen.ot.semi_discrete.problem import SemiDiscrete
+from otgen.ot.semi_discrete.solution import AtomPotentials, SemiDiscreteEstimate, SemiDiscreteSolution
+from otgen.ot.semi_discrete.solvers import AveragedSGD, SemiDiscreteSolver, SemiDiscreteState, StochasticSinkhorn
+from otgen.ot.semi_discrete.upper_bound import sampled_upper_bound
 from otgen.ot.solve import OnUnconverged, default_solver, solve
-from otgen.ot.solvers import (
-    Acceleration,
-    AveragedSGD,
-    DiscreteSolver,
-    DualAscent,
-    Exact,
-    GridExact1D,
-    GridPDHG,
-    GridSolver,
-    Metric,
-    NeuralDual,
-    NeuralDualState,
-    Newton,
-    PositiveFeatures,
-    SemiDiscreteSolver,
-    SemiDiscreteState,
-    Sinkhorn,
-    Solver,
-    StochasticSinkhorn,
-    Update,
-    Upper,
-)
 from otgen.ot.suggest import SuggestedEps, suggest_eps
-from otgen.ot.until import MarginalError, MeanMass, RelGap, Steps, Until
-from otgen.ot.values import Value
-from otgen.ot.within_noise import WithinNoise
 
 __all__ = [
     "KL",

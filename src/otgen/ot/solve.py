@@ -11,25 +11,27 @@ from typing import Any
 import torch
 
 from otgen.errors import ConvergenceWarning, InputError, UnconvergedError, warn
-from otgen.ot import checks
-from otgen.ot.gradients import Envelope, Gradient
-from otgen.ot.look import Check, Ending, Status
-from otgen.ot.precision import full_precision
-from otgen.ot.problems import Continuous, Discrete, GridW1, Problem, SemiDiscrete
-from otgen.ot.problems.base import ResultT
-from otgen.ot.regularisers import KL, NoReg
-from otgen.ot.solvers import (
-    DualAscent,
-    Exact,
-    GridExact1D,
-    GridPDHG,
-    NeuralDual,
-    Newton,
-    Sinkhorn,
-    Solver,
-    StochasticSinkhorn,
-)
-from otgen.ot.until import RelGap, Steps, Until
+from otgen.ot.continuous.neural_dual import NeuralDual
+from otgen.ot.continuous.problem import Continuous
+from otgen.ot.core import checks
+from otgen.ot.core.iterate import Check, Ending, Status
+from otgen.ot.core.precision import full_precision
+from otgen.ot.core.problem import Problem, ResultT
+from otgen.ot.core.stopping import RelGap, Steps, Until
+from otgen.ot.discrete.dual_ascent import DualAscent
+from otgen.ot.discrete.exact import Exact
+from otgen.ot.discrete.gradients import Envelope, Gradient
+from otgen.ot.discrete.newton import Newton
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.sinkhorn.solver import Sinkhorn
+from otgen.ot.discrete.solver import Solver
+from otgen.ot.grid.exact_line import GridExact1D
+from otgen.ot.grid.pdhg import GridPDHG
+from otgen.ot.grid.problem import GridW1
+from otgen.ot.regularisers.kl import KL
+from otgen.ot.regularisers.none import NoReg
+from otgen.ot.semi_discrete.problem import SemiDiscrete
+from otgen.ot.semi_discrete.solvers import StochasticSinkhorn
 
 # Entries of the matrices up to which Newton is the default.
 _NEWTON_PAIRS = 1 << 26

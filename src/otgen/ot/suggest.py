@@ -9,11 +9,12 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.ot import checks
-from otgen.ot.costs import Cost
-from otgen.ot.problems import Discrete
-from otgen.ot.regularisers import KL, NoReg
-from otgen.ot.solution import Solution
+from otgen.ot.core import checks
+from otgen.ot.costs.base import Cost
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.solution import Solution
+from otgen.ot.regularisers.kl import KL
+from otgen.ot.regularisers.none import NoReg
 from otgen.ot.solve import OnUnconverged, solve
 
 # The accuracy to which convergence is judged, the first eps over the mean cost, and how often it is halved at most.

@@ -14,7 +14,7 @@ from otgen.recipes import Claim, Figure, Outcome, Panel, Results, Scale, Verdict
 from otgen.runs.evaluate import evaluate_run
 from otgen.runs.figure_picture import draw_figure
 from otgen.runs.figure_report import Judged, write_report, write_results, write_whole
-from otgen.runs.sharing import claimed, forget
+from otgen.runs.run_lock import claimed, forget
 from otgen.train import Ending, Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import differences, plain
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures

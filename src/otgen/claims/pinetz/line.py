@@ -16,8 +16,8 @@ from otgen.claims.instances import normal, spread_out, uniform, weights
 from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
 from otgen.errors import InputError
 from otgen.ot import Discrete, Exact, GridPDHG, GridW1, Metric, NoReg, PNorm, solve
-from otgen.ot.grid_operator import GridOperator, Stencil
-from otgen.ot.solvers.grid_base import GridState
+from otgen.ot.grid.operator import GridOperator, Stencil
+from otgen.ot.grid.solver import GridState
 
 
 def linear_program(c: Tensor, dx: float, lipschitz: float = 1.0) -> float:

@@ -15,7 +15,7 @@ from otgen.claims.base import Claim, Paper, Trials, Verdict
 from otgen.claims.instances import spread_out, weights
 from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
 from otgen.ot import Discrete, Exact, GridW1, NoReg, PNorm, Stencil, solve
-from otgen.ot.grid_operator import GridOperator
+from otgen.ot.grid.operator import GridOperator
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.ot.precision import least_exponent, normal_exp
+from otgen.ot.core.precision import least_exponent, normal_exp
 from otgen.ot.regularisers.base import SmoothRegulariser
 
 

@@ -1,0 +1,206 @@
+"""The oracle of SWGAN: networks as dual potentials, trained until they are accurate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.methods.base import Adam, Player, Update
+from otgen.nets import Activation, CriticNet, MlpCritic, scoring
+from otgen.ot import Cost, Discrete, MarginalError, Potentials, SmoothRegulariser, Until, solve
+from otgen.ot.continuous.capped_conjugate import Guard, pair_sums
+from otgen.ot.core.iterate import Accuracy
+from otgen.ot.discrete.plan import pseudo_plan
+
+# Table 1 of Sanjabi et al. 2018: two hidden layers of 128.
+_NET = MlpCritic(widths=(128, 128), activation=Activation.RELU)
+
+Clouds = tuple[Tensor, Tensor]
+
+
+class Pair(nn.Module):
+    """Two potentials with a plus sign; one for both sides of a problem of a law with itself.
+
+    ``f = phi - eps`` and ``g = -psi`` for KL, ``f = phi`` and ``g = -psi`` for Quadratic, in the paper's letters.
+    The networks' outputs are multiples of ``unit``, a buffer.
+    """
+
+    unit: Tensor
+
+    def __init__(self, f: nn.Module, g: nn.Module | None) -> None:
+        super().__init__()
+        self.f, self.g = f, g
+        self.register_buffer("unit", torch.ones(()))
+
+    def forward(self, x: Tensor, y: Tensor) -> Clouds:
+        """``f(x_i)``, ``(n,)``, and ``g(y_j)``, ``(m,)``."""
+        if self.g is None:
+            # One pass, so that batch statistics are shared.
+            values = self.unit * self.f(torch.cat([x, y])).squeeze(-1)
+            return values[: len(x)], values[len(x) :]
+        return self.unit * self.f(x).squeeze(-1), self.unit * self.g(y).squeeze(-1)
+
+
+@dataclass
+class DualState:
+    """The potentials of one transport problem in training.
+
+    Attributes:
+        player: a :class:`Pair` and its optimiser.
+        updates: taken since the networks were new.
+        trips: in how many of them an exponent met the guard.
+    """
+
+    player: Player
+    updates: int = 0
+    trips: int = 0
+
+    def set_unit(self, unit: Tensor) -> None:
+        """Make the networks' outputs multiples of a number."""
+        pair = self.player.module
+        assert isinstance(pair, Pair)
+        pair.unit.copy_(unit)
+
+    @torch.no_grad()
+    def values(self, x: Tensor, y: Tensor) -> Clouds:
+        """``f(x_i)`` and ``g(y_j)`` without a graph, the networks in evaluation mode."""
+        with scoring(self.player.module):
+            f, g = self.player.module(x, y)
+        return f, g
+
+
+@dataclass(frozen=True)
+class DualProblem:
+    """Two laws, and what transport between them costs.
+
+    Attributes:
+        cost: ground cost on samples, flattened.
+        reg: regulariser.
+        draw: so many fresh batches of both laws, without a graph.
+        support: the fixed samples that accuracy is judged on.
+    """
+
+    cost: Cost
+    reg: SmoothRegulariser
+    draw: Callable[[int], Iterator[Clouds]]
+    support: Callable[[], Clouds]
+
+    def costs(self, x: Tensor, y: Tensor) -> Tensor:
+        """The cost matrix of two clouds of samples, ``(n, m)``."""
+        return self.cost(x.flatten(1), y.flatten(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DualOracle:
+    """Stochastic ascent of the dual (5) of Sanjabi et al. 2018 over two networks, until they are accurate.
+
+    ``max_{f,g} E f(x) + E g(y) - E conjugate(f(x) + g(y) - c(x, y))``, each update on fresh samples, the last
+    expectation over all their pairs; warm-started from one generator step to the next.
+
+    Attributes:
+        f: potential of the generated law.
+        g: potential of the data.
+        most: the most updates a generator step.
+        until: the test that ends them. ``MarginalError`` on a fixed support is the paper's (25); ``MeanMass``, on
+            fresh pairs, its (26), which a constant added to f can fool.
+        check_every: updates between two tests, the first before any update.
+        guard: largest exponent of KL's conjugate in training; its tangent follows.
+        relative: the networks' outputs are multiples of the mean cost at the start, so that no step size depends on
+            the unit of the cost.
+        optimizer: Adam of both networks.
+    """
+
+    f: CriticNet = _NET
+    g: CriticNet = _NET
+    most: int = 20
+    until: Until = MarginalError(0.5)
+    check_every: int = 5
+    guard: float = 10.0
+    relative: bool = False
+    optimizer: Adam = Adam(lr=1e-3, beta1=0.5, beta2=0.9)
+
+    def __post_init__(self) -> None:
+        if self.most < 1 or self.check_every < 1:
+            raise InputError(f"most and check_every must be at least 1, got {self.most} and {self.check_every}")
+        if not 0 < self.guard <= 80:
+            raise InputError(f"guard must lie in (0, 80], got {self.guard!r}: beyond, exp() overflows float32")
+
+    def state(self, name: str, shape: tuple[int, ...], device: torch.device, *, symmetric: bool = False) -> DualState:
+        """New potentials of samples of a shape, their weights drawn from the global stream."""
+        pair = Pair(self.f.build(shape, 1), None if symmetric else self.g.build(shape, 1)).to(device)
+        return DualState(self.optimizer.player(name, pair))
+
+    def ascend(self, state: DualState, problem: DualProblem, update: Update) -> int:
+        """Updates until the test is met; returns how many."""
+        guard = Guard(reg=problem.reg, exponent=self.guard)
+        for spent in range(0, self.most, self.check_every):
+            if self.until.met(DualAccuracy(state, problem)):
+                return spent
+            # Nothing ends the updates before the next test: their batches are drawn together.
+            for x, y in problem.draw(min(self.check_every, self.most - spent)):
+                f, g = state.player.module(x, y)
+                with torch.no_grad():
+                    s = pair_sums(f, g, problem.costs(x, y))
+                    density = guard.density(s)
+                # The gradient of (5), its last term over all pairs, by f(x_i) and g(y_j): the mass they lack. A scalar
+                # with this gradient needs no graph of the matrices.
+                update(state.player, ((density.mean(1) - 1) * f).mean() + ((density.mean(0) - 1) * g).mean())
+                state.updates += 1
+                state.trips += math.isfinite(guard.largest) and bool(guard.tripped(s))
+        return self.most
+
+    @torch.no_grad()
+    def density(self, state: DualState, problem: DualProblem, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The density ``m_ij`` of the pseudo-plan (6), ``(n, m)``, capped by the guard, and the costs."""
+        costs = problem.costs(x, y)
+        s = pair_sums(*state.values(x, y), costs)
+        return Guard(reg=problem.reg, exponent=self.guard).density(s), costs
+
+
+class DualAccuracy(Accuracy):
+    """How accurate two potentials are: on the fixed support, and (26) on fresh pairs."""
+
+    def __init__(self, state: DualState, problem: DualProblem) -> None:
+        self.state, self.problem = state, problem
+
+    @cached_property
+    @torch.no_grad()
+    def _density(self) -> Tensor:
+        x, y = self.problem.support()
+        s = pair_sums(*self.state.values(x, y), self.problem.costs(x, y))
+        return self.problem.reg.density(s)
+
+    @cached_property
+    @override
+    def marginal_error(self) -> float:
+        """(25): ``mean_i |E_y m(x_i, y) - 1| + mean_j |E_x m(x, y_j) - 1|``."""
+        density = self._density
+        return float((density.mean(1) - 1).abs().mean() + (density.mean(0) - 1).abs().mean())
+
+    @cached_property
+    @override
+    @torch.no_grad()
+    def mean_mass(self) -> float:
+        """(26): the mean density over fresh pairs (x_k, y_k)."""
+        x, y = next(self.problem.draw(1))
+        f, g = self.state.values(x, y)
+        return float(self.problem.reg.density(f + g - self.problem.cost.paired(x.flatten(1), y.flatten(1))).mean())
+
+    @cached_property
+    @override
+    def rel_gap(self) -> float:
+        """On the fixed support, whose problem is solved for it."""
+        x, y = self.problem.support()
+        discrete = Discrete(x.flatten(1), y.flatten(1), cost=self.problem.cost, reg=self.problem.reg)
+        lower = pseudo_plan(discrete, Potentials(*self.state.values(x, y))).lower
+        if not math.isfinite(lower):
+            return math.inf
+        upper = float(solve(discrete, on_unconverged="ignore").upper)
+        return (upper - lower) / max(abs(upper), abs(lower), torch.finfo(torch.float64).tiny)

@@ -1,0 +1,292 @@
+r"""How far the gradient of a generator step may be from that of the optimal plan, on the batch at hand.
+
+The bound on it uses the potentials' plan and the gap, never the optimal plan. Write ``v_ij = grad_x c(x_i, y_j)``,
+``e_i`` for the error of row i, ``kappa = gap / eps`` and ``*`` for the optimal plan, whose marginals are exact.
+
+Every coupling, whatever the gap: ``|e_i| <= t_i = max_j |G_i - v_ij / n|``, ``G_i`` the row of the gradient at hand.
+
+Quadratic, with densities m = relu(s) / eps and ``delta = m - m*``. With exact marginals the gap is
+``mean_ij(eps / 2 delta^2 + relu(-s) m*)``: pairs with s < 0 pay twice. As ``m*_ij`` is at most D_ij, the least of n, m
+and what one pair could have for all of the gap, ``sum_ij w delta^2 <= 2 n m kappa`` with ``w = 1`` where s >= 0 and
+``1 + 2 |s| / (eps D)`` elsewhere. The sums of delta over rows and columns are known, R and C: for any alpha, beta and
+``delta' = delta - delta0``, ``delta0 = (alpha_i + beta_j) / w_ij``,
+
+    sum w delta'^2 = sum w delta^2 - 2 <alpha, R> - 2 <beta, C> + sum (alpha_i + beta_j)^2 / w,
+
+least for the Newton step towards the marginals. So ``e_i`` is known but for ``sum_j delta'_ij (v_ij - c_i) / (n m)``
+with any ``c_i``, and by Cauchy-Schwarz its square is at most ``lambda_i / (n m)^2`` times the row's share of the sum
+above, ``lambda_i`` the largest eigenvalue of ``sum_j (v_ij - c_i)(v_ij - c_i)^T / w_ij``.
+
+KL, with plans p* and p. ``kappa = sum p* log(p* / p) - p* + p``, an identity, splits into what the row sums say,
+``a log(a / row) - a + row``, and ``a KL`` of the conditional laws, ``a = 1 / n``. So ``e_i = (row_i - a) c_i + a r_i``
+with ``c_i`` the mean of v under the row's law, and ``r_i`` the difference of two means. With V the largest eigenvalue
+of that law's covariance and ``R = max_j |v_ij - c_i|``, ``|r_i|^2`` is at most ``KL (2 R^2 + 4 V) / 3`` (the sharpened
+inequality of Pinsker) and at most ``(sqrt(2 V KL) + R KL / 3)^2`` (Bernstein's, in its transport form).
+
+Either way ``|e_i| <= |known_i| + sqrt(C_i k_i)`` with ``sum_i k_i`` bounded, and ``|e_i| <= t_i``: the worst way to
+divide the budget over the rows is a fractional knapsack.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from otgen.methods.neural_potentials import Clouds, DualProblem, DualState
+from otgen.ot import KL, Cost, Discrete, Potentials, solve
+from otgen.ot.continuous.capped_conjugate import Guard, pair_sums
+from otgen.ot.discrete.plan import pseudo_plan
+
+# How exactly the batch is solved: its own gap, and its own error, are part of the bound.
+_GAP, _STEPS = 1e-9, 2000
+# Numbers held at once by the gradients of a block of rows, and multiplications that eigenvalues are worth.
+_HELD, _WORK = 1 << 22, 2e10
+# What the rounding of a sum may come to, relative to its terms.
+_SLACK = 1e-12
+
+
+@dataclass(frozen=True)
+class DualReport:
+    """What potentials are worth on one batch, a transport problem of its own; gradients are those by its points.
+
+    Attributes:
+        value: d, the batch's regularised value.
+        linear: d-bar, the transport cost of its optimal plan.
+        dual_gap: ``d`` less the dual value of the potentials: the epsilon of the paper's "epsilon-accurate".
+        marginal_error: of the pseudo-plan, both sides.
+        gradient_norm: of d by the generated points.
+        gradient_error: distance of the pseudo-plan's gradient from it.
+        gradient_error_bound: what follows for that distance from ``dual_gap`` and the pseudo-plan alone: Theorem 4.1
+            of Sanjabi et al. 2018, sharpened row by row; no larger than what any coupling could be off.
+    """
+
+    value: float
+    linear: float
+    dual_gap: float
+    marginal_error: float
+    gradient_norm: float
+    gradient_error: float
+    gradient_error_bound: float
+
+    def values(self) -> dict[str, float]:
+        """As they are logged."""
+        return asdict(self)
+
+
+@torch.no_grad()
+def dual_report(duals: DualState, problem: DualProblem, clouds: Clouds, guard: Guard) -> DualReport:
+    """Solve the batch exactly, from the potentials, and compare.
+
+    Args:
+        duals: the potentials.
+        problem: what they solve.
+        clouds: generated samples and data, ``(n, ...)`` and ``(m, ...)``.
+        guard: caps the density that the generator's gradient is taken with.
+    """
+    x, y = (cloud.flatten(1).double() for cloud in clouds)
+    discrete = Discrete(x, y, cost=problem.cost, reg=problem.reg)
+    f, g = (vector.double() for vector in duals.values(*clouds))
+    exact = solve(discrete, tol=_GAP, max_steps=_STEPS, warm_start=Potentials(f, g), on_unconverged="ignore")
+    seen = pseudo_plan(discrete, Potentials(f, g))
+    gap = max(float(exact.upper) - seen.lower, 0.0)
+    s = pair_sums(f, g, discrete.matrix)
+    plan, held = guard.density(s) / s.numel(), exact.plan().double()
+    optimal, _ = problem.cost.vjp(x, y, held)
+    error, _ = problem.cost.vjp(x, y, plan - held)
+    own = exact.grad_error_bound.x
+    assert own is not None
+    return DualReport(
+        value=float(exact.value),
+        linear=float(exact.value_linear),
+        dual_gap=gap,
+        marginal_error=seen.marginal_error,
+        gradient_norm=float(torch.linalg.vector_norm(optimal)),
+        gradient_error=float(torch.linalg.vector_norm(error)),
+        gradient_error_bound=_guarded_bound(problem, guard, gap, s, (x, y)) + own,
+    )
+
+
+def _guarded_bound(problem: DualProblem, guard: Guard, gap: float, s: Tensor, clouds: Clouds) -> float:
+    """The bound for the plan of the guard: that of the plan itself, and how far the two gradients are apart."""
+    x, y = clouds
+    plain, capped = (reg.density(s) / s.numel() for reg in (problem.reg, guard))
+    bound = math.inf
+    if math.isfinite(gap) and bool(plain.isfinite().all()):
+        apart, _ = problem.cost.vjp(x, y, plain - capped)
+        bound = _bound(problem, gap, s, x, y) + float(torch.linalg.vector_norm(apart))
+    return min(bound, _farthest(problem.cost, problem.cost.vjp(x, y, capped)[0], x, y))
+
+
+def _farthest(cost: Cost, gradient: Tensor, x: Tensor, y: Tensor) -> float:
+    """How far a gradient can be from that of any coupling at all."""
+    squares, step = 0.0, max(1, _HELD // y.numel())
+    for start in range(0, len(x), step):
+        rows = slice(start, start + step)
+        squares += float(_off(gradient[rows], _slopes(cost, x[rows], y), 1 / len(x)).square().sum())
+    return math.sqrt(squares) * (1 + _SLACK)
+
+
+def _off(gradient: Tensor, slopes: Tensor, a: float) -> Tensor:
+    """How far rows of a gradient, ``(r, d)``, can be from any coupling's, whose first marginal is ``a``: ``(r,)``."""
+    distances: Tensor = torch.linalg.vector_norm(gradient.unsqueeze(-2) - a * slopes, dim=-1)
+    return distances.amax(-1)
+
+
+@dataclass
+class _Rows:
+    """The errors of the rows: ``|e_i| <= |known_i| + sqrt(slope_i k_i)``, ``sum k_i <= budget``, ``|e_i| <= most_i``.
+
+    ``known`` is ``(n, d)``, ``slope`` and ``most`` are ``(n,)``.
+    """
+
+    known: Tensor
+    slope: Tensor
+    most: Tensor
+    budget: float
+
+    def bound(self) -> float:
+        """The largest ``sqrt(sum_i |e_i|^2)`` that they allow, in terms of squares.
+
+        ``|e_i|^2 <= min(most^2, (1 + t) |known|^2 + (1 + 1 / t) slope k)`` for each t > 0, concave in k: the budget
+        goes to the steepest rows first, until each is as wrong as a coupling can be.
+        """
+        order = torch.argsort(self.slope, descending=True)
+        slope, most = self.slope[order], self.most[order].square()
+        known = self.known[order].square().sum(-1)
+        shares = torch.logspace(-4, 4, 33, dtype=slope.dtype, device=slope.device).unsqueeze(-1)
+        start = torch.minimum((1 + shares) * known, most)
+        rates = (1 + 1 / shares) * slope
+        wanted = (most - start) / rates.clamp(min=torch.finfo(rates.dtype).tiny)
+        left = self.budget - (wanted.cumsum(-1) - wanted)
+        spent = torch.minimum(left.clamp(min=0), wanted)
+        squares = (start + rates * spent).sum(-1)
+        # Gradients differ by what is left of numbers of the size of `most`.
+        return math.sqrt(float(squares.min())) + _SLACK * float(torch.linalg.vector_norm(most.sqrt()))
+
+
+@dataclass
+class _Moments:
+    """Of ``v_ij`` under nonnegative weights of the pairs of some rows: mean, largest distance, second moment."""
+
+    part: slice
+    slopes: Tensor  # v, (r, m, d)
+    centre: Tensor  # (r, d)
+    largest: Tensor  # max_j |v_ij - centre_i|, (r,)
+    spread: Tensor  # no less than the largest eigenvalue of sum_j weight (v - centre)(v - centre)^T, (r,)
+
+    def most(self, gradient: Tensor, a: float) -> Tensor:
+        """How far a row of the gradient, ``(r, d)``, can be from any coupling's, whose first marginal is ``a``."""
+        return _off(gradient, self.slopes, a)
+
+
+def _bound(problem: DualProblem, gap: float, s: Tensor, x: Tensor, y: Tensor) -> float:
+    """On the distance of the pseudo-plan's gradient by the points x from the optimal plan's; see the module."""
+    share = gap / problem.reg.weight
+    if not math.isfinite(share):
+        return math.inf
+    rows = _entropic if isinstance(problem.reg, KL) else _quadratic
+    bound = rows(problem.cost, s / problem.reg.weight, share, x, y).bound()
+    return bound if math.isfinite(bound) else math.inf
+
+
+def _entropic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> _Rows:
+    """For KL; ``s`` and ``share``, the gap, are in units of eps."""
+    n, m = s.shape
+    law, logs = s.softmax(-1), s.logsumexp(-1) - math.log(n * m)
+    rows, a = logs.exp(), 1 / n
+    told = (a * (-math.log(n) - logs) - a + rows).clamp(min=0)
+    budget = max(share - float(told.sum()), 0.0) + _SLACK * (share + float(told.sum()))
+    known, slope, most = [], [], []
+    for seen in _moments(cost, x, y, law):
+        row, width, spread = rows[seen.part], seen.largest, seen.spread
+        pinsker = a * (2 * width.square() + 4 * spread) / 3
+        # Bernstein's is linear in k up to where the row is as far from its mean as it can be, at sqrt(k) = reach.
+        deviation = (2 * a * spread).sqrt()
+        reach = 2 * a * width / (deviation + (deviation.square() + 4 * a * width.square() / 3).sqrt())
+        reach = reach.nan_to_num(nan=0.0).clamp(max=math.sqrt(budget))
+        bernstein = (deviation + width * reach / 3).square()
+        known.append((row - a).unsqueeze(-1) * seen.centre)
+        slope.append(torch.minimum(pinsker, bernstein))
+        most.append(seen.most(row.unsqueeze(-1) * seen.centre, a))
+    return _Rows(torch.cat(known), torch.cat(slope), torch.cat(most), budget)
+
+
+def _quadratic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> _Rows:
+    """For Quadratic; ``s`` and ``share``, the gap, are in units of eps."""
+    n, m = s.shape
+    density, below, pairs = s.clamp(min=0), (-s).clamp(min=0), n * m
+    # D: the larger root of D^2 / 2 + |s| D = n m share, in the form that does not cancel; then 1 / w.
+    most_mass = 2 * pairs * share / (below + (below.square() + 2 * pairs * share).sqrt()).clamp(min=1e-300)
+    most_mass = most_mass.clamp(max=min(n, m))
+    inverse = torch.where(below > 0, most_mass / (most_mass + 2 * below), 1.0)
+    excess = density.sum(1) - m, density.sum(0) - n
+    shift, budget = _newton(inverse, *excess, 2 * pairs * share)
+    left = excess[0] - shift.sum(1)
+    known, slope, most = [], [], []
+    for seen in _moments(cost, x, y, inverse):
+        gradient, moved = (torch.einsum("ij,ijk->ik", w[seen.part], seen.slopes) / pairs for w in (density, shift))
+        known.append(moved + left[seen.part].unsqueeze(-1) * seen.centre / pairs)
+        slope.append(seen.spread / pairs**2)
+        most.append(seen.most(gradient, 1 / n))
+    return _Rows(torch.cat(known), torch.cat(slope), torch.cat(most), budget)
+
+
+def _newton(inverse: Tensor, rows: Tensor, columns: Tensor, budget: float) -> tuple[Tensor, float]:
+    """``delta0``, ``(n, m)``, which has the known sums, and the bound on ``sum w delta'^2`` that it leaves.
+
+    Any alpha and beta will do, so that a ridge may take the place of the constant that can be moved between them.
+    """
+    matrix = torch.cat(
+        [
+            torch.cat([inverse.sum(1).diag(), inverse], dim=1),
+            torch.cat([inverse.mT, inverse.sum(0).diag()], dim=1),
+        ]
+    )
+    matrix.diagonal().add_(1e-10 * matrix.diagonal().mean() + 1e-300)
+    sums = torch.cat([rows, columns])
+    dual = torch.linalg.solve_ex(matrix, sums)[0]
+    shift = (dual[: len(rows)].unsqueeze(-1) + dual[len(rows) :]) * inverse
+    own = float(((dual[: len(rows)].unsqueeze(-1) + dual[len(rows) :]) * shift).sum())
+    rounding = _SLACK * (budget + 2 * float((dual * sums).abs().sum()) + own)
+    reduced = max(budget - 2 * float(dual @ sums) + own, 0.0) + rounding
+    if not reduced <= budget:
+        return torch.zeros_like(inverse), budget
+    return shift, reduced
+
+
+def _moments(cost: Cost, x: Tensor, y: Tensor, weights: Tensor) -> Iterator[_Moments]:
+    """Of the gradients of the cost by x, in blocks of rows."""
+    (n, m), d = weights.shape, x.shape[1]
+    for start in range(0, n, step := max(1, _HELD // (m * d))):
+        part = slice(start, start + step)
+        slopes, weight = _slopes(cost, x[part], y), weights[part].unsqueeze(-1)
+        centre = (weight * slopes).sum(1) / weight.sum(1).clamp(min=1e-300)
+        away = slopes - centre.unsqueeze(1)
+        largest = torch.linalg.vector_norm(away, dim=-1).amax(-1)
+        away = away * weight.sqrt()
+        spread = away.square().sum((1, 2))
+        if n * m * d * min(m, d) <= _WORK:
+            spread = _largest_eigenvalue(away @ away.mT if m < d else away.mT @ away, spread)
+        yield _Moments(part, slopes, centre, largest, spread)
+
+
+def _slopes(cost: Cost, x: Tensor, y: Tensor) -> Tensor:
+    """``d c(x_i, y_j) / d x_i``, ``(n, m, d)``."""
+    with torch.enable_grad():
+        points = x.detach().unsqueeze(1).repeat(1, len(y), 1).requires_grad_()
+        total = cost.paired(points, y.detach()).sum()
+    (gradient,) = torch.autograd.grad(total, points)
+    return gradient
+
+
+def _largest_eigenvalue(gram: Tensor, trace: Tensor) -> Tensor:
+    """From above, of nonnegative matrices A, ``(r, k, k)``: ``tr(A^32)^(1/32)``, too large by ``k^(1/32)`` at most."""
+    power = gram / trace.clamp(min=torch.finfo(trace.dtype).tiny).reshape(-1, 1, 1)
+    for _ in range(4):
+        power = power @ power
+    largest: Tensor = trace * torch.linalg.vector_norm(power, dim=(-2, -1)) ** (1 / 16) * (1 + _SLACK)
+    return largest

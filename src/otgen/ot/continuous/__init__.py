@@ -1,0 +1,1 @@
+"""Transport between two laws that can only be sampled."""

@@ -1,0 +1,82 @@
+"""A map learnt from a plan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from otgen.errors import InputError, NumericalError
+from otgen.ot.continuous.perceptron import Perceptron
+from otgen.ot.continuous.solution import ContinuousSolution
+from otgen.ot.core import checks
+from otgen.ot.costs.sqeuclidean import SqEuclidean
+from otgen.seeding import seeded, stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class BarycentricMap:
+    """A network T that learns the barycentric map of a plan (Seguy et al. 2018, Algorithm 2, squared distance).
+
+    ``min_T E m(x, y) ||T(x) - y||^2`` over independent samples, m the density of the networks' plan: a regression
+    on fresh batches, its minimiser is :meth:`ContinuousSolution.map` on infinitely many samples. It is as good as the
+    plan, and nothing about it is certified.
+
+    Attributes:
+        net: makes T: a callable from the sizes of a sample of x and of y to a module ``(n, d) -> (n, d)``.
+        batch: samples of each law in an update.
+        lr: step size of Adam.
+        betas: decays of Adam's moments.
+        steps: updates.
+    """
+
+    net: Callable[[int, int], nn.Module] = Perceptron()
+    batch: int = 128
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.5, 0.9)
+    steps: int = 1000
+
+    def __post_init__(self) -> None:
+        if isinstance(self.net, nn.Module) or not callable(self.net):
+            raise InputError(
+                f"net must be a callable from two sizes to a new module, such as Perceptron(), got {self.net!r:.80}"
+            )
+        checks.count("batch", self.batch, 1)
+        checks.count("steps", self.steps, 0)
+        if not 0 < self.lr < math.inf:
+            raise InputError(f"lr must be a positive number, got {self.lr!r}")
+
+    def fit(self, solution: ContinuousSolution, rng: torch.Generator | None = None) -> nn.Module:
+        """Learn the map of a solution's plan.
+
+        Args:
+            solution: whose plan.
+            rng: for initial weights and samples; a generator seeded with 0 if left out.
+
+        Returns:
+            The network, in evaluation mode.
+
+        Raises:
+            NumericalError: if its weights leave the finite numbers.
+        """
+        checks.component("solution", solution, ContinuousSolution, "that of a Continuous problem")
+        rng = torch.Generator().manual_seed(0) if rng is None else rng
+        like = solution.problem.reference
+        with seeded(rng):
+            net = self.net(like.shape[1], like.shape[1])
+        checks.component("what net makes", net, nn.Module, "nn.Sequential(...)")
+        net = net.to(like).train()
+        optimizer = torch.optim.Adam(net.parameters(), lr=self.lr, betas=self.betas)
+        draws = stream(rng)
+        for _ in range(self.steps):
+            x, y = (side.points for side in solution.problem.sample(self.batch, draws).sides())
+            loss = (solution.plan_density(x, y) * SqEuclidean()(net(x), y)).mean()
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        if not all(bool(torch.isfinite(p).all()) for p in net.parameters()):
+            raise NumericalError(f"the map's weights are no longer finite after {self.steps} updates; lower lr")
+        return net.eval()

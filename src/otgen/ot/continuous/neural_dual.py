@@ -1,0 +1,299 @@
+"""Two networks as dual potentials, for laws that can only be sampled."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.ot.continuous.bank import Bank, Score
+from otgen.ot.continuous.capped_conjugate import Guard, pair_sums
+from otgen.ot.continuous.perceptron import Perceptron
+from otgen.ot.continuous.potentials import FunctionPotentials, one_each
+from otgen.ot.continuous.problem import Continuous
+from otgen.ot.continuous.solution import ContinuousSolution
+from otgen.ot.core import checks
+from otgen.ot.core.iterate import Ending, Look
+from otgen.ot.core.problem import Problem
+from otgen.ot.core.stopping import RelGap, Until
+from otgen.ot.discrete.gradients import Gradient
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.solver import Solver
+from otgen.seeding import new_seed, seeded, stream
+
+
+class Upper(StrEnum):
+    """Where the upper bound on the bank's value comes from."""
+
+    # The networks' own plan, made a coupling of the bank: a pass or two a look, and loose where eps is small.
+    OWN_PLAN = "own_plan"
+    # The bank solved by itself, once in a run: tight, and worth its time where that is seconds.
+    SOLVED_BANK = "solved_bank"
+
+
+@dataclass
+class NeuralDualState:
+    """Two networks in training.
+
+    Attributes:
+        f: potential of the source.
+        g: potential of the target.
+        optimizer: of the parameters of both.
+        rng: stream of the training batches.
+        look_seed: seed of the streams that looks draw from, so that looking changes nothing.
+        bank_x: samples of the source on which the networks are judged, ``(bank, d)``.
+        bank_y: samples of the target.
+        updates: taken since the networks were new, warm starts included.
+        trips: in how many of them an exponent met the guard; an int64 scalar.
+    """
+
+    f: nn.Module
+    g: nn.Module
+    optimizer: Optimizer
+    rng: torch.Generator
+    look_seed: int
+    bank_x: Tensor
+    bank_y: Tensor
+    updates: int
+    trips: Tensor
+
+    def copied(self) -> NeuralDualState:
+        """An independent copy; the bank, which nothing changes, is shared."""
+        f, g, optimizer = copy.deepcopy((self.f, self.g, self.optimizer))
+        rng = torch.Generator().set_state(self.rng.get_state())
+        return replace(self, f=f, g=g, optimizer=optimizer, rng=rng, trips=self.trips.clone())
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Of both networks."""
+        yield from self.f.parameters()
+        yield from self.g.parameters()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuralDual(Solver):
+    """Stochastic ascent of the dual over two networks (Sanjabi et al. 2018; Seguy et al. 2018, Algorithm 1).
+
+    ``max_{f,g} E f(x) + E g(y) - E conjugate(f(x) + g(y) - c(x, y))``, one Adam update a step, each on fresh samples,
+    the last expectation over all their pairs. The defaults are those of Sanjabi et al. 2018, Table 1.
+
+    The accuracy is judged on a bank of samples drawn once: marginal error and certified gap are those of the problem
+    between these samples. They say nothing certain about the laws; and as the networks fit the laws rather than the
+    bank, the gap on the bank ends above zero, the lower the larger the bank. ``until=WithinNoise()`` stops where
+    fresh samples no longer tell the networks from an exact solution of the bank, and ``until=MeanMass(tol)`` is the
+    test of the paper, (26), on ``batch`` fresh pairs, which can be fooled.
+
+    Attributes:
+        f: makes the potential of the source: a callable from the size d of a sample to a module
+            ``(n, d) -> (n,)`` or ``(n, 1)``. Modules with batch statistics are judged in evaluation mode.
+        g: makes the potential of the target.
+        batch: samples of each law in an update.
+        lr: step size of Adam.
+        betas: decays of Adam's moments.
+        bank: samples of each law to judge on.
+        guard: largest exponent of KL's conjugate in training; its tangent follows. It caps the density of the plan at
+            ``exp(guard)``: far above ``batch``, the most that the plan of a batch needs. Much larger, and one
+            gradient beyond it stops Adam for hundreds of updates. float32 ends at 88.
+        upper: where the upper bound on the bank's value comes from.
+    """
+
+    kinds: ClassVar[tuple[type[Problem[Any]], ...]] = (Continuous,)
+    check_every: ClassVar[int] = 100
+    until: ClassVar[Until] = RelGap(0.05)
+
+    f: Callable[[int], nn.Module] = Perceptron()
+    g: Callable[[int], nn.Module] = Perceptron()
+    batch: int = 128
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.5, 0.9)
+    bank: int = 2000
+    guard: float = 10.0
+    upper: Upper = Upper.SOLVED_BANK
+
+    def __post_init__(self) -> None:
+        for name in ("f", "g"):
+            if isinstance(getattr(self, name), nn.Module) or not callable(getattr(self, name)):
+                raise InputError(
+                    f"{name} must be a callable from the size of a sample to a new module, such as Perceptron(), "
+                    f"got {getattr(self, name)!r:.80}; a network in hand is lambda d: network"
+                )
+        checks.count("batch", self.batch, 1)
+        checks.count("bank", self.bank, 1)
+        if not 0 < self.lr < math.inf:
+            raise InputError(f"lr must be a positive number, got {self.lr!r}")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"betas must be two numbers in [0, 1), got {self.betas!r}")
+        checks.component("upper", self.upper, Upper, "Upper.SOLVED_BANK")
+        if not 0 < self.guard <= 80:
+            raise InputError(f"guard must lie in (0, 80], got {self.guard!r}: beyond, exp() overflows float32")
+
+    @override
+    def accepts(self, problem: Any) -> None:
+        if not isinstance(problem, Continuous):
+            reg = getattr(problem, "reg", "")
+            raise InputError(
+                f"NeuralDual cannot solve a {type(problem).__name__} problem with {reg}: it needs laws to draw from; "
+                "use Continuous(source, target), or leave the solver out"
+            )
+
+    @override
+    def start(self, problem: Continuous, warm_start: Any) -> _Networks | None:
+        if warm_start is None:
+            return None
+        kinds = (ContinuousSolution, NeuralDualState)
+        checks.component("warm_start", warm_start, kinds, "an earlier solution")
+        state = warm_start.state if isinstance(warm_start, ContinuousSolution) else warm_start
+        d, like = state.bank_x.shape[1], problem.reference
+        if d != like.shape[1]:
+            raise InputError(
+                f"the warm start has networks for samples of {d} numbers, the problem has samples of {like.shape[1]}"
+            )
+        if not all(bool(torch.isfinite(p).all()) for p in state.parameters()):
+            raise InputError("the warm start holds NaN or infinite weights; leave it out")
+        return _Networks(state)
+
+    @override
+    def init(
+        self, problem: Continuous, start: _Networks | NeuralDualState | None = None, rng: torch.Generator | None = None
+    ) -> NeuralDualState:
+        if isinstance(start, NeuralDualState):
+            return start.copied()
+        rng = torch.Generator().manual_seed(0) if rng is None else rng
+        like = problem.reference
+        with seeded(rng):
+            f, g = (make(like.shape[1]) for make in (self.f, self.g))
+        for name, module in (("f", f), ("g", g)):
+            checks.component(f"what {name} makes", module, nn.Module, "nn.Sequential(...)")
+        f, g = (module.to(like) for module in (f, g))
+        optimizer: Optimizer = torch.optim.Adam([*f.parameters(), *g.parameters()], lr=self.lr, betas=self.betas)
+        updates, trips = 0, torch.zeros((), dtype=torch.int64, device=like.device)
+        if start is not None:
+            f, g, optimizer, updates, trips = start.taken(like, self)
+        training, look_seed, bank_rng = stream(rng), new_seed(rng), stream(rng)
+        x, y = (side.points for side in problem.sample(self.bank, bank_rng).sides())
+        return NeuralDualState(f, g, optimizer, training, look_seed, x, y, updates, trips)
+
+    @override
+    def step(self, problem: Continuous, state: NeuralDualState) -> NeuralDualState:
+        return self.advance(problem, state.copied(), 1)
+
+    @override
+    def advance(self, problem: Continuous, state: NeuralDualState, steps: int) -> NeuralDualState:
+        state.f.train(), state.g.train()
+        guard = self.guarded(problem)
+        with torch.enable_grad():
+            for _ in range(steps):
+                self._update(problem.sample(self.batch, state.rng), guard, state)
+        return state
+
+    def _update(self, batch: Discrete, guard: Guard, state: NeuralDualState) -> None:
+        x, y = (side.points for side in batch.sides())
+        f, g = one_each("f", state.f(x), x), one_each("g", state.g(y), y)
+        s = pair_sums(f, g, batch.matrix)
+        # (5), its last term over all pairs
+        objective = f.mean() + g.mean() - guard.conjugate(s).mean()
+        state.optimizer.zero_grad()
+        (-objective).backward()  # type: ignore[no-untyped-call]
+        state.optimizer.step()
+        state.updates += 1
+        state.trips += guard.tripped(s)
+
+    def guarded(self, problem: Continuous) -> Guard:
+        """The conjugate that is trained on."""
+        return Guard(reg=problem.reg, exponent=self.guard)
+
+    @override
+    def look(self, problem: Continuous, state: NeuralDualState, previous: NeuralDualLook | None) -> NeuralDualLook:
+        return NeuralDualLook(self, problem, state, previous)
+
+
+class _Networks:
+    """What a warm start hands over: networks and optimiser, but no samples; the laws may have changed."""
+
+    def __init__(self, state: NeuralDualState) -> None:
+        self.state = state
+
+    def taken(self, like: Tensor, solver: NeuralDual) -> tuple[nn.Module, nn.Module, Optimizer, int, Tensor]:
+        """Copies on the problem's device, the optimiser with the step size and decays of this solver."""
+        state = self.state.copied()
+        f, g = state.f.to(like), state.g.to(like)
+        for group in state.optimizer.param_groups:
+            group.update(lr=solver.lr, betas=solver.betas)
+        # Loading casts the moments to where the parameters are now.
+        state.optimizer.load_state_dict(state.optimizer.state_dict())
+        return f, g, state.optimizer, state.updates, state.trips.to(like.device)
+
+
+class NeuralDualLook(Look):
+    """A look at two networks, on a copy: the state goes on in place."""
+
+    def __init__(
+        self, solver: NeuralDual, problem: Continuous, state: NeuralDualState, previous: NeuralDualLook | None
+    ) -> None:
+        self.solver, self.problem, self.state = solver, problem, state.copied()
+        potentials = FunctionPotentials(self.state.f.eval(), self.state.g.eval())
+        bank = self._bank() if previous is None else previous.score.samples
+        self.score: Score = Score(bank, potentials, solve_bank=solver.upper is Upper.SOLVED_BANK)
+        # Gap per unit of marginal error at the last certificate: says when the next one is worth its passes.
+        self.gap_per_error: float = 0.0 if previous is None else previous.gap_per_error
+
+    def _bank(self) -> Bank:
+        return Bank(Discrete(self.state.bank_x, self.state.bank_y, cost=self.problem.cost, reg=self.problem.reg))
+
+    def fresh_rng(self) -> torch.Generator:
+        """A stream that nobody has trained on; the same at every call for this look."""
+        return torch.Generator().manual_seed((self.state.look_seed + self.state.updates) % 2**62)
+
+    @cached_property
+    @override
+    def finite(self) -> bool:
+        return all(bool(torch.isfinite(p).all()) for p in self.state.parameters()) and self.score.finite
+
+    @cached_property
+    @override
+    def marginal_error(self) -> float:
+        return self.score.plan.marginal_error
+
+    @cached_property
+    @override
+    def mean_mass(self) -> float:
+        # (26): the mean density over pairs (x_k, y_k), not over all pairs
+        x, y = (side.points for side in self.problem.sample(self.solver.batch, self.fresh_rng()).sides())
+        at = self.score.potentials.on(x, y)
+        s = at.f.double() + at.g.double() - self.problem.cost.paired(x.double(), y.double())
+        return float(self.problem.reg.density(s).mean())
+
+    @cached_property
+    @override
+    def rel_gap(self) -> float:
+        gap = self.score.rel_gap
+        if math.isfinite(gap) and self.marginal_error > 0:
+            self.gap_per_error = gap / self.marginal_error
+        return gap
+
+    @override
+    def expects_gap(self, tol: float) -> bool:
+        # Both are noisy from look to look: half the last ratio is soon enough.
+        return self.last or 0.5 * self.gap_per_error * self.marginal_error <= tol
+
+    @override
+    def restart(self) -> NeuralDualState:
+        return self.state
+
+    @override
+    def solution(self, outer: Continuous, inner: Continuous, gradient: Gradient, ending: Ending) -> ContinuousSolution:
+        if gradient.unrolls:
+            raise InputError(
+                f"{gradient} has nothing to go back to: NeuralDual draws its samples itself; leave the gradient out "
+                "and take solution.loss(x, y)"
+            )
+        return ContinuousSolution(inner, self.score, self.solver.guarded(inner), ending, self.state)

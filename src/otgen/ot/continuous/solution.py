@@ -1,0 +1,220 @@
+"""What a solver of a sampled problem found, what of it is certain, and what is statistics."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from otgen.errors import InputError
+from otgen.ot.continuous.bank import Score
+from otgen.ot.continuous.capped_conjugate import Guard, pair_sums
+from otgen.ot.continuous.potentials import FunctionPotentials, flat
+from otgen.ot.continuous.problem import Continuous
+from otgen.ot.core import checks
+from otgen.ot.core.interval import Estimate
+from otgen.ot.core.iterate import Ending, Solved, Status
+from otgen.ot.core.precision import full_precision
+from otgen.ot.discrete.certificate import Certificate
+from otgen.ot.discrete.plan import pseudo_plan
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.solution import numbers_text
+
+
+class ContinuousSolution(Solved):
+    """Two networks as the dual potentials of a problem between laws, at some iterate; all of it detached.
+
+    ``value``, ``lower``, ``upper`` and the errors concern the problem between the samples of the bank, where they are
+    certified. About the laws themselves they say nothing certain: :meth:`estimate` is what can be said, with a
+    confidence. Bounds and errors are computed when they are first read.
+
+    Attributes:
+        problem: with a number for eps.
+        potentials: the networks, in evaluation mode.
+        state: the solver's; ``warm_start=solution`` starts another solve from here.
+    """
+
+    def __init__(self, problem: Continuous, score: Score, guard: Guard, ending: Ending, state: Any) -> None:
+        self.problem, self.ending, self.state = problem, ending, state
+        self._score, self._guard = score, guard
+
+    @property
+    def potentials(self) -> FunctionPotentials:
+        """The networks: ``potentials.on(x, y)`` gives vectors."""
+        return self._score.potentials
+
+    @property
+    def bank(self) -> Discrete:
+        """The problem between the samples on which the networks are judged."""
+        return self._score.bank
+
+    @property
+    def eps(self) -> float:
+        """The regularisation weight as a number."""
+        return self.problem.reg.weight
+
+    @property
+    def trips(self) -> int:
+        """Updates, since the networks were new, in which an exponent met the guard against overflow."""
+        return int(self.state.trips)
+
+    @property
+    def value(self) -> float:
+        """The dual value of the networks on the bank; minus infinity where it is beyond float64."""
+        return self._score.plan.dual
+
+    @property
+    def lower(self) -> float:
+        """``value`` less its rounding: certified lower bound on the bank's value."""
+        return self._score.plan.lower
+
+    @property
+    def upper(self) -> float:
+        """Certified upper bound on the bank's value."""
+        return self._score.upper
+
+    @property
+    def gap(self) -> float:
+        """``upper - lower >= 0``."""
+        return self.upper - self.lower
+
+    @property
+    def rel_gap(self) -> float:
+        """``gap / max(|lower|, |upper|)`` of the bank's problem."""
+        return self._score.rel_gap
+
+    @property
+    def certificate(self) -> Certificate:
+        """Bounds on the bank's value after a soft transform of ``g``: tighter, but they do not concern ``f``."""
+        return self._score.certificate
+
+    @property
+    def marginal_error(self) -> float:
+        """``||row sums - a||_1 + ||column sums - b||_1`` of the networks' plan on the bank."""
+        return self._score.plan.marginal_error
+
+    @property
+    def mass(self) -> float:
+        """Mass of the networks' plan on the bank; 1 at the optimum."""
+        return self._score.plan.mass
+
+    @property
+    def plan_error_bound(self) -> float:
+        """Certified bound on ``||plan - optimal plan||_1`` on the bank, for the networks' plan."""
+        return self._score.plan_error_bound
+
+    def estimate(
+        self, *, batches: int = 32, size: int = 512, confidence: float = 0.95, rng: torch.Generator | None = None
+    ) -> Estimate:
+        """What fresh samples say about the value of the problem between the laws.
+
+        The dual value of any two potentials on independent samples is in expectation no larger than the laws' value
+        ((5) of Sanjabi et al. 2018 is a maximum), so its mean over independent batches, less a one-sided margin, is
+        a lower bound with a confidence. The margin is Student's t: it takes the means of batches for normal. There
+        is no upper bound.
+
+        Args:
+            batches: independent batches, at least 2.
+            size: samples of each law in a batch; all their pairs are used.
+            confidence: of the lower bound, in (0, 1).
+            rng: what the samples are drawn from; a generator seeded with 0 if left out. It must be none that the
+                networks were trained from.
+        """
+        from scipy.special import stdtrit
+
+        checks.count("batches", batches, 2)
+        checks.count("size", size, 1)
+        if not 0 < confidence < 1:
+            raise InputError(f"confidence must lie in (0, 1), got {confidence!r}; 0.95 is usual")
+        rng = torch.Generator().manual_seed(0) if rng is None else rng
+        values = torch.tensor([self.dual_on(self.problem.sample(size, rng)) for _ in range(batches)]).double()
+        mean, low = float(values.mean()), -math.inf
+        if math.isfinite(mean):
+            low = mean - float(stdtrit(batches - 1, confidence) * values.std() / math.sqrt(batches))
+        return Estimate(value=mean, lower=low, upper=math.inf, confidence=confidence, samples=batches * size)
+
+    def dual_on(self, batch: Discrete) -> float:
+        """The dual value of the networks on samples."""
+        x, y = (side.points for side in batch.sides())
+        with full_precision(self.problem.device):
+            return pseudo_plan(batch, self.potentials.on(x, y)).dual
+
+    @torch.no_grad()
+    def plan_density(self, x: Tensor, y: Tensor) -> Tensor:
+        """Density of the networks' plan with respect to the product of the laws, ``(n, m)``, without a graph.
+
+        ``density(f(x_i) + g(y_j) - c(x_i, y_j))`` (Sanjabi et al. 2018, (6)), capped where the guard of the solver
+        caps it.
+
+        Args:
+            x: points of the source, ``(n, ...)``.
+            y: points of the target, ``(m, ...)``.
+        """
+        x, y = flat("x", x), flat("y", y)
+        with full_precision(x.device):
+            at = self.potentials.on(x, y)
+            s = pair_sums(at.f.double(), at.g.double(), self.problem.cost(x.double(), y.double()))
+            return self._guard.density(s).to(x.dtype)
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """``1/(n m) sum_ij m_ij c(x_i, y_j)``, the plan's density m held constant: what a generator descends.
+
+        Step (c) of Algorithm 1 of Sanjabi et al. 2018. Its gradient is that of the transport value by the envelope
+        theorem; nothing flows through the potentials, whose own derivative vanishes at the optimum only.
+
+        Args:
+            x: fresh samples, ``(n, ...)``, with a graph if they come from a generator.
+            y: fresh samples, ``(m, ...)``, of the same dtype and device.
+
+        Returns:
+            A scalar with a graph to ``x`` and ``y``: the transport cost of the plan.
+        """
+        x, y = flat("x", x), flat("y", y)
+        checks.compatible("x and y", x, y)
+        density = self.plan_density(x, y)
+        with full_precision(x.device):
+            return (density * self.problem.cost(x, y)).mean()
+
+    @torch.no_grad()
+    def map(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The barycentric map of the plan: ``sum_j m(x, y_j) y_j / sum_j m(x, y_j)``, ``(n, d)``.
+
+        The rows are made exact by the soft transform of ``g`` on the ``y_j`` (for KL this changes nothing, for
+        Quadratic it keeps a row from being empty), so the map exists at any point.
+
+        Args:
+            x: points of the source, ``(n, ...)``.
+            y: samples of the target, ``(m, ...)``; the bank's if left out.
+        """
+        x = flat("x", x)
+        y = self.bank.sides()[1].points if y is None else flat("y", y)
+        reg, parts = self.problem.reg, []
+        with full_precision(x.device):
+            g, points = self.potentials.on(x[:1], y).g.double(), y.double()
+            weights = torch.full_like(g, 1 / len(g)).unsqueeze(0)
+            for part in torch.split(x.double(), max(1, (1 << 22) // len(y))):
+                z = g - self.problem.cost(part, points)
+                rows = reg.density(z + reg.soft_transform(z, weights, -1).unsqueeze(-1)) * weights
+                parts.append(rows @ points / rows.sum(-1, keepdim=True))
+        return torch.cat(parts).to(x.dtype)
+
+    @cached_property
+    def _text(self) -> str:
+        n, m = self.bank.shape
+        parts = [
+            f"value={numbers_text(self.value, self.lower, self.upper)} on a bank of {n} x {m} samples (certified "
+            "for the bank, not for the laws)",
+            f"gap {self.gap:.1e}",
+            f"{self.steps} step{'' if self.steps == 1 else 's'}",
+        ]
+        if self.trips:
+            parts.append(f"overflow guard met in {self.trips} updates")
+        if self.status not in (Status.CONVERGED, Status.FIXED_STEPS):
+            parts.append(f"not converged: {self.status.value}")
+        return ", ".join(parts)
+
+    def __repr__(self) -> str:
+        return self._text

@@ -1,0 +1,91 @@
+"""Stop where fresh samples see nothing left to gain."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.ot.continuous.neural_dual import NeuralDualLook
+from otgen.ot.core import checks
+from otgen.ot.core.stopping import Until
+from otgen.ot.discrete.plan import pseudo_plan
+from otgen.ot.discrete.potentials import Potentials
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.solution import Solution
+from otgen.ot.regularisers.base import SmoothRegulariser
+
+if TYPE_CHECKING:
+    from otgen.ot.core.iterate import Accuracy
+
+
+@dataclass(frozen=True)
+class WithinNoise(Until):
+    """Stop when the excess gap on fresh samples is within ``errors`` standard errors of zero.
+
+    The gap of a fresh batch, its own optimal value less the dual value of the networks, is mostly what sampling
+    explains: any fixed potentials, the laws' own included, leave it open. So it is compared with the gap, on the same
+    batches, that a solution of the bank leaves, extended to new points by soft transforms. The batch's own value
+    cancels, and what is left is ``mean(dual of the bank's potentials - dual of the networks)``: the excess. Its
+    standard error is that of the mean over the batches.
+
+    Met, it says that fresh samples do not tell the networks from a solution of the bank; a larger bank is a harder
+    master. It solves the bank's problem once.
+
+    Attributes:
+        errors: how many standard errors.
+        batches: fresh batches a look, each of as many samples as an update's.
+    """
+
+    errors: float = 2.0
+    batches: int = 20
+
+    def __post_init__(self) -> None:
+        checks.count("batches", self.batches, 2)
+        if not 0 < self.errors < math.inf:
+            raise InputError(f"errors must be a positive number of standard errors, got {self.errors!r}; 2 is usual")
+
+    @override
+    def met(self, look: Accuracy) -> bool:
+        excess, error = self.excess(look)
+        return excess <= self.errors * error
+
+    @override
+    def missed(self, look: Accuracy) -> str:
+        excess, error = self.excess(look)
+        return f"excess gap {excess:.2g} on fresh samples, wanted within {self.errors:g} standard errors of {error:.2g}"
+
+    @torch.no_grad()
+    def excess(self, look: Accuracy) -> tuple[float, float]:
+        """The excess gap on fresh samples, in units of the cost, and its standard error."""
+        if not isinstance(look, NeuralDualLook):
+            raise InputError(
+                "WithinNoise needs laws to draw fresh samples from, as NeuralDual has; use RelGap for points in hand"
+            )
+        rng, differences = look.fresh_rng(), []
+        for _ in range(self.batches):
+            batch = look.problem.sample(look.solver.batch, rng)
+            x, y = (side.points for side in batch.sides())
+            best = pseudo_plan(batch, _extended(look.score.samples.solution, batch)).dual
+            differences.append(best - pseudo_plan(batch, look.score.potentials.on(x, y)).dual)
+        values = torch.tensor(differences).double()
+        mean = float(values.mean())
+        if not math.isfinite(mean):
+            return math.inf, 0.0
+        return mean, float(values.std()) / math.sqrt(self.batches)
+
+
+def _extended(solution: Solution, batch: Discrete) -> Potentials:
+    """The potentials of a solution at new points: soft transforms on its support."""
+    bank, reg = solution.problem, solution.problem.reg
+    assert isinstance(reg, SmoothRegulariser)
+    (old_x, old_y), (x, y) = ((s.points.double() for s in problem.sides()) for problem in (bank, batch))
+    cost = solution.problem._points().cost
+    z = solution.potentials.g.double() - cost(x, old_y)
+    f = reg.soft_transform(z, bank.b.double().unsqueeze(-2), -1)
+    z = solution.potentials.f.double().unsqueeze(-1) - cost(old_x, y)
+    return Potentials(f, reg.soft_transform(z, bank.a.double().unsqueeze(-1), -2))

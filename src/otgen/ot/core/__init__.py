@@ -1,0 +1,1 @@
+"""What every kind of transport problem shares, and what knows none of them."""

@@ -1,0 +1,1 @@
+"""Transport between two weighted clouds of points, or from a matrix of costs."""

@@ -1,0 +1,305 @@
+"""First-order ascent on the dual of both potentials, one pass over the pairs an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.ot.core import checks
+from otgen.ot.discrete.potentials import Potentials
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.solver import DiscreteSolver
+from otgen.ot.regularisers.base import SmoothRegulariser
+from otgen.ot.regularisers.quadratic import Quadratic
+
+# Up to this many pairs the costs are computed once, and kept by the problem.
+_KEPT_PAIRS = 1 << 22
+# Entries of the columns without weight that are held at once.
+_COLUMN_ENTRIES = 1 << 22
+# Share of the first slope that a step must gain, and that may be left of it: the conditions of Wolfe.
+_GAIN, _LEFT = 1e-4, 0.9
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One move of the past, in coordinates scaled by the root of the weights; zeros where it says nothing.
+
+    Attributes:
+        move: ``(..., n + m)``.
+        bend: how much the gradient fell on it, ``(..., n + m)``.
+        inverse: ``1 / <move, bend>``, one a problem; 0 where it says nothing.
+    """
+
+    move: Tensor
+    bend: Tensor
+    inverse: Tensor
+
+
+@dataclass
+class DualAscentState:
+    """State of :class:`DualAscent`; all float64.
+
+    Attributes:
+        f: row potential, ``(..., n)``.
+        g: column potential, ``(..., m)``.
+        value: the dual value at both, one a problem.
+        rows: ``1 - `` row sums of the plan over a, ``(..., n)``.
+        columns: ``1 - `` column sums of the plan over b, ``(..., m)``.
+        length: the step length of plain ascent, one a problem.
+        pairs: moves of the past, the newest last.
+        stalled: whether no length of the last step made the dual rise.
+    """
+
+    f: Tensor
+    g: Tensor
+    value: Tensor
+    rows: Tensor
+    columns: Tensor
+    length: Tensor
+    pairs: tuple[Pair, ...] = ()
+    stalled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DualAscent(DiscreteSolver):
+    """Ascent on ``F(f, g) = <a, f> + <b, g> - sum_ij a_i b_j conjugate(s_ij)`` (Sanjabi et al. 2018, (23), D.2).
+
+    The pairs are streamed by blocks of rows: memory is O((n + m) d) and one block, time O(nm) an evaluation, and a
+    step is mostly one evaluation. What is reported has exact rows: f is then the soft transform of g.
+
+    With ``memory=0`` it is the paper's gradient ascent, with the step ``1 / L_F`` where the gradient is Lipschitz:
+    ``L_F = (max a + max b) / eps`` for Quadratic, ``(1/n + 1/m) / eps`` for uniform weights. Its value is within
+    ``L_F R^2 / (4 k + 2)`` of the optimum after k steps, R the distance to a maximiser. KL has no such constant;
+    there the length is searched for. With a memory the direction is that of limited-memory BFGS (Liu and Nocedal
+    1989), in coordinates scaled by the root of the weights, under the conditions of Wolfe.
+
+    Attributes:
+        memory: moves of the past that shape the direction; 0 is plain gradient ascent.
+        trials: lengths that are tried in one step.
+    """
+
+    memory: int = 10
+    trials: int = 30
+
+    def __post_init__(self) -> None:
+        checks.count("memory", self.memory, 0)
+        checks.count("trials", self.trials, 1)
+
+    @override
+    def accepts(self, problem: Discrete) -> None:
+        if not isinstance(problem.reg, SmoothRegulariser):
+            raise InputError(
+                f"DualAscent cannot solve a problem with {type(problem.reg).__name__}: its dual is not smooth; "
+                "use Exact(), or a regulariser such as KL or Quadratic"
+            )
+
+    @override
+    def init(
+        self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None
+    ) -> DualAscentState:
+        g = (torch.zeros_like(problem.b) if start is None else start.g).detach().double()
+        dual = _Dual(problem)
+        f = dual.soft_transform(g)
+        return DualAscentState(f, g, *dual.evaluate(f, g), length=1 / dual.lipschitz())
+
+    @override
+    def step(self, problem: Discrete, state: DualAscentState) -> DualAscentState:
+        dual = _Dual(problem)
+        direction = dual.plain(state) if self.memory == 0 else dual.direction(state)
+        if self.memory == 0 and isinstance(problem.reg, Quadratic):
+            return dual.moved(state, direction, state.length)
+        # Plain ascent may have been careful before: twice its last length is tried first.
+        first = 2 * state.length if self.memory == 0 else torch.ones_like(state.length)
+        with torch.no_grad():
+            length, after = self._search(dual, state, direction, first)
+        if torch.is_grad_enabled() or after is None:
+            after = dual.moved(state, direction, length)
+        if self.memory == 0:
+            return replace(after, length=torch.where(length > 0, length, first / 4), stalled=bool((length == 0).all()))
+        # Where no length would do, the memory misleads; without a memory, there is nothing left to gain.
+        failed = length == 0
+        empty = all(bool((pair.inverse[failed] == 0).all()) for pair in state.pairs)
+        pairs = tuple(_kept(pair, ~failed) for pair in (*state.pairs, dual.pair(state, after))[-self.memory :])
+        return replace(after, pairs=pairs, stalled=bool(failed.all()) and empty)
+
+    def _search(
+        self, dual: _Dual, state: DualAscentState, direction: Tensor, first: Tensor
+    ) -> tuple[Tensor, DualAscentState | None]:
+        """A length under the conditions of Wolfe, one a problem, 0 where there is none; the state there, if known."""
+        slope = dual.slope(state, direction)
+        # Rounding forbids asking for a rise smaller than the value's own last digits.
+        slack = 1e-15 * (state.value.abs() + dual.reg.weight)
+        length, low, high = first.clone(), torch.zeros_like(first), torch.full_like(first, torch.inf)
+        best = torch.zeros_like(first)
+        for _ in range(self.trials):
+            trial = dual.moved(state, direction, length)
+            left = dual.slope(trial, direction)
+            # F is concave: where the slope is still positive, the whole way was uphill.
+            rises = (trial.value >= state.value + _GAIN * length * slope - slack) | (left >= 0)
+            rises &= torch.isfinite(trial.value) & torch.isfinite(left)
+            best = torch.where(rises, length, best)
+            short = rises & (left > _LEFT * slope)
+            done = (rises & ~short) | ~(slope > 0)
+            if self.memory == 0:
+                done = rises | done
+            if bool(done.all()):
+                break
+            low, high = torch.where(short, length, low), torch.where(rises, high, torch.minimum(high, length))
+            between = torch.where(torch.isinf(high), 2 * length, (low + high) / 2)
+            length = torch.where(done, length, between)
+        best = torch.where(slope > 0, best, 0.0)
+        return best, trial if torch.equal(best, length) else None
+
+    @override
+    def advance(self, problem: Discrete, state: DualAscentState, steps: int) -> DualAscentState:
+        for _ in range(steps):
+            if state.stalled:
+                break
+            state = self.step(problem, state)
+        return state
+
+    @override
+    def potentials(self, problem: Discrete, state: DualAscentState) -> Potentials:
+        dual = _Dual(problem)
+        f = dual.soft_transform(state.g)
+        return Potentials(f, dual.continued(f, state.g))
+
+    @override
+    def marginal_error(self, problem: Discrete, state: DualAscentState) -> float:
+        # Of the iterate itself, known without a pass.
+        a, b = problem.a.detach().double(), problem.b.detach().double()
+        return float(((a * state.rows.abs()).sum(-1) + (b * state.columns.abs()).sum(-1)).max())
+
+
+class _Dual:
+    """The dual as a function of both potentials, streamed."""
+
+    def __init__(self, problem: Discrete) -> None:
+        assert isinstance(problem.reg, SmoothRegulariser)
+        self.problem, self.reg = problem, problem.reg
+        self.a, self.b = (w.double() / w.double().sum(-1, keepdim=True) for w in (problem.a, problem.b))
+        weights = torch.cat([self.a, self.b], -1)
+        self.root = weights.sqrt()
+        self.inverse_root = torch.where(weights > 0, weights, 1.0).rsqrt()
+
+    def lipschitz(self) -> Tensor:
+        """L_F of Quadratic, by Cauchy and Schwarz; for another regulariser a guess at it."""
+        return (self.a.detach().amax(-1) + self.b.detach().amax(-1)) / self.reg.weight
+
+    def evaluate(self, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Value, and what the rows and the columns lack of their mass, relative to it: one pass."""
+        value, columns, rows = (self.a * f).sum(-1) + (self.b * g).sum(-1), torch.zeros_like(g), []
+        for part, z in self._blocks(g):
+            s, a = z + f[..., part].unsqueeze(-1), self.a[..., part].unsqueeze(-2)
+            value = value - (a @ (self.reg.conjugate(s) @ self.b.unsqueeze(-1))).squeeze((-2, -1))
+            density = self.reg.density(s)
+            columns = columns + (a @ density).squeeze(-2)
+            rows.append((density @ self.b.unsqueeze(-1)).squeeze(-1))
+        # A row or column without weight lacks nothing.
+        return (
+            value,
+            torch.where(self.a > 0, 1 - torch.cat(rows, -1), 0.0),
+            torch.where(self.b > 0, 1 - columns, 0.0),
+        )
+
+    def soft_transform(self, g: Tensor) -> Tensor:
+        """The best f for g."""
+        b = self.b.unsqueeze(-2)
+        return torch.cat([self.reg.soft_transform(z, b, dim=-1) for _, z in self._blocks(g)], -1)
+
+    def continued(self, f: Tensor, g: Tensor) -> Tensor:
+        """g, with what no step moves, the columns without mass, continued from the rows."""
+        *batch, n, _ = self.problem.shape
+        empty = (self.problem.b == 0).reshape(-1, g.shape[-1]).any(0).nonzero().squeeze(-1)
+        if len(empty) == 0:
+            return g
+        result = g.clone()
+        for some in torch.split(empty, max(1, _COLUMN_ENTRIES // (n * (batch[0] if batch else 1)))):
+            costs = torch.cat([self._costs(part)[..., some] for part in self._parts()], -2)
+            best = self.reg.soft_transform(f.unsqueeze(-1) - costs, self.a.unsqueeze(-1), dim=-2)
+            result[..., some] = torch.where(self.b[..., some] > 0, g[..., some], best)
+        return result
+
+    def plain(self, state: DualAscentState) -> Tensor:
+        """The gradient of F, ``(..., n + m)``."""
+        return torch.cat([self.a * state.rows, self.b * state.columns], -1)
+
+    def direction(self, state: DualAscentState) -> Tensor:
+        """The direction of limited-memory BFGS, ``(..., n + m)``."""
+        along, shares = self._scaled_gradient(state), []
+        for pair in reversed(state.pairs):
+            share = pair.inverse * _dot(pair.move, along)
+            along = along - share.unsqueeze(-1) * pair.bend
+            shares.append(share)
+        along = self._scale(state.pairs).unsqueeze(-1) * along
+        for pair, share in zip(state.pairs, reversed(shares), strict=True):
+            along = along + (share - pair.inverse * _dot(pair.bend, along)).unsqueeze(-1) * pair.move
+        return self.inverse_root * along
+
+    def _scale(self, pairs: tuple[Pair, ...]) -> Tensor:
+        # In the scaled coordinates the Hessian of Quadratic is at most 2 / eps.
+        scale = torch.full_like(self.a[..., 0], self.reg.weight / 2)
+        for pair in pairs:
+            size = _dot(pair.bend, pair.bend)
+            scale = torch.where(pair.inverse > 0, 1 / (pair.inverse * size), scale)
+        return scale
+
+    def pair(self, before: DualAscentState, after: DualAscentState) -> Pair:
+        """What a step has taught."""
+        move = self.root * torch.cat([after.f - before.f, after.g - before.g], -1)
+        bend = self._scaled_gradient(before) - self._scaled_gradient(after)
+        product = _dot(move, bend)
+        useful = product > 1e-12 * (_dot(move, move) * _dot(bend, bend)).sqrt()
+        # 1 where it is of no use: a division by zero would poison a graph.
+        return _kept(Pair(move, bend, 1 / torch.where(useful, product, 1.0)), useful)
+
+    def moved(self, state: DualAscentState, direction: Tensor, length: Tensor) -> DualAscentState:
+        """The state after a step."""
+        move = torch.where(length.unsqueeze(-1) > 0, length.unsqueeze(-1) * direction, 0.0)
+        n = self.a.shape[-1]
+        f, g = state.f + move[..., :n], state.g + move[..., n:]
+        value, rows, columns = self.evaluate(f, g)
+        return replace(state, f=f, g=g, value=value, rows=rows, columns=columns)
+
+    def slope(self, state: DualAscentState, direction: Tensor) -> Tensor:
+        """The derivative of F along the direction, one a problem."""
+        return _dot(self.plain(state), direction)
+
+    def _scaled_gradient(self, state: DualAscentState) -> Tensor:
+        return self.root * torch.cat([state.rows, state.columns], -1)
+
+    def _parts(self) -> Iterator[slice]:
+        whole = iter([slice(0, self.problem.shape[-2])])
+        return whole if torch.is_grad_enabled() else self.problem.row_blocks()
+
+    def _costs(self, part: slice) -> Tensor:
+        problem = self.problem
+        few = self.a.shape[-1] * self.b.numel() <= _KEPT_PAIRS and not problem.streamed
+        if torch.is_grad_enabled() or few:
+            return problem.matrix[..., part, :].double()
+        return problem.rows(part, torch.float64)
+
+    def _blocks(self, g: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """``z = g - c`` by blocks of rows; all rows at once where a graph is recorded."""
+        # A column without weight must not overflow.
+        active = g.masked_fill(self.b == 0, -torch.inf).unsqueeze(-2)
+        for part in self._parts():
+            yield part, active - self._costs(part)
+
+
+def _kept(pair: Pair, where: Tensor) -> Pair:
+    keep = where.unsqueeze(-1)
+    return Pair(
+        torch.where(keep, pair.move, 0.0),
+        torch.where(keep, pair.bend, 0.0),
+        torch.where(where, pair.inverse, 0.0),
+    )
+
+
+def _dot(x: Tensor, y: Tensor) -> Tensor:
+    return (x * y).sum(-1)

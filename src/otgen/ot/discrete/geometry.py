@@ -1,0 +1,162 @@
+"""Where the costs of a discrete problem come from: two clouds of points, or a matrix."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.ot.costs.base import Cost
+
+
+class Geometry(ABC):
+    """Where the costs of a problem come from."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """``(n, m)`` or ``(B, n, m)``."""
+
+    @property
+    @abstractmethod
+    def reference(self) -> Tensor:
+        """A tensor whose dtype and device are the problem's."""
+
+    @abstractmethod
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors that the costs depend on: what gradients are taken with respect to."""
+
+    @abstractmethod
+    def matrix(self) -> Tensor:
+        """The cost matrix, differentiable."""
+
+    @abstractmethod
+    def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
+        """Rows of the cost matrix, evaluated in ``dtype``, no graph."""
+
+    @abstractmethod
+    def add_vjp(self, part: slice, plan: Tensor, into: tuple[Tensor, ...]) -> None:
+        """Add the gradients of ``<plan, C>`` over some rows to ``into``, one tensor an input, of the plan's dtype."""
+
+    def vjp(self, plan: Tensor) -> tuple[Tensor, ...]:
+        """The gradients of ``<plan, C>``, one tensor an input, of the plan's dtype."""
+        inputs = self.zeros(plan.dtype)
+        self.add_vjp(slice(None), plan, inputs)
+        return inputs
+
+    def zeros(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """What gradients are added to: one tensor an input."""
+        return tuple(torch.zeros_like(tensor, dtype=dtype) for tensor in self.inputs())
+
+    @abstractmethod
+    def columns(self, where: Tensor) -> Geometry:
+        """Some columns."""
+
+    @abstractmethod
+    def detached(self) -> Self:
+        """The same without a graph."""
+
+    @abstractmethod
+    def __getitem__(self, index: int | slice) -> Geometry:
+        """One problem of a batch."""
+
+
+class Points(Geometry):
+    """Costs between two clouds of points."""
+
+    def __init__(self, x: Tensor, y: Tensor, cost: Cost) -> None:
+        self.x, self.y, self.cost = x, y, cost
+
+    @property
+    @override
+    def shape(self) -> tuple[int, ...]:
+        return (*self.x.shape[:-1], self.y.shape[-2])
+
+    @property
+    @override
+    def reference(self) -> Tensor:
+        return self.x
+
+    @override
+    def inputs(self) -> tuple[Tensor, ...]:
+        return (self.x, self.y)
+
+    @override
+    def matrix(self) -> Tensor:
+        return self.cost(self.x, self.y)
+
+    @override
+    def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
+        with torch.no_grad():
+            return self.cost(self.x[..., part, :].to(dtype), self.y.to(dtype))
+
+    @override
+    def vjp(self, plan: Tensor) -> tuple[Tensor, ...]:
+        return self.cost.vjp(self.x.detach().to(plan.dtype), self.y.detach().to(plan.dtype), plan)
+
+    @override
+    def add_vjp(self, part: slice, plan: Tensor, into: tuple[Tensor, ...]) -> None:
+        x, y = self.x.detach()[..., part, :].to(plan.dtype), self.y.detach().to(plan.dtype)
+        rows, columns = self.cost.vjp(x, y, plan)
+        into[0][..., part, :] += rows
+        into[1].add_(columns)
+
+    @override
+    def columns(self, where: Tensor) -> Points:
+        return Points(self.x, self.y[..., where, :], self.cost)
+
+    @override
+    def detached(self) -> Points:
+        return Points(self.x.detach(), self.y.detach(), self.cost)
+
+    @override
+    def __getitem__(self, index: int | slice) -> Points:
+        return Points(self.x[index], self.y[index], self.cost)
+
+
+class Matrix(Geometry):
+    """Costs given as a matrix."""
+
+    def __init__(self, costs: Tensor) -> None:
+        self.costs = costs
+
+    @property
+    @override
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.costs.shape)
+
+    @property
+    @override
+    def reference(self) -> Tensor:
+        return self.costs
+
+    @override
+    def inputs(self) -> tuple[Tensor, ...]:
+        return (self.costs,)
+
+    @override
+    def matrix(self) -> Tensor:
+        return self.costs
+
+    @override
+    def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
+        return self.costs.detach()[..., part, :].to(dtype)
+
+    @override
+    def add_vjp(self, part: slice, plan: Tensor, into: tuple[Tensor, ...]) -> None:
+        into[0][..., part, :] += plan
+
+    @override
+    def columns(self, where: Tensor) -> Matrix:
+        return Matrix(self.costs[..., where])
+
+    @override
+    def detached(self) -> Matrix:
+        return Matrix(self.costs.detach())
+
+    @override
+    def __getitem__(self, index: int | slice) -> Matrix:
+        return Matrix(self.costs[index])

@@ -1,0 +1,283 @@
+"""Newton's method on the semi-dual: semismooth for Quadratic, damped for KL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.ot.discrete.potentials import Potentials
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.solver import DiscreteLook, DiscreteSolver
+from otgen.ot.regularisers.base import SmoothRegulariser
+
+# Up to this many columns the Newton system is factorised; beyond it is solved by conjugate gradients first.
+_FACTORISED = 256
+
+
+@dataclass
+class NewtonState:
+    """State of :class:`Newton`; all float64.
+
+    Attributes:
+        g: column potential, ``(..., m)``.
+        damping: ridge of the Newton system, relative to its natural scale 1 / eps, one a problem.
+        f: row potential, the soft transform of g, ``(..., n)``.
+        value: the dual value at both, one a problem.
+        gradient: ``b - column sums`` of the plan at both, ``(..., m)``.
+        stalled: whether the last step could promise no rise beyond the value's last digits.
+    """
+
+    g: Tensor
+    damping: Tensor
+    f: Tensor
+    value: Tensor
+    gradient: Tensor
+    stalled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newton(DiscreteSolver):
+    """Newton's method on ``g -> max_f dual(f, g)``, float64: semismooth for Quadratic, damped for KL.
+
+    With f eliminated by the soft transform the gradient is ``b - column sums`` and the Hessian
+    ``-(diag(W^T 1) - W^T diag(1 / (W 1)) W)``, ``W_ij = a_i b_j curvature(s_ij)``: one Schur complement of the full
+    dual's. A step solves the damped system and backtracks until the dual rises. The system is solved by conjugate
+    gradients, two products with an n x m matrix each, O(nm); small systems, and those that these do not solve, are
+    factorised, O(nm^2). Memory: the costs, n x m numbers more, and m x m where a system is factorised.
+
+    Attributes:
+        backtracks: halvings of a step before it is given up and the damping raised.
+    """
+
+    check_every: ClassVar[int] = 1
+    backtracks: int = 8
+
+    @override
+    def accepts(self, problem: Discrete) -> None:
+        if not isinstance(problem.reg, SmoothRegulariser):
+            raise InputError(
+                f"Newton cannot solve a problem with {type(problem.reg).__name__}: its dual is not smooth; "
+                "use Exact(), or a regulariser such as KL or Quadratic"
+            )
+
+    @override
+    def init(
+        self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None
+    ) -> NewtonState:
+        g = (torch.zeros_like(problem.b) if start is None else start.g).detach().double()
+        damping = problem.b.detach().new_full(problem.shape[:-2], 1e-2, dtype=torch.float64)
+        return NewtonState(g, damping, *_SemiDual(problem).evaluate(g))
+
+    @override
+    def step(self, problem: Discrete, state: NewtonState) -> NewtonState:
+        dual = _SemiDual(problem)
+        direction = dual.direction(state)
+        slope = (direction * state.gradient).sum(-1)
+        state, length = self._search(dual, state, direction, slope)
+        with torch.no_grad():
+            # The constants are in the Hessian's kernel: the ridge must stay above the factorisation's rounding.
+            least = 1e-13 * problem.shape[-1]
+            damping = torch.where(length == 1, state.damping / 8, state.damping * 4).clamp(least, 1e6)
+            stalled = bool((slope.abs() <= 1e-16 * (state.value.abs() + dual.reg.weight)).all())
+        return replace(state, damping=damping, stalled=stalled)
+
+    def _search(
+        self, dual: _SemiDual, state: NewtonState, direction: Tensor, slope: Tensor
+    ) -> tuple[NewtonState, Tensor]:
+        """The state at the end of the step, and the step's length: 0 where no length made the dual rise."""
+        length, accepted = torch.ones_like(state.value), torch.zeros_like(state.value, dtype=torch.bool)
+        with torch.no_grad():
+            for _ in range(self.backtracks):
+                trial = state.g + length.unsqueeze(-1) * direction
+                found = dual.evaluate(trial, state.f)
+                # Rounding forbids asking for a rise smaller than the value's own last digits.
+                accepted = found[1] >= state.value + 1e-4 * length * slope - 1e-15 * state.value.abs()
+                if bool(accepted.all()):
+                    break
+                length = torch.where(accepted, length, length / 2)
+            length = torch.where(accepted, length, 0.0)
+        # A failed factorisation leaves no direction; without the mask its NaN would survive a length of zero.
+        moved = length.unsqueeze(-1) > 0
+        g = state.g + torch.where(moved, length.unsqueeze(-1) * direction, 0.0)
+        if torch.is_grad_enabled():
+            f, value, gradient = dual.evaluate(g)
+            return replace(state, g=g, f=f, value=value, gradient=gradient), length
+        f, value, gradient = found
+        return replace(
+            state,
+            g=g,
+            f=torch.where(moved, f, state.f),
+            value=torch.where(length > 0, value, state.value),
+            gradient=torch.where(moved, gradient, state.gradient),
+        ), length
+
+    @override
+    def advance(self, problem: Discrete, state: NewtonState, steps: int) -> NewtonState:
+        for _ in range(steps):
+            if state.stalled:
+                break
+            state = self.step(problem, state)
+        return state
+
+    @override
+    def potentials(self, problem: Discrete, state: NewtonState) -> Potentials:
+        b = problem.b.detach()
+        if bool((b > 0).all()):
+            return Potentials(state.f, state.g)
+        # No step moves a column without mass: its potential is continued from the rows.
+        z = state.f.unsqueeze(-1) - problem.matrix.double()
+        continued = problem.reg.soft_transform(z, problem.a.double().unsqueeze(-1), dim=-2)
+        return Potentials(state.f, torch.where(b > 0, state.g, continued))
+
+    @override
+    def look(self, problem: Discrete, state: NewtonState, previous: DiscreteLook | None) -> DiscreteLook:
+        return _NewtonLook(self, problem, state, 0.0 if previous is None else previous.gap_per_error)
+
+    @override
+    def marginal_error(self, problem: Discrete, state: NewtonState) -> float:
+        # The rows are exact.
+        return float(state.gradient.abs().sum(-1).max())
+
+
+class _NewtonLook(DiscreteLook):
+    """A look that knows what a missing mass will cost before the first certificate has told it."""
+
+    @override
+    def expects_gap(self, tol: float) -> bool:
+        if self.gap_per_error > 0:
+            return super().expects_gap(tol)
+        return self.last or self._guess() * self.marginal_error <= tol
+
+    def _guess(self) -> float:
+        """Mean of ``c - f - g`` over the pairs without plan: what rounding pays for a missing mass; over the value."""
+        assert isinstance(self.problem.reg, SmoothRegulariser)
+        linear = (self.problem.a * self.state.f).sum(-1) + (self.problem.b * self.state.g).sum(-1)
+        slack = self.problem.mean_cost + self.problem.reg.weight - linear
+        size = self.state.value.abs().clamp(min=torch.finfo(linear.dtype).tiny)
+        return float((slack.clamp(min=0) / size).max())
+
+
+class _SemiDual:
+    """The dual with f eliminated, as a function of g; float64, one block of rows after the other."""
+
+    def __init__(self, problem: Discrete) -> None:
+        assert isinstance(problem.reg, SmoothRegulariser)
+        self.problem, self.reg = problem, problem.reg
+        self.a, self.b = (w.double() / w.double().sum(-1, keepdim=True) for w in (problem.a, problem.b))
+
+    def evaluate(self, g: Tensor, guess: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """f, the value and the gradient at g; with a guess at f."""
+        rows, value, columns = [], (self.b * g).sum(-1), torch.zeros_like(g)
+        for part, z in self._blocks(g):
+            b = self.b.unsqueeze(-2)
+            if guess is None:
+                f = self.reg.soft_transform(z, b, dim=-1)
+            else:
+                f = self.reg.soft_transform_near(z, b, guess[..., part])
+            s = z + f.unsqueeze(-1)
+            weights = self.a[..., None, part]
+            value = value + (self.a[..., part] * f).sum(-1)
+            value = value - (weights @ self.reg.conjugate(s) @ self.b.unsqueeze(-1)).squeeze((-2, -1))
+            columns = columns + (weights @ self.reg.density(s)).squeeze(-2)
+            rows.append(f)
+        return torch.cat(rows, -1), value, self.b - self.b * columns
+
+    def direction(self, state: NewtonState) -> Tensor:
+        """The solution of the damped Newton system, with the gradient on its right."""
+        ridge = state.damping / self.reg.weight
+        if not torch.is_grad_enabled() and self.b.shape[-1] > _FACTORISED:
+            found = self._by_gradients(state, ridge)
+            if found is not None:
+                return found
+        return _solve(self._hessian(state), state.gradient, self.b, ridge)
+
+    def _hessian(self, state: NewtonState) -> Tensor:
+        m = self.b.shape[-1]
+        schur = self.b.new_zeros((*self.b.shape, m))
+        columns = torch.zeros_like(self.b)
+        for part, z in self._blocks(state.g):
+            weights = self.a[..., part].unsqueeze(-1) * self.b.unsqueeze(-2)
+            curvature = weights * self.reg.curvature(z + state.f[..., part].unsqueeze(-1))
+            rows = curvature.sum(-1, keepdim=True)
+            scaled = curvature / rows.clamp(min=torch.finfo(rows.dtype).tiny)
+            columns, schur = columns + curvature.sum(-2), schur + curvature.mT @ scaled
+        return torch.diag_embed(columns) - schur
+
+    def _by_gradients(self, state: NewtonState, ridge: Tensor) -> Tensor | None:
+        """The same by conjugate gradients, the products in float32; None where they are slower than a factorisation."""
+        curvature = self.b.new_empty(self.problem.shape, dtype=torch.float32)
+        for part, z in self._blocks(state.g):
+            # In units of 1 / eps, so that float32 holds it.
+            curvature[..., part, :] = self.reg.curvature(z + state.f[..., part].unsqueeze(-1)) * self.reg.weight
+        root, ridge = self.b.sqrt(), ridge.unsqueeze(-1) * self.reg.weight
+        mean = self.a / _product(curvature, self.b).clamp(min=torch.finfo(torch.float32).tiny)
+        diagonal = _product(curvature.mT, self.a)
+
+        def apply(u: Tensor) -> Tensor:
+            rows = mean * _product(curvature, root * u)
+            return (diagonal + ridge) * u - root * _product(curvature.mT, rows)
+
+        def project(u: Tensor) -> Tensor:
+            # Constants are in the kernel; rounding must not put them in.
+            return u - root * (root * u).sum(-1, keepdim=True)
+
+        right = torch.where(self.b > 0, state.gradient / root, 0.0)
+        tol = state.gradient.abs().sum(-1).clamp(max=1e-2)
+        found = _conjugate_gradients(apply, project, right, diagonal + ridge, tol, 50 + self.b.shape[-1] // 16)
+        return None if found is None else torch.where(self.b > 0, found / root, 0.0) * self.reg.weight
+
+    def _blocks(self, g: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """``z = g - c`` by blocks of rows; all rows at once where a graph is recorded."""
+        active = g.masked_fill(self.b == 0, -torch.inf).unsqueeze(-2)
+        whole = iter([slice(0, self.problem.shape[-2])])
+        for part in whole if torch.is_grad_enabled() else self.problem.row_blocks():
+            yield part, active - self.problem.matrix[..., part, :].double()
+
+
+def _product(matrix: Tensor, vector: Tensor) -> Tensor:
+    return (matrix @ vector.to(matrix.dtype).unsqueeze(-1)).squeeze(-1).to(vector.dtype)
+
+
+def _conjugate_gradients(
+    apply: Callable[[Tensor], Tensor],
+    project: Callable[[Tensor], Tensor],
+    right: Tensor,
+    diagonal: Tensor,
+    tol: Tensor,
+    most: int,
+) -> Tensor | None:
+    """The u of ``apply(u) = right``, to a residual of ``tol`` times that of 0; None if ``most`` steps miss it."""
+    residual = project(right)
+    goal = tol * torch.linalg.vector_norm(residual, dim=-1)
+    found, move, before = torch.zeros_like(right), torch.zeros_like(right), torch.ones_like(goal)
+    for _ in range(most):
+        open_ = torch.linalg.vector_norm(residual, dim=-1) > goal
+        if not bool(open_.any()):
+            return found
+        scaled = project(residual / diagonal)
+        now = (residual * scaled).sum(-1)
+        move = scaled + (now / before).unsqueeze(-1) * move
+        image = apply(move)
+        bend = (move * image).sum(-1)
+        # Rounding can leave a direction without curvature: then only a factorisation helps.
+        if bool((open_ & ~(bend > 0)).any()):
+            return None
+        length = torch.where(open_, now / bend, 0.0).unsqueeze(-1)
+        found, residual, before = found + length * move, project(residual - length * image), now
+    return None
+
+
+def _solve(hessian: Tensor, gradient: Tensor, b: Tensor, ridge: Tensor) -> Tensor:
+    # Scaled by sqrt(b): the system of a problem with a split atom is then that of the problem without.
+    scale = torch.where(b > 0, b, 1.0).rsqrt()
+    system = hessian * scale.unsqueeze(-1) * scale.unsqueeze(-2)
+    identity = torch.eye(b.shape[-1], dtype=b.dtype, device=b.device)
+    system = system + ridge[..., None, None] * identity
+    factor = torch.linalg.cholesky_ex(system).L
+    return scale * torch.cholesky_solve((scale * gradient).unsqueeze(-1), factor).squeeze(-1)

@@ -1,0 +1,194 @@
+"""A certified interval from the kernel that is being iterated, in the time of a few sweeps.
+
+The certificate of :mod:`otgen.ot.discrete.certificate` evaluates costs and plan anew in float64. This one takes the
+kernel's own entries, in the problem's dtype, as exact data, and pays for what their logarithms may be off:
+
+- lower: ``<a, f> + <b, g> - eps (mass - 1)``, the dual value at f and g themselves;
+- upper: the plan is made nearly feasible by a first-order :class:`~otgen.ot.discrete.sinkhorn.updates.Correction`,
+  scaled down to the marginals, and what is missing is filled with the product of the deficits. As ``eps log density =
+  f + g - c + eps log(scalings)``, the cost of a scaled plan needs its marginals only, and KL is convex in the mixture
+  with the fill.
+
+The error of the gap is of second order in the marginals' error; that of a product fill alone is of first order.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.sinkhorn.kernel import Kernel, Part, Rounding
+from otgen.ot.discrete.sinkhorn.updates import Correction
+
+# Entries handled at once, so that all passes over a block find it in the cache. Sums in float64 want them few.
+_BLOCK_ENTRIES = 1 << 17
+# A scaling is made smaller by so many units, so that its own rounding cannot lift a marginal above its weight.
+_SHY = 16
+_LEAST = 1e-30
+# Of an entry's correction: any will do; smaller ones would make the small entries denormal, which are slow.
+_LEAST_FACTOR = 1e-4
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """An interval.
+
+    Attributes:
+        lower: no larger than the value.
+        upper: no smaller than the value.
+        slack: rounding's share of ``upper - lower``.
+    """
+
+    lower: float
+    upper: float
+    slack: float
+
+
+def kernel_bounds(
+    problem: Discrete,
+    matrix: Tensor,
+    eps: float,
+    rounding: Rounding,
+    scaled: tuple[Part, Correction],
+    absorbed: tuple[Tensor, Tensor],
+) -> Bounds:
+    """Bounds on the value of a single problem.
+
+    Args:
+        problem: one problem, no batch, with a number for eps.
+        matrix: its kernel, ``(n, m)``.
+        eps: what the kernel was built for.
+        rounding: of its entries' logarithms.
+        scaled: the scalings, and the correction at them.
+        absorbed: the potentials in the kernel.
+    """
+    plan = _Plan(problem, matrix, eps, scaled, absorbed)
+    slack = _slack(problem, plan, rounding)
+    lower = float(plan.a @ plan.f + plan.b @ plan.g) - eps * (plan.mass - 1)
+    return Bounds(lower - slack, plan.cost() + slack, 2 * slack)
+
+
+class _Plan:
+    """The corrected plan, its marginals in float64."""
+
+    def __init__(
+        self,
+        problem: Discrete,
+        matrix: Tensor,
+        eps: float,
+        scaled: tuple[Part, Correction],
+        absorbed: tuple[Tensor, Tensor],
+    ) -> None:
+        self.problem, self.eps, self.absorbed = problem, eps, absorbed
+        part, found = scaled
+        self.a, self.b = (w.double() / w.double().sum() for w in (problem.a, problem.b))
+        p, q, x, alpha = (torch.as_tensor(vector).reshape(-1) for vector in (found.p, part.q, found.x, found.alpha))
+        self.f = absorbed[0].double() - eps * p.double().log()
+        self.g = absorbed[1].double() - eps * q.double().log()
+        self.log_reach = float(p.log().abs().max() + q.log().abs().max())
+        self._scaled = _Scaled(matrix, problem.a / p, problem.b / q, alpha, x)
+        self.mass = self._scaled.mass
+        self._round()
+
+    def _round(self) -> None:
+        """Scale rows and columns down to the weights; both at once, so that neither sum can exceed its weight."""
+        whole, dtype = self._scaled, self.problem.dtype
+        shy = 1 - _SHY * torch.finfo(dtype).eps
+        by_row, by_column = (
+            ((weight / sums.clamp(min=_LEAST)).clamp(max=1) * shy).to(dtype)
+            for weight, sums in ((self.a, whole.rows), (self.b, whole.columns))
+        )
+        # What is taken off is little, and so is the rounding of its sums, which no order of summation is promised for.
+        off_rows, off_columns, off_logs = (vector.double() for vector in whole.products(1 - by_row, 1 - by_column))
+        by_row, by_column = by_row.double(), by_column.double()
+        self.rows = by_row * (whole.rows - off_rows).clamp(min=0)
+        self.columns = by_column * (whole.columns - off_columns).clamp(min=0)
+        self.entropy = float(by_row @ (whole.logs - off_logs))
+        for sums, scale in ((self.rows, by_row), (self.columns, by_column)):
+            self.entropy += float(torch.xlogy(sums, scale.clamp(min=_LEAST)).sum())
+        self.largest = whole.largest
+        units = (len(by_row) + len(by_column)) * torch.finfo(dtype).eps
+        self.summing = units * float(off_rows.sum() + off_columns.sum())
+
+    def cost(self) -> float:
+        """``<plan, C> + eps KL`` of the plan with its deficits filled, a feasible one."""
+        inside = float(self.rows @ self.f + self.columns @ self.g) + self.eps * self.entropy
+        lacking_a, lacking_b = (self.a - self.rows).clamp(min=0), (self.b - self.columns).clamp(min=0)
+        missing = float(lacking_a.sum())
+        if missing <= 0:
+            return inside
+        share = lacking_b / max(float(lacking_b.sum()), _LEAST)
+        costs = self.problem.matrix.detach()
+        fill = float(lacking_a @ (costs @ share.to(costs.dtype)).double())
+        # A product in the problem's dtype, in an order that nobody promises.
+        fill += missing * (2 * len(share) + 4) * torch.finfo(costs.dtype).eps * float(costs.abs().max())
+        # KL is convex: that of the mixture is at most the mixture of both, each of mass 1.
+        held = 1 - missing
+        entropy = -held * math.log(held) if held > 0 else 0.0
+        entropy += missing * (_divergence(lacking_a / missing, self.a) + _divergence(share, self.b))
+        return inside + fill + self.eps * entropy
+
+
+class _Scaled:
+    """``E_ij = u_i K_ij v_j (1 + alpha_i + x_j)``, no factor below a positive one; its sums in float64."""
+
+    def __init__(self, matrix: Tensor, u: Tensor, v: Tensor, alpha: Tensor, x: Tensor) -> None:
+        self.rows, self.columns = u.new_zeros(len(u), dtype=torch.float64), v.new_zeros(len(v), dtype=torch.float64)
+        self.logs = torch.zeros_like(self.rows)
+        self.mass, self.largest = 0.0, 0.0
+        self._blocks: list[tuple[slice, Tensor, Tensor]] = []
+        size = max(1, _BLOCK_ENTRIES // matrix.shape[-1])
+        for start in range(0, len(u), size):
+            part = slice(start, start + size)
+            entries = (matrix[part] * v).mul_(u[part].unsqueeze(-1))
+            self.mass += float(entries.sum(dtype=torch.float64))
+            factor = (x + (1 + alpha[part]).unsqueeze(-1)).clamp_(min=_LEAST_FACTOR)
+            entries.mul_(factor)
+            self.rows[part] = entries.sum(-1, dtype=torch.float64)
+            self.columns += entries.sum(0, dtype=torch.float64)
+            low, high = factor.aminmax()
+            self.largest = max(self.largest, abs(math.log(float(low))), abs(math.log(float(high))))
+            logs = factor.log_().mul_(entries)
+            self.logs[part] = logs.sum(-1, dtype=torch.float64)
+            self._blocks.append((part, entries, logs))
+
+    def products(self, off_row: Tensor, off_column: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``E off_column``, ``E^T off_row`` and ``(E log factor) off_column``."""
+        rows, columns, logs = torch.zeros_like(off_row), torch.zeros_like(off_column), torch.zeros_like(off_row)
+        for part, entries, terms in self._blocks:
+            rows[part] = entries @ off_column
+            columns += off_row[part] @ entries
+            logs[part] = terms @ off_column
+        return rows, columns, logs
+
+
+def _divergence(weights: Tensor, reference: Tensor) -> float:
+    return float(torch.xlogy(weights, weights / reference.clamp(min=_LEAST)).sum())
+
+
+def _slack(problem: Discrete, plan: _Plan, rounding: Rounding) -> float:
+    """What rounding may hide, in units of the cost."""
+    unit = torch.finfo(problem.dtype).eps / 2
+    costs = problem.matrix.detach()
+    largest = sum(float(vector.abs().max()) for vector in plan.absorbed)
+    largest += max(abs(float(extreme)) for extreme in costs.aminmax())
+    spread = largest / plan.eps
+    floor = -Kernel.floor(problem.dtype)
+    # Of log K, and of the plan: products of scalings. A mass of at most 2 carries it.
+    logarithm = unit * (rounding.spreads * spread + rounding.units) + 16 * unit * (1 + plan.largest)
+    # Entries held at the floor weigh next to nothing, but their logarithm may be far off.
+    held = math.exp(min(plan.log_reach - floor, 0.0)) * max(0.0, spread - floor)
+    summing = plan.summing * (float(plan.f.abs().max() + plan.g.abs().max()) + plan.eps * (1 + plan.largest))
+    return 2 * plan.eps * (logarithm + held) + unit * largest + summing + _cost_rounding(problem, plan)
+
+
+def _cost_rounding(problem: Discrete, plan: _Plan) -> float:
+    """How far a mean of the costs, over any feasible plan, may be off; nothing for a matrix, which is what it is."""
+    rounding = problem.cost_rounding
+    if rounding is None:
+        return math.inf
+    return float(plan.a @ rounding[0].double() + plan.b @ rounding[1].double())

@@ -1,0 +1,360 @@
+"""Sinkhorn's algorithm on a stabilised kernel: log-domain safety at the speed of matrix-vector products.
+
+The potentials are ``f = F + eps log u``, ``g = G + eps log v`` with ``F``, ``G`` absorbed in the kernel
+``K = exp((F + G - C) / eps)``. In this form one half-step is ``u = 1 / (K (b v))``. K is built again when u or v
+have drifted so far that a product could leave the dtype's range. For plain steps that needs no test inside the loop:
+the half-steps are non-expansive in the sup norm, so each later step moves log u no further than the last one did.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.ot.discrete.potentials import Potentials
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.sinkhorn.kernel import Kernel, Rule
+from otgen.ot.discrete.sinkhorn.kernel_iterate import KernelLook
+from otgen.ot.discrete.sinkhorn.streaming import Pace, Sweep, extended, sweep
+from otgen.ot.discrete.sinkhorn.updates import alternating, anderson, newton, relaxed, symmetric
+from otgen.ot.discrete.solver import DiscreteLook, DiscreteSolver
+from otgen.ot.regularisers.kl import KL
+
+# Where annealing begins under Newton's acceleration, as a share of the largest cost.
+_FIRST_EPS = 0.06
+# Steps that a sub-sample gets: its sampling error is what counts in the end.
+_COARSE_STEPS = 40
+
+
+class Update(StrEnum):
+    """Which half-steps a step is made of."""
+
+    ALTERNATING = "alternating"
+    """f from g, then g from the new f: the fastest for a single problem."""
+    SYMMETRIC = "symmetric"
+    """Both from the old ones, each averaged with its old value: keeps f = g where x = y, a = b."""
+
+
+class Acceleration(StrEnum):
+    """What alternating steps are helped by, once annealing has ended."""
+
+    NONE = "none"
+    """Nothing: the papers' steps."""
+    RELAXED = "relaxed"
+    """Over-relaxation: each half-step longer by a factor. Locally convergent, guarded."""
+    ANDERSON = "anderson"
+    """Extrapolation from the last few steps. Guarded."""
+    NEWTON = "newton"
+    """Truncated Newton steps on the semi-dual, by conjugate gradients on the kernel: the fewest sweeps by far where
+    eps is small. One step is worth some ten sweeps."""
+
+
+@dataclass
+class SinkhornState:
+    """State of :class:`Sinkhorn`.
+
+    Attributes:
+        f: ``(..., n)``, units of the cost; what is absorbed in the kernel if there is one.
+        g: ``(..., m)``.
+        largest: the largest cost: annealing starts there, and scalings say nothing about an eps beyond it.
+        annealed: whether the start was near enough to skip the annealing.
+        steps: steps taken since `init`.
+        stage: how often annealing has lowered eps.
+        eps: the weight of the last step (larger than the problem's while annealing).
+        change: a bound on how far the next step moves ``log u``, ``log v``; infinite while unknown.
+        kernel: the scaled form, or None while the state is in f and g alone.
+        sweep: the last pass of a problem that is streamed, if it was at this g.
+        pace: how long the steps of a streamed problem are.
+    """
+
+    f: Tensor
+    g: Tensor
+    largest: float = 0.0
+    annealed: bool = False
+    steps: int = 0
+    stage: int = 0
+    eps: float = math.inf
+    change: float = math.inf
+    kernel: Kernel | None = None
+    sweep: Sweep | None = None
+    pace: Pace = field(default_factory=Pace)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sinkhorn(DiscreteSolver):
+    """Sinkhorn's algorithm for KL regularisation (Cuturi 2013), from eps = 1e-6 to 1e6 times the mean cost.
+
+    Without arguments it takes the papers' plain steps. :meth:`fastest` is what :func:`otgen.ot.solve` takes where an
+    accuracy is asked for.
+
+    Attributes:
+        update: alternating, or symmetric as a debiased divergence needs it.
+        anneal: factor in (0, 1) by which eps falls each step, from near the largest cost (a few per cent of it under
+            Newton's acceleration, which lowers eps once the gap is below it) down to the problem's eps; None starts at
+            the problem's eps. Annealing pays where eps is below a few per cent of the mean cost. Halving eps is free:
+            the kernel is squared.
+        acceleration: of alternating steps, after the annealing; Newton's from its start.
+        relaxation: factor of the over-relaxed half-steps, in (1, 2).
+        depth: how many steps Anderson's extrapolation rests on, at least 2.
+        coarse: where the costs are too many to keep, the start comes from so many points of each side, drawn without
+            replacement and solved first; None starts cold. There, over-relaxation takes the place of the other
+            accelerations, whose sweeps would cost a pass each.
+    """
+
+    check_every: ClassVar[int] = 10
+    update: Update = Update.ALTERNATING
+    anneal: float | None = None
+    acceleration: Acceleration = Acceleration.NONE
+    relaxation: float = 1.5
+    depth: int = 4
+    coarse: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.anneal is not None and not 0 < self.anneal < 1:
+            raise InputError(f"anneal is the factor of eps per step and must lie in (0, 1), got {self.anneal}")
+        if self.update is Update.SYMMETRIC and self.acceleration is not Acceleration.NONE:
+            raise InputError(
+                f"symmetric steps cannot be accelerated: f and g would not stay equal; got "
+                f"acceleration={self.acceleration}; leave it out, or use update=Update.ALTERNATING"
+            )
+        if not 1 < self.relaxation < 2:
+            raise InputError(f"relaxation must lie in (1, 2), got {self.relaxation}; 1.5 is a good start")
+        if self.depth < 2:
+            raise InputError(f"depth must be at least 2, got {self.depth}; 4 is a good start")
+        if self.coarse is not None and self.coarse < 1:
+            raise InputError(f"coarse is a number of points and must be at least 1, got {self.coarse}; try 4000")
+
+    @classmethod
+    def fastest(cls) -> Sinkhorn:
+        """The settings that reach a relative gap of 1e-3 the soonest.
+
+        Measured on images and on mixtures in the plane, eps from 0.002 to 0.05 of the mean cost: two to twenty times
+        sooner there than plain, over-relaxed, extrapolated or annealed steps alone.
+        """
+        return cls(anneal=0.5, acceleration=Acceleration.NEWTON, coarse=4000)
+
+    @override
+    def accepts(self, problem: Discrete) -> None:
+        if not isinstance(problem.reg, KL):
+            raise InputError(
+                f"Sinkhorn cannot solve a problem with {type(problem.reg).__name__}: its scaling form exists for KL "
+                "only; use Newton() for Quadratic, Exact() for NoReg, or leave the solver out"
+            )
+
+    @override
+    def look_every(self, problem: Discrete) -> int:
+        newton_steps = self.acceleration is Acceleration.NEWTON and not problem.streamed
+        return 1 if newton_steps else self.check_every
+
+    @override
+    def init(
+        self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None
+    ) -> SinkhornState:
+        largest = problem.largest_cost
+        if start is None and problem.streamed and self.coarse is not None:
+            start = self._from_subsample(problem, rng)
+        if start is not None:
+            # A warm start is near the end of any annealing: it goes on at the problem's eps.
+            f, g = (p.detach().to(problem.dtype).clone() for p in (start.f, start.g))
+            return SinkhornState(f, g, largest, annealed=True)
+        return SinkhornState(torch.zeros_like(problem.a), torch.zeros_like(problem.b), largest)
+
+    @override
+    def step(self, problem: Discrete, state: SinkhornState) -> SinkhornState:
+        f, g = self._absorbed(state)
+        eps = self._eps(problem, state)
+        reg = KL(eps=eps)
+        a, b = problem.a.unsqueeze(-1), problem.b.unsqueeze(-2)
+        f_new = reg.soft_transform(g.unsqueeze(-2) - problem.matrix, b, dim=-1)
+        if self.update is Update.SYMMETRIC:
+            g_new = reg.soft_transform(f.unsqueeze(-1) - problem.matrix, a, dim=-2)
+            f_new, g_new = (f + f_new) / 2, (g + g_new) / 2
+        else:
+            g_new = reg.soft_transform(f_new.unsqueeze(-1) - problem.matrix, a, dim=-2)
+        with torch.no_grad():
+            change = max(float((f_new - f).abs().max()), float((g_new - g).abs().max())) / eps
+        return replace(
+            state, f=f_new, g=g_new, steps=state.steps + 1, stage=state.stage + 1, eps=eps, change=change, kernel=None
+        )
+
+    @override
+    @torch.no_grad()
+    def advance(self, problem: Discrete, state: SinkhornState, steps: int) -> SinkhornState:
+        if problem.streamed:
+            return self._stream(problem, state, steps)
+        left = steps
+        while left > 0:
+            done = self._fused(problem, state, left)
+            if done == 0:
+                state, done = self.step(problem, state), 1
+            left -= done
+        return state
+
+    @override
+    def potentials(self, problem: Discrete, state: SinkhornState) -> Potentials:
+        if problem.streamed:
+            return Potentials(self._swept(problem, state).rows, state.g)
+        kernel = state.kernel
+        if kernel is not None and kernel.eps == problem.eps:
+            f = state.f - kernel.eps * kernel.row_half_step().log()
+            return Potentials(f, state.g + kernel.eps * kernel.log_v())
+        _, g = self._absorbed(state)
+        z = g.unsqueeze(-2) - problem.matrix
+        return Potentials(problem.reg.soft_transform(z, problem.b.unsqueeze(-2), dim=-1), g)
+
+    @override
+    @torch.no_grad()
+    def marginal_error(self, problem: Discrete, state: SinkhornState) -> float:
+        if problem.streamed:
+            return float(self._swept(problem, state).column_error(problem.b).max())
+        kernel = state.kernel
+        if kernel is None or kernel.eps != problem.eps:
+            return super().marginal_error(problem, state)
+        # The plan of `potentials` has exact rows, so all its error is in the columns.
+        return kernel.column_error()
+
+    @override
+    def look(self, problem: Discrete, state: SinkhornState, previous: DiscreteLook | None) -> DiscreteLook:
+        kernel = state.kernel
+        if kernel is not None:
+            return KernelLook(self, problem, state, kernel, (state.f, state.g))
+        return super().look(problem, state, previous)
+
+    def _stream(self, problem: Discrete, state: SinkhornState, steps: int) -> SinkhornState:
+        """Steps that read the pairs once each."""
+        relaxes = self.update is Update.ALTERNATING and self.acceleration is not Acceleration.NONE
+        for _ in range(steps):
+            eps = self._eps(problem, state)
+            if self.update is Update.SYMMETRIC:
+                found = sweep(problem, state.g, eps, state.f, 0.0)
+                f, g = (state.f + found.rows) / 2, state.g - eps * found.log_columns / 2
+            else:
+                factor = state.pace.factor if relaxes else 1.0
+                known = state.sweep
+                if factor == 1 and known is not None and known.eps == eps:
+                    found = known
+                else:
+                    found = sweep(problem, state.g, eps, state.f, factor)
+                f, g = found.f, state.g - eps * factor * found.log_columns
+                state.pace.after(float(found.column_error(problem.b).max()), settled=eps == problem.eps)
+            state = replace(state, f=f, g=g, steps=state.steps + 1, stage=state.stage + 1, eps=eps, sweep=None)
+        return state
+
+    def _swept(self, problem: Discrete, state: SinkhornState) -> Sweep:
+        if state.sweep is None or state.sweep.eps != problem.eps:
+            state.sweep = sweep(problem, state.g, problem.eps)
+        return state.sweep
+
+    def _from_subsample(self, problem: Discrete, rng: torch.Generator | None) -> Potentials | None:
+        """Potentials of some points of each side, continued to all columns by a soft transform."""
+        assert self.coarse is not None
+        n, m = problem.shape[-2:]
+        if len(problem.shape) == 3 or min(n, m) < 2 * self.coarse:
+            return None
+        rng = torch.Generator().manual_seed(0) if rng is None else rng
+        rows, columns = (torch.randperm(size, generator=rng)[: self.coarse].to(problem.device) for size in (n, m))
+        few = problem.subsample(rows, columns)
+        solver = Sinkhorn(anneal=0.5, acceleration=Acceleration.NEWTON)
+        f = solver.potentials(few, solver.advance(few, solver.init(few), _COARSE_STEPS)).f
+        every = torch.arange(m, device=problem.device)
+        g = extended(problem.subsample(rows, every), f, problem.eps)
+        return Potentials(torch.zeros_like(problem.a), g)
+
+    def _rule(self, eps: float, problem: Discrete) -> Rule:
+        if self.update is Update.SYMMETRIC:
+            return symmetric
+        if eps > problem.eps and self.acceleration is not Acceleration.NEWTON:
+            return alternating
+        match self.acceleration:
+            case Acceleration.NONE:
+                return alternating
+            case Acceleration.RELAXED:
+                return relaxed(self.relaxation)
+            case Acceleration.ANDERSON:
+                return anderson(self.depth)
+            case Acceleration.NEWTON:
+                return newton
+
+    def _fused(self, problem: Discrete, state: SinkhornState, steps: int) -> int:
+        """Take up to ``steps`` steps on the kernel, in place. Returns how many; 0 where it is not safe."""
+        eps = self._eps(problem, state)
+        if eps > state.largest:
+            # u and v are 1 up to rounding, and eps log u is that rounding: the log domain keeps the digits.
+            return 0
+        rule, kernel = self._rule(eps, problem), state.kernel
+        plain = rule in (alternating, symmetric)
+        if kernel is not None and kernel.eps == 2 * eps:
+            self._halve(state, kernel)
+        # The half-steps of other rules may move further than the last ones did; they are taken back if they do.
+        room = 0 if kernel is None or kernel.eps != eps else kernel.room() if plain else int(kernel.sound())
+        if kernel is not None and room > 0:
+            count = min(steps, room) if plain and eps == problem.eps else 1
+            if kernel.advance(count, rule):
+                return self._took(state, kernel, count)
+        state.f, state.g = self._absorbed(state)
+        state.kernel = None
+        if math.isinf(state.change) and rule is not symmetric:
+            return self._first(problem, state, eps)
+        if math.isinf(state.change) and state.largest / eps > 4 * Kernel.reach(problem.dtype):
+            # A cold start so far below the costs would leave the range for certain, or nearly so.
+            return 0
+        # The first step after a build is tested; what follows moves no further than it did.
+        kernel = Kernel.build(problem, state.f, state.g, eps)
+        if not kernel.advance(1, rule) and (plain or not kernel.advance(1, alternating)):
+            return 0
+        state.kernel = kernel
+        return self._took(state, kernel, 1)
+
+    def _first(self, problem: Discrete, state: SinkhornState, eps: float) -> int:
+        """The first alternating step of a cold start, which does not look at f.
+
+        What is absorbed are hard transforms, of g and back: each row and each column of the kernel has a one, and the
+        g to start from is a scaling.
+        """
+        reduced = problem.matrix.detach() - state.g.unsqueeze(-2)
+        f = reduced.amin(-1)
+        excess = reduced.sub_(f.unsqueeze(-1)).amin(-2)
+        if float(excess.max()) / eps > 4 * Kernel.reach(problem.dtype):
+            return 0
+        kernel = Kernel.build(problem, f, state.g + excess, eps)
+        kernel.begin((excess / eps).exp())
+        if not kernel.advance(1, alternating):
+            return 0
+        state.f, state.g, state.kernel = f, state.g + excess, kernel
+        return self._took(state, kernel, 1)
+
+    def _halve(self, state: SinkhornState, kernel: Kernel) -> None:
+        """Make the kernel that of half the eps where that can be done without building it."""
+        if not kernel.halvable and kernel.absorbable:
+            state.f, state.g = self._absorbed(state)
+            kernel.absorb()
+        if kernel.halvable:
+            kernel.halve()
+
+    def _took(self, state: SinkhornState, kernel: Kernel, count: int) -> int:
+        state.eps, state.change = kernel.eps, kernel.change
+        state.steps += count
+        state.stage += self.anneal is None or kernel.near
+        return count
+
+    def _absorbed(self, state: SinkhornState) -> tuple[Tensor, Tensor]:
+        if state.kernel is None:
+            return state.f, state.g
+        kernel = state.kernel
+        return state.f + kernel.eps * kernel.log_u(), state.g + kernel.eps * kernel.log_v()
+
+    def _eps(self, problem: Discrete, state: SinkhornState) -> float:
+        if self.anneal is None or state.annealed:
+            return problem.eps
+        # Newton's steps need no more of a start than some fifth of the mean cost gives.
+        first = _FIRST_EPS if self.acceleration is Acceleration.NEWTON else 1.0
+        eps = problem.eps
+        stages = math.floor(math.log(max(first * state.largest / eps, 1.0)) / -math.log(self.anneal))
+        return eps / self.anneal ** max(0, stages - state.stage)

@@ -1,0 +1,159 @@
+"""Sinkhorn's steps where the costs are too many to keep: one pass over them a step, O((n + m) d) memory.
+
+A block of rows is exponentiated once and serves both half-steps: ``E_ij = exp((g_j - c_ij) / eps - top_i)`` gives
+``f_i = -eps (top_i + log sum_j b_j E_ij)``, and with it the share of row i in the columns,
+``exp((f_i + g_j - c_ij) / eps) = E_ij / sum_j b_j E_ij``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from otgen.ot.discrete.problem import Discrete
+
+# The least exponent relative to a row's largest: exp of it is nothing beside the rounding of a sum. A column whose sum
+# is so small that it might count there is computed again, in the log domain.
+_FLOOR, _LEAST = -50.0, 1e-14
+# How far, in units of eps, a given f may lie above the one that is found before it is cut.
+_MOST = 60.0
+# Plain steps before the rate is taken, the rate beyond which it is not believed, and growth that is no hesitation.
+_PLAIN_STEPS, _SLOWEST, _GROWN = 4, 0.99, 1.5
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What one pass finds at a column potential.
+
+    Attributes:
+        eps: of the pass.
+        rows: the soft transform of g: exact rows.
+        f: what the columns are taken at: ``f_old + factor (rows - f_old)``, or the rows themselves.
+        log_columns: ``log sum_i a_i exp((f_i + g_j - c_ij) / eps)``: zero where a column is exact.
+    """
+
+    eps: float
+    rows: Tensor
+    f: Tensor
+    log_columns: Tensor
+
+    def column_error(self, b: Tensor) -> Tensor:
+        """``sum_j b_j |column mean - 1|``."""
+        return (b * self.log_columns.expm1().abs()).sum(-1)
+
+
+def sweep(problem: Discrete, g: Tensor, eps: float, f: Tensor | None = None, factor: float = 1.0) -> Sweep:
+    """One pass over the pairs.
+
+    Args:
+        problem: what is streamed.
+        g: column potential.
+        eps: weight of the step.
+        f: the old row potential where the new one shall lie at ``f + factor (rows - f)``.
+        factor: 0 keeps f for the columns, 1 takes the exact rows.
+    """
+    a, b = problem.a, problem.b
+    rows, new = torch.empty_like(a), torch.empty_like(a)
+    columns = torch.zeros_like(b, dtype=torch.float64)
+    exponents_of = _Exponents(problem, g, eps)
+    for part in problem.row_blocks():
+        exponents, offset = exponents_of(part)
+        top = exponents.amax(-1, keepdim=True)
+        # The floor keeps denormal numbers out, which are slow beyond measure on a CPU.
+        exponents.sub_(top).clamp_(min=_FLOOR).exp_()
+        sums = exponents @ b.unsqueeze(-1)
+        exact = (sums.log() + top).squeeze(-1).mul_(-eps).add_(offset)
+        weights = a[..., part] / sums.squeeze(-1)
+        taken = exact
+        if f is not None and factor != 1:
+            taken = f[..., part] + factor * (exact - f[..., part])
+            weights = weights * ((taken - exact) / eps).clamp(max=_MOST).exp()
+        rows[..., part], new[..., part] = exact, taken
+        columns += (weights.unsqueeze(-2) @ exponents).squeeze(-2)
+    log_columns = columns.log().to(g.dtype)
+    # Columns without mass carry no exponents above; their mean is that of their own potential.
+    lost = (columns < _LEAST) | (b == 0)
+    for where in _columns(lost):
+        log_columns[..., where] = _log_columns(problem, new, g, eps, where)
+    return Sweep(eps, rows, new, log_columns)
+
+
+class _Exponents:
+    """``(g_j - c_ij) / eps`` in blocks of rows, up to a row's constant."""
+
+    def __init__(self, problem: Discrete, g: Tensor, eps: float) -> None:
+        self.problem, self.eps = problem, eps
+        self.active = g.masked_fill(problem.b == 0, -torch.inf)
+        x, y = (side.points for side in problem.sides())
+        self.factors = problem.cost.factors(x, y) if x.ndim == 2 else None
+        if self.factors is not None:
+            _, s, left, right = self.factors
+            self.bias, self.left, self.right = (self.active - s) / eps, left / eps, right.mT.contiguous()
+
+    def __call__(self, part: slice) -> tuple[Tensor, Tensor | float]:
+        """The exponents of a block, and what its rows' potentials lack."""
+        if self.factors is None:
+            costs = self.problem.rows(part, self.problem.dtype)
+            return torch.sub(self.active.unsqueeze(-2), costs).mul_(1 / self.eps), 0.0
+        return torch.addmm(self.bias, self.left[part], self.right), self.factors[0][part]
+
+
+def extended(rows: Discrete, f: Tensor, eps: float) -> Tensor:
+    """The soft transform of f, ``(..., m)``: a column potential from some rows' potential."""
+    g = torch.zeros_like(rows.b)
+    for where in _pieces(torch.arange(g.shape[-1], device=g.device)):
+        g[..., where] = -eps * _log_columns(rows, f, g, eps, where)
+    return g
+
+
+def _columns(lost: Tensor) -> list[Tensor]:
+    index = lost.reshape(-1, lost.shape[-1]).any(0).nonzero().squeeze(-1)
+    return _pieces(index) if len(index) else []
+
+
+def _pieces(index: Tensor) -> list[Tensor]:
+    return list(torch.tensor_split(index, -(-len(index) // 1024)))
+
+
+def _log_columns(problem: Discrete, f: Tensor, g: Tensor, eps: float, where: Tensor) -> Tensor:
+    """Some columns in the log domain, blocks of rows merged by their maxima."""
+    live = f.masked_fill(problem.a == 0, -torch.inf)
+    log_a = problem.a.log()
+    columns = problem.columns(where)
+    total = torch.full_like(g[..., where], -torch.inf)
+    for part in columns.row_blocks():
+        costs = columns.rows(part, problem.dtype)
+        exponents = (live[..., part].unsqueeze(-1) + (g[..., where].unsqueeze(-2) - costs)) / eps
+        total = torch.logaddexp(total, torch.logsumexp(exponents + log_a[..., part].unsqueeze(-1), dim=-2))
+    return total
+
+
+@dataclass
+class Pace:
+    """How long over-relaxed steps are: ``2 / (1 + sqrt(1 - rate))``, the rate measured on plain ones.
+
+    That is the best factor near the solution (Lehmann et al. 2021); where the error grows, plain steps are taken again.
+
+    Attributes:
+        factor: of the next step.
+        error: after the last one.
+        plain: plain steps in a row.
+    """
+
+    factor: float = 1.0
+    error: float = math.inf
+    plain: int = 0
+
+    def after(self, error: float, *, settled: bool) -> None:
+        """Choose the factor of the next step, after one that left this error at the final eps (or not yet)."""
+        if not settled or (self.factor > 1 and error > _GROWN * self.error):
+            self.factor, self.plain = 1.0, 0
+        elif self.factor == 1:
+            self.plain += 1
+            rate = min(error / self.error, _SLOWEST) if self.error > 0 else 0.0
+            if self.plain > _PLAIN_STEPS and rate > 0:
+                self.factor = 2 / (1 + math.sqrt(1 - rate))
+        self.error = error

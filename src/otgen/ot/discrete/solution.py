@@ -1,0 +1,258 @@
+"""What a solver found, and how far it may be from the truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from otgen.errors import InputError
+from otgen.ot.core import memory
+from otgen.ot.core.iterate import Ending, Solved, Status
+from otgen.ot.core.precision import full_precision
+from otgen.ot.discrete.certificate import Certificate, certify
+from otgen.ot.discrete.gradient_error import GradientError, gradient_error_bound, gradient_error_estimate
+from otgen.ot.discrete.gradients import plan_rows, read_value
+from otgen.ot.discrete.potentials import Potentials
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.value_kind import Value
+from otgen.ot.regularisers.kl import KL
+
+# A gap below this share of the mean cost and eps is rounding: the relative gap of a value near zero says nothing.
+_NEGLIGIBLE = 1e-12
+
+
+class Solution(Solved):
+    """The solution of a problem at some iterate; everything but ``value`` is detached.
+
+    Bounds and errors are computed when they are first read.
+
+    Attributes:
+        value: the dual value after a soft transform, which is the regularised value at convergence; shape of the
+            batch, dtype of the problem, carries the gradient.
+        potentials: dual potentials with exact rows, in the precision that the solver keeps.
+        status: how the solve ended.
+        steps: steps taken.
+        history: the looks taken on the way.
+        state: the solver's state; ``warm_start=solution`` starts another solve from here.
+    """
+
+    def __init__(
+        self,
+        problem: Discrete,
+        value: Tensor,
+        potentials: Potentials,
+        *,
+        plan: Tensor | None = None,
+        ending: Ending | None = None,
+        state: Any = None,
+        correction: Callable[[], tuple[Tensor, Tensor] | None] | None = None,
+        certificate: Certificate | None = None,
+    ) -> None:
+        self.problem, self.value, self.potentials = problem, value, potentials
+        self.ending, self.state = Ending() if ending is None else ending, state
+        self._plan, self._correction = plan, correction
+        self._read: Callable[[Value], Tensor] | None = None
+        if certificate is not None:
+            # The last look has computed it already.
+            self.__dict__["certificate"] = certificate
+
+    def read(self, kind: Value) -> Tensor:
+        """The value of a kind at this iterate, with the gradient that was asked for; shape of the batch."""
+        if kind is Value.ENTROPIC:
+            return self.value
+        with full_precision(self.problem.device):
+            if self._read is not None:
+                return self._read(kind)
+            with torch.no_grad():
+                return read_value(kind, self.problem, self.potentials, self._plan)
+
+    def reading(self, read: Callable[[Value], Tensor]) -> Self:
+        """This, with what computes its other values with their gradients."""
+        self._read = read
+        return self
+
+    @property
+    def eps(self) -> float:
+        """The regularisation weight as a number; 0 without regularisation."""
+        return self.problem.eps
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """Bounds and errors, from one run over the plan in float64."""
+        with torch.no_grad(), full_precision(self.problem.device):
+            correction = None if self._correction is None else self._correction()
+            return certify(self.problem, self.potentials, self._plan, correction)
+
+    @property
+    def lower(self) -> Tensor:
+        """Certified lower bound on the regularised value, float64, shape of the batch."""
+        return self.certificate.lower
+
+    @property
+    def upper(self) -> Tensor:
+        """Certified upper bound on the regularised value, float64, shape of the batch."""
+        return self.certificate.upper
+
+    @property
+    def gap(self) -> Tensor:
+        """``upper - lower >= 0``."""
+        return self.upper - self.lower
+
+    @property
+    def rel_gap(self) -> Tensor:
+        """``gap / max(|lower|, |upper|)``; 0 where the gap is below 1e-12 of the mean cost and eps."""
+        return relative_gap(self.lower, self.upper, self.problem)
+
+    @property
+    def value_linear(self) -> Tensor:
+        """Transport cost ``<plan, C>`` of the rounded plan, between the exact value and ``upper``; float64."""
+        return self.certificate.value_linear
+
+    @property
+    def marginal_error_a(self) -> Tensor:
+        """``||row sums of the plan - a||_1``, float64."""
+        return self.certificate.row_error
+
+    @property
+    def marginal_error_b(self) -> Tensor:
+        """``||column sums of the plan - b||_1``, float64."""
+        return self.certificate.column_error
+
+    @cached_property
+    def grad_error_bound(self) -> GradientError:
+        """Certified bound on the error of the envelope gradient at this iterate."""
+        with torch.no_grad(), full_precision(self.problem.device):
+            return gradient_error_bound(self.problem, self.potentials, self._plan, self.certificate)
+
+    @cached_property
+    def grad_error_estimate(self) -> GradientError:
+        """An estimate of the same error, from what one more step changes. Not a bound."""
+        with torch.no_grad(), full_precision(self.problem.device):
+            return gradient_error_estimate(self.problem, self.potentials, self._plan)
+
+    def plan(self) -> Tensor:
+        """The coupling ``pi``, ``(..., n, m)``, in the problem's dtype: that of the potentials, not rounded.
+
+        Raises:
+            InputError: where so large a matrix would not fit in memory; :meth:`sparse_plan` may.
+        """
+        problem = self.problem
+        remedy = "a KL plan has no zeros: take fewer points" if isinstance(problem.reg, KL) else "take sparse_plan()"
+        needed = math.prod(problem.shape) * problem.dtype.itemsize
+        memory.require(needed, f"a dense plan of shape {problem.shape}", remedy, problem.device)
+        plan = torch.empty(problem.shape, dtype=problem.dtype, device=problem.device)
+        with torch.no_grad(), full_precision(problem.device):
+            for part in problem.row_blocks():
+                plan[..., part, :] = plan_rows(problem, self.potentials, self._plan, part)
+        return plan
+
+    def sparse_plan(self) -> Tensor:
+        """The positive entries of :meth:`plan` as a coalesced ``torch.sparse_coo`` tensor of the same shape and dtype.
+
+        A batch is its first dimension. Built by blocks of rows: the dense matrix is never held. A plan of Quadratic
+        has few positive entries where eps is small; one of NoReg at most n + m - 1.
+
+        Raises:
+            InputError: for KL, whose plan is positive everywhere: a zero in it has only left the dtype's range.
+        """
+        problem = self.problem
+        if isinstance(problem.reg, KL):
+            raise InputError(
+                "a KL plan is positive everywhere, so that it has no sparse form; take plan(), or solve with "
+                f"Quadratic(), whose plans are sparse; got {problem.reg}"
+            )
+        # The offset of the rows of a block, in their place among the dimensions.
+        offset = torch.zeros((len(problem.shape), 1), dtype=torch.long, device=problem.device)
+        indices, values = [], []
+        with torch.no_grad(), full_precision(problem.device):
+            for part in problem.row_blocks():
+                block = plan_rows(problem, self.potentials, self._plan, part)
+                found = block.nonzero().T
+                offset[-2] = part.start
+                indices.append(found + offset)
+                values.append(block[tuple(found)])
+        plan = torch.sparse_coo_tensor(
+            torch.cat(indices, 1),
+            torch.cat(values),
+            problem.shape,
+            check_invariants=True,
+            # Without a batch the blocks come in order.
+            is_coalesced=len(problem.shape) == 2,
+        )
+        return plan.coalesce()
+
+    def detached(self) -> Solution:
+        """The same, its value without a graph."""
+        twin = Solution.__new__(Solution)
+        twin.__dict__.update(self.__dict__)
+        twin.value, twin._read = self.value.detach(), None
+        return twin
+
+    def __getitem__(self, index: int | slice) -> Solution:
+        """The solution of one problem of a batch, or of some of them."""
+        one = Solution(
+            self.problem[index],
+            self.value[index],
+            self.potentials[index],
+            plan=None if self._plan is None else self._plan[index],
+            correction=self._correction_of(index),
+            ending=self.ending,
+        )
+        whole = self._read
+        return one if whole is None else one.reading(lambda kind: whole(kind)[index])
+
+    def _correction_of(self, index: int | slice) -> Callable[[], tuple[Tensor, Tensor] | None] | None:
+        whole = self._correction
+        if whole is None:
+            return None
+
+        def one() -> tuple[Tensor, Tensor] | None:
+            found = whole()
+            return None if found is None else (found[0][index], found[1][index])
+
+        return one
+
+    def __repr__(self) -> str:
+        parts = [interval_text(self.value, self.lower, self.upper), f"gap {float(self.gap.max()):.1e}"]
+        # A bound on the gradient is some five passes over the pairs: not for a look at a problem that is streamed.
+        known = not self.problem.streamed or "grad_error_bound" in self.__dict__
+        error = self.grad_error_bound.relative if known else None
+        if error is not None:
+            parts.append(f"gradient error <= {100 * error:.2g} %")
+        parts.append(f"{self.steps} step{'' if self.steps == 1 else 's'}")
+        if self.status not in (Status.CONVERGED, Status.FIXED_STEPS):
+            parts.append(f"not converged: {self.status.value}")
+        return ", ".join(parts)
+
+
+def relative_gap(lower: Tensor, upper: Tensor, problem: Discrete) -> Tensor:
+    """``(upper - lower) / max(|lower|, |upper|)``, and 0 where the gap is rounding, at the problem's scale."""
+    # The certificate allows for a rounding of every entry of the regularisation term: that grows with the sizes.
+    entropy = torch.finfo(torch.float64).eps * 64 * (sum(problem.shape[-2:]) + 256)
+    negligible = _NEGLIGIBLE * abs(problem.mean_cost) + max(_NEGLIGIBLE, entropy) * problem.eps
+    gap, size = upper - lower, torch.maximum(lower.abs(), upper.abs())
+    return torch.where(gap <= negligible, 0.0, gap / size.clamp(min=torch.finfo(size.dtype).tiny))
+
+
+def interval_text(value: Tensor, lower: Tensor, upper: Tensor) -> str:
+    """``value=2.6091 in [2.6087, 2.6108]``, with as many digits as the interval deserves."""
+    if value.ndim:
+        inside = "; ".join(interval_text(*one) for one in zip(value, lower, upper, strict=True))
+        return f"{len(value)} values: {inside}" if len(value) <= 4 else f"{len(value)} values"
+    return f"value={numbers_text(value.item(), lower.item(), upper.item())}"
+
+
+def numbers_text(value: float, lower: float, upper: float) -> str:
+    """``2.6091 in [2.6087, 2.6108]``."""
+    size = max(abs(lower), abs(upper))
+    digits = 5
+    while digits < 12 and size > 0 and (upper - lower) / size < 10.0 ** (1 - digits):
+        digits += 1
+    # The value is rounded to its own dtype, the bounds to float64: more digits than both have would contradict.
+    value = min(max(value, lower), upper)
+    return f"{value:.{digits}g} in [{lower:.{digits}g}, {upper:.{digits}g}]"

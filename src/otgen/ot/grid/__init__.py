@@ -1,0 +1,1 @@
+"""W1 between two measures on a regular grid."""

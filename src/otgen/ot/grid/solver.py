@@ -1,0 +1,183 @@
+"""What the solvers of W1 on a grid share: the state, the start, the look."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.ot.core import checks
+from otgen.ot.core.iterate import Ending, Look
+from otgen.ot.core.problem import Problem
+from otgen.ot.discrete.gradients import Gradient
+from otgen.ot.discrete.solver import Solver
+from otgen.ot.grid.operator import lengths
+from otgen.ot.grid.problem import GridW1
+from otgen.ot.grid.solution import GridCertificate, GridMemory, GridSolution, certify_grid, divergence_error
+
+
+@dataclass
+class GridState:
+    """Where a solver of a grid problem stands; float64, in grid units (``dx = 1``) of a unit mass.
+
+    Attributes:
+        f: the critic that the next step starts from, nodes ``(n, m)``.
+        y: the flow that it starts from, a field of the operator.
+        critic: the critic that the last step found.
+        flow: the flow that it found.
+        average: a moving average of the critics: often closer to feasible than any of them.
+        tau: step length of f.
+        sigma: step length of y.
+    """
+
+    f: Tensor
+    y: Tensor
+    critic: Tensor
+    flow: Tensor
+    average: Tensor
+    tau: float = 1.0
+    sigma: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridStart:
+    """Where to start from, in grid units of a unit mass.
+
+    Attributes:
+        f: the critic that the first step starts from.
+        y: the flow that it starts from.
+        average: the critic that the moving average starts from.
+    """
+
+    f: Tensor
+    y: Tensor
+    average: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridSolver(Solver):
+    """A solver of W1 on a grid. A new one needs `accepts` and `step`."""
+
+    kinds: ClassVar[tuple[type[Problem[Any]], ...]] = (GridW1,)
+    check_every: ClassVar[int] = 20
+
+    @override
+    def accepts(self, problem: Any) -> None:
+        if not isinstance(problem, GridW1):
+            raise InputError(
+                f"{type(self).__name__} cannot solve a {type(problem).__name__}: it works on a grid; use "
+                "GridW1(c, dx), or leave the solver out"
+            )
+
+    @override
+    def start(self, problem: GridW1, warm_start: Any) -> GridStart | None:
+        if warm_start is None:
+            return None
+        checks.component("warm_start", warm_start, (GridSolution, GridMemory), "an earlier solution")
+        before = warm_start.memory if isinstance(warm_start, GridSolution) else warm_start
+        if before.c.shape != problem.operator.shape or before.y.shape[0] != problem.operator.pairs:
+            raise InputError(
+                f"the warm start is of another grid, {tuple(before.c.shape)} with {before.y.shape[0]} pairs of "
+                f"differences a node; it must have the shape and the stencil of {problem!r}"
+            )
+        if not bool(torch.isfinite(before.f.sum() + before.y.sum())):
+            raise InputError("the warm start holds NaN or infinite values; leave it out")
+        # A critic keeps its slopes whatever the width of the cells. The flow is kept as far as the new c repeats the
+        # old one, and what is new is added as a potential flow: an unchanged problem goes on from where it stood.
+        f, y, critic, old = (t.to(problem.device) for t in (before.f, before.y, before.critic, before.c))
+        operator = problem.operator
+        potential = operator.potential(old)
+        norm = (old * potential).sum().item()
+        repeated = max((problem.balanced * potential).sum().item() / norm, 0.0) if norm > 0 else 0.0
+        new = operator.differences(operator.potential(problem.balanced - repeated * old))
+        return GridStart(f=f, y=repeated * y + new, average=critic)
+
+    @override
+    def init(self, problem: GridW1, start: GridStart | None = None, rng: torch.Generator | None = None) -> GridState:
+        operator, c = problem.operator, problem.balanced
+        potential = operator.potential(c)
+        shortest = operator.differences(potential)
+        if start is None:
+            steepest = lengths(shortest).max().clamp(min=torch.finfo(c.dtype).tiny)
+            start = GridStart(f=potential / steepest, y=shortest, average=potential / steepest)
+        tau, sigma = self.step_lengths(problem, shortest.detach().square().sum().sqrt().item())
+        f, y = start.f, start.y
+        return GridState(f=f, y=y, critic=f, flow=y, average=start.average, tau=tau, sigma=sigma)
+
+    def step_lengths(self, problem: GridW1, flow_norm: float) -> tuple[float, float]:
+        """Step lengths of critic and flow, in grid units; ``flow_norm`` is the 2-norm of the potential flow of c."""
+        return 1.0, 1.0
+
+    @abstractmethod
+    @override
+    def step(self, problem: GridW1, state: GridState) -> GridState: ...
+
+    @override
+    def look(self, problem: GridW1, state: GridState, previous: GridLook | None) -> GridLook:
+        return GridLook(problem, state, None if previous is None else previous.known)
+
+
+class GridLook(Look):
+    """A look at the state of a grid solver. Bounds never get worse: the best of all looks so far is kept."""
+
+    def __init__(self, problem: GridW1, state: GridState, before: GridCertificate | None) -> None:
+        self.problem, self.state, self.before = problem, state, before
+
+    @cached_property
+    def certificate(self) -> GridCertificate:
+        """Bounds from this state, or from an earlier one where that was better."""
+        critics = (self.state.critic.detach(), self.state.average.detach())
+        return certify_grid(self.problem.detached(), critics, self.state.flow.detach()).or_better(self.before)
+
+    @property
+    def known(self) -> GridCertificate | None:
+        """The best bounds computed by now."""
+        known: GridCertificate | None = self.__dict__.get("certificate", self.before)
+        return known
+
+    @cached_property
+    @override
+    def finite(self) -> bool:
+        return bool(torch.isfinite(self.state.f.detach().sum() + self.state.y.detach().sum()))
+
+    @cached_property
+    @override
+    def marginal_error(self) -> float:
+        return divergence_error(self.problem.detached(), self.state.flow.detach())
+
+    @property
+    @override
+    def mean_mass(self) -> float:
+        raise InputError(
+            "MeanMass tests the mass of a plan, and the plan of a grid problem is a flow; use RelGap or MarginalError"
+        )
+
+    @cached_property
+    @override
+    def rel_gap(self) -> float:
+        return self._solution(torch.zeros(()), Ending()).rel_gap.item()
+
+    @override
+    def restart(self) -> GridStart:
+        state = self.state
+        return GridStart(f=state.f.detach(), y=state.y.detach(), average=state.average.detach())
+
+    @override
+    def solution(self, outer: GridW1, inner: GridW1, gradient: Gradient, ending: Ending) -> GridSolution:
+        if gradient.unrolls:
+            # The same scaling as the certificate's, recorded.
+            f = self.state.critic
+            critic = f / lengths(outer.operator.differences(f)).max().clamp(min=1.0)
+        else:
+            critic = self.certificate.critic
+        value = ((outer.balanced * critic).sum() * outer.unit).to(outer.dtype)
+        return GridSolution(inner, value, self.certificate, state=self.state, ending=ending)
+
+    def _solution(self, value: Tensor, ending: Ending) -> GridSolution:
+        return GridSolution(self.problem.detached(), value, self.certificate, state=self.state, ending=ending)

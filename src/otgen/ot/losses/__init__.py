@@ -1,0 +1,1 @@
+"""Losses: sums of transport values, as modules."""

@@ -1,0 +1,178 @@
+"""Transport from a law that can be sampled to weighted atoms."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.ot.core import checks
+from otgen.ot.core.precision import full_precision
+from otgen.ot.core.problem import Problem, Sampler
+from otgen.ot.costs.base import Cost
+from otgen.ot.costs.sqeuclidean import SqEuclidean
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.regularisers.base import Regulariser
+from otgen.ot.regularisers.kl import KL
+from otgen.ot.regularisers.none import NoReg
+from otgen.ot.semi_discrete.atoms import Atoms
+
+if TYPE_CHECKING:
+    from otgen.ot.semi_discrete.solution import SemiDiscreteSolution  # noqa: F401  named as a string below
+
+# What the mean cost is taken from: it sets scales, so that a few hundred points do.
+_SCALE_SAMPLES, _SCALE_SEED = 256, 0
+
+
+class SemiDiscrete(Problem["SemiDiscreteSolution"]):
+    """Optimal transport from a law that can be sampled to weighted atoms (Houdard et al. 2021).
+
+    Its semi-dual is ``max_g H(g) = E_x f_g(x) + <b, g>`` with the soft transform
+    ``f_g(x) = -eps log sum_j b_j exp((g_j - c(x, y_j)) / eps)`` (KL; their (39), with weights), or
+    ``min_j c(x, y_j) - g_j`` (NoReg; Laguerre cells). Its gradient is ``b - E_x p(x)``: what the atoms lack.
+
+    A relative eps is resolved at each solve, from a sample with a fixed seed. Where the source is a generator in
+    training that makes it move: call ``problem.resolved()`` once to keep it.
+
+    Args:
+        source: what has ``sample(n, rng) -> (n, ...)``; samples are flattened to ``(n, d)``.
+        y: atoms, ``(m, d)``; float32 or float64. Constants: no gradient reaches them.
+        b: weights of the atoms: non-negative, summing to 1; zeros allowed; uniform if None.
+        cost: the ground cost; the squared Euclidean is the fast one.
+        reg: KL (default, at 5 % of the mean cost) or NoReg.
+
+    Raises:
+        InputError: on empty or non-finite atoms, wrong shapes, bad weights, a quadratic regulariser.
+    """
+
+    def __init__(
+        self,
+        source: Sampler,
+        y: Tensor,
+        b: Tensor | None = None,
+        *,
+        cost: Cost | None = None,
+        reg: Regulariser | None = None,
+    ) -> None:
+        if not callable(getattr(source, "sample", None)):
+            raise InputError(
+                f"the source must have a method sample(n, rng) that returns a tensor, got a {type(source).__name__}; "
+                "sources of otgen.data have one, or wrap a generator in a small class"
+            )
+        y = checks.lifted("y", y, (2,)).detach()
+        cost = SqEuclidean() if cost is None else cost
+        checks.component("cost", cost, Cost, "SqEuclidean()")
+        b = checks.weights("b", b, y, (len(y),)).detach()
+        with torch.no_grad(), full_precision(y.device):
+            self._set(source, Atoms(y, b, cost), KL() if reg is None else reg)
+
+    def _set(self, source: Sampler, atoms: Atoms, reg: Regulariser) -> None:
+        checks.component("reg", reg, Regulariser, "KL(eps=0.1)")
+        if not isinstance(reg, (KL, NoReg)):
+            raise InputError(
+                f"a semi-discrete problem cannot have {type(reg).__name__} regularisation: its transform sorts all "
+                "atoms for every sample; use KL(eps=...) or NoReg()"
+            )
+        self.source, self.atoms, self.reg = source, atoms, reg
+
+    def with_reg(self, reg: Regulariser) -> SemiDiscrete:
+        """The same problem under another regulariser; the atoms are shared."""
+        problem = SemiDiscrete.__new__(SemiDiscrete)
+        problem._set(self.source, self.atoms, reg)
+        return problem
+
+    @property
+    def y(self) -> Tensor:
+        """The atoms, ``(m, d)``."""
+        return self.atoms.y
+
+    @property
+    def b(self) -> Tensor:
+        """Their weights, ``(m,)``."""
+        return self.atoms.b
+
+    @property
+    def cost(self) -> Cost:
+        """The ground cost."""
+        return self.atoms.cost
+
+    @property
+    def weight(self) -> float:
+        """eps as a number; 0 without regularisation; an error while it is relative."""
+        return self.reg.weight if isinstance(self.reg, KL) else 0.0
+
+    @property
+    @override
+    def device(self) -> torch.device:
+        """The device of the atoms; samples must be on it too."""
+        return self.y.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the atoms; samples are converted to it."""
+        return self.y.dtype
+
+    @override
+    def detached(self) -> SemiDiscrete:
+        return self
+
+    @override
+    def same_as(self, resolved: SemiDiscrete) -> SemiDiscrete:
+        return self.with_reg(resolved.reg)
+
+    @override
+    def resolved(self) -> SemiDiscrete:
+        """The same problem with a number for eps, its source tried."""
+        mean = self._fresh_mean_cost()
+        problem = self.with_reg(self.reg.resolved(mean))
+        problem.__dict__["mean_cost"] = mean
+        return problem
+
+    @cached_property
+    def mean_cost(self) -> float:
+        """``E_x sum_j b_j c(x, y_j)``, from a sample with a fixed seed."""
+        return self._fresh_mean_cost()
+
+    def _fresh_mean_cost(self) -> float:
+        rng = torch.Generator().manual_seed(_SCALE_SEED)
+        with torch.no_grad(), full_precision(self.device):
+            mean = self.atoms.mean_cost(self.draw(_SCALE_SAMPLES, rng))
+        if not mean < float("inf"):
+            raise InputError(
+                f"the costs between samples and atoms overflow {self.dtype}: the points are too far apart for it; "
+                "rescale them or use float64"
+            )
+        return mean
+
+    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+        """``n`` samples of the source, ``(n, d)``, checked, without a graph."""
+        with torch.no_grad():
+            x = self.source.sample(n, rng)
+        return self.flattened("the source's sample", x, n)
+
+    def flattened(self, name: str, x: Tensor, n: int | None = None) -> Tensor:
+        """``x`` as ``(n, d)`` in the atoms' dtype, with its graph; checked."""
+        d = self.y.shape[1]
+        if not isinstance(x, Tensor) or x.ndim < 1 or (n is not None and len(x) != n):
+            got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+            raise InputError(f"{name} must be a tensor of shape ({n or 'n'}, ...), got {got}; return one row a point")
+        if len(x) and x[0].numel() != d:
+            raise InputError(
+                f"{name} has points of {x[0].numel()} numbers, shape {tuple(x.shape)}, and the atoms have {d}; "
+                "both sides must live in the same space"
+            )
+        if x.device != self.device:
+            raise InputError(f"{name} is on {x.device}, the atoms on {self.device}; move one with .to(device)")
+        return checks.lifted(name, x.flatten(1), (2,)).to(self.dtype)
+
+    def sample(self, n: int, rng: torch.Generator) -> Discrete:
+        """The discrete problem between ``n`` samples, each of weight ``1 / n``, and all atoms."""
+        return Discrete(self.draw(n, rng), self.y, b=self.b, cost=self.cost, reg=self.reg)
+
+    def __repr__(self) -> str:
+        source = type(self.source).__name__
+        return f"SemiDiscrete({source} to {self.atoms.count} atoms, {self.dtype}, {self.reg})"
