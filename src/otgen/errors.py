@@ -41,6 +41,10 @@ class FewDataWarning(UserWarning):
     """A batch is larger than the data set, so that it is drawn with replacement."""
 
 
+class RenamedWarning(FutureWarning):
+    """A former name is used, which the next release will not know."""
+
+
 def warn(message: str, category: type[Warning]) -> None:
     """Warn at the caller's line: the nearest that is neither otgen's nor PyTorch's."""
     level, frame = 1, sys._getframe()
