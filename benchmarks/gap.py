@@ -10,9 +10,7 @@ from torch import Tensor
 
 from benchmarks.report import Settings, Table
 from benchmarks.timing import interleaved
-from otgen.ot import KL, Discrete, Potentials, Sinkhorn, solve
-from otgen.ot.discrete.certificate import certify
-from otgen.ot.discrete.solution import relative_gap
+from otgen.ot import KL, Discrete, Potentials, Sinkhorn, certify, solve
 
 TOL = 1e-3
 FACTORS = (0.05, 0.01, 0.002)
@@ -139,7 +137,7 @@ def _least(make: Callable[[int], Callable[[], tuple[Any, Any]]], problem: Discre
     def gap(steps: int) -> float:
         f, g = make(steps)()
         certificate = certify(problem, Potentials(*potentials(f, g, problem.reg.weight)))  # type: ignore[attr-defined]
-        return float(relative_gap(certificate.lower, certificate.upper, problem))
+        return float(problem.interval(certificate.lower, certificate.upper).rel_gap)
 
     high = 20
     at_high = gap(high)

@@ -32,7 +32,7 @@ from otgen.ot import (
     StochasticSinkhorn,
 )
 from otgen.ot.core.precision import full_precision
-from otgen.ot.semi_discrete.solution import semi_dual_estimate
+from otgen.ot.semi_discrete.estimate import semi_dual_estimate
 from otgen.train.rundir import environment
 
 WIDTHS = (128, 256, 512, 1024, 784)

@@ -27,14 +27,14 @@ from otgen.methods import SeqSGDA
 from otgen.methods.feature_game import FeatureGameState
 from otgen.methods.transport import GradientKind
 from otgen.nets import AdnanDcganCritic, AdnanDcganGenerator, SpectralNorm
-from otgen.ot import KL, Sinkhorn, SinkhornDivergence, Update
+from otgen.ot import KL, Sinkhorn, SinkhornDivergence, SinkhornUpdate
 from otgen.train import RunConfig, RunDir, Trainer
 
 # (27) of the paper
 EPS, STEPS, FEATURES, N_CRITIC = 1.0, 10, 100, 10
 SIZES, TINY = (100, 300), (10,)
 # Theirs are alternating; symmetric ones are what a divergence takes by default.
-_SOLVERS = ((Sinkhorn(), "alternating"), (Sinkhorn(update=Update.SYMMETRIC), "symmetric"))
+_SOLVERS = ((Sinkhorn(), "alternating"), (Sinkhorn(update=SinkhornUpdate.SYMMETRIC), "symmetric"))
 _FILE = Path("modules/trainer/criterion/sinkhorn_gan.py")
 
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -29,7 +29,7 @@ from otgen.methods.swgan import SwganState
 from otgen.methods.wgan import AdversarialState, KantorovichRubinstein
 from otgen.nets import Activation, MlpCritic, MlpGenerator, SanjabiMnistCritic, SanjabiMnistGenerator, mixes_samples
 from otgen.ot import L1, Discrete, Envelope, Quadratic, Steps, Unroll
-from otgen.ot.losses.divergences import combine
+from otgen.ot.losses.combination import combine
 from otgen.train import RunConfig, RunDir, Trainer
 
 # Steps that do not count, and after which both loops must have the same weights.

@@ -7,12 +7,15 @@ import importlib
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 import otgen
+
+T = TypeVar("T")
 
 ROOT = Path(otgen.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -30,13 +33,25 @@ LAYERS = (
 # What neighbours may nevertheless know of each other.
 EXTRA = {"metrics": {"ot"}, "peers": {"ot"}}
 # What anything may import.
-COMMON = {"errors", "seeding", "__version__"}
+COMMON = {"errors", "seeding", "renamed", "__version__"}
+# The same inside `ot`, folder by folder and file by file: a row may import those below it.
+OT_LAYERS = (
+    ("__init__",),
+    ("losses", "suggest"),
+    ("solve",),
+    ("semi_discrete", "continuous", "grid"),
+    ("discrete",),
+    ("costs", "regularisers"),
+    ("core",),
+)
+# Of what lies below them, grids need the core alone.
+OT_ONLY = {"grid": {"core"}}
 
 MOST_LINES = 400
 MOST_BODY_LINES = 60
 MOST_ARGUMENTS = 8
 # Functions that may take more arguments: the one door to all solvers.
-MANY_ARGUMENTS = {"solve"}
+MANY_ARGUMENTS: set[str] = set()
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -84,6 +99,40 @@ def wrong_imports(node: ast.AST, package: str, inside: str) -> list[tuple[int, s
     names = allowed(package)
     others = [(line, name) for line, name in imported(node, inside) if name.split(".")[0] == "otgen"]
     return [(line, name) for line, name in others if "." in name and name.split(".")[1] not in names]
+
+
+def files_imported(path: Path) -> set[Path]:
+    """The files of the package that a file imports, wherever the import stands, for types too."""
+    inside = module(path) if path.name == "__init__.py" else module(path.parent)
+    names = {name for _, name in imported(tree(path), inside)}
+    by_name = {module(file): file for file in FILES}
+    # `from a.b import c` is of the module a.b.c where there is one, else of a.b.
+    targets = {by_name.get(name) or by_name.get(name.rpartition(".")[0]) for name in names}
+    return {target for target in targets if target is not None}
+
+
+def circles(edges: Mapping[T, Collection[T]]) -> list[list[T]]:
+    """Circles of a graph, one through each node that lies on any not yet found."""
+    found: list[list[T]] = []
+    done: set[T] = set()
+
+    def walk(node: T, way: list[T]) -> None:
+        if node in way:
+            found.append([*way[way.index(node) :], node])
+        elif node not in done:
+            for following in edges.get(node, ()):
+                walk(following, [*way, node])
+            done.add(node)
+
+    for node in edges:
+        walk(node, [])
+    return found
+
+
+def ot_part(path: Path) -> str | None:
+    """The folder or file of `ot` that a file is (in)."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[1] if parts[0] == "ot" else None
 
 
 def functions(node: ast.AST) -> list[Function]:
@@ -162,11 +211,46 @@ def test_imports_point_downwards() -> None:
     assert report(rule) == {}
 
 
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    edges = {str(path.relative_to(ROOT)): files_imported(path) for path in FILES}
+    assert circles({name: [str(f.relative_to(ROOT)) for f in targets] for name, targets in edges.items()}) == []
+
+
+def test_circles_are_seen() -> None:
+    assert circles({1: [2], 2: [3], 3: [], 4: [2, 3]}) == []
+    assert circles({1: [2], 2: [3], 3: [2], 4: [4]}) == [[2, 3, 2], [4, 4]]
+
+
+def test_imports_inside_transport_point_downwards() -> None:
+    level = {name: k for k, row in enumerate(OT_LAYERS) for name in row}
+    assert {ot_part(path) for path in FILES} - {None} == set(level)
+
+    def rule(path: Path) -> object:
+        part = ot_part(path)
+        if part is None:
+            return None
+        others = {other for file in files_imported(path) if (other := ot_part(file)) not in (None, part)}
+        below = {name for name in level if level[name] > level[part]}
+        return sorted(others - (below & OT_ONLY.get(part, below)))
+
+    assert report(rule) == {}
+
+
+def test_files_of_transport_import_files_and_not_faces() -> None:
+    def rule(path: Path) -> object:
+        faces = [str(file) for file in files_imported(path) if ot_part(file) and file.name == "__init__.py"]
+        # A module of a folder may be imported as `from folder import module`: that is its file.
+        return faces if ot_part(path) not in (None, "__init__") else None
+
+    assert report(rule) == {}
+
+
 def test_the_root_imports_nothing_of_the_package() -> None:
     roots = [path for path in FILES if package_of(path) is None]
-    assert {path.name for path in roots} == {"__init__.py", "errors.py", "seeding.py"}
+    assert {path.name for path in roots} == {"__init__.py", "errors.py", "renamed.py", "seeding.py"}
     for path in roots:
-        assert [name for _, name in imported(tree(path), "otgen") if name.startswith("otgen")] == []
+        others = {name for _, name in imported(tree(path), "otgen") if name.startswith("otgen")}
+        assert {name.split(".")[1] for name in others} <= ({"errors"} if path.name != "errors.py" else set())
 
 
 def test_the_command_imports_the_rest_by_names_that_exist() -> None:
@@ -295,7 +379,7 @@ def test_packages_export_what_they_import(package: Path) -> None:
     names = [
         alias.asname or alias.name
         for statement in statements
-        if isinstance(statement, ast.ImportFrom) and statement.module != "__future__"
+        if isinstance(statement, ast.ImportFrom) and statement.module not in ("__future__", "otgen.renamed")
         for alias in statement.names
     ]
     loaded = importlib.import_module(module(package))
@@ -316,7 +400,12 @@ def test_transport_needs_nothing_but_torch() -> None:
     loaded = loaded_by("otgen.ot")
     assert {"otgen.ot", "otgen.ot.solve", "torch"} <= loaded
     assert loaded & {"ot", "scipy.optimize", "matplotlib", "mlxtend", "jsonargparse", "rich", "PIL", "pyarrow"} == set()
-    assert {name.split(".")[1] for name in loaded if name.startswith("otgen.")} == {"ot", "errors", "seeding"}
+    assert {name.split(".")[1] for name in loaded if name.startswith("otgen.")} == {
+        "ot",
+        "errors",
+        "renamed",
+        "seeding",
+    }
 
 
 def test_the_command_starts_without_torch() -> None:

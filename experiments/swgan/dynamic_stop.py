@@ -18,7 +18,7 @@ import torch
 
 from otgen.cli.reproduce import edit_of
 from otgen.methods import SWGAN
-from otgen.ot import MarginalError, Steps, Until
+from otgen.ot import MarginalError, Steps, Stopping
 from otgen.recipes import find_figure
 from otgen.runs import Plan, train_all
 from otgen.train import RunConfig
@@ -30,7 +30,7 @@ class Policy:
 
     most: int
     every: int
-    until: Until
+    until: Stopping
 
     def edit(self, config: RunConfig) -> RunConfig:
         """A panel's run with this policy."""

@@ -57,7 +57,7 @@ def former_options(cls: type) -> dict[str, str]:
 
 def accepts_former_options(cls: T) -> T:
     """A class whose constructor takes its former options too, with a warning."""
-    constructor = cls.__init__
+    constructor = cls.__init__  # type: ignore[misc]
 
     @functools.wraps(constructor)
     def init(self: Any, *args: Any, **options: Any) -> None:
@@ -67,5 +67,5 @@ def accepts_former_options(cls: T) -> T:
                 options[new] = options.pop(old)
         constructor(self, *args, **options)
 
-    cls.__init__ = init
+    cls.__init__ = init  # type: ignore[misc]
     return cls

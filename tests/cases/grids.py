@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 
 from otgen.ot import (
+    CriticNorm,
     GridExact1D,
     GridPDHG,
     GridSolution,
     GridW1,
-    Metric,
     Stencil,
     solve,
 )
 
 every_stencil = pytest.mark.parametrize("stencil", list(Stencil))
-every_metric = pytest.mark.parametrize("metric", list(Metric))
+every_metric = pytest.mark.parametrize("metric", list(CriticNorm))
 
 
 def rng(seed: int = 0) -> torch.Generator:

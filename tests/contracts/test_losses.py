@@ -237,7 +237,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"reg": 0.1}, r"reg must be a Regulariser.*got 0\.1"),
     ({"cost": "sqeuclidean"}, r"cost must be a Cost, such as SqEuclidean\(\).*got 'sqeuclidean'"),
     ({"solver": "sinkhorn"}, r"solver must be a Solver, such as Sinkhorn\(\).*got 'sinkhorn'"),
-    ({"until": 1e-3}, r"until must be a Until, such as RelGap.*got 0\.001"),
+    ({"until": 1e-3}, r"until must be a Stopping, such as RelGap.*got 0\.001"),
     ({"gradient": "envelope"}, r"gradient must be a Gradient, such as Envelope\(\).*got 'envelope'"),
     ({"tol": -1.0}, r"tol must be at least 0, got -1\.0"),
     ({"max_steps": -1}, r"max_steps must be a whole number of at least 0, got -1"),
@@ -272,10 +272,10 @@ def test_options_reach_the_solve(make: Any) -> None:
         make(**short)(x, y)
     with pytest.raises(UnconvergedError):
         make(on_unconverged="raise", **short)(x, y)
-    quiet = make(on_unconverged="ignore", **short)
-    quiet(x, y)
-    assert not quiet.last.converged
-    assert quiet.last.steps == 2
+    ignore_fp_flags = make(on_unconverged="ignore", **short)
+    ignore_fp_flags(x, y)
+    assert not ignore_fp_flags.last.converged
+    assert ignore_fp_flags.last.steps == 2
     done = make(reg=KL(eps=1.5), until=MarginalError(1e-9), check_every=1)
     done(x, y)
     assert done.last.converged

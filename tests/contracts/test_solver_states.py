@@ -23,9 +23,9 @@ from otgen.ot import (
     Sinkhorn,
     SmoothRegulariser,
     Solver,
+    certify,
     solve,
 )
-from otgen.ot.discrete.certificate import certify
 
 # Those whose `advance` is `step`, so many times: an acceleration takes better steps, and weighs a batch as a whole.
 PLAIN = [

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from otgen.ot import KL, Discrete, Newton, Relative, Sinkhorn, SinkhornDivergence, Solution, Update, solve
+from otgen.ot import KL, Discrete, Newton, Relative, Sinkhorn, SinkhornDivergence, SinkhornUpdate, Solution, solve
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to-choose.md"
 pytestmark = pytest.mark.slow
@@ -65,7 +65,8 @@ def test_errors_by_gap() -> None:
 
 def test_symmetric_updates_take_four_times_the_steps() -> None:
     found = [
-        solve(Discrete(X64, Y64, reg=KL()), Sinkhorn(update=update), tol=1e-2, check_every=1).steps for update in Update
+        solve(Discrete(X64, Y64, reg=KL()), Sinkhorn(update=update), tol=1e-2, check_every=1).steps
+        for update in SinkhornUpdate
     ]
     assert found == pytest.approx([34, 138], abs=2)
 

@@ -31,7 +31,7 @@ from otgen.methods import (
 )
 from otgen.methods.terms import is_divergence
 from otgen.nets import MlpCritic, MlpGenerator, SpectralNorm
-from otgen.ot import KL, Discrete, MinibatchEnergyDistance, PNorm, SinkhornDivergence, SqEuclidean, Value, solve
+from otgen.ot import KL, Discrete, MinibatchEnergyDistance, PNorm, SinkhornDivergence, SqEuclidean, ValueKind, solve
 
 EPS = 0.5
 COMMON: dict[str, Any] = {"batch": 24, "reg": KL(eps=EPS), "features": 3, "max_steps": 300}
@@ -190,7 +190,7 @@ def test_ot_gan_descends_the_minibatch_energy_distance(trainer: Any, spy: Any) -
     state, batches, noted = at_work.state.method, spy(at_work), Noted()
     method.step(state, batches, noted)
     assert [kind for kind, _ in batches.drawn] == ["latent", "real", "real", "latent"] * 2
-    loss = MinibatchEnergyDistance(reg=KL(eps=EPS), value=Value.LINEAR, tol=0, max_steps=300)
+    loss = MinibatchEnergyDistance(reg=KL(eps=EPS), value=ValueKind.LINEAR, tol=0, max_steps=300)
     for place, sign in ((0, -1.0), (1, 1.0)):
         draws = batches.drawn[4 * place : 4 * place + 4]
         fake = torch.cat([state.generator.module(cloud) for kind, cloud in draws if kind == "latent"])
@@ -234,9 +234,9 @@ def test_eot_gans_features_may_learn_from_the_score_alone(trainer: Any) -> None:
     assert int((noted.gradients[0][-len(last) :] != 0).sum()) == 1
 
 
-@pytest.mark.parametrize("value", [Value.LINEAR, Value.PRIMAL])
+@pytest.mark.parametrize("value", [ValueKind.LINEAR, ValueKind.PRIMAL])
 @pytest.mark.parametrize("gradient", GradientKind)
-def test_a_value_is_what_the_critic_ascends(value: Value, gradient: GradientKind, trainer: Any, spy: Any) -> None:
+def test_a_value_is_what_the_critic_ascends(value: ValueKind, gradient: GradientKind, trainer: Any, spy: Any) -> None:
     method = replace(SEQUENTIAL, value=value, gradient=gradient, max_steps=2, n_critic=1, reg=KL(eps=0.05))
     at_work = trainer(method)
     batches, noted = spy(at_work, fixed=True), Noted()
@@ -246,7 +246,8 @@ def test_a_value_is_what_the_critic_ascends(value: Value, gradient: GradientKind
     state.critic.module.eval()
     clouds = state.critic.module(state.generator.module(codes)), state.critic.module(real)
     numbers = {
-        kind: number(SinkhornDivergence(reg=KL(eps=0.05), value=kind, tol=0, max_steps=2)(*clouds)) for kind in Value
+        kind: number(SinkhornDivergence(reg=KL(eps=0.05), value=kind, tol=0, max_steps=2)(*clouds))
+        for kind in ValueKind
     }
     assert noted.losses[0] == pytest.approx(-numbers[value], rel=1e-3, abs=1e-5)
     assert len({round(number, 5) for number in numbers.values()}) == 3

@@ -20,7 +20,7 @@ from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig, checkpoint
 from otgen.train.hooks import Log
 from otgen.train.state import take_apart
 
-SOLVER = StochasticSinkhorn(batch=64, look_samples=320, follow=True)
+SOLVER = StochasticSinkhorn(batch=64, check_samples=320, follow=True)
 SMALL = SemiDiscreteGAN(batch=64, reg=KL(eps=0.5), solver=SOLVER, most=5, first=40)
 
 
@@ -102,7 +102,7 @@ def test_a_step_is_41(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_psi_is_as_accurate_as_it_says(tmp_path: Path) -> None:
     # A step that throws the generator far: what is measured afterwards is of the one that psi was found for.
     far = Adam(lr=50.0)
-    method = replace(SMALL, first=300, solver=replace(SOLVER, look_samples=3200), generator_optimizer=far)
+    method = replace(SMALL, first=300, solver=replace(SOLVER, check_samples=3200), generator_optimizer=far)
     trainer = _trainer(tmp_path, method, data=Pairs())
     logged = trainer.step()
     moved = _weights(trainer)

@@ -29,11 +29,11 @@ from otgen.ot import (
     Sinkhorn,
     SmoothRegulariser,
     Solver,
+    certify,
     solve,
 )
-from otgen.ot.discrete import certificate
+from otgen.ot.discrete import plan as plan_module
 from otgen.ot.discrete import problem as discrete
-from otgen.ot.discrete.certificate import certify
 
 FIELDS = [field.name for field in dataclasses.fields(Certificate)]
 EVERY = [KL(eps=0.3), Quadratic(eps=0.6), NoReg()]
@@ -268,7 +268,7 @@ def test_blocks_of_rows_make_no_difference(
     assert len(list(larger(reg, count).row_blocks())) == 1
     monkeypatch.setattr(discrete, "_BLOCK_ENTRIES", rows * 6 * (count or 1))
     if not kept:
-        monkeypatch.setattr(certificate, "_KEEP_ENTRIES", 0)
+        monkeypatch.setattr(plan_module, "_KEEP_ENTRIES", 0)
     blocks = list(larger(reg, count).row_blocks())
     assert len(blocks) == math.ceil(11 / rows)
     assert [i for part in blocks for i in range(11)[part]] == list(range(11))

@@ -24,28 +24,30 @@ from otgen.ot import (
     Sinkhorn,
     Solution,
     SqEuclidean,
+    certify,
     default_solver,
     solve,
 )
-from otgen.ot.core.iterate import Ending
-from otgen.ot.discrete.certificate import certify
-from otgen.ot.discrete.sinkhorn.kernel_iterate import KernelLook
+from otgen.ot.core.results import SolveOutcome
+from otgen.ot.discrete.sinkhorn.kernel_iterate import KernelIterate
 
 LOOKS = (1, 10, 100, 1000)
 # Rounding of the reference's own evaluation, relative to its value.
 ROUNDING = 1e-13
 
 
-def solutions(case: RandomProblem, looks: tuple[int, ...]) -> dict[int, Solution]:
+def solutions(case: RandomProblem, iterates: tuple[int, ...]) -> dict[int, Solution]:
     """The state of one run after so many steps."""
     problem = case.problem()
     solver = default_solver(problem)
     state, done, found = solver.init(problem), 0, {}
-    for steps in looks:
+    for steps in iterates:
         state = solver.advance(problem, state, steps - done)
         done = steps
         potentials = solver.potentials(problem, state)
-        found[steps] = Solution(problem, certify(problem, potentials).lower, potentials, ending=Ending(steps=steps))
+        found[steps] = Solution(
+            problem, certify(problem, potentials).lower, potentials, outcome=SolveOutcome(steps=steps)
+        )
     return found
 
 
@@ -66,16 +68,16 @@ def check(seeds: range, *, newton: tuple[int, ...] = LOOKS) -> None:
     assert median(gaps) < 1e-4
 
 
-def looks(problem: Discrete, solver: Sinkhorn, count: int) -> Iterator[tuple[int, tuple[float, float]]]:
+def iterates(problem: Discrete, solver: Sinkhorn, count: int) -> Iterator[tuple[int, tuple[float, float]]]:
     """The interval from the kernel after each step that has one."""
     state = solver.init(problem)
     for step in range(1, count + 1):
         state = solver.advance(problem, state, 1)
-        look = solver.look(problem, state, None)
-        if isinstance(look, KernelLook) and not look.annealing:
+        iterate = solver.iterate(problem, state, None)
+        if isinstance(iterate, KernelIterate) and not iterate.annealing:
             # A tolerance that is met leaves it to the kernel.
-            look.wanted = math.inf
-            low, high = look.bounds
+            iterate.wanted = math.inf
+            low, high = iterate.interval.lower, iterate.interval.upper
             yield step, (low.item(), high.item())
 
 
@@ -94,7 +96,7 @@ def test_the_interval_from_the_kernel_contains_truth_and_closes(
         exact = Discrete(x.double(), y.double(), given.a.double(), given.b.double(), cost=cost, reg=reg)
         truth = solve(exact, tol=1e-12, on_unconverged="raise")
         seen = 0
-        for step, (low, high) in looks(given.with_reg(reg), Sinkhorn(anneal=0.35, acceleration=acceleration), 70):
+        for step, (low, high) in iterates(given.with_reg(reg), Sinkhorn(anneal=0.35, acceleration=acceleration), 70):
             seen += 1
             assert low <= truth.upper.item(), f"{cost} after {step} steps"
             assert high >= truth.lower.item(), f"{cost} after {step} steps"

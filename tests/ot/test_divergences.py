@@ -25,7 +25,7 @@ from otgen.ot import (
     SqEuclidean,
     solve,
 )
-from otgen.ot.losses.divergences import combine
+from otgen.ot.losses.combination import combine
 
 every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 # Costs whose kernel exp(-c / eps) is positive definite for every eps.

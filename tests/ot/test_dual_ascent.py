@@ -57,7 +57,7 @@ def test_value_and_gradient_are_those_of_the_dual(cls: type[SmoothRegulariser]) 
     value = case.a @ f + case.b @ g - case.a @ case.reg.conjugate(s) @ case.b  # type: ignore[attr-defined]
     expected = torch.autograd.grad(value, (f, g))
     with torch.no_grad():
-        found, rows, columns = dual_ascent._Dual(case).evaluate(f, g)
+        found, rows, columns = dual_ascent._Ascent(case).at(f, g)
     torch.testing.assert_close(found, value.detach(), rtol=1e-13, atol=0)
     torch.testing.assert_close(case.a * rows, expected[0], rtol=1e-12, atol=1e-15)
     torch.testing.assert_close(case.b * columns, expected[1], rtol=1e-12, atol=1e-15)

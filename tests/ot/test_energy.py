@@ -19,7 +19,7 @@ from otgen.ot import (
     Regulariser,
     Relative,
     SqEuclidean,
-    Value,
+    ValueKind,
     solve,
 )
 
@@ -75,7 +75,7 @@ def test_one_point_a_half_needs_no_solver() -> None:
 
 def test_the_linear_value_is_the_plans_cost() -> None:
     x, y = batches()
-    loss = MinibatchEnergyDistance(reg=KL(eps=0.3), value=Value.LINEAR, **EXACTLY)
+    loss = MinibatchEnergyDistance(reg=KL(eps=0.3), value=ValueKind.LINEAR, **EXACTLY)
     assert loss(x, y).item() == pytest.approx(six_terms(x, y, Cosine(), KL(eps=0.3), linear=True), abs=1e-5)
     entropic = MinibatchEnergyDistance(reg=KL(eps=0.3), **EXACTLY)(x, y)
     assert abs(loss(x, y) - entropic) > 1e-3
@@ -85,7 +85,7 @@ def test_the_linear_value_is_the_plans_cost() -> None:
 
 def test_all_values_have_the_gradient_of_the_constant_plan() -> None:
     gradients = []
-    for value in Value:
+    for value in ValueKind:
         x, y = (t.requires_grad_() for t in batches())
         loss = MinibatchEnergyDistance(reg=KL(eps=0.3), value=value, **EXACTLY)
         gradients.append(torch.autograd.grad(loss(x, y), (x, y)))

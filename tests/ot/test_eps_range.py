@@ -87,8 +87,8 @@ def test_bounds_are_in_order(cls: type, power: int, dtype: torch.dtype) -> None:
 @every_power
 def test_value_lies_in_its_interval(cls: type, power: int, dtype: torch.dtype) -> None:
     s = case(cls, power, dtype).solution
-    room = ROUNDING[dtype] * abs(s.upper.item())
-    assert s.lower.item() - room <= s.value.item() <= s.upper.item() + room
+    steps_left = ROUNDING[dtype] * abs(s.upper.item())
+    assert s.lower.item() - steps_left <= s.value.item() <= s.upper.item() + steps_left
 
 
 @every_regulariser
@@ -112,8 +112,8 @@ def test_value_grows_with_eps(cls: type, dtype: torch.dtype) -> None:
     for smaller, larger in zip(solutions, solutions[1:], strict=False):
         assert smaller.lower.item() <= larger.upper.item()
         if smaller.converged and larger.converged:
-            room = ROUNDING[dtype] * larger.value.item()
-            assert smaller.value.item() <= larger.value.item() + smaller.gap.item() + larger.gap.item() + room
+            steps_left = ROUNDING[dtype] * larger.value.item()
+            assert smaller.value.item() <= larger.value.item() + smaller.gap.item() + larger.gap.item() + steps_left
     # And that says something: the extremes are apart.
     assert solutions[0].upper.item() < solutions[-1].lower.item()
 
@@ -144,8 +144,8 @@ def test_the_exact_plan_at_a_small_eps(cls: type) -> None:
 @every_power
 def test_the_two_precisions_agree(cls: type, power: int) -> None:
     single, double = (case(cls, power, dtype).solution for dtype in DTYPES)
-    room = 1e-5 * abs(double.upper.item())
-    assert single.lower.item() <= double.upper.item() + room
-    assert double.lower.item() <= single.upper.item() + room
+    steps_left = 1e-5 * abs(double.upper.item())
+    assert single.lower.item() <= double.upper.item() + steps_left
+    assert double.lower.item() <= single.upper.item() + steps_left
     if single.converged and double.converged:
         assert single.value.item() == pytest.approx(double.value.item(), rel=3e-3)

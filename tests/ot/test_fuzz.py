@@ -30,12 +30,12 @@ from otgen.ot import (
     Quadratic,
     Regulariser,
     Sinkhorn,
+    SinkhornUpdate,
     Solution,
     Solver,
     SqEuclidean,
     Status,
     Stencil,
-    Update,
     solve,
 )
 
@@ -50,7 +50,7 @@ fixed = settings(
 KL_SOLVERS: tuple[Solver, ...] = (
     Sinkhorn(),
     Sinkhorn.fastest(),
-    Sinkhorn(update=Update.SYMMETRIC),
+    Sinkhorn(update=SinkhornUpdate.SYMMETRIC),
     Sinkhorn(acceleration=Acceleration.RELAXED, relaxation=1.7),
     Sinkhorn(acceleration=Acceleration.ANDERSON),
     Newton(),

@@ -23,11 +23,11 @@ from otgen.ot import (
     Quadratic,
     Sinkhorn,
     SinkhornDivergence,
+    SinkhornUpdate,
     SmoothRegulariser,
     Solution,
     Solver,
     Unroll,
-    Update,
     solve,
 )
 
@@ -131,7 +131,7 @@ def test_exact_gradient_is_the_plan() -> None:
 
 UNROLLED = [
     (KL(eps=1.5), Sinkhorn()),
-    (KL(eps=1.5), Sinkhorn(update=Update.SYMMETRIC)),
+    (KL(eps=1.5), Sinkhorn(update=SinkhornUpdate.SYMMETRIC)),
     (KL(eps=1.5), Newton()),
     (Quadratic(eps=1.5), Newton()),
 ]

@@ -11,21 +11,21 @@ from torch import Tensor
 from cases.grids import best, dense, every_metric, every_stencil, pair, ring, rng
 from otgen.errors import ConvergenceWarning, InputError
 from otgen.ot import (
-    Check,
+    CriticNorm,
     Deposit,
     GridPDHG,
     GridW1,
+    HistoryEntry,
     MarginalError,
     MeanMass,
-    Metric,
     RelGap,
     Stencil,
     Unroll,
     histogram,
     solve,
 )
+from otgen.ot.grid.certificate import certify_grid
 from otgen.ot.grid.operator import lengths
-from otgen.ot.grid.solution import certify_grid
 
 # --- the certificate
 
@@ -34,16 +34,16 @@ from otgen.ot.grid.solution import certify_grid
 @every_metric
 @pytest.mark.parametrize("case", [dense(9, 11), ring(16), pair((12, 12), (0, 0), (11, 11))])
 def test_every_look_holds_the_value_and_none_is_worse_than_the_last(
-    case: Tensor, metric: Metric, stencil: Stencil
+    case: Tensor, metric: CriticNorm, stencil: Stencil
 ) -> None:
     problem = GridW1(case, 0.5, stencil=stencil)
     truth = best(problem, 1e-3)
     solver = GridPDHG(metric=metric)
-    state, look = solver.init(problem), None
+    state, iterate = solver.init(problem), None
     gaps = []
     for _ in range(12):
-        look = solver.look(problem, state, look)
-        bounds = look.certificate
+        iterate = solver.iterate(problem, state, iterate)
+        bounds = iterate.certificate
         assert bounds.lower * problem.unit <= truth.upper.item()
         assert bounds.upper * problem.unit >= truth.lower.item()
         gaps.append(bounds.upper - bounds.lower)
@@ -69,7 +69,7 @@ def test_any_critic_and_any_flow_give_bounds(stencil: Stencil) -> None:
 
 @every_stencil
 @every_metric
-def test_what_proves_the_bounds_is_handed_out(metric: Metric, stencil: Stencil) -> None:
+def test_what_proves_the_bounds_is_handed_out(metric: CriticNorm, stencil: Stencil) -> None:
     c, dx = dense(8, 9), 0.2
     solution = best(GridW1(c, dx, stencil=stencil), 1e-2, GridPDHG(metric=metric))
     operator = solution.problem.operator
@@ -110,7 +110,7 @@ def test_the_look_s_tests() -> None:
     assert solution.marginal_error <= 1e-4
     with pytest.raises(InputError, match="a flow; use RelGap"):
         solve(problem, until=MeanMass())
-    seen: list[Check] = []
+    seen: list[HistoryEntry] = []
     solve(problem, until=RelGap(1e-4), callback=seen.append)
     assert seen[-1].rel_gap <= 1e-4 < seen[0].rel_gap
     assert all(math.isfinite(check.marginal_error) for check in seen)

@@ -14,12 +14,12 @@ from torch import Tensor
 from cases.grids import best, dense, every_metric, every_stencil, gaussians, rng, with_critic
 from otgen.errors import ConvergenceWarning, InputError
 from otgen.ot import (
+    CriticNorm,
     Deposit,
     Discrete,
     GridExact1D,
     GridPDHG,
     GridW1,
-    Metric,
     Outside,
     Sinkhorn,
     Stencil,
@@ -102,7 +102,7 @@ def test_the_hat_deposit_keeps_mass_and_mean() -> None:
 
 @every_metric
 @every_stencil
-def test_a_warm_start_takes_fewer_steps(metric: Metric, stencil: Stencil) -> None:
+def test_a_warm_start_takes_fewer_steps(metric: CriticNorm, stencil: Stencil) -> None:
     solver = GridPDHG(metric=metric)
     mu, nu, near = (gaussians(16, [(x, 0.0)], 0.8) for x in (1.2, 0.0, 0.02))
     first = best(GridW1.between(mu, nu, 0.2, stencil=stencil), 5e-3, solver)
@@ -140,7 +140,7 @@ def test_the_default_solvers() -> None:
     assert default_solver(GridW1(dense(5, 5), 1.0)) == GridPDHG()
 
 
-@pytest.mark.parametrize("solver", [GridPDHG(), GridPDHG(metric=Metric.EUCLIDEAN), GridExact1D()])
+@pytest.mark.parametrize("solver", [GridPDHG(), GridPDHG(metric=CriticNorm.EUCLIDEAN), GridExact1D()])
 def test_a_step_leaves_its_state_alone(solver: GridPDHG | GridExact1D) -> None:
     problem = GridW1(dense(7, 1), 1.0)
     state = solver.init(problem)
@@ -152,7 +152,7 @@ def test_a_step_leaves_its_state_alone(solver: GridPDHG | GridExact1D) -> None:
 
 @every_metric
 @pytest.mark.parametrize("tau", [1e-3, 0.1, 10.0, 1e3])
-def test_any_step_length_is_safe(metric: Metric, tau: float) -> None:
+def test_any_step_length_is_safe(metric: CriticNorm, tau: float) -> None:
     problem = GridW1(dense(8, 8), 0.5)
     truth = best(problem, 1e-4)
     with warnings.catch_warnings():

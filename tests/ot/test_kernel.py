@@ -102,7 +102,7 @@ def test_conjugate_gradients_end_where_only_rounding_is_left() -> None:
     solver = Sinkhorn(acceleration=Acceleration.NEWTON)
     state = solver.advance(given, solver.init(given), 20)
     assert state.kernel is not None
-    (part,) = state.kernel.parts
+    (part,) = state.kernel.subproblems
     products, rows = [], part.K.rows
     part.K.rows = lambda v: products.append(1) or rows(v)  # type: ignore[method-assign]
     solver.advance(given, state, 10)

@@ -28,7 +28,7 @@ from otgen.ot import (
     solve,
 )
 from otgen.ot.continuous.capped_conjugate import Guard
-from otgen.ot.discrete.plan import pseudo_plan
+from otgen.ot.discrete.plan import PseudoPlan
 
 
 def gaussian_value(shift: float, d: int, s: float, t: float, eps: float) -> float:
@@ -84,16 +84,16 @@ def test_the_oracle_is_a_minimum_over_couplings() -> None:
 def test_the_interval_holds_the_banks_value_at_every_look(cls: type[SmoothRegulariser], upper: Upper) -> None:
     problem, solver = line(cls(eps=0.4)), small(bank=60, upper=upper)
     state = solver.init(problem, None, seed(1))
-    look = solver.look(problem, state, None)
-    truth = solve(look.score.bank, tol=1e-6, max_steps=500)
+    iterate = solver.iterate(problem, state, None)
+    truth = solve(iterate.score.bank, tol=1e-6, max_steps=500)
     gaps = []
     for steps in (0, 1, 20, 200):
         state = solver.advance(problem, state, steps)
-        look = solver.look(problem, state, look)
-        assert look.score.plan.lower <= truth.upper.item()
-        assert look.score.upper >= truth.lower.item()
-        assert look.rel_gap >= 0
-        gaps.append(look.rel_gap)
+        iterate = solver.iterate(problem, state, iterate)
+        assert iterate.score.plan.lower <= truth.upper.item()
+        assert iterate.score.upper >= truth.lower.item()
+        assert iterate.rel_gap >= 0
+        gaps.append(iterate.rel_gap)
     assert gaps[-1] < 0.2 < gaps[0]
 
 
@@ -130,9 +130,9 @@ def test_the_gap_bounds_the_error_of_the_networks_own_plan(cls: type[SmoothRegul
 def test_bad_potentials_are_bounded_as_well() -> None:
     problem = line(KL(eps=0.01))
     bank = problem.sample(20, seed(1))
-    far = pseudo_plan(bank, Potentials(torch.full((20,), 50.0), torch.zeros(20)))
+    far = PseudoPlan.of(bank, Potentials(torch.full((20,), 50.0), torch.zeros(20)))
     assert (far.dual, far.lower) == (-math.inf, -math.inf)
-    near = pseudo_plan(bank, Potentials(torch.full((20,), -50.0), torch.zeros(20)))
+    near = PseudoPlan.of(bank, Potentials(torch.full((20,), -50.0), torch.zeros(20)))
     assert near.dual == pytest.approx(-50 + 0.01)
     assert near.lower <= near.dual
 
@@ -227,12 +227,12 @@ def test_the_papers_test_is_fooled_by_a_constant() -> None:
 def test_mean_mass_is_over_pairs_that_are_fresh() -> None:
     problem, solver = line(KL(eps=1.0)), small(batch=50)
     state = solver.init(problem, None, seed(1))
-    look = solver.look(problem, state, None)
-    pairs = problem.sample(50, look.fresh_rng())
+    iterate = solver.iterate(problem, state, None)
+    pairs = problem.sample(50, iterate.fresh_rng())
     x, y = (side.points for side in pairs.sides())
     f, g = state.f(x).flatten(), state.g(y).flatten()
     mass = torch.exp((f + g - (x - y).square().sum(1)) / 1.0).mean().item()
-    assert look.mean_mass == pytest.approx(mass, rel=1e-5)
+    assert iterate.mean_mass == pytest.approx(mass, rel=1e-5)
     assert not torch.equal(x[:50], state.bank_x[:50])
 
 
@@ -243,7 +243,7 @@ def test_within_noise_stops_where_fresh_samples_see_no_gap(cls: type[SmoothRegul
     solution = solve(problem, solver, until=until, max_steps=1500, check_every=25, on_unconverged="raise")
     assert 25 <= solution.steps < 1500
     assert solution.rel_gap < 0.2
-    start = solver.look(problem, solver.init(problem, None, seed(1)), None)
+    start = solver.iterate(problem, solver.init(problem, None, seed(1)), None)
     excess, error = until.excess(start)
     assert excess > 10 * error > 0
     assert "standard errors" in until.missed(start)

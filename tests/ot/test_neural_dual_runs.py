@@ -17,12 +17,12 @@ from otgen.errors import ConvergenceWarning, InputError
 from otgen.ot import (
     KL,
     BarycentricMap,
-    Check,
     Continuous,
     ContinuousSolution,
     Discrete,
     Envelope,
     FunctionPotentials,
+    HistoryEntry,
     MarginalError,
     MeanMass,
     NeuralDual,
@@ -35,13 +35,13 @@ from otgen.ot import (
     SmoothRegulariser,
     Status,
     Steps,
+    Stopping,
     Unroll,
-    Until,
     WithinNoise,
     default_solver,
     solve,
 )
-from otgen.ot.continuous.neural_dual import NeuralDualLook
+from otgen.ot.continuous.neural_dual import NeuralDualIterate
 
 
 def same(one: ContinuousSolution, other: ContinuousSolution) -> bool:
@@ -69,15 +69,15 @@ def test_the_global_random_state_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("until", [RelGap(1e-6), MeanMass(1e-9), WithinNoise(1e-9), MarginalError(1e-9)], ids=str)
-def test_looks_change_nothing(until: Until) -> None:
+def test_looks_change_nothing(until: Stopping) -> None:
     problem, solver = line(KL(eps=0.5)), small(bank=50)
 
-    def run(until: Until, every: int, callback: Callable[[Check], None] | None = None) -> ContinuousSolution:
+    def run(until: Stopping, every: int, callback: Callable[[HistoryEntry], None] | None = None) -> ContinuousSolution:
         return solve(
             problem, solver, until=until, max_steps=12, check_every=every, callback=callback, on_unconverged="ignore"
         )
 
-    seen: list[Check] = []
+    seen: list[HistoryEntry] = []
     often = run(until, 3, seen.append)
     assert len(seen) == len(often.history) == 4
     assert same(often, run(Steps(), 12))
@@ -326,5 +326,5 @@ def test_a_warm_start_must_fit() -> None:
 
 def test_an_envelope_is_no_matter() -> None:
     assert isinstance(trained(line(KL()), 1, gradient=Envelope()).bank, Discrete)
-    look = small().look(line(KL(eps=1.0)), small().init(line(KL(eps=1.0))), None)
-    assert isinstance(look, NeuralDualLook)
+    iterate = small().iterate(line(KL(eps=1.0)), small().init(line(KL(eps=1.0))), None)
+    assert isinstance(iterate, NeuralDualIterate)

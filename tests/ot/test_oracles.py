@@ -28,7 +28,7 @@ from otgen.ot import (
     Solution,
     solve,
 )
-from otgen.ot.losses.divergences import combine
+from otgen.ot.losses.combination import combine
 
 every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 

@@ -27,7 +27,7 @@ from otgen.ot import (
     sampled_upper_bound,
     solve,
 )
-from otgen.ot.semi_discrete.solution import chi_square, semi_dual_estimate
+from otgen.ot.semi_discrete.estimate import chi_square, semi_dual_estimate
 
 # --- closed forms
 

@@ -20,8 +20,8 @@ from otgen.ot import (
     KL,
     AtomPotentials,
     AveragedSGD,
-    Check,
     Discrete,
+    HistoryEntry,
     NoReg,
     Quadratic,
     Regulariser,
@@ -36,7 +36,7 @@ from otgen.ot import (
     default_solver,
     solve,
 )
-from otgen.ot.semi_discrete.solution import semi_dual_estimate
+from otgen.ot.semi_discrete.estimate import semi_dual_estimate
 
 every_solver = pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: type(s).__name__)
 
@@ -134,7 +134,7 @@ def test_potentials_that_follow_keep_up_with_a_source_that_moves(reg: Regularise
 
 @every_solver
 def test_looking_changes_no_step(solver: SemiDiscreteSolver) -> None:
-    problem, seen = many(), list[Check]()
+    problem, seen = many(), list[HistoryEntry]()
     silent = solve(problem, solver, tol=0, max_steps=30)
     watched = solve(problem, solver, tol=0, max_steps=30, check_every=3, callback=seen.append)
     assert len(seen) == 10
@@ -249,7 +249,7 @@ def test_bad_input_is_refused() -> None:
         lambda: StochasticSinkhorn(gain=0.0),
         lambda: StochasticSinkhorn(batch=0),
         lambda: AveragedSGD(rate=-1.0),
-        lambda: AveragedSGD(look_samples=3),
+        lambda: AveragedSGD(check_samples=3),
     ],
 )
 def test_bad_hyper_parameters_are_refused(make: Callable[[], Any]) -> None:

@@ -28,11 +28,11 @@ from otgen.ot import (
     Sinkhorn,
     Status,
     Steps,
+    Stopping,
     Unroll,
-    Until,
     solve,
 )
-from otgen.ot.discrete.solver import DiscreteLook
+from otgen.ot.discrete.solver import DiscreteIterate
 
 # --- statuses
 
@@ -254,7 +254,7 @@ def test_tests_look_at_what_they_are_named_for() -> None:
 
 
 @pytest.mark.parametrize("until", [RelGap(0.125), MarginalError(0.125), MeanMass(0.125), Steps()], ids=name)
-def test_tests_say_what_is_missing(until: Until) -> None:
+def test_tests_say_what_is_missing(until: Stopping) -> None:
     text = until.missed(Shown(marginal_error=0.51, mean_mass=2.5, rel_gap=0.33))
     expected = {"RelGap": ("0.33", "0.12"), "MarginalError": ("0.51", "0.12"), "MeanMass": ("2.5", "0.12")}
     assert all(part in text for part in expected.get(type(until).__name__, ("fixed",)))
@@ -298,9 +298,9 @@ class Heavy(Sinkhorn):
         return Potentials(exact.f + 0.1 * math.log(1.5), exact.g)
 
     @override
-    def look(self, problem: Discrete, state: Any, previous: DiscreteLook | None) -> DiscreteLook:
+    def iterate(self, problem: Discrete, state: Any, previous: DiscreteIterate | None) -> DiscreteIterate:
         # The one that asks for the potentials; that of a kernel makes them itself.
-        return DiscreteLook(self, problem, state, 0.0)
+        return DiscreteIterate(self, problem, state, 0.0)
 
 
 def test_mean_mass_sees_a_mass_that_is_wrong() -> None:

@@ -13,9 +13,9 @@ from cases.solves import batch, every_regulariser, problem
 from otgen.errors import InputError
 from otgen.ot import (
     KL,
-    Check,
     DiscreteSolver,
     Exact,
+    HistoryEntry,
     Newton,
     NoReg,
     Potentials,
@@ -52,14 +52,14 @@ def test_a_solver_has_its_own_interval(solver: Solver, every: int) -> None:
 
 
 def test_callback_gets_every_look() -> None:
-    seen: list[Check] = []
+    seen: list[HistoryEntry] = []
     solution = solve(problem(), tol=1e-6, callback=seen.append)
     assert tuple(seen) == solution.history
     assert len(seen) > 1
 
 
 def test_callback_without_a_tolerance() -> None:
-    seen: list[Check] = []
+    seen: list[HistoryEntry] = []
     solution = solve(problem(), tol=0, max_steps=25, callback=seen.append)
     assert tuple(seen) == solution.history
     assert [check.step for check in seen] == [10, 20, 25]
@@ -68,7 +68,7 @@ def test_callback_without_a_tolerance() -> None:
 
 
 def test_an_error_in_the_callback_is_not_swallowed() -> None:
-    def callback(check: Check) -> None:
+    def callback(check: HistoryEntry) -> None:
         raise KeyError(check.step)
 
     with pytest.raises(KeyError, match="10"):
@@ -115,8 +115,8 @@ def test_a_solver_that_cannot_is_refused_with_a_remedy(reg: Regulariser) -> None
 KINDS: list[tuple[str, Any, str]] = [
     ("solver", "sinkhorn", r"solver must be a Solver, such as Sinkhorn\(\); got 'sinkhorn'"),
     ("solver", Sinkhorn, r"solver must be a Solver, such as Sinkhorn\(\); got <class"),
-    ("until", 0.1, r"until must be a Until, such as RelGap\(1e-3\); got 0.1"),
-    ("until", RelGap, "until must be a Until"),
+    ("until", 0.1, r"until must be a Stopping, such as RelGap\(1e-3\); got 0.1"),
+    ("until", RelGap, "until must be a Stopping"),
     ("gradient", "envelope", r"gradient must be a Gradient, such as Envelope\(\); got 'envelope'"),
 ]
 

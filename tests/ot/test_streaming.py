@@ -24,8 +24,8 @@ from otgen.ot import (
     Relative,
     Sinkhorn,
     SinkhornDivergence,
+    SinkhornUpdate,
     SqEuclidean,
-    Update,
     default_solver,
     solve,
 )
@@ -52,10 +52,10 @@ def problem(cost: Cost | None = None, eps: float = 0.3, zeros: int = 2, dtype: t
 
 
 @pytest.mark.parametrize("cost", [SqEuclidean(), L1(), Cosine()], ids=str)
-@pytest.mark.parametrize("update", list(Update))
+@pytest.mark.parametrize("update", list(SinkhornUpdate))
 @pytest.mark.parametrize("steps", [1, 7])
 def test_plain_steps_are_those_of_a_kept_problem(
-    cost: Cost, update: Update, steps: int, request: pytest.FixtureRequest
+    cost: Cost, update: SinkhornUpdate, steps: int, request: pytest.FixtureRequest
 ) -> None:
     solver = Sinkhorn(update=update)
     kept = solve(problem(cost), solver, tol=0, max_steps=steps)

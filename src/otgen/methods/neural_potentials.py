@@ -14,10 +14,10 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.methods.base import Adam, Player, Update
 from otgen.nets import Activation, CriticNet, MlpCritic, scoring
-from otgen.ot import Cost, Discrete, MarginalError, Potentials, SmoothRegulariser, Until, solve
+from otgen.ot import Cost, Discrete, MarginalError, Potentials, SmoothRegulariser, Stopping, solve
 from otgen.ot.continuous.capped_conjugate import Guard, pair_sums
 from otgen.ot.core.iterate import Accuracy
-from otgen.ot.discrete.plan import pseudo_plan
+from otgen.ot.discrete.plan import PseudoPlan
 
 # Table 1 of Sanjabi et al. 2018: two hidden layers of 128.
 _NET = MlpCritic(widths=(128, 128), activation=Activation.RELU)
@@ -120,7 +120,7 @@ class DualOracle:
     f: CriticNet = _NET
     g: CriticNet = _NET
     most: int = 20
-    until: Until = MarginalError(0.5)
+    until: Stopping = MarginalError(0.5)
     check_every: int = 5
     guard: float = 10.0
     relative: bool = False
@@ -199,7 +199,7 @@ class DualAccuracy(Accuracy):
         """On the fixed support, whose problem is solved for it."""
         x, y = self.problem.support()
         discrete = Discrete(x.flatten(1), y.flatten(1), cost=self.problem.cost, reg=self.problem.reg)
-        lower = pseudo_plan(discrete, Potentials(*self.state.values(x, y))).lower
+        lower = PseudoPlan.of(discrete, Potentials(*self.state.values(x, y))).lower
         if not math.isfinite(lower):
             return math.inf
         upper = float(solve(discrete, on_unconverged="ignore").upper)

@@ -10,7 +10,7 @@ from otgen.errors import InputError
 from otgen.methods.base import Adam
 from otgen.methods.feature_game import FeatureGame
 from otgen.methods.terms import Fake, Real, Term
-from otgen.ot import KL, Cosine, Cost, MinibatchEnergyDistance, Regulariser, Relative, Value
+from otgen.ot import KL, Cosine, Cost, MinibatchEnergyDistance, Regulariser, Relative, ValueKind
 
 # Between X, X' and Y, Y', in the order of the weights.
 _PAIRS: tuple[tuple[Fake | Real, Fake | Real], ...] = (
@@ -40,7 +40,7 @@ class OTGAN(FeatureGame):
     batch: int = 100
     cost: Cost = Cosine()
     reg: Regulariser = KL(eps=Relative(0.05))
-    value: Value = Value.LINEAR
+    value: ValueKind = ValueKind.LINEAR
     features: int = 128
     generator_optimizer: Adam = Adam(lr=3e-4, beta1=0.5)
     critic_optimizer: Adam = Adam(lr=3e-4, beta1=0.5)

@@ -39,7 +39,7 @@ from torch import Tensor
 from otgen.methods.neural_potentials import Clouds, DualProblem, DualState
 from otgen.ot import KL, Cost, Discrete, Potentials, solve
 from otgen.ot.continuous.capped_conjugate import Guard, pair_sums
-from otgen.ot.discrete.plan import pseudo_plan
+from otgen.ot.discrete.plan import PseudoPlan
 
 # How exactly the batch is solved: its own gap, and its own error, are part of the bound.
 _GAP, _STEPS = 1e-9, 2000
@@ -91,7 +91,7 @@ def dual_report(duals: DualState, problem: DualProblem, clouds: Clouds, guard: G
     discrete = Discrete(x, y, cost=problem.cost, reg=problem.reg)
     f, g = (vector.double() for vector in duals.values(*clouds))
     exact = solve(discrete, tol=_GAP, max_steps=_STEPS, warm_start=Potentials(f, g), on_unconverged="ignore")
-    seen = pseudo_plan(discrete, Potentials(f, g))
+    seen = PseudoPlan.of(discrete, Potentials(f, g))
     gap = max(float(exact.upper) - seen.lower, 0.0)
     s = pair_sums(f, g, discrete.matrix)
     plan, held = guard.density(s) / s.numel(), exact.plan().double()

@@ -31,10 +31,10 @@ from otgen.ot import (
     SqEuclidean,
     Steps,
     StochasticSinkhorn,
-    Until,
+    Stopping,
     solve,
 )
-from otgen.ot import Update as Sweep
+from otgen.ot import SinkhornUpdate as Sweep
 
 # Points that a mean cost is taken from: it sets a scale, so that a thousand do.
 _SCALE_POINTS = 1000
@@ -118,7 +118,7 @@ class SemiDiscreteGAN(Method):
     solver: SemiDiscreteSolver = StochasticSinkhorn(batch=100, follow=True)
     most: int = 20
     first: int = 300
-    until: Until = Steps()
+    until: Stopping = Steps()
     check_every: int = 10
     self_samples: int = 0
     generator_optimizer: Adam = Adam(lr=1e-4)

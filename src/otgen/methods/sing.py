@@ -16,7 +16,7 @@ from otgen.methods.base import Batches, Logged, Player, Update, check_finite
 from otgen.methods.terms import DIVERGENCE, Fake, Real, Sides, Term
 from otgen.methods.transport import TransportMethod, TransportState
 from otgen.ot import KL, Sinkhorn, SinkhornDivergence, Unroll
-from otgen.ot import Update as Steps
+from otgen.ot import SinkhornUpdate as Steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from otgen.methods.terms import Fake, Real, Sides, Term, drawn, features
 from otgen.nets import mixes_samples, seeded, statistics_kept
 from otgen.ot import L1, Combination, Cost, Discrete, Quadratic, SmoothRegulariser
 from otgen.ot.continuous.capped_conjugate import Guard
-from otgen.ot.losses.divergences import combine
+from otgen.ot.losses.combination import combine
 
 
 class Between(StrEnum):

@@ -15,8 +15,20 @@ from otgen.data import Source
 from otgen.errors import InputError
 from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
 from otgen.methods.terms import Fake, Real, Sides, Term, drawn, is_divergence, is_sinkhorn_divergence
-from otgen.ot import KL, Combination, Cost, Discrete, DiscreteSolver, Envelope, Regulariser, SqEuclidean, Unroll, Value
-from otgen.ot.losses.divergences import combine, warn_if_negative
+from otgen.ot import (
+    KL,
+    Combination,
+    Cost,
+    Discrete,
+    DiscreteSolver,
+    Envelope,
+    Regulariser,
+    SqEuclidean,
+    Unroll,
+    ValueKind,
+)
+from otgen.ot.losses.combination import combine
+from otgen.ot.losses.divergences import warn_if_negative
 
 
 class GradientKind(StrEnum):
@@ -59,7 +71,7 @@ class TransportMethod(Method):
     solver: DiscreteSolver | None = None
     max_steps: int = 100
     tol: float = 0.0
-    value: Value = Value.ENTROPIC
+    value: ValueKind = ValueKind.ENTROPIC
     gradient: GradientKind = GradientKind.ENVELOPE
     generator_optimizer: Adam = Adam()
 

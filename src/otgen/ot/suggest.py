@@ -10,12 +10,13 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.core import checks
+from otgen.ot.core.loop import OnUnconverged
 from otgen.ot.costs.base import Cost
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.regularisers.kl import KL
 from otgen.ot.regularisers.none import NoReg
-from otgen.ot.solve import OnUnconverged, solve
+from otgen.ot.solve import solve
 
 # The accuracy to which convergence is judged, the first eps over the mean cost, and how often it is halved at most.
 _TOL = 1e-2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from otgen.data import Digits, Normal
 from otgen.methods import EOTGAN, Adam, PixelSinkhorn, SinkhornAutoDiff
 from otgen.nets import DcganCritic, DcganGenerator, MlpGenerator, SpectralNorm
-from otgen.ot import KL, Sinkhorn, Update
+from otgen.ot import KL, Sinkhorn, SinkhornUpdate
 from otgen.recipes.base import Scale, recipe
 from otgen.train import Duration, RunConfig, TrainerConfig
 
@@ -72,7 +72,7 @@ def pixels(scale: Scale = Scale.CPU) -> RunConfig:
         method=PixelSinkhorn(
             batch=64 if smoke else 500,
             reg=KL(eps=1.0),
-            solver=Sinkhorn(update=Update.SYMMETRIC, anneal=0.6),
+            solver=Sinkhorn(update=SinkhornUpdate.SYMMETRIC, anneal=0.6),
             max_steps=30,
             generator_optimizer=Adam(lr=1e-3, beta1=0.5, beta2=0.99),
         ),

@@ -31,7 +31,7 @@ from otgen.nets import (
     GeneratorNet,
     SpectralNorm,
 )
-from otgen.ot import KL, Cost, MarginalError, PNorm, Relative, Sinkhorn, SqEuclidean, Update
+from otgen.ot import KL, Cost, MarginalError, PNorm, Relative, Sinkhorn, SinkhornUpdate, SqEuclidean
 from otgen.recipes.base import Scale
 from otgen.train import RunConfig, TrainerConfig
 from otgen.train.config import Duration
@@ -276,7 +276,7 @@ def pixel_sinkhorn(setting: Setting) -> PixelSinkhorn:
     return PixelSinkhorn(
         batch=4 * setting.batch,
         reg=KL(eps=1.0),
-        solver=Sinkhorn(update=Update.SYMMETRIC, anneal=0.6),
+        solver=Sinkhorn(update=SinkhornUpdate.SYMMETRIC, anneal=0.6),
         max_steps=30,
         generator_optimizer=setting.adam(),
     )

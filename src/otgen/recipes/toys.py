@@ -5,7 +5,7 @@ from __future__ import annotations
 from otgen.data import Gaussians25, Normal
 from otgen.methods import Adam, PixelSinkhorn
 from otgen.nets import MlpGenerator
-from otgen.ot import KL, Sinkhorn, Update
+from otgen.ot import KL, Sinkhorn, SinkhornUpdate
 from otgen.recipes.base import Scale, recipe
 from otgen.train import RunConfig, TrainerConfig
 
@@ -21,7 +21,7 @@ def gaussians25(scale: Scale = Scale.CPU) -> RunConfig:
         method=PixelSinkhorn(
             batch=64 if smoke else 512,
             reg=KL(eps=0.01),
-            solver=Sinkhorn(update=Update.SYMMETRIC, anneal=0.7),
+            solver=Sinkhorn(update=SinkhornUpdate.SYMMETRIC, anneal=0.7),
             max_steps=25,
             generator_optimizer=Adam(lr=2e-3, beta1=0.5, beta2=0.99),
         ),

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from otgen.methods import Logged
-from otgen.ot.discrete.solution import numbers_text
+from otgen.ot.core.interval import numbers_text
 from otgen.train.hooks import Log
 from otgen.train.trainer import Trainer
 

@@ -27,7 +27,7 @@ from otgen.ot import (
     SinkhornDivergence,
     SmoothRegulariser,
     Solution,
-    Value,
+    ValueKind,
     solve,
 )
 
@@ -230,13 +230,17 @@ class CompleteBipartite(Claim):
         entropic = 2 * size + ((1 + q) / 2).log() + ((1 + 2 * q) / 3).log()
         linear = 2 * size - self.inside * size * (q / (1 + q) + 2 * q / (1 + 2 * q))
         # In units of the edge: eps = 1/size.
-        table = losses[Value.ENTROPIC][:2] / size[:2]
-        far = bipartite_laws(torch.full((1,), 1e-4, dtype=torch.float64)).losses(KL(eps=1.0))[Value.ENTROPIC]
+        table = losses[ValueKind.ENTROPIC][:2] / size[:2]
+        far = bipartite_laws(torch.full((1,), 1e-4, dtype=torch.float64)).losses(KL(eps=1.0))[ValueKind.ENTROPIC]
         edge = torch.full((1,), 1e-4, dtype=torch.float64)
         return [
-            Equal(label="L and closed form", left=losses[Value.ENTROPIC], right=entropic, scale=size, tol=1e-9),
+            Equal(label="L and closed form", left=losses[ValueKind.ENTROPIC], right=entropic, scale=size, tol=1e-9),
             Equal(
-                label="its linear part and closed form", left=losses[Value.LINEAR], right=linear, scale=size, tol=1e-8
+                label="its linear part and closed form",
+                left=losses[ValueKind.LINEAR],
+                right=linear,
+                scale=size,
+                tol=1e-8,
             ),
             Equal(label="L at eps = 3, 10", left=table, right=torch.tensor([-0.0127, -0.238]).double(), tol=5e-3),
             Equal(label="L at eps = 1e4 and -1/3", left=far, right=self.limit * edge, tol=1e-3),

@@ -25,7 +25,7 @@ from otgen.ot import (
     Solution,
     SqEuclidean,
     Unroll,
-    Value,
+    ValueKind,
     solve,
 )
 
@@ -60,7 +60,7 @@ class _Curve:
         found = _solved(self.problem(weight))
         C = SqEuclidean()(torch.tanh(self.z @ weight), self.y)
         penalty = Problems(C=C, a=self.a, b=self.b, reg=self.reg).penalty(found.plan())
-        return found.value, found.read(Value.LINEAR), penalty
+        return found.value, found.value_of(ValueKind.LINEAR), penalty
 
     def quotients(self) -> tuple[Tensor, ...]:
         """Derivatives of the three by t at 0."""
@@ -75,14 +75,14 @@ class _Curve:
         plan = _solved(self.problem(self.weight)).plan()
         return (plan * slope).sum((-1, -2)), (plan * slope.abs()).sum((-1, -2))
 
-    def automatic(self, kind: Value) -> Tensor:
+    def automatic(self, kind: ValueKind) -> Tensor:
         """The library's derivative by t: its envelope for the value, through all steps for the linear part."""
         weight = self.weight.clone().requires_grad_()
         problem = self.problem(weight)
-        if kind is Value.ENTROPIC:
+        if kind is ValueKind.ENTROPIC:
             total = _solved(problem).value
         else:
-            total = solve(problem, Sinkhorn(), tol=0, max_steps=150, gradient=Unroll()).read(kind)
+            total = solve(problem, Sinkhorn(), tol=0, max_steps=150, gradient=Unroll()).value_of(kind)
         (found,) = torch.autograd.grad(total.sum(), weight)
         return (found * self.way).sum((-1, -2))
 
@@ -131,7 +131,7 @@ class LinearPart(Claim):
             found += [
                 equal("d/dt <pi*, c> and <pi*, dc/dt>", linear, danskin, 1e-3, Part.PRINTED),
                 equal("d/dt d_eps and <pi*, dc/dt>", value, self.factor * danskin, 1e-4),
-                equal("the library's envelope and <pi*, dc/dt>", curve.automatic(Value.ENTROPIC), danskin, 1e-9),
+                equal("the library's envelope and <pi*, dc/dt>", curve.automatic(ValueKind.ENTROPIC), danskin, 1e-9),
                 equal(
                     "d/dt <pi*, c> and <pi*, dc/dt> - eps d/dt I(pi*)",
                     linear,
@@ -144,7 +144,7 @@ class LinearPart(Claim):
         danskin, scale = curve.danskin()
         # Steps of Sinkhorn converge geometrically, in some instances slowly.
         label = "the library's unrolled d/dt <pi*, c> and <pi*, dc/dt> - eps d/dt I(pi*)"
-        left, right = curve.automatic(Value.LINEAR), danskin - self.share * curve.reg.weight * penalty
+        left, right = curve.automatic(ValueKind.LINEAR), danskin - self.share * curve.reg.weight * penalty
         found.append(Equal(label=label, left=left, right=right, scale=scale, tol=1e-3, part=Part.CORRECTED))
         return found
 

@@ -30,7 +30,7 @@ from otgen.ot import (
     SmoothRegulariser,
     Solution,
     SqEuclidean,
-    Value,
+    ValueKind,
     solve,
 )
 
@@ -51,12 +51,12 @@ class Laws:
     a: Tensor
     b: Tensor
 
-    def losses(self, reg: SmoothRegulariser, own: float = 1.0) -> dict[Value, Tensor]:
+    def losses(self, reg: SmoothRegulariser, own: float = 1.0) -> dict[ValueKind, Tensor]:
         """(9): ``2 d(p, q) - d(p, p) - d(q, q)``, ``(k,)``; with d of (4), and with its linear part as printed."""
         problems = (self.cross, self.a, self.b), (self.first, self.a, self.a), (self.second, self.b, self.b)
         cross, first, second = (_solved(*problem, reg) for problem in problems)
-        kinds = (Value.ENTROPIC, Value.LINEAR)
-        return {kind: 2 * cross.read(kind) - own * (first.read(kind) + second.read(kind)) for kind in kinds}
+        kinds = (ValueKind.ENTROPIC, ValueKind.LINEAR)
+        return {kind: 2 * cross.value_of(kind) - own * (first.value_of(kind) + second.value_of(kind)) for kind in kinds}
 
     def over(self, sizes: Tensor) -> Laws:
         """Costs divided by each of the sizes: ``(len(sizes) * k, ...)``, as ``d_eps(C) = eps d_1(C / eps)``."""
@@ -235,7 +235,9 @@ class Positivity(Claim):
         k = trials.at_most(100)
         laws = bipartite_laws(spread_out(trials.rng, k, 0.01, 0.3))
         found.append(
-            _not_negative("K_{2,3}", laws.losses(KL(eps=1.0))[Value.ENTROPIC], laws.cross.mean((-1, -2)), Part.OUTSIDE)
+            _not_negative(
+                "K_{2,3}", laws.losses(KL(eps=1.0))[ValueKind.ENTROPIC], laws.cross.mean((-1, -2)), Part.OUTSIDE
+            )
         )
         found.append(self._one_against_two(trials, 3.0, Part.OUTSIDE))
         return found
@@ -302,11 +304,11 @@ class Limits(Claim):
         c = PNorm(p=1)
         line = Laws(c(x, y), c(x, x), c(y, y), weights(trials.rng, k, 5), weights(trials.rng, k, 6))
         energy, exact = self._energy(line), self.factor * _on_the_line(x, y, line.a, line.b)
-        large = line.losses(KL(eps=1e3))[Value.LINEAR]
+        large = line.losses(KL(eps=1e3))[ValueKind.LINEAR]
         found = [*self._rates(line, energy, exact, KL(eps=1.0)), *self._rates(line, energy, exact, Quadratic(eps=1.0))]
         found.append(_not_negative("large eps, |x - y|", large, line.cross.mean((-1, -2)), Part.PRINTED))
         graph = bipartite_laws(spread_out(trials.rng, k, 0.1, 1.0))
-        limit, scale = graph.losses(KL(eps=1e4))[Value.LINEAR], graph.cross.mean((-1, -2))
+        limit, scale = graph.losses(KL(eps=1e4))[ValueKind.LINEAR], graph.cross.mean((-1, -2))
         found.append(
             Equal(
                 label="large eps on K_{2,3}, and its energy distance", left=limit, right=self._energy(graph), tol=1e-3

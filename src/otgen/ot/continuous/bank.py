@@ -8,12 +8,14 @@ from functools import cached_property
 import torch
 
 from otgen.ot.continuous.potentials import FunctionPotentials
+from otgen.ot.core.loop import run
 from otgen.ot.core.precision import full_precision
 from otgen.ot.discrete.certificate import Certificate, certify
-from otgen.ot.discrete.plan import PseudoPlan, pseudo_plan
+from otgen.ot.discrete.default import default_discrete_solver
+from otgen.ot.discrete.plan import PseudoPlan
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.solution import Solution, relative_gap
+from otgen.ot.discrete.solution import Solution
 from otgen.ot.regularisers.kl import KL
 
 # How exactly a bank is solved: far below what its samples say about the laws.
@@ -33,10 +35,9 @@ class Bank:
     @cached_property
     def solution(self) -> Solution:
         """The problem solved by itself, when first asked for, and once."""
-        # The loop that solves this too imports every solver.
-        from otgen.ot.solve import solve
-
-        return solve(self.problem, tol=_GAP, max_steps=_STEPS, on_unconverged="ignore")
+        solver = default_discrete_solver(self.problem)
+        solution: Solution = run(self.problem, solver, tol=_GAP, max_steps=_STEPS, on_unconverged="ignore")
+        return solution
 
     @property
     def solved(self) -> bool:
@@ -80,7 +81,7 @@ class Score:
     def plan(self) -> PseudoPlan:
         """What the networks' own plan is like."""
         with full_precision(self.bank.device):
-            return pseudo_plan(self.bank, self.vectors)
+            return PseudoPlan.of(self.bank, self.vectors)
 
     @cached_property
     def certificate(self) -> Certificate:
@@ -101,7 +102,7 @@ class Score:
         if not math.isfinite(self.plan.lower):
             return math.inf
         lower, upper = (torch.tensor(bound, dtype=torch.float64) for bound in (self.plan.lower, self.upper))
-        return float(relative_gap(lower, upper, self.bank))
+        return float(self.bank.interval(lower, upper).rel_gap)
 
     @property
     def plan_error_bound(self) -> float:

@@ -23,12 +23,13 @@ from otgen.ot.continuous.potentials import FunctionPotentials, one_each
 from otgen.ot.continuous.problem import Continuous
 from otgen.ot.continuous.solution import ContinuousSolution
 from otgen.ot.core import checks
-from otgen.ot.core.iterate import Ending, Look
+from otgen.ot.core.gradient import Gradient
+from otgen.ot.core.iterate import Iterate
 from otgen.ot.core.problem import Problem
-from otgen.ot.core.stopping import RelGap, Until
-from otgen.ot.discrete.gradients import Gradient
+from otgen.ot.core.results import SolveOutcome
+from otgen.ot.core.solver import Solver
+from otgen.ot.core.stopping import RelGap, Stopping
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.solver import Solver
 from otgen.seeding import new_seed, seeded, stream
 
 
@@ -61,7 +62,7 @@ class NeuralDualState:
     g: nn.Module
     optimizer: Optimizer
     rng: torch.Generator
-    look_seed: int
+    check_seed: int
     bank_x: Tensor
     bank_y: Tensor
     updates: int
@@ -106,9 +107,9 @@ class NeuralDual(Solver):
         upper: where the upper bound on the bank's value comes from.
     """
 
-    kinds: ClassVar[tuple[type[Problem[Any]], ...]] = (Continuous,)
+    kinds: ClassVar[tuple[type[Problem], ...]] = (Continuous,)
     check_every: ClassVar[int] = 100
-    until: ClassVar[Until] = RelGap(0.05)
+    until: ClassVar[Stopping] = RelGap(0.05)
 
     f: Callable[[int], nn.Module] = Perceptron()
     g: Callable[[int], nn.Module] = Perceptron()
@@ -178,9 +179,9 @@ class NeuralDual(Solver):
         updates, trips = 0, torch.zeros((), dtype=torch.int64, device=like.device)
         if start is not None:
             f, g, optimizer, updates, trips = start.taken(like, self)
-        training, look_seed, bank_rng = stream(rng), new_seed(rng), stream(rng)
+        training, check_seed, bank_rng = stream(rng), new_seed(rng), stream(rng)
         x, y = (side.points for side in problem.sample(self.bank, bank_rng).sides())
-        return NeuralDualState(f, g, optimizer, training, look_seed, x, y, updates, trips)
+        return NeuralDualState(f, g, optimizer, training, check_seed, x, y, updates, trips)
 
     @override
     def step(self, problem: Continuous, state: NeuralDualState) -> NeuralDualState:
@@ -212,8 +213,10 @@ class NeuralDual(Solver):
         return Guard(reg=problem.reg, exponent=self.guard)
 
     @override
-    def look(self, problem: Continuous, state: NeuralDualState, previous: NeuralDualLook | None) -> NeuralDualLook:
-        return NeuralDualLook(self, problem, state, previous)
+    def iterate(
+        self, problem: Continuous, state: NeuralDualState, previous: NeuralDualIterate | None
+    ) -> NeuralDualIterate:
+        return NeuralDualIterate(self, problem, state, previous)
 
 
 class _Networks:
@@ -233,11 +236,11 @@ class _Networks:
         return f, g, state.optimizer, state.updates, state.trips.to(like.device)
 
 
-class NeuralDualLook(Look):
+class NeuralDualIterate(Iterate):
     """A look at two networks, on a copy: the state goes on in place."""
 
     def __init__(
-        self, solver: NeuralDual, problem: Continuous, state: NeuralDualState, previous: NeuralDualLook | None
+        self, solver: NeuralDual, problem: Continuous, state: NeuralDualState, previous: NeuralDualIterate | None
     ) -> None:
         self.solver, self.problem, self.state = solver, problem, state.copied()
         potentials = FunctionPotentials(self.state.f.eval(), self.state.g.eval())
@@ -251,7 +254,7 @@ class NeuralDualLook(Look):
 
     def fresh_rng(self) -> torch.Generator:
         """A stream that nobody has trained on; the same at every call for this look."""
-        return torch.Generator().manual_seed((self.state.look_seed + self.state.updates) % 2**62)
+        return torch.Generator().manual_seed((self.state.check_seed + self.state.updates) % 2**62)
 
     @cached_property
     @override
@@ -290,10 +293,12 @@ class NeuralDualLook(Look):
         return self.state
 
     @override
-    def solution(self, outer: Continuous, inner: Continuous, gradient: Gradient, ending: Ending) -> ContinuousSolution:
+    def solution(
+        self, outer: Continuous, inner: Continuous, gradient: Gradient, outcome: SolveOutcome
+    ) -> ContinuousSolution:
         if gradient.unrolls:
             raise InputError(
                 f"{gradient} has nothing to go back to: NeuralDual draws its samples itself; leave the gradient out "
                 "and take solution.loss(x, y)"
             )
-        return ContinuousSolution(inner, self.score, self.solver.guarded(inner), ending, self.state)
+        return ContinuousSolution(inner, self.score, self.solver.guarded(inner), outcome, self.state)

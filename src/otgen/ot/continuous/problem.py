@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,14 +17,11 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
 
-if TYPE_CHECKING:
-    from otgen.ot.continuous.solution import ContinuousSolution  # noqa: F401  named as a string below
-
 # How many samples of each law, and which, stand for the laws where a relative eps asks for the mean cost.
 _MEAN_SAMPLES, _MEAN_SEED = 1000, 0
 
 
-class Continuous(Problem["ContinuousSolution"]):
+class Continuous(Problem):
     """Regularised optimal transport between two laws that are known through their samples.
 
     ``min_pi <pi, c> + eps * E penalty(d pi / d(p x q))`` over the couplings of ``source`` and ``target``
@@ -111,7 +107,7 @@ class Continuous(Problem["ContinuousSolution"]):
         return self.with_reg(self._resolved_reg) if self.reg.is_relative else self
 
     @override
-    def same_as(self, resolved: Continuous) -> Continuous:
+    def with_settings_of(self, resolved: Continuous) -> Continuous:
         return self.with_reg(resolved.reg)
 
     def with_reg(self, reg: Regulariser) -> Continuous:

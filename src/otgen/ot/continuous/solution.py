@@ -15,13 +15,12 @@ from otgen.ot.continuous.capped_conjugate import Guard, pair_sums
 from otgen.ot.continuous.potentials import FunctionPotentials, flat
 from otgen.ot.continuous.problem import Continuous
 from otgen.ot.core import checks
-from otgen.ot.core.interval import Estimate
-from otgen.ot.core.iterate import Ending, Solved, Status
+from otgen.ot.core.interval import Estimate, numbers_text
 from otgen.ot.core.precision import full_precision
+from otgen.ot.core.results import Solved, SolveOutcome, Status
 from otgen.ot.discrete.certificate import Certificate
-from otgen.ot.discrete.plan import pseudo_plan
+from otgen.ot.discrete.plan import PseudoPlan
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.solution import numbers_text
 
 
 class ContinuousSolution(Solved):
@@ -37,8 +36,8 @@ class ContinuousSolution(Solved):
         state: the solver's; ``warm_start=solution`` starts another solve from here.
     """
 
-    def __init__(self, problem: Continuous, score: Score, guard: Guard, ending: Ending, state: Any) -> None:
-        self.problem, self.ending, self.state = problem, ending, state
+    def __init__(self, problem: Continuous, score: Score, guard: Guard, outcome: SolveOutcome, state: Any) -> None:
+        self.problem, self.outcome, self.state = problem, outcome, state
         self._score, self._guard = score, guard
 
     @property
@@ -140,7 +139,7 @@ class ContinuousSolution(Solved):
         """The dual value of the networks on samples."""
         x, y = (side.points for side in batch.sides())
         with full_precision(self.problem.device):
-            return pseudo_plan(batch, self.potentials.on(x, y)).dual
+            return PseudoPlan.of(batch, self.potentials.on(x, y)).dual
 
     @torch.no_grad()
     def plan_density(self, x: Tensor, y: Tensor) -> Tensor:

@@ -10,10 +10,10 @@ import torch
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.ot.continuous.neural_dual import NeuralDualLook
+from otgen.ot.continuous.neural_dual import NeuralDualIterate
 from otgen.ot.core import checks
-from otgen.ot.core.stopping import Until
-from otgen.ot.discrete.plan import pseudo_plan
+from otgen.ot.core.stopping import Stopping
+from otgen.ot.discrete.plan import PseudoPlan
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solution import Solution
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class WithinNoise(Until):
+class WithinNoise(Stopping):
     """Stop when the excess gap on fresh samples is within ``errors`` standard errors of zero.
 
     The gap of a fresh batch, its own optimal value less the dual value of the networks, is mostly what sampling
@@ -50,28 +50,28 @@ class WithinNoise(Until):
             raise InputError(f"errors must be a positive number of standard errors, got {self.errors!r}; 2 is usual")
 
     @override
-    def met(self, look: Accuracy) -> bool:
-        excess, error = self.excess(look)
+    def met(self, iterate: Accuracy) -> bool:
+        excess, error = self.excess(iterate)
         return excess <= self.errors * error
 
     @override
-    def missed(self, look: Accuracy) -> str:
-        excess, error = self.excess(look)
+    def missed(self, iterate: Accuracy) -> str:
+        excess, error = self.excess(iterate)
         return f"excess gap {excess:.2g} on fresh samples, wanted within {self.errors:g} standard errors of {error:.2g}"
 
     @torch.no_grad()
-    def excess(self, look: Accuracy) -> tuple[float, float]:
+    def excess(self, iterate: Accuracy) -> tuple[float, float]:
         """The excess gap on fresh samples, in units of the cost, and its standard error."""
-        if not isinstance(look, NeuralDualLook):
+        if not isinstance(iterate, NeuralDualIterate):
             raise InputError(
                 "WithinNoise needs laws to draw fresh samples from, as NeuralDual has; use RelGap for points in hand"
             )
-        rng, differences = look.fresh_rng(), []
+        rng, differences = iterate.fresh_rng(), []
         for _ in range(self.batches):
-            batch = look.problem.sample(look.solver.batch, rng)
+            batch = iterate.problem.sample(iterate.solver.batch, rng)
             x, y = (side.points for side in batch.sides())
-            best = pseudo_plan(batch, _extended(look.score.samples.solution, batch)).dual
-            differences.append(best - pseudo_plan(batch, look.score.potentials.on(x, y)).dual)
+            best = PseudoPlan.of(batch, _extended(iterate.score.samples.solution, batch)).dual
+            differences.append(best - PseudoPlan.of(batch, iterate.score.potentials.on(x, y)).dual)
         values = torch.tensor(differences).double()
         mean = float(values.mean())
         if not math.isfinite(mean):

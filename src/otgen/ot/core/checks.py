@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -91,6 +93,29 @@ def count(name: str, value: Any, least: int) -> None:
     """A whole number that is not too small."""
     if not isinstance(value, int) or value < least:
         raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
+
+
+def choice(name: str, kind: type[ChoiceT], value: Any) -> ChoiceT:
+    """A member of a closed choice, which may be given by its value."""
+    try:
+        return kind(value)
+    except ValueError:
+        raise InputError(f"{name} must be one of {[member.value for member in kind]}, got {value!r}") from None
+
+
+def options(owner: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Options by name, each known to whoever takes them."""
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise InputError(f"{owner} has no option {unknown}; its options are {', '.join(known)}")
+
+
+def generator(rng: torch.Generator | None) -> torch.Generator:
+    """What to draw from: the caller's, or one seeded with 0."""
+    return torch.Generator().manual_seed(0) if rng is None else rng
 
 
 def costs(matrix: Tensor) -> None:

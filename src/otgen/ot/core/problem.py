@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
-ResultT = TypeVar("ResultT", covariant=True)
 
-
-class Problem(ABC, Generic[ResultT]):
-    """A transport problem: what is to be solved, apart from how.
-
-    The type parameter is what :func:`otgen.ot.solve` returns for it.
-    """
+class Problem(ABC):
+    """A transport problem: what is to be solved, apart from how."""
 
     @property
     @abstractmethod
@@ -31,7 +26,7 @@ class Problem(ABC, Generic[ResultT]):
         """The same problem with numbers where its settings were relative, and its input checked as far as it can be."""
 
     @abstractmethod
-    def same_as(self, resolved: Self) -> Self:
+    def with_settings_of(self, resolved: Self) -> Self:
         """This problem, graph included, with the settings that another one was resolved to."""
 
 

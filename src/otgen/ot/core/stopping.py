@@ -5,31 +5,28 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 from otgen.errors import InputError
-
-if TYPE_CHECKING:
-    from otgen.ot.core.iterate import Accuracy
+from otgen.ot.core.iterate import Accuracy
 
 
 @dataclass(frozen=True)
-class Until(ABC):
+class Stopping(ABC):
     """A stopping test."""
 
     @abstractmethod
-    def met(self, look: Accuracy) -> bool:
+    def met(self, iterate: Accuracy) -> bool:
         """Whether the accuracy is reached."""
 
     @abstractmethod
-    def missed(self, look: Accuracy) -> str:
+    def missed(self, iterate: Accuracy) -> str:
         """What to tell somebody whose solve stopped before."""
 
 
 @dataclass(frozen=True)
-class RelGap(Until):
+class RelGap(Stopping):
     """Stop when the certified relative gap is at most ``tol``."""
 
     tol: float = 1e-3
@@ -38,16 +35,16 @@ class RelGap(Until):
         _positive("RelGap", self.tol)
 
     @override
-    def met(self, look: Accuracy) -> bool:
-        return look.expects_gap(self.tol) and look.rel_gap <= self.tol
+    def met(self, iterate: Accuracy) -> bool:
+        return iterate.expects_gap(self.tol) and iterate.rel_gap <= self.tol
 
     @override
-    def missed(self, look: Accuracy) -> str:
-        return f"relative gap {look.rel_gap:.2g}, wanted {self.tol:.2g}"
+    def missed(self, iterate: Accuracy) -> str:
+        return f"relative gap {iterate.rel_gap:.2g}, wanted {self.tol:.2g}"
 
 
 @dataclass(frozen=True)
-class MarginalError(Until):
+class MarginalError(Stopping):
     """Stop when ``||row sums - a||_1 + ||column sums - b||_1`` is at most ``tol`` (Sanjabi et al. 2018, (25))."""
 
     tol: float = 1e-3
@@ -56,16 +53,16 @@ class MarginalError(Until):
         _positive("MarginalError", self.tol)
 
     @override
-    def met(self, look: Accuracy) -> bool:
-        return look.marginal_error <= self.tol
+    def met(self, iterate: Accuracy) -> bool:
+        return iterate.marginal_error <= self.tol
 
     @override
-    def missed(self, look: Accuracy) -> str:
-        return f"marginal error {look.marginal_error:.2g}, wanted {self.tol:.2g}"
+    def missed(self, iterate: Accuracy) -> str:
+        return f"marginal error {iterate.marginal_error:.2g}, wanted {self.tol:.2g}"
 
 
 @dataclass(frozen=True)
-class MeanMass(Until):
+class MeanMass(Stopping):
     """Stop when the plan's mass is within ``tol`` of 1: the practical test of Sanjabi et al. 2018, (26).
 
     Only necessary for convergence: a solver whose rows are exact meets it at once.
@@ -77,24 +74,24 @@ class MeanMass(Until):
         _positive("MeanMass", self.tol)
 
     @override
-    def met(self, look: Accuracy) -> bool:
-        return abs(look.mean_mass - 1) <= self.tol
+    def met(self, iterate: Accuracy) -> bool:
+        return abs(iterate.mean_mass - 1) <= self.tol
 
     @override
-    def missed(self, look: Accuracy) -> str:
-        return f"mass of the plan {look.mean_mass:.4g}, wanted 1 within {self.tol:.2g}"
+    def missed(self, iterate: Accuracy) -> str:
+        return f"mass of the plan {iterate.mean_mass:.4g}, wanted 1 within {self.tol:.2g}"
 
 
 @dataclass(frozen=True)
-class Steps(Until):
+class Steps(Stopping):
     """Never stop early: take all ``max_steps``."""
 
     @override
-    def met(self, look: Accuracy) -> bool:
+    def met(self, iterate: Accuracy) -> bool:
         return False
 
     @override
-    def missed(self, look: Accuracy) -> str:
+    def missed(self, iterate: Accuracy) -> str:
         return "a fixed number of steps"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,6 +10,7 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.core import checks
+from otgen.ot.discrete.dual import Dual
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteSolver
@@ -26,7 +26,7 @@ _GAIN, _LEFT = 1e-4, 0.9
 
 
 @dataclass(frozen=True)
-class Pair:
+class CurvaturePair:
     """One move of the past, in coordinates scaled by the root of the weights; zeros where it says nothing.
 
     Attributes:
@@ -61,7 +61,7 @@ class DualAscentState:
     rows: Tensor
     columns: Tensor
     length: Tensor
-    pairs: tuple[Pair, ...] = ()
+    pairs: tuple[CurvaturePair, ...] = ()
     stalled: bool = False
 
 
@@ -103,13 +103,13 @@ class DualAscent(DiscreteSolver):
         self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None
     ) -> DualAscentState:
         g = (torch.zeros_like(problem.b) if start is None else start.g).detach().double()
-        dual = _Dual(problem)
+        dual = _Ascent(problem)
         f = dual.soft_transform(g)
-        return DualAscentState(f, g, *dual.evaluate(f, g), length=1 / dual.lipschitz())
+        return DualAscentState(f, g, *dual.at(f, g), length=1 / dual.lipschitz())
 
     @override
     def step(self, problem: Discrete, state: DualAscentState) -> DualAscentState:
-        dual = _Dual(problem)
+        dual = _Ascent(problem)
         direction = dual.plain(state) if self.memory == 0 else dual.direction(state)
         if self.memory == 0 and isinstance(problem.reg, Quadratic):
             return dual.moved(state, direction, state.length)
@@ -128,7 +128,7 @@ class DualAscent(DiscreteSolver):
         return replace(after, pairs=pairs, stalled=bool(failed.all()) and empty)
 
     def _search(
-        self, dual: _Dual, state: DualAscentState, direction: Tensor, first: Tensor
+        self, dual: _Ascent, state: DualAscentState, direction: Tensor, first: Tensor
     ) -> tuple[Tensor, DualAscentState | None]:
         """A length under the conditions of Wolfe, one a problem, 0 where there is none; the state there, if known."""
         slope = dual.slope(state, direction)
@@ -165,7 +165,7 @@ class DualAscent(DiscreteSolver):
 
     @override
     def potentials(self, problem: Discrete, state: DualAscentState) -> Potentials:
-        dual = _Dual(problem)
+        dual = _Ascent(problem)
         f = dual.soft_transform(state.g)
         return Potentials(f, dual.continued(f, state.g))
 
@@ -176,41 +176,26 @@ class DualAscent(DiscreteSolver):
         return float(((a * state.rows.abs()).sum(-1) + (b * state.columns.abs()).sum(-1)).max())
 
 
-class _Dual:
-    """The dual as a function of both potentials, streamed."""
+class _Ascent(Dual):
+    """The dual as a function of both potentials, and the directions in which it rises."""
 
     def __init__(self, problem: Discrete) -> None:
-        assert isinstance(problem.reg, SmoothRegulariser)
-        self.problem, self.reg = problem, problem.reg
-        self.a, self.b = (w.double() / w.double().sum(-1, keepdim=True) for w in (problem.a, problem.b))
+        few = problem.a.shape[-1] * problem.b.numel() <= _KEPT_PAIRS
+        super().__init__(problem, keeps_costs=few and not problem.streamed)
         weights = torch.cat([self.a, self.b], -1)
         self.root = weights.sqrt()
         self.inverse_root = torch.where(weights > 0, weights, 1.0).rsqrt()
 
+    def at(self, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Value, and what the rows and the columns lack of their mass, relative to it."""
+        here = self.evaluate(g, f)
+        # A row or column without weight lacks nothing.
+        rows, columns = torch.where(self.a > 0, 1 - here.rows, 0.0), torch.where(self.b > 0, 1 - here.columns, 0.0)
+        return here.value, rows, columns
+
     def lipschitz(self) -> Tensor:
         """L_F of Quadratic, by Cauchy and Schwarz; for another regulariser a guess at it."""
         return (self.a.detach().amax(-1) + self.b.detach().amax(-1)) / self.reg.weight
-
-    def evaluate(self, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Value, and what the rows and the columns lack of their mass, relative to it: one pass."""
-        value, columns, rows = (self.a * f).sum(-1) + (self.b * g).sum(-1), torch.zeros_like(g), []
-        for part, z in self._blocks(g):
-            s, a = z + f[..., part].unsqueeze(-1), self.a[..., part].unsqueeze(-2)
-            value = value - (a @ (self.reg.conjugate(s) @ self.b.unsqueeze(-1))).squeeze((-2, -1))
-            density = self.reg.density(s)
-            columns = columns + (a @ density).squeeze(-2)
-            rows.append((density @ self.b.unsqueeze(-1)).squeeze(-1))
-        # A row or column without weight lacks nothing.
-        return (
-            value,
-            torch.where(self.a > 0, 1 - torch.cat(rows, -1), 0.0),
-            torch.where(self.b > 0, 1 - columns, 0.0),
-        )
-
-    def soft_transform(self, g: Tensor) -> Tensor:
-        """The best f for g."""
-        b = self.b.unsqueeze(-2)
-        return torch.cat([self.reg.soft_transform(z, b, dim=-1) for _, z in self._blocks(g)], -1)
 
     def continued(self, f: Tensor, g: Tensor) -> Tensor:
         """g, with what no step moves, the columns without mass, continued from the rows."""
@@ -220,7 +205,7 @@ class _Dual:
             return g
         result = g.clone()
         for some in torch.split(empty, max(1, _COLUMN_ENTRIES // (n * (batch[0] if batch else 1)))):
-            costs = torch.cat([self._costs(part)[..., some] for part in self._parts()], -2)
+            costs = torch.cat([self.costs(part)[..., some] for part in self.parts()], -2)
             best = self.reg.soft_transform(f.unsqueeze(-1) - costs, self.a.unsqueeze(-1), dim=-2)
             result[..., some] = torch.where(self.b[..., some] > 0, g[..., some], best)
         return result
@@ -241,7 +226,7 @@ class _Dual:
             along = along + (share - pair.inverse * _dot(pair.bend, along)).unsqueeze(-1) * pair.move
         return self.inverse_root * along
 
-    def _scale(self, pairs: tuple[Pair, ...]) -> Tensor:
+    def _scale(self, pairs: tuple[CurvaturePair, ...]) -> Tensor:
         # In the scaled coordinates the Hessian of Quadratic is at most 2 / eps.
         scale = torch.full_like(self.a[..., 0], self.reg.weight / 2)
         for pair in pairs:
@@ -249,21 +234,21 @@ class _Dual:
             scale = torch.where(pair.inverse > 0, 1 / (pair.inverse * size), scale)
         return scale
 
-    def pair(self, before: DualAscentState, after: DualAscentState) -> Pair:
+    def pair(self, before: DualAscentState, after: DualAscentState) -> CurvaturePair:
         """What a step has taught."""
         move = self.root * torch.cat([after.f - before.f, after.g - before.g], -1)
         bend = self._scaled_gradient(before) - self._scaled_gradient(after)
         product = _dot(move, bend)
         useful = product > 1e-12 * (_dot(move, move) * _dot(bend, bend)).sqrt()
         # 1 where it is of no use: a division by zero would poison a graph.
-        return _kept(Pair(move, bend, 1 / torch.where(useful, product, 1.0)), useful)
+        return _kept(CurvaturePair(move, bend, 1 / torch.where(useful, product, 1.0)), useful)
 
     def moved(self, state: DualAscentState, direction: Tensor, length: Tensor) -> DualAscentState:
         """The state after a step."""
         move = torch.where(length.unsqueeze(-1) > 0, length.unsqueeze(-1) * direction, 0.0)
         n = self.a.shape[-1]
         f, g = state.f + move[..., :n], state.g + move[..., n:]
-        value, rows, columns = self.evaluate(f, g)
+        value, rows, columns = self.at(f, g)
         return replace(state, f=f, g=g, value=value, rows=rows, columns=columns)
 
     def slope(self, state: DualAscentState, direction: Tensor) -> Tensor:
@@ -273,28 +258,10 @@ class _Dual:
     def _scaled_gradient(self, state: DualAscentState) -> Tensor:
         return self.root * torch.cat([state.rows, state.columns], -1)
 
-    def _parts(self) -> Iterator[slice]:
-        whole = iter([slice(0, self.problem.shape[-2])])
-        return whole if torch.is_grad_enabled() else self.problem.row_blocks()
 
-    def _costs(self, part: slice) -> Tensor:
-        problem = self.problem
-        few = self.a.shape[-1] * self.b.numel() <= _KEPT_PAIRS and not problem.streamed
-        if torch.is_grad_enabled() or few:
-            return problem.matrix[..., part, :].double()
-        return problem.rows(part, torch.float64)
-
-    def _blocks(self, g: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """``z = g - c`` by blocks of rows; all rows at once where a graph is recorded."""
-        # A column without weight must not overflow.
-        active = g.masked_fill(self.b == 0, -torch.inf).unsqueeze(-2)
-        for part in self._parts():
-            yield part, active - self._costs(part)
-
-
-def _kept(pair: Pair, where: Tensor) -> Pair:
+def _kept(pair: CurvaturePair, where: Tensor) -> CurvaturePair:
     keep = where.unsqueeze(-1)
-    return Pair(
+    return CurvaturePair(
         torch.where(keep, pair.move, 0.0),
         torch.where(keep, pair.bend, 0.0),
         torch.where(where, pair.inverse, 0.0),

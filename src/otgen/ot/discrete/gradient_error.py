@@ -21,9 +21,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from otgen.ot.discrete.certificate import Certificate, PlanRows
+from otgen.ot.discrete.certificate import Certificate
 from otgen.ot.discrete.geometry import Points
-from otgen.ot.discrete.gradients import envelope_gradients, plan_rows
+from otgen.ot.discrete.gradients import envelope_gradients
+from otgen.ot.discrete.plan import PlanRows, plan_rows
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.regularisers.base import SmoothRegulariser
@@ -86,15 +87,19 @@ def gradient_error_bound(
         points = isinstance(problem.geometry, Points)
         return GradientError(math.inf, math.inf if points else None, math.inf if points else None)
     kappa = (certificate.upper - certificate.lower).clamp(min=0) / reg.weight
-    rounding = _plan_rounding(problem, potentials, plan)
+    # L1 distance between the plan in the problem's dtype and in float64.
+    rounding = torch.zeros_like(kappa)
+    for block in PlanRows(problem, potentials):
+        used = plan_rows(problem, potentials, plan, block.part).double()
+        rounding = rounding + (used - block.weights * block.density).abs().sum((-2, -1))
     in_plan = float(((2 * kappa).sqrt() + rounding).max())
     geometry = problem.geometry
     if not isinstance(geometry, Points):
         return GradientError(in_plan)
     exact, rows, columns = _sides(problem, geometry, potentials)
-    used = envelope_gradients(problem, potentials, plan)[:2]
+    backward = envelope_gradients(problem, potentials, plan)[:2]
     errors, relative = [], []
-    for side, in_float64, in_dtype in zip((rows, columns), exact, used, strict=True):
+    for side, in_float64, in_dtype in zip((rows, columns), exact, backward, strict=True):
         arithmetic = _norm(in_dtype.double() - in_float64)
         error = side.bound(kappa, entropic=isinstance(reg, KL)) + arithmetic
         errors.append(float(error.max()))
@@ -113,9 +118,9 @@ def gradient_error_estimate(problem: Discrete, potentials: Potentials, plan: Ten
     if not isinstance(reg, SmoothRegulariser):
         points = isinstance(problem.geometry, Points)
         return GradientError(0.0, 0.0 if points else None, 0.0 if points else None, 0.0 if points else None)
-    here = _plan(problem, potentials, plan)
+    here = plan_rows(problem, potentials, plan, slice(None))
     following = _half_steps(problem, potentials)
-    there = _plan(problem, following, None)
+    there = plan_rows(problem, following, None, slice(None))
     before, after = ((p.sum(-2) - problem.b).abs().sum(-1).double() for p in (here, there))
     rate = (after / before.clamp(min=1e-300)).clamp(max=0.999)
     factor = 1 / (1 - rate)
@@ -160,24 +165,11 @@ def _sides(problem: Discrete, geometry: Points, potentials: Potentials) -> tuple
     return gradient, sides[0], sides[1]
 
 
-def _plan_rounding(problem: Discrete, potentials: Potentials, plan: Tensor | None) -> Tensor:
-    """L1 distance between the plan in the problem's dtype and in float64."""
-    total = torch.zeros(problem.shape[:-2], dtype=torch.float64, device=problem.device)
-    for block in PlanRows(problem, potentials):
-        used = plan_rows(problem, potentials, plan, block.part).double()
-        total = total + (used - block.weights * block.density).abs().sum((-2, -1))
-    return total
-
-
 def _half_steps(problem: Discrete, potentials: Potentials) -> Potentials:
     a, b, costs = problem.a.unsqueeze(-1), problem.b.unsqueeze(-2), problem.matrix
     f = potentials.f.to(problem.dtype)
     g = problem.reg.soft_transform(f.unsqueeze(-1) - costs, a, dim=-2)
     return Potentials(problem.reg.soft_transform(g.unsqueeze(-2) - costs, b, dim=-1), g)
-
-
-def _plan(problem: Discrete, potentials: Potentials, plan: Tensor | None) -> Tensor:
-    return plan_rows(problem, potentials, plan, slice(None))
 
 
 def _norm(values: Tensor) -> Tensor:

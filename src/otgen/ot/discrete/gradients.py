@@ -1,105 +1,59 @@
-"""How the derivative of a value is taken, apart from how the value was found."""
+"""The values of a discrete problem, each with its derivative by the envelope theorem or through the solver's steps."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
-from typing_extensions import override
 
+from otgen.ot.core.gradient import Gradient
 from otgen.ot.core.precision import full_precision
+from otgen.ot.discrete.plan import pair_sums, plan_rows
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.value_kind import Value
+from otgen.ot.discrete.value_kind import ValueKind
 from otgen.ot.regularisers.base import SmoothRegulariser
 
 
-@dataclass(frozen=True, kw_only=True)
-class Gradient(ABC):
-    """A way to differentiate the value."""
+class DifferentiableValues:
+    """The values at potentials with exact rows, shape of the batch.
 
-    # Whether the solver's steps must be recorded.
-    unrolls: bool = False
+    Attributes:
+        dual: the dual value, carrying the gradient.
 
-    @abstractmethod
-    def value(self, outer: Discrete, inner: Discrete, potentials: Potentials, plan: Tensor | None) -> Tensor:
-        """The dual value at the potentials, shape of the batch, carrying this gradient.
-
-        Args:
-            outer: the problem with the caller's graph.
-            inner: the same without, its cost matrix known.
-            potentials: with exact rows; recorded if this gradient unrolls.
-            plan: the coupling where it is no function of the potentials.
-        """
-
-    @abstractmethod
-    def read(
-        self, kind: Value, value: Tensor, outer: Discrete, inner: Discrete, potentials: Potentials, plan: Tensor | None
-    ) -> Tensor:
-        """Another value than the dual one, carrying this gradient.
-
-        Args:
-            kind: which.
-            value: what :meth:`value` returned.
-            outer: the problem with the caller's graph.
-            inner: the same without, its cost matrix known.
-            potentials: as for :meth:`value`.
-            plan: as for :meth:`value`.
-        """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Envelope(Gradient):
-    """Potentials and plan are held constant (Danskin): exact at the optimum, O(1) memory in the steps.
-
-    ``d value / d c_ij = pi_ij``, and through the cost ``d value / d x_i = sum_j pi_ij d c_ij / d x_i``;
-    ``d value / d a_i = f_i - sum_j b_j conjugate(s_ij)``, in the gauge ``sum_i a_i (d value / d a_i) = 0`` when
-    it reaches the weights that were given. Not twice differentiable: a second backward raises.
-    Away from the optimum the error is bounded by ``Solution.grad_error_bound``.
+    Args:
+        outer: the problem with the caller's graph.
+        inner: the same without, its cost matrix known.
+        gradient: how to differentiate.
+        potentials: with exact rows; recorded if the gradient unrolls.
+        plan: the coupling where it is no function of the potentials.
     """
 
-    @override
-    def value(self, outer: Discrete, inner: Discrete, potentials: Potentials, plan: Tensor | None) -> Tensor:
+    def __init__(
+        self, outer: Discrete, inner: Discrete, gradient: Gradient, potentials: Potentials, plan: Tensor | None
+    ) -> None:
+        self.gradient, self.plan = gradient, plan
+        if gradient.unrolls:
+            self.problem, self.potentials = outer, potentials
+            self.dual: Tensor = dual_value(outer, potentials)
+            return
+        self.problem, self.potentials = inner, potentials.detached()
         with torch.no_grad():
-            potentials = potentials.detached()
-            value = dual_value(inner, potentials)
+            self.dual = dual_value(inner, self.potentials)
         inputs = (*outer.geometry.inputs(), outer.a, outer.b)
-        if not any(t.requires_grad for t in inputs):
-            return value
-        result: Tensor = _EnvelopeValue.apply(value, inner, potentials, plan, *inputs)  # type: ignore[no-untyped-call]
-        return result
+        if any(t.requires_grad for t in inputs):
+            self.dual = _EnvelopeValue.apply(self.dual, inner, self.potentials, plan, *inputs)  # type: ignore[no-untyped-call]
 
-    @override
-    def read(
-        self, kind: Value, value: Tensor, outer: Discrete, inner: Discrete, potentials: Potentials, plan: Tensor | None
-    ) -> Tensor:
+    def of(self, kind: ValueKind) -> Tensor:
+        """Another value than the dual one, carrying its gradient."""
+        if self.gradient.unrolls:
+            return value_of(kind, self.problem, self.potentials, self.plan)
         with torch.no_grad():
-            number = read_value(kind, inner, potentials.detached(), plan)
+            number = value_of(kind, self.problem, self.potentials, self.plan)
         # With the plan held constant the cost moves every value alike.
-        return number + (value - value.detach())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unroll(Gradient):
-    """Back-propagation through every step that the solver took: the derivative of what was computed.
-
-    Memory grows with the steps. Meant for a fixed number of them (``tol=0``), as the papers use it.
-    """
-
-    unrolls: bool = True
-
-    @override
-    def value(self, outer: Discrete, inner: Discrete, potentials: Potentials, plan: Tensor | None) -> Tensor:
-        return dual_value(outer, potentials)
-
-    @override
-    def read(
-        self, kind: Value, value: Tensor, outer: Discrete, inner: Discrete, potentials: Potentials, plan: Tensor | None
-    ) -> Tensor:
-        return read_value(kind, outer, potentials, plan)
+        return number + (self.dual - self.dual.detach())
 
 
 class _EnvelopeValue(torch.autograd.Function):
@@ -146,31 +100,26 @@ class _Once(torch.autograd.Function):
 
 
 def dual_value(problem: Discrete, potentials: Potentials) -> Tensor:
-    """``<a, f> + <b, g> - sum_ij a_i b_j conjugate(s_ij)`` for potentials with exact rows."""
+    """``<a, f> + <b, g> - sum_ij a_i b_j conjugate(s_ij)`` for potentials with exact rows, in the problem's dtype."""
     f = potentials.f.to(problem.dtype).masked_fill(problem.a == 0, 0.0)
     g = potentials.g.to(problem.dtype).masked_fill(problem.b == 0, 0.0)
     value = (problem.a * f).sum(-1) + (problem.b * g).sum(-1)
     reg = problem.reg
     if isinstance(reg, SmoothRegulariser) and not reg.conjugate_vanishes:
-        # In one piece where a graph may be wanted; a problem too large to keep its costs has none.
-        blocks = problem.row_blocks() if problem.streamed else iter([slice(None)])
-        for part in blocks:
-            costs = problem.rows(part, problem.dtype) if problem.streamed else problem.matrix
+        for part, costs in _costs(problem):
             conjugate = reg.conjugate(pair_sums(problem, Potentials(f, g), costs, part))
             mean = problem.a[..., part].unsqueeze(-2) @ conjugate @ problem.b.unsqueeze(-1)
             value = value - mean.squeeze((-2, -1))
     return value
 
 
-def read_value(kind: Value, problem: Discrete, potentials: Potentials, plan: Tensor | None) -> Tensor:
+def value_of(kind: ValueKind, problem: Discrete, potentials: Potentials, plan: Tensor | None) -> Tensor:
     """A value at potentials with exact rows, shape of the batch."""
-    if kind is Value.ENTROPIC:
+    if kind is ValueKind.ENTROPIC:
         return dual_value(problem, potentials)
     reg = problem.reg
-    blocks = problem.row_blocks() if problem.streamed else iter([slice(None)])
     value = torch.zeros_like(problem.a.sum(-1))
-    for part in blocks:
-        costs = problem.rows(part, problem.dtype) if problem.streamed else problem.matrix
+    for part, costs in _costs(problem):
         if not isinstance(reg, SmoothRegulariser):
             assert plan is not None
             value = value + (plan[..., part, :].to(problem.dtype) * costs).sum((-2, -1))
@@ -178,7 +127,7 @@ def read_value(kind: Value, problem: Discrete, potentials: Potentials, plan: Ten
         sums = pair_sums(problem, potentials, costs, part)
         density = reg.density(sums)
         price = costs * density
-        if kind is Value.PRIMAL:
+        if kind is ValueKind.PRIMAL:
             # eps penalty(m) = s m - conjugate(s) for the density m of s, with a derivative where m is 0 too.
             price = price + sums.masked_fill(sums.isinf(), 0.0) * density - reg.conjugate(sums)
         mean = problem.a[..., part].unsqueeze(-2) @ price @ problem.b.unsqueeze(-1)
@@ -186,30 +135,20 @@ def read_value(kind: Value, problem: Discrete, potentials: Potentials, plan: Ten
     return value
 
 
-def pair_sums(problem: Discrete, potentials: Potentials, costs: Tensor, part: slice = slice(None)) -> Tensor:
-    """``s_ij = f_i + g_j - c_ij``; minus infinity in columns of zero weight, so that they carry no plan."""
-    g = potentials.g.to(costs.dtype).masked_fill(problem.b == 0, -torch.inf)
-    return _sums(potentials.f.to(costs.dtype)[..., part], g, costs)
-
-
-def _sums(f: Tensor, g: Tensor, costs: Tensor) -> Tensor:
-    return f.unsqueeze(-1) + (g.unsqueeze(-2) - costs)
-
-
-def plan_rows(problem: Discrete, potentials: Potentials, plan: Tensor | None, part: slice) -> Tensor:
-    """Rows of the coupling ``pi_ij = a_i b_j density(s_ij)`` in the problem's dtype."""
-    if plan is not None:
-        return plan[..., part, :].to(problem.dtype)
-    assert isinstance(problem.reg, SmoothRegulariser)
-    density = problem.reg.density(pair_sums(problem, potentials, problem.rows(part, problem.dtype), part))
-    return density.mul_(problem.a[..., part].unsqueeze(-1)).mul_(problem.b.unsqueeze(-2))
+def _costs(problem: Discrete) -> Iterator[tuple[slice, Tensor]]:
+    """In one piece where a graph may be wanted; a problem too large to keep its costs has none."""
+    if not problem.streamed:
+        yield slice(None), problem.matrix
+        return
+    for part in problem.row_blocks():
+        yield part, problem.rows(part, problem.dtype)
 
 
 @torch.no_grad()
 def envelope_gradients(
     problem: Discrete, potentials: Potentials, plan: Tensor | None, *, weights: bool = True
 ) -> tuple[Tensor, ...]:
-    """What :class:`Envelope` propagates: one tensor for each input of the geometry, then for a and b.
+    """What the envelope theorem propagates: one tensor for each input of the geometry, then for a and b.
 
     Args:
         problem: without a graph.
@@ -232,7 +171,7 @@ def envelope_gradients(
         if weights and isinstance(reg, SmoothRegulariser):
             costs = problem.rows(part, problem.dtype)
             f, g = potentials.f.to(costs.dtype)[..., part], potentials.g.to(costs.dtype)
-            conjugate = reg.conjugate(_sums(f, g, costs))
+            conjugate = reg.conjugate(f.unsqueeze(-1) + (g.unsqueeze(-2) - costs))
             grad_a[..., part] -= _weighted(conjugate, problem.b.unsqueeze(-2)).sum(-1)
             grad_b -= _weighted(conjugate, problem.a[..., part].unsqueeze(-1)).sum(-2)
     return (*inputs, grad_a, grad_b)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -11,9 +11,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
+from otgen.ot.discrete.dual import Dual
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.solver import DiscreteLook, DiscreteSolver
+from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 from otgen.ot.regularisers.base import SmoothRegulariser
 
 # Up to this many columns the Newton system is factorised; beyond it is solved by conjugate gradients first.
@@ -72,7 +73,7 @@ class Newton(DiscreteSolver):
     ) -> NewtonState:
         g = (torch.zeros_like(problem.b) if start is None else start.g).detach().double()
         damping = problem.b.detach().new_full(problem.shape[:-2], 1e-2, dtype=torch.float64)
-        return NewtonState(g, damping, *_SemiDual(problem).evaluate(g))
+        return NewtonState(g, damping, *_SemiDual(problem).at(g))
 
     @override
     def step(self, problem: Discrete, state: NewtonState) -> NewtonState:
@@ -95,9 +96,9 @@ class Newton(DiscreteSolver):
         with torch.no_grad():
             for _ in range(self.backtracks):
                 trial = state.g + length.unsqueeze(-1) * direction
-                found = dual.evaluate(trial, state.f)
+                here = dual.at(trial, state.f)
                 # Rounding forbids asking for a rise smaller than the value's own last digits.
-                accepted = found[1] >= state.value + 1e-4 * length * slope - 1e-15 * state.value.abs()
+                accepted = here[1] >= state.value + 1e-4 * length * slope - 1e-15 * state.value.abs()
                 if bool(accepted.all()):
                     break
                 length = torch.where(accepted, length, length / 2)
@@ -106,9 +107,9 @@ class Newton(DiscreteSolver):
         moved = length.unsqueeze(-1) > 0
         g = state.g + torch.where(moved, length.unsqueeze(-1) * direction, 0.0)
         if torch.is_grad_enabled():
-            f, value, gradient = dual.evaluate(g)
+            f, value, gradient = dual.at(g)
             return replace(state, g=g, f=f, value=value, gradient=gradient), length
-        f, value, gradient = found
+        f, value, gradient = here
         return replace(
             state,
             g=g,
@@ -136,8 +137,8 @@ class Newton(DiscreteSolver):
         return Potentials(state.f, torch.where(b > 0, state.g, continued))
 
     @override
-    def look(self, problem: Discrete, state: NewtonState, previous: DiscreteLook | None) -> DiscreteLook:
-        return _NewtonLook(self, problem, state, 0.0 if previous is None else previous.gap_per_error)
+    def iterate(self, problem: Discrete, state: NewtonState, previous: DiscreteIterate | None) -> DiscreteIterate:
+        return _NewtonIterate(self, problem, state, 0.0 if previous is None else previous.gap_per_error)
 
     @override
     def marginal_error(self, problem: Discrete, state: NewtonState) -> float:
@@ -145,7 +146,7 @@ class Newton(DiscreteSolver):
         return float(state.gradient.abs().sum(-1).max())
 
 
-class _NewtonLook(DiscreteLook):
+class _NewtonIterate(DiscreteIterate):
     """A look that knows what a missing mass will cost before the first certificate has told it."""
 
     @override
@@ -163,47 +164,28 @@ class _NewtonLook(DiscreteLook):
         return float((slack.clamp(min=0) / size).max())
 
 
-class _SemiDual:
-    """The dual with f eliminated, as a function of g; float64, one block of rows after the other."""
+class _SemiDual(Dual):
+    """The dual with f eliminated, as a function of g."""
 
-    def __init__(self, problem: Discrete) -> None:
-        assert isinstance(problem.reg, SmoothRegulariser)
-        self.problem, self.reg = problem, problem.reg
-        self.a, self.b = (w.double() / w.double().sum(-1, keepdim=True) for w in (problem.a, problem.b))
-
-    def evaluate(self, g: Tensor, guess: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def at(self, g: Tensor, guess: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """f, the value and the gradient at g; with a guess at f."""
-        rows, value, columns = [], (self.b * g).sum(-1), torch.zeros_like(g)
-        for part, z in self._blocks(g):
-            b = self.b.unsqueeze(-2)
-            if guess is None:
-                f = self.reg.soft_transform(z, b, dim=-1)
-            else:
-                f = self.reg.soft_transform_near(z, b, guess[..., part])
-            s = z + f.unsqueeze(-1)
-            weights = self.a[..., None, part]
-            value = value + (self.a[..., part] * f).sum(-1)
-            value = value - (weights @ self.reg.conjugate(s) @ self.b.unsqueeze(-1)).squeeze((-2, -1))
-            columns = columns + (weights @ self.reg.density(s)).squeeze(-2)
-            rows.append(f)
-        return torch.cat(rows, -1), value, self.b - self.b * columns
+        here = self.evaluate(g, guess=guess)
+        return here.f, here.value, self.b - self.b * here.columns
 
     def direction(self, state: NewtonState) -> Tensor:
         """The solution of the damped Newton system, with the gradient on its right."""
         ridge = state.damping / self.reg.weight
         if not torch.is_grad_enabled() and self.b.shape[-1] > _FACTORISED:
-            found = self._by_gradients(state, ridge)
-            if found is not None:
-                return found
+            direction = self._by_gradients(state, ridge)
+            if direction is not None:
+                return direction
         return _solve(self._hessian(state), state.gradient, self.b, ridge)
 
     def _hessian(self, state: NewtonState) -> Tensor:
-        m = self.b.shape[-1]
-        schur = self.b.new_zeros((*self.b.shape, m))
+        schur = self.b.new_zeros((*self.b.shape, self.b.shape[-1]))
         columns = torch.zeros_like(self.b)
-        for part, z in self._blocks(state.g):
-            weights = self.a[..., part].unsqueeze(-1) * self.b.unsqueeze(-2)
-            curvature = weights * self.reg.curvature(z + state.f[..., part].unsqueeze(-1))
+        for block in self.blocks(state.g, state.f):
+            curvature = block.weights * self.reg.curvature(block.s)
             rows = curvature.sum(-1, keepdim=True)
             scaled = curvature / rows.clamp(min=torch.finfo(rows.dtype).tiny)
             columns, schur = columns + curvature.sum(-2), schur + curvature.mT @ scaled
@@ -212,9 +194,9 @@ class _SemiDual:
     def _by_gradients(self, state: NewtonState, ridge: Tensor) -> Tensor | None:
         """The same by conjugate gradients, the products in float32; None where they are slower than a factorisation."""
         curvature = self.b.new_empty(self.problem.shape, dtype=torch.float32)
-        for part, z in self._blocks(state.g):
+        for block in self.blocks(state.g, state.f):
             # In units of 1 / eps, so that float32 holds it.
-            curvature[..., part, :] = self.reg.curvature(z + state.f[..., part].unsqueeze(-1)) * self.reg.weight
+            curvature[..., block.part, :] = self.reg.curvature(block.s) * self.reg.weight
         root, ridge = self.b.sqrt(), ridge.unsqueeze(-1) * self.reg.weight
         mean = self.a / _product(curvature, self.b).clamp(min=torch.finfo(torch.float32).tiny)
         diagonal = _product(curvature.mT, self.a)
@@ -229,15 +211,8 @@ class _SemiDual:
 
         right = torch.where(self.b > 0, state.gradient / root, 0.0)
         tol = state.gradient.abs().sum(-1).clamp(max=1e-2)
-        found = _conjugate_gradients(apply, project, right, diagonal + ridge, tol, 50 + self.b.shape[-1] // 16)
-        return None if found is None else torch.where(self.b > 0, found / root, 0.0) * self.reg.weight
-
-    def _blocks(self, g: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """``z = g - c`` by blocks of rows; all rows at once where a graph is recorded."""
-        active = g.masked_fill(self.b == 0, -torch.inf).unsqueeze(-2)
-        whole = iter([slice(0, self.problem.shape[-2])])
-        for part in whole if torch.is_grad_enabled() else self.problem.row_blocks():
-            yield part, active - self.problem.matrix[..., part, :].double()
+        u = _conjugate_gradients(apply, project, right, diagonal + ridge, tol, 50 + self.b.shape[-1] // 16)
+        return None if u is None else torch.where(self.b > 0, u / root, 0.0) * self.reg.weight
 
 
 def _product(matrix: Tensor, vector: Tensor) -> Tensor:
@@ -255,11 +230,11 @@ def _conjugate_gradients(
     """The u of ``apply(u) = right``, to a residual of ``tol`` times that of 0; None if ``most`` steps miss it."""
     residual = project(right)
     goal = tol * torch.linalg.vector_norm(residual, dim=-1)
-    found, move, before = torch.zeros_like(right), torch.zeros_like(right), torch.ones_like(goal)
+    solution, move, before = torch.zeros_like(right), torch.zeros_like(right), torch.ones_like(goal)
     for _ in range(most):
         open_ = torch.linalg.vector_norm(residual, dim=-1) > goal
         if not bool(open_.any()):
-            return found
+            return solution
         scaled = project(residual / diagonal)
         now = (residual * scaled).sum(-1)
         move = scaled + (now / before).unsqueeze(-1) * move
@@ -269,7 +244,7 @@ def _conjugate_gradients(
         if bool((open_ & ~(bend > 0)).any()):
             return None
         length = torch.where(open_, now / bend, 0.0).unsqueeze(-1)
-        found, residual, before = found + length * move, project(residual - length * image), now
+        solution, residual, before = solution + length * move, project(residual - length * image), now
     return None
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.core import checks, memory
+from otgen.ot.core.interval import Interval
 from otgen.ot.core.problem import Problem
 from otgen.ot.costs.base import Cost
 from otgen.ot.costs.sqeuclidean import SqEuclidean
@@ -21,14 +21,12 @@ from otgen.ot.discrete.geometry import Geometry, Matrix, Points
 from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
 
-if TYPE_CHECKING:
-    from otgen.ot.discrete.solution import Solution  # noqa: F401  named as a string below
-
-
 # A problem whose three matrices need no more than this is never streamed.
 _ALWAYS_KEPT_BYTES = 1 << 28
 # What a problem under another regulariser need not find out again.
 _KNOWN = ("streamed", "matrix", "mean_cost", "_cost_summary")
+# A gap below this share of the mean cost and eps is rounding.
+_NEGLIGIBLE = 1e-12
 # Entries of a row block of the streamed passes: 2 MB in float64, which a cache holds.
 _BLOCK_ENTRIES = 1 << 18
 
@@ -51,7 +49,7 @@ class Side:
         return like._with(geometry, self.weights, other.weights, like.reg)
 
 
-class Discrete(Problem["Solution"]):
+class Discrete(Problem):
     """Optimal transport between two weighted clouds.
 
     Args:
@@ -194,8 +192,14 @@ class Discrete(Problem["Solution"]):
             mean += float(means.double().mean())
         return mean, largest
 
+    def interval(self, lower: Tensor, upper: Tensor) -> Interval:
+        """Bounds on this problem's value, which know what is rounding at its scale."""
+        # The certificate allows for a rounding of every entry of the regularisation term: that grows with the sizes.
+        entropy = torch.finfo(torch.float64).eps * 64 * (sum(self.shape[-2:]) + 256)
+        return Interval(lower, upper, _NEGLIGIBLE * abs(self.mean_cost) + max(_NEGLIGIBLE, entropy) * self.eps)
+
     @override
-    def same_as(self, resolved: Discrete) -> Discrete:
+    def with_settings_of(self, resolved: Discrete) -> Discrete:
         return self.with_reg(resolved.reg)
 
     @override

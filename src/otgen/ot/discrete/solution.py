@@ -9,24 +9,24 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.core import memory
-from otgen.ot.core.iterate import Ending, Solved, Status
+from otgen.ot.core.interval import Certified, Interval
 from otgen.ot.core.precision import full_precision
+from otgen.ot.core.results import Solved, SolveOutcome
 from otgen.ot.discrete.certificate import Certificate, certify
 from otgen.ot.discrete.gradient_error import GradientError, gradient_error_bound, gradient_error_estimate
-from otgen.ot.discrete.gradients import plan_rows, read_value
+from otgen.ot.discrete.gradients import value_of
+from otgen.ot.discrete.plan import plan_rows
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.value_kind import Value
+from otgen.ot.discrete.value_kind import ValueKind
 from otgen.ot.regularisers.kl import KL
 
-# A gap below this share of the mean cost and eps is rounding: the relative gap of a value near zero says nothing.
-_NEGLIGIBLE = 1e-12
 
-
-class Solution(Solved):
+class Solution(Certified, Solved):
     """The solution of a problem at some iterate; everything but ``value`` is detached.
 
     Bounds and errors are computed when they are first read.
@@ -48,32 +48,32 @@ class Solution(Solved):
         potentials: Potentials,
         *,
         plan: Tensor | None = None,
-        ending: Ending | None = None,
+        outcome: SolveOutcome | None = None,
         state: Any = None,
         correction: Callable[[], tuple[Tensor, Tensor] | None] | None = None,
         certificate: Certificate | None = None,
     ) -> None:
         self.problem, self.value, self.potentials = problem, value, potentials
-        self.ending, self.state = Ending() if ending is None else ending, state
+        self.outcome, self.state = SolveOutcome() if outcome is None else outcome, state
         self._plan, self._correction = plan, correction
-        self._read: Callable[[Value], Tensor] | None = None
+        self._reader: Callable[[ValueKind], Tensor] | None = None
         if certificate is not None:
             # The last look has computed it already.
             self.__dict__["certificate"] = certificate
 
-    def read(self, kind: Value) -> Tensor:
+    def value_of(self, kind: ValueKind) -> Tensor:
         """The value of a kind at this iterate, with the gradient that was asked for; shape of the batch."""
-        if kind is Value.ENTROPIC:
+        if kind is ValueKind.ENTROPIC:
             return self.value
         with full_precision(self.problem.device):
-            if self._read is not None:
-                return self._read(kind)
+            if self._reader is not None:
+                return self._reader(kind)
             with torch.no_grad():
-                return read_value(kind, self.problem, self.potentials, self._plan)
+                return value_of(kind, self.problem, self.potentials, self._plan)
 
-    def reading(self, read: Callable[[Value], Tensor]) -> Self:
+    def _with_reader(self, reader: Callable[[ValueKind], Tensor]) -> Self:
         """This, with what computes its other values with their gradients."""
-        self._read = read
+        self._reader = reader
         return self
 
     @property
@@ -84,29 +84,15 @@ class Solution(Solved):
     @cached_property
     def certificate(self) -> Certificate:
         """Bounds and errors, from one run over the plan in float64."""
-        with torch.no_grad(), full_precision(self.problem.device):
+        with full_precision(self.problem.device):
             correction = None if self._correction is None else self._correction()
             return certify(self.problem, self.potentials, self._plan, correction)
 
     @property
-    def lower(self) -> Tensor:
-        """Certified lower bound on the regularised value, float64, shape of the batch."""
-        return self.certificate.lower
-
-    @property
-    def upper(self) -> Tensor:
-        """Certified upper bound on the regularised value, float64, shape of the batch."""
-        return self.certificate.upper
-
-    @property
-    def gap(self) -> Tensor:
-        """``upper - lower >= 0``."""
-        return self.upper - self.lower
-
-    @property
-    def rel_gap(self) -> Tensor:
-        """``gap / max(|lower|, |upper|)``; 0 where the gap is below 1e-12 of the mean cost and eps."""
-        return relative_gap(self.lower, self.upper, self.problem)
+    @override
+    def interval(self) -> Interval:
+        """Certified bounds on the regularised value; a gap below 1e-12 of the mean cost and eps is rounding."""
+        return self.problem.interval(self.certificate.lower, self.certificate.upper)
 
     @property
     def value_linear(self) -> Tensor:
@@ -190,69 +176,32 @@ class Solution(Solved):
         """The same, its value without a graph."""
         twin = Solution.__new__(Solution)
         twin.__dict__.update(self.__dict__)
-        twin.value, twin._read = self.value.detach(), None
+        twin.value, twin._reader = self.value.detach(), None
         return twin
 
     def __getitem__(self, index: int | slice) -> Solution:
         """The solution of one problem of a batch, or of some of them."""
+        correction, reader = self._correction, self._reader
+
+        def correction_of_one() -> tuple[Tensor, Tensor] | None:
+            whole = None if correction is None else correction()
+            return None if whole is None else (whole[0][index], whole[1][index])
+
         one = Solution(
             self.problem[index],
             self.value[index],
             self.potentials[index],
             plan=None if self._plan is None else self._plan[index],
-            correction=self._correction_of(index),
-            ending=self.ending,
+            correction=correction_of_one,
+            outcome=self.outcome,
         )
-        whole = self._read
-        return one if whole is None else one.reading(lambda kind: whole(kind)[index])
-
-    def _correction_of(self, index: int | slice) -> Callable[[], tuple[Tensor, Tensor] | None] | None:
-        whole = self._correction
-        if whole is None:
-            return None
-
-        def one() -> tuple[Tensor, Tensor] | None:
-            found = whole()
-            return None if found is None else (found[0][index], found[1][index])
-
-        return one
+        return one if reader is None else one._with_reader(lambda kind: reader(kind)[index])
 
     def __repr__(self) -> str:
-        parts = [interval_text(self.value, self.lower, self.upper), f"gap {float(self.gap.max()):.1e}"]
+        parts = [self.interval.text(self.value), f"gap {float(self.gap.max()):.1e}"]
         # A bound on the gradient is some five passes over the pairs: not for a look at a problem that is streamed.
         known = not self.problem.streamed or "grad_error_bound" in self.__dict__
         error = self.grad_error_bound.relative if known else None
         if error is not None:
             parts.append(f"gradient error <= {100 * error:.2g} %")
-        parts.append(f"{self.steps} step{'' if self.steps == 1 else 's'}")
-        if self.status not in (Status.CONVERGED, Status.FIXED_STEPS):
-            parts.append(f"not converged: {self.status.value}")
-        return ", ".join(parts)
-
-
-def relative_gap(lower: Tensor, upper: Tensor, problem: Discrete) -> Tensor:
-    """``(upper - lower) / max(|lower|, |upper|)``, and 0 where the gap is rounding, at the problem's scale."""
-    # The certificate allows for a rounding of every entry of the regularisation term: that grows with the sizes.
-    entropy = torch.finfo(torch.float64).eps * 64 * (sum(problem.shape[-2:]) + 256)
-    negligible = _NEGLIGIBLE * abs(problem.mean_cost) + max(_NEGLIGIBLE, entropy) * problem.eps
-    gap, size = upper - lower, torch.maximum(lower.abs(), upper.abs())
-    return torch.where(gap <= negligible, 0.0, gap / size.clamp(min=torch.finfo(size.dtype).tiny))
-
-
-def interval_text(value: Tensor, lower: Tensor, upper: Tensor) -> str:
-    """``value=2.6091 in [2.6087, 2.6108]``, with as many digits as the interval deserves."""
-    if value.ndim:
-        inside = "; ".join(interval_text(*one) for one in zip(value, lower, upper, strict=True))
-        return f"{len(value)} values: {inside}" if len(value) <= 4 else f"{len(value)} values"
-    return f"value={numbers_text(value.item(), lower.item(), upper.item())}"
-
-
-def numbers_text(value: float, lower: float, upper: float) -> str:
-    """``2.6091 in [2.6087, 2.6108]``."""
-    size = max(abs(lower), abs(upper))
-    digits = 5
-    while digits < 12 and size > 0 and (upper - lower) / size < 10.0 ** (1 - digits):
-        digits += 1
-    # The value is rounded to its own dtype, the bounds to float64: more digits than both have would contradict.
-    value = min(max(value, lower), upper)
-    return f"{value:.{digits}g} in [{lower:.{digits}g}, {upper:.{digits}g}]"
+        return ", ".join([*parts, *self.outcome.texts()])

@@ -1,9 +1,9 @@
-"""What a solver is: hyper-parameters, a state, one step. The loop, the stopping and the status are `solve`'s."""
+"""What the solvers of discrete problems share: warm starts, the marginal error, the iterate with its certificate."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -14,79 +14,25 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.core import checks
-from otgen.ot.core.iterate import Ending, Look
+from otgen.ot.core.gradient import Gradient
+from otgen.ot.core.interval import Interval
+from otgen.ot.core.iterate import Iterate
 from otgen.ot.core.problem import Problem
-from otgen.ot.core.stopping import RelGap, Until
+from otgen.ot.core.results import SolveOutcome
+from otgen.ot.core.solver import Solver
 from otgen.ot.discrete.certificate import Certificate, certify
-from otgen.ot.discrete.gradients import Gradient, plan_rows
+from otgen.ot.discrete.gradients import DifferentiableValues
+from otgen.ot.discrete.plan import plan_rows
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.solution import Solution, relative_gap
-
-
-@dataclass(frozen=True, kw_only=True)
-class Solver(ABC):
-    """A solver: hyper-parameters only.
-
-    What its state is is its own business: here it is ``Any``, in the solver it has a type.
-    """
-
-    # The problems that it solves.
-    kinds: ClassVar[tuple[type[Problem[Any]], ...]]
-    # How many steps `solve` takes between two looks at the accuracy, unless told otherwise; see `look_every`.
-    check_every: ClassVar[int] = 10
-    # The stopping test that `solve` uses, unless told otherwise.
-    until: ClassVar[Until] = RelGap()
-    # Whether its steps converge to the optimum of a problem that is only near the given one: more steps do not help.
-    approximates: ClassVar[bool] = False
-    # What to do about a solve that stopped before its tolerance.
-    remedy: ClassVar[str] = "raise max_steps, loosen the tolerance, use a larger eps"
-
-    @abstractmethod
-    def accepts(self, problem: Any) -> None:
-        """Raise InputError (what, why, remedy) where this solver cannot take the problem."""
-
-    @abstractmethod
-    def start(self, problem: Any, warm_start: Any) -> Any:
-        """What :meth:`init` starts from: a caller's warm start (None included), checked."""
-
-    @abstractmethod
-    def init(self, problem: Any, start: Any = None, rng: torch.Generator | None = None) -> Any:
-        """The state before the first step.
-
-        Args:
-            problem: what is to be solved.
-            start: from :meth:`start`, or from a look's ``restart``.
-            rng: what a stochastic solver draws from.
-        """
-
-    @abstractmethod
-    def step(self, problem: Any, state: Any) -> Any:
-        """One step: pure (the given state stays as it is) and differentiable."""
-
-    def advance(self, problem: Any, state: Any, steps: int) -> Any:
-        """``steps`` steps without a graph; may reuse the state's memory.
-
-        The same as so many calls of :meth:`step`, unless the hyper-parameters ask for better steps than that.
-        """
-        for _ in range(steps):
-            state = self.step(problem, state)
-        return state
-
-    def look_every(self, problem: Any) -> int:
-        """Steps between two looks, for these hyper-parameters and this problem."""
-        return self.check_every
-
-    @abstractmethod
-    def look(self, problem: Any, state: Any, previous: Any) -> Look:
-        """A look at the state; ``previous`` is the look before, None at first."""
+from otgen.ot.discrete.solution import Solution
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiscreteSolver(Solver):
     """A solver of discrete problems. A new one needs `accepts`, `init`, `step` and `potentials`."""
 
-    kinds: ClassVar[tuple[type[Problem[Any]], ...]] = (Discrete,)
+    kinds: ClassVar[tuple[type[Problem], ...]] = (Discrete,)
 
     @abstractmethod
     @override
@@ -115,8 +61,8 @@ class DiscreteSolver(Solver):
         return None
 
     @override
-    def look(self, problem: Discrete, state: Any, previous: DiscreteLook | None) -> DiscreteLook:
-        return DiscreteLook(self, problem, state, 0.0 if previous is None else previous.gap_per_error)
+    def iterate(self, problem: Discrete, state: Any, previous: DiscreteIterate | None) -> DiscreteIterate:
+        return DiscreteIterate(self, problem, state, 0.0 if previous is None else previous.gap_per_error)
 
     @torch.no_grad()
     def marginal_error(self, problem: Discrete, state: Any) -> float:
@@ -135,7 +81,7 @@ class DiscreteSolver(Solver):
         return float(error.max())
 
 
-class DiscreteLook(Look):
+class DiscreteIterate(Iterate):
     """A look at the state of a discrete solver."""
 
     def __init__(self, solver: DiscreteSolver, problem: Discrete, state: Any, gap_per_error: float) -> None:
@@ -177,24 +123,23 @@ class DiscreteLook(Look):
     @cached_property
     @override
     def rel_gap(self) -> float:
-        gap = float(relative_gap(*self.bounds, self.problem).max())
+        gap = float(self.interval.rel_gap.max())
         self.gap_per_error = gap / self.marginal_error if self.marginal_error > 0 else math.inf
         return gap
 
     @cached_property
-    def bounds(self) -> tuple[Tensor, Tensor]:
-        """A certified lower and upper bound on the value, float64."""
-        return self.exact_bounds()
+    def interval(self) -> Interval:
+        """Certified bounds on the value."""
+        return self.exact_interval()
 
-    def exact_bounds(self) -> tuple[Tensor, Tensor]:
-        """Those of the certificate, evaluated in float64 from the points."""
-        return self.certificate.lower, self.certificate.upper
+    def exact_interval(self) -> Interval:
+        """That of the certificate, evaluated in float64 from the points."""
+        return self.problem.interval(self.certificate.lower, self.certificate.upper)
 
     @cached_property
     def certificate(self) -> Certificate:
         """Bounds and errors, from one run over the plan in float64."""
-        with torch.no_grad():
-            return certify(self.problem, self.potentials.detached(), self.plan, self.correction())
+        return certify(self.problem, self.potentials, self.plan, self.correction())
 
     def correction(self) -> tuple[Tensor, Tensor] | None:
         """What makes the plan's marginals right to first order, where the solver's state knows it: see `certify`."""
@@ -209,16 +154,16 @@ class DiscreteLook(Look):
         return self.potentials.detached()
 
     @override
-    def solution(self, outer: Discrete, inner: Discrete, gradient: Gradient, ending: Ending) -> Solution:
-        value = gradient.value(outer, inner, self.potentials, self.plan)
+    def solution(self, outer: Discrete, inner: Discrete, gradient: Gradient, outcome: SolveOutcome) -> Solution:
+        values = DifferentiableValues(outer, inner, gradient, self.potentials, self.plan)
         solution = Solution(
             inner,
-            value,
+            values.dual,
             self.potentials.detached(),
             plan=None if self.plan is None else self.plan.detach(),
-            ending=ending,
+            outcome=outcome,
             state=self.state,
             correction=self.correction,
             certificate=self.__dict__.get("certificate"),
         )
-        return solution.reading(lambda kind: gradient.read(kind, value, outer, inner, self.potentials, self.plan))
+        return solution._with_reader(values.of)

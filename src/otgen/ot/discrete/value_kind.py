@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from otgen.errors import InputError
 
-
-class Value(StrEnum):
+class ValueKind(StrEnum):
     """Which value of a transport problem a loss is made of. All three are read at the same iterate.
 
     At the optimum the entropic and the primal value agree. Before it they differ, and only the entropic one is sure to
@@ -21,15 +19,3 @@ class Value(StrEnum):
     """``<pi, C> + eps <a x b, penalty(density)>`` of the iterate's plan, whose columns need not have their mass yet."""
     LINEAR = "linear"
     """The transport cost ``<pi, C>`` of the same plan; "sharp" in the literature."""
-
-    @classmethod
-    def named(cls, value: Value | str) -> Value:
-        """The kind of a name.
-
-        Raises:
-            InputError: there is none; the message lists them.
-        """
-        try:
-            return cls(value)
-        except ValueError:
-            raise InputError(f"value must be one of {[v.value for v in cls]}, got {value!r}") from None

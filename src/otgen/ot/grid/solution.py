@@ -2,77 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.ot.core.iterate import Ending, Solved, Status
-from otgen.ot.discrete.solution import numbers_text
-from otgen.ot.grid.operator import lengths
-from otgen.ot.grid.problem import GridW1, Outside, hats, placed
-
-_EPS = torch.finfo(torch.float64).eps
-# A gap below this share of what the transport could cost at most is rounding.
-_NEGLIGIBLE = 1e-12
-
-
-@dataclass(frozen=True)
-class GridCertificate:
-    """Bounds on the discretisation's value, with what proves them; float64, in grid units of a unit mass.
-
-    Attributes:
-        lower: ``<c, critic>`` less a bound on the rounding.
-        upper: ``sum |flow|`` plus a bound on the rounding.
-        critic: ``(n, m)``, mean 0, ``|D critic| <= 1`` up to the rounding that `lower` allows for.
-        flow: a field with ``D^T flow = c`` up to the rounding that `upper` allows for.
-    """
-
-    lower: float
-    upper: float
-    critic: Tensor
-    flow: Tensor
-
-    def or_better(self, other: GridCertificate | None) -> GridCertificate:
-        """The better bound on each side."""
-        if other is None:
-            return self
-        below, above = max(self, other, key=lambda c: c.lower), min(self, other, key=lambda c: c.upper)
-        return GridCertificate(below.lower, above.upper, below.critic, above.flow)
-
-
-@torch.no_grad()
-def certify_grid(problem: GridW1, critics: tuple[Tensor, ...], flow: Tensor) -> GridCertificate:
-    """Bounds from any critics ``(n, m)`` and any field, in grid units of a unit mass.
-
-    Every bound on a rounding is first order in the unit roundoff, with constants rounded up: a sum of N terms errs by
-    less than N roundings of the sum of their absolute values.
-    """
-    operator, c = problem.operator, problem.balanced
-    size, total = c.numel() + 16, c.abs().sum().item()
-    # c itself was rounded when it was balanced and scaled: an L1 error.
-    shift = 8 * _EPS * (total + 1)
-
-    # A feasible critic. Its scale is 1 / max |D f|, rounded down.
-    lower, critic = 0.0, torch.zeros_like(c)
-    for f in critics:
-        f = f - f.mean()
-        slope = lengths(operator.differences(f)).max().item() * (1 + 16 * _EPS)
-        gain, room = (c * f).sum().item(), size * _EPS * (c * f).abs().sum().item() + shift * f.abs().max().item()
-        if slope > 0 and (gain - room) / slope > lower:
-            lower, critic = (gain - room) / slope, f / slope
-
-    # A feasible flow: the field, and the potential flow that mends its divergence. What rounding then leaves can be
-    # sent along edges, at most the diameter each.
-    field = flow + operator.differences(operator.potential(c - operator.adjoint(flow)))
-    left = (c - operator.adjoint(field)).abs().sum().item()
-    left += shift + 32 * _EPS * (total + 2 * field.abs().sum().item())
-    upper = lengths(field).sum().item() * (1 + size * _EPS) + 0.5 * operator.diameter * left
-    return GridCertificate(lower * (1 - 8 * _EPS), upper * (1 + 8 * _EPS), critic, field)
+from otgen.ot.core.interval import Certified, Interval
+from otgen.ot.core.results import Solved, SolveOutcome
+from otgen.ot.grid.certificate import GridCertificate, divergence_error
+from otgen.ot.grid.deposit import Outside, hats, placed
+from otgen.ot.grid.problem import GridW1
 
 
 @dataclass
@@ -98,7 +41,7 @@ class GridMemory:
         return cls(nodes, nodes.clone(), problem.operator.differences(nodes), nodes.clone())
 
 
-class GridSolution(Solved):
+class GridSolution(Certified, Solved):
     """W1 on a grid at some iterate; everything but ``value`` is detached.
 
     Attributes:
@@ -112,33 +55,22 @@ class GridSolution(Solved):
     """
 
     def __init__(
-        self, problem: GridW1, value: Tensor, certificate: GridCertificate, *, state: Any, ending: Ending | None = None
+        self,
+        problem: GridW1,
+        value: Tensor,
+        certificate: GridCertificate,
+        *,
+        state: Any,
+        outcome: SolveOutcome | None = None,
     ) -> None:
         self.problem, self.value, self.certificate = problem, value, certificate
-        self.ending, self.state = Ending() if ending is None else ending, state
+        self.outcome, self.state = SolveOutcome() if outcome is None else outcome, state
 
     @cached_property
-    def lower(self) -> Tensor:
-        """Certified lower bound on the discretisation's value, from a feasible critic; float64, 0-d."""
-        return self._number(self.certificate.lower * self.problem.unit * (1 - 4 * _EPS))
-
-    @cached_property
-    def upper(self) -> Tensor:
-        """Certified upper bound on the discretisation's value, from a feasible flow; float64, 0-d."""
-        if self.problem.operator.diameter == 0 or not bool(self.problem.balanced.any()):
-            return self._number(0.0)
-        return self._number(self.certificate.upper * self.problem.unit * (1 + 4 * _EPS))
-
-    @property
-    def gap(self) -> Tensor:
-        """``upper - lower >= 0``."""
-        return self.upper - self.lower
-
-    @property
-    def rel_gap(self) -> Tensor:
-        """``gap / upper``; 0 where the gap is below 1e-12 of the mass times the diameter of the grid."""
-        negligible = _NEGLIGIBLE * self.problem.unit * self.problem.operator.diameter
-        return torch.where(self.gap <= negligible, 0.0, self.gap / self.upper)
+    @override
+    def interval(self) -> Interval:
+        """Certified bounds on the discretisation's value; a gap below 1e-12 of mass times diameter is rounding."""
+        return self.certificate.interval(self.problem)
 
     @cached_property
     def marginal_error(self) -> float:
@@ -191,22 +123,7 @@ class GridSolution(Solved):
 
     def detached(self) -> GridSolution:
         """The same, its value without a graph."""
-        return GridSolution(self.problem, self.value.detach(), self.certificate, state=self.state, ending=self.ending)
+        return GridSolution(self.problem, self.value.detach(), self.certificate, state=self.state, outcome=self.outcome)
 
     def __repr__(self) -> str:
-        text = numbers_text(self.value.item(), self.lower.item(), self.upper.item())
-        parts = [f"value={text}", f"gap {self.gap.item():.1e}"]
-        parts.append(f"{self.steps} step{'' if self.steps == 1 else 's'}")
-        if self.status not in (Status.CONVERGED, Status.FIXED_STEPS):
-            parts.append(f"not converged: {self.status.value}")
-        return ", ".join(parts)
-
-    def _number(self, value: float) -> Tensor:
-        return torch.tensor(value, dtype=torch.float64, device=self.problem.device)
-
-
-@torch.no_grad()
-def divergence_error(problem: GridW1, flow: Tensor) -> float:
-    """``||D^T y - c||_1`` of a field in grid units, as a mass."""
-    left = problem.operator.adjoint(flow) - problem.balanced
-    return left.abs().sum().item() * problem.mass if math.isfinite(problem.mass) else math.nan
+        return ", ".join([self.interval.text(self.value), f"gap {self.gap.item():.1e}", *self.outcome.texts()])

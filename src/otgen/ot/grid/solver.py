@@ -13,13 +13,15 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.core import checks
-from otgen.ot.core.iterate import Ending, Look
+from otgen.ot.core.gradient import Gradient
+from otgen.ot.core.iterate import Iterate
 from otgen.ot.core.problem import Problem
-from otgen.ot.discrete.gradients import Gradient
-from otgen.ot.discrete.solver import Solver
+from otgen.ot.core.results import SolveOutcome
+from otgen.ot.core.solver import Solver
+from otgen.ot.grid.certificate import GridCertificate, certify_grid, divergence_error
 from otgen.ot.grid.operator import lengths
 from otgen.ot.grid.problem import GridW1
-from otgen.ot.grid.solution import GridCertificate, GridMemory, GridSolution, certify_grid, divergence_error
+from otgen.ot.grid.solution import GridMemory, GridSolution
 
 
 @dataclass
@@ -64,7 +66,7 @@ class GridStart:
 class GridSolver(Solver):
     """A solver of W1 on a grid. A new one needs `accepts` and `step`."""
 
-    kinds: ClassVar[tuple[type[Problem[Any]], ...]] = (GridW1,)
+    kinds: ClassVar[tuple[type[Problem], ...]] = (GridW1,)
     check_every: ClassVar[int] = 20
 
     @override
@@ -119,11 +121,11 @@ class GridSolver(Solver):
     def step(self, problem: GridW1, state: GridState) -> GridState: ...
 
     @override
-    def look(self, problem: GridW1, state: GridState, previous: GridLook | None) -> GridLook:
-        return GridLook(problem, state, None if previous is None else previous.known)
+    def iterate(self, problem: GridW1, state: GridState, previous: GridIterate | None) -> GridIterate:
+        return GridIterate(problem, state, None if previous is None else previous.known)
 
 
-class GridLook(Look):
+class GridIterate(Iterate):
     """A look at the state of a grid solver. Bounds never get worse: the best of all looks so far is kept."""
 
     def __init__(self, problem: GridW1, state: GridState, before: GridCertificate | None) -> None:
@@ -161,7 +163,7 @@ class GridLook(Look):
     @cached_property
     @override
     def rel_gap(self) -> float:
-        return self._solution(torch.zeros(()), Ending()).rel_gap.item()
+        return self.certificate.interval(self.problem.detached()).rel_gap.item()
 
     @override
     def restart(self) -> GridStart:
@@ -169,7 +171,7 @@ class GridLook(Look):
         return GridStart(f=state.f.detach(), y=state.y.detach(), average=state.average.detach())
 
     @override
-    def solution(self, outer: GridW1, inner: GridW1, gradient: Gradient, ending: Ending) -> GridSolution:
+    def solution(self, outer: GridW1, inner: GridW1, gradient: Gradient, outcome: SolveOutcome) -> GridSolution:
         if gradient.unrolls:
             # The same scaling as the certificate's, recorded.
             f = self.state.critic
@@ -177,7 +179,4 @@ class GridLook(Look):
         else:
             critic = self.certificate.critic
         value = ((outer.balanced * critic).sum() * outer.unit).to(outer.dtype)
-        return GridSolution(inner, value, self.certificate, state=self.state, ending=ending)
-
-    def _solution(self, value: Tensor, ending: Ending) -> GridSolution:
-        return GridSolution(self.problem.detached(), value, self.certificate, state=self.state, ending=ending)
+        return GridSolution(inner, value, self.certificate, state=self.state, outcome=outcome)

@@ -8,12 +8,13 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
+from otgen.ot.core.solver import Solver
 from otgen.ot.costs.base import Cost
 from otgen.ot.costs.cosine import Cosine
 from otgen.ot.discrete.problem import Discrete, Side
-from otgen.ot.discrete.solver import Solver
-from otgen.ot.discrete.value_kind import Value
-from otgen.ot.losses.divergences import Combination, SolveOptions, TransportLoss, combine
+from otgen.ot.discrete.value_kind import ValueKind
+from otgen.ot.losses.combination import Combination, LossOptions, combine
+from otgen.ot.losses.divergences import TransportLoss
 from otgen.ot.regularisers.base import Regulariser
 from otgen.ot.solve import default_solver
 
@@ -28,7 +29,7 @@ class MinibatchEnergyDistance(TransportLoss):
 
     The paper's W is the linear part ``<pi, C>`` of the entropic plan, with pi held constant in the gradient. That is
     the gradient of the entropic value, so the entropic value is what is returned here: it descends what it reports,
-    and it has an interval. ``value=Value.LINEAR`` returns the paper's number instead. It has the same gradient with
+    and it has an interval. ``value=ValueKind.LINEAR`` returns the paper's number instead. It has the same gradient with
     respect to points at convergence, none with respect to weights.
 
     Args:
@@ -52,8 +53,8 @@ class MinibatchEnergyDistance(TransportLoss):
         cost: Cost | None = None,
         reg: Regulariser | None = None,
         solver: Solver | None = None,
-        value: Value | str = Value.ENTROPIC,
-        **options: Unpack[SolveOptions],
+        value: ValueKind | str = ValueKind.ENTROPIC,
+        **options: Unpack[LossOptions],
     ) -> None:
         super().__init__(cost=Cosine() if cost is None else cost, reg=reg, solver=solver, value=value, **options)
 

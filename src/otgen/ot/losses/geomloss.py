@@ -11,15 +11,17 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.core import checks
+from otgen.ot.core.loop import OnUnconverged
 from otgen.ot.costs.base import Cost
 from otgen.ot.costs.pnorm import PNorm
 from otgen.ot.costs.sqeuclidean import SqEuclidean
 from otgen.ot.discrete.problem import Discrete, Side
-from otgen.ot.discrete.sinkhorn.solver import Sinkhorn, Update
+from otgen.ot.discrete.sinkhorn.solver import Sinkhorn, SinkhornUpdate
 from otgen.ot.discrete.solution import Solution
-from otgen.ot.losses.divergences import Combination, SinkhornDivergence, SolveOptions, combine
+from otgen.ot.losses.combination import Combination, LossOptions, combine
+from otgen.ot.losses.divergences import SinkhornDivergence
 from otgen.ot.regularisers.kl import KL
-from otgen.ot.solve import OnUnconverged, solve
+from otgen.ot.solve import solve
 
 CostFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -122,12 +124,8 @@ class SamplesLoss(nn.Module):
         **options: Unpack[SamplesLossOptions],
     ) -> None:
         super().__init__()
-        unknown = set(options) - set(SamplesLossOptions.__annotations__)
-        if unknown:
-            raise InputError(
-                f"SamplesLoss has no option {sorted(unknown)}; its options are loss, p, blur, reach, diameter, "
-                f"scaling, truncate, {', '.join(SamplesLossOptions.__annotations__)}"
-            )
+        named = ("loss", "p", "blur", "reach", "diameter", "scaling", "truncate")
+        checks.options("SamplesLoss", options, [*named, *SamplesLossOptions.__annotations__])
         given = cast(SamplesLossOptions, {**_DEFAULTS, **options})
         _refuse(loss, reach, given)
         if p not in (1, 2):
@@ -139,7 +137,7 @@ class SamplesLoss(nn.Module):
         self.loss, self.p, self.blur, self.scaling = loss, int(p), float(blur), float(scaling)
         self.debias, self.potentials = bool(given["debias"]), bool(given["potentials"])
         self.cost: Cost | CostFunction | None = given["cost"]
-        self.options: SolveOptions = {
+        self.options: LossOptions = {
             "tol": given.get("tol", (1 - self.scaling) / 1000),
             "max_steps": given["max_steps"],
             "on_unconverged": given["on_unconverged"],
@@ -163,7 +161,7 @@ class SamplesLoss(nn.Module):
         factor = 1.0 if self.cost is not None else 1 / self.p
         weights = tuple(factor * w for w in SinkhornDivergence.WEIGHTS[: len(pairs)])
         # A debiased value needs terms that cancel; for a single one the alternating update is faster.
-        update = Update.SYMMETRIC if self.debias else Update.ALTERNATING
+        update = SinkhornUpdate.SYMMETRIC if self.debias else SinkhornUpdate.ALTERNATING
         solver = Sinkhorn(update=update, anneal=min(self.scaling**self.p, _SLOWEST))
         if self._is_function:
             # Costs that only the caller's function knows: no points to stack, so one problem after the other.

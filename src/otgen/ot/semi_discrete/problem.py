@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -21,14 +20,11 @@ from otgen.ot.regularisers.kl import KL
 from otgen.ot.regularisers.none import NoReg
 from otgen.ot.semi_discrete.atoms import Atoms
 
-if TYPE_CHECKING:
-    from otgen.ot.semi_discrete.solution import SemiDiscreteSolution  # noqa: F401  named as a string below
-
 # What the mean cost is taken from: it sets scales, so that a few hundred points do.
 _SCALE_SAMPLES, _SCALE_SEED = 256, 0
 
 
-class SemiDiscrete(Problem["SemiDiscreteSolution"]):
+class SemiDiscrete(Problem):
     """Optimal transport from a law that can be sampled to weighted atoms (Houdard et al. 2021).
 
     Its semi-dual is ``max_g H(g) = E_x f_g(x) + <b, g>`` with the soft transform
@@ -121,7 +117,7 @@ class SemiDiscrete(Problem["SemiDiscreteSolution"]):
         return self
 
     @override
-    def same_as(self, resolved: SemiDiscrete) -> SemiDiscrete:
+    def with_settings_of(self, resolved: SemiDiscrete) -> SemiDiscrete:
         return self.with_reg(resolved.reg)
 
     @override

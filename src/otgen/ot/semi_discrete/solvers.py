@@ -14,11 +14,12 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.ot.core import checks
 from otgen.ot.core.problem import Problem
-from otgen.ot.core.stopping import Steps, Until
-from otgen.ot.discrete.solver import Solver
+from otgen.ot.core.solver import Solver
+from otgen.ot.core.stopping import Steps, Stopping
 from otgen.ot.regularisers.kl import KL
+from otgen.ot.semi_discrete.potentials import AtomPotentials
 from otgen.ot.semi_discrete.problem import SemiDiscrete
-from otgen.ot.semi_discrete.solution import AtomPotentials, SemiDiscreteLook, SemiDiscreteSolution
+from otgen.ot.semi_discrete.solution import SemiDiscreteIterate, SemiDiscreteSolution
 
 # Where annealing begins, relative to the mean cost.
 _TOP = 0.5
@@ -60,7 +61,7 @@ class SemiDiscreteState:
     average: Tensor
     surplus: Tensor
     rng: torch.Generator
-    look_seed: int
+    check_seed: int
     steps: int = 0
     averaged: int = 0
     eps: float = 0.0
@@ -95,17 +96,17 @@ class SemiDiscreteSolver(Solver):
             atoms is known to some ``sqrt(2 m) / look_samples`` at best.
     """
 
-    kinds: ClassVar[tuple[type[Problem[Any]], ...]] = (SemiDiscrete,)
+    kinds: ClassVar[tuple[type[Problem], ...]] = (SemiDiscrete,)
     check_every: ClassVar[int] = 100
     # How small a marginal error can be shown depends on the atoms and on the samples of a look: no default fits.
-    until: ClassVar[Until] = Steps()
+    until: ClassVar[Stopping] = Steps()
 
     batch: int = 100
-    look_samples: int = 1600
+    check_samples: int = 1600
 
     def __post_init__(self) -> None:
         checks.count("batch", self.batch, 1)
-        checks.count("look_samples", self.look_samples, 32)
+        checks.count("look_samples", self.check_samples, 32)
 
     @override
     def accepts(self, problem: SemiDiscrete) -> None:
@@ -168,9 +169,9 @@ class SemiDiscreteSolver(Solver):
         return state
 
     @override
-    def look(self, problem: SemiDiscrete, state: SemiDiscreteState, previous: Any) -> SemiDiscreteLook:
-        seed = state.look_seed + state.steps
-        return SemiDiscreteLook(problem, state.average, samples=self.look_samples, seed=seed, state=state)
+    def iterate(self, problem: SemiDiscrete, state: SemiDiscreteState, previous: Any) -> SemiDiscreteIterate:
+        seed = state.check_seed + state.steps
+        return SemiDiscreteIterate(problem, state.average, samples=self.check_samples, seed=seed, state=state)
 
     @abstractmethod
     def _begin(self, problem: SemiDiscrete, state: SemiDiscreteState, start: SemiDiscreteStart | None) -> None:

@@ -10,8 +10,9 @@ from scipy.special import stdtrit
 
 from otgen.ot.core import checks
 from otgen.ot.core.interval import Estimate
+from otgen.ot.core.loop import run
+from otgen.ot.discrete.default import default_discrete_solver
 from otgen.ot.semi_discrete.problem import SemiDiscrete
-from otgen.ot.solve import solve
 
 _CONFIDENCE = 0.99
 
@@ -38,11 +39,13 @@ def sampled_upper_bound(
     checks.component("problem", problem, SemiDiscrete, "SemiDiscrete(source, y)")
     checks.count("n", n, 1)
     checks.count("repeats", repeats, 2)
-    rng = torch.Generator().manual_seed(0) if rng is None else rng
+    rng = checks.generator(rng)
     problem = problem.resolved()
-    uppers = [
-        float(solve(problem.sample(n, rng), max_steps=max_steps, on_unconverged="ignore").upper) for _ in range(repeats)
-    ]
+    uppers = []
+    for _ in range(repeats):
+        sampled = problem.sample(n, rng)
+        solution = run(sampled, default_discrete_solver(sampled), max_steps=max_steps, on_unconverged="ignore")
+        uppers.append(float(solution.upper))
     mean = statistics.fmean(uppers)
     margin = float(stdtrit(repeats - 1, _CONFIDENCE)) * statistics.stdev(uppers) / math.sqrt(repeats)
     return Estimate(value=mean, lower=-math.inf, upper=mean + margin, confidence=_CONFIDENCE, samples=n * repeats)

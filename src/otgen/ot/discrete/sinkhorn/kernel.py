@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.sinkhorn.matvec import Products, products
+from otgen.ot.discrete.sinkhorn.matvec import MatVec, matvecs
 
 # How far log u, log v may drift from the absorbed potentials, by dtype; and the exponent below which an entry
 # of the kernel is as good as nothing: exp(floor + 2 * drift) must vanish beside the rounding of a row's sum.
@@ -45,7 +45,7 @@ class Rounding:
 
 
 @dataclass
-class Part:
+class SubProblem:
     """A problem that is iterated on its own (or a batch of tiny ones), in the library that multiplies.
 
     ``u = 1 / p``, ``v = 1 / q``; the plan is ``a_i u_i K_ij v_j b_j``.
@@ -62,7 +62,7 @@ class Part:
         decrement: the gap that the last step saw before it, in units of eps; 0 where its rule does not know.
     """
 
-    K: Products
+    K: MatVec
     a: Any
     b: Any
     p: Any
@@ -79,7 +79,7 @@ class Part:
 
 
 # Takes some steps on a part: changes its p and q.
-Rule = Callable[[Part, int], None]
+Rule = Callable[[SubProblem, int], None]
 
 
 class Kernel:
@@ -88,7 +88,7 @@ class Kernel:
     Attributes:
         matrix: K, ``(..., n, m)``.
         eps: the weight it was built for.
-        parts: what is iterated, one after the other.
+        subproblems: what is iterated, one after the other.
         drift: the largest ``|log u|``, ``|log v|``.
         change: how far the last step moved them.
         rounding: of the logarithms of the entries.
@@ -97,7 +97,7 @@ class Kernel:
     def __init__(self, matrix: Tensor, eps: float, a: Tensor, b: Tensor) -> None:
         self.matrix, self.eps, self.a, self.b = matrix, eps, a, b
         self.drift, self.change, self.rounding = 0.0, math.inf, Rounding()
-        self.parts = _parts(matrix, a.detach(), b.detach())
+        self.subproblems = _subproblems(matrix, a.detach(), b.detach())
 
     @staticmethod
     def build(problem: Discrete, f: Tensor, g: Tensor, eps: float) -> Kernel:
@@ -131,14 +131,14 @@ class Kernel:
     @property
     def p(self) -> Tensor:
         """``1 / u``, ``(..., n)``."""
-        return self._joined([part.p for part in self.parts], self.a)
+        return self._joined([part.p for part in self.subproblems], self.a)
 
     @property
     def q(self) -> Tensor:
         """``1 / v``, ``(..., m)``."""
-        return self._joined([part.q for part in self.parts], self.b)
+        return self._joined([part.q for part in self.subproblems], self.b)
 
-    def room(self) -> int:
+    def steps_left(self) -> int:
         """How many more steps stay in range for certain; where half of it is left, how many are likely to.
 
         The changes shrink, so those are twice as many and one at least. They are taken back where they left the
@@ -151,7 +151,7 @@ class Kernel:
         certain = int(min(left / max(self.change, 1e-12), 1e9))
         return max(2 * certain, 1) if 2 * self.drift <= reach else certain
 
-    def sound(self) -> bool:
+    def in_range(self) -> bool:
         """Whether the scalings are finite and within range."""
         return self.drift <= _DRIFT[self.matrix.dtype]
 
@@ -166,12 +166,12 @@ class Kernel:
     @property
     def near(self) -> bool:
         """Whether the last step began within eps of the optimum, as far as its rule knows: annealing may go on."""
-        return all(bool((part.decrement <= 1).all()) for part in self.parts)
+        return all(bool((part.decrement <= 1).all()) for part in self.subproblems)
 
     def row_half_step(self) -> Tensor:
         """``K (b v)``: one over the u that makes the rows exact for the present v."""
-        with quiet():
-            return self.joined_rows([part.K.rows(part.b / part.q) for part in self.parts])
+        with ignore_fp_flags():
+            return self.joined_rows([part.K.rows(part.b / part.q) for part in self.subproblems])
 
     def joined_rows(self, vectors: list[Any]) -> Tensor:
         """One vector over the rows from those of the parts."""
@@ -184,8 +184,8 @@ class Kernel:
     def column_error(self) -> float:
         """``||column sums - b||_1`` of the plan with exact rows, worst of the batch."""
         errors = []
-        with quiet():
-            for part in self.parts:
+        with ignore_fp_flags():
+            for part in self.subproblems:
                 v = part.b / part.q
                 _, q = part.K.sweep(v, part.a)
                 errors.append(abs(q * v - part.b).sum(part.axis).max())
@@ -206,44 +206,44 @@ class Kernel:
         u, v = 1 / self.p, 1 / self.q
         self.matrix.mul_(u.unsqueeze(-1)).mul_(v.unsqueeze(-2))
         self.rounding, self.drift = self.rounding.absorbed(), 0.0
-        self.parts = _parts(self.matrix, self.a.detach(), self.b.detach())
+        self.subproblems = _subproblems(self.matrix, self.a.detach(), self.b.detach())
 
     def halve(self) -> None:
         """Turn into the kernel of half the eps, in place: ``exp(z / (eps / 2)) = exp(z / eps)^2``, scalings as well."""
         self.matrix.square_().clamp_(min=math.exp(_FLOOR[self.matrix.dtype]))
         self.eps, self.rounding, self.drift = self.eps / 2, self.rounding.halved(), 2 * self.drift
-        before = self.parts
-        self.parts = _parts(self.matrix, self.a.detach(), self.b.detach())
-        for part, old in zip(self.parts, before, strict=True):
+        before = self.subproblems
+        self.subproblems = _subproblems(self.matrix, self.a.detach(), self.b.detach())
+        for part, old in zip(self.subproblems, before, strict=True):
             part.p, part.q = old.p * old.p, old.q * old.q
 
     def begin(self, q: Tensor) -> None:
         """Start from these column scalings, ``v = 1 / q``, ``(..., m)``."""
-        each = [q] if len(self.parts) == 1 and (q.ndim == 1 or self.parts[0].K.batched) else list(q)
-        for part, one in zip(self.parts, each, strict=True):
+        each = [q] if len(self.subproblems) == 1 and (q.ndim == 1 or self.subproblems[0].K.batched) else list(q)
+        for part, one in zip(self.subproblems, each, strict=True):
             part.q = part.K.vector(one)
 
     def separate(self) -> bool:
         """Whether each problem of a batch is iterated on its own."""
-        return not self.parts[0].K.batched
+        return not self.subproblems[0].K.batched
 
     def advance(self, steps: int, rule: Rule) -> bool:
         """Steps, taken back where they left the range; whether they were kept."""
-        before = [(part.p, part.q) for part in self.parts]
+        before = [(part.p, part.q) for part in self.subproblems]
         old = self.drift, self.change
-        self.iterate(steps, rule)
-        if self.sound():
+        self.take(steps, rule)
+        if self.in_range():
             return True
-        for part, (p, q) in zip(self.parts, before, strict=True):
+        for part, (p, q) in zip(self.subproblems, before, strict=True):
             part.p, part.q, part.memory = p, q, None
         self.drift, self.change = old
         return False
 
-    def iterate(self, steps: int, rule: Rule) -> None:
+    def take(self, steps: int, rule: Rule) -> None:
         """Steps; then brings `drift` and `change` up to date."""
         changes, drifts = [], []
-        with quiet():
-            for part in self.parts:
+        with ignore_fp_flags():
+            for part in self.subproblems:
                 if steps > 1:
                     rule(part, steps - 1)
                 before = part.p, part.q
@@ -258,19 +258,19 @@ class Kernel:
         return tensors[0] if tensors[0].shape == like.shape else torch.stack(tensors)
 
 
-def _parts(matrix: Tensor, a: Tensor, b: Tensor) -> list[Part]:
+def _subproblems(matrix: Tensor, a: Tensor, b: Tensor) -> list[SubProblem]:
     p, q = torch.ones_like(a), torch.ones_like(b)
-    found = products(matrix)
+    found = matvecs(matrix)
     if matrix.ndim == 2 or found[0].batched:
-        return [Part(found[0], *(found[0].vector(vector) for vector in (a, b, p, q)))]
+        return [SubProblem(found[0], *(found[0].vector(vector) for vector in (a, b, p, q)))]
     each = zip(found, a, b, p, q, strict=True)
-    return [Part(K, *(K.vector(vector) for vector in vectors)) for K, *vectors in each]
+    return [SubProblem(K, *(K.vector(vector) for vector in vectors)) for K, *vectors in each]
 
 
-def quiet() -> np.errstate:
+def ignore_fp_flags() -> np.errstate:
     """Floating-point flags ignored.
 
-    An overflow is met by `sound` and its fall-back, not by a warning; and numpy's products raise flags for lanes of
+    An overflow is met by `in_range` and its fall-back, not by a warning; and numpy's products raise flags for lanes of
     a register that hold no number of theirs.
     """
     return np.errstate(all="ignore")

@@ -21,21 +21,21 @@ import torch
 from torch import Tensor
 
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.sinkhorn.kernel import Kernel, Part, Rounding
+from otgen.ot.discrete.sinkhorn.kernel import Kernel, Rounding, SubProblem
 from otgen.ot.discrete.sinkhorn.updates import Correction
 
 # Entries handled at once, so that all passes over a block find it in the cache. Sums in float64 want them few.
 _BLOCK_ENTRIES = 1 << 17
 # A scaling is made smaller by so many units, so that its own rounding cannot lift a marginal above its weight.
-_SHY = 16
+_SAFETY_ULPS = 16
 _LEAST = 1e-30
 # Of an entry's correction: any will do; smaller ones would make the small entries denormal, which are slow.
 _LEAST_FACTOR = 1e-4
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """An interval.
+class KernelCertificate:
+    """An interval, and what rounding has of it.
 
     Attributes:
         lower: no larger than the value.
@@ -48,14 +48,14 @@ class Bounds:
     slack: float
 
 
-def kernel_bounds(
+def certify_kernel(
     problem: Discrete,
     matrix: Tensor,
     eps: float,
     rounding: Rounding,
-    scaled: tuple[Part, Correction],
+    scaled: tuple[SubProblem, Correction],
     absorbed: tuple[Tensor, Tensor],
-) -> Bounds:
+) -> KernelCertificate:
     """Bounds on the value of a single problem.
 
     Args:
@@ -69,7 +69,7 @@ def kernel_bounds(
     plan = _Plan(problem, matrix, eps, scaled, absorbed)
     slack = _slack(problem, plan, rounding)
     lower = float(plan.a @ plan.f + plan.b @ plan.g) - eps * (plan.mass - 1)
-    return Bounds(lower - slack, plan.cost() + slack, 2 * slack)
+    return KernelCertificate(lower - slack, plan.cost() + slack, 2 * slack)
 
 
 class _Plan:
@@ -80,7 +80,7 @@ class _Plan:
         problem: Discrete,
         matrix: Tensor,
         eps: float,
-        scaled: tuple[Part, Correction],
+        scaled: tuple[SubProblem, Correction],
         absorbed: tuple[Tensor, Tensor],
     ) -> None:
         self.problem, self.eps, self.absorbed = problem, eps, absorbed
@@ -97,7 +97,7 @@ class _Plan:
     def _round(self) -> None:
         """Scale rows and columns down to the weights; both at once, so that neither sum can exceed its weight."""
         whole, dtype = self._scaled, self.problem.dtype
-        shy = 1 - _SHY * torch.finfo(dtype).eps
+        shy = 1 - _SAFETY_ULPS * torch.finfo(dtype).eps
         by_row, by_column = (
             ((weight / sums.clamp(min=_LEAST)).clamp(max=1) * shy).to(dtype)
             for weight, sums in ((self.a, whole.rows), (self.b, whole.columns))
@@ -183,12 +183,10 @@ def _slack(problem: Discrete, plan: _Plan, rounding: Rounding) -> float:
     # Entries held at the floor weigh next to nothing, but their logarithm may be far off.
     held = math.exp(min(plan.log_reach - floor, 0.0)) * max(0.0, spread - floor)
     summing = plan.summing * (float(plan.f.abs().max() + plan.g.abs().max()) + plan.eps * (1 + plan.largest))
-    return 2 * plan.eps * (logarithm + held) + unit * largest + summing + _cost_rounding(problem, plan)
-
-
-def _cost_rounding(problem: Discrete, plan: _Plan) -> float:
-    """How far a mean of the costs, over any feasible plan, may be off; nothing for a matrix, which is what it is."""
-    rounding = problem.cost_rounding
-    if rounding is None:
+    total = 2 * plan.eps * (logarithm + held) + unit * largest + summing
+    # How far a mean of the costs, over any feasible plan, may be off; nothing for a matrix, which is what it is.
+    rounding_of_costs = problem.cost_rounding
+    if rounding_of_costs is None:
         return math.inf
-    return float(plan.a @ rounding[0].double() + plan.b @ rounding[1].double())
+    rows, columns = (vector.double() for vector in rounding_of_costs)
+    return total + float(plan.a @ rows + plan.b @ columns)

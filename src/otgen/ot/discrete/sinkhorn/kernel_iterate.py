@@ -1,4 +1,4 @@
-"""A look at scalings of a kernel, which cost less to judge than potentials do."""
+"""The iterate of scalings of a kernel, which cost less to judge than potentials do."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from otgen.ot.core.interval import Interval
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.sinkhorn.kernel import Kernel, quiet
-from otgen.ot.discrete.sinkhorn.kernel_certificate import Bounds, kernel_bounds
-from otgen.ot.discrete.sinkhorn.updates import Correction, begun, corrected, known
-from otgen.ot.discrete.solution import relative_gap
-from otgen.ot.discrete.solver import DiscreteLook, DiscreteSolver
+from otgen.ot.discrete.sinkhorn.kernel import Kernel, ignore_fp_flags
+from otgen.ot.discrete.sinkhorn.kernel_certificate import KernelCertificate, certify_kernel
+from otgen.ot.discrete.sinkhorn.updates import Correction, correction_if_any, correction_solved, correction_started
+from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 
 # A gap is worth its pass where the estimate is within this factor of the tolerance.
-_HOPE = 1.5
+_NEAR_TOL = 1.5
 # Where rounding is more than this share of a gap, float64 may do better.
 _ROUNDED = 0.5
 # Rounding of the potentials, in units of eps, from which the gap is certified as they are.
@@ -28,8 +28,8 @@ _COARSE = 0.01
 _MORE_SWEEPS = 40
 
 
-class KernelLook(DiscreteLook):
-    """A look at a state that holds a kernel."""
+class KernelIterate(DiscreteIterate):
+    """A state that holds a kernel."""
 
     def __init__(
         self, solver: DiscreteSolver, problem: Discrete, state: Any, kernel: Kernel, absorbed: tuple[Tensor, Tensor]
@@ -56,11 +56,11 @@ class KernelLook(DiscreteLook):
             return self.solver.potentials(self.problem, self.state)
         kernel = self.kernel
         # The rows made exact; a correction, where there is one, begins with the same product.
-        started = [known(part) for part in kernel.parts]
+        started = [correction_if_any(one) for one in kernel.subproblems]
         if None in started:
             p = kernel.row_half_step()
         else:
-            p = kernel.joined_rows([found.p for found in started if found is not None])
+            p = kernel.joined_rows([one.p for one in started if one is not None])
         return Potentials(self.absorbed[0] - kernel.eps * p.log(), self.absorbed[1] + kernel.eps * kernel.log_v())
 
     @cached_property
@@ -68,15 +68,17 @@ class KernelLook(DiscreteLook):
     def marginal_error(self) -> float:
         if self.annealing:
             return super().marginal_error
-        with quiet():
+        with ignore_fp_flags():
             # Of the plan with exact rows: all its error is in the columns.
-            return max(float(abs(one.missing).sum(one.axis).max()) for one in map(begun, self.kernel.parts))
+            return max(
+                float(abs(one.missing).sum(one.axis).max()) for one in map(correction_started, self.kernel.subproblems)
+            )
 
     @cached_property
     def corrections(self) -> list[Correction]:
         """One a problem of the batch; a Newton step starts from them."""
-        with quiet():
-            return [corrected(part) for part in self.kernel.parts]
+        with ignore_fp_flags():
+            return [correction_solved(one) for one in self.kernel.subproblems]
 
     @override
     def expects_gap(self, tol: float) -> bool:
@@ -86,22 +88,22 @@ class KernelLook(DiscreteLook):
         if self.annealing:
             return False
         _ = self.marginal_error  # free here, and it belongs in the history
-        goal = _HOPE * tol * self._size
-        with quiet():
-            started = [begun(part) for part in self.kernel.parts]
-            if any(self.kernel.eps * float(found.least_decrement.max()) > goal for found in started):
+        goal = _NEAR_TOL * tol * self._size
+        with ignore_fp_flags():
+            started = [correction_started(one) for one in self.kernel.subproblems]
+            if any(self.kernel.eps * float(one.least_decrement.max()) > goal for one in started):
                 return False
         # To second order the gap is eps times the decrement; the residual goes where a product fill takes it.
         scale = abs(self.problem.mean_cost) + self.kernel.eps
-        for found in self.corrections:
-            gap = self.kernel.eps * float(found.decrement.max())
+        for correction in self.corrections:
+            gap = self.kernel.eps * float(correction.decrement.max())
             if gap > goal:
                 return False
             if gap <= goal / 2:
                 # The potentials are good enough: what the plan lacks is only a better correction.
-                with quiet():
-                    found.improve(_MORE_SWEEPS, (goal / 2 - gap / 2) / scale)
-            if gap + float(found.residual.max()) * scale > goal:
+                with ignore_fp_flags():
+                    correction.improve(_MORE_SWEEPS, (goal / 2 - gap / 2) / scale)
+            if gap + float(correction.residual.max()) * scale > goal:
                 return False
         return True
 
@@ -114,41 +116,37 @@ class KernelLook(DiscreteLook):
 
     @cached_property
     @override
-    def bounds(self) -> tuple[Tensor, Tensor]:
+    def interval(self) -> Interval:
         quick = self._quick_bounds()
         if quick is None:
-            return self.exact_bounds()
-        lower, upper, slack = quick
-        met = bool(relative_gap(lower, upper, self.problem).max() <= self.wanted)
-        if met:
-            return self.exact_bounds() if self._coarse else (lower, upper)
-        if not (self.last or bool((slack > _ROUNDED * (upper - lower)).any())):
-            return lower, upper
+            return self.exact_interval()
+        interval, slack = self.problem.interval(*quick[:2]), quick[2]
+        if bool(interval.rel_gap.max() <= self.wanted):
+            # Potentials of the dtype may be too coarse for eps: theirs is then another plan than the kernel's.
+            unit = torch.finfo(self.problem.dtype).eps
+            coarse = unit * abs(self.problem.mean_cost) > _COARSE * self.kernel.eps
+            return self.exact_interval() if coarse else interval
+        if not (self.last or bool((slack > _ROUNDED * interval.gap).any())):
+            return interval
         # Rounding may be what is in the way: float64 allows less for it.
-        exact = self.exact_bounds()
-        return torch.maximum(exact[0], lower), torch.minimum(exact[1], upper)
-
-    @property
-    def _coarse(self) -> bool:
-        """Whether potentials of the dtype are too coarse for eps: theirs is then another plan than the kernel's."""
-        unit = torch.finfo(self.problem.dtype).eps
-        return unit * abs(self.problem.mean_cost) > _COARSE * self.kernel.eps
+        exact = self.exact_interval()
+        lower, upper = torch.maximum(exact.lower, interval.lower), torch.minimum(exact.upper, interval.upper)
+        return self.problem.interval(lower, upper)
 
     @override
     def correction(self) -> tuple[Tensor, Tensor] | None:
         if self.annealing:
             return None
-        found = self.corrections
-        alpha, x = [one.alpha for one in found], [one.x for one in found]
+        alpha, x = [one.alpha for one in self.corrections], [one.x for one in self.corrections]
         return self.kernel.joined_rows(alpha), self.kernel.joined_columns(x)
 
     def _quick_bounds(self) -> tuple[Tensor, Tensor, Tensor] | None:
         """Lower and upper bound, and rounding's share of their distance, from the kernel itself."""
         if self.annealing or not self.kernel.separate():
             return None
-        found = [self._one(k) for k in range(len(self.kernel.parts))]
+        each = [self._certificate_of(k) for k in range(len(self.kernel.subproblems))]
         lower, upper, slack = (
-            torch.tensor([getattr(one, name) for one in found], dtype=torch.float64, device=self.problem.device)
+            torch.tensor([getattr(one, name) for one in each], dtype=torch.float64, device=self.problem.device)
             for name in ("lower", "upper", "slack")
         )
         if not bool(torch.isfinite(lower + upper).all()):
@@ -157,10 +155,9 @@ class KernelLook(DiscreteLook):
             return lower, upper, slack
         return lower.squeeze(0), upper.squeeze(0), slack.squeeze(0)
 
-    def _one(self, index: int) -> Bounds:
-        kernel, problem, absorbed = self.kernel, self.problem, self.absorbed
-        scaled = kernel.parts[index], self.corrections[index]
+    def _certificate_of(self, index: int) -> KernelCertificate:
+        kernel, problem, matrix, (f, g) = self.kernel, self.problem, self.kernel.matrix, self.absorbed
+        scaled = kernel.subproblems[index], self.corrections[index]
         if len(problem.shape) == 3:
-            absorbed = absorbed[0][index], absorbed[1][index]
-            return kernel_bounds(problem[index], kernel.matrix[index], kernel.eps, kernel.rounding, scaled, absorbed)
-        return kernel_bounds(problem, kernel.matrix, kernel.eps, kernel.rounding, scaled, absorbed)
+            problem, matrix, f, g = problem[index], matrix[index], f[index], g[index]
+        return certify_kernel(problem, matrix, kernel.eps, kernel.rounding, scaled, (f, g))

@@ -22,7 +22,7 @@ _BLOCK_ENTRIES = 1 << 17
 _LOOP_ENTRIES = 1 << 12
 
 
-class Products(ABC):
+class MatVec(ABC):
     """A matrix K, ``(n, m)``; vectors are of the library that multiplies, see :meth:`vector`."""
 
     # Whether this is a whole batch of matrices, multiplied at once.
@@ -50,7 +50,7 @@ class Products(ABC):
         return self.rows(v), self.columns(u)
 
 
-class _Arrays(Products):
+class _Arrays(MatVec):
     """One numpy matrix and one thread."""
 
     def __init__(self, matrix: Tensor) -> None:
@@ -67,7 +67,7 @@ class _Arrays(Products):
         return self.transposed.dot(u)
 
 
-class _Blocks(Products):
+class _Blocks(MatVec):
     """Blocks of rows shared among Python's threads; a sweep reads each once. Numpy's `dot` releases the lock."""
 
     def __init__(self, matrix: Tensor) -> None:
@@ -117,7 +117,7 @@ class _Blocks(Products):
         return p, sum((other.result() for other in others), work(self.shares[0]))
 
 
-class _Shares(Products):
+class _Shares(MatVec):
     """One matrix as a batch of row blocks: a batched product gives each thread one, a plain one runs on one thread."""
 
     def __init__(self, matrix: Tensor, shares: int) -> None:
@@ -147,7 +147,7 @@ class _Shares(Products):
         return parts.sum(0)[0]
 
 
-class _Torch(Products):
+class _Torch(MatVec):
     """PyTorch's own product; a batch of matrices multiplies a batch of columns, ``(B, n, 1)``."""
 
     def __init__(self, matrix: Tensor) -> None:
@@ -163,7 +163,7 @@ class _Torch(Products):
         return self.matrix.mT @ u
 
 
-def products(matrix: Tensor) -> list[Products]:
+def matvecs(matrix: Tensor) -> list[MatVec]:
     """What multiplies a matrix, or each of a batch; one for the whole batch where its matrices are tiny."""
     if matrix.ndim == 3:
         if matrix.device.type == "cpu" and matrix[0].numel() >= _LOOP_ENTRIES:
@@ -172,7 +172,7 @@ def products(matrix: Tensor) -> list[Products]:
     return [_single(matrix)]
 
 
-def _single(matrix: Tensor) -> Products:
+def _single(matrix: Tensor) -> MatVec:
     if matrix.device.type != "cpu":
         return _Torch(matrix)
     if matrix.numel() <= _NUMPY_ENTRIES:

@@ -21,10 +21,10 @@ from otgen.errors import InputError
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.kernel import Kernel, Rule
-from otgen.ot.discrete.sinkhorn.kernel_iterate import KernelLook
+from otgen.ot.discrete.sinkhorn.kernel_iterate import KernelIterate
 from otgen.ot.discrete.sinkhorn.streaming import Pace, Sweep, extended, sweep
 from otgen.ot.discrete.sinkhorn.updates import alternating, anderson, newton, relaxed, symmetric
-from otgen.ot.discrete.solver import DiscreteLook, DiscreteSolver
+from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 from otgen.ot.regularisers.kl import KL
 
 # Where annealing begins under Newton's acceleration, as a share of the largest cost.
@@ -33,7 +33,7 @@ _FIRST_EPS = 0.06
 _COARSE_STEPS = 40
 
 
-class Update(StrEnum):
+class SinkhornUpdate(StrEnum):
     """Which half-steps a step is made of."""
 
     ALTERNATING = "alternating"
@@ -109,7 +109,7 @@ class Sinkhorn(DiscreteSolver):
     """
 
     check_every: ClassVar[int] = 10
-    update: Update = Update.ALTERNATING
+    update: SinkhornUpdate = SinkhornUpdate.ALTERNATING
     anneal: float | None = None
     acceleration: Acceleration = Acceleration.NONE
     relaxation: float = 1.5
@@ -119,10 +119,10 @@ class Sinkhorn(DiscreteSolver):
     def __post_init__(self) -> None:
         if self.anneal is not None and not 0 < self.anneal < 1:
             raise InputError(f"anneal is the factor of eps per step and must lie in (0, 1), got {self.anneal}")
-        if self.update is Update.SYMMETRIC and self.acceleration is not Acceleration.NONE:
+        if self.update is SinkhornUpdate.SYMMETRIC and self.acceleration is not Acceleration.NONE:
             raise InputError(
                 f"symmetric steps cannot be accelerated: f and g would not stay equal; got "
-                f"acceleration={self.acceleration}; leave it out, or use update=Update.ALTERNATING"
+                f"acceleration={self.acceleration}; leave it out, or use update=SinkhornUpdate.ALTERNATING"
             )
         if not 1 < self.relaxation < 2:
             raise InputError(f"relaxation must lie in (1, 2), got {self.relaxation}; 1.5 is a good start")
@@ -149,7 +149,7 @@ class Sinkhorn(DiscreteSolver):
             )
 
     @override
-    def look_every(self, problem: Discrete) -> int:
+    def default_check_every(self, problem: Discrete) -> int:
         newton_steps = self.acceleration is Acceleration.NEWTON and not problem.streamed
         return 1 if newton_steps else self.check_every
 
@@ -173,7 +173,7 @@ class Sinkhorn(DiscreteSolver):
         reg = KL(eps=eps)
         a, b = problem.a.unsqueeze(-1), problem.b.unsqueeze(-2)
         f_new = reg.soft_transform(g.unsqueeze(-2) - problem.matrix, b, dim=-1)
-        if self.update is Update.SYMMETRIC:
+        if self.update is SinkhornUpdate.SYMMETRIC:
             g_new = reg.soft_transform(f.unsqueeze(-1) - problem.matrix, a, dim=-2)
             f_new, g_new = (f + f_new) / 2, (g + g_new) / 2
         else:
@@ -221,18 +221,18 @@ class Sinkhorn(DiscreteSolver):
         return kernel.column_error()
 
     @override
-    def look(self, problem: Discrete, state: SinkhornState, previous: DiscreteLook | None) -> DiscreteLook:
+    def iterate(self, problem: Discrete, state: SinkhornState, previous: DiscreteIterate | None) -> DiscreteIterate:
         kernel = state.kernel
         if kernel is not None:
-            return KernelLook(self, problem, state, kernel, (state.f, state.g))
-        return super().look(problem, state, previous)
+            return KernelIterate(self, problem, state, kernel, (state.f, state.g))
+        return super().iterate(problem, state, previous)
 
     def _stream(self, problem: Discrete, state: SinkhornState, steps: int) -> SinkhornState:
         """Steps that read the pairs once each."""
-        relaxes = self.update is Update.ALTERNATING and self.acceleration is not Acceleration.NONE
+        relaxes = self.update is SinkhornUpdate.ALTERNATING and self.acceleration is not Acceleration.NONE
         for _ in range(steps):
             eps = self._eps(problem, state)
-            if self.update is Update.SYMMETRIC:
+            if self.update is SinkhornUpdate.SYMMETRIC:
                 found = sweep(problem, state.g, eps, state.f, 0.0)
                 f, g = (state.f + found.rows) / 2, state.g - eps * found.log_columns / 2
             else:
@@ -268,7 +268,7 @@ class Sinkhorn(DiscreteSolver):
         return Potentials(torch.zeros_like(problem.a), g)
 
     def _rule(self, eps: float, problem: Discrete) -> Rule:
-        if self.update is Update.SYMMETRIC:
+        if self.update is SinkhornUpdate.SYMMETRIC:
             return symmetric
         if eps > problem.eps and self.acceleration is not Acceleration.NEWTON:
             return alternating
@@ -293,9 +293,11 @@ class Sinkhorn(DiscreteSolver):
         if kernel is not None and kernel.eps == 2 * eps:
             self._halve(state, kernel)
         # The half-steps of other rules may move further than the last ones did; they are taken back if they do.
-        room = 0 if kernel is None or kernel.eps != eps else kernel.room() if plain else int(kernel.sound())
-        if kernel is not None and room > 0:
-            count = min(steps, room) if plain and eps == problem.eps else 1
+        steps_left = (
+            0 if kernel is None or kernel.eps != eps else kernel.steps_left() if plain else int(kernel.in_range())
+        )
+        if kernel is not None and steps_left > 0:
+            count = min(steps, steps_left) if plain and eps == problem.eps else 1
             if kernel.advance(count, rule):
                 return self._took(state, kernel, count)
         state.f, state.g = self._absorbed(state)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from otgen.ot.discrete.sinkhorn.kernel import SWEEPS, Part, Rule
+from otgen.ot.discrete.sinkhorn.kernel import SWEEPS, Rule, SubProblem
 
 # Conjugate gradients of a Newton step: to more digits, they cost more than a next step with its better model.
 _FORCING, _MOST_SWEEPS = 0.3, 160
@@ -17,14 +17,14 @@ _REACH = 4.0
 _HALVINGS = 6
 
 
-def alternating(part: Part, steps: int) -> None:
+def alternating(part: SubProblem, steps: int) -> None:
     """``u = 1 / K (b v)``, then ``v = 1 / K^T (a u)``."""
     K, a, b = part.K, part.a, part.b
     for _ in range(steps):
         part.p, part.q = K.sweep(b / part.q, a)
 
 
-def symmetric(part: Part, steps: int) -> None:
+def symmetric(part: SubProblem, steps: int) -> None:
     """Both from the old ones, each the geometric mean with its old value: ``f <- (f + T(g)) / 2``."""
     K, a, b = part.K, part.a, part.b
     for _ in range(steps):
@@ -38,7 +38,7 @@ def relaxed(factor: float) -> Rule:
     Local convergence only (Lehmann et al. 2021), so a step is taken plain where the last one grew.
     """
 
-    def rule(part: Part, steps: int) -> None:
+    def rule(part: SubProblem, steps: int) -> None:
         K, a, b = part.K, part.a, part.b
         for _ in range(steps):
             p = K.rows(b / part.q)
@@ -68,7 +68,7 @@ class _Window:
 def anderson(depth: int) -> Rule:
     """Alternating, log q extrapolated from the last ``depth`` steps (Anderson acceleration)."""
 
-    def rule(part: Part, steps: int) -> None:
+    def rule(part: SubProblem, steps: int) -> None:
         K, a, b = part.K, part.a, part.b
         for _ in range(steps):
             part.p, q = K.sweep(b / part.q, a)
@@ -119,7 +119,7 @@ class Correction:
         solved: whether it has had the sweeps that a Newton step gives it.
     """
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: SubProblem) -> None:
         self.K, self.axis, self.at, self.solved = part.K, part.axis, part.q, False
         self.v = part.b / part.q
         self.p, self.q = part.K.sweep(self.v, part.a)
@@ -178,23 +178,23 @@ class Correction:
         return self.dot(self.x, self.missing)
 
 
-def begun(part: Part) -> Correction:
+def correction_started(part: SubProblem) -> Correction:
     """The correction at the part's scalings: the one that is there already, or a new one of no sweeps yet."""
-    found = known(part)
+    found = correction_if_any(part)
     if found is None:
         part.correction = found = Correction(part)
     return found
 
 
-def known(part: Part) -> Correction | None:
+def correction_if_any(part: SubProblem) -> Correction | None:
     """The correction at the part's scalings, if there is one."""
     found = part.correction
     return found if isinstance(found, Correction) and found.at is part.q else None
 
 
-def corrected(part: Part) -> Correction:
+def correction_solved(part: SubProblem) -> Correction:
     """The correction at the part's scalings: the one that is there already, or a new one, roughly solved."""
-    found = begun(part)
+    found = correction_started(part)
     if not found.solved:
         goal = _FORCING * found.residual
         found.improve(part.sweeps, goal)
@@ -204,11 +204,11 @@ def corrected(part: Part) -> Correction:
     return found
 
 
-def newton(part: Part, steps: int) -> None:
+def newton(part: SubProblem, steps: int) -> None:
     """Truncated Newton steps on the semi-dual, each polished by one alternating step."""
     K, a, b = part.K, part.a, part.b
     for _ in range(steps):
-        found = corrected(part)
+        found = correction_solved(part)
         part.decrement = found.decrement
         move = _clipped(found.x)
         rise = found.dot(b, move)

@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from otgen.methods import dual_report as module
+from otgen.methods import potentials_report as module
 from otgen.methods.neural_potentials import DualProblem, DualState
 from otgen.methods.potentials_report import DualReport, dual_report
 from otgen.ot import KL, L1, Cosine, Cost, Discrete, PNorm, Potentials, Quadratic, SmoothRegulariser, SqEuclidean, solve
 from otgen.ot.continuous.capped_conjugate import Guard
-from otgen.ot.discrete.plan import pseudo_plan
+from otgen.ot.discrete.plan import PseudoPlan
 
 COSTS = (L1(), SqEuclidean(), PNorm(p=1.0), Cosine())
 every_reg = pytest.mark.parametrize("reg", [KL(eps=0.3), Quadratic(eps=0.3)], ids=["KL", "Quadratic"])
@@ -103,7 +103,7 @@ def test_the_bound_is_sharper_than_the_theorem() -> None:
         assert found.gradient_error_bound < math.sqrt(2 * found.dual_gap / eps * 2 / 60)
         at = noisy(x, y, L1(), entropic, noise, rng)
         found = report(x, y, L1(), entropic, at.f, at.g)
-        mass = pseudo_plan(Discrete(x, y, cost=L1(), reg=entropic), at).mass
+        mass = PseudoPlan.of(Discrete(x, y, cost=L1(), reg=entropic), at).mass
         assert found.gradient_error_bound < 0.3 * math.sqrt(2 * found.dual_gap / eps) * (1 + math.sqrt(mass))
 
 

@@ -1,0 +1,189 @@
+"""The only iteration loop: counting, checking, stopping, status. It is given its solver."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, Self, TypedDict, Unpack
+
+import torch
+
+from otgen.errors import ConvergenceWarning, InputError, UnconvergedError, warn
+from otgen.ot.core import checks
+from otgen.ot.core.gradient import Envelope, Gradient
+from otgen.ot.core.precision import full_precision
+from otgen.ot.core.problem import Problem
+from otgen.ot.core.results import HistoryEntry, SolveOutcome, Status
+from otgen.ot.core.solver import Solver
+from otgen.ot.core.stopping import RelGap, Steps, Stopping
+
+# Share of its relative gap to which one check must bring a solver whose steps end near the problem, or it is done.
+_STALLED = 0.99
+
+
+class OnUnconverged(StrEnum):
+    """What to do when the steps run out before the tolerance."""
+
+    WARN = "warn"
+    RAISE = "raise"
+    IGNORE = "ignore"
+
+
+class SolveOptions(TypedDict, total=False):
+    """The options of :func:`otgen.ot.solve`, which explains them."""
+
+    until: Stopping | None
+    tol: float | None
+    max_steps: int
+    check_every: int | None
+    warm_start: Any
+    gradient: Gradient | None
+    on_unconverged: OnUnconverged | str
+    callback: Callable[[HistoryEntry], None] | None
+    rng: torch.Generator | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings:
+    """The same with their defaults, checked."""
+
+    until: Stopping | None = None
+    tol: float | None = None
+    max_steps: int = 1000
+    check_every: int | None = None
+    warm_start: Any = None
+    gradient: Gradient | None = None
+    on_unconverged: OnUnconverged | str = OnUnconverged.WARN
+    callback: Callable[[HistoryEntry], None] | None = None
+    rng: torch.Generator | None = None
+
+    def __post_init__(self) -> None:
+        checks.choice("on_unconverged", OnUnconverged, self.on_unconverged)
+        if self.gradient is not None:
+            checks.component("gradient", self.gradient, Gradient, "Envelope()")
+        checks.count("max_steps", self.max_steps, 0)
+        if self.check_every is not None:
+            checks.count("check_every", self.check_every, 1)
+        if self.until is not None:
+            checks.component("until", self.until, Stopping, "RelGap(1e-3)")
+        if self.tol is not None and self.until is not None:
+            raise InputError(f"give either until= or tol=, got until={self.until} and tol={self.tol}")
+        if self.tol is not None and (not isinstance(self.tol, (int, float)) or not self.tol >= 0):
+            raise InputError(f"tol must be at least 0, got {self.tol!r}; tol=0 takes a fixed number of steps")
+
+    @classmethod
+    def of(cls, options: SolveOptions) -> Self:
+        """From options by name."""
+        checks.options("solve", options, [field.name for field in fields(cls)])
+        return cls(**options)
+
+    @property
+    def unrolls(self) -> bool:
+        """Whether the steps are to be recorded."""
+        return self.gradient is not None and self.gradient.unrolls
+
+    @property
+    def stopping(self) -> Stopping | None:
+        """The stopping test that was asked for."""
+        if self.tol is None:
+            return self.until
+        return RelGap(self.tol) if self.tol > 0 else Steps()
+
+
+def run(problem: Problem, solver: Solver, **options: Unpack[SolveOptions]) -> Any:
+    """Solve a problem by a solver of its kind.
+
+    Args:
+        problem: what to solve.
+        solver: how.
+        options: of :func:`otgen.ot.solve`.
+
+    Returns:
+        The solution of the problem's kind.
+    """
+    settings = LoopSettings.of(options)
+    gradient = Envelope() if settings.gradient is None else settings.gradient
+    checks.component("problem", problem, Problem, "Discrete(x, y)")
+    checks.component("solver", solver, Solver, "Sinkhorn()")
+    with full_precision(problem.device), contextlib.ExitStack() as stack:
+        inner = problem.detached().resolved()
+        if not isinstance(inner, solver.kinds):
+            kinds = " or ".join(kind.__name__ for kind in solver.kinds)
+            raise InputError(
+                f"{type(solver).__name__} solves {kinds} problems, got a {type(inner).__name__}; "
+                "leave the solver out, or pass one of that kind"
+            )
+        solver.accepts(inner)
+        start = solver.start(inner, settings.warm_start)
+        if not settings.unrolls:
+            stack.enter_context(torch.no_grad())
+        loop = _Loop(problem.with_settings_of(inner) if settings.unrolls else inner, solver, start, settings)
+        status = loop.until(solver.until if settings.stopping is None else settings.stopping)
+        stack.close()
+        outcome = SolveOutcome(status, loop.steps, loop.history)
+        return loop.iterate.solution(problem.with_settings_of(inner), inner, gradient, outcome)
+
+
+class _Loop:
+    """A solver at work."""
+
+    def __init__(self, problem: Problem, solver: Solver, start: Any, settings: LoopSettings) -> None:
+        self.problem, self.solver, self.start, self.settings = problem, solver, start, settings
+        self.rng = checks.generator(settings.rng)
+        self.state = solver.init(problem, start, self.rng)
+        self.steps = 0
+        self.history: list[HistoryEntry] = []
+        self.iterate = solver.iterate(problem, self.state, None)
+
+    def until(self, stopping: Stopping) -> Status:
+        """Step until the test is met or the steps run out; says so where it was not met."""
+        status = self._status(stopping)
+        if status.fell_short and self.settings.on_unconverged != OnUnconverged.IGNORE:
+            message = (
+                f"{type(self.solver).__name__} stopped after {self.steps} steps: {status.value} "
+                f"({stopping.missed(self.iterate)}); {self.solver.remedy}, or pass on_unconverged='ignore'"
+            )
+            if self.settings.on_unconverged == OnUnconverged.RAISE:
+                raise UnconvergedError(message)
+            warn(message, ConvergenceWarning)
+        return status
+
+    def _status(self, stopping: Stopping) -> Status:
+        settings, solver = self.settings, self.solver
+        max_steps, callback = settings.max_steps, settings.callback
+        silent = isinstance(stopping, Steps) and callback is None
+        check_every = settings.check_every or solver.default_check_every(self.problem)
+        if silent:
+            check_every = max(max_steps, 1)
+        while self.steps < max_steps:
+            before, steps = self.iterate, self.steps
+            self._advance(min(check_every, max_steps - steps))
+            self.iterate = solver.iterate(self.problem, self.state, before)
+            if not self.iterate.finite:
+                # A solver may work in place, so the last finite iterate is entered anew from its potentials.
+                last = before.restart() if steps else self.start
+                self.state, self.steps = solver.init(self.problem, last, self.rng), steps
+                self.iterate = solver.iterate(self.problem, self.state, None)
+                return Status.NOT_FINITE
+            self.iterate.last = self.steps >= max_steps
+            met = stopping.met(self.iterate)
+            if not silent:
+                self.history.append(self.iterate.record(self.steps, with_error=callback is not None))
+            if callback is not None:
+                callback(self.history[-1])
+            if met:
+                return Status.CONVERGED
+            if solver.approximates and not silent and self.iterate.rel_gap > _STALLED * before.rel_gap:
+                return Status.STALLED
+        return Status.FIXED_STEPS if isinstance(stopping, Steps) else Status.MAX_STEPS
+
+    def _advance(self, count: int) -> None:
+        """Take steps, with a graph if the gradient goes back through them."""
+        if self.settings.unrolls:
+            for _ in range(count):
+                self.state = self.solver.step(self.problem, self.state)
+        else:
+            self.state = self.solver.advance(self.problem, self.state, count)
+        self.steps += count

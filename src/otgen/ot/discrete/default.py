@@ -1,0 +1,28 @@
+"""The solver that a discrete problem gets where none is named."""
+
+from __future__ import annotations
+
+import math
+
+from otgen.ot.core.solver import Solver
+from otgen.ot.discrete.dual_ascent import DualAscent
+from otgen.ot.discrete.exact import Exact
+from otgen.ot.discrete.newton import Newton
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.sinkhorn.solver import Sinkhorn
+from otgen.ot.regularisers.kl import KL
+from otgen.ot.regularisers.none import NoReg
+
+# Entries of the matrices up to which Newton is the default.
+_NEWTON_PAIRS = 1 << 26
+
+
+def default_discrete_solver(problem: Discrete, *, fixed_steps: bool = False) -> Solver:
+    """Sinkhorn for KL, Exact for NoReg, else Newton where its matrices are small, and DualAscent beyond."""
+    if isinstance(problem.reg, KL):
+        return Sinkhorn() if fixed_steps else Sinkhorn.fastest()
+    if isinstance(problem.reg, NoReg):
+        return Exact()
+    # Newton holds n x m numbers, and m x m in float64 where it factorises.
+    pairs = math.prod(problem.shape) + math.prod(problem.shape[:-2]) * problem.shape[-1] ** 2
+    return Newton() if pairs <= _NEWTON_PAIRS else DualAscent()

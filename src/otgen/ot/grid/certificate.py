@@ -1,0 +1,86 @@
+"""What is certain about W1 on a grid: a feasible critic bounds it from below, a feasible flow from above."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from otgen.ot.core.interval import Interval
+from otgen.ot.grid.operator import lengths
+from otgen.ot.grid.problem import GridW1
+
+_EPS = torch.finfo(torch.float64).eps
+# A gap below this share of what the transport could cost at most is rounding.
+_NEGLIGIBLE = 1e-12
+
+
+@dataclass(frozen=True)
+class GridCertificate:
+    """Bounds on the discretisation's value, with what proves them; float64, in grid units of a unit mass.
+
+    Attributes:
+        lower: ``<c, critic>`` less a bound on the rounding.
+        upper: ``sum |flow|`` plus a bound on the rounding.
+        critic: ``(n, m)``, mean 0, ``|D critic| <= 1`` up to the rounding that `lower` allows for.
+        flow: a field with ``D^T flow = c`` up to the rounding that `upper` allows for.
+    """
+
+    lower: float
+    upper: float
+    critic: Tensor
+    flow: Tensor
+
+    def or_better(self, other: GridCertificate | None) -> GridCertificate:
+        """The better bound on each side."""
+        if other is None:
+            return self
+        below, above = max(self, other, key=lambda c: c.lower), min(self, other, key=lambda c: c.upper)
+        return GridCertificate(below.lower, above.upper, below.critic, above.flow)
+
+    def interval(self, problem: GridW1) -> Interval:
+        """The bounds in the units of the problem: the lower from a feasible critic, the upper from a feasible flow."""
+        still = problem.operator.diameter == 0 or not bool(problem.balanced.any())
+        upper = 0.0 if still else self.upper * problem.unit * (1 + 4 * _EPS)
+        bounds = (self.lower * problem.unit * (1 - 4 * _EPS), upper)
+        lower, upper_ = (torch.tensor(bound, dtype=torch.float64, device=problem.device) for bound in bounds)
+        return Interval(lower, upper_, _NEGLIGIBLE * problem.unit * problem.operator.diameter)
+
+
+@torch.no_grad()
+def certify_grid(problem: GridW1, critics: tuple[Tensor, ...], flow: Tensor) -> GridCertificate:
+    """Bounds from any critics ``(n, m)`` and any field, in grid units of a unit mass.
+
+    Every bound on a rounding is first order in the unit roundoff, with constants rounded up: a sum of N terms errs by
+    less than N roundings of the sum of their absolute values.
+    """
+    operator, c = problem.operator, problem.balanced
+    size, total = c.numel() + 16, c.abs().sum().item()
+    # c itself was rounded when it was balanced and scaled: an L1 error.
+    shift = 8 * _EPS * (total + 1)
+
+    # A feasible critic. Its scale is 1 / max |D f|, rounded down.
+    lower, critic = 0.0, torch.zeros_like(c)
+    for f in critics:
+        f = f - f.mean()
+        slope = lengths(operator.differences(f)).max().item() * (1 + 16 * _EPS)
+        gain, room = (c * f).sum().item(), size * _EPS * (c * f).abs().sum().item() + shift * f.abs().max().item()
+        if slope > 0 and (gain - room) / slope > lower:
+            lower, critic = (gain - room) / slope, f / slope
+
+    # A feasible flow: the field, and the potential flow that mends its divergence. What rounding then leaves can be
+    # sent along edges, at most the diameter each.
+    field = flow + operator.differences(operator.potential(c - operator.adjoint(flow)))
+    left = (c - operator.adjoint(field)).abs().sum().item()
+    left += shift + 32 * _EPS * (total + 2 * field.abs().sum().item())
+    upper = lengths(field).sum().item() * (1 + size * _EPS) + 0.5 * operator.diameter * left
+    return GridCertificate(lower * (1 - 8 * _EPS), upper * (1 + 8 * _EPS), critic, field)
+
+
+@torch.no_grad()
+def divergence_error(problem: GridW1, flow: Tensor) -> float:
+    """``||D^T y - c||_1`` of a field in grid units, as a mass."""
+    left = problem.operator.adjoint(flow) - problem.balanced
+    return left.abs().sum().item() * problem.mass if math.isfinite(problem.mass) else math.nan

@@ -1,0 +1,136 @@
+"""Points on a grid: how their mass goes to the nodes, and which nodes a value between them is read from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from otgen.errors import InputError
+from otgen.ot.core import checks
+
+
+class Outside(StrEnum):
+    """What to do with a point outside the grid.
+
+    REFUSE: raise InputError. CLAMP: move it to the nearest point of the grid. DROP: leave it out, so that its mass
+    goes to the others.
+    """
+
+    REFUSE = "refuse"
+    CLAMP = "clamp"
+    DROP = "drop"
+
+
+class Deposit(StrEnum):
+    """How a point's mass goes to the nodes.
+
+    CELL: all to the node of its cell (Pinetz et al. 2018, section 3). HAT: by the weights of the hat kernel (24) to the
+    two or four nodes around it; differentiable in the points, and ``<masses, f>`` is then the mean of the critic's
+    interpolant at the points.
+    """
+
+    CELL = "cell"
+    HAT = "hat"
+
+
+def histogram(
+    points: Tensor,
+    shape: int | Sequence[int],
+    dx: float,
+    *,
+    low: float | Sequence[float] = 0.0,
+    outside: Outside | str = Outside.REFUSE,
+    deposit: Deposit | str = Deposit.CELL,
+) -> Tensor:
+    """The share of points in every cell of a grid: Pinetz et al. 2018, below (13).
+
+    Args:
+        points: ``(n,)`` or ``(n, 1)`` for a line, ``(n, 2)`` for a plane.
+        shape: cells, ``N`` or ``(N1, N2)``.
+        dx: the width of a cell.
+        low: the lower corner of the grid: cell i is ``[low + i dx, low + (i + 1) dx)``. The paper's is at ``dx / 2``.
+        outside: what to do with points outside; the upper faces belong to the grid.
+        deposit: how a point's mass goes to the nodes.
+
+    Returns:
+        Masses of the cells, of that shape, summing to 1, in the dtype of the points.
+
+    Raises:
+        InputError: on wrong shapes, on points outside that are refused, or where no point is left.
+    """
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if len(shape) not in (1, 2) or not all(isinstance(n, int) and n >= 1 for n in shape):
+        raise InputError(f"shape must be N or (N1, N2) with positive whole numbers, got {shape}")
+    outside, deposit = checks.choice("outside", Outside, outside), checks.choice("deposit", Deposit, deposit)
+    places = placed(points, shape, width_of(dx), corner_of(low, len(shape)), outside)
+    if deposit is Deposit.CELL:
+        cells = [(p.floor().long()).clamp(0, n - 1) for p, n in zip(places.unbind(-1), shape, strict=True)]
+        nodes, weights = cells[0] if len(shape) == 1 else cells[0] * shape[1] + cells[1], None
+        weights = torch.ones_like(places[..., 0])
+    else:
+        nodes, weights = hats(places, shape)
+    masses = places.new_zeros(math.prod(shape)).index_add(0, nodes.flatten(), weights.flatten())
+    return (masses / len(places)).reshape(shape)
+
+
+def placed(points: Tensor, shape: tuple[int, ...], dx: float, low: tuple[float, ...], outside: Outside) -> Tensor:
+    """Points in grid units from the lower corner, ``(n, d)``, those outside dealt with; differentiable."""
+    dims = len(shape)
+    points = checks.lifted("points", points, (1, 2))
+    points = points.unsqueeze(-1) if points.ndim == 1 else points
+    if points.shape[-1] != dims:
+        raise InputError(
+            f"points have shape {tuple(points.shape)}, the grid has {dims} axes; expected "
+            + ("(n,) or (n, 1)" if dims == 1 else "(n, 2)")
+        )
+    places = (points - points.new_tensor(low)) / dx
+    size = points.new_tensor(shape)
+    inside = ((places >= 0) & (places <= size)).all(-1)
+    lost = int((~inside).sum())
+    if lost and outside is Outside.REFUSE:
+        first = points[~inside][0].tolist()
+        raise InputError(
+            f"{lost} of {len(points)} points are outside the grid, the first at {first}; the grid goes "
+            f"from {list(low)} to {[a + n * dx for a, n in zip(low, shape, strict=True)]}: enlarge it, or pass "
+            "outside='clamp' or 'drop'"
+        )
+    if lost == len(points) and outside is Outside.DROP:
+        raise InputError(f"all {lost} points are outside the grid, none is left; enlarge it, or pass outside='clamp'")
+    return places[inside] if outside is Outside.DROP else torch.minimum(places.clamp(min=0), size)
+
+
+def hats(places: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Nodes around every point and their weights under the hat kernel (24), (25), (26), each ``(n, 2^d)``.
+
+    Between the outermost nodes and the faces of the grid the kernel is continued as a constant.
+    """
+    nodes, weights = torch.zeros_like(places[:, :1], dtype=torch.long), torch.ones_like(places[:, :1])
+    for place, size in zip(places.unbind(-1), shape, strict=True):
+        position = (place - 0.5).clamp(0, size - 1)
+        below = position.detach().floor().clamp(max=max(size - 2, 0))
+        share = (position - below).unsqueeze(-1)
+        index = below.long().unsqueeze(-1)
+        pair = torch.cat((index, (index + 1).clamp(max=size - 1)), -1)
+        weights = (weights.unsqueeze(-1) * torch.cat((1 - share, share), -1).unsqueeze(-2)).flatten(1)
+        nodes = (nodes.unsqueeze(-1) * size + pair.unsqueeze(-2)).flatten(1)
+    return nodes, weights
+
+
+def width_of(dx: Any) -> float:
+    """The width of a cell, checked."""
+    if isinstance(dx, bool) or not isinstance(dx, (int, float)) or not 0 < dx < math.inf:
+        raise InputError(f"dx must be a positive number, the width of a cell, got {dx!r}")
+    return float(dx)
+
+
+def corner_of(low: Any, dims: int) -> tuple[float, ...]:
+    """The lower corner of a grid of so many axes, checked."""
+    corner = tuple(low) if isinstance(low, Sequence) else (low,) * dims
+    if len(corner) != dims or not all(isinstance(a, (int, float)) and math.isfinite(a) for a in corner):
+        raise InputError(f"low must be one number, or one for each of the {dims} axes, got {low!r}")
+    return tuple(float(a) for a in corner)

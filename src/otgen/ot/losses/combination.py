@@ -1,0 +1,168 @@
+"""Weighted sums of transport values: solved together, with the interval that the terms' intervals imply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypedDict, Unpack
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.ot.core.gradient import Gradient
+from otgen.ot.core.interval import Certified, Interval
+from otgen.ot.core.loop import OnUnconverged
+from otgen.ot.core.solver import Solver
+from otgen.ot.core.stopping import Stopping
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.sinkhorn.solver import Sinkhorn, SinkhornUpdate
+from otgen.ot.discrete.solution import Solution
+from otgen.ot.discrete.value_kind import ValueKind
+from otgen.ot.regularisers.kl import KL
+from otgen.ot.solve import solve
+
+
+class LossOptions(TypedDict, total=False):
+    """Options of :func:`otgen.ot.solve` that a loss passes on."""
+
+    until: Stopping | None
+    tol: float | None
+    max_steps: int
+    check_every: int | None
+    gradient: Gradient | None
+    on_unconverged: OnUnconverged | str
+
+
+class Combination(Certified):
+    """A weighted sum of transport values, with the interval that theirs imply.
+
+    Attributes:
+        value: detached, shape of the batch.
+        weights: of the terms.
+    """
+
+    def __init__(self, value: Tensor, weights: tuple[float, ...], terms: Callable[[], Iterable[Solution]]) -> None:
+        self.value, self.weights, self._terms = value.detach(), weights, terms
+
+    @cached_property
+    def solutions(self) -> tuple[Solution, ...]:
+        """One a term, detached; taken out of what was solved together when they are first asked for."""
+        return tuple(solution.detached() for solution in self._terms())
+
+    @property
+    @override
+    def interval(self) -> Interval:
+        """``sum_k (w_k > 0 ? w_k lower_k : w_k upper_k)`` and the other way round."""
+        terms = list(zip(self.weights, self.solutions, strict=True))
+        lower = torch.stack([w * (s.lower if w > 0 else s.upper) for w, s in terms]).sum(0)
+        upper = torch.stack([w * (s.upper if w > 0 else s.lower) for w, s in terms]).sum(0)
+        return self.solutions[0].problem.interval(lower, upper)
+
+    @property
+    def converged(self) -> bool:
+        """Whether all terms are."""
+        return all(s.converged for s in self.solutions)
+
+    @property
+    def steps(self) -> int:
+        """The most steps that a term took."""
+        return max(s.steps for s in self.solutions)
+
+    @property
+    def marginal_error(self) -> Tensor:
+        """The largest ``||row sums - a||_1 + ||column sums - b||_1`` of a term's plan, float64."""
+        errors = [s.marginal_error_a + s.marginal_error_b for s in self.solutions]
+        return torch.stack(errors).amax(0)
+
+    @property
+    def eps(self) -> float:
+        """The regularisation weight that all terms share."""
+        return self.solutions[0].eps
+
+    def __repr__(self) -> str:
+        text, gap = self.interval.text(self.value), float(self.gap.max())
+        return f"{text}, gap {gap:.1e}, {self.steps} steps, {len(self.weights)} terms"
+
+
+def combine(
+    weights: tuple[float, ...],
+    problems: tuple[Discrete, ...],
+    solver: Solver | None = None,
+    value: ValueKind = ValueKind.ENTROPIC,
+    **options: Unpack[LossOptions],
+) -> tuple[Tensor, Combination]:
+    """``sum_k w_k OT(problem_k)``, differentiable, and what is certain about its entropic value.
+
+    A relative eps is resolved once, from the first problem, and shared. Problems of one shape are solved as one
+    batch. Under KL the update is symmetric unless a solver is given, so that terms can cancel exactly.
+    """
+    reg = problems[0].reg
+    if reg.is_relative:
+        # Relative to the first (cross) term, for all terms: else a divergence would be none.
+        reg = problems[0].detached().resolved().reg
+    if solver is None and isinstance(reg, KL):
+        solver = Sinkhorn(update=SinkhornUpdate.SYMMETRIC)
+    problems = tuple(problem.with_reg(reg) for problem in problems)
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for k, problem in enumerate(problems):
+        by_shape.setdefault(problem.shape, []).append(k)
+    groups = [_Group.solved(members, problems, solver, **options) for members in by_shape.values()]
+    entropic = _total(groups, weights, ValueKind.ENTROPIC)
+    total = entropic if value is ValueKind.ENTROPIC else _total(groups, weights, value)
+    # Without a graph: who keeps what is known of a value shall not keep what it was computed from.
+    kept = [group.detached() for group in groups]
+
+    def solutions() -> Iterator[Solution]:
+        by_place = {k: solution for group in kept for k, solution in group.each()}
+        return (by_place[k] for k in range(len(problems)))
+
+    return total, Combination(entropic, weights, solutions)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Terms that were solved as one batch.
+
+    Attributes:
+        members: their places among the terms.
+        joint: the solution of the batch, or of the one term there is.
+        size: problems that a term is a batch of; None where it is a single one.
+    """
+
+    members: list[int]
+    joint: Solution
+    size: int | None
+
+    @classmethod
+    def solved(
+        cls, members: list[int], problems: Sequence[Discrete], solver: Solver | None, **options: Unpack[LossOptions]
+    ) -> _Group:
+        first = problems[members[0]]
+        problem = first if len(members) == 1 else Discrete.stack([problems[k] for k in members])
+        return cls(members, solve(problem, solver, **options), first.shape[0] if len(first.shape) == 3 else None)
+
+    def total(self, weights: Sequence[float], kind: ValueKind) -> Tensor:
+        """The weighted sum of the terms' values."""
+        values = self.joint.value_of(kind)
+        if len(self.members) == 1:
+            return weights[self.members[0]] * values
+        own = values.new_tensor([weights[k] for k in self.members])
+        return own @ values.reshape(len(self.members), -1) if self.size is not None else own @ values
+
+    def each(self) -> Iterator[tuple[int, Solution]]:
+        """The terms' places and solutions."""
+        for place, k in enumerate(self.members):
+            if len(self.members) == 1:
+                yield k, self.joint
+            else:
+                yield k, self.joint[place if self.size is None else slice(place * self.size, (place + 1) * self.size)]
+
+    def detached(self) -> _Group:
+        """The same without a graph."""
+        return replace(self, joint=self.joint.detached())
+
+
+def _total(groups: Sequence[_Group], weights: Sequence[float], kind: ValueKind) -> Tensor:
+    return sum((group.total(weights, kind) for group in groups[1:]), groups[0].total(weights, kind))

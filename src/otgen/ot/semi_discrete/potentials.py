@@ -1,0 +1,88 @@
+"""Potentials of a semi-discrete problem: a vector on the atoms, and with it a function everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from otgen.ot.core.precision import full_precision
+from otgen.ot.semi_discrete.problem import SemiDiscrete
+
+
+@dataclass(frozen=True)
+class AtomPotentials:
+    """Potentials of a semi-discrete problem: a vector on the atoms, and a function elsewhere.
+
+    Attributes:
+        problem: whose atoms, cost and regulariser they belong to; its eps a number.
+        g: ``(m,)``, units of the cost, plus sign: ``s_j(x) = f(x) + g_j - c(x, y_j)``.
+    """
+
+    problem: SemiDiscrete
+    g: Tensor
+
+    def on(self, x: Tensor) -> Tensor:
+        """``f(x)``, the soft transform of g at any points (Houdard et al. 2021, (14)): ``(n, ...) -> (n,)``.
+
+        Differentiable in x, once: ``sum_j p_j(x) grad_x c(x, y_j)`` (their (24); at ties of NoReg a subgradient).
+        Memory is bounded, whatever n.
+        """
+        x = self.problem.flattened("x", x)
+        f: Tensor = _Transform.apply(x, self)  # type: ignore[no-untyped-call]
+        return f
+
+    def loss(self, x: Tensor) -> Tensor:
+        """``mean_i f(x_i) + <b, g>``: the semi-dual on a batch, what a generator descends (their (39), (41)).
+
+        In (41) the gradient of the cost is the one with respect to its first point.
+        """
+        return self.on(x).mean() + self.problem.b @ self.g
+
+    @torch.no_grad()
+    def map(self, x: Tensor) -> Tensor:
+        """Barycentric map ``sum_j p_j(x) y_j``, ``(n, ...) -> (n, d)``; the assigned atom under NoReg."""
+        x = self.problem.flattened("x", x)
+        atoms, eps = self.problem.atoms, self.problem.weight
+        with full_precision(x.device):
+            if eps == 0:
+                return torch.cat([atoms.y[atoms.hard(x[part], self.g)[0]] for part in atoms.row_blocks(len(x))])
+            return torch.cat([atoms.soft(x[part], self.g, eps)[0] @ atoms.y for part in atoms.row_blocks(len(x))])
+
+
+class _Transform(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, potentials: AtomPotentials) -> Tensor:  # noqa: D102
+        needed = ctx.needs_input_grad[0]
+        with full_precision(x.device):
+            f, grad = _transform(x.detach(), potentials, needed)
+        ctx.save_for_backward(*([grad] if grad is not None else []))
+        return f
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # noqa: D102
+        (gradient,) = ctx.saved_tensors
+        return grad.unsqueeze(1) * gradient, None
+
+
+def _transform(x: Tensor, potentials: AtomPotentials, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
+    """``f`` and ``grad f`` at the points, streamed."""
+    atoms, eps = potentials.problem.atoms, potentials.problem.weight
+    g = potentials.g.to(x.dtype)
+    values, gradients = [], []
+    for part in atoms.row_blocks(len(x)):
+        rows = x[part]
+        if eps > 0:
+            p, f = atoms.soft(rows, g, eps)
+            gradient = atoms.soft_gradient(rows, p) if with_gradient else None
+        else:
+            index, f = atoms.hard(rows, g)
+            gradient = atoms.hard_gradient(rows, index) if with_gradient else None
+        values.append(f)
+        if gradient is not None:
+            gradients.append(gradient)
+    return torch.cat(values), torch.cat(gradients) if with_gradient else None
