@@ -10,7 +10,7 @@ import torch
 from cases.random_problems import cloud, weights
 from otgen.ot import KL, L1, Acceleration, Discrete, PNorm, Relative, Sinkhorn, SqEuclidean, solve
 from otgen.ot.costs.base import Cost
-from otgen.ot.discrete.sinkhorn.kernel import SWEEPS, Kernel
+from otgen.ot.discrete.sinkhorn.kernel import LEAST_EXPONENT, SWEEPS, Kernel
 from otgen.ot.discrete.sinkhorn.updates import alternating
 
 both_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -42,13 +42,13 @@ def test_entries_are_as_near_as_its_rounding_says(dtype: torch.dtype, absorb: bo
     kernel, f, g = halved(given, 12.0, 3, absorb=absorb)
     assert kernel.eps == 1.5
     exact = (f.double().unsqueeze(-1) + g.double() - given.matrix.double()) / kernel.eps
-    kept = exact > Kernel.floor(dtype) + 1
+    kept = exact > LEAST_EXPONENT[dtype] + 1
     assert int(kept.sum()) > 300
     spread = float(f.abs().max() + g.abs().max() + given.matrix.abs().max()) / kernel.eps
     unit = torch.finfo(dtype).eps / 2
     bound = unit * (kernel.rounding.spreads * spread + kernel.rounding.units)
     assert float((kernel.matrix.double().log() - exact)[kept].abs().max()) <= bound + 1e-15 * spread
-    assert float(kernel.matrix.log().min()) >= Kernel.floor(dtype) - 1e-3
+    assert float(kernel.matrix.log().min()) >= LEAST_EXPONENT[dtype] - 1e-3
 
 
 @both_dtypes

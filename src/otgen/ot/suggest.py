@@ -86,7 +86,7 @@ def suggest_eps(
     checks.count("max_steps", max_steps, 1)
     checks.count("points", points, 1)
     whole = Discrete(checks.lifted("x", x, (2,)), checks.lifted("y", y, (2,)), cost=cost)
-    rng = torch.Generator().manual_seed(0) if rng is None else rng
+    rng = checks.generator(rng)
     sides = [side.points.detach() for side in whole.sides()]
     few = [p[torch.randperm(len(p), generator=rng)[:points].to(p.device)].double() for p in sides]
     costs = Discrete(few[0], few[1], cost=cost).matrix

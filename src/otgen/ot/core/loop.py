@@ -31,16 +31,21 @@ class OnUnconverged(StrEnum):
     IGNORE = "ignore"
 
 
-class SolveOptions(TypedDict, total=False):
-    """The options of :func:`otgen.ot.solve`, which explains them."""
+class LossOptions(TypedDict, total=False):
+    """The options of :func:`otgen.ot.solve` that a loss passes on."""
 
     until: Stopping | None
     tol: float | None
     max_steps: int
     check_every: int | None
-    warm_start: Any
     gradient: Gradient | None
     on_unconverged: OnUnconverged | str
+
+
+class SolveOptions(LossOptions, total=False):
+    """The options of :func:`otgen.ot.solve`, which explains them."""
+
+    warm_start: Any
     callback: Callable[[HistoryEntry], None] | None
     rng: torch.Generator | None
 
@@ -109,12 +114,6 @@ def run(problem: Problem, solver: Solver, **options: Unpack[SolveOptions]) -> An
     checks.component("solver", solver, Solver, "Sinkhorn()")
     with full_precision(problem.device), contextlib.ExitStack() as stack:
         inner = problem.detached().resolved()
-        if not isinstance(inner, solver.kinds):
-            kinds = " or ".join(kind.__name__ for kind in solver.kinds)
-            raise InputError(
-                f"{type(solver).__name__} solves {kinds} problems, got a {type(inner).__name__}; "
-                "leave the solver out, or pass one of that kind"
-            )
         solver.accepts(inner)
         start = solver.start(inner, settings.warm_start)
         if not settings.unrolls:

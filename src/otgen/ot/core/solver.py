@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from otgen.errors import InputError
 from otgen.ot.core.iterate import Iterate
 from otgen.ot.core.problem import Problem
 from otgen.ot.core.stopping import RelGap, Stopping
@@ -31,9 +32,14 @@ class Solver(ABC):
     # What to do about a solve that stopped before its tolerance.
     remedy: ClassVar[str] = "raise max_steps, loosen the tolerance, use a larger eps"
 
-    @abstractmethod
     def accepts(self, problem: Any) -> None:
         """Raise InputError (what, why, remedy) where this solver cannot take the problem."""
+        if not isinstance(problem, self.kinds):
+            kinds = " or ".join(kind.__name__ for kind in self.kinds)
+            raise InputError(
+                f"{type(self).__name__} solves {kinds} problems, got a {type(problem).__name__}; "
+                "leave the solver out, or pass one of that kind"
+            )
 
     @abstractmethod
     def start(self, problem: Any, warm_start: Any) -> Any:

@@ -8,13 +8,11 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.errors import InputError
 from otgen.ot.core import checks
 from otgen.ot.discrete.dual import Dual
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.solver import DiscreteSolver
-from otgen.ot.regularisers.base import SmoothRegulariser
+from otgen.ot.discrete.solver import SmoothDualSolver
 from otgen.ot.regularisers.quadratic import Quadratic
 
 # Up to this many pairs the costs are computed once, and kept by the problem.
@@ -66,7 +64,7 @@ class DualAscentState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DualAscent(DiscreteSolver):
+class DualAscent(SmoothDualSolver[DualAscentState]):
     """Ascent on ``F(f, g) = <a, f> + <b, g> - sum_ij a_i b_j conjugate(s_ij)`` (Sanjabi et al. 2018, (23), D.2).
 
     The pairs are streamed by blocks of rows: memory is O((n + m) d) and one block, time O(nm) an evaluation, and a
@@ -89,14 +87,6 @@ class DualAscent(DiscreteSolver):
     def __post_init__(self) -> None:
         checks.count("memory", self.memory, 0)
         checks.count("trials", self.trials, 1)
-
-    @override
-    def accepts(self, problem: Discrete) -> None:
-        if not isinstance(problem.reg, SmoothRegulariser):
-            raise InputError(
-                f"DualAscent cannot solve a problem with {type(problem.reg).__name__}: its dual is not smooth; "
-                "use Exact(), or a regulariser such as KL or Quadratic"
-            )
 
     @override
     def init(
@@ -154,14 +144,6 @@ class DualAscent(DiscreteSolver):
             length = torch.where(done, length, between)
         best = torch.where(slope > 0, best, 0.0)
         return best, trial if torch.equal(best, length) else None
-
-    @override
-    def advance(self, problem: Discrete, state: DualAscentState, steps: int) -> DualAscentState:
-        for _ in range(steps):
-            if state.stalled:
-                break
-            state = self.step(problem, state)
-        return state
 
     @override
     def potentials(self, problem: Discrete, state: DualAscentState) -> Potentials:

@@ -45,6 +45,7 @@ class Exact(DiscreteSolver):
 
     @override
     def accepts(self, problem: Discrete) -> None:
+        super().accepts(problem)
         if not isinstance(problem.reg, NoReg):
             raise InputError(
                 f"Exact cannot solve a problem with {type(problem.reg).__name__}: the network simplex knows no "

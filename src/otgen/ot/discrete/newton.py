@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.errors import InputError
 from otgen.ot.discrete.dual import Dual
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
+from otgen.ot.discrete.solver import DiscreteIterate, SmoothDualSolver
 from otgen.ot.regularisers.base import SmoothRegulariser
 
 # Up to this many columns the Newton system is factorised; beyond it is solved by conjugate gradients first.
@@ -43,7 +42,7 @@ class NewtonState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Newton(DiscreteSolver):
+class Newton(SmoothDualSolver[NewtonState]):
     """Newton's method on ``g -> max_f dual(f, g)``, float64: semismooth for Quadratic, damped for KL.
 
     With f eliminated by the soft transform the gradient is ``b - column sums`` and the Hessian
@@ -58,14 +57,6 @@ class Newton(DiscreteSolver):
 
     check_every: ClassVar[int] = 1
     backtracks: int = 8
-
-    @override
-    def accepts(self, problem: Discrete) -> None:
-        if not isinstance(problem.reg, SmoothRegulariser):
-            raise InputError(
-                f"Newton cannot solve a problem with {type(problem.reg).__name__}: its dual is not smooth; "
-                "use Exact(), or a regulariser such as KL or Quadratic"
-            )
 
     @override
     def init(
@@ -117,14 +108,6 @@ class Newton(DiscreteSolver):
             value=torch.where(length > 0, value, state.value),
             gradient=torch.where(moved, gradient, state.gradient),
         ), length
-
-    @override
-    def advance(self, problem: Discrete, state: NewtonState, steps: int) -> NewtonState:
-        for _ in range(steps):
-            if state.stalled:
-                break
-            state = self.step(problem, state)
-        return state
 
     @override
     def potentials(self, problem: Discrete, state: NewtonState) -> Potentials:

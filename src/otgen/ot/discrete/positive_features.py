@@ -90,6 +90,7 @@ class PositiveFeatures(DiscreteSolver):
 
     @override
     def accepts(self, problem: Discrete) -> None:
+        super().accepts(problem)
         cost = problem.geometry.cost if isinstance(problem.geometry, Points) else "a matrix of costs"
         if not isinstance(problem.reg, KL) or not isinstance(cost, SqEuclidean):
             wrong = cost if isinstance(problem.reg, KL) else type(problem.reg).__name__
@@ -102,7 +103,7 @@ class PositiveFeatures(DiscreteSolver):
     def init(
         self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None
     ) -> PositiveFeaturesState:
-        rng = torch.Generator().manual_seed(0) if rng is None else rng
+        rng = checks.generator(rng)
         x, y = (side.points for side in problem.sides())
         eps, dim = problem.eps, x.shape[-1]
         with torch.no_grad():

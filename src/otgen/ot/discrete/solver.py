@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from otgen.ot.discrete.plan import plan_rows
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solution import Solution
+from otgen.ot.regularisers.base import SmoothRegulariser
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,8 @@ class DiscreteSolver(Solver):
 
     @abstractmethod
     @override
-    def accepts(self, problem: Discrete) -> None: ...
+    def accepts(self, problem: Discrete) -> None:
+        super().accepts(problem)
 
     @override
     def start(self, problem: Discrete, warm_start: Any) -> Potentials | None:
@@ -79,6 +81,37 @@ class DiscreteSolver(Solver):
             columns += block.sum(-2)
         error = (rows - problem.a).abs().sum(-1) + (columns - problem.b).abs().sum(-1)
         return float(error.max())
+
+
+class Stallable(Protocol):
+    """A state that knows when no further step would bring anything."""
+
+    stalled: bool
+
+
+StateT = TypeVar("StateT", bound=Stallable)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothDualSolver(DiscreteSolver, Generic[StateT]):
+    """A solver of problems whose dual is smooth; it ends its steps where nothing is left to gain."""
+
+    @override
+    def accepts(self, problem: Discrete) -> None:
+        super().accepts(problem)
+        if not isinstance(problem.reg, SmoothRegulariser):
+            raise InputError(
+                f"{type(self).__name__} cannot solve a problem with {type(problem.reg).__name__}: its dual is not "
+                "smooth; use Exact(), or a regulariser such as KL or Quadratic"
+            )
+
+    @override
+    def advance(self, problem: Discrete, state: StateT, steps: int) -> StateT:
+        for _ in range(steps):
+            if state.stalled:
+                break
+            state = self.step(problem, state)
+        return state
 
 
 class DiscreteIterate(Iterate):

@@ -64,18 +64,10 @@ class GridStart:
 
 @dataclass(frozen=True, kw_only=True)
 class GridSolver(Solver):
-    """A solver of W1 on a grid. A new one needs `accepts` and `step`."""
+    """A solver of W1 on a grid. A new one needs `step`."""
 
     kinds: ClassVar[tuple[type[Problem], ...]] = (GridW1,)
     check_every: ClassVar[int] = 20
-
-    @override
-    def accepts(self, problem: Any) -> None:
-        if not isinstance(problem, GridW1):
-            raise InputError(
-                f"{type(self).__name__} cannot solve a {type(problem).__name__}: it works on a grid; use "
-                "GridW1(c, dx), or leave the solver out"
-            )
 
     @override
     def start(self, problem: GridW1, warm_start: Any) -> GridStart | None:

@@ -5,34 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.ot.core.gradient import Gradient
 from otgen.ot.core.interval import Certified, Interval
-from otgen.ot.core.loop import OnUnconverged
+from otgen.ot.core.loop import LossOptions
 from otgen.ot.core.solver import Solver
-from otgen.ot.core.stopping import Stopping
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.solver import Sinkhorn, SinkhornUpdate
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.discrete.value_kind import ValueKind
 from otgen.ot.regularisers.kl import KL
 from otgen.ot.solve import solve
-
-
-class LossOptions(TypedDict, total=False):
-    """Options of :func:`otgen.ot.solve` that a loss passes on."""
-
-    until: Stopping | None
-    tol: float | None
-    max_steps: int
-    check_every: int | None
-    gradient: Gradient | None
-    on_unconverged: OnUnconverged | str
 
 
 class Combination(Certified):
@@ -108,11 +95,18 @@ def combine(
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for k, problem in enumerate(problems):
         by_shape.setdefault(problem.shape, []).append(k)
-    groups = [_Group.solved(members, problems, solver, **options) for members in by_shape.values()]
-    entropic = _total(groups, weights, ValueKind.ENTROPIC)
-    total = entropic if value is ValueKind.ENTROPIC else _total(groups, weights, value)
+    groups = []
+    for members in by_shape.values():
+        first, *others = (problems[k] for k in members)
+        joint = Discrete.stack([first, *others]) if others else first
+        size = first.shape[0] if len(first.shape) == 3 else None
+        groups.append(_Group(members, solve(joint, solver, **options), size))
+    entropic = torch.stack([group.total(weights, ValueKind.ENTROPIC) for group in groups]).sum(0)
+    total = entropic
+    if value is not ValueKind.ENTROPIC:
+        total = torch.stack([group.total(weights, value) for group in groups]).sum(0)
     # Without a graph: who keeps what is known of a value shall not keep what it was computed from.
-    kept = [group.detached() for group in groups]
+    kept = [replace(group, joint=group.joint.detached()) for group in groups]
 
     def solutions() -> Iterator[Solution]:
         by_place = {k: solution for group in kept for k, solution in group.each()}
@@ -135,14 +129,6 @@ class _Group:
     joint: Solution
     size: int | None
 
-    @classmethod
-    def solved(
-        cls, members: list[int], problems: Sequence[Discrete], solver: Solver | None, **options: Unpack[LossOptions]
-    ) -> _Group:
-        first = problems[members[0]]
-        problem = first if len(members) == 1 else Discrete.stack([problems[k] for k in members])
-        return cls(members, solve(problem, solver, **options), first.shape[0] if len(first.shape) == 3 else None)
-
     def total(self, weights: Sequence[float], kind: ValueKind) -> Tensor:
         """The weighted sum of the terms' values."""
         values = self.joint.value_of(kind)
@@ -158,11 +144,3 @@ class _Group:
                 yield k, self.joint
             else:
                 yield k, self.joint[place if self.size is None else slice(place * self.size, (place + 1) * self.size)]
-
-    def detached(self) -> _Group:
-        """The same without a graph."""
-        return replace(self, joint=self.joint.detached())
-
-
-def _total(groups: Sequence[_Group], weights: Sequence[float], kind: ValueKind) -> Tensor:
-    return sum((group.total(weights, kind) for group in groups[1:]), groups[0].total(weights, kind))

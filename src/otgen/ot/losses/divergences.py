@@ -10,13 +10,14 @@ from typing_extensions import override
 
 from otgen.errors import NegativeDivergenceWarning, warn
 from otgen.ot.core import checks
+from otgen.ot.core.loop import LossOptions
 from otgen.ot.core.solver import Solver
 from otgen.ot.costs.base import Cost
 from otgen.ot.costs.sqeuclidean import SqEuclidean
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.discrete.value_kind import ValueKind
-from otgen.ot.losses.combination import Combination, LossOptions, combine
+from otgen.ot.losses.combination import Combination, combine
 from otgen.ot.regularisers.base import Regulariser
 from otgen.ot.regularisers.kl import KL
 from otgen.ot.solve import solve
@@ -36,6 +37,8 @@ class TransportLoss(nn.Module, ABC):
 
     # Whether it is a Sinkhorn divergence, which is negative for some costs.
     debiases: ClassVar[bool] = False
+    # The ground cost where none is given.
+    default_cost: ClassVar[Cost] = SqEuclidean()
 
     def __init__(
         self,
@@ -49,7 +52,7 @@ class TransportLoss(nn.Module, ABC):
         super().__init__()
         named = ("cost", "reg", "solver", "value")
         checks.options(type(self).__name__, options, [*named, *LossOptions.__annotations__])
-        self.cost = SqEuclidean() if cost is None else cost
+        self.cost = self.default_cost if cost is None else cost
         self.reg = KL() if reg is None else reg
         self.value = checks.choice("value", ValueKind, value)
         self.solver, self.options = solver, options

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Unpack
-
 from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.ot.core.solver import Solver
-from otgen.ot.costs.base import Cost
 from otgen.ot.costs.cosine import Cosine
 from otgen.ot.discrete.problem import Discrete, Side
-from otgen.ot.discrete.value_kind import ValueKind
-from otgen.ot.losses.combination import Combination, LossOptions, combine
+from otgen.ot.losses.combination import Combination, combine
 from otgen.ot.losses.divergences import TransportLoss
-from otgen.ot.regularisers.base import Regulariser
 from otgen.ot.solve import default_solver
 
 
@@ -45,18 +39,8 @@ class MinibatchEnergyDistance(TransportLoss):
     """
 
     WEIGHTS = (1.0, 1.0, 1.0, 1.0, -2.0, -2.0)
+    default_cost = Cosine()
     last: Combination | None = None
-
-    def __init__(
-        self,
-        *,
-        cost: Cost | None = None,
-        reg: Regulariser | None = None,
-        solver: Solver | None = None,
-        value: ValueKind | str = ValueKind.ENTROPIC,
-        **options: Unpack[LossOptions],
-    ) -> None:
-        super().__init__(cost=Cosine() if cost is None else cost, reg=reg, solver=solver, value=value, **options)
 
     @override
     def forward(self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Tensor:

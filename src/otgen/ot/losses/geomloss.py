@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypedDict, Unpack, cast
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +11,14 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.core import checks
-from otgen.ot.core.loop import OnUnconverged
+from otgen.ot.core.loop import LossOptions, OnUnconverged
 from otgen.ot.costs.base import Cost
 from otgen.ot.costs.pnorm import PNorm
 from otgen.ot.costs.sqeuclidean import SqEuclidean
 from otgen.ot.discrete.problem import Discrete, Side
 from otgen.ot.discrete.sinkhorn.solver import Sinkhorn, SinkhornUpdate
 from otgen.ot.discrete.solution import Solution
-from otgen.ot.losses.combination import Combination, LossOptions, combine
+from otgen.ot.losses.combination import Combination, combine
 from otgen.ot.losses.divergences import SinkhornDivergence
 from otgen.ot.regularisers.kl import KL
 from otgen.ot.solve import solve
@@ -48,19 +48,6 @@ class SamplesLossOptions(TypedDict, total=False):
     tol: float
     max_steps: int
     on_unconverged: OnUnconverged | str
-
-
-_DEFAULTS: SamplesLossOptions = {
-    "cost": None,
-    "kernel": None,
-    "cluster_scale": None,
-    "debias": True,
-    "potentials": False,
-    "verbose": False,
-    "backend": "auto",
-    "max_steps": 2000,
-    "on_unconverged": OnUnconverged.WARN,
-}
 
 
 class SamplesLoss(nn.Module):
@@ -126,8 +113,7 @@ class SamplesLoss(nn.Module):
         super().__init__()
         named = ("loss", "p", "blur", "reach", "diameter", "scaling", "truncate")
         checks.options("SamplesLoss", options, [*named, *SamplesLossOptions.__annotations__])
-        given = cast(SamplesLossOptions, {**_DEFAULTS, **options})
-        _refuse(loss, reach, given)
+        _refuse(loss, reach, options)
         if p not in (1, 2):
             raise InputError(f"p must be 1 or 2, got {p!r}; for other powers use SinkhornDivergence(cost=PNorm(p=...))")
         if not (isinstance(blur, (int, float)) and 0 < blur < float("inf")):
@@ -135,12 +121,12 @@ class SamplesLoss(nn.Module):
         if not (isinstance(scaling, (int, float)) and 0 < scaling < 1):
             raise InputError(f"scaling is the factor of the blur per annealing step, in (0, 1), got {scaling!r}")
         self.loss, self.p, self.blur, self.scaling = loss, int(p), float(blur), float(scaling)
-        self.debias, self.potentials = bool(given["debias"]), bool(given["potentials"])
-        self.cost: Cost | CostFunction | None = given["cost"]
+        self.debias, self.potentials = bool(options.get("debias", True)), bool(options.get("potentials"))
+        self.cost: Cost | CostFunction | None = options.get("cost")
         self.options: LossOptions = {
-            "tol": given.get("tol", (1 - self.scaling) / 1000),
-            "max_steps": given["max_steps"],
-            "on_unconverged": given["on_unconverged"],
+            "tol": options.get("tol", (1 - self.scaling) / 1000),
+            "max_steps": options.get("max_steps", 2000),
+            "on_unconverged": options.get("on_unconverged", OnUnconverged.WARN),
         }
 
     @override
@@ -153,17 +139,19 @@ class SamplesLoss(nn.Module):
         Returns:
             A scalar or ``(B,)``; with ``potentials=True`` F ``(B, n)`` and G ``(B, m)``, B being 1 without a batch.
         """
-        left, right, like = self._sides(*_arguments(args))
+        a, x, b, y = _arguments(args)
+        # |x - y|^p / p at eps = blur^p is 1/p times |x - y|^p at eps = p blur^p.
+        factor = 1.0 if self.cost is not None else 1 / self.p
+        like = Discrete(x, y, a, b, cost=self._cost(), reg=KL(eps=self.blur**self.p / factor))
+        left, right = like.sides()
         if self.loss == "energy":
             return self._energy(left, right)
         pairs = ((left, right), (left, left), (right, right)) if self.debias else ((left, right),)
-        # |x - y|^p / p at eps = blur^p is 1/p times |x - y|^p at eps = p blur^p.
-        factor = 1.0 if self.cost is not None else 1 / self.p
         weights = tuple(factor * w for w in SinkhornDivergence.WEIGHTS[: len(pairs)])
         # A debiased value needs terms that cancel; for a single one the alternating update is faster.
         update = SinkhornUpdate.SYMMETRIC if self.debias else SinkhornUpdate.ALTERNATING
         solver = Sinkhorn(update=update, anneal=min(self.scaling**self.p, _SLOWEST))
-        if self._is_function:
+        if self.cost is not None and not isinstance(self.cost, Cost):
             # Costs that only the caller's function knows: no points to stack, so one problem after the other.
             problems = tuple(
                 Discrete.from_matrix(self._costs(u.points, v.points), u.weights, v.weights, reg=like.reg)
@@ -180,16 +168,6 @@ class SamplesLoss(nn.Module):
     @override
     def extra_repr(self) -> str:
         return f"loss={self.loss!r}, p={self.p}, blur={self.blur}, scaling={self.scaling}, debias={self.debias}"
-
-    @property
-    def _is_function(self) -> bool:
-        return self.cost is not None and not isinstance(self.cost, Cost)
-
-    def _sides(self, a: Tensor | None, x: Tensor, b: Tensor | None, y: Tensor) -> tuple[Side, Side, Discrete]:
-        """Both clouds, checked, and a problem with their cost and regulariser."""
-        eps = self.blur**self.p if self.cost is not None else self.p * self.blur**self.p
-        like = Discrete(x, y, a, b, cost=self._cost(), reg=KL(eps=eps))
-        return (*like.sides(), like)
 
     def _cost(self) -> Cost:
         if isinstance(self.cost, Cost):
@@ -240,7 +218,7 @@ class SamplesLoss(nn.Module):
         return (left.weights * (to_x - own_x / 2)).sum(-1) - (right.weights * own_y / 2).sum(-1)
 
 
-def _refuse(loss: str, reach: float | None, given: SamplesLossOptions) -> None:
+def _refuse(loss: str, reach: float | None, options: SamplesLossOptions) -> None:
     """What GeomLoss has and this does not."""
     if loss not in ("sinkhorn", "energy"):
         remedy = _REFUSED.get(loss, "take 'sinkhorn' or 'energy'")
@@ -250,14 +228,14 @@ def _refuse(loss: str, reach: float | None, given: SamplesLossOptions) -> None:
             f"reach={reach!r}: unbalanced transport is not solved here; leave reach out for balanced transport, "
             "or take geomloss.SamplesLoss"
         )
-    if given["backend"] not in ("auto", "tensorized"):
+    if options.get("backend", "auto") not in ("auto", "tensorized"):
         raise InputError(
-            f"there is no backend {given['backend']!r} here: the cost matrix is kept; take 'auto' or 'tensorized', "
+            f"there is no backend {options['backend']!r} here: the cost matrix is kept; take 'auto' or 'tensorized', "
             "or smaller batches"
         )
-    if given["kernel"] is not None:
+    if options.get("kernel") is not None:
         raise InputError("kernel= belongs to losses that are not here; leave it out")
-    cost = given["cost"]
+    cost = options.get("cost")
     if isinstance(cost, str):
         raise InputError(f"cost must be a function or a Cost, got the formula {cost!r}; write cost=lambda x, y: ...")
     if cost is not None and (loss == "energy" or not callable(cost)):

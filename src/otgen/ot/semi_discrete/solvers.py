@@ -109,15 +109,6 @@ class SemiDiscreteSolver(Solver):
         checks.count("look_samples", self.check_samples, 32)
 
     @override
-    def accepts(self, problem: SemiDiscrete) -> None:
-        if not isinstance(problem, SemiDiscrete):
-            reg = type(getattr(problem, "reg", None)).__name__
-            raise InputError(
-                f"{type(self).__name__} cannot solve a {type(problem).__name__} problem with {reg}: it needs a source "
-                "that can be sampled; use SemiDiscrete(source, y), or leave the solver out"
-            )
-
-    @override
     def start(self, problem: SemiDiscrete, warm_start: Any) -> SemiDiscreteStart | None:
         if warm_start is None:
             return None
@@ -141,7 +132,7 @@ class SemiDiscreteSolver(Solver):
         start: SemiDiscreteStart | AtomPotentials | None = None,
         rng: torch.Generator | None = None,
     ) -> SemiDiscreteState:
-        rng = torch.Generator().manual_seed(0) if rng is None else rng
+        rng = checks.generator(rng)
         seeds = torch.randint(1 << 31, (2,), generator=rng, device=rng.device).tolist()
         g = torch.zeros_like(problem.b) if start is None else start.g.to(problem.b).clone()
         own = torch.Generator(device=rng.device).manual_seed(seeds[0])

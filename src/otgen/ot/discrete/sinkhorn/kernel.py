@@ -16,8 +16,8 @@ from otgen.ot.discrete.sinkhorn.matvec import MatVec, matvecs
 
 # How far log u, log v may drift from the absorbed potentials, by dtype; and the exponent below which an entry
 # of the kernel is as good as nothing: exp(floor + 2 * drift) must vanish beside the rounding of a row's sum.
-_DRIFT = {torch.float32: 18.0, torch.float64: 200.0}
-_FLOOR = {torch.float32: -56.0, torch.float64: -440.0}
+MOST_DRIFT = {torch.float32: 18.0, torch.float64: 200.0}
+LEAST_EXPONENT = {torch.float32: -56.0, torch.float64: -440.0}
 # Conjugate gradients that a Newton step begins with.
 SWEEPS = 10
 # Entries built at once: all passes over a block find it in the cache.
@@ -56,10 +56,10 @@ class SubProblem:
         b: weights of the columns.
         p: ``1 / u``.
         q: ``1 / v``.
-        memory: what a rule keeps from one step to the next.
+        memory: what an update keeps from one step to the next.
         correction: the last one computed; it belongs to the scalings that it names.
         sweeps: conjugate gradients that the next one may take.
-        decrement: the gap that the last step saw before it, in units of eps; 0 where its rule does not know.
+        decrement: the gap that the last step saw before it, in units of eps; 0 where its update does not know.
     """
 
     K: MatVec
@@ -78,8 +78,8 @@ class SubProblem:
         return -2 if self.a.ndim == 3 else -1
 
 
-# Takes some steps on a part: changes its p and q.
-Rule = Callable[[SubProblem, int], None]
+# Takes some steps on a sub-problem: changes its p and q.
+KernelUpdate = Callable[[SubProblem, int], None]
 
 
 class Kernel:
@@ -95,16 +95,29 @@ class Kernel:
     """
 
     def __init__(self, matrix: Tensor, eps: float, a: Tensor, b: Tensor) -> None:
-        self.matrix, self.eps, self.a, self.b = matrix, eps, a, b
+        self.matrix, self.eps, self.a, self.b = matrix, eps, a.detach(), b.detach()
         self.drift, self.change, self.rounding = 0.0, math.inf, Rounding()
-        self.subproblems = _subproblems(matrix, a.detach(), b.detach())
+        self.most_drift, self.least_exponent = MOST_DRIFT[matrix.dtype], LEAST_EXPONENT[matrix.dtype]
+        self._split()
+
+    def _split(self) -> None:
+        """Scalings of 1."""
+        products = matvecs(self.matrix)
+        vectors = (self.a, self.b, torch.ones_like(self.a), torch.ones_like(self.b))
+        # Whether each problem of a batch is iterated on its own.
+        self.separate = not products[0].batched
+        alone = self.matrix.ndim == 2 or not self.separate
+        each = [vectors] if alone else zip(*vectors, strict=True)
+        self.subproblems = [
+            SubProblem(K, *(K.vector(vector) for vector in own)) for K, own in zip(products, each, strict=True)
+        ]
 
     @staticmethod
     def build(problem: Discrete, f: Tensor, g: Tensor, eps: float) -> Kernel:
         """The kernel with f and g absorbed."""
         costs = problem.matrix.detach()
         matrix = torch.empty_like(costs)
-        floor = _FLOOR[problem.dtype]
+        floor = LEAST_EXPONENT[problem.dtype]
         *batch, n, m = costs.shape
         size = max(1, _BUILD_ENTRIES // (m * math.prod(batch)))
         for start in range(0, n, size):
@@ -118,42 +131,21 @@ class Kernel:
                 matrix[..., part, :] = block
         return Kernel(matrix, eps, problem.a, problem.b)
 
-    @staticmethod
-    def reach(dtype: torch.dtype) -> float:
-        """How far ``log u``, ``log v`` may drift."""
-        return _DRIFT[dtype]
-
-    @staticmethod
-    def floor(dtype: torch.dtype) -> float:
-        """The least exponent of an entry."""
-        return _FLOOR[dtype]
-
     @property
     def p(self) -> Tensor:
         """``1 / u``, ``(..., n)``."""
-        return self._joined([part.p for part in self.subproblems], self.a)
+        return self.joined([sub.p for sub in self.subproblems], self.a)
 
     @property
     def q(self) -> Tensor:
         """``1 / v``, ``(..., m)``."""
-        return self._joined([part.q for part in self.subproblems], self.b)
+        return self.joined([sub.q for sub in self.subproblems], self.b)
 
-    def steps_left(self) -> int:
-        """How many more steps stay in range for certain; where half of it is left, how many are likely to.
-
-        The changes shrink, so those are twice as many and one at least. They are taken back where they left the
-        range; a step costs a tenth of a new kernel.
-        """
-        reach = _DRIFT[self.matrix.dtype]
-        left = reach - self.drift
-        if left <= 0:
-            return 0
-        certain = int(min(left / max(self.change, 1e-12), 1e9))
-        return max(2 * certain, 1) if 2 * self.drift <= reach else certain
-
-    def in_range(self) -> bool:
-        """Whether the scalings are finite and within range."""
-        return self.drift <= _DRIFT[self.matrix.dtype]
+    def joined(self, vectors: list[Any], like: Tensor) -> Tensor:
+        """One tensor from a vector of each sub-problem, of the shape of a or b."""
+        tensors = [torch.as_tensor(vector) for vector in vectors]
+        tensors = [one.squeeze(-1) if one.ndim > like.ndim else one for one in tensors]
+        return tensors[0] if tensors[0].shape == like.shape else torch.stack(tensors)
 
     def log_u(self) -> Tensor:
         """``log u``: the row potential less what is absorbed, in units of eps."""
@@ -163,108 +155,93 @@ class Kernel:
         """``log v``."""
         return self.q.log().neg_()
 
-    @property
-    def near(self) -> bool:
-        """Whether the last step began within eps of the optimum, as far as its rule knows: annealing may go on."""
-        return all(bool((part.decrement <= 1).all()) for part in self.subproblems)
-
     def row_half_step(self) -> Tensor:
         """``K (b v)``: one over the u that makes the rows exact for the present v."""
         with ignore_fp_flags():
-            return self.joined_rows([part.K.rows(part.b / part.q) for part in self.subproblems])
-
-    def joined_rows(self, vectors: list[Any]) -> Tensor:
-        """One vector over the rows from those of the parts."""
-        return self._joined(vectors, self.a)
-
-    def joined_columns(self, vectors: list[Any]) -> Tensor:
-        """One vector over the columns."""
-        return self._joined(vectors, self.b)
+            return self.joined([sub.K.rows(sub.b / sub.q) for sub in self.subproblems], self.a)
 
     def column_error(self) -> float:
         """``||column sums - b||_1`` of the plan with exact rows, worst of the batch."""
         errors = []
         with ignore_fp_flags():
-            for part in self.subproblems:
-                v = part.b / part.q
-                _, q = part.K.sweep(v, part.a)
-                errors.append(abs(q * v - part.b).sum(part.axis).max())
+            for sub in self.subproblems:
+                v = sub.b / sub.q
+                _, q = sub.K.sweep(v, sub.a)
+                errors.append(abs(q * v - sub.b).sum(sub.axis).max())
         return float(max(errors))
+
+    @property
+    def near(self) -> bool:
+        """Whether the last step began within eps of the optimum, as far as its update knows: annealing may go on."""
+        return all(bool((sub.decrement <= 1).all()) for sub in self.subproblems)
+
+    @property
+    def in_range(self) -> bool:
+        """Whether the scalings are finite and within range."""
+        return self.drift <= self.most_drift
+
+    def steps_left(self) -> int:
+        """How many more steps stay in range for certain; where half of it is left, how many are likely to.
+
+        The changes shrink, so those are twice as many and one at least. They are taken back where they left the
+        range; a step costs a tenth of a new kernel.
+        """
+        left = self.most_drift - self.drift
+        if left <= 0:
+            return 0
+        certain = int(min(left / max(self.change, 1e-12), 1e9))
+        return max(2 * certain, 1) if 2 * self.drift <= self.most_drift else certain
 
     @property
     def halvable(self) -> bool:
         """Whether the scalings of half the eps, which are the squares of these, stay in range."""
-        return 2 * self.drift <= _DRIFT[self.matrix.dtype]
+        return 2 * self.drift <= self.most_drift
 
     @property
     def absorbable(self) -> bool:
         """Whether scalings multiplied in would lift no entry from the floor by more than `halve` takes it down."""
-        return 4 * self.drift <= -_FLOOR[self.matrix.dtype]
+        return 4 * self.drift <= -self.least_exponent
 
     def absorb(self) -> None:
         """Multiply the scalings into the entries, in place; whoever holds F and G adds their logarithms there."""
         u, v = 1 / self.p, 1 / self.q
         self.matrix.mul_(u.unsqueeze(-1)).mul_(v.unsqueeze(-2))
         self.rounding, self.drift = self.rounding.absorbed(), 0.0
-        self.subproblems = _subproblems(self.matrix, self.a.detach(), self.b.detach())
+        self._split()
 
     def halve(self) -> None:
         """Turn into the kernel of half the eps, in place: ``exp(z / (eps / 2)) = exp(z / eps)^2``, scalings as well."""
-        self.matrix.square_().clamp_(min=math.exp(_FLOOR[self.matrix.dtype]))
+        self.matrix.square_().clamp_(min=math.exp(self.least_exponent))
         self.eps, self.rounding, self.drift = self.eps / 2, self.rounding.halved(), 2 * self.drift
         before = self.subproblems
-        self.subproblems = _subproblems(self.matrix, self.a.detach(), self.b.detach())
-        for part, old in zip(self.subproblems, before, strict=True):
-            part.p, part.q = old.p * old.p, old.q * old.q
+        self._split()
+        for sub, old in zip(self.subproblems, before, strict=True):
+            sub.p, sub.q = old.p * old.p, old.q * old.q
 
     def begin(self, q: Tensor) -> None:
         """Start from these column scalings, ``v = 1 / q``, ``(..., m)``."""
-        each = [q] if len(self.subproblems) == 1 and (q.ndim == 1 or self.subproblems[0].K.batched) else list(q)
-        for part, one in zip(self.subproblems, each, strict=True):
-            part.q = part.K.vector(one)
+        each = [q] if q.ndim == 1 or not self.separate else list(q)
+        for sub, one in zip(self.subproblems, each, strict=True):
+            sub.q = sub.K.vector(one)
 
-    def separate(self) -> bool:
-        """Whether each problem of a batch is iterated on its own."""
-        return not self.subproblems[0].K.batched
-
-    def advance(self, steps: int, rule: Rule) -> bool:
+    def advance(self, steps: int, update: KernelUpdate) -> bool:
         """Steps, taken back where they left the range; whether they were kept."""
-        before = [(part.p, part.q) for part in self.subproblems]
-        old = self.drift, self.change
-        self.take(steps, rule)
-        if self.in_range():
-            return True
-        for part, (p, q) in zip(self.subproblems, before, strict=True):
-            part.p, part.q, part.memory = p, q, None
-        self.drift, self.change = old
-        return False
-
-    def take(self, steps: int, rule: Rule) -> None:
-        """Steps; then brings `drift` and `change` up to date."""
-        changes, drifts = [], []
+        before, changes, after = [(sub.p, sub.q) for sub in self.subproblems], [], []
         with ignore_fp_flags():
-            for part in self.subproblems:
+            for sub in self.subproblems:
                 if steps > 1:
-                    rule(part, steps - 1)
-                before = part.p, part.q
-                rule(part, 1)
-                changes += [part.p / before[0], part.q / before[1]]
-                drifts += [part.p, part.q]
-            self.change, self.drift = _largest_log(changes), _largest_log(drifts)
-
-    def _joined(self, vectors: list[Any], like: Tensor) -> Tensor:
-        tensors = [torch.as_tensor(vector) for vector in vectors]
-        tensors = [one.squeeze(-1) if one.ndim > like.ndim else one for one in tensors]
-        return tensors[0] if tensors[0].shape == like.shape else torch.stack(tensors)
-
-
-def _subproblems(matrix: Tensor, a: Tensor, b: Tensor) -> list[SubProblem]:
-    p, q = torch.ones_like(a), torch.ones_like(b)
-    found = matvecs(matrix)
-    if matrix.ndim == 2 or found[0].batched:
-        return [SubProblem(found[0], *(found[0].vector(vector) for vector in (a, b, p, q)))]
-    each = zip(found, a, b, p, q, strict=True)
-    return [SubProblem(K, *(K.vector(vector) for vector in vectors)) for K, *vectors in each]
+                    update(sub, steps - 1)
+                p, q = sub.p, sub.q
+                update(sub, 1)
+                changes += [sub.p / p, sub.q / q]
+                after += [sub.p, sub.q]
+            change, drift = _largest_log(changes), _largest_log(after)
+        if drift <= self.most_drift:
+            self.change, self.drift = change, drift
+            return True
+        for sub, (p, q) in zip(self.subproblems, before, strict=True):
+            sub.p, sub.q, sub.memory = p, q, None
+        return False
 
 
 def ignore_fp_flags() -> np.errstate:

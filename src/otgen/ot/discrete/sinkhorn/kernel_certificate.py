@@ -4,7 +4,7 @@ The certificate of :mod:`otgen.ot.discrete.certificate` evaluates costs and plan
 kernel's own entries, in the problem's dtype, as exact data, and pays for what their logarithms may be off:
 
 - lower: ``<a, f> + <b, g> - eps (mass - 1)``, the dual value at f and g themselves;
-- upper: the plan is made nearly feasible by a first-order :class:`~otgen.ot.discrete.sinkhorn.updates.Correction`,
+- upper: the plan is made nearly feasible by a first-order :class:`~otgen.ot.discrete.sinkhorn.correction.Correction`,
   scaled down to the marginals, and what is missing is filled with the product of the deficits. As ``eps log density =
   f + g - c + eps log(scalings)``, the cost of a scaled plan needs its marginals only, and KL is convex in the mixture
   with the fill.
@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.sinkhorn.kernel import Kernel, Rounding, SubProblem
-from otgen.ot.discrete.sinkhorn.updates import Correction
+from otgen.ot.discrete.sinkhorn.correction import Correction
+from otgen.ot.discrete.sinkhorn.kernel import LEAST_EXPONENT, Rounding, SubProblem
 
 # Entries handled at once, so that all passes over a block find it in the cache. Sums in float64 want them few.
 _BLOCK_ENTRIES = 1 << 17
@@ -177,7 +177,7 @@ def _slack(problem: Discrete, plan: _Plan, rounding: Rounding) -> float:
     largest = sum(float(vector.abs().max()) for vector in plan.absorbed)
     largest += max(abs(float(extreme)) for extreme in costs.aminmax())
     spread = largest / plan.eps
-    floor = -Kernel.floor(problem.dtype)
+    floor = -LEAST_EXPONENT[problem.dtype]
     # Of log K, and of the plan: products of scalings. A mass of at most 2 carries it.
     logarithm = unit * (rounding.spreads * spread + rounding.units) + 16 * unit * (1 + plan.largest)
     # Entries held at the floor weigh next to nothing, but their logarithm may be far off.

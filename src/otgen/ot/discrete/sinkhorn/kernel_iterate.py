@@ -13,9 +13,14 @@ from typing_extensions import override
 from otgen.ot.core.interval import Interval
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.sinkhorn.correction import (
+    Correction,
+    correction_if_any,
+    correction_solved,
+    correction_started,
+)
 from otgen.ot.discrete.sinkhorn.kernel import Kernel, ignore_fp_flags
 from otgen.ot.discrete.sinkhorn.kernel_certificate import KernelCertificate, certify_kernel
-from otgen.ot.discrete.sinkhorn.updates import Correction, correction_if_any, correction_solved, correction_started
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 
 # A gap is worth its pass where the estimate is within this factor of the tolerance.
@@ -60,7 +65,7 @@ class KernelIterate(DiscreteIterate):
         if None in started:
             p = kernel.row_half_step()
         else:
-            p = kernel.joined_rows([one.p for one in started if one is not None])
+            p = kernel.joined([one.p for one in started if one is not None], kernel.a)
         return Potentials(self.absorbed[0] - kernel.eps * p.log(), self.absorbed[1] + kernel.eps * kernel.log_v())
 
     @cached_property
@@ -138,11 +143,11 @@ class KernelIterate(DiscreteIterate):
         if self.annealing:
             return None
         alpha, x = [one.alpha for one in self.corrections], [one.x for one in self.corrections]
-        return self.kernel.joined_rows(alpha), self.kernel.joined_columns(x)
+        return self.kernel.joined(alpha, self.kernel.a), self.kernel.joined(x, self.kernel.b)
 
     def _quick_bounds(self) -> tuple[Tensor, Tensor, Tensor] | None:
         """Lower and upper bound, and rounding's share of their distance, from the kernel itself."""
-        if self.annealing or not self.kernel.separate():
+        if self.annealing or not self.kernel.separate:
             return None
         each = [self._certificate_of(k) for k in range(len(self.kernel.subproblems))]
         lower, upper, slack = (

@@ -20,17 +20,16 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.sinkhorn.kernel import Kernel, Rule
+from otgen.ot.discrete.sinkhorn.kernel import MOST_DRIFT, Kernel, KernelUpdate
 from otgen.ot.discrete.sinkhorn.kernel_iterate import KernelIterate
-from otgen.ot.discrete.sinkhorn.streaming import Pace, Sweep, extended, sweep
+from otgen.ot.discrete.sinkhorn.multiscale import coarse_start
+from otgen.ot.discrete.sinkhorn.streaming import Pace, Sweep, sweep
 from otgen.ot.discrete.sinkhorn.updates import alternating, anderson, newton, relaxed, symmetric
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 from otgen.ot.regularisers.kl import KL
 
 # Where annealing begins under Newton's acceleration, as a share of the largest cost.
 _FIRST_EPS = 0.06
-# Steps that a sub-sample gets: its sampling error is what counts in the end.
-_COARSE_STEPS = 40
 
 
 class SinkhornUpdate(StrEnum):
@@ -142,6 +141,7 @@ class Sinkhorn(DiscreteSolver):
 
     @override
     def accepts(self, problem: Discrete) -> None:
+        super().accepts(problem)
         if not isinstance(problem.reg, KL):
             raise InputError(
                 f"Sinkhorn cannot solve a problem with {type(problem.reg).__name__}: its scaling form exists for KL "
@@ -159,7 +159,7 @@ class Sinkhorn(DiscreteSolver):
     ) -> SinkhornState:
         largest = problem.largest_cost
         if start is None and problem.streamed and self.coarse is not None:
-            start = self._from_subsample(problem, rng)
+            start = coarse_start(problem, Sinkhorn(anneal=0.5, acceleration=Acceleration.NEWTON), self.coarse, rng)
         if start is not None:
             # A warm start is near the end of any annealing: it goes on at the problem's eps.
             f, g = (p.detach().to(problem.dtype).clone() for p in (start.f, start.g))
@@ -233,17 +233,15 @@ class Sinkhorn(DiscreteSolver):
         for _ in range(steps):
             eps = self._eps(problem, state)
             if self.update is SinkhornUpdate.SYMMETRIC:
-                found = sweep(problem, state.g, eps, state.f, 0.0)
-                f, g = (state.f + found.rows) / 2, state.g - eps * found.log_columns / 2
+                both = sweep(problem, state.g, eps, state.f, 0.0)
+                f, g = (state.f + both.rows) / 2, state.g - eps * both.log_columns / 2
             else:
                 factor = state.pace.factor if relaxes else 1.0
-                known = state.sweep
-                if factor == 1 and known is not None and known.eps == eps:
-                    found = known
-                else:
-                    found = sweep(problem, state.g, eps, state.f, factor)
-                f, g = found.f, state.g - eps * factor * found.log_columns
-                state.pace.after(float(found.column_error(problem.b).max()), settled=eps == problem.eps)
+                swept = state.sweep
+                if factor != 1 or swept is None or swept.eps != eps:
+                    swept = sweep(problem, state.g, eps, state.f, factor)
+                f, g = swept.f, state.g - eps * factor * swept.log_columns
+                state.pace.after(float(swept.column_error(problem.b).max()), settled=eps == problem.eps)
             state = replace(state, f=f, g=g, steps=state.steps + 1, stage=state.stage + 1, eps=eps, sweep=None)
         return state
 
@@ -252,22 +250,7 @@ class Sinkhorn(DiscreteSolver):
             state.sweep = sweep(problem, state.g, problem.eps)
         return state.sweep
 
-    def _from_subsample(self, problem: Discrete, rng: torch.Generator | None) -> Potentials | None:
-        """Potentials of some points of each side, continued to all columns by a soft transform."""
-        assert self.coarse is not None
-        n, m = problem.shape[-2:]
-        if len(problem.shape) == 3 or min(n, m) < 2 * self.coarse:
-            return None
-        rng = torch.Generator().manual_seed(0) if rng is None else rng
-        rows, columns = (torch.randperm(size, generator=rng)[: self.coarse].to(problem.device) for size in (n, m))
-        few = problem.subsample(rows, columns)
-        solver = Sinkhorn(anneal=0.5, acceleration=Acceleration.NEWTON)
-        f = solver.potentials(few, solver.advance(few, solver.init(few), _COARSE_STEPS)).f
-        every = torch.arange(m, device=problem.device)
-        g = extended(problem.subsample(rows, every), f, problem.eps)
-        return Potentials(torch.zeros_like(problem.a), g)
-
-    def _rule(self, eps: float, problem: Discrete) -> Rule:
+    def _kernel_update(self, eps: float, problem: Discrete) -> KernelUpdate:
         if self.update is SinkhornUpdate.SYMMETRIC:
             return symmetric
         if eps > problem.eps and self.acceleration is not Acceleration.NEWTON:
@@ -288,28 +271,31 @@ class Sinkhorn(DiscreteSolver):
         if eps > state.largest:
             # u and v are 1 up to rounding, and eps log u is that rounding: the log domain keeps the digits.
             return 0
-        rule, kernel = self._rule(eps, problem), state.kernel
-        plain = rule in (alternating, symmetric)
+        update, kernel = self._kernel_update(eps, problem), state.kernel
+        plain = update in (alternating, symmetric)
         if kernel is not None and kernel.eps == 2 * eps:
-            self._halve(state, kernel)
-        # The half-steps of other rules may move further than the last ones did; they are taken back if they do.
-        steps_left = (
-            0 if kernel is None or kernel.eps != eps else kernel.steps_left() if plain else int(kernel.in_range())
-        )
-        if kernel is not None and steps_left > 0:
-            count = min(steps, steps_left) if plain and eps == problem.eps else 1
-            if kernel.advance(count, rule):
+            # Into that of half the eps, where that can be done without building it.
+            if not kernel.halvable and kernel.absorbable:
+                state.f, state.g = self._absorbed(state)
+                kernel.absorb()
+            if kernel.halvable:
+                kernel.halve()
+        # The half-steps of other updates may move further than the last ones did; they are taken back if they do.
+        if kernel is not None and kernel.eps == eps:
+            steps_left = kernel.steps_left() if plain else int(kernel.in_range)
+            count = min(steps, steps_left if plain and eps == problem.eps else 1)
+            if steps_left > 0 and kernel.advance(count, update):
                 return self._took(state, kernel, count)
         state.f, state.g = self._absorbed(state)
         state.kernel = None
-        if math.isinf(state.change) and rule is not symmetric:
+        if math.isinf(state.change) and update is not symmetric:
             return self._first(problem, state, eps)
-        if math.isinf(state.change) and state.largest / eps > 4 * Kernel.reach(problem.dtype):
+        if math.isinf(state.change) and state.largest / eps > 4 * MOST_DRIFT[problem.dtype]:
             # A cold start so far below the costs would leave the range for certain, or nearly so.
             return 0
         # The first step after a build is tested; what follows moves no further than it did.
         kernel = Kernel.build(problem, state.f, state.g, eps)
-        if not kernel.advance(1, rule) and (plain or not kernel.advance(1, alternating)):
+        if not kernel.advance(1, update) and (plain or not kernel.advance(1, alternating)):
             return 0
         state.kernel = kernel
         return self._took(state, kernel, 1)
@@ -323,7 +309,7 @@ class Sinkhorn(DiscreteSolver):
         reduced = problem.matrix.detach() - state.g.unsqueeze(-2)
         f = reduced.amin(-1)
         excess = reduced.sub_(f.unsqueeze(-1)).amin(-2)
-        if float(excess.max()) / eps > 4 * Kernel.reach(problem.dtype):
+        if float(excess.max()) / eps > 4 * MOST_DRIFT[problem.dtype]:
             return 0
         kernel = Kernel.build(problem, f, state.g + excess, eps)
         kernel.begin((excess / eps).exp())
@@ -331,14 +317,6 @@ class Sinkhorn(DiscreteSolver):
             return 0
         state.f, state.g, state.kernel = f, state.g + excess, kernel
         return self._took(state, kernel, 1)
-
-    def _halve(self, state: SinkhornState, kernel: Kernel) -> None:
-        """Make the kernel that of half the eps where that can be done without building it."""
-        if not kernel.halvable and kernel.absorbable:
-            state.f, state.g = self._absorbed(state)
-            kernel.absorb()
-        if kernel.halvable:
-            kernel.halve()
 
     def _took(self, state: SinkhornState, kernel: Kernel, count: int) -> int:
         state.eps, state.change = kernel.eps, kernel.change

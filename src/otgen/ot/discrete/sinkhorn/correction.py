@@ -1,0 +1,117 @@
+"""The first-order correction of a plan of scalings: what a certificate rounds, and what a Newton step follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from otgen.ot.discrete.sinkhorn.kernel import SWEEPS, SubProblem
+
+# Conjugate gradients of a Newton step: to more digits, they cost more than a next step with its better model.
+_FORCING, _MOST_SWEEPS = 0.3, 160
+
+
+class Correction:
+    """The first-order change of the scalings that makes the columns exact, rows staying so.
+
+    With ``x`` and ``alpha = -(plan x) / a`` the matrix ``plan_ij (1 + alpha_i + x_j)`` has the marginals a and b, up
+    to ``residual``. Found by conjugate gradients on the semi-dual's Newton system
+    ``(diag(c) - plan^T diag(1 / a) plan) x = b - c``, c the column sums, preconditioned by them; each iteration is one
+    sweep.
+
+    Attributes:
+        at: the sub-problem's q that it belongs to.
+        p: ``K (b v)``: the rows made exact.
+        q: ``K^T (a / p)``.
+        missing: ``b - c``.
+        x: change of ``log v``.
+        alpha: change of ``log u``.
+        solved: whether it has had the sweeps that a Newton step gives it.
+    """
+
+    def __init__(self, sub: SubProblem) -> None:
+        self.K, self.axis, self.at, self.solved = sub.K, sub.axis, sub.q, False
+        self.v = sub.b / sub.q
+        self.p, self.q = sub.K.sweep(self.v, sub.a)
+        self.columns = self.v * self.q
+        self.missing = sub.b - self.columns
+        self.x, self.alpha = 0 * self.missing, 0 * self.p
+        self._left = self.missing
+        self._inverse = 1 / (self.columns + (self.columns == 0))
+        self._weigh = sub.a / (self.p * self.p)
+        self._direction = self._left * self._inverse
+        self._square = self.dot(self._left, self._direction)
+        kind = np if isinstance(self.missing, np.ndarray) else torch
+        self._rounding = 4 * float(kind.finfo(self.missing.dtype).eps)
+
+    def improve(self, sweeps: int, goal: Any) -> None:
+        """Iterate until the residual is at most ``goal``, at most so many times."""
+        K, v = self.K, self.v
+        for _ in range(sweeps):
+            if self.within(goal):
+                break
+            d = self._direction
+            moved = K.rows(v * d)
+            system = self.columns * d - v * K.columns(self._weigh * moved)
+            curvature = self.dot(d, system)
+            # The constants are in the system's kernel: rounding may leave no curvature along what is left. Where the
+            # residual is nothing but rounding, it may leave some, and a step along it would go anywhere.
+            curved = (curvature > 0) & (self.residual > self._rounding)
+            length = curved * self._square / (curvature + (curvature <= 0))
+            self.x, self.alpha = self.x + length * d, self.alpha - length * moved / self.p
+            self._left = self._left - length * system
+            z = self._left * self._inverse
+            old, self._square = self._square, self.dot(self._left, z)
+            self._direction = z + self._square / (old + (old == 0)) * d
+
+    def within(self, goal: Any) -> bool:
+        """Whether the residual is at most ``goal``, or nothing but rounding."""
+        residual = self.residual
+        return bool(((residual <= goal) | (residual <= self._rounding)).all())
+
+    def dot(self, left: Any, right: Any) -> Any:
+        """Sum over the points, the dimension kept."""
+        return (left * right).sum(self.axis, keepdims=True)
+
+    @property
+    def least_decrement(self) -> Any:
+        """A lower bound on the decrement, before any sweep: the system lies below its diagonal."""
+        return self.dot(self.missing, self.missing * self._inverse)
+
+    @property
+    def residual(self) -> Any:
+        """``||what is left of b - c||_1``."""
+        return abs(self._left).sum(self.axis, keepdims=True)
+
+    @property
+    def decrement(self) -> Any:
+        """``x (b - c)``: the gap in units of eps, to second order."""
+        return self.dot(self.x, self.missing)
+
+
+def correction_started(sub: SubProblem) -> Correction:
+    """The correction at the sub-problem's scalings: the one that is there already, or a new one of no sweeps yet."""
+    found = correction_if_any(sub)
+    if found is None:
+        sub.correction = found = Correction(sub)
+    return found
+
+
+def correction_if_any(sub: SubProblem) -> Correction | None:
+    """The correction at the sub-problem's scalings, if there is one."""
+    found = sub.correction
+    return found if isinstance(found, Correction) and found.at is sub.q else None
+
+
+def correction_solved(sub: SubProblem) -> Correction:
+    """The correction at the sub-problem's scalings: the one that is there already, or a new one, roughly solved."""
+    found = correction_started(sub)
+    if not found.solved:
+        goal = _FORCING * found.residual
+        found.improve(sub.sweeps, goal)
+        found.solved = True
+        # A direction that fell short makes a poor step: the next one may cost more, until it need not.
+        sub.sweeps = max(SWEEPS, sub.sweeps // 2) if found.within(goal) else min(2 * sub.sweeps, _MOST_SWEEPS)
+    return found
