@@ -21,7 +21,7 @@ from otgen.ot import (
 )
 
 every_stencil = pytest.mark.parametrize("stencil", list(Stencil))
-every_metric = pytest.mark.parametrize("metric", list(CriticNorm))
+every_norm = pytest.mark.parametrize("norm", list(CriticNorm))
 
 
 def rng(seed: int = 0) -> torch.Generator:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases.grids import best, dense, every_metric, every_stencil, pair, ring, rng
+from cases.grids import best, dense, every_norm, every_stencil, pair, ring, rng
 from otgen.errors import ConvergenceWarning, InputError
 from otgen.ot import (
     CriticNorm,
@@ -31,14 +31,14 @@ from otgen.ot.grid.operator import lengths
 
 
 @every_stencil
-@every_metric
+@every_norm
 @pytest.mark.parametrize("case", [dense(9, 11), ring(16), pair((12, 12), (0, 0), (11, 11))])
 def test_every_look_holds_the_value_and_none_is_worse_than_the_last(
-    case: Tensor, metric: CriticNorm, stencil: Stencil
+    case: Tensor, norm: CriticNorm, stencil: Stencil
 ) -> None:
     problem = GridW1(case, 0.5, stencil=stencil)
     truth = best(problem, 1e-3)
-    solver = GridPDHG(metric=metric)
+    solver = GridPDHG(norm=norm)
     state, iterate = solver.init(problem), None
     gaps = []
     for _ in range(12):
@@ -68,10 +68,10 @@ def test_any_critic_and_any_flow_give_bounds(stencil: Stencil) -> None:
 
 
 @every_stencil
-@every_metric
-def test_what_proves_the_bounds_is_handed_out(metric: CriticNorm, stencil: Stencil) -> None:
+@every_norm
+def test_what_proves_the_bounds_is_handed_out(norm: CriticNorm, stencil: Stencil) -> None:
     c, dx = dense(8, 9), 0.2
-    solution = best(GridW1(c, dx, stencil=stencil), 1e-2, GridPDHG(metric=metric))
+    solution = best(GridW1(c, dx, stencil=stencil), 1e-2, GridPDHG(norm=norm))
     operator = solution.problem.operator
     assert lengths(operator.differences(solution.critic)).max().item() <= dx * (1 + 1e-12)
     assert (c * solution.critic).sum().item() == pytest.approx(solution.lower.item(), rel=1e-11)

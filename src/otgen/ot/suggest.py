@@ -94,22 +94,22 @@ def suggest_eps(
     if not mean > 0:
         raise InputError("all points coincide, so every cost is 0 and eps has no scale; take any positive number")
     exact = float(solve(Discrete.from_matrix(costs, reg=NoReg())).value_linear)
-    found: tuple[float, float, Solution] | None = None
+    best: tuple[float, float, Solution] | None = None
     for k in range(_HALVINGS):
         eps = mean * _FIRST / 2**k
         problem = Discrete.from_matrix(costs, reg=KL(eps=eps))
         solution = solve(problem, tol=_TOL, max_steps=max_steps, on_unconverged=OnUnconverged.IGNORE)
         if not solution.converged:
             break
-        found = eps, _excess(float(solution.value_linear), exact, mean), solution
-        if found[1] <= bias:
+        best = eps, _excess(float(solution.value_linear), exact, mean), solution
+        if best[1] <= bias:
             break
-    if found is None:
+    if best is None:
         raise InputError(
             f"eps = the mean cost, {mean:.3g}, is not solved to a relative gap of {_TOL} in max_steps={max_steps}; "
             "raise max_steps"
         )
-    return _described(*found, mean, bias, max_steps, few)
+    return _described(*best, mean, bias, max_steps, few)
 
 
 def _excess(cost: float, exact: float, mean: float) -> float:

@@ -320,7 +320,7 @@ class ErgodicGap(Claim):
 def _gaps(problem: GridW1, tau: float) -> Tensor:
     """The gap of the averaged iterates of otgen's Algorithm 1 at each look: ``(looks,)``, in grid units."""
     operator, c = problem.operator, problem.balanced
-    solver = GridPDHG(metric=CriticNorm.EUCLIDEAN, relaxation=1.0)
+    solver = GridPDHG(norm=CriticNorm.EUCLIDEAN, relaxation=1.0)
     f = torch.zeros_like(c)
     y = operator.differences(f)
     state = GridState(f=f, y=y, critic=f, flow=y, average=f, tau=tau, sigma=1 / (4 * tau))

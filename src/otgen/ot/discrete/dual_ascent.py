@@ -203,18 +203,14 @@ class _Ascent(Dual):
             share = pair.inverse * _dot(pair.move, along)
             along = along - share.unsqueeze(-1) * pair.bend
             shares.append(share)
-        along = self._scale(state.pairs).unsqueeze(-1) * along
+        # In the scaled coordinates the Hessian of Quadratic is at most 2 / eps.
+        scale = torch.full_like(self.a[..., 0], self.reg.weight / 2)
+        for pair in state.pairs:
+            scale = torch.where(pair.inverse > 0, 1 / (pair.inverse * _dot(pair.bend, pair.bend)), scale)
+        along = scale.unsqueeze(-1) * along
         for pair, share in zip(state.pairs, reversed(shares), strict=True):
             along = along + (share - pair.inverse * _dot(pair.bend, along)).unsqueeze(-1) * pair.move
         return self.inverse_root * along
-
-    def _scale(self, pairs: tuple[CurvaturePair, ...]) -> Tensor:
-        # In the scaled coordinates the Hessian of Quadratic is at most 2 / eps.
-        scale = torch.full_like(self.a[..., 0], self.reg.weight / 2)
-        for pair in pairs:
-            size = _dot(pair.bend, pair.bend)
-            scale = torch.where(pair.inverse > 0, 1 / (pair.inverse * size), scale)
-        return scale
 
     def pair(self, before: DualAscentState, after: DualAscentState) -> CurvaturePair:
         """What a step has taught."""

@@ -87,13 +87,15 @@ class Exact(DiscreteSolver):
         # the column potentials are completed by a c-transform.
         rows, columns = (w.detach() > 0 for w in (a, b))
         inner = costs[rows][:, columns].contiguous()
-        weights = [_normalised(w.detach()[keep]) for w, keep in ((a, rows), (b, columns))]
+        masses = [w.detach()[keep].double().cpu().numpy() for w, keep in ((a, rows), (b, columns))]
         with warnings.catch_warnings():
             # Running out of pivots is told by the certificate, not by a warning from below.
             warnings.simplefilter("ignore")
             # From zero upwards: the simplex fails where all costs are well below it.
             low = inner.min()
-            coupling, log = _pot().emd(*weights, (inner - low).cpu().numpy(), numItermax=self.max_pivots, log=True)
+            coupling, log = _pot().emd(
+                *(w / w.sum() for w in masses), (inner - low).cpu().numpy(), numItermax=self.max_pivots, log=True
+            )
         if not np.isfinite(coupling).all() or abs(coupling.sum() - 1) > 1e-6:
             raise NumericalError(
                 f"the network simplex returned no plan (total mass {coupling.sum():.3g}, costs up to "
@@ -105,12 +107,6 @@ class Exact(DiscreteSolver):
         plan = torch.zeros_like(costs)
         plan[rows.nonzero(), columns.nonzero().T] = torch.as_tensor(coupling).to(costs)
         return g, plan
-
-
-def _normalised(weights: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
-    lifted = weights.double().cpu().numpy()
-    result: np.ndarray[Any, np.dtype[np.float64]] = lifted / lifted.sum()
-    return result
 
 
 def _pot() -> Any:

@@ -130,7 +130,7 @@ class Newton(SmoothDualSolver[NewtonState]):
 
 
 class _NewtonIterate(DiscreteIterate):
-    """A look that knows what a missing mass will cost before the first certificate has told it."""
+    """An iterate that knows what a missing mass will cost before the first certificate has told it."""
 
     @override
     def expects_gap(self, tol: float) -> bool:

@@ -37,7 +37,7 @@ class Solution(Certified, Solved):
         potentials: dual potentials with exact rows, in the precision that the solver keeps.
         status: how the solve ended.
         steps: steps taken.
-        history: the looks taken on the way.
+        history: the accuracy on the way.
         state: the solver's state; ``warm_start=solution`` starts another solve from here.
     """
 
@@ -58,7 +58,7 @@ class Solution(Certified, Solved):
         self._plan, self._correction = plan, correction
         self._reader: Callable[[ValueKind], Tensor] | None = None
         if certificate is not None:
-            # The last look has computed it already.
+            # The last check has computed it already.
             self.__dict__["certificate"] = certificate
 
     def value_of(self, kind: ValueKind) -> Tensor:
@@ -158,10 +158,10 @@ class Solution(Certified, Solved):
         with torch.no_grad(), full_precision(problem.device):
             for part in problem.row_blocks():
                 block = plan_rows(problem, self.potentials, self._plan, part)
-                found = block.nonzero().T
+                positive = block.nonzero().T
                 offset[-2] = part.start
-                indices.append(found + offset)
-                values.append(block[tuple(found)])
+                indices.append(positive + offset)
+                values.append(block[tuple(positive)])
         plan = torch.sparse_coo_tensor(
             torch.cat(indices, 1),
             torch.cat(values),
@@ -199,7 +199,7 @@ class Solution(Certified, Solved):
 
     def __repr__(self) -> str:
         parts = [self.interval.text(self.value), f"gap {float(self.gap.max()):.1e}"]
-        # A bound on the gradient is some five passes over the pairs: not for a look at a problem that is streamed.
+        # A bound on the gradient is some five passes over the pairs: not for showing a problem that is streamed.
         known = not self.problem.streamed or "grad_error_bound" in self.__dict__
         error = self.grad_error_bound.relative if known else None
         if error is not None:

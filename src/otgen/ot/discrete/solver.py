@@ -70,7 +70,7 @@ class DiscreteSolver(Solver):
     def marginal_error(self, problem: Discrete, state: Any) -> float:
         """``||row sums - a||_1 + ||column sums - b||_1`` of the plan of :meth:`potentials`, worst of the batch.
 
-        The cheap look at the accuracy: override it where the state knows it better than from a new pass.
+        The cheap check of the accuracy: override it where the state knows it better than from a new pass.
         """
         potentials, plan = self.potentials(problem, state), self.plan(problem, state)
         columns = torch.zeros_like(problem.b)
@@ -115,7 +115,7 @@ class SmoothDualSolver(DiscreteSolver, Generic[StateT]):
 
 
 class DiscreteIterate(Iterate):
-    """A look at the state of a discrete solver."""
+    """The state of a discrete solver."""
 
     def __init__(self, solver: DiscreteSolver, problem: Discrete, state: Any, gap_per_error: float) -> None:
         self.solver, self.problem, self.state = solver, problem, state

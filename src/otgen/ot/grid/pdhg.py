@@ -12,9 +12,10 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.ot.grid.problem import GridW1
 from otgen.ot.grid.solver import GridSolver, GridState
+from otgen.renamed import accepts_former_options
 
 # The ratio of the step lengths that took the fewest steps over five kinds of densities, as a share of the ratio of the
-# norms of critic and flow that either metric works in.
+# norms of critic and flow that either norm works in.
 _H1_RATIO = 0.4
 _EUCLIDEAN_RATIO = 0.05
 # Share of the newest critic in the moving average.
@@ -33,26 +34,27 @@ class CriticNorm(StrEnum):
     H1 = "h1"
 
 
+@accepts_former_options
 @dataclass(frozen=True, kw_only=True)
 class GridPDHG(GridSolver):
     """The primal-dual algorithm for W1 on a grid: Pinetz et al. 2018, Algorithm 1, after Chambolle and Pock 2011.
 
-    With ``metric=EUCLIDEAN``, ``relaxation=1`` and a given tau it is that algorithm. Works in float64.
+    With ``norm=EUCLIDEAN``, ``relaxation=1`` and a given tau it is that algorithm. Works in float64.
 
     Attributes:
-        metric: the norm in which the critic takes its step.
+        norm: in which the critic takes its step.
         tau: step length of the critic, in the units of the problem (c a mass, f a length); sigma is the largest that
             goes with it. None takes the ratio of the two from the size of the grid and the potential flow of c.
         relaxation: how far each step goes along what the algorithm says, in (0, 2); 1 is the plain algorithm.
     """
 
-    metric: CriticNorm = CriticNorm.H1
+    norm: CriticNorm = CriticNorm.H1
     tau: float | None = None
     relaxation: float = 1.8
 
     def __post_init__(self) -> None:
-        if not isinstance(self.metric, CriticNorm):
-            raise InputError(f"metric must be a Metric, such as CriticNorm.H1; got {self.metric!r}")
+        if not isinstance(self.norm, CriticNorm):
+            raise InputError(f"norm must be a CriticNorm, such as CriticNorm.H1; got {self.norm!r}")
         if self.tau is not None and not 0 < self.tau < math.inf:
             raise InputError(f"tau must be positive, or None to have it chosen, got {self.tau}")
         if not 0 < self.relaxation < 2:
@@ -61,8 +63,8 @@ class GridPDHG(GridSolver):
     @override
     def step_lengths(self, problem: GridW1, flow_norm: float) -> tuple[float, float]:
         operator, cells = problem.operator, problem.c.numel()
-        euclidean = self.metric is CriticNorm.EUCLIDEAN
-        # ||D||^2 in the step's metric: (20) of the paper, and 1 by construction.
+        euclidean = self.norm is CriticNorm.EUCLIDEAN
+        # ||D||^2 in the step's norm: (20) of the paper, and 1 by construction.
         square = 8.0 * operator.pairs if euclidean else 1.0
         if self.tau is not None:
             unit = problem.mass / problem.dx if euclidean else problem.mass * problem.dx
@@ -77,9 +79,9 @@ class GridPDHG(GridSolver):
     @override
     def step(self, problem: GridW1, state: GridState) -> GridState:
         operator, rho = problem.operator, self.relaxation
-        # Algorithm 1, line 1: f - tau D^T y + tau c, in the metric.
+        # Algorithm 1, line 1: f - tau D^T y + tau c, in the norm.
         left = problem.balanced - operator.adjoint(state.y)
-        if self.metric is CriticNorm.H1:
+        if self.norm is CriticNorm.H1:
             left = operator.potential(left)
         critic = state.f + state.tau * left
         # Lines 2 and 3, with the proximal map (22): y (1 - 1 / max(1, |y| / sigma)).

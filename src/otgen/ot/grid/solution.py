@@ -50,7 +50,7 @@ class GridSolution(Certified, Solved):
             (Danskin's theorem), exact at the optimum.
         status: how the solve ended.
         steps: steps taken.
-        history: the looks taken on the way.
+        history: the accuracy on the way.
         state: the solver's state, in grid units; ``warm_start=solution`` starts another solve from here.
     """
 

@@ -1,4 +1,4 @@
-"""What the solvers of W1 on a grid share: the state, the start, the look."""
+"""What the solvers of W1 on a grid share: the state, the start, the iterate."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class GridSolver(Solver):
 
 
 class GridIterate(Iterate):
-    """A look at the state of a grid solver. Bounds never get worse: the best of all looks so far is kept."""
+    """The state of a grid solver. Bounds never get worse: the best of all checks so far are kept."""
 
     def __init__(self, problem: GridW1, state: GridState, before: GridCertificate | None) -> None:
         self.problem, self.state, self.before = problem, state, before

@@ -26,7 +26,8 @@ class KL(SmoothRegulariser):
     def soft_transform(self, z: Tensor, w: Tensor, dim: int) -> Tensor:
         # f_i = -eps log sum_j b_j exp((g_j - c_ij) / eps)
         empty = w == 0
-        if torch.is_grad_enabled() or not _is_vector(w, z, dim):
+        one_vector = w.ndim >= 2 and w.shape[-3 - dim] == 1 and w.shape[dim] == z.shape[dim]
+        if torch.is_grad_enabled() or not one_vector:
             # A zero weight is a log of -inf, taken so that its derivative is none.
             log_w = w.masked_fill(empty, 1.0).log().masked_fill(empty, -torch.inf)
             exponent = z / self.weight + log_w
@@ -61,8 +62,3 @@ class KL(SmoothRegulariser):
     @override
     def penalty(self, m: Tensor) -> Tensor:
         return torch.xlogy(m, m) - m + 1
-
-
-def _is_vector(w: Tensor, z: Tensor, dim: int) -> bool:
-    """Whether the weights are one vector along ``dim`` for each matrix."""
-    return w.ndim >= 2 and w.shape[-3 - dim] == 1 and w.shape[dim] == z.shape[dim]

@@ -67,12 +67,12 @@ def _root(z: Tensor, w: Tensor, eps: float, guess: Tensor | None = None) -> Tens
     if z.device.type != "cpu" or rows >= z.shape[-2]:
         return _root_of_rows(z, w, eps, guess)
     shared = w.ndim < 2 or w.shape[-2] == 1
-    found = []
+    roots = []
     for start in range(0, z.shape[-2], rows):
         p = slice(start, start + rows)
         near = None if guess is None else guess[..., p]
-        found.append(_root_of_rows(z[..., p, :], w if shared else w[..., p, :], eps, near))
-    return torch.cat(found, -1)
+        roots.append(_root_of_rows(z[..., p, :], w if shared else w[..., p, :], eps, near))
+    return torch.cat(roots, -1)
 
 
 def _root_of_rows(z: Tensor, w: Tensor, eps: float, guess: Tensor | None) -> Tensor:

@@ -20,6 +20,7 @@ from otgen.ot.regularisers.kl import KL
 from otgen.ot.semi_discrete.potentials import AtomPotentials
 from otgen.ot.semi_discrete.problem import SemiDiscrete
 from otgen.ot.semi_discrete.solution import SemiDiscreteIterate, SemiDiscreteSolution
+from otgen.renamed import accepts_former_options
 
 # Where annealing begins, relative to the mean cost.
 _TOP = 0.5
@@ -47,7 +48,7 @@ class SemiDiscreteState:
         g: the last iterate, ``(m,)``, units of the cost.
         average: the running mean of the iterates, which is the answer.
         rng: what the solver's own samples are drawn through.
-        look_seed: of the samples that looks draw.
+        check_seed: of the samples that checks of the accuracy draw.
         steps: steps taken since `init`.
         averaged: steps that the average holds, or was told to go on from.
         eps: scale of the next step, falling while it is annealed.
@@ -88,17 +89,17 @@ class SemiDiscreteStart:
 
 @dataclass(frozen=True, kw_only=True)
 class SemiDiscreteSolver(Solver):
-    """What solvers of semi-discrete problems share: batches, states, looks. A new one needs `_begin` and `_update`.
+    """What solvers of semi-discrete problems share: batches, states, checks. A new one needs `_begin` and `_update`.
 
     Attributes:
         batch: samples a step, K.
-        look_samples: samples of a look at the accuracy (drawn apart: looking changes no step). The chi-square of m
+        check_samples: samples of a check of the accuracy (drawn apart: it changes no step). The chi-square of m
             atoms is known to some ``sqrt(2 m) / look_samples`` at best.
     """
 
     kinds: ClassVar[tuple[type[Problem], ...]] = (SemiDiscrete,)
     check_every: ClassVar[int] = 100
-    # How small a marginal error can be shown depends on the atoms and on the samples of a look: no default fits.
+    # How small a marginal error can be shown depends on the atoms and on the samples of a check: no default fits.
     until: ClassVar[Stopping] = Steps()
 
     batch: int = 100
@@ -173,6 +174,7 @@ class SemiDiscreteSolver(Solver):
         """One step with the samples ``x``, ``(K, d)``, in place."""
 
 
+@accepts_former_options
 @dataclass(frozen=True, kw_only=True)
 class AveragedSGD(SemiDiscreteSolver):
     """Averaged stochastic gradient ascent (Genevay et al. 2016), as Algorithm 1 of Houdard et al. 2021 uses it.
@@ -208,6 +210,7 @@ class AveragedSGD(SemiDiscreteSolver):
         state.average.lerp_(state.g, 1 / state.averaged)
 
 
+@accepts_former_options
 @dataclass(frozen=True, kw_only=True)
 class StochasticSinkhorn(SemiDiscreteSolver):
     """Sinkhorn's update of the atoms from batches, annealed, damped and averaged.
@@ -264,7 +267,9 @@ class StochasticSinkhorn(SemiDiscreteSolver):
 
     @override
     def _update(self, problem: SemiDiscrete, state: SemiDiscreteState, x: Tensor) -> None:
-        atoms, eps = problem.atoms, self._smoothing(problem, state)
+        atoms = problem.atoms
+        samples_per_share = state.averaged * self.batch / (_SAMPLES_PER_ATOM * atoms.count)
+        eps = max(problem.weight, state.eps / math.sqrt(1 + samples_per_share))
         gain, scale = self.gain / math.sqrt(max(state.averaged, 1)), state.eps
         if state.averaged:
             shares, _ = atoms.shares(x, state.g, eps, state.buffer)
@@ -302,10 +307,6 @@ class StochasticSinkhorn(SemiDiscreteSolver):
         else:
             state.eps = max(state.eps * _FALL, state.floor)
         return state.eps, self.gain / math.sqrt(state.averaged)
-
-    def _smoothing(self, problem: SemiDiscrete, state: SemiDiscreteState) -> float:
-        samples = state.averaged * self.batch / (_SAMPLES_PER_ATOM * problem.atoms.count)
-        return max(problem.weight, state.eps / math.sqrt(1 + samples))
 
     def _annealed(self, problem: SemiDiscrete, state: SemiDiscreteState, spread: float) -> bool:
         hard = int((problem.b > 0).sum())

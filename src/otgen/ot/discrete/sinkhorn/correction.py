@@ -93,25 +93,25 @@ class Correction:
 
 def correction_started(sub: SubProblem) -> Correction:
     """The correction at the sub-problem's scalings: the one that is there already, or a new one of no sweeps yet."""
-    found = correction_if_any(sub)
-    if found is None:
-        sub.correction = found = Correction(sub)
-    return found
+    correction = correction_if_any(sub)
+    if correction is None:
+        sub.correction = correction = Correction(sub)
+    return correction
 
 
 def correction_if_any(sub: SubProblem) -> Correction | None:
     """The correction at the sub-problem's scalings, if there is one."""
-    found = sub.correction
-    return found if isinstance(found, Correction) and found.at is sub.q else None
+    known = sub.correction
+    return known if isinstance(known, Correction) and known.at is sub.q else None
 
 
 def correction_solved(sub: SubProblem) -> Correction:
     """The correction at the sub-problem's scalings: the one that is there already, or a new one, roughly solved."""
-    found = correction_started(sub)
-    if not found.solved:
-        goal = _FORCING * found.residual
-        found.improve(sub.sweeps, goal)
-        found.solved = True
+    correction = correction_started(sub)
+    if not correction.solved:
+        goal = _FORCING * correction.residual
+        correction.improve(sub.sweeps, goal)
+        correction.solved = True
         # A direction that fell short makes a poor step: the next one may cost more, until it need not.
-        sub.sweeps = max(SWEEPS, sub.sweeps // 2) if found.within(goal) else min(2 * sub.sweeps, _MOST_SWEEPS)
-    return found
+        sub.sweeps = max(SWEEPS, sub.sweeps // 2) if correction.within(goal) else min(2 * sub.sweeps, _MOST_SWEEPS)
+    return correction

@@ -84,9 +84,10 @@ class _Plan:
         absorbed: tuple[Tensor, Tensor],
     ) -> None:
         self.problem, self.eps, self.absorbed = problem, eps, absorbed
-        part, found = scaled
+        sub, correction = scaled
         self.a, self.b = (w.double() / w.double().sum() for w in (problem.a, problem.b))
-        p, q, x, alpha = (torch.as_tensor(vector).reshape(-1) for vector in (found.p, part.q, found.x, found.alpha))
+        vectors = (correction.p, sub.q, correction.x, correction.alpha)
+        p, q, x, alpha = (torch.as_tensor(vector).reshape(-1) for vector in vectors)
         self.f = absorbed[0].double() - eps * p.double().log()
         self.g = absorbed[1].double() - eps * q.double().log()
         self.log_reach = float(p.log().abs().max() + q.log().abs().max())
@@ -97,9 +98,9 @@ class _Plan:
     def _round(self) -> None:
         """Scale rows and columns down to the weights; both at once, so that neither sum can exceed its weight."""
         whole, dtype = self._scaled, self.problem.dtype
-        shy = 1 - _SAFETY_ULPS * torch.finfo(dtype).eps
+        below = 1 - _SAFETY_ULPS * torch.finfo(dtype).eps
         by_row, by_column = (
-            ((weight / sums.clamp(min=_LEAST)).clamp(max=1) * shy).to(dtype)
+            ((weight / sums.clamp(min=_LEAST)).clamp(max=1) * below).to(dtype)
             for weight, sums in ((self.a, whole.rows), (self.b, whole.columns))
         )
         # What is taken off is little, and so is the rounding of its sums, which no order of summation is promised for.

@@ -93,7 +93,10 @@ class KernelIterate(DiscreteIterate):
         if self.annealing:
             return False
         _ = self.marginal_error  # free here, and it belongs in the history
-        goal = _NEAR_TOL * tol * self._size
+        # About the smallest value of the batch: the dual's linear part.
+        f, g = self.potentials.f, self.potentials.g
+        size = ((self.problem.a * f).sum(-1) + (self.problem.b * g).sum(-1)).abs().min()
+        goal = _NEAR_TOL * tol * float(size)
         with ignore_fp_flags():
             started = [correction_started(one) for one in self.kernel.subproblems]
             if any(self.kernel.eps * float(one.least_decrement.max()) > goal for one in started):
@@ -111,13 +114,6 @@ class KernelIterate(DiscreteIterate):
             if gap + float(correction.residual.max()) * scale > goal:
                 return False
         return True
-
-    @cached_property
-    def _size(self) -> float:
-        # About the smallest value of the batch: the dual's linear part.
-        potentials = self.potentials
-        values = (self.problem.a * potentials.f).sum(-1) + (self.problem.b * potentials.g).sum(-1)
-        return float(values.abs().min())
 
     @cached_property
     @override

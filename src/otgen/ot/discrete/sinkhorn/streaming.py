@@ -75,8 +75,8 @@ def sweep(problem: Discrete, g: Tensor, eps: float, f: Tensor | None = None, fac
         columns += (weights.unsqueeze(-2) @ exponents).squeeze(-2)
     log_columns = columns.log().to(g.dtype)
     # Columns without mass carry no exponents above; their mean is that of their own potential.
-    lost = (columns < _LEAST) | (b == 0)
-    for where in _columns(lost):
+    lost = ((columns < _LEAST) | (b == 0)).reshape(-1, b.shape[-1]).any(0).nonzero().squeeze(-1)
+    for where in _pieces(lost) if len(lost) else ():
         log_columns[..., where] = _log_columns(problem, new, g, eps, where)
     return Sweep(eps, rows, new, log_columns)
 
@@ -107,11 +107,6 @@ def extended(rows: Discrete, f: Tensor, eps: float) -> Tensor:
     for where in _pieces(torch.arange(g.shape[-1], device=g.device)):
         g[..., where] = -eps * _log_columns(rows, f, g, eps, where)
     return g
-
-
-def _columns(lost: Tensor) -> list[Tensor]:
-    index = lost.reshape(-1, lost.shape[-1]).any(0).nonzero().squeeze(-1)
-    return _pieces(index) if len(index) else []
 
 
 def _pieces(index: Tensor) -> list[Tensor]:
