@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -112,16 +111,11 @@ class SanjabiCifarCritic(SanjabiCritic):
         norm: batch normalisation as in the paper, or layer normalisation in its place.
     """
 
+    reads = CIFAR
+    growth = (1, 2, 4, 8)
+    even = "CReLU makes half of it"
+
     width: int = 256
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_width(self.width, even="CReLU makes half of it")
-
-    @override
-    def _channels(self, shape: Shape) -> Sequence[int]:
-        check_shape(self, shape, CIFAR, "Critic")
-        return [CIFAR[0], *(k * self.width for k in (1, 2, 4, 8))]
 
     @override
     def _layer(self, before: int, after: int, *, first: bool) -> tuple[nn.Conv2d, nn.Module]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -89,16 +88,10 @@ class SanjabiMnistCritic(SanjabiCritic):
         norm: batch normalisation as in the paper, or layer normalisation in its place.
     """
 
+    reads = MNIST
+    growth = (1, 2, 4)
+
     width: int = 64
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_width(self.width)
-
-    @override
-    def _channels(self, shape: Shape) -> Sequence[int]:
-        check_shape(self, shape, MNIST, "Critic")
-        return [MNIST[0], *(k * self.width for k in (1, 2, 4))]
 
     @override
     def _layer(self, before: int, after: int, *, first: bool) -> tuple[nn.Conv2d, nn.Module]:
