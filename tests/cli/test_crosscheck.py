@@ -59,8 +59,8 @@ class Missing(Fake):
 def ask(clouds: Any, otgen: Call, monkeypatch: pytest.MonkeyPatch) -> Call:
     """The command, with these peers only, at eps = 1."""
 
-    def run(*peers: Peer) -> Any:
-        monkeypatch.setattr(peers, "PEERS", peers)
+    def run(*asked: Peer) -> Any:
+        monkeypatch.setattr(peers, "PEERS", asked)
         return otgen("crosscheck", "x.npy", "y.npy", "--eps", "1")
 
     return run

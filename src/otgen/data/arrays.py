@@ -98,19 +98,15 @@ class Arrays(FiniteSource):
     @cached_property
     def _loaded(self) -> tuple[Tensor, Affine | None]:
         table = self._read()
-        name = self._where
+        name = self.path if self.key is None else f"{self.path}[{self.key}]"
         points = check_numeric(table.values, name, table.columns or None)
-        affine: Affine | None
+        affine: Affine | None = None
         if self.standardise:
             affine = moments(points, self.scale, name)
-        else:
-            affine = None if self.scale == 1 else _scaling(points.shape[1:], self.scale)
+        elif self.scale != 1:
+            shape = points.shape[1:]
+            affine = Affine(scale=self.scale, mean=np.zeros(shape), std=np.ones(shape))
         return torch.from_numpy(self._reshape(to_float32(points, affine, name))), affine
-
-    @property
-    def _where(self) -> str:
-        """What messages call the array."""
-        return f"{self.path}" if self.key is None else f"{self.path}[{self.key}]"
 
     def _read(self) -> Table:
         path = Path(self.path).expanduser()
@@ -136,10 +132,6 @@ class Arrays(FiniteSource):
                 f"give one with {math.prod(shape)} elements"
             )
         return points.reshape(len(points), *self.sample_shape)
-
-
-def _scaling(shape: tuple[int, ...], scale: float) -> Affine:
-    return Affine(scale=scale, mean=np.zeros(shape), std=np.ones(shape))
 
 
 def _read_npy(path: Path, key: str | None, columns: Sequence[str] | None) -> Table:
@@ -214,17 +206,9 @@ def _explained(path: Path, error: BaseException) -> InputError:
     return InputError(f"an array cannot be read: got {path} ({reason}); save it anew with np.save or np.savez")
 
 
-def _read_csv(path: Path, key: str | None, columns: Sequence[str] | None) -> Table:
-    return read_csv(path, columns)
-
-
-def _read_parquet(path: Path, key: str | None, columns: Sequence[str] | None) -> Table:
-    return read_parquet(path, columns)
-
-
 _READERS: dict[str, Callable[[Path, str | None, Sequence[str] | None], Table]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
-    ".csv": _read_csv,
-    ".parquet": _read_parquet,
+    ".csv": lambda path, key, columns: read_csv(path, columns),
+    ".parquet": lambda path, key, columns: read_parquet(path, columns),
 }
