@@ -54,16 +54,16 @@ every_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: typ
 
 @every_metric
 def test_numbers_are_finite_floats(metric: Metric) -> None:
-    found = metric(FAKE, REAL)
-    assert found
-    assert all(type(value) is float and math.isfinite(value) for value in found.values())
+    numbers = metric(FAKE, REAL)
+    assert numbers
+    assert all(type(value) is float and math.isfinite(value) for value in numbers.values())
 
 
 @every_metric
 def test_the_order_of_the_samples_does_not_matter(metric: Metric) -> None:
-    found = metric(FAKE, REAL)
+    numbers = metric(FAKE, REAL)
     again = metric(permuted(FAKE, 1), permuted(REAL, 2))
-    assert again == pytest.approx(found, rel=1e-9, abs=1e-12)
+    assert again == pytest.approx(numbers, rel=1e-9, abs=1e-12)
 
 
 @every_metric

@@ -101,24 +101,24 @@ def test_a_data_set_is_compared_whole_and_its_neighbours_shown(tmp_path: Path) -
     points = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
     np.save(tmp_path / "points.npy", points)
     source = Arrays(path=str(tmp_path / "points.npy"))
-    found = evaluate(nn.Linear(2, 3), Normal(dim=2), source, 40, 0)
-    assert found.neighbours is not None
-    nearest = ((found.samples[:32, None] - torch.from_numpy(points)[None]) ** 2).sum(-1).argmin(1)
-    assert torch.equal(found.neighbours, torch.from_numpy(points)[nearest])
-    assert "modes_found" not in found.values
-    assert all(np.isfinite(v) for v in found.values.values())
+    result = evaluate(nn.Linear(2, 3), Normal(dim=2), source, 40, 0)
+    assert result.neighbours is not None
+    nearest = ((result.samples[:32, None] - torch.from_numpy(points)[None]) ** 2).sum(-1).argmin(1)
+    assert torch.equal(result.neighbours, torch.from_numpy(points)[nearest])
+    assert "modes_found" not in result.values
+    assert all(np.isfinite(v) for v in result.values.values())
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_a_tiny_data_set_is_evaluated_too(rows: int, tmp_path: Path) -> None:
     np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(rows, 2)))
-    found = evaluate(nn.Linear(2, 2), Normal(dim=2), Arrays(path=str(tmp_path / "points.npy")), 10, 0)
-    assert found.values["w1"] > 0
+    result = evaluate(nn.Linear(2, 2), Normal(dim=2), Arrays(path=str(tmp_path / "points.npy")), 10, 0)
+    assert result.values["w1"] > 0
 
 
 def test_samples_are_clamped_to_the_datas_range() -> None:
-    found = evaluate(nn.Linear(2, 2), Normal(dim=2), Uniform(dim=2, low=-0.1, high=0.1), 50, 0)
-    assert float(found.samples.abs().max()) == pytest.approx(0.1)
+    result = evaluate(nn.Linear(2, 2), Normal(dim=2), Uniform(dim=2, low=-0.1, high=0.1), 50, 0)
+    assert float(result.samples.abs().max()) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("padding", [0, 2])
@@ -134,11 +134,11 @@ def test_copies_of_digits_are_found_out(padding: int) -> None:
         def forward(self, z: Tensor) -> Tensor:
             return self.bank[: len(z)]
 
-    found = evaluate(Copies(), Normal(dim=2), data, 100, 0).values
-    assert found["copy_exact"] == 100
-    assert found["frechet"] < 5
-    assert found["classifier_score"] > 8
-    assert found["classes_share_min"] >= 0.05
+    result = evaluate(Copies(), Normal(dim=2), data, 100, 0).values
+    assert result["copy_exact"] == 100
+    assert result["frechet"] < 5
+    assert result["classifier_score"] > 8
+    assert result["classes_share_min"] >= 0.05
 
 
 def test_cifar_is_measured_in_its_own_features(tmp_path: Path) -> None:
@@ -155,12 +155,12 @@ def test_cifar_is_measured_in_its_own_features(tmp_path: Path) -> None:
         def forward(self, z: Tensor) -> Tensor:
             return self.bank[: len(z)]
 
-    found = evaluate(Copies(), Normal(dim=2), Cifar10(folder=str(tmp_path)), 100, 0).values
-    assert found["frechet"] == pytest.approx(0, abs=1e-6)
-    assert found["frechet_real"] > 1e-3
-    assert found["classifier_score"] == pytest.approx(found["classifier_score_real"])
-    assert found["classes_share_max"] >= 0.1
-    assert found["copy_exact"] == 100
+    result = evaluate(Copies(), Normal(dim=2), Cifar10(folder=str(tmp_path)), 100, 0).values
+    assert result["frechet"] == pytest.approx(0, abs=1e-6)
+    assert result["frechet_real"] > 1e-3
+    assert result["classifier_score"] == pytest.approx(result["classifier_score_real"])
+    assert result["classes_share_max"] >= 0.1
+    assert result["copy_exact"] == 100
     symmetric = Cifar10(folder=str(tmp_path), pixel_range="symmetric")
     assert "frechet" not in evaluate(Copies(), Normal(dim=2), symmetric, 100, 0).values
 
@@ -219,10 +219,10 @@ def test_a_metric_is_found_computed_and_shown_once_it_is_exported(monkeypatch: p
     module = _affine((0.0, 0.0), (1.0, 1.0))
     before = evaluate(module, Normal(dim=2), Gaussians25(), 30, 0)
     monkeypatch.setattr(metrics, "Spread", Spread, raising=False)
-    found = evaluate(module, Normal(dim=2), Gaussians25(), 30, 0)
-    assert found.values["spread"] == pytest.approx(float(found.samples.std()))
-    assert list(found.values) == [*before.values, "spread", "spread_real"]
-    assert _shown(found.values) == [*_shown(before.values), "spread of the points"]
+    result = evaluate(module, Normal(dim=2), Gaussians25(), 30, 0)
+    assert result.values["spread"] == pytest.approx(float(result.samples.std()))
+    assert list(result.values) == [*before.values, "spread", "spread_real"]
+    assert _shown(result.values) == [*_shown(before.values), "spread of the points"]
     assert "spread" not in evaluate(module, Normal(dim=2), Uniform(dim=2), 30, 0).values
 
 

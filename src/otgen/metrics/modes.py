@@ -128,10 +128,10 @@ class ModeCoverage(Metric):
         check_pair(fake, real)
         assigned, assigned_real = self.assign(fake), self.assign(real)
         good = assigned.nearest[assigned.high_quality].bincount(minlength=len(self.centres))
-        found = (good >= 1) & (good.double() / len(fake) >= self.min_share)
+        is_found = (good >= 1) & (good.double() / len(fake) >= self.min_share)
         shares = self._shares(assigned.nearest)
         return {
-            "modes_found": float(found.sum()),
+            "modes_found": float(is_found.sum()),
             "modes_high_quality": assigned.high_quality.double().mean().item(),
             "modes_share_min": shares.min().item(),
             "modes_share_max": shares.max().item(),

@@ -122,14 +122,14 @@ class WassersteinDistance(Metric):
             )
         h = min(len(fake), len(real) // 2, self.max_points)
         generated, data = _shuffled(fake.values), _shuffled(real.values)
-        found = exact_wasserstein(generated[: self.max_points], data[: self.max_points], self.order)
+        whole = exact_wasserstein(generated[: self.max_points], data[: self.max_points], self.order)
         matched = exact_wasserstein(generated[:h], data[:h], self.order)
         baseline = exact_wasserstein(data[h : 2 * h], data[:h], self.order)
         key = self.order.value
         return {
-            key: found.value,
-            f"{key}_lower": found.lower,
-            f"{key}_upper": found.upper,
+            key: whole.value,
+            f"{key}_lower": whole.lower,
+            f"{key}_upper": whole.upper,
             f"{key}_points": float(min(len(fake), self.max_points)),
             f"{key}_matched": matched.value,
             f"{key}_real": baseline.value,

@@ -8,6 +8,7 @@ generator's first, fully connected layer is per unit, not per channel.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
@@ -103,6 +104,17 @@ class SanjabiCritic(SplitCriticNet):
     def _convolution(self, before: int, after: int, *, stride: int) -> nn.Conv2d:
         """To 1 / stride of the side, rounded up."""
         return nn.Conv2d(before, after, self.kernel, stride, self.kernel // 2, bias=False)
+
+
+def first_maps(latent: Shape, units: int, activation: nn.Module, channels: int) -> nn.Sequential:
+    """A generator's first group: a layer of units that are normalised each by itself, as maps of 4 x 4."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(math.prod(latent), units, bias=False),
+        nn.BatchNorm1d(units),
+        activation,
+        nn.Unflatten(1, (channels, SIDE, SIDE)),
+    )
 
 
 def check_width(width: int, *, even: str | None = None) -> None:

@@ -9,16 +9,6 @@ from torch import Tensor, nn
 
 from otgen import metrics
 from otgen.data import Cifar10, Cifar10Jpeg, FiniteSource, HandwrittenDigits, Mixture, Normal, Source
-from otgen.metrics import (
-    CifarFeatures,
-    DigitFeatures,
-    EvaluationInput,
-    Features,
-    FeatureSets,
-    Identity,
-    Metric,
-    nearest_neighbours,
-)
 from otgen.nets import LocationScaleMap, scoring
 from otgen.train.state import stream
 
@@ -29,7 +19,7 @@ _PICTURED = 32
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
         values: metric name to number.
@@ -42,9 +32,9 @@ class Evaluation:
     neighbours: Tensor | None
 
 
-def exported_metrics() -> list[type[Metric]]:
+def exported_metrics() -> list[type[metrics.Metric]]:
     """The metrics that ``otgen.metrics`` exports, in the order of its imports."""
-    return [kind for kind in vars(metrics).values() if isinstance(kind, type) and issubclass(kind, Metric)]
+    return [kind for kind in vars(metrics).values() if isinstance(kind, type) and issubclass(kind, metrics.Metric)]
 
 
 @torch.no_grad()
@@ -72,9 +62,9 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
     real = data.support() if isinstance(data, FiniteSource) else data.sample(n, stream(seed, "evaluation/data"))
     unseen = data.held_out() if isinstance(data, FiniteSource) else None
     held_out = None if unseen is None else unseen.support()
-    pixels = Identity()
-    points = FeatureSets(pixels(samples), pixels(real), None if held_out is None else pixels(held_out))
-    given = EvaluationInput(
+    pixels = metrics.Identity()
+    points = metrics.FeatureSets(pixels(samples), pixels(real), None if held_out is None else pixels(held_out))
+    given = metrics.EvaluationInput(
         points=points,
         classified=_classified(data, samples, real, held_out),
         mixture=(data.centres(), data.mode_std) if isinstance(data, Mixture) else None,
@@ -85,7 +75,7 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
         values |= metric.evaluate(given)
     neighbours: Tensor | None = None
     if isinstance(data, FiniteSource):
-        neighbours = real[nearest_neighbours(points.fake.values[:_PICTURED], points.real.values).index]
+        neighbours = real[metrics.nearest_neighbours(points.fake.values[:_PICTURED], points.real.values).index]
     return Evaluation(values, samples, neighbours)
 
 
@@ -100,13 +90,13 @@ def _parameters(generator: nn.Module, latent: Source, data: Source) -> tuple[Ten
     return learnt, torch.cat([centres[0], data.spread()])
 
 
-def _classified(data: Source, samples: Tensor, real: Tensor, held_out: Tensor | None) -> FeatureSets | None:
+def _classified(data: Source, samples: Tensor, real: Tensor, held_out: Tensor | None) -> metrics.FeatureSets | None:
     """In the features of the shipped classifier that knows these data; None where there is none for their range."""
     if data.value_range != (0.0, 1.0) or not isinstance(data, HandwrittenDigits | Cifar10 | Cifar10Jpeg):
         return None
-    features = DigitFeatures() if isinstance(data, HandwrittenDigits) else CifarFeatures()
+    features = metrics.DigitFeatures() if isinstance(data, HandwrittenDigits) else metrics.CifarFeatures()
 
-    def extract(images: Tensor) -> Features:
+    def extract(images: Tensor) -> metrics.Features:
         return features(data.inside(images) if isinstance(data, HandwrittenDigits) else images)
 
-    return FeatureSets(extract(samples), extract(real), None if held_out is None else extract(held_out))
+    return metrics.FeatureSets(extract(samples), extract(real), None if held_out is None else extract(held_out))
