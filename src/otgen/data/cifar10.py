@@ -40,10 +40,9 @@ _SHAPE = (3, _SIDE, _SIDE)
 _RECORD = 1 + 3 * _SIDE * _SIDE  # bytes: the label, then the red, green and blue planes, row by row
 _SUBFOLDER = "cifar-10-batches-bin"
 _ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-_TEST_FILE = "test_batch.bin"
 _FILES = {
     Split.TRAIN: tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
-    Split.TEST: (_TEST_FILE,),
+    Split.TEST: ("test_batch.bin",),
 }
 # A JPEG of 32 x 32 pixels has about one kilobyte; what is far larger is something else, and is not read.
 _LARGEST_JPEG = 1 << 20
@@ -121,7 +120,7 @@ class Cifar10(_LabelledImages):
         return np.ascontiguousarray(records[:, 1:]).reshape(-1, *_SHAPE), records[:, 0].astype(np.int64)
 
     def _has_test(self) -> bool:
-        return self._existing(_TEST_FILE) is not None
+        return self._existing(_FILES[Split.TEST][0]) is not None
 
     def _existing(self, name: str) -> Path | None:
         folder = Path(self.folder).expanduser()
