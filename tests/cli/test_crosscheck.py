@@ -59,8 +59,8 @@ class Missing(Fake):
 def ask(clouds: Any, otgen: Call, monkeypatch: pytest.MonkeyPatch) -> Call:
     """The command, with these peers only, at eps = 1."""
 
-    def run(*peers: Peer) -> Any:
-        monkeypatch.setattr(peers, "PEERS", peers)
+    def run(*asked: Peer) -> Any:
+        monkeypatch.setattr(peers, "PEERS", asked)
         return otgen("crosscheck", "x.npy", "y.npy", "--eps", "1")
 
     return run
@@ -79,9 +79,9 @@ def test_a_peer_outside_that_says_it_converged_is_an_error(factor: float, word: 
     value = factor * truth(*clouds, 1.0)
     result = ask(Fake(Answer(value=value, converged=True)))
     assert (result.code, result.err) == (4, "")
-    found = re.search(rf"{word} by (\S+) \(1 %\)", result.out)
-    assert found is not None
-    assert float(found[1]) == pytest.approx(abs(value) * 0.01, rel=0.05)
+    match = re.search(rf"{word} by (\S+) \(1 %\)", result.out)
+    assert match is not None
+    assert float(match[1]) == pytest.approx(abs(value) * 0.01, rel=0.05)
 
 
 @pytest.mark.parametrize("converged", [False, None])

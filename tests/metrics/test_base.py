@@ -9,14 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from otgen import metrics
 from otgen.errors import InputError
 from otgen.metrics import (
     ClassifierScore,
+    ClassShares,
     CopyCheck,
     Features,
     FrechetDistance,
     Metric,
     ModeCoverage,
+    ParameterError,
+    RealFrechet,
     WassersteinDistance,
 )
 
@@ -36,9 +40,12 @@ def draw(n: int, seed: int, name: str = "x") -> Features:
 CENTRES: Tensor = torch.eye(3)
 METRICS: list[Metric] = [
     ClassifierScore(),
+    ClassShares(),
     CopyCheck(training=draw(100, 3)),
     FrechetDistance(),
     ModeCoverage(centres=CENTRES, std=0.5),
+    ParameterError(learnt=torch.tensor([1.0, 2.0]), true=torch.tensor([1.5, 0.0])),
+    RealFrechet(),
     WassersteinDistance(max_points=30),
 ]
 FAKE, REAL = draw(80, 1), draw(90, 2)
@@ -47,16 +54,16 @@ every_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: typ
 
 @every_metric
 def test_numbers_are_finite_floats(metric: Metric) -> None:
-    found = metric(FAKE, REAL)
-    assert found
-    assert all(type(value) is float and math.isfinite(value) for value in found.values())
+    numbers = metric(FAKE, REAL)
+    assert numbers
+    assert all(type(value) is float and math.isfinite(value) for value in numbers.values())
 
 
 @every_metric
 def test_the_order_of_the_samples_does_not_matter(metric: Metric) -> None:
-    found = metric(FAKE, REAL)
+    numbers = metric(FAKE, REAL)
     again = metric(permuted(FAKE, 1), permuted(REAL, 2))
-    assert again == pytest.approx(found, rel=1e-9, abs=1e-12)
+    assert again == pytest.approx(numbers, rel=1e-9, abs=1e-12)
 
 
 @every_metric
@@ -81,3 +88,27 @@ def test_metrics_are_frozen(metric: Metric) -> None:
 def test_no_two_metrics_share_a_key() -> None:
     keys = [key for metric in METRICS for key in metric(FAKE, REAL)]
     assert len(keys) == len(set(keys))
+
+
+def test_every_exported_metric_is_listed() -> None:
+    exported = {value for value in vars(metrics).values() if isinstance(value, type) and issubclass(value, Metric)}
+    assert {type(metric) for metric in METRICS} == exported - {Metric}
+
+
+@every_metric
+def test_labels_are_of_its_own_keys(metric: Metric) -> None:
+    assert metric.labels.keys() <= metric(FAKE, REAL).keys()
+
+
+def test_no_two_labels_share_a_place() -> None:
+    places = [label.place for metric in METRICS for label in metric.labels.values()]
+    assert len(places) == len(set(places))
+
+
+def test_shares_of_classes() -> None:
+    p = torch.tensor([[0.9, 0.1, 0.0], [0.6, 0.2, 0.2], [0.5, 0.4, 0.1], [0.1, 0.8, 0.1]])
+    sure = Features(values=torch.zeros(4, 1), probabilities=p, name="x")
+    assert ClassShares()(sure, sure) == {"classes_share_min": 0.0, "classes_share_max": 0.75}
+    bare = Features(values=torch.zeros(4, 1), name="x")
+    with pytest.raises(InputError, match=r"the share of a class needs class probabilities; the generated features"):
+        ClassShares()(bare, bare)

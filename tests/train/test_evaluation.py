@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from otgen import metrics
+from otgen.cli.report import metrics_table
 from otgen.data import Arrays, Cifar10, Digits, Gaussian2D, Gaussians25, Normal, Uniform
+from otgen.metrics import EvaluationInput, Features, Label, Metric
+from otgen.nets import LocationScaleMap
 from otgen.train import RunConfig, evaluate, generate
 from otgen.train.evaluation import Evaluation
 from otgen.train.pictures import save_picture
@@ -97,24 +101,24 @@ def test_a_data_set_is_compared_whole_and_its_neighbours_shown(tmp_path: Path) -
     points = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
     np.save(tmp_path / "points.npy", points)
     source = Arrays(path=str(tmp_path / "points.npy"))
-    found = evaluate(nn.Linear(2, 3), Normal(dim=2), source, 40, 0)
-    assert found.neighbours is not None
-    nearest = ((found.samples[:32, None] - torch.from_numpy(points)[None]) ** 2).sum(-1).argmin(1)
-    assert torch.equal(found.neighbours, torch.from_numpy(points)[nearest])
-    assert "modes_found" not in found.values
-    assert all(np.isfinite(v) for v in found.values.values())
+    result = evaluate(nn.Linear(2, 3), Normal(dim=2), source, 40, 0)
+    assert result.neighbours is not None
+    nearest = ((result.samples[:32, None] - torch.from_numpy(points)[None]) ** 2).sum(-1).argmin(1)
+    assert torch.equal(result.neighbours, torch.from_numpy(points)[nearest])
+    assert "modes_found" not in result.values
+    assert all(np.isfinite(v) for v in result.values.values())
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_a_tiny_data_set_is_evaluated_too(rows: int, tmp_path: Path) -> None:
     np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(rows, 2)))
-    found = evaluate(nn.Linear(2, 2), Normal(dim=2), Arrays(path=str(tmp_path / "points.npy")), 10, 0)
-    assert found.values["w1"] > 0
+    result = evaluate(nn.Linear(2, 2), Normal(dim=2), Arrays(path=str(tmp_path / "points.npy")), 10, 0)
+    assert result.values["w1"] > 0
 
 
 def test_samples_are_clamped_to_the_datas_range() -> None:
-    found = evaluate(nn.Linear(2, 2), Normal(dim=2), Uniform(dim=2, low=-0.1, high=0.1), 50, 0)
-    assert float(found.samples.abs().max()) == pytest.approx(0.1)
+    result = evaluate(nn.Linear(2, 2), Normal(dim=2), Uniform(dim=2, low=-0.1, high=0.1), 50, 0)
+    assert float(result.samples.abs().max()) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("padding", [0, 2])
@@ -130,11 +134,11 @@ def test_copies_of_digits_are_found_out(padding: int) -> None:
         def forward(self, z: Tensor) -> Tensor:
             return self.bank[: len(z)]
 
-    found = evaluate(Copies(), Normal(dim=2), data, 100, 0).values
-    assert found["copy_exact"] == 100
-    assert found["frechet"] < 5
-    assert found["classifier_score"] > 8
-    assert found["classes_share_min"] >= 0.05
+    result = evaluate(Copies(), Normal(dim=2), data, 100, 0).values
+    assert result["copy_exact"] == 100
+    assert result["frechet"] < 5
+    assert result["classifier_score"] > 8
+    assert result["classes_share_min"] >= 0.05
 
 
 def test_cifar_is_measured_in_its_own_features(tmp_path: Path) -> None:
@@ -151,12 +155,12 @@ def test_cifar_is_measured_in_its_own_features(tmp_path: Path) -> None:
         def forward(self, z: Tensor) -> Tensor:
             return self.bank[: len(z)]
 
-    found = evaluate(Copies(), Normal(dim=2), Cifar10(folder=str(tmp_path)), 100, 0).values
-    assert found["frechet"] == pytest.approx(0, abs=1e-6)
-    assert found["frechet_real"] > 1e-3
-    assert found["classifier_score"] == pytest.approx(found["classifier_score_real"])
-    assert found["classes_share_max"] >= 0.1
-    assert found["copy_exact"] == 100
+    result = evaluate(Copies(), Normal(dim=2), Cifar10(folder=str(tmp_path)), 100, 0).values
+    assert result["frechet"] == pytest.approx(0, abs=1e-6)
+    assert result["frechet_real"] > 1e-3
+    assert result["classifier_score"] == pytest.approx(result["classifier_score_real"])
+    assert result["classes_share_max"] >= 0.1
+    assert result["copy_exact"] == 100
     symmetric = Cifar10(folder=str(tmp_path), pixel_range="symmetric")
     assert "frechet" not in evaluate(Copies(), Normal(dim=2), symmetric, 100, 0).values
 
@@ -191,3 +195,67 @@ def test_the_run_configuration_of_an_evaluation_is_not_needed(tiny: RunConfig) -
     for law in (tiny.data, Uniform(dim=2), Gaussians25()):
         module = _affine((0.0, 0.0), (1.0, 1.0))
         assert "w1" in evaluate(module, replace(tiny).latent, law, 30, 0).values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread(Metric):
+    """A metric of this file alone."""
+
+    labels = {"spread": Label("spread of the points")}
+
+    @classmethod
+    def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
+        return {} if given.mixture is None else cls()(given.points.fake, given.points.real)
+
+    def __call__(self, fake: Features, real: Features) -> dict[str, float]:
+        return {"spread": fake.values.std().item(), "spread_real": real.values.std().item()}
+
+
+def _shown(values: dict[str, float]) -> list[str]:
+    return [str(cell) for cell in metrics_table(values).columns[0].cells]
+
+
+def test_a_metric_is_found_computed_and_shown_once_it_is_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = _affine((0.0, 0.0), (1.0, 1.0))
+    before = evaluate(module, Normal(dim=2), Gaussians25(), 30, 0)
+    monkeypatch.setattr(metrics, "Spread", Spread, raising=False)
+    result = evaluate(module, Normal(dim=2), Gaussians25(), 30, 0)
+    assert result.values["spread"] == pytest.approx(float(result.samples.std()))
+    assert list(result.values) == [*before.values, "spread", "spread_real"]
+    assert _shown(result.values) == [*_shown(before.values), "spread of the points"]
+    assert "spread" not in evaluate(module, Normal(dim=2), Uniform(dim=2), 30, 0).values
+
+
+def test_what_is_kept_and_what_is_shown_have_their_orders() -> None:
+    """Of a fitted law, and of images with a classifier: between them they have every key."""
+    law = Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0))
+    fitted = LocationScaleMap(torch.tensor([2.5, -1.0]), torch.tensor([-0.5, 1.0]))
+    points = evaluate(fitted, Normal(dim=2), law, 20, 0).values
+    distance = ["w1", "w1_lower", "w1_upper", "w1_points", "w1_matched", "w1_real"]
+    modes = ["found", "high_quality", "share_min", "share_max", "kl", "high_quality_real", "kl_real"]
+    assert list(points) == [*(f"modes_{key}" for key in modes), "parameter_error", *distance]
+    assert points["parameter_error"] == 0.5
+    assert _shown(points) == [
+        "modes found",
+        "largest error of a parameter",
+        "share of samples within 3 std of a mode",
+        "Wasserstein-1 distance to real samples, exact",
+        "  of real samples to real ones",
+    ]
+    digits = evaluate(nn.Sequential(nn.Linear(2, 784), nn.Unflatten(1, (1, 28, 28))), Normal(dim=2), Digits(), 20, 0)
+    score = ["classifier_score", "classifier_score_mean", "classifier_score_std", "classifier_score_real"]
+    classes = [*score, "classes_share_min", "classes_share_max", "frechet_real"]
+    copies = [f"copy_{key}" for key in ("median", "median_real", "ratio", "close", "exact")]
+    assert list(digits.values) == ["frechet", "frechet_mean", "frechet_covariance", *classes, *copies, *distance]
+    assert _shown(digits.values) == [
+        "Fréchet distance, classifier features (0 is best)",
+        "  of real, held-out images",
+        "classifier score (10 is best)",
+        "  of the training images",
+        "smallest share of a class (even: 0.1)",
+        "Wasserstein-1 distance to real samples, exact",
+        "  of real samples to real ones",
+        "distance to training set / held-out ones' (1: same)",
+        "share nearer than 99 % of held-out ones (chance: 0.01)",
+        "exact copies of training samples",
+    ]

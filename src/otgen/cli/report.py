@@ -10,24 +10,8 @@ from rich.table import Table
 
 from otgen.runs import Assumption, evaluate_run
 from otgen.train import RunDir
+from otgen.train.evaluation import exported_metrics
 from otgen.train.progress import loss_text
-
-# Metric -> what it says, in the order shown. What is not listed here is in the JSON file only.
-_SHOWN = {
-    "frechet": "Fréchet distance, classifier features (0 is best)",
-    "frechet_real": "  of real, held-out images",
-    "classifier_score": "classifier score (10 is best)",
-    "classifier_score_real": "  of the training images",
-    "classes_share_min": "smallest share of a class (even: 0.1)",
-    "modes_found": "modes found",
-    "parameter_error": "largest error of a parameter",
-    "modes_high_quality": "share of samples within 3 std of a mode",
-    "w1_matched": "Wasserstein-1 distance to real samples, exact",
-    "w1_real": "  of real samples to real ones",
-    "copy_ratio": "distance to training set / held-out ones' (1: same)",
-    "copy_close": "share nearer than 99 % of held-out ones (chance: 0.01)",
-    "copy_exact": "exact copies of training samples",
-}
 
 
 def show_end(run: RunDir) -> None:
@@ -62,9 +46,9 @@ def is_wide(record: dict[str, Any]) -> bool:
 def metrics_table(values: dict[str, float]) -> Table:
     """The metrics worth a line."""
     table = Table(show_header=False, box=None, pad_edge=False)
-    for name, text in _SHOWN.items():
-        if name in values:
-            table.add_row(text, f"{values[name]:.4g}")
+    labels = {key: label for metric in exported_metrics() for key, label in metric.labels.items() if key in values}
+    for key, label in sorted(labels.items(), key=lambda item: item[1].place):
+        table.add_row(label.text, f"{values[key]:.4g}")
     return table
 
 

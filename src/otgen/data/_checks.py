@@ -33,12 +33,6 @@ def require_positive(name: str, value: float) -> None:
         raise InputError(f"{name} is not a positive finite number: got {value}; give one above 0")
 
 
-def require_not_negative(name: str, value: int) -> None:
-    """Refuse negative counts."""
-    if value < 0:
-        raise InputError(f"{name} is negative: got {value}; give 0 or more")
-
-
 def require_spread(name: str, value: float) -> None:
     """Refuse what cannot be a standard deviation. 0 is legal: the law is then a set of points."""
     if not (math.isfinite(value) and value >= 0):

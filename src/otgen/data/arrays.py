@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -98,19 +99,15 @@ class Arrays(FiniteSource):
     @cached_property
     def _loaded(self) -> tuple[Tensor, Affine | None]:
         table = self._read()
-        name = self._where
+        name = self.path if self.key is None else f"{self.path}[{self.key}]"
         points = check_numeric(table.values, name, table.columns or None)
-        affine: Affine | None
+        affine: Affine | None = None
         if self.standardise:
             affine = moments(points, self.scale, name)
-        else:
-            affine = None if self.scale == 1 else _scaling(points.shape[1:], self.scale)
+        elif self.scale != 1:
+            shape = points.shape[1:]
+            affine = Affine(scale=self.scale, mean=np.zeros(shape), std=np.ones(shape))
         return torch.from_numpy(self._reshape(to_float32(points, affine, name))), affine
-
-    @property
-    def _where(self) -> str:
-        """What messages call the array."""
-        return f"{self.path}" if self.key is None else f"{self.path}[{self.key}]"
 
     def _read(self) -> Table:
         path = Path(self.path).expanduser()
@@ -138,46 +135,52 @@ class Arrays(FiniteSource):
         return points.reshape(len(points), *self.sample_shape)
 
 
-def _scaling(shape: tuple[int, ...], scale: float) -> Affine:
-    return Affine(scale=scale, mean=np.zeros(shape), std=np.ones(shape))
+@contextmanager
+def _opened(path: Path, magic: bytes) -> Iterator[BinaryIO]:
+    """A file whose first bytes are checked; what numpy cannot read of it becomes an error of ours.
+
+    Numpy would take for a pickle whatever it does not know. Pickled objects can run code, and are never loaded.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(len(magic))
+            stream.seek(0)
+            if start != magic:
+                raise InputError(
+                    f"a file is not what its name says: {path} starts with {start!r}, not with {magic!r}; "
+                    "save it anew with np.save (.npy) or np.savez (.npz)"
+                )
+            yield stream
+    except InputError:
+        raise
+    except _UNREADABLE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "allow_pickle" in reason:
+            raise InputError(
+                f"an array holds Python objects, which are never loaded: got {path} ({reason}); "
+                "save it with a numeric dtype, rows of equal length"
+            ) from error
+        raise InputError(
+            f"an array cannot be read: got {path} ({reason}); save it anew with np.save or np.savez"
+        ) from error
 
 
 def _read_npy(path: Path, key: str | None, columns: Sequence[str] | None) -> Table:
-    try:
-        with path.open("rb") as stream:
-            _require_magic(stream, path, _NPY_MAGIC)
+    with _opened(path, _NPY_MAGIC):
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except ValueError:  # an empty array cannot be mapped, and what is really damaged says so again
             array = np.load(path, allow_pickle=False)
-    except _UNREADABLE as error:
-        raise _explained(path, error) from error
     return _select(array, columns, path.name)
 
 
 def _read_npz(path: Path, key: str | None, columns: Sequence[str] | None) -> Table:
-    try:
-        with path.open("rb") as stream:
-            _require_magic(stream, path, _ZIP_MAGIC)
-            # A stream, not the path: numpy leaves a damaged archive open.
-            with np.load(stream, allow_pickle=False) as archive:
-                array = archive[_choose_key(archive.files, key, path)]
-    except _UNREADABLE as error:
-        raise _explained(path, error) from error
+    # A stream, not the path: numpy leaves a damaged archive open.
+    with _opened(path, _ZIP_MAGIC) as stream, np.load(stream, allow_pickle=False) as archive:
+        array = archive[_choose_key(archive.files, key, path)]
     if not isinstance(array, np.ndarray):
         raise InputError(f"a member of an archive is not an array: got {key!r} in {path}; choose another key")
     return _select(array, columns, path.name)
-
-
-def _require_magic(stream: BinaryIO, path: Path, magic: bytes) -> None:
-    """Refuse what numpy would otherwise take for a pickle, which is whatever it does not know."""
-    start = stream.read(len(magic))
-    stream.seek(0)
-    if start != magic:
-        raise InputError(
-            f"a file is not what its name says: {path} starts with {start!r}, not with {magic!r}; "
-            "save it anew with np.save (.npy) or np.savez (.npz)"
-        )
 
 
 def _choose_key(keys: Sequence[str], key: str | None, path: Path) -> str:
@@ -201,30 +204,9 @@ def _select(array: NDArray[Any], columns: Sequence[str] | None, name: str) -> Ta
     return Table(values=array[:, pick(columns, names, name)], columns=tuple(columns))
 
 
-def _explained(path: Path, error: BaseException) -> InputError:
-    """What numpy could not read, as an error of ours. Pickled objects can run code, and are never loaded."""
-    if isinstance(error, InputError):
-        return error
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if "allow_pickle" in reason:
-        return InputError(
-            f"an array holds Python objects, which are never loaded: got {path} ({reason}); "
-            "save it with a numeric dtype, rows of equal length"
-        )
-    return InputError(f"an array cannot be read: got {path} ({reason}); save it anew with np.save or np.savez")
-
-
-def _read_csv(path: Path, key: str | None, columns: Sequence[str] | None) -> Table:
-    return read_csv(path, columns)
-
-
-def _read_parquet(path: Path, key: str | None, columns: Sequence[str] | None) -> Table:
-    return read_parquet(path, columns)
-
-
 _READERS: dict[str, Callable[[Path, str | None, Sequence[str] | None], Table]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
-    ".csv": _read_csv,
-    ".parquet": _read_parquet,
+    ".csv": lambda path, key, columns: read_csv(path, columns),
+    ".parquet": lambda path, key, columns: read_parquet(path, columns),
 }

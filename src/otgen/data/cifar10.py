@@ -11,15 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otgen.data._checks import as_member
-from otgen.data.pixels import PixelSource, Split
+from otgen.data.pixels import Split, SplitSource
 from otgen.errors import InputError
 
 CIFAR10_CLASSES = (
@@ -41,32 +40,32 @@ _SHAPE = (3, _SIDE, _SIDE)
 _RECORD = 1 + 3 * _SIDE * _SIDE  # bytes: the label, then the red, green and blue planes, row by row
 _SUBFOLDER = "cifar-10-batches-bin"
 _ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-_TEST_FILE = "test_batch.bin"
 _FILES = {
     Split.TRAIN: tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
-    Split.TEST: (_TEST_FILE,),
+    Split.TEST: ("test_batch.bin",),
 }
-_FILES[Split.ALL] = _FILES[Split.TRAIN] + _FILES[Split.TEST]
-_PARTS = {Split.TRAIN: ("train",), Split.TEST: ("test",), Split.ALL: ("train", "test")}
 # A JPEG of 32 x 32 pixels has about one kilobyte; what is far larger is something else, and is not read.
 _LARGEST_JPEG = 1 << 20
 _Read = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
+class _File(NamedTuple):
+    """A JPEG, by its place in the set."""
+
+    part: Split
+    label: str
+    name: str
+    content: bytes
+
+
 @dataclass(frozen=True, kw_only=True)
-class _LabelledImages(PixelSource):
+class _LabelledImages(SplitSource):
     """Images of 3x32x32 pixels whose labels come with them, in two splits.
 
     Args:
         split: ``train``, ``test``, or ``all``: first train, then test.
         pixel_range: The interval that pixels are mapped to.
     """
-
-    split: Split = Split.TRAIN
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "split", as_member(Split, self.split, "split"))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -89,10 +88,6 @@ class _LabelledImages(PixelSource):
         """
         return self._images_and_labels[1].clone()
 
-    def held_out(self) -> Self | None:
-        """The split ``test``, for the split ``train``; None where it is not there."""
-        return replace(self, split=Split.TEST) if self.split is Split.TRAIN and self._has_test() else None
-
     @cached_property
     def _images_and_labels(self) -> tuple[Tensor, Tensor]:
         images, labels = self._read()
@@ -101,10 +96,6 @@ class _LabelledImages(PixelSource):
     @abstractmethod
     def _read(self) -> _Read:
         """The images ``(N, 3, 32, 32)`` and labels ``(N,)`` of this split."""
-
-    @abstractmethod
-    def _has_test(self) -> bool:
-        """Whether the split ``test`` is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +115,12 @@ class Cifar10(_LabelledImages):
     folder: str
 
     def _read(self) -> _Read:
-        records = np.concatenate([_read_records(self._find(name)) for name in _FILES[self.split]])
+        names = [name for part in self.split.parts for name in _FILES[part]]
+        records = np.concatenate([_read_records(self._find(name)) for name in names])
         return np.ascontiguousarray(records[:, 1:]).reshape(-1, *_SHAPE), records[:, 0].astype(np.int64)
 
     def _has_test(self) -> bool:
-        return self._existing(_TEST_FILE) is not None
+        return self._existing(_FILES[Split.TEST][0]) is not None
 
     def _existing(self, name: str) -> Path | None:
         folder = Path(self.folder).expanduser()
@@ -190,31 +182,28 @@ class Cifar10Jpeg(_LabelledImages):
     path: str
 
     def _read(self) -> _Read:
-        names, images, labels = [], [], []
-        for part in _PARTS[self.split]:
-            files = sorted(self._files((part,)))
-            missing = sorted(set(CIFAR10_CLASSES) - {label for _, label, _, _ in files})
+        files: list[_File] = []
+        for part in self.split.parts:
+            files += sorted(self._files(part))
+            missing = sorted(set(CIFAR10_CLASSES) - {file.label for file in files if file.part == part})
             if missing:
                 raise InputError(
                     f"CIFAR-10 is not whole: got {self.path} without a JPEG of {', '.join(missing)} in {part}; "
                     f"give the folder, or the archive, that holds {part}/<class>/<name>.jpg for all ten classes"
                 )
-            for _, label, name, content in files:
-                names.append(f"{part}/{label}/{name}")
-                images.append(content)
-                labels.append(CIFAR10_CLASSES.index(label))
-        return _decode_all(self.path, names, images), np.array(labels, dtype=np.int64)
+        labels = np.array([CIFAR10_CLASSES.index(file.label) for file in files], dtype=np.int64)
+        return _decode_all(self.path, files), labels
 
     def _has_test(self) -> bool:
-        return next(self._files(_PARTS[Split.TEST]), None) is not None
+        return next(self._files(Split.TEST), None) is not None
 
-    def _files(self, parts: tuple[str, ...]) -> Iterator[tuple[str, str, str, bytes]]:
-        """Split, class, name and content of every JPEG of some splits, in no order."""
+    def _files(self, part: Split) -> Iterator[_File]:
+        """Every JPEG of a split, in no order."""
         path = Path(self.path).expanduser()
         if path.is_dir():
-            return _files_of_folder(path, parts)
+            return _files_of_folder(path, part)
         if path.is_file():
-            return _files_of_archive(path, parts)
+            return _files_of_archive(path, part)
         raise InputError(
             f"CIFAR-10 cannot be read: got {path} in {Path.cwd()}, which does not exist; "
             "give a folder of JPEGs, or a tar archive of one"
@@ -233,33 +222,32 @@ def cifar10_at(path: str, like: Cifar10) -> Cifar10 | Cifar10Jpeg:
     exact = replace(like, folder=path)
     jpegs = Cifar10Jpeg(path=path, split=like.split, pixel_range=like.pixel_range)
     where = Path(path).expanduser()
-    has_train = any((where / sub / _PARTS[Split.TRAIN][0]).is_dir() for sub in (".", "cifar10"))
+    has_train = any((where / sub / Split.TRAIN).is_dir() for sub in (".", "cifar10"))
     lossy = where.is_file() or (has_train and exact._existing(_FILES[Split.TRAIN][0]) is None)
     return jpegs if lossy else exact
 
 
-def _files_of_folder(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[str, str, str, bytes]]:
+def _files_of_folder(folder: Path, part: Split) -> Iterator[_File]:
     root = folder / "cifar10" if (folder / "cifar10").is_dir() else folder
-    for part in parts:
-        for label in CIFAR10_CLASSES:
-            for path in (root / part / label).glob("*.jpg"):
-                if path.name.startswith("."):
-                    continue
-                try:
-                    yield part, label, path.name, path.read_bytes()
-                except OSError as error:
-                    raise InputError(
-                        f"an image cannot be read: got {path} ({error.strerror}); repair or replace it"
-                    ) from error
+    for label in CIFAR10_CLASSES:
+        for path in (root / part / label).glob("*.jpg"):
+            if path.name.startswith("."):
+                continue
+            try:
+                yield _File(part, label, path.name, path.read_bytes())
+            except OSError as error:
+                raise InputError(
+                    f"an image cannot be read: got {path} ({error.strerror}); repair or replace it"
+                ) from error
 
 
-def _files_of_archive(path: Path, parts: tuple[str, ...]) -> Iterator[tuple[str, str, str, bytes]]:
+def _files_of_archive(path: Path, part: Split) -> Iterator[_File]:
     """Names of members are compared with the names expected and never used as paths, so any archive is safe to read."""
     try:
         with tarfile.open(path) as archive:
             for member in archive:
                 where = member.name.removeprefix("./").removeprefix("cifar10/").split("/")
-                if len(where) != 3 or where[0] not in parts or where[1] not in CIFAR10_CLASSES:
+                if len(where) != 3 or where[0] != part or where[1] not in CIFAR10_CLASSES:
                     continue
                 if not where[2].endswith(".jpg") or where[2].startswith("."):
                     continue
@@ -269,7 +257,7 @@ def _files_of_archive(path: Path, parts: tuple[str, ...]) -> Iterator[tuple[str,
                         f"an archive holds something else in place of an image: got {member.name} in {path}, "
                         f"a link or a file of more than {_LARGEST_JPEG} bytes; give the archive of plain JPEGs"
                     )
-                yield where[0], where[1], where[2], stream.read()
+                yield _File(part, where[1], where[2], stream.read())
     except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise InputError(
             f"an archive of CIFAR-10 cannot be read: got {path} ({error}); "
@@ -277,16 +265,17 @@ def _files_of_archive(path: Path, parts: tuple[str, ...]) -> Iterator[tuple[str,
         ) from error
 
 
-def _decode_all(path: str, names: list[str], contents: list[bytes]) -> NDArray[np.uint8]:
+def _decode_all(path: str, files: list[_File]) -> NDArray[np.uint8]:
     """The images, shape ``(n, 3, 32, 32)``."""
     from PIL import Image  # Pillow is slow to import, and most runs need none of it
 
-    images = np.empty((len(contents), *_SHAPE), dtype=np.uint8)
-    for image, name, content in zip(images, names, contents, strict=True):
+    images = np.empty((len(files), *_SHAPE), dtype=np.uint8)
+    for image, file in zip(images, files, strict=True):
+        name = f"{file.part}/{file.label}/{file.name}"
         try:
-            with Image.open(io.BytesIO(content), formats=("JPEG",)) as file:
-                size = file.size
-                pixels = np.asarray(file.convert("RGB")) if size == (_SIDE, _SIDE) else None
+            with Image.open(io.BytesIO(file.content), formats=("JPEG",)) as jpeg:
+                size = jpeg.size
+                pixels = np.asarray(jpeg.convert("RGB")) if size == (_SIDE, _SIDE) else None
         except MemoryError:
             raise
         except Exception as error:  # decoders of damaged files raise anything: never lose the name

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import importlib.util
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -51,10 +51,6 @@ class Digits(HandwrittenDigits):
     def labels(self) -> Tensor:
         """The classes 0 to 9: int64, shape ``(N,)``. For evaluation only; no training reads them."""
         return self._data[1]
-
-    def held_out(self) -> Digits | None:
-        """The 500 digits of the split ``test``, for the split ``train``."""
-        return replace(self, split=Split.TEST) if self.split is Split.TRAIN else None
 
     @cached_property
     def _data(self) -> tuple[Tensor, Tensor]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from otgen.data._checks import as_member, require_not_negative
-from otgen.data.pixels import PixelSource, Split
+from otgen.data.pixels import SplitSource
+from otgen.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class HandwrittenDigits(PixelSource):
+class HandwrittenDigits(SplitSource):
     """Digits of 28 x 28 pixels, white on black.
 
     Args:
@@ -21,13 +21,12 @@ class HandwrittenDigits(PixelSource):
             what is inside.
     """
 
-    split: Split = Split.TRAIN
     padding: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "split", as_member(Split, self.split, "split"))
-        require_not_negative("padding", self.padding)
+        if self.padding < 0:
+            raise InputError(f"padding is negative: got {self.padding}; give 0 or more")
 
     def padded(self, images: Tensor) -> Tensor:
         """Images ``(N, 1, h, w)`` with the border around them."""

@@ -6,8 +6,8 @@ import gzip
 import math
 import struct
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ def read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:
             or too long for its header.
     """
     try:
-        with _open(path) as stream:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
             return _parse(stream, path, ndim)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
@@ -41,11 +41,7 @@ def read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:
         ) from error
 
 
-def _open(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
-
-
-def _parse(stream: BinaryIO, path: Path, ndim: int) -> NDArray[np.uint8]:
+def _parse(stream: BufferedIOBase, path: Path, ndim: int) -> NDArray[np.uint8]:
     length = 4 * (1 + ndim)
     header = _read(stream, length)
     magic = bytes([0, 0, _UNSIGNED_BYTES, ndim])
@@ -72,7 +68,7 @@ def _parse(stream: BinaryIO, path: Path, ndim: int) -> NDArray[np.uint8]:
     return np.frombuffer(body, dtype=np.uint8).reshape(sizes)
 
 
-def _read(stream: BinaryIO, limit: int) -> bytearray:
+def _read(stream: BufferedIOBase, limit: int) -> bytearray:
     """Read up to ``limit`` bytes, in blocks: a header may lie about the size; memory must not follow it."""
     content = bytearray()
     while len(content) < limit:

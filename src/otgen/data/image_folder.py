@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -102,10 +102,16 @@ class ImageFolder(PixelSource):
                 return _reason(error)
             return None
 
+        # Threads share large images; on small ones they only fight for a lock. A broken link counts as nothing.
+        large = sum(path.stat().st_size for path in paths if path.is_file()) > _LARGE_FILE * len(paths)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            reasons = _map(read, len(paths), _are_large(paths))
+            if large:
+                with ThreadPoolExecutor(min(_MAX_WORKERS, os.cpu_count() or 1)) as pool:
+                    reasons = list(pool.map(read, range(len(paths))))
+            else:
+                reasons = [read(index) for index in range(len(paths))]
         return {path: reason for path, reason in zip(paths, reasons, strict=True) if reason is not None}
 
 
@@ -119,34 +125,16 @@ def _reason(error: Exception) -> str:
     return text.splitlines()[0][:120]
 
 
-def _map(read: Callable[[int], str | None], count: int, in_threads: bool) -> list[str | None]:
-    """Call ``read`` for every index. Threads share large images; on small ones they only fight for a lock."""
-    if not in_threads:
-        return [read(index) for index in range(count)]
-    with ThreadPoolExecutor(min(_MAX_WORKERS, os.cpu_count() or 1)) as pool:
-        return list(pool.map(read, range(count)))
-
-
-def _are_large(paths: list[Path]) -> bool:
-    """Whether the files are large on average; a broken link counts as nothing."""
-    return sum(path.stat().st_size for path in paths if path.is_file()) > _LARGE_FILE * len(paths)
-
-
 def _find_images(root: Path) -> list[Path]:
     """The paths of all images, sorted."""
     if not root.is_dir():
         wrong = "it is a file" if root.exists() else "it does not exist"
         raise InputError(f"an image folder cannot be read: got {root} in {Path.cwd()}, {wrong}; check the path")
-    others = 0
-    paths = []
-    for path in _walk(root):
-        if path.suffix.lower() in _ENDINGS:
-            paths.append(path)
-        else:
-            others += 1
+    files = list(_walk(root))
+    paths = [path for path in files if path.suffix.lower() in _ENDINGS]
     if not paths:
         raise InputError(
-            f"a folder holds no image: got {root} with {others} other file(s); "
+            f"a folder holds no image: got {root} with {len(files)} other file(s); "
             f"give one with files that end in {', '.join(_ENDINGS)}"
         )
     return sorted(paths, key=lambda path: os.fsencode(path.relative_to(root).as_posix()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -20,29 +20,17 @@ _MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
-_FILES = (
-    RemoteFile(
-        name="train-images-idx3-ubyte.gz",
-        size=47_040_016,
-        sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    ),
-    RemoteFile(
-        name="train-labels-idx1-ubyte.gz",
-        size=60_008,
-        sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    ),
-    RemoteFile(
-        name="t10k-images-idx3-ubyte.gz",
-        size=7_840_016,
-        sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    ),
-    RemoteFile(
-        name="t10k-labels-idx1-ubyte.gz",
-        size=10_008,
-        sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    ),
+# Name, size and SHA-256 of the content.
+_FILES = tuple(
+    RemoteFile(name=name, size=size, sha256=sha256)
+    for name, size, sha256 in (
+        ("train-images-idx3-ubyte.gz", 47_040_016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+        ("train-labels-idx1-ubyte.gz", 60_008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+        ("t10k-images-idx3-ubyte.gz", 7_840_016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+        ("t10k-labels-idx1-ubyte.gz", 10_008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+    )
 )
-_PREFIXES = {Split.TRAIN: ("train",), Split.TEST: ("t10k",), Split.ALL: ("train", "t10k")}
+_PREFIXES = {Split.TRAIN: "train", Split.TEST: "t10k"}
 _SIDE = 28
 
 
@@ -79,7 +67,7 @@ class Mnist(HandwrittenDigits):
         Raises:
             InputError: A file of labels is missing or damaged, or does not have one label for each image.
         """
-        parts = [read_idx(self._find(f"{prefix}-labels-idx1-ubyte"), 1) for prefix in _PREFIXES[self.split]]
+        parts = [read_idx(self._find(f"{_PREFIXES[part]}-labels-idx1-ubyte"), 1) for part in self.split.parts]
         labels = torch.from_numpy(np.concatenate(parts).astype(np.int64))
         if len(labels) != self.count:
             raise InputError(
@@ -88,17 +76,15 @@ class Mnist(HandwrittenDigits):
             )
         return labels
 
-    def held_out(self) -> Mnist | None:
-        """The split ``test``, for the split ``train``; None where its images are not there either."""
-        name = f"{_PREFIXES[Split.TEST][0]}-images-idx3-ubyte"
-        is_there = self.download or _existing(Path(self.folder).expanduser(), name) is not None
-        return replace(self, split=Split.TEST) if self.split is Split.TRAIN and is_there else None
+    def _has_test(self) -> bool:
+        name = f"{_PREFIXES[Split.TEST]}-images-idx3-ubyte"
+        return self.download or _existing(Path(self.folder).expanduser(), name) is not None
 
     @cached_property
     def _pixels(self) -> Tensor:
         parts = []
-        for prefix in _PREFIXES[self.split]:
-            path = self._find(f"{prefix}-images-idx3-ubyte")
+        for part in self.split.parts:
+            path = self._find(f"{_PREFIXES[part]}-images-idx3-ubyte")
             images = read_idx(path, 3)
             if images.shape[1:] != (_SIDE, _SIDE):
                 raise InputError(

@@ -17,6 +17,10 @@ from numpy.typing import NDArray
 from otgen.errors import InputError
 
 _NUMERIC = "buif"  # bool, unsigned, signed, floating
+_REMEDIES = {
+    "O": "rows of unequal length or mixed types make such an array: build one with a numeric dtype",
+    "c": "store real and imaginary parts as two columns",
+}
 _BLOCK_BYTES = 1 << 24
 
 
@@ -58,7 +62,8 @@ def check_numeric(array: NDArray[Any], name: str, columns: Sequence[str] | None 
         InputError: It is not numeric, has no dimension, no element, or values that are NaN or infinite.
     """
     if array.dtype.kind not in _NUMERIC:
-        raise InputError(f"{name} is not an array of real numbers: got dtype {array.dtype}; {_remedy(array.dtype)}")
+        remedy = _REMEDIES.get(array.dtype.kind, "convert it to a numeric dtype")
+        raise InputError(f"{name} is not an array of real numbers: got dtype {array.dtype}; {remedy}")
     if array.ndim == 0:
         raise InputError(f"{name} is a single number: got shape (); give an array with one point a row, (N, ...)")
     if array.size == 0:
@@ -151,14 +156,6 @@ def _place(bad: NDArray[np.bool_], start: int, columns: Sequence[str] | None) ->
     if columns is not None:
         return f"row {start + row} (counted from 0), column {columns[rest[0]]!r}"
     return f"index [{', '.join(str(i) for i in (start + row, *rest))}]"
-
-
-def _remedy(dtype: np.dtype[Any]) -> str:
-    if dtype.kind == "O":
-        return "rows of unequal length or mixed types make such an array: build one with a numeric dtype"
-    if dtype.kind == "c":
-        return "store real and imaginary parts as two columns"
-    return "convert it to a numeric dtype"
 
 
 def _blocks(points: NDArray[Any], scale: float | None) -> Iterator[tuple[int, NDArray[Any]]]:

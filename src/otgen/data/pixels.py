@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -34,6 +35,11 @@ class Split(StrEnum):
     TRAIN = "train"
     TEST = "test"
     ALL = "all"
+
+    @property
+    def parts(self) -> tuple[Split, ...]:
+        """The parts that it is made of: itself, or train and then test."""
+        return (Split.TRAIN, Split.TEST) if self is Split.ALL else (self,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,3 +89,27 @@ class PixelSource(FiniteSource):
         unit = pixels.to(torch.float32).div_(255)
         low, high = self.pixel_range.bounds
         return unit if (low, high) == (0.0, 1.0) else unit.mul_(high - low).add_(low)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSource(PixelSource):
+    """A data set of images in two parts, one to train on and one to test with.
+
+    Args:
+        split: ``train``, ``test``, or ``all``: first train, then test.
+        pixel_range: The interval that pixels are mapped to.
+    """
+
+    split: Split = Split.TRAIN
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "split", as_member(Split, self.split, "split"))
+
+    def held_out(self) -> Self | None:
+        """The split ``test``, for the split ``train``; None where it is not there."""
+        return replace(self, split=Split.TEST) if self.split is Split.TRAIN and self._has_test() else None
+
+    def _has_test(self) -> bool:
+        """Whether the split ``test`` is there."""
+        return True

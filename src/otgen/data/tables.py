@@ -43,8 +43,8 @@ def pick(wanted: Sequence[str] | None, available: Sequence[str], name: str) -> l
     if not wanted:
         raise InputError(f"no column is chosen: got columns=() for {name}; choose some of: {known}")
     for column in wanted:
-        if (found := list(available).count(column)) != 1:
-            wrong = "has no column" if found == 0 else f"has {found} columns"
+        if (count := list(available).count(column)) != 1:
+            wrong = "has no column" if count == 0 else f"has {count} columns"
             raise InputError(f"{name} {wrong} of that name: got {column!r}; choose from: {known}")
     return [list(available).index(column) for column in wanted]
 
@@ -64,7 +64,10 @@ def read_csv(path: Path, columns: Sequence[str] | None) -> Table:
         InputError: The file is not text, rows differ in length, a line is blank, a cell is not a number, ...
     """
     lines = _read_lines(path)
-    first = _first_row(lines, path)
+    try:
+        first = next(csv.reader(lines[:1]))
+    except csv.Error as error:
+        raise _not_csv(path, error) from error
     has_header = _is_header(first, path)
     names = [cell.strip() for cell in first] if has_header else [str(i) for i in range(len(first))]
     if columns is None and "" in names:
@@ -100,13 +103,6 @@ def _read_lines(path: Path) -> list[str]:
         if not line.strip():
             raise InputError(f"a line of a table is blank: line {number} of {path}; remove it, or fill its values in")
     return lines
-
-
-def _first_row(lines: list[str], path: Path) -> list[str]:
-    try:
-        return next(csv.reader(lines[:1]))
-    except csv.Error as error:
-        raise _not_csv(path, error) from error
 
 
 def _not_csv(path: Path, error: csv.Error) -> InputError:

@@ -3,10 +3,58 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from torch import Tensor
+from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.metrics.features import Features
+
+
+class Label(NamedTuple):
+    """How a number is shown to a person.
+
+    Attributes:
+        text: what the number says.
+        place: labels are shown by their places, the smallest first; by default behind those of the package.
+    """
+
+    text: str
+    place: int = 1000
+
+
+class FeatureSets(NamedTuple):
+    """Features of three sets of samples, by one extractor.
+
+    Attributes:
+        fake: of generated samples.
+        real: of real ones: those that the generator was trained on, where they are a data set.
+        held_out: of real samples that the training did not see; None where there are none.
+    """
+
+    fake: Features
+    real: Features
+    held_out: Features | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationInput:
+    """What an evaluation knows of a generator and of its data. A metric takes from it what it needs.
+
+    Attributes:
+        points: the samples themselves, flattened.
+        classified: in the features of the classifier that knows the data; None where there is no such classifier.
+        mixture: the centres ``(K, d)`` and the standard deviation of the modes; None where the data are no mixture.
+        parameters: those of the generator and the true ones, two vectors; None where they do not compare.
+    """
+
+    points: FeatureSets
+    classified: FeatureSets | None
+    mixture: tuple[Tensor, float] | None
+    parameters: tuple[Tensor, Tensor] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +66,24 @@ class Metric(ABC):
     samples.
 
     To add one: a file with a subclass, an export in ``otgen.metrics``, a test.
+
+    Attributes:
+        labels: of the keys that are shown to a person, a constant of the class. The others are only kept.
     """
+
+    labels: ClassVar[Mapping[str, Label]] = {}
+
+    @classmethod
+    def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
+        """The metric's part of an evaluation: built for these data and measured; nothing where it does not suit them.
+
+        Args:
+            given: all that there is to measure.
+
+        Returns:
+            The numbers under their keys; by default none, for a metric that is only called by hand.
+        """
+        return {}
 
     @abstractmethod
     def __call__(self, fake: Features, real: Features) -> dict[str, float]:
@@ -31,6 +96,17 @@ class Metric(ABC):
         Returns:
             The numbers under their keys. No two metrics share a key, so results can be merged.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierMetric(Metric):
+    """A metric that an evaluation takes in the features of a classifier. It can be built without arguments."""
+
+    @classmethod
+    @override
+    def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
+        """For data that a classifier knows."""
+        return {} if given.classified is None else cls()(given.classified.fake, given.classified.real)
 
 
 def check_pair(fake: Features, real: Features, *, least: int = 1) -> None:

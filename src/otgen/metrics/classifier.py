@@ -157,10 +157,10 @@ def load_classifier(kind: type[C]) -> C:
     from safetensors.torch import load  # only those who classify pay for this import
 
     data = _read(kind, kind.weights_file())
-    found, expected = hashlib.sha256(data).hexdigest(), classifier_card(kind).sha256
-    if found != expected:
+    actual, expected = hashlib.sha256(data).hexdigest(), classifier_card(kind).sha256
+    if actual != expected:
         raise InputError(
-            f"the weights of the {kind.subject} classifier are damaged: sha256 {found[:12]}..., "
+            f"the weights of the {kind.subject} classifier are damaged: sha256 {actual[:12]}..., "
             f"the card says {expected[:12]}...; reinstall otgen"
         )
     with torch.device("meta"):  # a network built here would draw its first weights from the global random state

@@ -45,10 +45,9 @@ class Features:
                 f"features of {bad} of the {len(self.values)} samples are NaN or infinite ({self.name}); "
                 "look at the samples: the generator has probably diverged"
             )
-        if self.probabilities is not None:
-            self._check_probabilities(self.probabilities)
-
-    def _check_probabilities(self, p: Tensor) -> None:
+        p = self.probabilities
+        if p is None:
+            return
         if p.dim() != 2 or len(p) != len(self.values) or p.shape[1] == 0:
             raise InputError(
                 f"probabilities must have shape (n, classes) with n = {len(self.values)} as the features; "
@@ -125,9 +124,9 @@ def classify(network: Classifier, images: Tensor, *, name: str, batch: int = 512
     values, probabilities = [], []
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
         for rows in blocks(len(images), batch):
-            found = network.features(images[rows].to(device, torch.float32))
-            values.append(found.cpu())
-            probabilities.append(network.logits(found).softmax(1).cpu())
+            features = network.features(images[rows].to(device, torch.float32))
+            values.append(features.cpu())
+            probabilities.append(network.logits(features).softmax(1).cpu())
     return Features(values=torch.cat(values), probabilities=torch.cat(probabilities), name=name)
 
 

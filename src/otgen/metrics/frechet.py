@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.metrics.base import Metric, check_pair
+from otgen.metrics.base import ClassifierMetric, EvaluationInput, Label, Metric, check_pair
 from otgen.metrics.features import Features
 from otgen.metrics.statistics import Gaussian
 
@@ -47,7 +47,7 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrechetDistance(Metric):
+class FrechetDistance(ClassifierMetric):
     """How far the mean and the covariance of the generated features are from those of the real ones.
 
     The formula of the Fréchet inception distance (Heusel et al. 2017), on the features that it is given.
@@ -61,6 +61,8 @@ class FrechetDistance(Metric):
     Keys: ``frechet``; its two terms ``frechet_mean`` and ``frechet_covariance``. Range: [0, inf), 0 the best.
     """
 
+    labels = {"frechet": Label("Fréchet distance, classifier features (0 is best)", 0)}
+
     @override
     def __call__(self, fake: Features, real: Features) -> dict[str, float]:
         """Measure; needs 2 samples of each."""
@@ -71,3 +73,25 @@ class FrechetDistance(Metric):
             "frechet_mean": means,
             "frechet_covariance": covariances,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealFrechet(Metric):
+    """The Fréchet distance of held-out real samples from the real samples: what a perfect generator would have.
+
+    Keys: ``frechet_real``. Range: [0, inf).
+    """
+
+    labels = {"frechet_real": Label("  of real, held-out images", 1)}
+
+    @classmethod
+    @override
+    def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
+        """For data that a classifier knows and some of which are held out."""
+        sets = given.classified
+        return {} if sets is None or sets.held_out is None else cls()(sets.held_out, sets.real)
+
+    @override
+    def __call__(self, fake: Features, real: Features) -> dict[str, float]:
+        """Measure; ``fake`` are held-out samples. Needs 2 of each."""
+        return {"frechet_real": FrechetDistance()(fake, real)["frechet"]}

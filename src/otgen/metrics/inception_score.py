@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.metrics.base import Metric, check_pair
+from otgen.metrics.base import ClassifierMetric, Label, check_pair
 from otgen.metrics.features import Features
 from otgen.metrics.statistics import shuffled_order
 
@@ -35,17 +35,17 @@ def classifier_score(probabilities: Tensor) -> float:
     return min(max(math.exp(information.item()), 1.0), float(p.shape[1]))
 
 
-def _probabilities(features: Features, which: str) -> Tensor:
+def _probabilities(features: Features, which: str, asks: str = "classifier score") -> Tensor:
     if features.probabilities is None:
         raise InputError(
-            f"the classifier score needs class probabilities; the {which} features ({features.name}) "
+            f"the {asks} needs class probabilities; the {which} features ({features.name}) "
             "have none; use an extractor that classifies, such as DigitFeatures"
         )
     return features.probabilities
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierScore(Metric):
+class ClassifierScore(ClassifierMetric):
     """The Inception score's formula on the probabilities of the features' own classifier.
 
     It is named for what it is: only the Inception network gives the Inception score. It looks at the
@@ -63,6 +63,11 @@ class ClassifierScore(Metric):
         splits: into how many parts the generated samples are dealt, after a shuffle that is always the same
             for the same set.
     """
+
+    labels = {
+        "classifier_score": Label("classifier score (10 is best)", 2),
+        "classifier_score_real": Label("  of the training images", 3),
+    }
 
     splits: int = 10
 
@@ -90,3 +95,22 @@ class ClassifierScore(Metric):
             "classifier_score_std": parts.std(correction=0).item(),
             "classifier_score_real": classifier_score(_probabilities(real, "real")),
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassShares(ClassifierMetric):
+    """How evenly the generated samples fall on the classes, each by its most probable one.
+
+    Keys: ``classes_share_min`` and ``classes_share_max``, the shares of the rarest and of the most frequent class.
+    Range: [0, 1]; both are 1 / classes when even.
+    """
+
+    labels = {"classes_share_min": Label("smallest share of a class (even: 0.1)", 4)}
+
+    @override
+    def __call__(self, fake: Features, real: Features) -> dict[str, float]:
+        """Measure; needs 1 generated sample."""
+        check_pair(fake, real)
+        p = _probabilities(fake, "generated", "share of a class")
+        shares = p.argmax(1).bincount(minlength=p.shape[1]).double() / len(p)
+        return {"classes_share_min": shares.min().item(), "classes_share_max": shares.max().item()}

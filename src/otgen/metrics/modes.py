@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.metrics.base import Metric, check_pair
+from otgen.metrics.base import EvaluationInput, Label, Metric, check_pair
 from otgen.metrics.features import Features
 from otgen.metrics.statistics import blocks
 
@@ -60,6 +60,11 @@ class ModeCoverage(Metric):
             share of all the generated samples, of high quality.
     """
 
+    labels = {
+        "modes_found": Label("modes found", 5),
+        "modes_high_quality": Label("share of samples within 3 std of a mode", 7),
+    }
+
     centres: Tensor
     std: float
     radius: float = 3.0
@@ -78,6 +83,15 @@ class ModeCoverage(Metric):
             raise InputError(
                 f"min_share is a share of the samples, in [0, 1); got {self.min_share}; 0 asks for one sample"
             )
+
+    @classmethod
+    @override
+    def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
+        """For mixtures."""
+        if given.mixture is None:
+            return {}
+        centres, std = given.mixture
+        return cls(centres=centres, std=std)(given.points.fake, given.points.real)
 
     def assign(self, features: Features) -> ModeAssignment:
         """The mode of each sample, and whether it is of high quality. Of ties the first mode wins."""
@@ -114,10 +128,10 @@ class ModeCoverage(Metric):
         check_pair(fake, real)
         assigned, assigned_real = self.assign(fake), self.assign(real)
         good = assigned.nearest[assigned.high_quality].bincount(minlength=len(self.centres))
-        found = (good >= 1) & (good.double() / len(fake) >= self.min_share)
+        is_found = (good >= 1) & (good.double() / len(fake) >= self.min_share)
         shares = self._shares(assigned.nearest)
         return {
-            "modes_found": float(found.sum()),
+            "modes_found": float(is_found.sum()),
             "modes_high_quality": assigned.high_quality.double().mean().item(),
             "modes_share_min": shares.min().item(),
             "modes_share_max": shares.max().item(),

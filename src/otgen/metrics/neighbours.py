@@ -10,10 +10,12 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.metrics.base import Metric, check_pair
+from otgen.metrics.base import EvaluationInput, Label, Metric, check_pair
 from otgen.metrics.features import Features
 from otgen.metrics.statistics import blocks
 
+# Held-out samples in an evaluation: a median needs no more, and each costs a pass over the training set.
+_HELD_OUT = 2000
 _QUERIES = 512
 _TRAINING = 8192  # a block of distances takes _QUERIES * _TRAINING * 8 bytes = 32 MiB
 
@@ -59,12 +61,10 @@ def nearest_neighbours(queries: Tensor, training: Tensor) -> Neighbours:
             best[part] = torch.where(closer, least, best[part])
             index[part] = torch.where(closer, where + rows.start, index[part])
     # From the differences, so that a copy is at the distance 0, and nothing else is.
-    distance = torch.cat([_paired(queries[part], training[index[part]]) for part in blocks(len(queries), _QUERIES)])
+    distance = torch.empty_like(best)
+    for part in blocks(len(queries), _QUERIES):
+        distance[part] = (queries[part].double() - training[index[part]].double()).square().sum(1).sqrt()
     return Neighbours(index=index, distance=distance)
-
-
-def _paired(x: Tensor, y: Tensor) -> Tensor:
-    return (x.double() - y.double()).square().sum(1).sqrt()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,12 +91,29 @@ class CopyCheck(Metric):
         quantile: of the held-out distances, below which a generated sample counts as close.
     """
 
+    labels = {
+        "copy_ratio": Label("distance to training set / held-out ones' (1: same)", 10),
+        "copy_close": Label("share nearer than 99 % of held-out ones (chance: 0.01)", 11),
+        "copy_exact": Label("exact copies of training samples", 12),
+    }
+
     training: Features
     quantile: float = 0.01
 
     def __post_init__(self) -> None:
         if not 0 < self.quantile < 1:
             raise InputError(f"quantile must lie in (0, 1); got {self.quantile}; the default is 0.01")
+
+    @classmethod
+    @override
+    def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
+        """For data some of which are held out."""
+        held_out = given.points.held_out
+        if held_out is None:
+            return {}
+        # Evenly from the whole set, which may be sorted.
+        some = Features(values=held_out.values[:: -(-len(held_out) // _HELD_OUT)], name=held_out.name)
+        return cls(training=given.points.real)(given.points.fake, some)
 
     def neighbours(self, samples: Features) -> Neighbours:
         """The nearest training sample of each sample: what a picture of pairs is drawn from."""

@@ -8,7 +8,6 @@ from otgen.nets.base import (
     ToRange,
     mixes_samples,
     scoring,
-    seeded,
     statistics_kept,
 )
 from otgen.nets.dcgan import DcganCritic, DcganGenerator
@@ -20,6 +19,7 @@ from otgen.nets.sanjabi import CriticNorm
 from otgen.nets.sanjabi_cifar import GluReading, SanjabiCifarCritic, SanjabiCifarGenerator
 from otgen.nets.sanjabi_mnist import SanjabiMnistCritic, SanjabiMnistGenerator
 from otgen.nets.spectral import SpectralNorm
+from otgen.seeding import seeded
 
 __all__ = [
     "Activation",

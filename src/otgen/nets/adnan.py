@@ -26,7 +26,24 @@ _STD = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdnanDcganGenerator(GeneratorNet):
+class _Side32:
+    """What the four networks share: a width, and images of side 32."""
+
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        check_width(self.width)
+
+    def _check_shape(self, shape: Shape) -> None:
+        if len(shape) != 3 or shape[1:] != (_SIDE, _SIDE):
+            raise InputError(
+                f"{type(self).__name__} needs images of side {_SIDE}, got samples of shape {shape}; pad or resize "
+                "them, or use a Dcgan network, which takes other sides"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdnanDcganGenerator(_Side32, GeneratorNet):
     """Four transposed convolutions, batch normalisation and ReLU between them (Table 2).
 
     With the width of 64 and codes of 100 numbers, all without bias::
@@ -40,14 +57,9 @@ class AdnanDcganGenerator(GeneratorNet):
         width: channels of the last hidden layer; each earlier one has twice as many.
     """
 
-    width: int = 64
-
-    def __post_init__(self) -> None:
-        check_width(self.width)
-
     @override
     def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
-        _check_shape(self, shape)
+        self._check_shape(shape)
         size, width = math.prod(latent), self.width
         layers: list[nn.Module] = [nn.Flatten(), ToImages(1, (size, 1, 1))]
         before, channels = size, (4 * width, 2 * width, width)
@@ -61,7 +73,7 @@ class AdnanDcganGenerator(GeneratorNet):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdnanDcganCritic(CriticNet):
+class AdnanDcganCritic(_Side32, CriticNet):
     """Four convolutions, leaky ReLU between them (Table 2); the last makes the features::
 
         CONV(c, 64) - LReLU - CONV(64, 128) - LReLU - CONV(128, 256) - LReLU - CONV(256, features, to 1)
@@ -70,14 +82,9 @@ class AdnanDcganCritic(CriticNet):
         width: channels of the first layer; each later one has twice as many.
     """
 
-    width: int = 64
-
-    def __post_init__(self) -> None:
-        check_width(self.width)
-
     @override
     def build(self, shape: Shape, features: int) -> nn.Module:
-        _check_shape(self, shape)
+        self._check_shape(shape)
         layers: list[nn.Module] = []
         before = shape[0]
         for after in (self.width, 2 * self.width, 4 * self.width):
@@ -87,7 +94,7 @@ class AdnanDcganCritic(CriticNet):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdnanResnetGenerator(GeneratorNet):
+class AdnanResnetGenerator(_Side32, GeneratorNet):
     """A linear layer and three residual blocks that double the side (Table 3).
 
     ``FC(100, 4 x 4 x 64) - 3 x block - BN - ReLU - CONV(64, c) - Tanh``; a block is
@@ -97,20 +104,15 @@ class AdnanResnetGenerator(GeneratorNet):
         width: channels of all layers.
     """
 
-    width: int = 64
-
-    def __post_init__(self) -> None:
-        check_width(self.width)
-
     @override
     def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
-        _check_shape(self, shape)
+        self._check_shape(shape)
         width = self.width
         return nn.Sequential(
             nn.Flatten(),
             nn.Linear(math.prod(latent), width * _SMALLEST**2),
             ToImages(1, (width, _SMALLEST, _SMALLEST)),
-            *(_Doubling(width) for _ in range(3)),
+            *(_doubling(width) for _ in range(3)),
             nn.BatchNorm2d(width),
             nn.ReLU(),
             nn.Conv2d(width, shape[0], 3, 1, 1),
@@ -119,7 +121,7 @@ class AdnanResnetGenerator(GeneratorNet):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdnanResnetCritic(CriticNet):
+class AdnanResnetCritic(_Side32, CriticNet):
     """Four residual blocks, the first two of which halve the side (Table 3), and a linear map of their mean.
 
     ``first block - block, halving - 2 x block - ReLU - mean over 8 x 8 - FC(64, features)``; a block is
@@ -130,20 +132,15 @@ class AdnanResnetCritic(CriticNet):
         width: channels of all layers.
     """
 
-    width: int = 64
-
-    def __post_init__(self) -> None:
-        check_width(self.width)
-
     @override
     def build(self, shape: Shape, features: int) -> nn.Module:
-        _check_shape(self, shape)
+        self._check_shape(shape)
         width = self.width
         return OnImages(
-            _Halving(shape[0], width, first=True),
-            _Halving(width, width),
-            _Plain(width),
-            _Plain(width),
+            _halving(shape[0], width, first=True),
+            _halving(width, width),
+            _plain(width),
+            _plain(width),
             nn.ReLU(),
             nn.AvgPool2d(8),
             nn.Flatten(),
@@ -151,51 +148,42 @@ class AdnanResnetCritic(CriticNet):
         )
 
 
-class _Doubling(nn.Module):
+class _Residual(nn.Module):
+    """Layers beside a bypass, and their sum."""
+
+    def __init__(self, residual: nn.Module, bypass: nn.Module) -> None:
+        super().__init__()
+        self.residual, self.bypass = residual, bypass
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.add(self.bypass(x), self.residual(x))
+
+
+def _doubling(width: int) -> nn.Module:
     """A residual block that doubles the side."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.residual = nn.Sequential(
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            nn.Upsample(scale_factor=2),
-            nn.Conv2d(width, width, 3, 1, 1),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            nn.Conv2d(width, width, 3, 1, 1),
-        )
-        self.bypass = nn.Upsample(scale_factor=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.add(self.bypass(x), self.residual(x))
+    residual = nn.Sequential(
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(width, width, 3, 1, 1),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Conv2d(width, width, 3, 1, 1),
+    )
+    return _Residual(residual, nn.Upsample(scale_factor=2))
 
 
-class _Halving(nn.Module):
+def _halving(before: int, after: int, *, first: bool = False) -> nn.Module:
     """A residual block that halves the side."""
-
-    def __init__(self, before: int, after: int, *, first: bool = False) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [] if first else [nn.ReLU()]
-        layers += [nn.Conv2d(before, after, 3, 1, 1), nn.ReLU(), nn.Conv2d(after, after, 3, 1, 1), nn.AvgPool2d(2)]
-        self.residual = nn.Sequential(*layers)
-        self.bypass = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(before, after, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.add(self.bypass(x), self.residual(x))
+    layers: list[nn.Module] = [] if first else [nn.ReLU()]
+    layers += [nn.Conv2d(before, after, 3, 1, 1), nn.ReLU(), nn.Conv2d(after, after, 3, 1, 1), nn.AvgPool2d(2)]
+    return _Residual(nn.Sequential(*layers), nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(before, after, 1)))
 
 
-class _Plain(nn.Module):
+def _plain(width: int) -> nn.Module:
     """A residual block that keeps the side."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.residual = nn.Sequential(
-            nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1), nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.add(x, self.residual(x))
+    convolutions = [nn.Conv2d(width, width, 3, 1, 1) for _ in range(2)]
+    return _Residual(nn.Sequential(nn.ReLU(), convolutions[0], nn.ReLU(), convolutions[1]), nn.Identity())
 
 
 def _small(module: nn.Module) -> nn.Module:
@@ -206,11 +194,3 @@ def _small(module: nn.Module) -> nn.Module:
         elif isinstance(part, nn.BatchNorm2d):
             nn.init.normal_(part.weight, 1.0, _STD)
     return module
-
-
-def _check_shape(net: object, shape: Shape) -> None:
-    if len(shape) != 3 or shape[1:] != (_SIDE, _SIDE):
-        raise InputError(
-            f"{type(net).__name__} needs images of side {_SIDE}, got samples of shape {shape}; pad or resize them, "
-            "or use a Dcgan network, which takes other sides"
-        )

@@ -69,19 +69,11 @@ class ToRange(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise; the identity where there is no interval."""
-        if self.value_range is None:
-            return x
-        low, high = self.value_range
-        return (low + (high - low) * torch.sigmoid(x)).clamp(low, high)
+        return x if self.value_range is None else self.squash(x, *self.value_range).clamp(*self.value_range)
 
-
-@contextlib.contextmanager
-def seeded(rng: torch.Generator) -> Iterator[None]:
-    """Modules built inside draw their initial weights from ``rng``, and the global random state stays as it was."""
-    seed = int(torch.randint(2**62, (1,), generator=rng))
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
+    def squash(self, x: Tensor, low: float, high: float) -> Tensor:
+        """Into the interval, to the rounding."""
+        return low + (high - low) * torch.sigmoid(x)
 
 
 def mixes_samples(module: nn.Module) -> bool:

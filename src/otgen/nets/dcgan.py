@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.nets.base import CriticNet, GeneratorNet, Shape, ToRange
-from otgen.nets.mlp import check_widths
+from otgen.nets.mlp import Activation, check_widths, hidden
 
 # Halving stops at a side this small.
 _SMALLEST = 4
@@ -40,16 +40,14 @@ class DcganGenerator(GeneratorNet):
     def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
         channels, side, doublings = _plan(shape)
         width = self.width * 2 ** (doublings - 1)
-        layers: list[nn.Module] = [nn.Flatten()]
-        before = math.prod(latent)
-        for units in self.hidden:
-            layers += self._linear(before, units)
-            before = units
+        # After hidden layers each unit is normalised by itself, so that each varies from sample to sample: a channel's
+        # statistics are met by what varies from place to place as well, which a fresh linear map makes most of, and
+        # samples become alike.
+        units = (*self.hidden, width * side * side) if self.hidden else ()
+        layers, before = hidden(math.prod(latent), units, Activation.RELU, batch_norm=self.batch_norm)
         unflatten = nn.Unflatten(1, (width, side, side))
         if self.hidden:
-            # Each unit by itself, so that each varies from sample to sample: a channel's statistics are met by what
-            # varies from place to place as well, which a fresh linear map makes most of, and samples become alike.
-            layers += [*self._linear(before, width * side * side), unflatten]
+            layers.append(unflatten)
         else:
             layers.append(nn.Linear(before, width * side * side, bias=not self.batch_norm))
             layers += [unflatten, *self._norm(width)]
@@ -57,12 +55,8 @@ class DcganGenerator(GeneratorNet):
             layers.append(nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=not self.batch_norm))
             width //= 2
             layers += self._norm(width)
-        return nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, 2, 1), ToRange(value_range))
-
-    def _linear(self, before: int, units: int) -> list[nn.Module]:
-        """A hidden layer of units."""
-        norm = [nn.BatchNorm1d(units)] if self.batch_norm else []
-        return [nn.Linear(before, units, bias=not self.batch_norm), *norm, nn.ReLU()]
+        last = nn.ConvTranspose2d(width, channels, 4, 2, 1)
+        return nn.Sequential(nn.Flatten(), *layers, last, ToRange(value_range))
 
     def _norm(self, width: int) -> list[nn.Module]:
         return [nn.BatchNorm2d(width), nn.ReLU()] if self.batch_norm else [nn.ReLU()]
@@ -91,12 +85,8 @@ class DcganCritic(CriticNet):
         for _ in range(halvings):
             layers += [nn.Conv2d(before, width, 4, 2, 1), nn.LeakyReLU(0.2)]
             before, width = width, width * 2
-        layers.append(nn.Flatten())
-        before *= side * side
-        for units in self.hidden:
-            layers += [nn.Linear(before, units), nn.LeakyReLU(0.2)]
-            before = units
-        return nn.Sequential(*layers, nn.Linear(before, features))
+        head, last = hidden(before * side * side, self.hidden, Activation.LEAKY_RELU)
+        return nn.Sequential(*layers, nn.Flatten(), *head, nn.Linear(last, features))
 
 
 def _plan(shape: Shape) -> tuple[int, int, int]:

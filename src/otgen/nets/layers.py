@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
+
+from otgen.nets.base import ToRange
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -36,19 +39,12 @@ class ToImages(nn.Unflatten):
         return channels_last(super().forward(x))
 
 
-class TanhToRange(nn.Module):
-    """The last layer of a generator: any number into an interval, by a hyperbolic tangent."""
+class TanhToRange(ToRange):
+    """The last layer of a generator: any number into an interval, by a hyperbolic tangent; plain tanh for [-1, 1]."""
 
-    def __init__(self, value_range: tuple[float, float] | None) -> None:
-        super().__init__()
-        self.value_range = value_range
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Elementwise; plain tanh for [-1, 1], the identity where there is no interval."""
-        if self.value_range is None:
-            return x
-        low, high = self.value_range
-        return ((low + high) / 2 + (high - low) / 2 * torch.tanh(x)).clamp(low, high)
+    @override
+    def squash(self, x: Tensor, low: float, high: float) -> Tensor:
+        return (low + high) / 2 + (high - low) / 2 * torch.tanh(x)
 
 
 class ConcatenatedReLU(nn.Module):

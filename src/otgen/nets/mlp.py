@@ -47,8 +47,7 @@ class MlpGenerator(GeneratorNet):
 
     @override
     def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
-        layers = _hidden(math.prod(latent), self.widths, self.activation, batch_norm=self.batch_norm)
-        last = self.widths[-1] if self.widths else math.prod(latent)
+        layers, last = hidden(math.prod(latent), self.widths, self.activation, batch_norm=self.batch_norm)
         return nn.Sequential(
             nn.Flatten(), *layers, nn.Linear(last, math.prod(shape)), ToRange(value_range), nn.Unflatten(1, shape)
         )
@@ -71,8 +70,7 @@ class MlpCritic(CriticNet):
 
     @override
     def build(self, shape: Shape, features: int) -> nn.Module:
-        layers = _hidden(math.prod(shape), self.widths, self.activation, batch_norm=False)
-        last = self.widths[-1] if self.widths else math.prod(shape)
+        layers, last = hidden(math.prod(shape), self.widths, self.activation)
         return nn.Sequential(nn.Flatten(), *layers, nn.Linear(last, features))
 
 
@@ -119,12 +117,13 @@ def check_widths(widths: Sequence[int]) -> None:
         raise InputError(f"widths of hidden layers must be at least 1, got {tuple(widths)}")
 
 
-def _hidden(size: int, widths: Sequence[int], activation: Activation, *, batch_norm: bool) -> list[nn.Module]:
+def hidden(
+    size: int, widths: Sequence[int], activation: Activation, *, batch_norm: bool = False
+) -> tuple[list[nn.Module], int]:
+    """Hidden layers on vectors ``(n, size)``, and the size of what leaves them."""
     layers: list[nn.Module] = []
     for width in widths:
-        layers.append(nn.Linear(size, width, bias=not batch_norm))
-        if batch_norm:
-            layers.append(nn.BatchNorm1d(width))
-        layers.append(activation.module())
+        norm = [nn.BatchNorm1d(width)] if batch_norm else []
+        layers += [nn.Linear(size, width, bias=not batch_norm), *norm, activation.module()]
         size = width
-    return layers
+    return layers, size

@@ -8,10 +8,11 @@ generator's first, fully connected layer is per unit, not per channel.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from torch import nn
 from typing_extensions import override
@@ -48,6 +49,12 @@ class CriticNorm(StrEnum):
 class SanjabiCritic(SplitCriticNet):
     """What the two critics share: the head, and a feature map that ends in a layer normalisation."""
 
+    reads: ClassVar[Shape]
+    # Channels of what leaves each layer, in widths.
+    growth: ClassVar[tuple[int, ...]]
+    # Why the width must be even; None where it need not.
+    even: ClassVar[str | None] = None
+
     width: int
     kernel: int = 5
     slope: float = 0.2
@@ -58,15 +65,17 @@ class SanjabiCritic(SplitCriticNet):
         check_kernel(self.kernel)
         if not 0 <= self.slope < 1:
             raise InputError(f"the slope of a leaky ReLU must be in [0, 1), got {self.slope}; the usual one is 0.2")
+        check_width(self.width, even=self.even)
 
     @override
     def trunk(self, shape: Shape) -> nn.Module:
-        before, *channels = self._channels(shape)
+        check_shape(self, shape, self.reads, "Critic")
+        before = shape[0]
         groups: list[nn.Module] = []
-        for k, after in enumerate(channels, start=1):
+        for k, after in enumerate((times * self.width for times in self.growth), start=1):
             convolution, activation = self._layer(before, after, first=k == 1)
             norms: list[nn.Module] = [self.norm.of_maps(convolution.out_channels)]
-            if k == len(channels):
+            if k == len(self.growth):
                 # LN: one group takes mean and variance over all of (C, H, W); gain and bias are per channel.
                 norms.append(nn.GroupNorm(1, convolution.out_channels, affine=self.affine))
             groups.append(nn.Sequential(convolution, *norms, activation))
@@ -75,7 +84,8 @@ class SanjabiCritic(SplitCriticNet):
 
     @override
     def trunk_features(self, shape: Shape) -> int:
-        return self._channels(shape)[-1] * SIDE**2
+        check_shape(self, shape, self.reads, "Critic")
+        return self.growth[-1] * self.width * SIDE**2
 
     @override
     def head(self, features_in: int, features: int) -> nn.Module:
@@ -88,16 +98,23 @@ class SanjabiCritic(SplitCriticNet):
         )
 
     @abstractmethod
-    def _channels(self, shape: Shape) -> Sequence[int]:
-        """Channels of the samples and of what leaves each layer; refuses samples of another shape."""
-
-    @abstractmethod
     def _layer(self, before: int, after: int, *, first: bool) -> tuple[nn.Conv2d, nn.Module]:
         """A convolution and its activation, together from ``before`` channels to ``after``."""
 
     def _convolution(self, before: int, after: int, *, stride: int) -> nn.Conv2d:
         """To 1 / stride of the side, rounded up."""
         return nn.Conv2d(before, after, self.kernel, stride, self.kernel // 2, bias=False)
+
+
+def first_maps(latent: Shape, units: int, activation: nn.Module, channels: int) -> nn.Sequential:
+    """A generator's first group: a layer of units that are normalised each by itself, as maps of 4 x 4."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(math.prod(latent), units, bias=False),
+        nn.BatchNorm1d(units),
+        activation,
+        nn.Unflatten(1, (channels, SIDE, SIDE)),
+    )
 
 
 def check_width(width: int, *, even: str | None = None) -> None:

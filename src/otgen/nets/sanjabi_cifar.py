@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,7 +10,7 @@ from typing_extensions import override
 
 from otgen.nets.base import GeneratorNet, Shape
 from otgen.nets.layers import ConcatenatedReLU, TanhToRange
-from otgen.nets.sanjabi import CIFAR, SIDE, SanjabiCritic, check_kernel, check_shape, check_width
+from otgen.nets.sanjabi import CIFAR, SIDE, SanjabiCritic, check_kernel, check_shape, check_width, first_maps
 
 
 class GluReading(StrEnum):
@@ -59,16 +57,7 @@ class SanjabiCifarGenerator(GeneratorNet):
     def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
         check_shape(self, shape, CIFAR, "Generator")
         first, *others = (self.glu.kept(k * self.width) for k in (8, 4, 2, 1))
-        units = 2 * first * SIDE**2
-        groups = [
-            nn.Sequential(
-                nn.Flatten(),
-                nn.Linear(math.prod(latent), units, bias=False),
-                nn.BatchNorm1d(units),
-                nn.GLU(dim=1),
-                nn.Unflatten(1, (first, SIDE, SIDE)),
-            )
-        ]
+        groups = [first_maps(latent, 2 * first * SIDE**2, nn.GLU(dim=1), first)]
         before = first
         for kept in others:
             groups.append(
@@ -112,16 +101,11 @@ class SanjabiCifarCritic(SanjabiCritic):
         norm: batch normalisation as in the paper, or layer normalisation in its place.
     """
 
+    reads = CIFAR
+    growth = (1, 2, 4, 8)
+    even = "CReLU makes half of it"
+
     width: int = 256
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_width(self.width, even="CReLU makes half of it")
-
-    @override
-    def _channels(self, shape: Shape) -> Sequence[int]:
-        check_shape(self, shape, CIFAR, "Critic")
-        return [CIFAR[0], *(k * self.width for k in (1, 2, 4, 8))]
 
     @override
     def _layer(self, before: int, after: int, *, first: bool) -> tuple[nn.Conv2d, nn.Module]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -11,7 +9,7 @@ from typing_extensions import override
 
 from otgen.nets.base import GeneratorNet, Shape
 from otgen.nets.layers import TanhToRange
-from otgen.nets.sanjabi import MNIST, SIDE, SanjabiCritic, check_kernel, check_shape, check_width
+from otgen.nets.sanjabi import MNIST, SIDE, SanjabiCritic, check_kernel, check_shape, check_width, first_maps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +41,8 @@ class SanjabiMnistGenerator(GeneratorNet):
     def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
         check_shape(self, shape, MNIST, "Generator")
         width = self.width
-        units = 4 * width * SIDE**2
         return nn.Sequential(
-            nn.Sequential(
-                nn.Flatten(),
-                nn.Linear(math.prod(latent), units, bias=False),
-                nn.BatchNorm1d(units),
-                nn.ReLU(),
-                nn.Unflatten(1, (4 * width, SIDE, SIDE)),
-            ),
+            first_maps(latent, 4 * width * SIDE**2, nn.ReLU(), 4 * width),
             nn.Sequential(self._doubled(4 * width, 2 * width, extra=0), nn.BatchNorm2d(2 * width), nn.ReLU()),
             nn.Sequential(self._doubled(2 * width, width, extra=1), nn.BatchNorm2d(width), nn.ReLU()),
             nn.Sequential(self._doubled(width, 1, extra=1, bias=True), TanhToRange(value_range)),
@@ -89,16 +80,10 @@ class SanjabiMnistCritic(SanjabiCritic):
         norm: batch normalisation as in the paper, or layer normalisation in its place.
     """
 
+    reads = MNIST
+    growth = (1, 2, 4)
+
     width: int = 64
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_width(self.width)
-
-    @override
-    def _channels(self, shape: Shape) -> Sequence[int]:
-        check_shape(self, shape, MNIST, "Critic")
-        return [MNIST[0], *(k * self.width for k in (1, 2, 4))]
 
     @override
     def _layer(self, before: int, after: int, *, first: bool) -> tuple[nn.Conv2d, nn.Module]:

@@ -43,7 +43,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a peer found.
+    """A peer's result.
 
     Attributes:
         value: on the task's convention.

@@ -93,21 +93,15 @@ def compare(
     problem = Discrete(x, y, cost=cost, reg=reg)
 
     def ours() -> Solution:
-        found = solve(problem, tol=tol, max_steps=max_steps, on_unconverged=OnUnconverged.IGNORE)
-        _ = found.certificate
-        return found
+        solution = solve(problem, tol=tol, max_steps=max_steps, on_unconverged=OnUnconverged.IGNORE)
+        _ = solution.certificate
+        return solution
 
     solution, first = _timed(ours)
     _, again = _timed(ours)
     left, right = problem.sides()
-    task = Task(
-        x=left.points,
-        y=right.points,
-        cost=cost,
-        reg=solution.problem.reg,
-        tol=_MARGINALS * tol,
-        max_steps=max_steps,
-    )
+    reg = solution.problem.reg
+    task = Task(x=left.points, y=right.points, cost=cost, reg=reg, tol=_MARGINALS * tol, max_steps=max_steps)
     rows = tuple(_row(peer, task, solution) for peer in peers)
     return Report(solution=solution, first=first, again=again, rows=rows)
 

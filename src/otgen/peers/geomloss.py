@@ -6,7 +6,6 @@ import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from torch import Tensor
 from typing_extensions import override
 
 from otgen.ot import Cost, PNorm, SqEuclidean
@@ -19,14 +18,7 @@ def options(cost: Cost, eps: float) -> tuple[dict[str, Any], float]:
     if power in (1, 2):
         # |x - y|^p / p at blur^p = eps / p is 1/p of ours.
         return {"p": int(power), "blur": (eps / power) ** (1 / power)}, power
-    return {"p": 1, "blur": eps, "cost": _function(cost)}, 1.0
-
-
-def _function(cost: Cost) -> Any:
-    def matrix(x: Tensor, y: Tensor) -> Tensor:
-        return cost(x, y)
-
-    return matrix
+    return {"p": 1, "blur": eps, "cost": cost.__call__}, 1.0
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,8 @@ class OttJax(Peer):
                 if cost_fn is None
                 else pointcloud.PointCloud(inputs[0], inputs[1], cost_fn=cost_fn, epsilon=eps)
             )
-            found = solver(linear_problem.LinearProblem(geom))
-            return found.reg_ot_cost, found.converged, found.errors
+            output = solver(linear_problem.LinearProblem(geom))
+            return output.reg_ot_cost, output.converged, output.errors
 
         # No decorator: without the package it would have no type.
         solved: Any = jax.jit(solve)

@@ -28,16 +28,10 @@ def _pot() -> Any:
     return ot
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """The arrays that POT takes; made anew in every call, since the costs are part of the work."""
-
-    task: Task
-
-    def arrays(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        costs = self.task.cost(self.task.x, self.task.y).cpu().numpy()
-        a, b = (np.full(size, 1 / size, dtype=costs.dtype) for size in costs.shape)
-        return a, b, costs
+def _arrays(task: Task) -> tuple[np.ndarray[Any, Any], ...]:
+    """Both sides' weights and the costs; made anew in every call, since the costs are part of the work."""
+    costs = task.cost(task.x, task.y).cpu().numpy()
+    return *(np.full(size, 1 / size, dtype=costs.dtype) for size in costs.shape), costs
 
 
 def _residual(plan: np.ndarray[Any, Any], a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
@@ -53,10 +47,10 @@ class _PotSinkhorn(Peer):
     def prepare(self, task: Task) -> Call:
         from scipy.special import xlogy
 
-        eps, pot, problem = entropic_eps(task), _pot(), _Problem(task)
+        eps, pot = entropic_eps(task), _pot()
 
         def call() -> Answer:
-            a, b, costs = problem.arrays()
+            a, b, costs = _arrays(task)
             options = {"numItermax": task.max_steps, "stopThr": task.tol, "warn": False, "check_marginals": False}
             # POT's plain kernel underflows at small eps; its answer shows it.
             with np.errstate(all="ignore"):
@@ -99,10 +93,10 @@ class PotExact(Peer):
     def prepare(self, task: Task) -> Call:
         if not isinstance(task.reg, NoReg):
             raise Unavailable("solves the unregularised problem (--reg NoReg)")
-        pot, problem = _pot(), _Problem(task)
+        pot = _pot()
 
         def call() -> Answer:
-            a, b, costs = (array.astype(np.float64) for array in problem.arrays())
+            a, b, costs = (array.astype(np.float64) for array in _arrays(task))
             plan, log = pot.emd(a, b, costs, numItermax=10_000_000, log=True)
             return Answer(
                 value=float((plan * costs).sum()), converged=log["warning"] is None, residual=_residual(plan, a, b)
@@ -124,10 +118,10 @@ class PotQuadratic(Peer):
 
         if not isinstance(task.reg, Quadratic):
             raise Unavailable("solves the quadratic problem (--reg Quadratic)")
-        eps, pot, problem = task.reg.weight, _pot(), _Problem(task)
+        eps, pot = task.reg.weight, _pot()
 
         def call() -> Answer:
-            a, b, costs = (array.astype(np.float64) for array in problem.arrays())
+            a, b, costs = (array.astype(np.float64) for array in _arrays(task))
             # eps / 2 sum_ij (P_ij / (a_i b_j))^2 a_i b_j = eps n m / 2 |P|^2
             weight = eps * costs.size
             with warnings.catch_warnings():

@@ -1,42 +1,25 @@
-"""The evaluation of a generator: which metrics suit the data, on which samples, against what."""
+"""The evaluation of a generator: which samples, and what there is to compare them with. The metrics say what suits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from otgen import metrics
 from otgen.data import Cifar10, Cifar10Jpeg, FiniteSource, HandwrittenDigits, Mixture, Normal, Source
-from otgen.metrics import (
-    CifarFeatures,
-    ClassifierFeatures,
-    ClassifierScore,
-    CopyCheck,
-    DigitFeatures,
-    FrechetDistance,
-    Identity,
-    ModeCoverage,
-    Order,
-    WassersteinDistance,
-    exact_wasserstein,
-)
-from otgen.nets import LocationScaleMap
+from otgen.nets import LocationScaleMap, scoring
 from otgen.train.state import stream
 
 _BATCH = 500
 # Samples whose nearest training samples are shown.
 _PICTURED = 32
-# Held-out samples that say how near an honest sample comes: a median needs no more, and each costs a training set.
-_HELD_OUT = 2000
-# Exact transport is cubic: more points would cost minutes.
-_TRANSPORT_POINTS = 1000
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
         values: metric name to number.
@@ -49,17 +32,18 @@ class Evaluation:
     neighbours: Tensor | None
 
 
+def exported_metrics() -> list[type[metrics.Metric]]:
+    """The metrics that ``otgen.metrics`` exports, in the order of its imports."""
+    return [kind for kind in vars(metrics).values() if isinstance(kind, type) and issubclass(kind, metrics.Metric)]
+
+
 @torch.no_grad()
 def generate(generator: nn.Module, latent: Source, n: int, rng: torch.Generator) -> Tensor:
     """``n`` samples in evaluation mode, on the CPU: batch statistics are neither used nor touched."""
     parameter = next(generator.parameters())
-    training = generator.training
-    generator.eval()
-    try:
+    with scoring(generator):
         codes = latent.sample(n, rng).to(parameter.device)
         return torch.cat([generator(part).cpu() for part in torch.split(codes, _BATCH)])
-    finally:
-        generator.train(training)
 
 
 def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: int) -> Evaluation:
@@ -76,65 +60,43 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
     if data.value_range is not None:
         samples = samples.clamp(*data.value_range)
     real = data.support() if isinstance(data, FiniteSource) else data.sample(n, stream(seed, "evaluation/data"))
-    pixels = Identity()
-    fake_points, real_points = pixels(samples), pixels(real)
+    unseen = data.held_out() if isinstance(data, FiniteSource) else None
+    held_out = None if unseen is None else unseen.support()
+    pixels = metrics.Identity()
+    points = metrics.FeatureSets(pixels(samples), pixels(real), None if held_out is None else pixels(held_out))
+    given = metrics.EvaluationInput(
+        points=points,
+        classified=_classified(data, samples, real, held_out),
+        mixture=(data.centres(), data.mode_std) if isinstance(data, Mixture) else None,
+        parameters=_parameters(generator, latent, data),
+    )
     values: dict[str, float] = {}
+    for metric in exported_metrics():
+        values |= metric.evaluate(given)
     neighbours: Tensor | None = None
-    if isinstance(data, Mixture):
-        values |= ModeCoverage(centres=data.centres(), std=data.mode_std)(fake_points, real_points)
-        values |= _parameter_error(generator, latent, data)
-    held_out = data.held_out() if isinstance(data, FiniteSource) else None
-    unseen = None if held_out is None else held_out.support()
-    extract = _classifier_of(data)
-    if extract is not None:
-        inside = data.inside if isinstance(data, HandwrittenDigits) else lambda images: images
-        values |= _classifier_metrics(
-            extract, inside(samples), inside(real), None if unseen is None else inside(unseen)
-        )
     if isinstance(data, FiniteSource):
-        check = CopyCheck(training=real_points)
-        if unseen is not None:
-            # Evenly from the whole set, which may be sorted.
-            values |= check(fake_points, pixels(unseen[:: -(-len(unseen) // _HELD_OUT)]))
-        neighbours = real[check.neighbours(pixels(samples[:_PICTURED])).index]
-    if min(len(samples), len(real)) > 1:
-        values |= WassersteinDistance(max_points=_TRANSPORT_POINTS)(fake_points, real_points)
-    else:  # no two halves to compare: the distance without its baseline
-        bracket = exact_wasserstein(fake_points.values[:_TRANSPORT_POINTS], real_points.values, Order.W1)
-        values |= {"w1": bracket.value, "w1_lower": bracket.lower, "w1_upper": bracket.upper}
+        neighbours = real[metrics.nearest_neighbours(points.fake.values[:_PICTURED], points.real.values).index]
     return Evaluation(values, samples, neighbours)
 
 
-def _parameter_error(generator: nn.Module, latent: Source, data: Mixture) -> dict[str, float]:
-    """How far mean and standard deviation are from the truth, where a normal law is fitted to another one."""
-    centres = data.centres()
-    if not isinstance(generator, LocationScaleMap) or not isinstance(latent, Normal) or len(centres) > 1:
-        return {}
-    location, scale = generator.location.detach().cpu(), generator.scale.detach().abs().cpu()
-    errors = torch.cat([location - centres[0], scale - data.spread()]).abs()
-    return {"parameter_error": float(errors.max())}
-
-
-def _classifier_of(data: Source) -> ClassifierFeatures | None:
-    """The shipped classifier that knows these data; None where there is none, or where it reads another range."""
-    if data.value_range != (0.0, 1.0):
+def _parameters(generator: nn.Module, latent: Source, data: Source) -> tuple[Tensor, Tensor] | None:
+    """Mean and standard deviation, learnt and true, where a normal law is fitted to another one."""
+    if not (isinstance(data, Mixture) and isinstance(generator, LocationScaleMap) and isinstance(latent, Normal)):
         return None
-    if isinstance(data, HandwrittenDigits):
-        return DigitFeatures()
-    return CifarFeatures() if isinstance(data, Cifar10 | Cifar10Jpeg) else None
+    centres = data.centres()
+    if len(centres) > 1:
+        return None
+    learnt = torch.cat([generator.location.detach(), generator.scale.detach().abs()]).cpu()
+    return learnt, torch.cat([centres[0], data.spread()])
 
 
-def _classifier_metrics(
-    extract: ClassifierFeatures, samples: Tensor, real: Tensor, unseen: Tensor | None
-) -> dict[str, float]:
-    fake_features, real_features = extract(samples), extract(real)
-    values = FrechetDistance()(fake_features, real_features) | ClassifierScore()(fake_features, real_features)
-    classes = fake_features.probabilities
-    assert classes is not None
-    shares = torch.bincount(classes.argmax(1), minlength=classes.shape[1]).double() / len(classes)
-    values["classes_share_min"] = float(shares.min())
-    values["classes_share_max"] = float(shares.max())
-    if unseen is not None:
-        baseline: dict[str, Any] = FrechetDistance()(extract(unseen), real_features)
-        values["frechet_real"] = baseline["frechet"]
-    return values
+def _classified(data: Source, samples: Tensor, real: Tensor, held_out: Tensor | None) -> metrics.FeatureSets | None:
+    """In the features of the shipped classifier that knows these data; None where there is none for their range."""
+    if data.value_range != (0.0, 1.0) or not isinstance(data, HandwrittenDigits | Cifar10 | Cifar10Jpeg):
+        return None
+    features = metrics.DigitFeatures() if isinstance(data, HandwrittenDigits) else metrics.CifarFeatures()
+
+    def extract(images: Tensor) -> metrics.Features:
+        return features(data.inside(images) if isinstance(data, HandwrittenDigits) else images)
+
+    return metrics.FeatureSets(extract(samples), extract(real), None if held_out is None else extract(held_out))
