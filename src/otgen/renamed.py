@@ -20,7 +20,7 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     "otgen.ot": {
         "Check": "HistoryEntry",
         "Look": "Iterate",
-        "Metric": "CriticNorm",
+        "Metric": "StepNorm",
         "Until": "Stopping",
         "Update": "SinkhornUpdate",
         "Value": "ValueKind",

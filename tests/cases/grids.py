@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from otgen.ot import (
-    CriticNorm,
+    StepNorm,
     GridExact1D,
     GridPDHG,
     GridSolution,
@@ -21,7 +21,7 @@ from otgen.ot import (
 )
 
 every_stencil = pytest.mark.parametrize("stencil", list(Stencil))
-every_norm = pytest.mark.parametrize("norm", list(CriticNorm))
+every_norm = pytest.mark.parametrize("norm", list(StepNorm))
 
 
 def rng(seed: int = 0) -> torch.Generator:

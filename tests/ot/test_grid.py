@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cases.grids import best, dense, dirac, every_norm, every_stencil, gaussians, pair, ring, rng, with_critic
 from otgen.ot import (
-    CriticNorm,
+    StepNorm,
     Discrete,
     Exact,
     GridExact1D,
@@ -113,10 +113,10 @@ def test_a_line_has_its_closed_form(shape: tuple[int, ...], dtype: torch.dtype) 
 @every_norm
 @every_stencil
 @pytest.mark.parametrize("shape", [(12,), (12, 1), (1, 12)])
-def test_the_iteration_finds_the_closed_form(shape: tuple[int, ...], stencil: Stencil, norm: CriticNorm) -> None:
+def test_the_iteration_finds_the_closed_form(shape: tuple[int, ...], stencil: Stencil, norm: StepNorm) -> None:
     c = dense(*shape)
     exact = solve(GridW1(c, 2.0), GridExact1D())
-    tol = 1e-7 if norm is CriticNorm.H1 else 1e-4
+    tol = 1e-7 if norm is StepNorm.H1 else 1e-4
     found = best(GridW1(c, 2.0, stencil=stencil), tol, GridPDHG(norm=norm))
     assert found.value.item() == pytest.approx(exact.value.item(), rel=tol)
     assert contains(found, exact.value.item(), room=1e-13)
@@ -175,7 +175,7 @@ def test_the_distance_of_two_nodes(
     ],
 )
 def test_four_cells_by_hand(
-    stencil: Stencil, one: tuple[int, int], other: tuple[int, int], expected: float, norm: CriticNorm
+    stencil: Stencil, one: tuple[int, int], other: tuple[int, int], expected: float, norm: StepNorm
 ) -> None:
     solution = best(GridW1(pair((2, 2), one, other), 3.0, stencil=stencil), 1e-9, GridPDHG(norm=norm))
     assert solution.value.item() == pytest.approx(3 * expected, rel=1e-8)
@@ -218,14 +218,14 @@ def test_smooth_densities_come_near_the_linear_program() -> None:
 @every_stencil
 def test_both_norms_agree(case: Tensor, stencil: Stencil) -> None:
     problem = GridW1(case, 0.1, stencil=stencil)
-    found = [best(problem, 1e-2, GridPDHG(norm=norm)) for norm in CriticNorm]
+    found = [best(problem, 1e-2, GridPDHG(norm=norm)) for norm in StepNorm]
     assert found[0].lower.item() <= found[1].upper.item()
     assert found[1].lower.item() <= found[0].upper.item()
 
 
 def test_the_paper_s_algorithm_step_by_step() -> None:
     c, dx, tau = dense(4, 6), 0.25, 3.0
-    solver = GridPDHG(norm=CriticNorm.EUCLIDEAN, tau=tau, relaxation=1.0)
+    solver = GridPDHG(norm=StepNorm.EUCLIDEAN, tau=tau, relaxation=1.0)
     problem = GridW1(c, dx)
     state = solver.init(problem)
     f, y = state.f * dx, state.y[0] * problem.unit

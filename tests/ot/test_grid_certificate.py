@@ -11,7 +11,7 @@ from torch import Tensor
 from cases.grids import best, dense, every_norm, every_stencil, pair, ring, rng
 from otgen.errors import ConvergenceWarning, InputError
 from otgen.ot import (
-    CriticNorm,
+    StepNorm,
     Deposit,
     GridPDHG,
     GridW1,
@@ -34,7 +34,7 @@ from otgen.ot.grid.operator import lengths
 @every_norm
 @pytest.mark.parametrize("case", [dense(9, 11), ring(16), pair((12, 12), (0, 0), (11, 11))])
 def test_every_look_holds_the_value_and_none_is_worse_than_the_last(
-    case: Tensor, norm: CriticNorm, stencil: Stencil
+    case: Tensor, norm: StepNorm, stencil: Stencil
 ) -> None:
     problem = GridW1(case, 0.5, stencil=stencil)
     truth = best(problem, 1e-3)
@@ -69,7 +69,7 @@ def test_any_critic_and_any_flow_give_bounds(stencil: Stencil) -> None:
 
 @every_stencil
 @every_norm
-def test_what_proves_the_bounds_is_handed_out(norm: CriticNorm, stencil: Stencil) -> None:
+def test_what_proves_the_bounds_is_handed_out(norm: StepNorm, stencil: Stencil) -> None:
     c, dx = dense(8, 9), 0.2
     solution = best(GridW1(c, dx, stencil=stencil), 1e-2, GridPDHG(norm=norm))
     operator = solution.problem.operator

@@ -14,7 +14,7 @@ from torch import Tensor
 from cases.grids import best, dense, every_norm, every_stencil, gaussians, rng, with_critic
 from otgen.errors import ConvergenceWarning, InputError
 from otgen.ot import (
-    CriticNorm,
+    StepNorm,
     Deposit,
     Discrete,
     GridExact1D,
@@ -102,7 +102,7 @@ def test_the_hat_deposit_keeps_mass_and_mean() -> None:
 
 @every_norm
 @every_stencil
-def test_a_warm_start_takes_fewer_steps(norm: CriticNorm, stencil: Stencil) -> None:
+def test_a_warm_start_takes_fewer_steps(norm: StepNorm, stencil: Stencil) -> None:
     solver = GridPDHG(norm=norm)
     mu, nu, near = (gaussians(16, [(x, 0.0)], 0.8) for x in (1.2, 0.0, 0.02))
     first = best(GridW1.between(mu, nu, 0.2, stencil=stencil), 5e-3, solver)
@@ -140,7 +140,7 @@ def test_the_default_solvers() -> None:
     assert default_solver(GridW1(dense(5, 5), 1.0)) == GridPDHG()
 
 
-@pytest.mark.parametrize("solver", [GridPDHG(), GridPDHG(norm=CriticNorm.EUCLIDEAN), GridExact1D()])
+@pytest.mark.parametrize("solver", [GridPDHG(), GridPDHG(norm=StepNorm.EUCLIDEAN), GridExact1D()])
 def test_a_step_leaves_its_state_alone(solver: GridPDHG | GridExact1D) -> None:
     problem = GridW1(dense(7, 1), 1.0)
     state = solver.init(problem)
@@ -152,7 +152,7 @@ def test_a_step_leaves_its_state_alone(solver: GridPDHG | GridExact1D) -> None:
 
 @every_norm
 @pytest.mark.parametrize("tau", [1e-3, 0.1, 10.0, 1e3])
-def test_any_step_length_is_safe(norm: CriticNorm, tau: float) -> None:
+def test_any_step_length_is_safe(norm: StepNorm, tau: float) -> None:
     problem = GridW1(dense(8, 8), 0.5)
     truth = best(problem, 1e-4)
     with warnings.catch_warnings():
@@ -197,7 +197,7 @@ def _cell() -> Tensor:
         (lambda: GridW1.between(torch.tensor([1.5, -0.5]), torch.ones(2) / 2, 1.0), "mu has negative weights"),
         (lambda: GridPDHG(tau=0.0), "tau must be positive"),
         (lambda: GridPDHG(relaxation=2.0), "relaxation must be above 0 and below 2"),
-        (lambda: GridPDHG(norm="h1"), "norm must be a CriticNorm"),
+        (lambda: GridPDHG(norm="h1"), "norm must be a StepNorm"),
         (lambda: solve(GridW1(dense(3, 3), 1.0), GridExact1D()), r"GridExact1D cannot .* \(3, 3\).* GridPDHG"),
         (lambda: solve(GridW1(dense(3, 3), 1.0), Sinkhorn()), "Sinkhorn solves Discrete problems, got a GridW1"),
         (lambda: solve(Discrete(torch.zeros(2, 1), torch.zeros(2, 1)), GridPDHG()), "GridPDHG solves GridW1 problems"),

@@ -45,7 +45,7 @@ from otgen.ot.grid.certificate import GridCertificate
 from otgen.ot.grid.deposit import Deposit, Outside, histogram
 from otgen.ot.grid.exact_line import GridExact1D
 from otgen.ot.grid.operator import Stencil
-from otgen.ot.grid.pdhg import CriticNorm, GridPDHG
+from otgen.ot.grid.pdhg import StepNorm, GridPDHG
 from otgen.ot.grid.problem import GridW1
 from otgen.ot.grid.solution import GridMemory, GridSolution
 from otgen.ot.grid.solver import GridSolver
@@ -80,7 +80,6 @@ __all__ = [
     "ContinuousSolution",
     "Cosine",
     "Cost",
-    "CriticNorm",
     "Deposit",
     "Discrete",
     "DiscreteSolver",
@@ -137,6 +136,7 @@ __all__ = [
     "SqEuclidean",
     "Status",
     "Stencil",
+    "StepNorm",
     "Steps",
     "StochasticSinkhorn",
     "Stopping",

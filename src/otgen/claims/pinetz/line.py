@@ -15,7 +15,7 @@ from otgen.claims.base import Claim, Paper, Trials, Verdict
 from otgen.claims.instances import normal, spread_out, uniform, weights
 from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
 from otgen.errors import InputError
-from otgen.ot import CriticNorm, Discrete, Exact, GridPDHG, GridW1, NoReg, PNorm, solve
+from otgen.ot import StepNorm, Discrete, Exact, GridPDHG, GridW1, NoReg, PNorm, solve
 from otgen.ot.grid.operator import GridOperator, Stencil
 from otgen.ot.grid.solver import GridState
 
@@ -320,7 +320,7 @@ class ErgodicGap(Claim):
 def _gaps(problem: GridW1, tau: float) -> Tensor:
     """The gap of the averaged iterates of otgen's Algorithm 1 at each look: ``(looks,)``, in grid units."""
     operator, c = problem.operator, problem.balanced
-    solver = GridPDHG(norm=CriticNorm.EUCLIDEAN, relaxation=1.0)
+    solver = GridPDHG(norm=StepNorm.EUCLIDEAN, relaxation=1.0)
     f = torch.zeros_like(c)
     y = operator.differences(f)
     state = GridState(f=f, y=y, critic=f, flow=y, average=f, tau=tau, sigma=1 / (4 * tau))

@@ -22,7 +22,7 @@ _EUCLIDEAN_RATIO = 0.05
 _NEWEST = 0.1
 
 
-class CriticNorm(StrEnum):
+class StepNorm(StrEnum):
     """The norm in which the critic takes its step.
 
     EUCLIDEAN: Pinetz et al. 2018, Algorithm 1. The steps to a given accuracy grow with the number of cells a side.
@@ -48,13 +48,13 @@ class GridPDHG(GridSolver):
         relaxation: how far each step goes along what the algorithm says, in (0, 2); 1 is the plain algorithm.
     """
 
-    norm: CriticNorm = CriticNorm.H1
+    norm: StepNorm = StepNorm.H1
     tau: float | None = None
     relaxation: float = 1.8
 
     def __post_init__(self) -> None:
-        if not isinstance(self.norm, CriticNorm):
-            raise InputError(f"norm must be a CriticNorm, such as CriticNorm.H1; got {self.norm!r}")
+        if not isinstance(self.norm, StepNorm):
+            raise InputError(f"norm must be a StepNorm, such as StepNorm.H1; got {self.norm!r}")
         if self.tau is not None and not 0 < self.tau < math.inf:
             raise InputError(f"tau must be positive, or None to have it chosen, got {self.tau}")
         if not 0 < self.relaxation < 2:
@@ -63,7 +63,7 @@ class GridPDHG(GridSolver):
     @override
     def step_lengths(self, problem: GridW1, flow_norm: float) -> tuple[float, float]:
         operator, cells = problem.operator, problem.c.numel()
-        euclidean = self.norm is CriticNorm.EUCLIDEAN
+        euclidean = self.norm is StepNorm.EUCLIDEAN
         # ||D||^2 in the step's norm: (20) of the paper, and 1 by construction.
         square = 8.0 * operator.pairs if euclidean else 1.0
         if self.tau is not None:
@@ -81,7 +81,7 @@ class GridPDHG(GridSolver):
         operator, rho = problem.operator, self.relaxation
         # Algorithm 1, line 1: f - tau D^T y + tau c, in the norm.
         left = problem.balanced - operator.adjoint(state.y)
-        if self.norm is CriticNorm.H1:
+        if self.norm is StepNorm.H1:
             left = operator.potential(left)
         critic = state.f + state.tau * left
         # Lines 2 and 3, with the proximal map (22): y (1 - 1 / max(1, |y| / sigma)).
