@@ -45,7 +45,7 @@ from otgen.ot.grid.certificate import GridCertificate
 from otgen.ot.grid.deposit import Deposit, Outside, histogram
 from otgen.ot.grid.exact_line import GridExact1D
 from otgen.ot.grid.operator import Stencil
-from otgen.ot.grid.pdhg import StepNorm, GridPDHG
+from otgen.ot.grid.pdhg import GridPDHG, StepNorm
 from otgen.ot.grid.problem import GridW1
 from otgen.ot.grid.solution import GridMemory, GridSolution
 from otgen.ot.grid.solver import GridSolver

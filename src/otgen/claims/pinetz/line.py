@@ -15,7 +15,7 @@ from otgen.claims.base import Claim, Paper, Trials, Verdict
 from otgen.claims.instances import normal, spread_out, uniform, weights
 from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
 from otgen.errors import InputError
-from otgen.ot import StepNorm, Discrete, Exact, GridPDHG, GridW1, NoReg, PNorm, solve
+from otgen.ot import Discrete, Exact, GridPDHG, GridW1, NoReg, PNorm, StepNorm, solve
 from otgen.ot.grid.operator import GridOperator, Stencil
 from otgen.ot.grid.solver import GridState
 

@@ -26,13 +26,22 @@ class Stopping(ABC):
 
 
 @dataclass(frozen=True)
-class RelGap(Stopping):
-    """Stop when the certified relative gap is at most ``tol``."""
+class Tolerance(Stopping):
+    """Stop when an error is at most ``tol``."""
 
     tol: float = 1e-3
 
     def __post_init__(self) -> None:
-        _positive("RelGap", self.tol)
+        if not 0 < self.tol < math.inf:
+            raise InputError(
+                f"{type(self).__name__} needs a positive tolerance, got {self.tol}; tol=0 in solve() means a fixed "
+                "number of steps"
+            )
+
+
+@dataclass(frozen=True)
+class RelGap(Tolerance):
+    """Stop when the certified relative gap is at most ``tol``."""
 
     @override
     def met(self, iterate: Accuracy) -> bool:
@@ -44,13 +53,8 @@ class RelGap(Stopping):
 
 
 @dataclass(frozen=True)
-class MarginalError(Stopping):
+class MarginalError(Tolerance):
     """Stop when ``||row sums - a||_1 + ||column sums - b||_1`` is at most ``tol`` (Sanjabi et al. 2018, (25))."""
-
-    tol: float = 1e-3
-
-    def __post_init__(self) -> None:
-        _positive("MarginalError", self.tol)
 
     @override
     def met(self, iterate: Accuracy) -> bool:
@@ -62,16 +66,11 @@ class MarginalError(Stopping):
 
 
 @dataclass(frozen=True)
-class MeanMass(Stopping):
+class MeanMass(Tolerance):
     """Stop when the plan's mass is within ``tol`` of 1: the practical test of Sanjabi et al. 2018, (26).
 
     Only necessary for convergence: a solver whose rows are exact meets it at once.
     """
-
-    tol: float = 1e-3
-
-    def __post_init__(self) -> None:
-        _positive("MeanMass", self.tol)
 
     @override
     def met(self, iterate: Accuracy) -> bool:
@@ -93,10 +92,3 @@ class Steps(Stopping):
     @override
     def missed(self, iterate: Accuracy) -> str:
         return "a fixed number of steps"
-
-
-def _positive(name: str, tol: float) -> None:
-    if not 0 < tol < math.inf:
-        raise InputError(
-            f"{name} needs a positive tolerance, got {tol}; tol=0 in solve() means a fixed number of steps"
-        )

@@ -19,15 +19,8 @@ class Cosine(Cost):
     Not a metric: it violates the triangle inequality.
     """
 
-    @property
-    @override
-    def negative_type(self) -> bool:
-        return True
-
-    @property
-    @override
-    def smooth(self) -> bool:
-        return True
+    negative_type = True
+    smooth = True
 
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:

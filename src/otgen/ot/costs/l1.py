@@ -23,15 +23,8 @@ _LONG = 64
 class L1(Cost):
     """``c(x, y) = sum_k |x_k - y_k|``. The subgradient of a coordinate that coincides is zero."""
 
-    @property
-    @override
-    def negative_type(self) -> bool:
-        return True
-
-    @property
-    @override
-    def smooth(self) -> bool:
-        return False
+    negative_type = True
+    smooth = False
 
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:

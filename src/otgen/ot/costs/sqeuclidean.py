@@ -16,15 +16,8 @@ from otgen.ot.costs.distances import centre, rounding_units, squared_distances
 class SqEuclidean(Cost):
     """``c(x, y) = ||x - y||_2^2``, without a factor one half."""
 
-    @property
-    @override
-    def negative_type(self) -> bool:
-        return True
-
-    @property
-    @override
-    def smooth(self) -> bool:
-        return True
+    negative_type = True
+    smooth = True
 
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:

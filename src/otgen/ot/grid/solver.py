@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -48,21 +48,6 @@ class GridState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridStart:
-    """Where to start from, in grid units of a unit mass.
-
-    Attributes:
-        f: the critic that the first step starts from.
-        y: the flow that it starts from.
-        average: the critic that the moving average starts from.
-    """
-
-    f: Tensor
-    y: Tensor
-    average: Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
 class GridSolver(Solver):
     """A solver of W1 on a grid. A new one needs `step`."""
 
@@ -70,7 +55,7 @@ class GridSolver(Solver):
     check_every: ClassVar[int] = 20
 
     @override
-    def start(self, problem: GridW1, warm_start: Any) -> GridStart | None:
+    def start(self, problem: GridW1, warm_start: Any) -> GridState | None:
         if warm_start is None:
             return None
         checks.component("warm_start", warm_start, (GridSolution, GridMemory), "an earlier solution")
@@ -90,19 +75,19 @@ class GridSolver(Solver):
         norm = (old * potential).sum().item()
         repeated = max((problem.balanced * potential).sum().item() / norm, 0.0) if norm > 0 else 0.0
         new = operator.differences(operator.potential(problem.balanced - repeated * old))
-        return GridStart(f=f, y=repeated * y + new, average=critic)
+        flow = repeated * y + new
+        return GridState(f=f, y=flow, critic=f, flow=flow, average=critic)
 
     @override
-    def init(self, problem: GridW1, start: GridStart | None = None, rng: torch.Generator | None = None) -> GridState:
+    def init(self, problem: GridW1, start: GridState | None = None, rng: torch.Generator | None = None) -> GridState:
         operator, c = problem.operator, problem.balanced
         potential = operator.potential(c)
         shortest = operator.differences(potential)
         if start is None:
-            steepest = lengths(shortest).max().clamp(min=torch.finfo(c.dtype).tiny)
-            start = GridStart(f=potential / steepest, y=shortest, average=potential / steepest)
+            f = potential / lengths(shortest).max().clamp(min=torch.finfo(c.dtype).tiny)
+            start = GridState(f=f, y=shortest, critic=f, flow=shortest, average=f)
         tau, sigma = self.step_lengths(problem, shortest.detach().square().sum().sqrt().item())
-        f, y = start.f, start.y
-        return GridState(f=f, y=y, critic=f, flow=y, average=start.average, tau=tau, sigma=sigma)
+        return replace(start, critic=start.f, flow=start.y, tau=tau, sigma=sigma)
 
     def step_lengths(self, problem: GridW1, flow_norm: float) -> tuple[float, float]:
         """Step lengths of critic and flow, in grid units; ``flow_norm`` is the 2-norm of the potential flow of c."""
@@ -158,9 +143,9 @@ class GridIterate(Iterate):
         return self.certificate.interval(self.problem.detached()).rel_gap.item()
 
     @override
-    def restart(self) -> GridStart:
+    def restart(self) -> GridState:
         state = self.state
-        return GridStart(f=state.f.detach(), y=state.y.detach(), average=state.average.detach())
+        return replace(state, f=state.f.detach(), y=state.y.detach(), average=state.average.detach())
 
     @override
     def solution(self, outer: GridW1, inner: GridW1, gradient: Gradient, outcome: SolveOutcome) -> GridSolution:

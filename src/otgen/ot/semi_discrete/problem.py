@@ -41,6 +41,9 @@ class SemiDiscrete(Problem):
         cost: the ground cost; the squared Euclidean is the fast one.
         reg: KL (default, at 5 % of the mean cost) or NoReg.
 
+    Attributes:
+        atoms: the atoms with what is derived from them, shared by all problems that differ in the regulariser only.
+
     Raises:
         InputError: on empty or non-finite atoms, wrong shapes, bad weights, a quadratic regulariser.
     """
@@ -74,27 +77,13 @@ class SemiDiscrete(Problem):
                 "atoms for every sample; use KL(eps=...) or NoReg()"
             )
         self.source, self.atoms, self.reg = source, atoms, reg
+        self.y, self.b, self.cost = atoms.y, atoms.b, atoms.cost
 
     def with_reg(self, reg: Regulariser) -> SemiDiscrete:
         """The same problem under another regulariser; the atoms are shared."""
         problem = SemiDiscrete.__new__(SemiDiscrete)
         problem._set(self.source, self.atoms, reg)
         return problem
-
-    @property
-    def y(self) -> Tensor:
-        """The atoms, ``(m, d)``."""
-        return self.atoms.y
-
-    @property
-    def b(self) -> Tensor:
-        """Their weights, ``(m,)``."""
-        return self.atoms.b
-
-    @property
-    def cost(self) -> Cost:
-        """The ground cost."""
-        return self.atoms.cost
 
     @property
     def weight(self) -> float:

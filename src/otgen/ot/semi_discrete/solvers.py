@@ -74,17 +74,8 @@ class SemiDiscreteState:
 StateT = TypeVar("StateT", bound=SemiDiscreteState)
 
 
-@dataclass(frozen=True)
-class SemiDiscreteStart:
-    """What a solver starts from.
-
-    Attributes:
-        g: potentials on the atoms.
-        state: the state they come from, where it is known.
-    """
-
-    g: Tensor
-    state: SemiDiscreteState | None = None
+# What a solver starts from.
+Start = SemiDiscreteState | AtomPotentials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,35 +101,33 @@ class SemiDiscreteSolver(Solver):
         checks.count("look_samples", self.check_samples, 32)
 
     @override
-    def start(self, problem: SemiDiscrete, warm_start: Any) -> SemiDiscreteStart | None:
+    def start(self, problem: SemiDiscrete, warm_start: Any) -> Start | None:
         if warm_start is None:
             return None
         kinds = (SemiDiscreteSolution, SemiDiscreteState, AtomPotentials)
         checks.component("warm_start", warm_start, kinds, "an earlier solution")
-        state = warm_start.state if isinstance(warm_start, SemiDiscreteSolution) else warm_start
-        state = state if isinstance(state, SemiDiscreteState) else None
-        g = warm_start.g if state is None else state.average
+        start: Start = warm_start.state if isinstance(warm_start, SemiDiscreteSolution) else warm_start
+        g = start.average if isinstance(start, SemiDiscreteState) else start.g
         if g.shape != problem.b.shape:
             raise InputError(
                 f"the warm start has potentials of shape {tuple(g.shape)}, the problem needs {tuple(problem.b.shape)}"
             )
         if not bool(torch.isfinite(g).all()):
             raise InputError("the warm start holds NaN or infinite potentials; leave it out")
-        return SemiDiscreteStart(g, state)
+        return start
 
     @override
     def init(
-        self,
-        problem: SemiDiscrete,
-        start: SemiDiscreteStart | AtomPotentials | None = None,
-        rng: torch.Generator | None = None,
+        self, problem: SemiDiscrete, start: Start | None = None, rng: torch.Generator | None = None
     ) -> SemiDiscreteState:
         rng = checks.generator(rng)
         seeds = torch.randint(1 << 31, (2,), generator=rng, device=rng.device).tolist()
-        g = torch.zeros_like(problem.b) if start is None else start.g.to(problem.b).clone()
+        g = torch.zeros_like(problem.b)
+        if start is not None:
+            g = (start.average if isinstance(start, SemiDiscreteState) else start.g).to(g).clone()
         own = torch.Generator(device=rng.device).manual_seed(seeds[0])
         state = SemiDiscreteState(g, g.clone(), torch.zeros_like(g), own, seeds[1], eps=problem.weight)
-        self._begin(problem, state, SemiDiscreteStart(start.g) if isinstance(start, AtomPotentials) else start)
+        self._begin(problem, state, start)
         return state
 
     @override
@@ -166,7 +155,7 @@ class SemiDiscreteSolver(Solver):
         return SemiDiscreteIterate(problem, state.average, samples=self.check_samples, seed=seed, state=state)
 
     @abstractmethod
-    def _begin(self, problem: SemiDiscrete, state: SemiDiscreteState, start: SemiDiscreteStart | None) -> None:
+    def _begin(self, problem: SemiDiscrete, state: SemiDiscreteState, start: Start | None) -> None:
         """Complete a new state."""
 
     @abstractmethod
@@ -195,7 +184,7 @@ class AveragedSGD(SemiDiscreteSolver):
             raise InputError(f"rate is the first step's length and must be positive, got {self.rate}; None chooses one")
 
     @override
-    def _begin(self, problem: SemiDiscrete, state: SemiDiscreteState, start: SemiDiscreteStart | None) -> None:
+    def _begin(self, problem: SemiDiscrete, state: SemiDiscreteState, start: Start | None) -> None:
         pass
 
     @override
@@ -251,16 +240,15 @@ class StochasticSinkhorn(SemiDiscreteSolver):
         checks.count("memory", self.memory, 0)
 
     @override
-    def _begin(self, problem: SemiDiscrete, state: SemiDiscreteState, start: SemiDiscreteStart | None) -> None:
-        earlier = None if start is None else start.state
+    def _begin(self, problem: SemiDiscrete, state: SemiDiscreteState, start: Start | None) -> None:
         top = max(_least(problem), _TOP * problem.mean_cost)
         if start is None:
             state.eps = top
             return
-        if earlier is not None and earlier.scaled:
-            state.eps = max(problem.weight, earlier.eps)
-            state.floor, state.surplus = max(problem.weight, earlier.floor), earlier.surplus.clone()
-            state.averaged = max(1, min(earlier.averaged, self.memory))
+        if isinstance(start, SemiDiscreteState) and start.scaled:
+            state.eps = max(problem.weight, start.eps)
+            state.floor, state.surplus = max(problem.weight, start.floor), start.surplus.clone()
+            state.averaged = max(1, min(start.averaged, self.memory))
         else:
             state.floor, state.averaged = self._scale(problem, state, top), 1
         state.scaled = True
