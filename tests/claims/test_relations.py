@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from otgen.claims import AtMost, Cited, Equal, Part, Relation, Slope, Standing, Verdict
+from otgen.claims import AtMost, Cited, Equal, Part, Relation, Slope, Standing, TheoremStatus
 from otgen.claims.base import judge
 from otgen.errors import InputError
 
@@ -80,24 +80,24 @@ _GOOD, _BAD, _LOOSE = 0.5, 2.0, 0.1
 
 
 @pytest.mark.parametrize(
-    ("relations", "verdict"),
+    ("relations", "status"),
     [
-        ([_at_most(_GOOD)], Verdict.TRUE),
-        ([_at_most(_BAD)], Verdict.REFUTED),
-        ([_at_most(_GOOD), _at_most(_BAD, Part.OUTSIDE)], Verdict.CONDITIONAL),
-        ([_at_most(_GOOD), _at_most(_GOOD, Part.OUTSIDE)], Verdict.TRUE),
-        ([_at_most(_BAD), _at_most(_GOOD, Part.CORRECTED)], Verdict.FALSE),
-        ([_at_most(_GOOD), _at_most(_GOOD, Part.CORRECTED)], Verdict.TRUE),
-        ([_at_most(_BAD), _at_most(_BAD, Part.CORRECTED)], Verdict.REFUTED),
-        ([_at_most(_LOOSE, tight=0.3)], Verdict.LOOSE),
-        ([_at_most(_BAD), _at_most(_LOOSE, Part.CORRECTED, tight=0.3)], Verdict.LOOSE),
-        ([_at_most(_GOOD, Part.CORRECTED)], Verdict.REFUTED),
-        ([Cited(label="", found="", source="", supported=True)], Verdict.SUPPORTED),
-        ([Cited(label="", found="", source="", supported=False)], Verdict.UNSUPPORTED),
+        ([_at_most(_GOOD)], TheoremStatus.TRUE),
+        ([_at_most(_BAD)], TheoremStatus.REFUTED),
+        ([_at_most(_GOOD), _at_most(_BAD, Part.OUTSIDE)], TheoremStatus.CONDITIONAL),
+        ([_at_most(_GOOD), _at_most(_GOOD, Part.OUTSIDE)], TheoremStatus.TRUE),
+        ([_at_most(_BAD), _at_most(_GOOD, Part.CORRECTED)], TheoremStatus.FALSE),
+        ([_at_most(_GOOD), _at_most(_GOOD, Part.CORRECTED)], TheoremStatus.TRUE),
+        ([_at_most(_BAD), _at_most(_BAD, Part.CORRECTED)], TheoremStatus.REFUTED),
+        ([_at_most(_LOOSE, tight=0.3)], TheoremStatus.LOOSE),
+        ([_at_most(_BAD), _at_most(_LOOSE, Part.CORRECTED, tight=0.3)], TheoremStatus.LOOSE),
+        ([_at_most(_GOOD, Part.CORRECTED)], TheoremStatus.REFUTED),
+        ([Cited(label="", found="", source="", supported=True)], TheoremStatus.SUPPORTED),
+        ([Cited(label="", found="", source="", supported=False)], TheoremStatus.UNSUPPORTED),
     ],
 )
-def test_relations_add_up_to_a_verdict(relations: list[Relation], verdict: Verdict) -> None:
-    assert judge(relations) is verdict
+def test_relations_add_up_to_a_verdict(relations: list[Relation], status: TheoremStatus) -> None:
+    assert judge(relations) is status
 
 
 def test_nothing_is_no_verdict() -> None:

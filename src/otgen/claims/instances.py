@@ -42,7 +42,7 @@ class Problems:
         return self.a.unsqueeze(-1) * self.b.unsqueeze(-2)
 
     @cached_property
-    def optimum(self) -> Pair:
+    def optimum(self) -> DualPair:
         """The best potentials, to rounding."""
         found = solve(
             Discrete.from_matrix(self.C, self.a, self.b, reg=self.reg),
@@ -58,21 +58,21 @@ class Problems:
                 f"an instance was solved to {float(gap.max()):.1e} of its costs only, not to rounding"
             )
         potentials = found.potentials
-        return Pair(problems=self, f=potentials.f, g=potentials.g)
+        return DualPair(problems=self, f=potentials.f, g=potentials.g)
 
     def penalty(self, plan: Tensor) -> Tensor:
         """I(pi) of plans ``(k, n, m)``: ``(k,)``. KL or half the squared density, as the paper has it."""
         return (self.product * self.reg.penalty(plan / self.product)).sum((-1, -2))
 
-    def near(self, rng: torch.Generator, size: Tensor) -> Pair:
+    def near(self, rng: torch.Generator, size: Tensor) -> DualPair:
         """Potentials off the optimum by normal noise of a size for each problem, ``(k,)``, in units of eps."""
         spread = (self.reg.weight * size).unsqueeze(-1)
         f, g = (p + spread * normal(rng, *p.shape) for p in (self.optimum.f, self.optimum.g))
-        return Pair(problems=self, f=f, g=g)
+        return DualPair(problems=self, f=f, g=g)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class DualPair:
     """Potentials of a batch of problems, with plus signs: ``s = f + g - C``.
 
     Attributes:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, normal, random_problems, spread_out
 from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
 from otgen.errors import NegativeDivergenceWarning
@@ -21,7 +21,7 @@ from otgen.ot import KL, MarginalError, Newton, PNorm, SinkhornDivergence
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transform(Claim):
+class Transform(Theorem):
     """(14): the transform of a potential.
 
     Attributes:
@@ -38,7 +38,7 @@ class Transform(Claim):
     corrected: ClassVar[str] = (
         "It is the integral of exp((g(y) - c(x, y))/eps) over the data's law: g is a potential of the data."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 1.0
 
@@ -68,7 +68,7 @@ def _corrected(label: str, left: Tensor, right: Tensor, tol: float) -> Relation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MissingWeights(Claim):
+class MissingWeights(Theorem):
     """(17): the semi-dual of finite data.
 
     Attributes:
@@ -85,7 +85,7 @@ class MissingWeights(Claim):
         "The weights nu_i belong inside the sum. Without them the maximum is W + eps sum nu_i log nu_i, for equal "
         "weights eps log n too small."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 1.0
 
@@ -117,7 +117,7 @@ def _climbed(problems: Problems, eps: float, inside: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SemiDualHessian(Claim):
+class SemiDualHessian(Theorem):
     """Remark 4.1: gradient and Hessian of the semi-dual.
 
     Attributes:
@@ -137,7 +137,7 @@ class SemiDualHessian(Claim):
         "maximised should be, with a gradient of Lipschitz constant 1/(2 eps); not strongly, as constants do not move "
         "it."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     curvature: float = 0.5
     gradient: float = -1.0
@@ -212,7 +212,7 @@ def one_and_two(half: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Separates(Claim):
+class Separates(Theorem):
     """(19): the divergence tells laws apart.
 
     Attributes:
@@ -231,7 +231,7 @@ class Separates(Claim):
         "0 < p <= 2, bounded support, and a feature map that keeps points apart. For p > 2, which the paper takes for "
         "its games, S may be negative, and 0 between laws that differ."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     power: float = 2.0
     rate: float = 2.0
@@ -292,7 +292,7 @@ def _above(x: Tensor, y: Tensor, p: float, eps: float, part: Part) -> Relation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpectralConstant(Claim):
+class SpectralConstant(Theorem):
     """(21): what spectral normalisation makes of a critic.
 
     Attributes:
@@ -309,7 +309,7 @@ class SpectralConstant(Claim):
         "Fully connected layers, and activations of slope at most 1. A convolution's own norm is up to sqrt(height x "
         "width) of its kernel times that of the matrix that is normalised: 3 times for a kernel of 3 x 3."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     power: float = 1.0
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.adnan.formulae import divergence
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, uniform
 from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
 from otgen.methods import SeqSGDA
@@ -21,7 +21,7 @@ from otgen.ot import KL, Discrete, MarginalError, Newton, SqEuclidean, solve
 
 
 @dataclass(frozen=True, kw_only=True)
-class OrderOfPlay(Claim):
+class OrderOfPlay(Theorem):
     """(22): who moves first.
 
     Attributes:
@@ -36,7 +36,7 @@ class OrderOfPlay(Claim):
         "max min is at most min max, for every game; both are 0 for S with p <= 2 wherever some theta generates the "
         "data, as S is 0 there for every critic."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 1.0
 
@@ -123,7 +123,7 @@ class _Quadratic:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalMinimax(Claim):
+class LocalMinimax(Theorem):
     """Definitions 2.2 and 2.3: what a local minimax point looks like.
 
     Attributes:
@@ -142,7 +142,7 @@ class LocalMinimax(Claim):
         "with C < 0 is a local minimax point where the Schur complement is positive, and none where it is not; C < 0 "
         "is part of the sufficient condition. In (23) the right side is the maximum over phi' of S(theta, phi')."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     sign: float = -1.0
 
@@ -198,7 +198,7 @@ class LocalMinimax(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GlobalIsLocal(Claim):
+class GlobalIsLocal(Theorem):
     """Theorem 2.1: global minimax points are local ones.
 
     Attributes:
@@ -214,7 +214,7 @@ class GlobalIsLocal(Claim):
         "global. The game 0.2 theta phi - cos(phi) on |phi| <= 2 pi has a global minimax point at (0, pi) that is no "
         "local one: there the best answer jumps, as the other local maximum is no longer global where theta moves."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     concavity: float = 0.5
 
@@ -263,7 +263,7 @@ def _raised(label: str, loss: Tensor, part: Part) -> Relation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossTermStep(Claim):
+class CrossTermStep(Theorem):
     """(26): theta descends the cross term alone.
 
     Attributes:
@@ -283,7 +283,7 @@ class CrossTermStep(Claim):
         "for any eps > 0: in the scale of a normal law of variance v, 2 v + eps/2 - 2 sqrt(v^2 + eps^2/16), which "
         "falls only as eps does."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     half: float = 0.5
     spread: float = 0.25

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from otgen.claims.adnan.formulae import divergence, one_and_two
 from otgen.claims.adnan.games import normal_nodes
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform
 from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
 from otgen.methods.terms import Fake, SelfTerms
@@ -23,7 +23,7 @@ _CORRECTED = Part.CORRECTED
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convexity(Claim):
+class Convexity(Theorem):
     """What changes at p = 2.
 
     Attributes:
@@ -42,7 +42,7 @@ class Convexity(Claim):
         "is the positive definite kernel: S = 1 + (eps/2) log((1 + exp(-2^p/eps))/2) between a point and the two at "
         "distance 1 is negative for large eps, so the critic ascends no divergence."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 0.5
 
@@ -97,7 +97,7 @@ class Convexity(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelfTermDropped(Claim):
+class SelfTermDropped(Theorem):
     """What leaving out the self term costs.
 
     Attributes:
@@ -116,7 +116,7 @@ class SelfTermDropped(Claim):
         "Only at eps = 0. Under |x - y|^2 the W-best normal law has its variance too small by eps/2, at the paper's "
         "eps = 1 by 1/2. The theorem's constant is L_0/eps: the smaller eps, the more the plan moves."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     share: float = 0.5
     power: float = -1.0
@@ -181,7 +181,7 @@ def _best_variance(variance: Tensor, sizes: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TenSteps(Claim):
+class TenSteps(Theorem):
     """How many steps Sinkhorn's algorithm needs.
 
     Attributes:
@@ -198,7 +198,7 @@ class TenSteps(Claim):
         "place, in the mean over random clouds, and up to a quarter; the steps needed grow as "
         "1/eps. What is then computed is another loss than W: report the marginal error."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     steps: int = 10
     error: float = 0.095
@@ -242,7 +242,7 @@ class TenSteps(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogarithmicRate(Claim):
+class LogarithmicRate(Theorem):
     """What a straight line in log-log says.
 
     Attributes:
@@ -260,7 +260,7 @@ class LogarithmicRate(Claim):
         "Such a line is a power law: (1/eps)^(1/kappa) updates. A rate of kappa log(1/eps) is a line over the number "
         "of updates. Small steps bring the SSIM near 1 far away from any stationary point."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     power: float = 1.0
 
@@ -345,7 +345,7 @@ def _similarity(one: Tensor, other: Tensor) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MinibatchBias(Claim):
+class MinibatchBias(Theorem):
     """What a batch says of the divergence.
 
     Attributes:
@@ -360,7 +360,7 @@ class MinibatchBias(Claim):
         "S of two batches is above 0 for equal laws, with self terms between a batch and itself: the bias falls as "
         "1/m, and m is fixed in the algorithm. Between independent batches the mean is 0."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     power: float = -1.0
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform
 from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
 from otgen.claims.two_atoms import TwoAtoms
@@ -44,7 +44,7 @@ def _one_sided(potentials: AtomPotentials, x: Tensor, way: Tensor) -> tuple[Tens
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoGradient(Claim):
+class NoGradient(Theorem):
     """Proposition 1: one point against two atoms.
 
     Attributes:
@@ -63,7 +63,7 @@ class NoGradient(Claim):
         "The second part holds for p > 1 everywhere, and for p = 1 off the line through the atoms outside the segment "
         "between them: there both costs have one gradient, and F(psi*, .) is differentiable."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     jump: float = 1.0
     mean: float = 0.5
@@ -131,7 +131,7 @@ class NoGradient(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NotAlways(Claim):
+class NotAlways(Theorem):
     """How often the gradient is missing.
 
     Attributes:
@@ -149,7 +149,7 @@ class NotAlways(Claim):
         "It may have none. Where n points are assigned to n atoms without a tie, there is a best psi whose F is "
         "differentiable, its gradient that of the mean cost of the pairs; one point against one atom is the least case."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 1.0
 
@@ -187,7 +187,7 @@ class NotAlways(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Oscillation(Claim):
+class Oscillation(Theorem):
     """(38): one point descends the cost of two atoms.
 
     Attributes:
@@ -206,7 +206,7 @@ class Oscillation(Claim):
         "The generator is z + theta; the printed z - theta ends at (0, -1/2). Without regularisation F has no gradient "
         "at the best psi, and ties are taken in turn."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     rate: float = 2.0
     swing: float = 1.0

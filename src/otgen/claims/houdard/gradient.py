@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, normal, spread_out, uniform, weights
 from otgen.claims.relations import AtMost, Cited, Equal, Part, Relation
 from otgen.ot import KL, AtomPotentials, SemiDiscrete
@@ -21,7 +21,7 @@ _STEP = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedModulus(Claim):
+class SharedModulus(Theorem):
     """Lemma 1, Proposition 4: how smooth the potentials are.
 
     Attributes:
@@ -35,7 +35,7 @@ class SharedModulus(Claim):
         "The best potentials with KL share the modulus of continuity of the cost: |psi_i - psi_j| is at most "
         "sup_x |c(x, y_i) - c(x, y_j)|, for every eps."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -59,7 +59,7 @@ class SharedModulus(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LipschitzValue(Claim):
+class LipschitzValue(Theorem):
     """Theorem 3: the value follows the generator.
 
     Attributes:
@@ -73,7 +73,7 @@ class LipschitzValue(Claim):
         "|W(theta_1) - W(theta_2)| is at most kappa E ||g_theta1(z) - g_theta2(z)||, kappa the Lipschitz constant of c "
         "in x."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -166,7 +166,7 @@ class _Finite:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradientExists(Claim):
+class GradientExists(Theorem):
     """Theorems 4 and 5: F and W have gradients, and this is the one.
 
     Attributes:
@@ -184,7 +184,7 @@ class GradientExists(Claim):
         "A C^1 cost: ||x - y|| is none where points meet. At a psi that is not the best one the gradient is F's, not "
         "W's."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -210,7 +210,7 @@ class GradientExists(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntropicGradient(Claim):
+class EntropicGradient(Theorem):
     """Which value's gradient it is.
 
     Attributes:
@@ -224,7 +224,7 @@ class EntropicGradient(Claim):
         "The semi-discrete gradient is sum pi* grad c of the best plan, which is that of the value with the entropy in "
         "it; the linear part <pi*, c> has another one."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -255,7 +255,7 @@ class EntropicGradient(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneJacobian(Claim):
+class OneJacobian(Theorem):
     """(41): the direction of a step.
 
     Attributes:
@@ -273,7 +273,7 @@ class OneJacobian(Claim):
     corrected: ClassVar[str] = (
         "The cost's gradient is in its first point, grad_x c(g_theta(z), y_i): the Jacobian is there already."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 1.0
     jacobians: int = 1
@@ -320,7 +320,7 @@ class OneJacobian(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DigitsByEps(Claim):
+class DigitsByEps(Theorem):
     """Figure 2."""
 
     key: ClassVar[str] = "H2"
@@ -328,7 +328,7 @@ class DigitsByEps(Claim):
     where: ClassVar[str] = "Figure 2"
     statement: ClassVar[str] = "With a small eps the generator learns digits; with a large one it makes a mean image."
     conditions: ClassVar[str] = "eps is relative to a cost per pixel; 5,000 digits, 150 seconds on one core."
-    recorded: ClassVar[Verdict] = Verdict.SUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.SUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, random_problems, spread_out, weights
 from otgen.claims.relations import AtMost, Equal, Relation, Slope
 from otgen.claims.sanjabi.stationary import bipartite_laws
@@ -39,7 +39,7 @@ def _solved(problem: Discrete) -> Solution:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UniqueCoupling(Claim):
+class UniqueCoupling(Theorem):
     """One point against a law.
 
     Attributes:
@@ -53,7 +53,7 @@ class UniqueCoupling(Claim):
         "One point has one coupling with a law: the value is the mean cost whatever eps with KL, and eps/2 more with "
         "the squared norm."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     norm: float = 0.5
 
@@ -71,7 +71,7 @@ class UniqueCoupling(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneAgainstTwo(Claim):
+class OneAgainstTwo(Theorem):
     """The Sinkhorn divergence of one point and the two around it.
 
     Attributes:
@@ -84,7 +84,7 @@ class OneAgainstTwo(Claim):
     statement: ClassVar[str] = (
         "Under |x - y|^p and KL, S = h^p + (eps/2) log((1 + exp(-(2h)^p/eps))/2): negative for p > 2 and large eps."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 0.5
 
@@ -107,7 +107,7 @@ class OneAgainstTwo(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TwoWithThemselves(Claim):
+class TwoWithThemselves(Theorem):
     """The squared norm between two points and themselves.
 
     Attributes:
@@ -121,7 +121,7 @@ class TwoWithThemselves(Claim):
         "Between points at -h and h and themselves, D = (2h)^p, each entry of the plan's diagonal is "
         "a = min(1/2, 1/4 + D/(8 eps)), and the value (1 - 2a) D + eps (4 a^2 + 4 (1/2 - a)^2)."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     stiffness: float = 8.0
 
@@ -144,7 +144,7 @@ class TwoWithThemselves(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GapOfIterates(Claim):
+class GapOfIterates(Theorem):
     """The gap identity of S7b, at iterates of Sinkhorn on problems whose optimum is known beforehand.
 
     Attributes:
@@ -158,7 +158,7 @@ class GapOfIterates(Claim):
         "With C = f* + g* - eps log(pi*/(a x b)) the optimum is <a, f*> + <b, g*>, and a solver stopped early is short "
         "of it by exactly eps times the generalised KL divergence of pi* to its plan; its certified interval holds it."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -201,7 +201,7 @@ class GapOfIterates(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompleteBipartite(Claim):
+class CompleteBipartite(Theorem):
     """The Sinkhorn loss of the two sides of K_{2,3}.
 
     Attributes:
@@ -217,7 +217,7 @@ class CompleteBipartite(Claim):
         "2 + eps log((1 + q)/2) + eps log((1 + 2q)/3), q = exp(-2/eps): -0.0127 at eps = 3, -0.238 at 10, and -1/3 in "
         "the limit, though c is a distance."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     limit: float = -1 / 3
     inside: float = 2.0
@@ -244,7 +244,7 @@ class CompleteBipartite(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LargeEps(Claim):
+class LargeEps(Theorem):
     """The value for large eps.
 
     Attributes:
@@ -259,7 +259,7 @@ class LargeEps(Claim):
         "less its row and column means: to second order with KL; exactly, on top of eps/2, with the squared norm once "
         "eps >= max c~. The Sinkhorn divergence tends to half the energy distance."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 0.5
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform
 from otgen.claims.relations import AtMost, Equal, Relation
 from otgen.claims.sanjabi.appendix import LinearGame, clouds
@@ -34,7 +34,7 @@ def transport(x: Tensor, y: Tensor, mass: Tensor, reg: SmoothRegulariser) -> Ten
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shrinkage(Claim):
+class Shrinkage(Theorem):
     """What the regularised value makes of a Gaussian's scale.
 
     Attributes:
@@ -49,7 +49,7 @@ class Shrinkage(Claim):
         "The s that minimises the KL value between N(0, s^2) and N(0, sigma^2) has s^2 = max(sigma^2 - eps, 0) under "
         "c = |x - y|^2/2, and max(sigma^2 - eps/2, 0) under |x - y|^2; that of the Sinkhorn loss is sigma."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     shrink: float = 1.0
     debiased: float = 1.0
@@ -104,7 +104,7 @@ def _least(value: _Scales) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HessianAtZero(Claim):
+class HessianAtZero(Theorem):
     """The value's curvature in a linear generator at 0.
 
     Attributes:
@@ -119,7 +119,7 @@ class HessianAtZero(Claim):
         "(1 - Sigma_Y/eps) V Sigma_X, with KL and with the squared norm; so 0 is a local minimum from "
         "eps = lambda_max(Sigma_Y) on."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     coupling: float = 1.0
 
@@ -166,7 +166,7 @@ class HessianAtZero(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntropicGaussians(Claim):
+class EntropicGaussians(Theorem):
     """Entropic transport between Gaussians (Janati et al. 2020).
 
     Attributes:
@@ -180,7 +180,7 @@ class EntropicGaussians(Claim):
         "With KL, c = ||x - y||^2 and eps = 2 s, the value between N(m, A) and N(n, B) in R^d is ||m - n||^2 + Tr A + "
         "Tr B - Tr D + d s (1 - log(2 s)) + s log det(D + s), with D = (4 A^(1/2) B A^(1/2) + s^2)^(1/2)."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     coupling: float = 4.0
 

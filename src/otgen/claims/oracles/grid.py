@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform, weights
 from otgen.claims.relations import AtMost, Equal, Relation
 from otgen.claims.two_atoms import TwoAtoms
@@ -18,7 +18,7 @@ from otgen.ot import Discrete, Exact, GridPDHG, GridW1, NoReg, PNorm, Stencil, s
 
 
 @dataclass(frozen=True, kw_only=True)
-class CumulativeSums(Claim):
+class CumulativeSums(Theorem):
     """W1 on the line.
 
     Attributes:
@@ -32,7 +32,7 @@ class CumulativeSums(Claim):
         "On a line W1 = dx sum |cumsum(mu - nu)|: for the grid's closed form, its primal-dual iteration within its "
         "interval, and exact transport of the masses at the nodes."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -61,7 +61,7 @@ class CumulativeSums(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PointAndTwoAtoms(Claim):
+class PointAndTwoAtoms(Theorem):
     """Houdard et al.'s smallest game.
 
     Attributes:
@@ -76,7 +76,7 @@ class PointAndTwoAtoms(Claim):
         "to (0, 1/2) by 1 - 2 tau a step; with eps = 0 and ties taken in turn it ends in the cycle of a/(1 + a) and "
         "1/(1 + a), a = 1 - 2 tau."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     rate: float = 2.0
 
@@ -103,7 +103,7 @@ class PointAndTwoAtoms(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridAnisotropy(Claim):
+class GridAnisotropy(Theorem):
     """What W1 on a plane grid measures between two nodes.
 
     Attributes:
@@ -119,7 +119,7 @@ class GridAnisotropy(Claim):
         "along (1, 1) it is (1 + 1/sqrt 2)/sqrt 2 = 1.207 times as much over one step, 1.073 over seven. The "
         "symmetric stencil has the distance in all four directions."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     one: float = (1 + math.sqrt(0.5)) / math.sqrt(2)
     seven: float = 1.073

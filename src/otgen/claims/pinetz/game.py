@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform, weights
 from otgen.claims.relations import AtMost, Equal, Part, Relation
 from otgen.data import Gaussian1D, Normal
@@ -48,7 +48,7 @@ def _descend(player: Player, loss: Tensor) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ZeroError(Claim):
+class ZeroError(Theorem):
     """What constant steps can reach.
 
     Attributes:
@@ -64,7 +64,7 @@ class ZeroError(Claim):
         "around the truth for ever: the error left is up to alpha, and 0 only where the start is a multiple of alpha "
         "away."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 1.0
 
@@ -103,7 +103,7 @@ class ZeroError(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightsGradient(Claim):
+class WeightsGradient(Theorem):
     """(5): how W moves with the generator.
 
     Attributes:
@@ -118,7 +118,7 @@ class WeightsGradient(Claim):
         "W is differentiable at theta, which asks for one best critic on the generated points. Where both laws are "
         "equal W has a kink: the formula gives 0, and W rises at slope 1."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     sign: float = -1.0
 
@@ -160,7 +160,7 @@ class WeightsGradient(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DescentSign(Claim):
+class DescentSign(Theorem):
     """Algorithm 2's step.
 
     Attributes:
@@ -175,7 +175,7 @@ class DescentSign(Claim):
         "plus."
     )
     conditions: ClassVar[str] = "Printed are f_i in place of f^l, and codes z_j of R^m: misprints."
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     sign: float = 1.0
 
@@ -231,7 +231,7 @@ def _written_out(fit: _Fit) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interpolation(Claim):
+class Interpolation(Theorem):
     """The critic between the nodes.
 
     Attributes:
@@ -249,7 +249,7 @@ class Interpolation(Claim):
         "It is phi((x - x_i)/dx) with x_i = i dx the node: the kernel is in grid units. Then it has the nodes' values, "
         "and on a line the nodes' slopes."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     power: float = 1.0
 

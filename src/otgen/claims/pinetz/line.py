@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform, weights
 from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
 from otgen.errors import InputError
@@ -34,7 +34,7 @@ def linear_program(c: Tensor, dx: float, lipschitz: float = 1.0) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineOptimum(Claim):
+class LineOptimum(Theorem):
     """(14): the linear program on a line, and what it is worth.
 
     Attributes:
@@ -48,7 +48,7 @@ class LineOptimum(Claim):
         "On a line the linear program over critics of slope at most 1 between nodes has W1 of the masses of the cells "
         "as its maximum, which is dx sum |cumsum(c)|."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -73,7 +73,7 @@ class LineOptimum(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnyCritic(Claim):
+class AnyCritic(Theorem):
     """(7): what any critic proves.
 
     Attributes:
@@ -87,7 +87,7 @@ class AnyCritic(Claim):
         "The best critic of Lipschitz constant K gains K times W1, so a network of constant K gains at most K W1, on "
         "the line and on the plane."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     power: float = 1.0
 
@@ -147,7 +147,7 @@ def algorithm_one(c: Tensor, dx: float, tau: float, steps: int) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Balance(Claim):
+class Balance(Theorem):
     """What the program needs of its masses.
 
     Attributes:
@@ -165,7 +165,7 @@ class Balance(Claim):
         "Both measures have the same mass on the grid, sum c = 0. Where some of a law lies outside, the program is "
         "unbounded, and the mean critic drifts by tau sum(c)/N at every step without end: normalise."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     drift: float = 1.0
 
@@ -214,7 +214,7 @@ def _refused(c: Tensor) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OperatorNorm(Claim):
+class OperatorNorm(Theorem):
     """The norm of the differences, which sets the algorithm's steps.
 
     Attributes:
@@ -230,7 +230,7 @@ class OperatorNorm(Claim):
         "On a line of N nodes it is 2 cos(pi/(2N))/dx, always less than 2/dx, so that the steps set by 2/dx are safe. "
         "The bound on the plane is right."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 2.0
     square: float = 8.0
@@ -274,7 +274,7 @@ _CRITICS, _FLOWS = 10.0, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class ErgodicGap(Claim):
+class ErgodicGap(Theorem):
     """How fast Algorithm 1 converges.
 
     Attributes:
@@ -290,7 +290,7 @@ class ErgodicGap(Claim):
         "critics and flows is at most (max |f|^2/(2 tau) + max |y|^2/(2 sigma))/N from a start at 0."
     )
     conditions: ClassVar[str] = "It is the gap of the averaged iterates; nothing is said of the last one."
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     rate: float = -1.0
     factor: float = 1.0

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import spread_out, weights
 from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
 from otgen.ot import Discrete, Exact, GridW1, NoReg, PNorm, Stencil, solve
@@ -77,7 +77,7 @@ def _balanced(trials: Trials, side: int) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Boundary(Claim):
+class Boundary(Theorem):
     """What differences are where they would leave the grid.
 
     Attributes:
@@ -95,7 +95,7 @@ class Boundary(Claim):
         "Both components leave the last corner without any constraint, and the program unbounded. Only the component "
         "that would leave the grid is 0; then critics gain at most the certified value."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 1.0
 
@@ -128,7 +128,7 @@ class Boundary(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Radius(Claim):
+class Radius(Theorem):
     """The ball that the differences are held in.
 
     Attributes:
@@ -143,7 +143,7 @@ class Radius(Claim):
         "In the ball of radius 1: D has its 1/dx already, and (21) and (22) are those of radius 1. With radius dx the "
         "value is dx times too small."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     power: float = 0.0
 
@@ -173,7 +173,7 @@ _DIAGONAL = (1, 2, 3, 5, 8)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Anisotropy(Claim):
+class Anisotropy(Theorem):
     """What the program on a plane is worth.
 
     Attributes:
@@ -190,7 +190,7 @@ class Anisotropy(Claim):
         "20.7 % over one step and 7.3 % over seven; the excess falls like the root of the cells' size. The symmetric "
         "stencil is exact in these directions, and at most W1."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     one: float = (1 + math.sqrt(0.5)) / math.sqrt(2)
     rate: float = -0.6

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import Pair, Problems, even, normal, spread_out, uniform, weights
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import DualPair, Problems, even, normal, spread_out, uniform, weights
 from otgen.claims.relations import AtMost, Part, Relation
 from otgen.ot import (
     KL,
@@ -113,7 +113,7 @@ def _measured(trials: Trials, reg: SmoothRegulariser, highest: float) -> Iterato
 
 
 def _compared(
-    label: str, game: _Game, best: Pair, exact: Tensor, gradient: Tensor, dual: Tensor, plan: Tensor
+    label: str, game: _Game, best: DualPair, exact: Tensor, gradient: Tensor, dual: Tensor, plan: Tensor
 ) -> _Measured:
     problems, size = game.problems, game.slopes.norm(dim=-1)
     # The optimum is known to a relative gap of 1e-11: no gap is seen more sharply.
@@ -140,7 +140,7 @@ def _bounded(m: _Measured, delta: Tensor, slope: Tensor, tight: float) -> list[R
 
 
 @dataclass(frozen=True, kw_only=True)
-class NormAccuracy(Claim):
+class NormAccuracy(Theorem):
     """Theorem 4.1 with the squared norm.
 
     Attributes:
@@ -155,7 +155,7 @@ class NormAccuracy(Claim):
         "||pi - pi*||_1 <= sqrt(2 eps'/eps) and ||G - grad h|| <= l_0 sqrt(2 eps'/eps), l_0^2 the mean of "
         "||grad c||^2 over q x p."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 2.0
 
@@ -168,7 +168,7 @@ class NormAccuracy(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntropicAccuracy(Claim):
+class EntropicAccuracy(Theorem):
     """Theorem 4.1 with KL, its constants from appendix G.
 
     Attributes:
@@ -187,7 +187,7 @@ class EntropicAccuracy(Claim):
         "The constant has m_max in it. Read as O(sqrt(eps'/eps)) with none, (7) fails, by sqrt(N) for a matching of N "
         "points; and only the best plan's density is at most min(M, N) (uniform laws): a pseudo-plan's is unbounded."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     factor: float = 2.0
     power: float = 1.0
@@ -237,7 +237,7 @@ class EntropicAccuracy(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MassAccuracy(Claim):
+class MassAccuracy(Theorem):
     """A better constant than Theorem 4.1's, for KL.
 
     Attributes:
@@ -252,7 +252,7 @@ class MassAccuracy(Claim):
         "With KL, ||pi - pi*||_1 <= sqrt(eps'/eps) (1 + sqrt(mass)), mass that of the pseudo-plan, hence "
         "||G - grad h|| <= L_0 sqrt(eps'/eps) (1 + sqrt(mass)), L_0 the largest ||grad c||: no m_max. (Not printed.)"
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
     power: float = 0.5

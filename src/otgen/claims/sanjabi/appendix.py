@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import Pair, even, normal, random_problems, spread_out, uniform, weights
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import DualPair, even, normal, random_problems, spread_out, uniform, weights
 from otgen.claims.relations import AtMost, Part, Relation
 from otgen.ot import KL, Discrete, Newton, Quadratic, SmoothRegulariser, Solution, solve
 
@@ -97,7 +97,7 @@ def two_points(rx: Tensor, ry: Tensor, reg: SmoothRegulariser) -> LinearGame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearPlans(Claim):
+class LinearPlans(Theorem):
     """Corollary F.0.1, first half: how far the plan moves with a linear generator.
 
     Attributes:
@@ -111,7 +111,7 @@ class LinearPlans(Claim):
         "For c = ||z - y||^2/2 and linear generators on a latent law within r_x and data within r_y, the optimal plans "
         "satisfy ||pi_1 - pi_2||_1 <= (r_x r_y/eps) ||Theta_1 - Theta_2||_F."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -140,7 +140,7 @@ class LinearPlans(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearSmoothness(Claim):
+class LinearSmoothness(Theorem):
     """Corollary F.0.1, second half: the smoothness constant of a linear generator.
 
     Attributes:
@@ -160,7 +160,7 @@ class LinearSmoothness(Claim):
         "still, the Hessian lies between lambda_max(Sigma_X) (-r_y^2/eps) and lambda_max(Sigma_X), so that "
         "L = lambda_max(Sigma_X) max(1, r_y^2/eps) does."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     power: float = 1.0
     factor: float = 1.0
@@ -204,7 +204,7 @@ class LinearSmoothness(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearConvexity(Claim):
+class LinearConvexity(Theorem):
     """Corollary F.0.2: from which eps on the value is convex in a linear generator, and useless.
 
     Attributes:
@@ -219,7 +219,7 @@ class LinearConvexity(Claim):
         "in Theta and least at Theta = 0. (It is so from eps >= r_y^2 on already: n and sqrt(nd) are superfluous. "
         "With data on a line through 0 it fails below.)"
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     threshold: float = 1.0
 
@@ -274,7 +274,7 @@ def _sphere(rng: torch.Generator, k: int, n: int, ry: float) -> LinearGame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DualStability(Claim):
+class DualStability(Theorem):
     """Theorem I.1: how far the potentials must move when the generator does.
 
     Attributes:
@@ -293,7 +293,7 @@ class DualStability(Claim):
         "singular value: here sqrt(min(M, N)). The bound (43) then reads "
         "L_0 (1 + pi_min M N)/(pi_min sqrt(min(M, N))) ||theta - theta'||."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 1.0
 
@@ -325,7 +325,7 @@ class DualStability(Claim):
             )
         return [*printed, *corrected]
 
-    def _pairs(self, trials: Trials, n: int, m: int) -> tuple[Pair, Pair, Tensor]:
+    def _pairs(self, trials: Trials, n: int, m: int) -> tuple[DualPair, DualPair, Tensor]:
         """Optima for costs before and after a move, and the largest change of a cost: ``L_0 ||theta - theta'||``."""
         k = trials.at_most(trials.n // 4)
         before = random_problems(trials.rng, k, KL(eps=0.3), n, m)
@@ -338,7 +338,7 @@ class DualStability(Claim):
         return before.optimum, after.optimum, move.abs().amax((-1, -2))
 
 
-def _lack(pair: Pair, optimum: Pair) -> Tensor:
+def _lack(pair: DualPair, optimum: DualPair) -> Tensor:
     """``||d||_2`` with ``d_ij = f_i + g_j - c'_ij - eps log m'_ij``, m' the density of the other plan."""
     new = optimum.problems
     sums = pair.f.unsqueeze(-1) + pair.g.unsqueeze(-2)
@@ -346,7 +346,7 @@ def _lack(pair: Pair, optimum: Pair) -> Tensor:
     return _lengths((sums - wanted).flatten(1))
 
 
-def distance(pair: Pair, optimum: Pair) -> Tensor:
+def distance(pair: DualPair, optimum: DualPair) -> Tensor:
     """To the nearest optimal pair: optimal pairs differ by a constant, added to f and taken from g."""
     f, g = pair.f - optimum.f, pair.g - optimum.g
     shift = (f.sum(-1) - g.sum(-1)) / (f.shape[-1] + g.shape[-1])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import even, normal, spread_out, uniform
 from otgen.claims.relations import AtMost, Relation, Slope
 from otgen.ot import KL, Cosine, Discrete, MarginalError, Newton, Sinkhorn, solve
@@ -94,7 +94,7 @@ def _drawn(trials: Trials, k: int, low: float, high: float, longest: int = 100) 
 
 
 @dataclass(frozen=True, kw_only=True)
-class DescentRate(Claim):
+class DescentRate(Theorem):
     """Theorem 4.2 and Remark 4.2.2: both regimes of stochastic descent with errors.
 
     Attributes:
@@ -114,7 +114,7 @@ class DescentRate(Claim):
         "if not, steps sqrt(2 Delta/(L sigma^2 T)) give sigma sqrt(8 L Delta/T) + delta^2; delta^2 the mean of "
         "delta_t^2. So it falls as 1/T without errors and as 1/sqrt(T) with noise."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     start: float = 2.0
     noise: float = 1.0

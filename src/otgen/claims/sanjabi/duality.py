@@ -9,14 +9,14 @@ from typing import ClassVar
 import torch
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, even, random_problems, regularisers, spread_out, uniform
 from otgen.claims.relations import AtMost, Equal, Part, Relation
 from otgen.ot import KL, Quadratic
 
 
 @dataclass(frozen=True, kw_only=True)
-class StrongDuality(Claim):
+class StrongDuality(Theorem):
     """Lemma 2.1: the dual's maximum is the primal's minimum.
 
     Attributes:
@@ -29,7 +29,7 @@ class StrongDuality(Claim):
     statement: ClassVar[str] = (
         "The maximum of the regularised dual (5) is the minimum of the primal (4), for KL and for the squared norm."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     entropy_factor: float = 1.0
 
@@ -49,7 +49,7 @@ class StrongDuality(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GapIdentity(Claim):
+class GapIdentity(Theorem):
     """What a dual value below the optimum says exactly: the generalised KL divergence of the plans.
 
     Attributes:
@@ -64,7 +64,7 @@ class GapIdentity(Claim):
         "With KL, the dual gap is exactly eps times the generalised divergence of the best plan to the pseudo-plan; "
         "with the squared norm it is at least eps/2 times the mean squared difference of the densities."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
     norm_factor: float = 0.5
@@ -95,7 +95,7 @@ class GapIdentity(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradientAtAccuracy(Claim):
+class GradientAtAccuracy(Theorem):
     """Appendix D.3: how large the dual's gradient can be at a given gap.
 
     Attributes:
@@ -114,7 +114,7 @@ class GradientAtAccuracy(Claim):
         "It is the square of the norm that is at most 2 L_F eps'. With KL there is no finite L_F; there the marginals "
         "of the pseudo-plan are within sqrt((2 + 4 mass)/3 eps'/eps) of the weights, in the L1 norm."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     power: float = 2.0
     factor: float = 2.0

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, normal, random_problems, spread_out, weights
 from otgen.claims.relations import AtMost, Equal, Part, Relation
 from otgen.methods import SWGANSinkhorn
@@ -18,7 +18,7 @@ from otgen.ot import KL, Discrete, Exact, Newton, NoReg, Quadratic, SqEuclidean,
 
 
 @dataclass(frozen=True, kw_only=True)
-class NormPenalty(Claim):
+class NormPenalty(Theorem):
     """(4) with the squared norm: what its penalty is at least.
 
     Attributes:
@@ -32,7 +32,7 @@ class NormPenalty(Claim):
         "The squared-norm penalty of a plan is at least 1/2, with equality at the product plan alone. So the "
         "regularised value is at least d_c + eps/2, for two equal Diracs too. (Not printed; it follows from (4).)"
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     least: float = 0.5
 
@@ -62,7 +62,7 @@ class NormPenalty(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndependentBatches(Claim):
+class IndependentBatches(Theorem):
     """Algorithm 2 and Corollary 4.3.1: what its gradient estimate is on average, and how far it is off.
 
     Attributes:
@@ -82,7 +82,7 @@ class IndependentBatches(Claim):
         "The batches of the self term are independent of each other and of the cross term's, as Algorithm 2 draws "
         "them. One batch against itself is a V-statistic, whose pairs of a sample with itself bias it."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     error: float = 3.0
     variance: float = 5.0
@@ -214,7 +214,7 @@ class _Batches:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Overflow(Claim):
+class Overflow(Theorem):
     """The density of (6) in single precision.
 
     Attributes:
@@ -228,7 +228,7 @@ class Overflow(Claim):
         "With KL the density m = exp(V/eps)/e overflows float32 as soon as V > 89.7 eps: 0.90 at eps = 0.01, 44.9 at "
         "eps = 0.5. The squared norm's, max(V, 0)/eps, cannot. (Not printed; it follows from Lemma 2.1.)"
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     exponent: float = 89.7
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, normal, spread_out, weights
 from otgen.claims.relations import AtMost, Equal, Part, Relation
 from otgen.methods.swgan import held_cost
@@ -93,7 +93,7 @@ def _solved(problem: Discrete) -> Solution:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearPart(Claim):
+class LinearPart(Theorem):
     """After (4), and in (9) and (10): the two values are said to have one gradient.
 
     Attributes:
@@ -112,7 +112,7 @@ class LinearPart(Claim):
         "<pi*, grad c> is the gradient of the regularised value, entropy included. That of the linear part is less by "
         "eps times the gradient of I(pi*(theta)): it takes the derivative of the plan."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     share: float = 1.0
     factor: float = 1.0
@@ -217,7 +217,7 @@ class _Batches:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unbiased(Claim):
+class Unbiased(Theorem):
     """Section 5: gradient estimates are said to be unbiased.
 
     Attributes:
@@ -236,7 +236,7 @@ class Unbiased(Claim):
         "Unbiased for G, the gradient that the pseudo-plan gives. For grad h at optimal potentials alone; else its "
         "bias is at most delta, the bound of Theorem 4.1. Batches that are solved on their own are biased in any case."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     scale: float = 1.0
     bias: float = 1.0

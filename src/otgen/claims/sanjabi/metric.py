@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import (
     Problems,
     even,
@@ -87,7 +87,7 @@ def _arc(rng: torch.Generator, k: int) -> _Triple:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Triangle(Claim):
+class Triangle(Theorem):
     """Theorem A.1: the regularised value is symmetric and obeys the triangle inequality.
 
     Attributes:
@@ -106,7 +106,7 @@ class Triangle(Claim):
         "c is a metric. The cosine and the squared distance are none and break the triangle, and so does the Sinkhorn "
         "loss for c = ||x - y||. That d(p, p) = 0 is not among the claims: see S3b."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     legs: float = 1.0
     sharp: float = 1.0
@@ -162,7 +162,7 @@ class Triangle(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelfDistance(Claim):
+class SelfDistance(Theorem):
     """Theorem A.1 by its word: a pseudo-distance is 0 from a law to itself.
 
     Attributes:
@@ -182,7 +182,7 @@ class SelfDistance(Claim):
         "With KL, -eps log E exp(-c/eps) <= d(p, p) <= eps H(p), which is positive unless p is a single point; with "
         "the squared norm and n points, eps/2 <= d(p, p) <= n eps/2, never 0."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     above: float = 1.0
     below: float = 1.0
@@ -227,7 +227,7 @@ class SelfDistance(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ValueBounds(Claim):
+class ValueBounds(Theorem):
     """Lemma B.1 and Corollary B.1.1: how far the regularised value is from the exact one.
 
     Attributes:
@@ -245,7 +245,7 @@ class ValueBounds(Claim):
         "points and K = min(M, N), I* <= log K with KL and I* <= K/2 with the squared norm. (For the latter even "
         "d_c <= d_eps - eps/2; and the linear part of d_eps is at least d_c.)"
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
     entropy: float = 1.0

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import even, normal, spread_out, uniform, weights
 from otgen.claims.relations import AtMost, Part, Relation
 from otgen.ot import (
@@ -138,7 +138,7 @@ class _Moved:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntropicSmoothness(Claim):
+class EntropicSmoothness(Theorem):
     """Theorem 3.1: Lipschitz constants of the plan and of the gradient, with KL.
 
     Attributes:
@@ -159,7 +159,7 @@ class EntropicSmoothness(Claim):
         "grad_theta c is Lipschitz. That of the L1 cost, which the paper's experiments use, jumps where coordinates "
         "coincide, and so does the gradient of h; the cosine's is Lipschitz away from 0 only."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     plan: float = 1.0
     curvature: float = 1.0
@@ -214,7 +214,7 @@ def _games(trials: Trials, k: int, *, uneven: bool) -> list[tuple[str, _Turns]]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NormSmoothness(Claim):
+class NormSmoothness(Theorem):
     """Theorem E.1 and Remark E.1.1: the same with the squared norm.
 
     Attributes:
@@ -232,7 +232,7 @@ class NormSmoothness(Claim):
         "laws that is l_0/(eps sqrt(MN)) and L_1 + l_0^2/eps, l_0 = lhat/sqrt(MN), and ||pi_1 - pi_2||_1 <= "
         "(l_0/eps) ||theta_1 - theta_2||."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     plan: float = 1.0
     curvature: float = 1.0

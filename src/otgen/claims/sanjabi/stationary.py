@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import even, normal, regularisers, spread_out, uniform, weights
 from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
 from otgen.errors import NegativeDivergenceWarning
@@ -81,7 +81,7 @@ class Skew(Cost):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StationaryAtData(Claim):
+class StationaryAtData(Theorem):
     """Lemma 4.3: the generator of the data is a stationary point of the Sinkhorn loss.
 
     Attributes:
@@ -100,7 +100,7 @@ class StationaryAtData(Claim):
         "c symmetric, and differentiable in matched pairs. The L1 cost is not: there the loss has a kink at theta_0, "
         "which is least in every direction but no zero of a gradient."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     own: float = 1.0
     order: float = 2.0
@@ -205,7 +205,7 @@ def bipartite_laws(scales: Tensor) -> Laws:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Positivity(Claim):
+class Positivity(Theorem):
     """What users of the Sinkhorn loss take for granted: it is not negative.
 
     Attributes:
@@ -223,7 +223,7 @@ class Positivity(Claim):
         "exp(-c/eps) is a positive definite kernel: powers 0 < p <= 2 of the Euclidean distance, L1, the cosine. That "
         "c is a distance is not enough: on the graph K_{2,3} the loss is negative; so it is for powers above 2."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     power: float = 2.0
 
@@ -271,7 +271,7 @@ def _not_negative(label: str, loss: Tensor, scale: Tensor, part: Part) -> Relati
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits(Claim):
+class Limits(Theorem):
     """Section 4.1: the Sinkhorn loss for large and for small eps.
 
     Attributes:
@@ -290,7 +290,7 @@ class Limits(Claim):
         "Both limits hold, the error falling at least as fast as eps and as 1/eps; but for a discrepancy, which is "
         "not negative, c must be a distance of negative type, as the Euclidean one is. On K_{2,3} the limit is -1/3."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     factor: float = 2.0
     cross: float = 2.0

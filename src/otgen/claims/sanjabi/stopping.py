@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import Pair, Problems, normal, random_problems, spread_out
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import DualPair, Problems, normal, random_problems, spread_out
 from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
 from otgen.ot import KL, Discrete, MarginalError, MeanMass, Quadratic, Sinkhorn, SmoothRegulariser, solve
 
@@ -20,7 +20,7 @@ _TOL = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeanDensity(Claim):
+class MeanDensity(Theorem):
     """(25) and (26): what the mean of the density says about the dual's accuracy.
 
     Attributes:
@@ -41,7 +41,7 @@ class MeanDensity(Claim):
         "(26) is necessary alone: the right constant added to phi brings the mean to 1 whatever phi and psi are, and a "
         "solver whose rows are exact meets it at once. (25), the error of both marginals, does bound the gap."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     factor: float = 1.0
     norm_factor: float = 2.0
@@ -118,13 +118,13 @@ class MeanDensity(Claim):
         return AtMost(label=label, left=_marginal_error(pair), right=right, part=Part.OUTSIDE)
 
 
-def _marginal_error(pair: Pair) -> Tensor:
+def _marginal_error(pair: DualPair) -> Tensor:
     rows, columns = pair.problems.a - pair.plan.sum(-1), pair.problems.b - pair.plan.sum(-2)
     return rows.abs().sum(-1) + columns.abs().sum(-1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Translation(Claim):
+class Translation(Theorem):
     """Lemma 2.1 with KL, its potentials ``phi(x) - psi(y)`` and its 1/e, in the notation of this library.
 
     Attributes:
@@ -140,7 +140,7 @@ class Translation(Claim):
         "f + g and eps (exp(s/eps) - 1) of the other papers; phi - psi - eps = f + g, the densities agree, and "
         "E phi - E psi is the value plus eps, while E f + E g is the value."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     shift: float = 1.0
     excess: float = 1.0
