@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, normal, random_problems, spread_out
-from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
+from otgen.claims.relations import Part, Relation, at_most, equal, power_law
 from otgen.errors import NegativeDivergenceWarning
 from otgen.nets import MlpCritic, SpectralNorm
 from otgen.nets.mlp import Activation
@@ -56,7 +56,7 @@ class Transform(Theorem):
             own = (problems.b * best.g).sum(-1)
             value = (problems.a * printed).sum(-1) + own
             label = f"eps = {eps:g}"
-            found.append(Equal(label=f"(15) with (14) and W, {label}", left=value, right=best.dual, tol=1e-6))
+            found.append(equal(f"(15) with (14) and W, {label}", value, best.dual, tol=1e-6))
             corrected = (problems.a * right).sum(-1) + own
             found.append(_corrected(f"(15) with the right transform and W, {label}", corrected, best.dual, 1e-8))
             found.append(_corrected(f"the right transform and f, {label}", right.flatten(), best.f.flatten(), 1e-7))
@@ -64,7 +64,7 @@ class Transform(Theorem):
 
 
 def _corrected(label: str, left: Tensor, right: Tensor, tol: float) -> Relation:
-    return Equal(label=label, left=left, right=right, scale=right.abs() + 1, tol=tol, part=Part.CORRECTED)
+    return equal(label, left, right, scale=right.abs() + 1, tol=tol, part=Part.CORRECTED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class MissingWeights(Theorem):
             bare, weighted = (_climbed(problems, eps, inside) for inside in (torch.zeros_like(log_b), log_b))
             missing = self.factor * eps * (problems.b * log_b).sum(-1)
             label = f"eps = {eps:g}"
-            found.append(Equal(label=f"maximum of (17) and W, {label}", left=bare, right=exact, tol=1e-6))
+            found.append(equal(f"maximum of (17) and W, {label}", bare, exact, tol=1e-6))
             found.append(_corrected(f"maximum with nu_i inside and W, {label}", weighted, exact, 1e-7))
             found.append(_corrected(f"maximum of (17) and W + eps sum nu log nu, {label}", bare, exact + missing, 1e-7))
         return found
@@ -166,7 +166,7 @@ class SemiDualHessian(Theorem):
         ones = torch.ones_like(low)
         kernel = (hessian.sum(-1).abs().amax(-1)) * eps
         return [
-            AtMost(label="1/eps - least eigenvalue and 1/eps, times eps", left=ones - low, right=ones),
+            at_most("1/eps - least eigenvalue and 1/eps, times eps", ones - low, ones),
             _corrected("gradient and nu - X", slope.flatten(), (nu + self.gradient * X).flatten(), 1e-9),
             _corrected(
                 "Hessian and (X X^T - diag X)/eps, times eps",
@@ -174,15 +174,15 @@ class SemiDualHessian(Theorem):
                 (formula * eps[:, None, None]).flatten(),
                 1e-9,
             ),
-            AtMost(
-                label="- least eigenvalue and 1/(2 eps), times eps",
-                left=-low,
-                right=self.curvature * ones,
+            at_most(
+                "- least eigenvalue and 1/(2 eps), times eps",
+                -low,
+                self.curvature * ones,
                 tight=0.99,
                 slack=1e-6,
                 part=Part.CORRECTED,
             ),
-            AtMost(label="1 + largest eigenvalue and 1, times eps", left=1 + high, right=ones, part=Part.CORRECTED),
+            at_most("1 + largest eigenvalue and 1, times eps", 1 + high, ones, part=Part.CORRECTED),
             _corrected("Hessian at constants and 0, times eps", kernel, 0 * ones, 1e-9),
         ]
 
@@ -247,25 +247,17 @@ class Separates(Theorem):
         for p in (1.0, self.power):
             found.append(_above(x, x + spread_out(trials.rng, k, 0.1, 3.0)[:, None, None] * move, p, 1.0, Part.PRINTED))
         same = divergence(x, x[:, torch.randperm(5, generator=trials.rng)], 2.0, 1.0)
-        found.append(
-            Equal(label="S of equal laws and 0", left=same, right=0 * same, scale=torch.ones_like(same), tol=1e-9)
-        )
+        found.append(equal("S of equal laws and 0", same, 0.0, scale=1.0, tol=1e-9))
         steps = torch.logspace(-2, -0.5, 6, dtype=torch.float64)
         sizes = torch.stack([divergence(x[:40], x[:40] + t * move[:40], 2.0, 1.0).mean() for t in steps])
         found.append(
-            Slope(
-                label="log S over log of how far the points moved, p = 2",
-                x=steps.log(),
-                y=sizes.log(),
-                low=self.rate - 0.2,
-                high=self.rate + 0.2,
-            )
+            power_law("log S over log of how far the points moved, p = 2", steps, sizes, self.rate, within=0.2)
         )
         small, zero = half.clamp(max=0.8), self._zero(3.0, 10.0)
         found.append(_above(*one_and_two(small), 3.0, 10.0, Part.OUTSIDE))
         apart = divergence(*one_and_two(zero), 3.0, 10.0).abs()
         label = "0.0001 h^p and |S| at the h where it changes sign, p = 3, eps = 10"
-        found.append(AtMost(label=label, left=1e-4 * zero**3, right=apart, part=Part.OUTSIDE))
+        found.append(at_most(label, 1e-4 * zero**3, apart, part=Part.OUTSIDE))
         return found
 
     @staticmethod
@@ -283,10 +275,10 @@ def _above(x: Tensor, y: Tensor, p: float, eps: float, part: Part) -> Relation:
     """S is above a small share of the cost's scale."""
     scale = PNorm(p=p)(x, y).mean((-1, -2))
     value = divergence(x, y, p, eps)
-    return AtMost(
-        label=f"scale - S + a millionth of it, and scale, {x.shape[-2]} points, p = {p:g}, eps = {eps:g}",
-        left=scale - value + 1e-6 * scale,
-        right=scale,
+    return at_most(
+        f"scale - S + a millionth of it, and scale, {x.shape[-2]} points, p = {p:g}, eps = {eps:g}",
+        scale - value + 1e-6 * scale,
+        scale,
         part=part,
     )
 
@@ -330,13 +322,7 @@ class SpectralConstant(Theorem):
             bounds.append(scale ** (self.power * layers))
         norm, bound = torch.stack(norms), torch.tensor(bounds, dtype=torch.float64)
         return [
-            AtMost(
-                label="norm of the Jacobian and k^n, fully connected layers",
-                left=norm,
-                right=bound,
-                tight=0.95,
-                slack=1e-4,
-            ),
+            at_most("norm of the Jacobian and k^n, fully connected layers", norm, bound, tight=0.95, slack=1e-4),
             self._convolutions(trials),
         ]
 
@@ -353,7 +339,7 @@ class SpectralConstant(Theorem):
                 gains.append((layer(image).norm() / image.norm() / sigma).detach())
         gain = torch.stack(gains)
         label = "gain of a convolution and 1, normalised as a matrix"
-        return AtMost(label=label, left=gain, right=torch.ones_like(gain), part=Part.OUTSIDE)
+        return at_most(label, gain, 1.0, part=Part.OUTSIDE)
 
 
 def _fill(module: nn.Module, trials: Trials, *, aligned: bool) -> None:

@@ -14,7 +14,7 @@ from typing_extensions import override
 from otgen.claims.adnan.formulae import divergence
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, uniform
-from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
+from otgen.claims.relations import Part, Relation, Slope, at_most, equal
 from otgen.methods import SeqSGDA
 from otgen.methods.terms import Fake, Term
 from otgen.ot import KL, Discrete, MarginalError, Newton, SqEuclidean, solve
@@ -48,27 +48,19 @@ class OrderOfPlay(Theorem):
         games = uniform(trials.rng, trials.n, 4, 5)
         low, high = games.amin(1).amax(1), games.amax(2).amin(1)
         return [
-            AtMost(
-                label="0.001 and min max - max min, data within reach", left=1e-3 + 0 * reached[0], right=reached[2]
-            ),
-            AtMost(
-                label="max min and min max, any matrix",
-                left=self.factor * low,
-                right=high,
-                tight=0.99,
+            at_most("0.001 and min max - max min, data within reach", 1e-3 + 0 * reached[0], reached[2]),
+            at_most("max min and min max, any matrix", self.factor * low, high, tight=0.99, part=Part.CORRECTED),
+            at_most(
+                "max min and min max of S, data out of reach",
+                self.factor * missed[0],
+                missed[1] + 1e-9,
                 part=Part.CORRECTED,
             ),
-            AtMost(
-                label="max min and min max of S, data out of reach",
-                left=self.factor * missed[0],
-                right=missed[1] + 1e-9,
-                part=Part.CORRECTED,
-            ),
-            Equal(
-                label="min max of S and 0, data within reach",
-                left=reached[1],
-                right=0 * reached[1],
-                scale=torch.ones_like(reached[1]),
+            equal(
+                "min max of S and 0, data within reach",
+                reached[1],
+                0 * reached[1],
+                scale=1.0,
                 tol=1e-9,
                 part=Part.CORRECTED,
             ),
@@ -159,25 +151,18 @@ class LocalMinimax(Theorem):
         moved = concave.value(-1e-3 * gradient.expand(k, 1, 2), torch.zeros(k, 1, 2).double())[:, 0]
         moved = moved - 1e-3 * gradient.square().sum()
         return [
-            AtMost(label="local minimax and Hessian in theta positive", left=ones, right=positive),
-            AtMost(label="Schur complement positive and local minimax, C > 0", left=theirs.double(), right=found),
-            Equal(
-                label="local minimax and Schur complement positive, C < 0",
-                left=ones,
-                right=mine.double(),
-                scale=torch.ones_like(ones),
+            at_most("local minimax and Hessian in theta positive", ones, positive),
+            at_most("Schur complement positive and local minimax, C > 0", theirs.double(), found),
+            equal(
+                "local minimax and Schur complement positive, C < 0",
+                ones,
+                mine.double(),
+                scale=1.0,
                 tol=0.0,
                 part=corrected,
             ),
-            Equal(
-                label="local minimax and 0, C > 0",
-                left=found,
-                right=0 * found,
-                scale=torch.ones_like(found),
-                tol=0.0,
-                part=corrected,
-            ),
-            AtMost(label="1 + value after theta follows a slope, and 1", left=1 + moved, right=torch.ones(k).double()),
+            equal("local minimax and 0, C > 0", found, 0.0, scale=1.0, tol=0.0, part=corrected),
+            at_most("1 + value after theta follows a slope, and 1", 1 + moved, torch.ones(k).double()),
         ]
 
     def _schur(self, game: _Quadratic) -> Tensor:
@@ -259,7 +244,7 @@ class GlobalIsLocal(Theorem):
 
 def _raised(label: str, loss: Tensor, part: Part) -> Relation:
     # By no more than what the grid of answers leaves.
-    return AtMost(label=label, left=1 + loss, right=torch.full_like(loss, 1 + 1e-5), part=part)
+    return at_most(label, 1 + loss, 1 + 1e-5, part=part)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,24 +291,20 @@ class CrossTermStep(Theorem):
         sizes = torch.logspace(-0.8, 0.5, 6, dtype=torch.float64)
         slopes, formula = self._scales(sizes)
         return [
-            Equal(
-                label="||grad W|| at the data and 0, eps = 1", left=scale, right=0 * scale, scale=scale + 1, tol=1e-3
-            ),
-            Equal(
-                label="grad W - grad S and grad W(theta, theta)/2",
-                left=(cross - whole).flatten(),
-                right=self.half * own.flatten(),
+            equal("||grad W|| at the data and 0, eps = 1", scale, 0.0, scale=scale + 1, tol=1e-3),
+            equal(
+                "grad W - grad S and grad W(theta, theta)/2",
+                (cross - whole).flatten(),
+                self.half * own.flatten(),
                 scale=own.abs().flatten() + 1e-2,
                 tol=1e-5,
                 part=corrected,
             ),
-            Equal(
-                label="||grad S|| at the data and 0", left=rest, right=0 * rest, scale=scale, tol=1e-5, part=corrected
-            ),
-            Equal(
-                label="slope of W in a normal law's scale at the data, and its closed form",
-                left=slopes,
-                right=formula,
+            equal("||grad S|| at the data and 0", rest, 0.0, scale=scale, tol=1e-5, part=corrected),
+            equal(
+                "slope of W in a normal law's scale at the data, and its closed form",
+                slopes,
+                formula,
                 tol=1e-4,
                 part=corrected,
             ),

@@ -15,7 +15,7 @@ from otgen.claims.adnan.formulae import divergence, one_and_two
 from otgen.claims.adnan.games import normal_nodes
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform
-from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
+from otgen.claims.relations import Part, Relation, Slope, at_most, equal, power_law
 from otgen.methods.terms import Fake, SelfTerms
 from otgen.ot import KL, Discrete, MarginalError, Newton, PNorm, Sinkhorn, SqEuclidean, solve
 
@@ -59,9 +59,9 @@ class Convexity(Theorem):
             if p > 2:
                 above = ((middle - ends) / ends).clamp(min=0).max().reshape(1)
                 label = f"a millionth, and by how much the cost is above its chords, p = {p:g}"
-                found.append(AtMost(label=label, left=torch.full_like(above, 1e-6), right=above))
+                found.append(at_most(label, 1e-6, above))
             label = f"cost in the middle and mean of the ends, p = {p:g}"
-            found.append(AtMost(label=label, left=middle, right=ends, tight=0.99, part=_CORRECTED))
+            found.append(at_most(label, middle, ends, tight=0.99, part=_CORRECTED))
         return [*found, *self._closed_form()]
 
     @staticmethod
@@ -70,9 +70,7 @@ class Convexity(Theorem):
         ends = normal(trials.rng, 2, k, 2, 2)
         one, other, middle = (divergence(x @ w, y @ w, 2.0, 1.0) for w in (*ends, ends.mean(0)))
         # Raised, so that both sides are positive.
-        return AtMost(
-            label="1 + mean of S at two critics, and 1 + S between", left=1 + (one + other) / 2, right=1 + middle
-        )
+        return at_most("1 + mean of S at two critics, and 1 + S between", 1 + (one + other) / 2, 1 + middle)
 
     def _closed_form(self) -> list[Relation]:
         table = (
@@ -89,10 +87,8 @@ class Convexity(Theorem):
         right, scale = torch.tensor(closed, dtype=torch.float64), torch.ones_like(written)
         label = "S of a point and two, and {}"
         return [
-            Equal(
-                label=label.format("its closed form"), left=values, right=right, scale=scale, tol=1e-8, part=_CORRECTED
-            ),
-            Equal(label=label.format("its table"), left=values, right=written, scale=scale, tol=5e-3, part=_CORRECTED),
+            equal(label.format("its closed form"), values, right, scale=scale, tol=1e-8, part=_CORRECTED),
+            equal(label.format("its table"), values, written, scale=scale, tol=5e-3, part=_CORRECTED),
         ]
 
 
@@ -129,23 +125,15 @@ class SelfTermDropped(Theorem):
         best, moved = _best_variance(variance, sizes), self._moved()
         small = torch.logspace(-2, 1, 8, dtype=torch.float64)
         return [
-            Equal(
-                label="best variance by W and that of the data, eps = 1", left=best[:k], right=variance[:k], tol=1e-2
-            ),
-            AtMost(label="how far the plan moves at eps = 0.01 and at 1", left=moved[:1], right=moved[-1:]),
-            Equal(
-                label="best variance by W and v - eps/2",
-                left=best,
-                right=variance - self.share * sizes,
-                tol=1e-3,
-                part=_CORRECTED,
-            ),
-            Slope(
-                label="log of how far the plan moves for a step of theta, over log eps",
-                x=small.log(),
-                y=torch.cat([self._moves(eps) for eps in small.tolist()]).log(),
-                low=self.power - 0.05,
-                high=self.power + 0.05,
+            equal("best variance by W and that of the data, eps = 1", best[:k], variance[:k], tol=1e-2),
+            at_most("how far the plan moves at eps = 0.01 and at 1", moved[:1], moved[-1:]),
+            equal("best variance by W and v - eps/2", best, variance - self.share * sizes, tol=1e-3, part=_CORRECTED),
+            power_law(
+                "log of how far the plan moves for a step of theta, over log eps",
+                small,
+                [self._moves(eps) for eps in small.tolist()],
+                self.power,
+                within=0.05,
                 part=_CORRECTED,
             ),
         ]
@@ -212,15 +200,9 @@ class TenSteps(Theorem):
         needed = [self._needed(x[:2], y[:2], eps) for eps in sizes]
         mean = small.mean().reshape(1)
         return [
-            AtMost(label="marginal error after L steps and 0.01, eps = 0.01", left=small, right=0 * small + 0.01),
-            AtMost(label="the same and 1e-9, eps = 1", left=large, right=0 * large + 1e-9, part=_CORRECTED),
-            Equal(
-                label="mean marginal error after L steps, eps = 0.01",
-                left=mean,
-                right=torch.full_like(mean, self.error),
-                tol=0.35,
-                part=_CORRECTED,
-            ),
+            at_most("marginal error after L steps and 0.01, eps = 0.01", small, 0 * small + 0.01),
+            at_most("the same and 1e-9, eps = 1", large, 0 * large + 1e-9, part=_CORRECTED),
+            equal("mean marginal error after L steps, eps = 0.01", mean, self.error, tol=0.35, part=_CORRECTED),
             Slope(
                 label="log of the steps to 1 % over log eps",
                 x=torch.tensor(sizes, dtype=torch.float64).log(),
@@ -321,7 +303,7 @@ class LogarithmicRate(Theorem):
             gradients.append(slope.norm() if similar > 0.999 else torch.zeros(()).double())
         gradient = torch.stack(gradients)
         label = "gradient where the SSIM with the end is above 0.999, and 0.01"
-        return AtMost(label=label, left=gradient, right=torch.full_like(gradient, 1e-2))
+        return at_most(label, gradient, 1e-2)
 
 
 def _slope_of(x: Tensor, y: Tensor) -> float:
@@ -381,19 +363,14 @@ class MinibatchBias(Theorem):
             total = total + term.weight * solve(problem, Newton(), tol=1e-9, on_unconverged="ignore").value
         mean, error = total.mean().abs().reshape(1), total.std().reshape(1) / (4 * k) ** 0.5
         return [
-            Equal(label="mean S of batches of one law and 0", left=bias, right=0 * bias, scale=0 * bias + 1, tol=1e-2),
-            Slope(
-                label="log mean S of batches of one law over log m",
-                x=torch.tensor(sizes, dtype=torch.float64).log(),
-                y=bias.log(),
-                low=self.power - 0.25,
-                high=self.power + 0.25,
+            equal("mean S of batches of one law and 0", bias, 0.0, scale=0 * bias + 1, tol=1e-2),
+            power_law(
+                "log mean S of batches of one law over log m",
+                torch.tensor(sizes, dtype=torch.float64),
+                bias,
+                self.power,
+                within=0.25,
                 part=_CORRECTED,
             ),
-            AtMost(
-                label="mean with independent self terms and 4 standard errors",
-                left=mean,
-                right=4 * error,
-                part=_CORRECTED,
-            ),
+            at_most("mean with independent self terms and 4 standard errors", mean, 4 * error, part=_CORRECTED),
         ]

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform
-from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
+from otgen.claims.relations import Part, Relation, Slope, at_most, equal
 from otgen.claims.two_atoms import TwoAtoms
 from otgen.ot import AtomPotentials, AveragedSGD, Cost, Discrete, Exact, NoReg, PNorm, SemiDiscrete, SqEuclidean, solve
 
@@ -77,21 +77,17 @@ class NoGradient(Theorem):
         along = y[:, 1] + spread_out(trials.rng, k, 0.3, 3.0).unsqueeze(-1) * (y[:, 1] - y[:, 0])
         jumps, _ = self._jumps(along, y, 1.0)
         floor = torch.full_like(jumps, 1e-3)
-        found.append(
-            AtMost(
-                label="0.001 and the jump, p = 1, on the line beyond the atoms", left=floor, right=jumps.clamp(min=0)
-            )
-        )
+        found.append(at_most("0.001 and the jump, p = 1, on the line beyond the atoms", floor, jumps.clamp(min=0)))
         found.append(self._value(off, y))
         for p in (1.0, 1.5, 2.0, 3.0):
             jumps, apart = self._jumps(off, y, p)
             label = f"jump of the slopes and ||grad c_1 - grad c_2||, p = {p:g}"
             right = self.jump * apart
-            found.append(Equal(label=label, left=jumps, right=right, scale=apart + 1, tol=1e-4, part=Part.CORRECTED))
+            found.append(equal(label, jumps, right, scale=apart + 1, tol=1e-4, part=Part.CORRECTED))
         for p in (1.5, 2.0):
             jumps, apart = self._jumps(along, y, p)
             label = f"half of ||grad c_1 - grad c_2|| and the jump, p = {p:g}, on the line"
-            found.append(AtMost(label=label, left=apart / 2, right=jumps, part=Part.CORRECTED))
+            found.append(at_most(label, apart / 2, jumps, part=Part.CORRECTED))
         return found
 
     @staticmethod
@@ -109,7 +105,7 @@ class NoGradient(Theorem):
         )
         costs = (theta[:10].unsqueeze(1) - y[:10]).square().sum(-1) ** 0.75
         right = self.mean * costs.sum(-1)
-        return Equal(label="W and the mean cost", left=values, right=right, tol=1e-10, part=Part.CORRECTED)
+        return equal("W and the mean cost", values, right, tol=1e-10, part=Part.CORRECTED)
 
     @staticmethod
     def _jumps(theta: Tensor, y: Tensor, p: float) -> tuple[Tensor, Tensor]:
@@ -173,16 +169,9 @@ class NotAlways(Theorem):
         corrected = Part.CORRECTED
         pairs = torch.stack(best), torch.stack(exact)
         return [
-            AtMost(label="0.001 and the jump of the slopes", left=floor, right=jump),
-            Equal(label="F(psi, theta) and W: psi is best", left=pairs[0], right=pairs[1], tol=1e-9, part=corrected),
-            Equal(
-                label="slope of F and of the mean cost of the pairs",
-                left=torch.stack(slopes),
-                right=torch.stack(wanted),
-                scale=ones,
-                tol=1e-4,
-                part=corrected,
-            ),
+            at_most("0.001 and the jump of the slopes", floor, jump),
+            equal("F(psi, theta) and W: psi is best", pairs[0], pairs[1], tol=1e-9, part=corrected),
+            equal("slope of F and of the mean cost of the pairs", slopes, wanted, scale=ones, tol=1e-4, part=corrected),
         ]
 
 
@@ -233,14 +222,9 @@ class Oscillation(Theorem):
             late.append(ends.square().sum(-1).sqrt())
             wanted.append(torch.full((4,), self.swing * tau / (2 * (1 - tau)), dtype=torch.float64))
         found.append(
-            Equal(
-                label="distance to the middle after many steps, eps = 0, and tau/(2 (1 - tau))",
-                left=torch.cat(late),
-                right=torch.cat(wanted),
-                tol=1e-6,
-            )
+            equal("distance to the middle after many steps, eps = 0, and tau/(2 (1 - tau))", late, wanted, tol=1e-6)
         )
         learnt = TwoAtoms(eps=0.0).learnt(middle + 0.2, 40, AveragedSGD(batch=1), 20)[20:, 1]
         low, high = (value.reshape(1) for value in (torch.tensor([0.05]).double(), learnt.max() - learnt.min()))
-        found.append(AtMost(label="0.05 and the range of late steps, eps = 0, learnt psi", left=low, right=high))
+        found.append(at_most("0.05 and the range of late steps, eps = 0, learnt psi", low, high))
         return found

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, normal, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Cited, Equal, Part, Relation
+from otgen.claims.relations import Cited, Part, Relation, at_most, equal
 from otgen.ot import KL, AtomPotentials, SemiDiscrete
 
 _EPS = 0.5
@@ -54,7 +54,7 @@ class SharedModulus(Theorem):
             pairs = torch.triu_indices(7, 7, 1)
             left, right = (side[:, pairs[0], pairs[1]].flatten() for side in (apart, self.factor * sup))
             label = f"|psi_i - psi_j| and sup |c_i - c_j|, eps = {eps:g}"
-            found.append(AtMost(label=label, left=left, right=right, tight=0.99, slack=1e-6))
+            found.append(at_most(label, left, right, tight=0.99, slack=1e-6))
         return found
 
 
@@ -93,7 +93,7 @@ class LipschitzValue(Theorem):
             mean = (a * (moved - x).square().sum(-1).sqrt()).sum(-1)
             label = f"|W - W'| and kappa E ||g - g'||, eps = {eps:g}"
             left = (values[0] - values[1]).abs()
-            found.append(AtMost(label=label, left=left, right=self.factor * mean, tight=0.9, slack=1e-6))
+            found.append(at_most(label, left, self.factor * mean, tight=0.9, slack=1e-6))
         return found
 
 
@@ -197,15 +197,15 @@ class GradientExists(Theorem):
         slope, own = (ahead - behind) / (2 * _STEP), games.slopes(best)
         scale = slope.abs() + 1
         return [
-            Equal(label="slope of W and (31)", left=slope, right=self.factor * own, scale=scale, tol=1e-5),
-            Equal(
-                label="slope of F and (23), any psi",
-                left=games.differences(rough),
-                right=self.factor * games.slopes(rough),
+            equal("slope of W and (31)", slope, self.factor * own, scale=scale, tol=1e-5),
+            equal(
+                "slope of F and (23), any psi",
+                games.differences(rough),
+                self.factor * games.slopes(rough),
                 scale=scale,
                 tol=1e-5,
             ),
-            Equal(label="F at the best psi and W", left=losses, right=games.problems().optimum.dual, tol=1e-9),
+            equal("F at the best psi and W", losses, games.problems().optimum.dual, tol=1e-9),
         ]
 
 
@@ -244,8 +244,8 @@ class EntropicGradient(Theorem):
         scale = torch.full_like(left, float(danskin.abs().mean()))
         floor = torch.full((1,), 0.01, dtype=torch.float64)
         return [
-            Equal(label="gradient of otgen's loss and sum pi* grad c", left=left, right=right, scale=scale, tol=1e-7),
-            AtMost(label="0.01 and how far that of <pi*, c> is off", left=floor, right=off.reshape(1)),
+            equal("gradient of otgen's loss and sum pi* grad c", left, right, scale=scale, tol=1e-7),
+            at_most("0.01 and how far that of <pi*, c> is off", floor, off.reshape(1)),
         ]
 
     @staticmethod
@@ -307,15 +307,8 @@ class OneJacobian(Theorem):
         scale = slope.abs() + 1
         label = "slope of W and the mean of q, grad_{} c"
         return [
-            Equal(label=label.format("theta"), left=slope, right=printed, scale=scale, tol=1e-5),
-            Equal(
-                label=label.format("x"),
-                left=slope,
-                right=self.factor * corrected,
-                scale=scale,
-                tol=1e-5,
-                part=Part.CORRECTED,
-            ),
+            equal(label.format("theta"), slope, printed, scale=scale, tol=1e-5),
+            equal(label.format("x"), slope, self.factor * corrected, scale=scale, tol=1e-5, part=Part.CORRECTED),
         ]
 
 

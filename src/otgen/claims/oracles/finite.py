@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, random_problems, spread_out, weights
-from otgen.claims.relations import AtMost, Equal, Relation, Slope
+from otgen.claims.relations import Equal, Relation, Slope, at_most, equal
 from otgen.claims.sanjabi.stationary import bipartite_laws
 from otgen.errors import NegativeDivergenceWarning
 from otgen.ot import (
@@ -66,7 +66,7 @@ class UniqueCoupling(Theorem):
             mean = (b * (x - y).square().sum(-1) ** 0.75).sum(-1)
             for reg, more in ((KL(eps=eps), 0.0), (Quadratic(eps=eps), self.norm * eps)):
                 value = _solved(Discrete(x, y, b=b, cost=PNorm(p=1.5), reg=reg)).value
-                found.append(Equal(label=f"value and mean cost, {reg}", left=value, right=mean + more, tol=1e-10))
+                found.append(equal(f"value and mean cost, {reg}", value, mean + more, tol=1e-10))
         return found
 
 
@@ -102,7 +102,7 @@ class OneAgainstTwo(Theorem):
                 right = half**p + self.factor * eps * ((1 + (-((2 * half) ** p) / eps).exp()) / 2).log()
                 left = loss(torch.zeros_like(y[:, :1]), y)
                 label = f"S and its closed form, p={p:g}, eps={eps:g}"
-                found.append(Equal(label=label, left=left, right=right, scale=half**p + eps, tol=1e-10))
+                found.append(equal(label, left, right, scale=half**p + eps, tol=1e-10))
         return found
 
 
@@ -137,9 +137,9 @@ class TwoWithThemselves(Theorem):
                 stays = (0.25 + distance / (self.stiffness * eps)).clamp(max=0.5)
                 value = (1 - 2 * stays) * distance + eps * (4 * stays.square() + 4 * (0.5 - stays).square())
                 label = f"p={p:g}, eps={eps:g}"
-                found.append(Equal(label=f"value and closed form, {label}", left=solution.value, right=value, tol=1e-9))
+                found.append(equal(f"value and closed form, {label}", solution.value, value, tol=1e-9))
                 plan = solution.plan()[:, 0, 0]
-                found.append(Equal(label=f"pi_11 and a, {label}", left=plan, right=stays, tol=1e-8))
+                found.append(equal(f"pi_11 and a, {label}", plan, stays, tol=1e-8))
         return found
 
 
@@ -195,8 +195,8 @@ class GapOfIterates(Theorem):
                 scale=divergence + 1e-9,
                 tol=1e-5,
             ),
-            AtMost(label="certified lower bound and F*, both + 10", left=low, right=optimum),
-            AtMost(label="F* and certified upper bound, both + 10", left=optimum, right=high),
+            at_most("certified lower bound and F*, both + 10", low, optimum),
+            at_most("F* and certified upper bound, both + 10", optimum, high),
         ]
 
 
@@ -234,12 +234,10 @@ class CompleteBipartite(Theorem):
         far = bipartite_laws(torch.full((1,), 1e-4, dtype=torch.float64)).losses(KL(eps=1.0))[Value.ENTROPIC]
         edge = torch.full((1,), 1e-4, dtype=torch.float64)
         return [
-            Equal(label="L and closed form", left=losses[Value.ENTROPIC], right=entropic, scale=size, tol=1e-9),
-            Equal(
-                label="its linear part and closed form", left=losses[Value.LINEAR], right=linear, scale=size, tol=1e-8
-            ),
-            Equal(label="L at eps = 3, 10", left=table, right=torch.tensor([-0.0127, -0.238]).double(), tol=5e-3),
-            Equal(label="L at eps = 1e4 and -1/3", left=far, right=self.limit * edge, tol=1e-3),
+            equal("L and closed form", losses[Value.ENTROPIC], entropic, scale=size, tol=1e-9),
+            equal("its linear part and closed form", losses[Value.LINEAR], linear, scale=size, tol=1e-8),
+            equal("L at eps = 3, 10", table, torch.tensor([-0.0127, -0.238]).double(), tol=5e-3),
+            equal("L at eps = 1e4 and -1/3", far, self.limit * edge, tol=1e-3),
         ]
 
 
@@ -282,10 +280,10 @@ class LargeEps(Theorem):
         energy = cost(x, y).mean((-1, -2)) - (cost(x, x).mean((-1, -2)) + cost(y, y).mean((-1, -2))) / 2
         gaps = [(_divergence(x, y, KL(eps=eps)) - energy).abs().mean() for eps in sizes.tolist()]
         return [
-            Equal(
-                label="value - eps/2 and E c - E(c~^2)/(2 eps), squared norm",
-                left=exact.optimum.dual - 1.0,
-                right=mean - self.factor * second / 2.0,
+            equal(
+                "value - eps/2 and E c - E(c~^2)/(2 eps), squared norm",
+                exact.optimum.dual - 1.0,
+                mean - self.factor * second / 2.0,
                 tol=1e-10,
             ),
             _rate("|value - E c + E(c~^2)/(2 eps)|, KL", sizes, off, -2.0),

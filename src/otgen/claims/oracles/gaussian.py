@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform
-from otgen.claims.relations import AtMost, Equal, Relation
+from otgen.claims.relations import Relation, at_most, equal
 from otgen.claims.sanjabi.appendix import LinearGame, clouds
 from otgen.ot import KL, Discrete, MarginalError, Newton, Quadratic, SmoothRegulariser, solve
 
@@ -64,10 +64,10 @@ class Shrinkage(Theorem):
             best = _least(_Scales(z.unsqueeze(-1), mass, sigma, factor, eps, 0.0)).square()
             wanted = (square - self.shrink * share * eps).clamp(min=0)
             label = f"best variance by the value and sigma^2 - {share:g} eps, c = {factor:g} |x - y|^2"
-            found.append(Equal(label=label, left=best, right=wanted, scale=square, tol=5e-3))
+            found.append(equal(label, best, wanted, scale=square, tol=5e-3))
         best = _least(_Scales(z.unsqueeze(-1), mass, sigma, 0.5, eps, 0.5)).square()
         label = "best variance by the Sinkhorn loss and sigma^2"
-        found.append(Equal(label=label, left=best, right=self.debiased * square, tol=5e-3))
+        found.append(equal(label, best, self.debiased * square, tol=5e-3))
         return found
 
 
@@ -135,10 +135,10 @@ class HessianAtZero(Theorem):
             data = (game.y * game.b.unsqueeze(-1)).mT @ game.y
             wanted = (way - self.coupling * data @ way / reg.weight) @ game.covariance
             found.append(
-                Equal(
-                    label=f"Hessian's image and (1 - Sigma_Y/eps) V Sigma_X, {reg}",
-                    left=(measured - wanted).flatten(1).norm(dim=-1),
-                    right=torch.zeros(k, dtype=torch.float64),
+                equal(
+                    f"Hessian's image and (1 - Sigma_Y/eps) V Sigma_X, {reg}",
+                    (measured - wanted).flatten(1).norm(dim=-1),
+                    0.0,
                     scale=wanted.flatten(1).norm(dim=-1),
                     tol=1e-3,
                 )
@@ -162,7 +162,7 @@ class HessianAtZero(Theorem):
         left, right = (unit - rise, unit) if lower else (unit + rise, unit)
         text = "h(0) and h(Theta)" if lower else "h(Theta) and h(0)"
         # Far enough from 0 that rounding is no matter.
-        return AtMost(label=f"{text}, eps = {share} lambda_max(Sigma_Y)", left=left, right=right)
+        return at_most(f"{text}, eps = {share} lambda_max(Sigma_Y)", left, right)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,10 +203,10 @@ class EntropicGaussians(Theorem):
             roots.append(turned * scales.unsqueeze(-2) @ turned.mT)
             means.append(normal(trials.rng, k, d))
         x, y = (grid @ root + mean.unsqueeze(1) for root, mean in zip(roots, means, strict=True))
-        return Equal(
-            label=f"numerical solution and closed form, d={d}, eps={eps:g}",
-            left=transport(x, y, masses, KL(eps=eps)),
-            right=(means[0] - means[1]).square().sum(-1) + self._centred(roots[0], roots[1], eps / 2),
+        return equal(
+            f"numerical solution and closed form, d={d}, eps={eps:g}",
+            transport(x, y, masses, KL(eps=eps)),
+            (means[0] - means[1]).square().sum(-1) + self._centred(roots[0], roots[1], eps / 2),
             tol=1e-6,
         )
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Equal, Relation
+from otgen.claims.relations import Relation, at_most, equal
 from otgen.claims.two_atoms import TwoAtoms
 from otgen.ot import Discrete, Exact, GridPDHG, GridW1, NoReg, PNorm, Stencil, solve
 
@@ -53,10 +53,10 @@ class CumulativeSums(Theorem):
                 upper.append(found.upper)
         formula, few = torch.stack(truth), torch.stack(truth[: len(lower)])
         return [
-            Equal(label="exact transport and cumulative sums", left=torch.stack(exact), right=formula, tol=1e-9),
-            Equal(label="GridW1 and cumulative sums", left=torch.stack(grid), right=formula, tol=1e-12),
-            AtMost(label="GridPDHG's lower bound and cumulative sums", left=torch.stack(lower), right=few, tight=0.99),
-            AtMost(label="cumulative sums and GridPDHG's upper bound", left=few, right=torch.stack(upper), tight=0.99),
+            equal("exact transport and cumulative sums", exact, formula, tol=1e-9),
+            equal("GridW1 and cumulative sums", grid, formula, tol=1e-12),
+            at_most("GridPDHG's lower bound and cumulative sums", lower, few, tight=0.99),
+            at_most("cumulative sums and GridPDHG's upper bound", few, upper, tight=0.99),
         ]
 
 
@@ -95,10 +95,8 @@ class PointAndTwoAtoms(Theorem):
             ends = TwoAtoms(eps=0.0, tau=tau).exact(start, math.ceil(12 / tau))[-2:, 1]
             cycles.append(ends.sort().values)
             wanted.append(torch.tensor([a, 1.0], dtype=torch.float64) / (1 + a))
-        cycle = Equal(label="last two steps and the cycle", left=torch.cat(cycles), right=torch.cat(wanted), tol=1e-8)
-        contraction = Equal(
-            label="contraction of a step and 1 - 2 tau", left=torch.cat(shrunk), right=torch.cat(expected), tol=1e-9
-        )
+        cycle = equal("last two steps and the cycle", cycles, wanted, tol=1e-8)
+        contraction = equal("contraction of a step and 1 - 2 tau", shrunk, expected, tol=1e-9)
         return [contraction, cycle]
 
 
@@ -147,9 +145,4 @@ class GridAnisotropy(Theorem):
             found = solve(GridW1.between(mu, nu, dx, stencil=stencil), tol=2e-4, max_steps=20000)
             measured.append((found.lower + found.upper) / 2 / (dx * steps * math.hypot(*way)))
             wanted.append(ratio)
-        return Equal(
-            label=f"W1 over distance: {label}",
-            left=torch.stack(measured),
-            right=torch.tensor(wanted, dtype=torch.float64),
-            tol=1e-3,
-        )
+        return equal(f"W1 over distance: {label}", measured, torch.tensor(wanted, dtype=torch.float64), tol=1e-3)

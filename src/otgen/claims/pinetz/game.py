@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Equal, Part, Relation
+from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.data import Gaussian1D, Normal
 from otgen.methods import SCO, Cells
 from otgen.methods.base import Batches, Player
@@ -87,18 +87,11 @@ class ZeroError(Theorem):
         error, move = torch.stack(errors), torch.stack(moves)
         size = torch.full_like(error, alpha)
         return [
-            Equal(
-                label="error of the mean after the last steps, and 0", left=error, right=0 * size, scale=size, tol=0.01
+            equal("error of the mean after the last steps, and 0", error, 0.0, scale=size, tol=0.01),
+            at_most(
+                "error of the mean and alpha", error, self.factor * size, tight=0.499, slack=1e-4, part=Part.CORRECTED
             ),
-            AtMost(
-                label="error of the mean and alpha",
-                left=error,
-                right=self.factor * size,
-                tight=0.499,
-                slack=1e-4,
-                part=Part.CORRECTED,
-            ),
-            Equal(label="length of a step and alpha", left=move, right=size, tol=1e-4, part=Part.CORRECTED),
+            equal("length of a step and alpha", move, size, tol=1e-4, part=Part.CORRECTED),
         ]
 
 
@@ -126,11 +119,11 @@ class WeightsGradient(Theorem):
     def relations(self, trials: Trials) -> Sequence[Relation]:
         k = trials.at_most(min(60, trials.n // 5))
         return [
-            Equal(
-                label=f"slope of W and {self.sign:g} E grad_theta f, {label}",
-                left=measured,
-                right=formula,
-                scale=torch.ones_like(measured),
+            equal(
+                f"slope of W and {self.sign:g} E grad_theta f, {label}",
+                measured,
+                formula,
+                scale=1.0,
                 tol=1e-4,
                 part=part,
             )
@@ -196,14 +189,8 @@ class DescentSign(Theorem):
         first, second = (torch.tensor(values, dtype=torch.float64) for values in (before, after))
         left, right = (torch.tensor(values, dtype=torch.float64) for values in (moved, wanted))
         return [
-            Equal(
-                label="step of otgen's SCO over alpha, and mean grad_theta f",
-                left=left,
-                right=right,
-                scale=torch.ones_like(left),
-                tol=1e-5,
-            ),
-            AtMost(label="W after a step and before it", left=second, right=first),
+            equal("step of otgen's SCO over alpha, and mean grad_theta f", left, right, scale=1.0, tol=1e-5),
+            at_most("W after a step and before it", second, first),
         ]
 
     def _laws(self, trials: Trials) -> tuple[list[float], list[float]]:
@@ -275,23 +262,11 @@ class Interpolation(Theorem):
         first, second, third = (torch.cat(values) for values in (printed, corrected, library))
         slope, ones = torch.stack(slopes), torch.ones_like(third)
         return [
-            Equal(label="(25), (26) and otgen's critic, over dx", left=first, right=third, scale=ones, tol=1e-9),
-            Equal(
-                label="in grid units, and otgen's critic, over dx",
-                left=second,
-                right=third,
-                scale=ones,
-                tol=1e-9,
-                part=Part.CORRECTED,
+            equal("(25), (26) and otgen's critic, over dx", first, third, scale=ones, tol=1e-9),
+            equal(
+                "in grid units, and otgen's critic, over dx", second, third, scale=ones, tol=1e-9, part=Part.CORRECTED
             ),
-            AtMost(
-                label="slope between the nodes and 1, line",
-                left=slope,
-                right=torch.ones_like(slope),
-                tight=0.9,
-                slack=1e-6,
-                part=Part.CORRECTED,
-            ),
+            at_most("slope between the nodes and 1, line", slope, 1.0, tight=0.9, slack=1e-6, part=Part.CORRECTED),
         ]
 
 

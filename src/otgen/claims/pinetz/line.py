@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
+from otgen.claims.relations import Part, Relation, Slope, at_most, equal
 from otgen.errors import InputError
 from otgen.ot import Discrete, Exact, GridPDHG, GridW1, Metric, NoReg, PNorm, solve
 from otgen.ot.grid.operator import GridOperator, Stencil
@@ -66,9 +66,9 @@ class LineOptimum(Theorem):
         value, closed = torch.tensor(program, dtype=torch.float64), torch.stack(formula)
         slope = torch.stack(slopes)
         return [
-            Equal(label="the linear program and dx sum |cumsum(c)|", left=value, right=closed, tol=1e-8),
-            Equal(label="GridW1 and the linear program", left=torch.stack(grid), right=value, tol=1e-8),
-            AtMost(label="slope of GridW1's critic and 1", left=slope, right=torch.ones_like(slope), tight=0.999),
+            equal("the linear program and dx sum |cumsum(c)|", value, closed, tol=1e-8),
+            equal("GridW1 and the linear program", grid, value, tol=1e-8),
+            at_most("slope of GridW1's critic and 1", slope, 1.0, tight=0.999),
         ]
 
 
@@ -101,7 +101,7 @@ class AnyCritic(Theorem):
         best = torch.tensor([linear_program(c, dx, K) for K in sizes.tolist()], dtype=torch.float64)
         return [
             self._networks(trials, c, dx, distance, k),
-            Equal(label="the best gain at K and K W1", left=best, right=sizes**self.power * distance, tol=1e-8),
+            equal("the best gain at K and K W1", best, sizes**self.power * distance, tol=1e-8),
             self._plane(trials),
         ]
 
@@ -115,7 +115,7 @@ class AnyCritic(Theorem):
         f = f * spread_out(trials.rng, k, 1e-3, 1.0).unsqueeze(-1) + best * uniform(trials.rng, k, 1, high=2.0)
         lipschitz = f.diff(dim=-1).abs().amax(-1) / dx
         label = "gain of a network and K W1, line"
-        return AtMost(label=label, left=f @ c, right=lipschitz**self.power * distance, tight=0.9)
+        return at_most(label, f @ c, lipschitz**self.power * distance, tight=0.9)
 
     def _plane(self, trials: Trials) -> Relation:
         """Critics ``sum_k w_k |x - a_k|``, whose constant is at most ``sum |w_k|``, against exact transport."""
@@ -127,7 +127,7 @@ class AnyCritic(Theorem):
             gains.append((f[:20].mean() - f[20:].mean()).abs())
             exact = solve(Discrete(x, y, cost=PNorm(p=1), reg=NoReg()), Exact()).value
             bounds.append(w.abs().sum() ** self.power * exact)
-        return AtMost(label="gain of a critic and K W1, plane", left=torch.stack(gains), right=torch.stack(bounds))
+        return at_most("gain of a critic and K W1, plane", gains, bounds)
 
 
 def algorithm_one(c: Tensor, dx: float, tau: float, steps: int) -> Tensor:
@@ -181,17 +181,17 @@ class Balance(Theorem):
         return [
             _bounded(mu - nu, kept, dx, Part.PRINTED),
             _bounded(lost, one, dx, Part.OUTSIDE),
-            Equal(
-                label="drift of the mean critic and tau sum(c)/N",
-                left=(more - one).mean(-1) / 10,
-                right=wanted,
+            equal(
+                "drift of the mean critic and tau sum(c)/N",
+                (more - one).mean(-1) / 10,
+                wanted,
                 tol=1e-9,
                 part=Part.CORRECTED,
             ),
-            Equal(
-                label="masses that do not balance, and those that GridW1 refuses",
-                left=torch.tensor([float(_refused(c)) for c in lost[:5]], dtype=torch.float64),
-                right=torch.ones(len(lost[:5]), dtype=torch.float64),
+            equal(
+                "masses that do not balance, and those that GridW1 refuses",
+                torch.tensor([float(_refused(c)) for c in lost[:5]], dtype=torch.float64),
+                torch.ones(len(lost[:5]), dtype=torch.float64),
                 tol=0.0,
                 part=Part.CORRECTED,
             ),
@@ -202,7 +202,7 @@ def _bounded(c: Tensor, f: Tensor, dx: float, part: Part) -> Relation:
     slope = (f.diff(dim=-1).abs().amax(-1) / dx).clamp(min=1.0)
     most = (c.shape[-1] - 1) * dx * c.abs().sum(-1) / 2
     label = "gain of Algorithm 1's critic and what a critic of slope 1 can gain"
-    return AtMost(label=label, left=(c * f).sum(-1) / slope, right=most, part=part)
+    return at_most(label, (c * f).sum(-1) / slope, most, part=part)
 
 
 def _refused(c: Tensor) -> bool:
@@ -246,15 +246,15 @@ class OperatorNorm(Theorem):
         plane = torch.stack([_norm((n, m)) for n, m in sides.tolist()]) / widths
         exact = self.factor * (math.pi / (2 * sizes.double())).cos() / widths
         return [
-            Equal(label="||D|| on a line and 2/dx", left=line, right=2.0 / widths, tol=1e-9),
-            AtMost(
-                label="||D|| on a plane and sqrt(8)/dx",
-                left=plane,
-                right=math.sqrt(self.square) / widths,
+            equal("||D|| on a line and 2/dx", line, 2.0 / widths, tol=1e-9),
+            at_most(
+                "||D|| on a plane and sqrt(8)/dx",
+                plane,
+                math.sqrt(self.square) / widths,
                 tight=0.95,
                 part=Part.CORRECTED,
             ),
-            Equal(label="||D|| on a line and 2 cos(pi/2N)/dx", left=line, right=exact, tol=1e-10, part=Part.CORRECTED),
+            equal("||D|| on a line and 2 cos(pi/2N)/dx", line, exact, tol=1e-10, part=Part.CORRECTED),
         ]
 
 
@@ -313,7 +313,7 @@ class ErgodicGap(Theorem):
                 low=self.rate - 0.15,
                 high=self.rate + 0.15,
             ),
-            AtMost(label="gap of the averages and the bound", left=gaps.flatten(), right=right, tight=0.15),
+            at_most("gap of the averages and the bound", gaps.flatten(), right, tight=0.15),
         ]
 
 

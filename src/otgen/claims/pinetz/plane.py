@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import spread_out, weights
-from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
+from otgen.claims.relations import Part, Relation, at_most, equal, power_law
 from otgen.ot import Discrete, Exact, GridW1, NoReg, PNorm, Stencil, solve
 from otgen.ot.grid.operator import GridOperator
 
@@ -116,11 +116,11 @@ class Boundary(Theorem):
             parts.append(torch.stack([gains[0], most, gains[1], value]))
         literal, most, kept, value = torch.stack(parts).unbind(-1)
         return [
-            AtMost(label="gain of Algorithm 1's critic, both components 0, and the most", left=literal, right=most),
-            AtMost(
-                label="gain with the outgoing component 0, and the certified value",
-                left=kept,
-                right=self.factor * value,
+            at_most("gain of Algorithm 1's critic, both components 0, and the most", literal, most),
+            at_most(
+                "gain with the outgoing component 0, and the certified value",
+                kept,
+                self.factor * value,
                 tight=0.9,
                 part=Part.CORRECTED,
             ),
@@ -163,8 +163,8 @@ class Radius(Theorem):
         printed, corrected, value = torch.stack(parts).unbind(-1)
         label = "best gain in the ball of radius {} and GridW1"
         return [
-            Equal(label=label.format("dx"), left=printed, right=value, tol=2e-2),
-            Equal(label=label.format(1), left=corrected, right=value, tol=2e-2, part=Part.CORRECTED),
+            equal(label.format("dx"), printed, value, tol=2e-2),
+            equal(label.format(1), corrected, value, tol=2e-2, part=Part.CORRECTED),
         ]
 
 
@@ -204,36 +204,20 @@ class Anisotropy(Theorem):
         ones, steps = torch.ones(3, dtype=torch.float64), torch.tensor(_DIAGONAL, dtype=torch.float64)
         corrected = Part.CORRECTED
         return [
-            Equal(label="value and W1, random masses", left=forward, right=exact, tol=2e-3),
-            Equal(
-                label="value over distance, one step along (1, 1)",
-                left=ratios[:1],
-                right=torch.full((1,), self.one, dtype=torch.float64),
-                tol=1e-3,
+            equal("value and W1, random masses", forward, exact, tol=2e-3),
+            equal("value over distance, one step along (1, 1)", ratios[:1], self.one, tol=1e-3, part=corrected),
+            power_law(
+                "log(value over distance - 1) over log steps along (1, 1)",
+                steps,
+                ratios - 1,
+                self.rate,
+                within=0.25,
                 part=corrected,
             ),
-            Slope(
-                label="log(value over distance - 1) over log steps along (1, 1)",
-                x=steps.log(),
-                y=(ratios - 1).log(),
-                low=self.rate - 0.25,
-                high=self.rate + 0.25,
-                part=corrected,
-            ),
-            Equal(
-                label="value over distance, along (1, 0), (0, 1), (1, -1)",
-                left=ways,
-                right=ones,
-                tol=1e-3,
-                part=corrected,
-            ),
-            Equal(label="the same, symmetric stencil", left=same, right=ones, tol=2e-3, part=corrected),
-            AtMost(
-                label="symmetric stencil's lower bound and W1, random masses",
-                left=symmetric,
-                right=exact,
-                tight=0.8,
-                part=corrected,
+            equal("value over distance, along (1, 0), (0, 1), (1, -1)", ways, ones, tol=1e-3, part=corrected),
+            equal("the same, symmetric stencil", same, ones, tol=2e-3, part=corrected),
+            at_most(
+                "symmetric stencil's lower bound and W1, random masses", symmetric, exact, tight=0.8, part=corrected
             ),
         ]
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import DualPair, Problems, even, normal, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Part, Relation
+from otgen.claims.relations import Part, Relation, at_most
 from otgen.ot import (
     KL,
     Discrete,
@@ -134,8 +134,8 @@ def _bounded(m: _Measured, delta: Tensor, slope: Tensor, tight: float) -> list[R
     """Both halves of a bound; potentials that are raised come near it."""
     tight = tight if "raised" in m.label else 0.0
     return [
-        AtMost(label=f"||pi - pi*||_1 and its bound, {m.label}", left=m.plan, right=delta, tight=tight),
-        AtMost(label=f"||G - grad h|| and its bound, {m.label}", left=m.gradient, right=slope * delta, tight=tight),
+        at_most(f"||pi - pi*||_1 and its bound, {m.label}", m.plan, delta, tight=tight),
+        at_most(f"||G - grad h|| and its bound, {m.label}", m.gradient, slope * delta, tight=tight),
     ]
 
 
@@ -213,10 +213,10 @@ class EntropicAccuracy(Theorem):
         largest = torch.maximum(pair.density, best.density).amax((-1, -2))
         bounds = (("m_max^(1/2)", largest**self.power, Part.PRINTED), ("none", torch.ones(k), Part.OUTSIDE))
         return [
-            AtMost(
-                label=f"||G - grad h|| and its bound, N points matched, m_max: {label}",
-                left=off,
-                right=self.factor * (share * accuracy / n).sqrt(),
+            at_most(
+                f"||G - grad h|| and its bound, N points matched, m_max: {label}",
+                off,
+                self.factor * (share * accuracy / n).sqrt(),
                 part=part,
                 tight=0.6 if part is Part.PRINTED else 0.0,
             )
@@ -231,8 +231,8 @@ class EntropicAccuracy(Theorem):
         right = torch.full((k,), float(n), dtype=torch.float64)
         label = "largest density and min(M, N)"
         return [
-            AtMost(label=f"{label}, best plan", left=best.density.amax((-1, -2)), right=right, tight=0.95),
-            AtMost(label=f"{label}, pseudo-plan", left=raised.density.amax((-1, -2)), right=right, part=Part.OUTSIDE),
+            at_most(f"{label}, best plan", best.density.amax((-1, -2)), right, tight=0.95),
+            at_most(f"{label}, pseudo-plan", raised.density.amax((-1, -2)), right, part=Part.OUTSIDE),
         ]
 
 

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import DualPair, even, normal, random_problems, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Part, Relation
+from otgen.claims.relations import AtMost, Part, Relation, at_most
 from otgen.ot import KL, Discrete, Newton, Quadratic, SmoothRegulariser, Solution, solve
 
 # Generators before and after a move.
@@ -180,9 +180,7 @@ class LinearSmoothness(Theorem):
             left, eigenvalue, product, size = (torch.cat(parts) for parts in zip(*measured, strict=True))
             if not found:
                 printed = eigenvalue.square() + product * size.sqrt()
-                found.append(
-                    AtMost(label=f"||grad h_1 - grad h_2|| and L as printed, {label}", left=left, right=printed)
-                )
+                found.append(at_most(f"||grad h_1 - grad h_2|| and L as printed, {label}", left, printed))
             right = eigenvalue**self.power + self.factor * product
             text = "||grad h_1 - grad h_2||/||Theta_1 - Theta_2||"
             found.append(self._corrected(f"{text} and lambda_max + r_x^2 r_y^2/eps, {label}", left, right))
@@ -191,7 +189,7 @@ class LinearSmoothness(Theorem):
         return found
 
     def _corrected(self, label: str, left: Tensor, right: Tensor) -> Relation:
-        return AtMost(label=label, left=left, right=right, part=Part.CORRECTED, tight=0.85, slack=1e-4)
+        return at_most(label, left, right, part=Part.CORRECTED, tight=0.85, slack=1e-4)
 
     def _slopes(self, trials: Trials, game: LinearGame) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Slope of the gradient, the largest eigenvalue, ``r_x^2 r_y^2 / eps``, and ``nd``."""
@@ -242,19 +240,17 @@ class LinearConvexity(Theorem):
         # h = Tr(Theta Sigma Theta^T)/2 + a concave part: convex where the monotone part outweighs the other.
         whole = square * (one - other).square().sum((-1, -2))
         rise = ((game.gradient(one) - game.gradient(other)) * (one - other)).sum((-1, -2))
-        convex = AtMost(
-            label=f"bend taken away and bend of the quadratic part, n={n}, {label}",
-            left=whole - rise,
-            right=whole,
+        convex = at_most(
+            f"bend taken away and bend of the quadratic part, n={n}, {label}",
+            whole - rise,
+            whole,
             tight=tight,
             slack=1e-6,
         )
         half = square * one.square().sum((-1, -2)) / 2
         above = game.solution(one).value - game.solution(torch.zeros_like(one)).value
         # Relative to the value's own digits where Theta is tiny.
-        least = AtMost(
-            label=f"h(0) and h(Theta), n={n}, {label}", left=half - above, right=half + 1e-9, slack=1e-6, tight=tight
-        )
+        least = at_most(f"h(0) and h(Theta), n={n}, {label}", half - above, half + 1e-9, slack=1e-6, tight=tight)
         return [convex, least]
 
 
@@ -305,24 +301,17 @@ class DualStability(Theorem):
             one, other, moved = self._pairs(trials, n, m)
             apart, lack = distance(one, other), _lack(one, other)
             label = "distance of the potentials and ||d||_2 /"
-            printed.append(AtMost(label=f"{label} sqrt(M + N), {n} x {m}", left=apart, right=lack / math.sqrt(n + m)))
+            printed.append(at_most(f"{label} sqrt(M + N), {n} x {m}", apart, lack / math.sqrt(n + m)))
             least = self.factor * lack / math.sqrt(min(n, m))
             corrected.append(
-                AtMost(
-                    label=f"{label} sqrt(min(M, N)), {n} x {m}",
-                    left=apart,
-                    right=least,
-                    part=Part.CORRECTED,
-                    tight=0.95,
-                    slack=1e-6,
+                at_most(
+                    f"{label} sqrt(min(M, N)), {n} x {m}", apart, least, part=Part.CORRECTED, tight=0.95, slack=1e-6
                 )
             )
             # (43) without a uniform plan's constant: pi_min is the least entry of both plans.
             smallest = torch.minimum(one.plan.amin((-1, -2)), other.plan.amin((-1, -2)))
             bound = moved * (1 + smallest * n * m) / (smallest * math.sqrt(min(n, m)))
-            corrected.append(
-                AtMost(label=f"distance and (43) corrected, {n} x {m}", left=apart, right=bound, part=Part.CORRECTED)
-            )
+            corrected.append(at_most(f"distance and (43) corrected, {n} x {m}", apart, bound, part=Part.CORRECTED))
         return [*printed, *corrected]
 
     def _pairs(self, trials: Trials, n: int, m: int) -> tuple[DualPair, DualPair, Tensor]:

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import DualPair, Problems, even, normal, random_problems, uniform
-from otgen.claims.relations import AtMost, Equal, Part, Relation
+from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.claims.sanjabi.appendix import distance
 from otgen.ot import KL, Discrete, DualAscent, Quadratic, SmoothRegulariser
 
@@ -67,10 +67,10 @@ class AscentRate(Theorem):
             rows, columns = problems.a - pair.plan.sum(-1), problems.b - pair.plan.sum(-2)
             pair = DualPair(problems=problems, f=pair.f + rows / smoothness, g=pair.g + columns / smoothness)
             ends = torch.where(steps == step, best.dual - pair.dual, ends)
-        return AtMost(
-            label=f"gap after k steps and L_F R^2/(4k + 2), one pair of points, {reg}",
-            left=ends,
-            right=self.factor * smoothness * distance / (steps + 0.5),
+        return at_most(
+            f"gap after k steps and L_F R^2/(4k + 2), one pair of points, {reg}",
+            ends,
+            self.factor * smoothness * distance / (steps + 0.5),
             tight=0.99 if part is Part.PRINTED else 0.0,
             part=part,
             slack=1e-6,
@@ -92,16 +92,9 @@ class AscentRate(Theorem):
             steps = target
             left.append(best.dual - state.value)
             right.append(self.factor * smoothness * radius / (steps + 0.5))
-        bound = AtMost(
-            label="gap after k steps of DualAscent(memory=0) and L_F R^2/(4k + 2)",
-            left=torch.cat(left),
-            right=torch.cat(right),
-            slack=1e-6,
-        )
+        bound = at_most("gap after k steps of DualAscent(memory=0) and L_F R^2/(4k + 2)", left, right, slack=1e-6)
         kept = DualPair(problems=problems, f=state.f, g=state.g)
-        own = Equal(
-            label="value that DualAscent keeps and F at its potentials", left=state.value, right=kept.dual, tol=1e-9
-        )
+        own = equal("value that DualAscent keeps and F at its potentials", state.value, kept.dual, tol=1e-9)
         return bound, own
 
 
@@ -142,14 +135,10 @@ class Derivation(Theorem):
             linear = (problems.a * phi).sum(-1) - (problems.b * psi).sum(-1)
             dual = linear - (problems.product * price).sum((-1, -2))
             scale = 1 + dual.abs()
-            found.append(
-                Equal(label=f"least Lagrangian and (22), {reg}", left=least, right=dual, scale=scale, tol=1e-9)
-            )
+            found.append(equal(f"least Lagrangian and (22), {reg}", least, dual, scale=scale, tol=1e-9))
             # The library's potentials: f = phi - eps for KL, g = -psi.
             ours = DualPair(problems=problems, f=phi - eps if entropic else phi, g=-psi)
-            found.append(
-                Equal(label=f"the library's dual and (22), {reg}", left=ours.dual, right=dual, scale=scale, tol=1e-9)
-            )
+            found.append(equal(f"the library's dual and (22), {reg}", ours.dual, dual, scale=scale, tol=1e-9))
         return found
 
 

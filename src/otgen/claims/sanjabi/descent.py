@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import even, normal, spread_out, uniform
-from otgen.claims.relations import AtMost, Relation, Slope
+from otgen.claims.relations import Relation, Slope, at_most
 from otgen.ot import KL, Cosine, Discrete, MarginalError, Newton, Sinkhorn, solve
 
 # Runs of each instance; half of them mirror the noise of the others.
@@ -136,7 +136,7 @@ class DescentRate(Theorem):
             right = self.start * game.L * game.excess / game.length
             right = right + self.error * game.error + self.noise * game.sigma.square()
             text = f"mean ||grad h||^2 and 2 L Delta/T + delta^2 + sigma^2, {label}"
-            found.append(AtMost(label=text, left=mean, right=right, tight=0.9))
+            found.append(at_most(text, mean, right, tight=0.9))
         # Where the run starts at the minimum but for a hair, the errors are all that is left.
         for label, size in (("delta alone", 0.0), ("sigma and delta", 1.0)):
             game = _drawn(trials, k, 0.1, 1.0)
@@ -145,7 +145,7 @@ class DescentRate(Theorem):
             right = right + self.error * game.error + self.noise * game.sigma.square()
             mean = game.run(trials.rng, 1 / game.L)
             text = f"mean ||grad h||^2 and 2 L Delta/T + delta^2 + sigma^2, {label}"
-            found.append(AtMost(label=text, left=mean, right=right, tight=0.9))
+            found.append(at_most(text, mean, right, tight=0.9))
         return found
 
     def _second(self, trials: Trials, k: int) -> list[Relation]:
@@ -159,7 +159,7 @@ class DescentRate(Theorem):
             text = f"mean ||grad h||^2 and sigma sqrt(8 L Delta/T) + delta^2, {label}"
             right = bound + self.error * game.error
             mean = game.run(trials.rng, step)
-            found.append(AtMost(label=text, left=mean, right=right, tight=0.88 if label == "short" else 0.0))
+            found.append(at_most(text, mean, right, tight=0.88 if label == "short" else 0.0))
         return found
 
     def _slopes(self, trials: Trials) -> list[Relation]:
@@ -200,7 +200,7 @@ class DescentRate(Theorem):
         # The proof needs the fall over these steps only, which is less than Delta.
         right = 2 * smooth * (values[0] - values[T]) / T + self.error * torch.stack(errors[:T]).mean(0)
         label = "mean ||grad h_eps||^2 and 2 L (h_0 - h_T)/T + delta^2, Algorithm 1"
-        return AtMost(label=label, left=torch.stack(squares[:T]).mean(0), right=right + 1e-12)
+        return at_most(label, torch.stack(squares[:T]).mean(0), right + 1e-12)
 
 
 def _turned(angle: Tensor, speed: Tensor, target: Tensor, eps: float, steps: int | None) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, even, random_problems, regularisers, spread_out, uniform
-from otgen.claims.relations import AtMost, Equal, Part, Relation
+from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.ot import KL, Quadratic
 
 
@@ -44,7 +44,7 @@ class StrongDuality(Theorem):
             # weak duality is at least the dual's.
             primal = (best.plan * problems.C).sum((-1, -2))
             primal = primal + self.entropy_factor * reg.weight * problems.penalty(best.plan)
-            found.append(Equal(label=f"primal and dual value, {reg}", left=primal, right=best.dual, tol=1e-9))
+            found.append(equal(f"primal and dual value, {reg}", primal, best.dual, tol=1e-9))
         return found
 
 
@@ -76,19 +76,19 @@ class GapIdentity(Theorem):
         problems = random_problems(trials.rng, half, KL(eps=0.2))
         best, pair = problems.optimum, problems.near(trials.rng, size)
         divergence = best.plan * (best.plan / pair.plan).log() - best.plan + pair.plan
-        identity = Equal(
-            label="gap and generalised KL(pi* || pi)",
-            left=best.dual - pair.dual,
-            right=self.factor * problems.reg.weight * divergence.sum((-1, -2)),
+        identity = equal(
+            "gap and generalised KL(pi* || pi)",
+            best.dual - pair.dual,
+            self.factor * problems.reg.weight * divergence.sum((-1, -2)),
             tol=1e-6,
         )
         problems = random_problems(trials.rng, half, Quadratic(eps=0.2))
         best, pair = problems.optimum, problems.near(trials.rng, size)
         apart = (problems.product * (pair.density - best.density).square()).sum((-1, -2))
-        bound = AtMost(
-            label="eps/2 E (m - m*)^2 and the gap",
-            left=self.norm_factor * problems.reg.weight * apart,
-            right=best.dual - pair.dual,
+        bound = at_most(
+            "eps/2 E (m - m*)^2 and the gap",
+            self.norm_factor * problems.reg.weight * apart,
+            best.dual - pair.dual,
             tight=0.9,
         )
         return [identity, bound]
@@ -131,11 +131,11 @@ class GradientAtAccuracy(Theorem):
         rows, columns = problems.a - pair.plan.sum(-1), problems.b - pair.plan.sum(-2)
         norm = (rows.square().sum(-1) + columns.square().sum(-1)).sqrt()
         smoothness = (1 / n + 1 / m) / problems.reg.weight
-        printed = AtMost(label="||grad F|| and 2 L_F gap", left=norm, right=2 * smoothness * gap)
-        corrected = AtMost(
-            label="||grad F||^2 and 2 L_F gap",
-            left=norm**self.power,
-            right=self.factor * smoothness * gap,
+        printed = at_most("||grad F|| and 2 L_F gap", norm, 2 * smoothness * gap)
+        corrected = at_most(
+            "||grad F||^2 and 2 L_F gap",
+            norm**self.power,
+            self.factor * smoothness * gap,
             part=Part.CORRECTED,
             tight=0.6,
         )
@@ -145,10 +145,10 @@ class GradientAtAccuracy(Theorem):
         problems = random_problems(trials.rng, len(size), KL(eps=0.2))
         pair = problems.near(trials.rng, size)
         gap = problems.optimum.dual - pair.dual
-        return AtMost(
-            label="||a - rows||_1 and sqrt((2 + 4 mass)/3 gap/eps)",
-            left=(problems.a - pair.plan.sum(-1)).abs().sum(-1),
-            right=((2 + 4 * pair.mass) / 3 * gap.clamp(min=0) / problems.reg.weight).sqrt(),
+        return at_most(
+            "||a - rows||_1 and sqrt((2 + 4 mass)/3 gap/eps)",
+            (problems.a - pair.plan.sum(-1)).abs().sum(-1),
+            ((2 + 4 * pair.mass) / 3 * gap.clamp(min=0) / problems.reg.weight).sqrt(),
             part=Part.CORRECTED,
             tight=0.5,
         )

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, normal, random_problems, spread_out, weights
-from otgen.claims.relations import AtMost, Equal, Part, Relation
+from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.methods import SWGANSinkhorn
 from otgen.ot import KL, Discrete, Exact, Newton, NoReg, Quadratic, SqEuclidean, solve
 
@@ -46,18 +46,18 @@ class NormPenalty(Theorem):
         floor = torch.full((k,), self.least, dtype=torch.float64)
         points = normal(trials.rng, trials.at_most(20), 1, 2)
         found: list[Relation] = [
-            AtMost(label="1/2 and I(pi)", left=floor, right=problems.penalty(plans), tight=0.99),
-            Equal(label="I(q x p) and 1/2", left=problems.penalty(problems.product), right=floor, tol=1e-12),
+            at_most("1/2 and I(pi)", floor, problems.penalty(plans), tight=0.99),
+            equal("I(q x p) and 1/2", problems.penalty(problems.product), floor, tol=1e-12),
         ]
         for eps in (0.01, 1.0):
             reg = Quadratic(eps=eps)
             value = solve(Discrete(points, points, cost=SqEuclidean(), reg=reg), Newton(), tol=1e-11).value
             right = torch.full_like(value, self.least * eps)
-            found.append(Equal(label=f"value of two equal Diracs and eps/2, {reg}", left=value, right=right, tol=1e-12))
+            found.append(equal(f"value of two equal Diracs and eps/2, {reg}", value, right, tol=1e-12))
             few = random_problems(trials.rng, trials.at_most(100), reg)
             exact = solve(Discrete.from_matrix(few.C, few.a, few.b, reg=NoReg()), Exact()).value
             left, right = exact + self.least * eps, few.optimum.dual
-            found.append(AtMost(label=f"d_c + eps/2 and the regularised value, {reg}", left=left, right=right))
+            found.append(at_most(f"d_c + eps/2 and the regularised value, {reg}", left, right))
         return found
 
 
@@ -99,13 +99,13 @@ class IndependentBatches(Theorem):
         off, delta = game.plan_errors(trials, weight)
         return [
             _unbiased("independent batches", weight[0] * cross.mean + weight[1] * own.mean, exact, scale, Part.PRINTED),
-            AtMost(
-                label="variance of the estimate and 5 sigma^2",
-                left=cross.joint_variance(own, weight),
-                right=self.variance * spread,
+            at_most(
+                "variance of the estimate and 5 sigma^2",
+                cross.joint_variance(own, weight),
+                self.variance * spread,
                 tight=0.82,
             ),
-            AtMost(label="error of the estimate's mean and 3 delta", left=off, right=self.error * delta, tight=0.75),
+            at_most("error of the estimate's mean and 3 delta", off, self.error * delta, tight=0.75),
             _unbiased("one batch twice", weight[0] * cross.mean + weight[1] * same.mean, exact, scale, Part.OUTSIDE),
         ]
 
@@ -113,7 +113,7 @@ class IndependentBatches(Theorem):
 def _unbiased(label: str, mean: Tensor, exact: Tensor, scale: Tensor, part: Part) -> Relation:
     apart = (mean - exact).norm(dim=-1)
     label = f"mean of the estimate and the loss's gradient, {label}"
-    return Equal(label=label, left=apart, right=torch.zeros_like(apart), scale=scale, tol=1e-6, part=part)
+    return equal(label, apart, 0.0, scale=scale, tol=1e-6, part=part)
 
 
 @dataclass(frozen=True)
@@ -240,13 +240,11 @@ class Overflow(Theorem):
         beyond = spread_out(trials.rng, trials.n, 1.0, 1e30)
         high = torch.stack([Quadratic(eps=e).density((beyond * self.exponent * e).float()) for e in weights_tried])
         return [
-            Equal(
-                label="largest V of a finite density and 89.7 eps", left=largest, right=self.exponent * eps, tol=1e-3
-            ),
-            Equal(
-                label="norm-2 density in float32 and V/eps, V up to 1e30 times as large",
-                left=high.double().flatten(),
-                right=(beyond * self.exponent).repeat(len(weights_tried)),
+            equal("largest V of a finite density and 89.7 eps", largest, self.exponent * eps, tol=1e-3),
+            equal(
+                "norm-2 density in float32 and V/eps, V up to 1e30 times as large",
+                high.double().flatten(),
+                (beyond * self.exponent).repeat(len(weights_tried)),
                 tol=1e-6,
             ),
         ]

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, normal, spread_out, weights
-from otgen.claims.relations import AtMost, Equal, Part, Relation
+from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.methods.swgan import held_cost
 from otgen.ot import (
     KL,
@@ -125,14 +125,14 @@ class LinearPart(Theorem):
             value, linear, penalty = curve.quotients()
             danskin, scale = curve.danskin()
 
-            def equal(text: str, left: Tensor, right: Tensor, tol: float, part: Part = Part.CORRECTED) -> Relation:
-                return Equal(label=f"{text}, {reg}", left=left, right=right, scale=scale, tol=tol, part=part)  # noqa: B023
+            def agree(text: str, left: Tensor, right: Tensor, tol: float, part: Part = Part.CORRECTED) -> Relation:
+                return equal(f"{text}, {reg}", left, right, scale=scale, tol=tol, part=part)  # noqa: B023
 
             found += [
-                equal("d/dt <pi*, c> and <pi*, dc/dt>", linear, danskin, 1e-3, Part.PRINTED),
-                equal("d/dt d_eps and <pi*, dc/dt>", value, self.factor * danskin, 1e-4),
-                equal("the library's envelope and <pi*, dc/dt>", curve.automatic(Value.ENTROPIC), danskin, 1e-9),
-                equal(
+                agree("d/dt <pi*, c> and <pi*, dc/dt>", linear, danskin, 1e-3, Part.PRINTED),
+                agree("d/dt d_eps and <pi*, dc/dt>", value, self.factor * danskin, 1e-4),
+                agree("the library's envelope and <pi*, dc/dt>", curve.automatic(Value.ENTROPIC), danskin, 1e-9),
+                agree(
                     "d/dt <pi*, c> and <pi*, dc/dt> - eps d/dt I(pi*)",
                     linear,
                     danskin - self.share * reg.weight * penalty,
@@ -145,7 +145,7 @@ class LinearPart(Theorem):
         # Steps of Sinkhorn converge geometrically, in some instances slowly.
         label = "the library's unrolled d/dt <pi*, c> and <pi*, dc/dt> - eps d/dt I(pi*)"
         left, right = curve.automatic(Value.LINEAR), danskin - self.share * curve.reg.weight * penalty
-        found.append(Equal(label=label, left=left, right=right, scale=scale, tol=1e-3, part=Part.CORRECTED))
+        found.append(equal(label, left, right, scale=scale, tol=1e-3, part=Part.CORRECTED))
         return found
 
 
@@ -276,10 +276,10 @@ class Unbiased(Theorem):
         pair = type(pair)(problems=pair.problems, f=pair.f + game.reg.weight * raised, g=pair.g)
         mean = (pair.plan.unsqueeze(-1) * game.slopes).sum((1, 2))
         square = (game.problems.product * game.slopes.square().sum(-1)).sum((-1, -2))
-        return AtMost(
-            label="bias for grad h and delta = l_0 sqrt(2 eps'/eps), norm-2",
-            left=(mean - game.gradient()).norm(dim=-1),
-            right=self.bias * (2 * square * (best.dual - pair.dual).clamp(min=0) / game.reg.weight).sqrt(),
+        return at_most(
+            "bias for grad h and delta = l_0 sqrt(2 eps'/eps), norm-2",
+            (mean - game.gradient()).norm(dim=-1),
+            self.bias * (2 * square * (best.dual - pair.dual).clamp(min=0) / game.reg.weight).sqrt(),
             tight=0.95,
             slack=1e-6,
         )
@@ -288,4 +288,4 @@ class Unbiased(Theorem):
 def _apart(label: str, left: Tensor, right: Tensor, part: Part) -> Relation:
     apart = (left - right).norm(dim=-1)
     scale = 0.1 + right.norm(dim=-1)
-    return Equal(label=label, left=apart, right=torch.zeros_like(apart), scale=scale, tol=1e-7, part=part)
+    return equal(label, apart, 0.0, scale=scale, tol=1e-7, part=part)

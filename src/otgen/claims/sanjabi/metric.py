@@ -22,7 +22,7 @@ from otgen.claims.instances import (
     uniform,
     weights,
 )
-from otgen.claims.relations import AtMost, Equal, Part, Relation
+from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.ot import (
     KL,
     L1,
@@ -129,7 +129,7 @@ class Triangle(Theorem):
     def _flat(self, sides: tuple[Problems, Problems, Problems], label: str, part: Part, tight: float = 0.0) -> Relation:
         long, one, other = (side.optimum.dual for side in sides)
         text = f"d(X, Y) and d(X, Z) + d(Y, Z), {label}"
-        return AtMost(label=text, left=long, right=self.legs * (one + other), part=part, tight=tight)
+        return at_most(text, long, self.legs * (one + other), part=part, tight=tight)
 
     def _holds(
         self, laws: _Triple, cost: Cost, reg: SmoothRegulariser, label: str, tight: float, sharp: float
@@ -141,14 +141,14 @@ class Triangle(Theorem):
         scale = 1 + long.abs()
         return [
             self._flat(sides, label, Part.PRINTED, tight),
-            AtMost(
-                label=f"d(X, Y) + eps max I and d(X, Z) + d(Y, Z), {label}",
-                left=long + self.sharp * reg.weight * spare,
-                right=self.legs * (one + other),
+            at_most(
+                f"d(X, Y) + eps max I and d(X, Z) + d(Y, Z), {label}",
+                long + self.sharp * reg.weight * spare,
+                self.legs * (one + other),
                 tight=sharp,
             ),
-            Equal(label=f"d(X, Y) and d(Y, X), {label}", left=long, right=back, scale=scale, tol=1e-9),
-            AtMost(label=f"0 and d (both from above: scale - d and scale), {label}", left=scale - long, right=scale),
+            equal(f"d(X, Y) and d(Y, X), {label}", long, back, scale=scale, tol=1e-9),
+            at_most(f"0 and d (both from above: scale - d and scale), {label}", scale - long, scale),
         ]
 
     def _loss(self, laws: _Triple) -> Relation:
@@ -158,7 +158,7 @@ class Triangle(Theorem):
         long = loss(laws.x, laws.y, laws.a, laws.b)
         legs = loss(laws.x, laws.z, laws.a, laws.w) + loss(laws.y, laws.z, laws.b, laws.w)
         label = "S(X, Y) and S(X, Z) + S(Y, Z), Sinkhorn loss of ||x - y||"
-        return AtMost(label=label, left=long, right=legs.clamp(min=0), part=Part.OUTSIDE)
+        return at_most(label, long, legs.clamp(min=0), part=Part.OUTSIDE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +200,7 @@ class SelfDistance(Theorem):
             C = PNorm(p=1)(x, x)
             d = _solved(Discrete(x, x, w, w, cost=PNorm(p=1), reg=reg)).value
             zero = torch.zeros(k, dtype=torch.float64)
-            found.append(Equal(label=f"d(p, p) and 0, {reg}", left=d, right=zero, scale=1 + C.mean((-1, -2)), tol=1e-3))
+            found.append(equal(f"d(p, p) and 0, {reg}", d, zero, scale=1 + C.mean((-1, -2)), tol=1e-3))
             if isinstance(reg, KL):
                 entropy = -torch.xlogy(w, w).sum(-1)
                 mean = (w.unsqueeze(-1) * w.unsqueeze(-2) * (-C / eps).exp()).sum((-1, -2))
@@ -214,7 +214,7 @@ class SelfDistance(Theorem):
         return found
 
     def _corrected(self, label: str, left: Tensor, right: Tensor) -> Relation:
-        return AtMost(label=label, left=left, right=right, part=Part.CORRECTED, tight=0.97)
+        return at_most(label, left, right, part=Part.CORRECTED, tight=0.97)
 
     def _two_points(self, trials: Trials) -> Relation:
         """Where both rows of the kernel have one sum, the lower bound is the value."""
@@ -223,7 +223,7 @@ class SelfDistance(Theorem):
         d = _solved(Discrete(x, x, cost=PNorm(p=1), reg=KL(eps=0.5))).value
         closed = -0.5 * ((1 + (-2 * half / 0.5).exp()) / 2).log()
         label = "d(p, p) of two points and -eps log((1 + exp(-c/eps))/2)"
-        return Equal(label=label, left=d, right=self.below * closed, tol=1e-8, part=Part.CORRECTED)
+        return equal(label, d, self.below * closed, tol=1e-8, part=Part.CORRECTED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,15 +262,15 @@ class ValueBounds(Theorem):
             linear = (problems.optimum.plan * problems.C).sum((-1, -2))
             near = reg.weight == 0.01
             found.append(
-                AtMost(
-                    label=f"d_eps - d_c and eps I*, {reg}",
-                    left=value - exact,
-                    right=self.factor * reg.weight * least,
+                at_most(
+                    f"d_eps - d_c and eps I*, {reg}",
+                    value - exact,
+                    self.factor * reg.weight * least,
                     tight=0.95 if near else 0.0,
                 )
             )
-            found.append(AtMost(label=f"d_c and d_eps, {reg}", left=exact, right=value, tight=0.8 if near else 0.0))
-            found.append(AtMost(label=f"d_c and <pi*, c>, {reg}", left=exact, right=linear, slack=1e-8))
+            found.append(at_most(f"d_c and d_eps, {reg}", exact, value, tight=0.8 if near else 0.0))
+            found.append(at_most(f"d_c and <pi*, c>, {reg}", exact, linear, slack=1e-8))
         return [*found, *self._sizes(trials), self._raised(trials)]
 
     def _sizes(self, trials: Trials) -> list[Relation]:
@@ -283,7 +283,7 @@ class ValueBounds(Theorem):
                 _, least = _exact(Problems(C=costs, a=even(k, n), b=even(k, m), reg=reg))
                 label = f"I* and its bound, {type(reg).__name__}, {n} and {m} points"
                 right, tight = torch.full_like(least, bound), 0.99 if n == m else 0.0
-                found.append(AtMost(label=label, left=least, right=right, tight=tight))
+                found.append(at_most(label, least, right, tight=tight))
         return found
 
     def _raised(self, trials: Trials) -> Relation:
@@ -293,7 +293,7 @@ class ValueBounds(Theorem):
         problems = Problems(C=C, a=weights(trials.rng, k, 6), b=weights(trials.rng, k, 7), reg=reg)
         rise = problems.optimum.dual - _exact(problems)[0]
         left = torch.full_like(rise, self.sharp * reg.weight)
-        return AtMost(label="eps/2 and d_eps - d_c, norm-2", left=left, right=rise, tight=0.97)
+        return at_most("eps/2 and d_eps - d_c, norm-2", left, rise, tight=0.97)
 
 
 def _exact(problems: Problems) -> tuple[Tensor, Tensor]:

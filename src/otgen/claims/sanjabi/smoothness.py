@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import even, normal, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Part, Relation
+from otgen.claims.relations import Part, Relation, at_most
 from otgen.ot import (
     KL,
     L1,
@@ -174,17 +174,17 @@ class EntropicSmoothness(Theorem):
                 moved, label = _Moved.of(trials, game, reg), f"{label}, eps={eps:g}"
                 near = eps < 1 and "opposite" in label
                 found += [
-                    AtMost(
-                        label=f"||pi_1 - pi_2||_1/||theta_1 - theta_2|| and L_0/eps, {label}",
-                        left=moved.plan_one,
-                        right=self.plan * game.top / eps,
+                    at_most(
+                        f"||pi_1 - pi_2||_1/||theta_1 - theta_2|| and L_0/eps, {label}",
+                        moved.plan_one,
+                        self.plan * game.top / eps,
                         tight=0.95 if near else 0.0,
                         slack=_SLACK,
                     ),
-                    AtMost(
-                        label=f"||grad h_1 - grad h_2||/||theta_1 - theta_2|| and L_1 + L_0^2/eps, {label}",
-                        left=moved.gradient,
-                        right=(self.curvature + self.coupling / eps) * game.top.square(),
+                    at_most(
+                        f"||grad h_1 - grad h_2||/||theta_1 - theta_2|| and L_1 + L_0^2/eps, {label}",
+                        moved.gradient,
+                        (self.curvature + self.coupling / eps) * game.top.square(),
                         tight=0.9 if near or ("single" in label and eps > 1) else 0.0,
                         slack=_SLACK,
                     ),
@@ -202,7 +202,7 @@ class EntropicSmoothness(Theorem):
             slopes.append(torch.autograd.grad(value.sum(), moved)[0].sum((1, 2)))
         right = torch.full_like(step, self.coupling / eps)
         label = "||grad h_1 - grad h_2||/||theta_1 - theta_2|| and 0 + 1/eps, L1 cost on the line"
-        return AtMost(label=label, left=(slopes[0] - slopes[1]).abs() / step, right=right, part=Part.OUTSIDE)
+        return at_most(label, (slopes[0] - slopes[1]).abs() / step, right, part=Part.OUTSIDE)
 
 
 def _games(trials: Trials, k: int, *, uneven: bool) -> list[tuple[str, _Turns]]:
@@ -255,26 +255,26 @@ class NormSmoothness(Theorem):
     def _bounds(self, moved: _Moved, game: _Turns, p_max: Tensor, eps: float, label: str, near: bool) -> list[Relation]:
         size = math.prod((game.start.shape[-1], game.target.shape[-1]))
         tight = 0.95 if near else 0.0
-        plan_two = AtMost(
-            label=f"||pi_1 - pi_2||_2/||theta_1 - theta_2|| and lhat p_max/eps, {label}",
-            left=moved.plan_two,
-            right=self.plan * game.total * p_max / eps,
+        plan_two = at_most(
+            f"||pi_1 - pi_2||_2/||theta_1 - theta_2|| and lhat p_max/eps, {label}",
+            moved.plan_two,
+            self.plan * game.total * p_max / eps,
             tight=tight,
             slack=_SLACK,
         )
-        gradient = AtMost(
-            label=f"||grad h_1 - grad h_2||/||theta_1 - theta_2|| and L_1 + lhat^2 p_max/eps, {label}",
-            left=moved.gradient,
-            right=self.curvature * game.top.square() + self.coupling * game.total.square() * p_max / eps,
+        gradient = at_most(
+            f"||grad h_1 - grad h_2||/||theta_1 - theta_2|| and L_1 + lhat^2 p_max/eps, {label}",
+            moved.gradient,
+            self.curvature * game.top.square() + self.coupling * game.total.square() * p_max / eps,
             tight=0.9 if near or ("single" in label and eps > 1) else 0.0,
             slack=_SLACK,
         )
         if "weights" in label:
             return [plan_two, gradient]
-        plan_one = AtMost(
-            label=f"||pi_1 - pi_2||_1/||theta_1 - theta_2|| and l_0/eps, {label}",
-            left=moved.plan_one,
-            right=self.plan * game.total / math.sqrt(size) / eps,
+        plan_one = at_most(
+            f"||pi_1 - pi_2||_1/||theta_1 - theta_2|| and l_0/eps, {label}",
+            moved.plan_one,
+            self.plan * game.total / math.sqrt(size) / eps,
             tight=tight,
             slack=_SLACK,
         )

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import even, normal, regularisers, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
+from otgen.claims.relations import Part, Relation, Slope, at_most, equal
 from otgen.errors import NegativeDivergenceWarning
 from otgen.ot import (
     KL,
@@ -124,9 +124,7 @@ class StationaryAtData(Theorem):
             at, *away = losses.reshape(len(steps), -1)
             scale = laws.cross[: len(at)].mean((-1, -2))
             label = f"{kind} value, {type(cost).__name__}, {reg}"
-            found.append(
-                Equal(label=f"L(theta_0) and 0, {label}", left=at, right=0 * at, scale=scale, tol=1e-8, part=part)
-            )
+            found.append(equal(f"L(theta_0) and 0, {label}", at, 0.0, scale=scale, tol=1e-8, part=part))
             sizes = torch.stack([loss.square().mean().sqrt() for loss in away])
             # Stationary: a square; a kink: a first power. The linear part has kinks of its own, under Quadratic.
             low, high = self.order - 0.6, self.order + 0.6
@@ -146,10 +144,10 @@ class StationaryAtData(Theorem):
         cross = solve(problem, Newton(), until=MarginalError(_TOL), on_unconverged="ignore").value.sum()
         (by_cross,) = torch.autograd.grad(cross, weight, retain_graph=True)
         (by_loss,) = torch.autograd.grad(loss(x, y, game.a, game.b).sum(), weight)
-        return Equal(
-            label="gradient of the Sinkhorn divergence at theta_0 and 0",
-            left=by_loss.flatten(1).norm(dim=-1),
-            right=torch.zeros(len(game), dtype=torch.float64),
+        return equal(
+            "gradient of the Sinkhorn divergence at theta_0 and 0",
+            by_loss.flatten(1).norm(dim=-1),
+            0.0,
             scale=by_cross.flatten(1).norm(dim=-1),
             tol=1e-7,
         )
@@ -267,7 +265,7 @@ def _divergence(label: str, x: Tensor, y: Tensor, cost: Cost, eps: float, part: 
 
 
 def _not_negative(label: str, loss: Tensor, scale: Tensor, part: Part) -> Relation:
-    return AtMost(label=f"scale - L and scale, {label}", left=scale - loss, right=scale, part=part)
+    return at_most(f"scale - L and scale, {label}", scale - loss, scale, part=part)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,11 +305,7 @@ class Limits(Theorem):
         found.append(_not_negative("large eps, |x - y|", large, line.cross.mean((-1, -2)), Part.PRINTED))
         graph = bipartite_laws(spread_out(trials.rng, k, 0.1, 1.0))
         limit, scale = graph.losses(KL(eps=1e4))[Value.LINEAR], graph.cross.mean((-1, -2))
-        found.append(
-            Equal(
-                label="large eps on K_{2,3}, and its energy distance", left=limit, right=self._energy(graph), tol=1e-3
-            )
-        )
+        found.append(equal("large eps on K_{2,3}, and its energy distance", limit, self._energy(graph), tol=1e-3))
         found.append(_not_negative("large eps, K_{2,3}", limit, scale, Part.OUTSIDE))
         return found
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import DualPair, Problems, normal, random_problems, spread_out
-from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
+from otgen.claims.relations import Part, Relation, Slope, at_most, equal
 from otgen.ot import KL, Discrete, MarginalError, MeanMass, Quadratic, Sinkhorn, SmoothRegulariser, solve
 
 # Accuracy of (25) and (26) that a solve is asked for.
@@ -68,7 +68,7 @@ class MeanDensity(Theorem):
             left, right, text = pair.mass - 1 - pair.mass.log(), self.factor * accuracy, "mass - 1 - log mass and gap"
         else:
             left, right, text = (pair.mass - 1).square(), self.norm_factor * accuracy, "(mass - 1)^2 and 2 gap"
-        return AtMost(label=f"{text}/eps, {problems.reg}", left=left, right=right, tight=0.95, slack=1e-6)
+        return at_most(f"{text}/eps, {problems.reg}", left, right, tight=0.95, slack=1e-6)
 
     def _both_marginals(self, trials: Trials, problems: Problems) -> Relation:
         """(25): F is concave, so the gap is at most the gradient along the way to the optimum."""
@@ -76,7 +76,7 @@ class MeanDensity(Theorem):
         pair = problems.near(trials.rng, spread_out(trials.rng, len(problems), 1e-3, 1.0))
         way = torch.maximum((best.f - pair.f).abs().amax(-1), (best.g - pair.g).abs().amax(-1))
         label = f"gap and error of both marginals times the way to the optimum, {problems.reg}"
-        return AtMost(label=label, left=best.dual - pair.dual, right=_marginal_error(pair) * way, tight=0.2)
+        return at_most(label, best.dual - pair.dual, _marginal_error(pair) * way, tight=0.2)
 
     def _sampled(self, trials: Trials) -> Relation:
         """(26) itself, at the optimum: its error over S independent pairs."""
@@ -102,7 +102,7 @@ class MeanDensity(Theorem):
             error = solution.marginal_error_a + solution.marginal_error_b
             right = torch.full((k,), _TOL, dtype=torch.float64)
             label = f"error of the marginals and what {type(until).__name__} was asked for"
-            found.append(AtMost(label=label, left=error, right=right, part=part, tight=0.01))
+            found.append(at_most(label, error, right, part=part, tight=0.01))
         return found
 
     def _fooled(self, trials: Trials) -> Relation:
@@ -115,7 +115,7 @@ class MeanDensity(Theorem):
         pair = replace(bad, f=bad.f - raised.unsqueeze(-1))
         label = "error of the marginals and 1e-4 + |mean m - 1|, arbitrary potentials and a constant"
         right = _TOL + (pair.mass - 1).abs()
-        return AtMost(label=label, left=_marginal_error(pair), right=right, part=Part.OUTSIDE)
+        return at_most(label, _marginal_error(pair), right, part=Part.OUTSIDE)
 
 
 def _marginal_error(pair: DualPair) -> Tensor:
@@ -161,16 +161,16 @@ class Translation(Theorem):
             own = (problems.a * ours.f).sum(-1) + (problems.b * ours.g).sum(-1)
             scale = eps + value.abs()
 
-            def equal(text: str, left: Tensor, right: Tensor, scale: Tensor = scale, eps: float = eps) -> Relation:
-                return Equal(label=f"{text}, eps={eps:g}", left=left, right=right, scale=scale, tol=1e-8)
+            def agree(text: str, left: Tensor, right: Tensor, scale: Tensor = scale, eps: float = eps) -> Relation:
+                return equal(f"{text}, eps={eps:g}", left, right, scale=scale, tol=1e-8)
 
             wide = scale.repeat_interleave(problems.C[0].numel())
             found += [
-                equal("best value of (5) and the library's", value, ours.dual),
-                equal("phi - psi - eps and f + g", theirs.flatten(), sum_of_ours.flatten(), wide),
-                equal("exp(V/eps)/e and the library's density", density.flatten(), ours.density.flatten(), wide / eps),
-                equal("E phi - E psi and the value plus eps", linear, ours.dual + self.excess * eps),
-                equal("E f + E g and the value", own, ours.dual),
+                agree("best value of (5) and the library's", value, ours.dual),
+                agree("phi - psi - eps and f + g", theirs.flatten(), sum_of_ours.flatten(), wide),
+                agree("exp(V/eps)/e and the library's density", density.flatten(), ours.density.flatten(), wide / eps),
+                agree("E phi - E psi and the value plus eps", linear, ours.dual + self.excess * eps),
+                agree("E f + E g and the value", own, ours.dual),
             ]
         return found
 
