@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,12 +11,11 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
-from otgen.claims.instances import Problems, normal, random_problems, spread_out
+from otgen.claims.instances import Problems, divergence, normal, one_and_two, random_problems, spread_out
 from otgen.claims.relations import Part, Relation, at_most, equal, power_law
-from otgen.errors import NegativeDivergenceWarning
 from otgen.nets import MlpCritic, SpectralNorm
 from otgen.nets.mlp import Activation
-from otgen.ot import KL, MarginalError, Newton, PNorm, SinkhornDivergence
+from otgen.ot import KL, PNorm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,24 +191,6 @@ def _jacobian(values: Tensor, inputs: Tensor) -> Tensor:
     return torch.stack(rows, -2)
 
 
-def divergence(x: Tensor, y: Tensor, p: float, eps: float) -> Tensor:
-    """otgen's Sinkhorn divergence under ``||x - y||^p``, solved to rounding: ``(k,)``."""
-    with warnings.catch_warnings():
-        # That it may be negative for p > 2 is what is shown.
-        warnings.simplefilter("ignore", NegativeDivergenceWarning)
-        loss = SinkhornDivergence(
-            cost=PNorm(p=p), reg=KL(eps=eps), solver=Newton(), until=MarginalError(1e-10), on_unconverged="ignore"
-        )
-        value: Tensor = loss(x, y)
-    return value
-
-
-def one_and_two(half: Tensor) -> tuple[Tensor, Tensor]:
-    """A point at 0 and two at -h and h: ``(k, 1, 1)`` and ``(k, 2, 1)``."""
-    y = torch.stack([-half, half], -1).unsqueeze(-1)
-    return torch.zeros_like(y[:, :1]), y
-
-
 @dataclass(frozen=True, kw_only=True)
 class Separates(Theorem):
     """(19): the divergence tells laws apart.
@@ -246,16 +226,16 @@ class Separates(Theorem):
         x, move = normal(trials.rng, k, 5, 2), normal(trials.rng, k, 5, 2)
         for p in (1.0, self.power):
             found.append(_above(x, x + spread_out(trials.rng, k, 0.1, 3.0)[:, None, None] * move, p, 1.0, Part.PRINTED))
-        same = divergence(x, x[:, torch.randperm(5, generator=trials.rng)], 2.0, 1.0)
+        same = divergence(x, x[:, torch.randperm(5, generator=trials.rng)], PNorm(p=2.0), 1.0)
         found.append(equal("S of equal laws and 0", same, 0.0, scale=1.0, tol=1e-9))
         steps = torch.logspace(-2, -0.5, 6, dtype=torch.float64)
-        sizes = torch.stack([divergence(x[:40], x[:40] + t * move[:40], 2.0, 1.0).mean() for t in steps])
+        sizes = torch.stack([divergence(x[:40], x[:40] + t * move[:40], PNorm(p=2.0), 1.0).mean() for t in steps])
         found.append(
             power_law("log S over log of how far the points moved, p = 2", steps, sizes, self.rate, within=0.2)
         )
         small, zero = half.clamp(max=0.8), self._zero(3.0, 10.0)
         found.append(_above(*one_and_two(small), 3.0, 10.0, Part.OUTSIDE))
-        apart = divergence(*one_and_two(zero), 3.0, 10.0).abs()
+        apart = divergence(*one_and_two(zero), PNorm(p=3.0), 10.0).abs()
         label = "0.0001 h^p and |S| at the h where it changes sign, p = 3, eps = 10"
         found.append(at_most(label, 1e-4 * zero**3, apart, part=Part.OUTSIDE))
         return found
@@ -266,7 +246,7 @@ class Separates(Theorem):
         low, high = (torch.full((1,), end, dtype=torch.float64) for end in (0.1, 10.0))
         for _ in range(40):
             middle = (low + high) / 2
-            below = divergence(*one_and_two(middle), p, eps) < 0
+            below = divergence(*one_and_two(middle), PNorm(p=p), eps) < 0
             low, high = torch.where(below, middle, low), torch.where(below, high, middle)
         return (low + high) / 2
 
@@ -274,7 +254,7 @@ class Separates(Theorem):
 def _above(x: Tensor, y: Tensor, p: float, eps: float, part: Part) -> Relation:
     """S is above a small share of the cost's scale."""
     scale = PNorm(p=p)(x, y).mean((-1, -2))
-    value = divergence(x, y, p, eps)
+    value = divergence(x, y, PNorm(p=p), eps)
     return at_most(
         f"scale - S + a millionth of it, and scale, {x.shape[-2]} points, p = {p:g}, eps = {eps:g}",
         scale - value + 1e-6 * scale,

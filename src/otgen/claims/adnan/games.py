@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.adnan.formulae import divergence
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
-from otgen.claims.instances import normal, uniform
+from otgen.claims.instances import circle, divergence, normal, solved, uniform
 from otgen.claims.relations import Part, Relation, Slope, at_most, equal
 from otgen.methods import SeqSGDA
 from otgen.methods.terms import Fake, Term
-from otgen.ot import KL, Discrete, MarginalError, Newton, SqEuclidean, solve
+from otgen.ot import KL, Discrete, PNorm, SqEuclidean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +74,7 @@ class OrderOfPlay(Theorem):
         critics = normal(trials.rng, 4, 2, 2)
         x = (z.unsqueeze(1) + shifts[:, None, :]).unsqueeze(2) @ critics
         data = (y[:, None, None] @ critics).expand_as(x)
-        values = divergence(x.flatten(0, 2), data.flatten(0, 2), 2.0, 1.0).reshape(k, 5, 4)
+        values = divergence(x.flatten(0, 2), data.flatten(0, 2), PNorm(p=2.0), 1.0).reshape(k, 5, 4)
         low, high = values.amin(1).amax(1), values.amax(2).amin(1)
         return low, high, (high - low).clamp(min=0)
 
@@ -104,7 +103,7 @@ class _Quadratic:
         least the value at 0. A quadratic game looks alike at every scale.
         """
         turns = 2 * math.pi * torch.arange(_WAYS, dtype=torch.float64) / _WAYS
-        ways = torch.stack([turns.cos(), turns.sin()], -1).expand(len(self.A), -1, -1)
+        ways = circle(turns).expand(len(self.A), -1, -1)
         still = torch.zeros_like(ways)
         held = (self.value(still, ways) <= 0).all(-1)
         y = still
@@ -318,7 +317,7 @@ class CrossTermStep(Theorem):
         x = math.sqrt(variance) * places.unsqueeze(-1)
         for eps in sizes.tolist():
             scale = torch.ones((), dtype=torch.float64, requires_grad=True)
-            value = _value(Discrete(scale * x, x, mass, mass, reg=KL(eps=eps)))
+            value = solved(Discrete(scale * x, x, mass, mass, reg=KL(eps=eps)), 1e-10, 500).value
             found.append(torch.autograd.grad(value, scale)[0])
         root = (variance**2 + (self.spread * sizes).square()).sqrt()
         return torch.stack(found), 2 * (variance + self.spread * sizes - root)
@@ -330,10 +329,6 @@ def normal_nodes(nodes: int) -> tuple[Tensor, Tensor]:
     return places, (-places.square() / 2).softmax(0)
 
 
-def _value(problem: Discrete) -> Tensor:
-    return solve(problem, Newton(), until=MarginalError(1e-10), max_steps=500, on_unconverged="ignore").value
-
-
 def _slope(terms: Sequence[Term], z: Tensor, weight: Tensor, y: Tensor) -> Tensor:
     """The gradient of an objective of otgen's terms in the weights of ``G(z) = tanh(z T)``, at the paper's eps = 1."""
     weight = weight.clone().requires_grad_()
@@ -341,6 +336,7 @@ def _slope(terms: Sequence[Term], z: Tensor, weight: Tensor, y: Tensor) -> Tenso
     total = torch.zeros((), dtype=torch.float64)
     for term in terms:
         left, right = (x if isinstance(side, Fake) else y for side in (term.left, term.right))
-        total = total + term.weight * _value(Discrete(left, right, cost=SqEuclidean(), reg=KL(eps=1.0))).sum()
+        value = solved(Discrete(left, right, cost=SqEuclidean(), reg=KL(eps=1.0)), 1e-10, 500).value
+        total = total + term.weight * value.sum()
     (gradient,) = torch.autograd.grad(total, weight)
     return gradient

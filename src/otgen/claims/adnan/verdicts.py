@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.adnan.formulae import divergence, one_and_two
 from otgen.claims.adnan.games import normal_nodes
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
-from otgen.claims.instances import normal, spread_out, uniform
+from otgen.claims.instances import divergence, normal, one_and_two, solved, spread_out, uniform
 from otgen.claims.relations import Part, Relation, Slope, at_most, equal, power_law
 from otgen.methods.terms import Fake, SelfTerms
 from otgen.ot import KL, Discrete, MarginalError, Newton, PNorm, Sinkhorn, SqEuclidean, solve
@@ -68,7 +67,7 @@ class Convexity(Theorem):
     def _concave(trials: Trials, k: int) -> Relation:
         x, y = normal(trials.rng, k, 5, 2), 2 + normal(trials.rng, k, 5, 2)
         ends = normal(trials.rng, 2, k, 2, 2)
-        one, other, middle = (divergence(x @ w, y @ w, 2.0, 1.0) for w in (*ends, ends.mean(0)))
+        one, other, middle = (divergence(x @ w, y @ w, PNorm(p=2.0), 1.0) for w in (*ends, ends.mean(0)))
         # Raised, so that both sides are positive.
         return at_most("1 + mean of S at two critics, and 1 + S between", 1 + (one + other) / 2, 1 + middle)
 
@@ -81,7 +80,7 @@ class Convexity(Theorem):
             (5.0, 10.0, -2.27),
         )
         one = torch.ones(1, dtype=torch.float64)
-        values = torch.cat([divergence(*one_and_two(one), p, eps) for p, eps, _ in table])
+        values = torch.cat([divergence(*one_and_two(one), PNorm(p=p), eps) for p, eps, _ in table])
         closed = [1 + self.factor * eps * math.log((1 + math.exp(-(2**p) / eps)) / 2) for p, eps, _ in table]
         written = torch.tensor([value for _, _, value in table], dtype=torch.float64)
         right, scale = torch.tensor(closed, dtype=torch.float64), torch.ones_like(written)
@@ -148,7 +147,7 @@ class SelfTermDropped(Theorem):
         turned = torch.tensor([[[0.0, 1.0], [0.0, -1.0]], [[step, 1.0], [-step, -1.0]]], dtype=torch.float64)
         y = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64).expand(2, 2, 2)
         problem = Discrete(turned, y, cost=SqEuclidean(), reg=KL(eps=eps))
-        plans = solve(problem, Newton(), until=MarginalError(1e-13), max_steps=200, on_unconverged="ignore").plan()
+        plans = solved(problem, 1e-13).plan()
         return (plans[1] - plans[0]).abs().sum().reshape(1) / step
 
 
@@ -162,7 +161,7 @@ def _best_variance(variance: Tensor, sizes: Tensor) -> Tensor:
     for _ in range(14):
         scale = ((low + high) / 2).requires_grad_()
         problem = Discrete(scale[:, None, None] * y, y, mass, mass, reg=KL(eps=1.0))
-        value = solve(problem, Newton(), until=MarginalError(1e-8), max_steps=200, on_unconverged="ignore").value
+        value = solved(problem, 1e-8).value
         (slope,) = torch.autograd.grad(value.sum(), scale)
         low, high = torch.where(slope < 0, scale, low).detach(), torch.where(slope < 0, high, scale).detach()
     return variance * ((low + high) / 2).square()
@@ -352,7 +351,7 @@ class MinibatchBias(Theorem):
         k = max(60, trials.at_most(150))
         for m in sizes:
             x, y = normal(trials.rng, k, m, 8), normal(trials.rng, k, m, 8)
-            means.append(divergence(x, y, 2.0, 30.0).mean())
+            means.append(divergence(x, y, PNorm(p=2.0), 30.0).mean())
         bias = torch.stack(means)
         clouds = {Fake(i): normal(trials.rng, 4 * k, 8, 2) for i in range(2)}
         real = [normal(trials.rng, 4 * k, 8, 2) for _ in range(2)]

@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
-from otgen.claims.instances import normal, spread_out, uniform
+from otgen.claims.instances import FixedPoints, normal, spread_out, uniform
 from otgen.claims.relations import Part, Relation, Slope, at_most, equal
 from otgen.claims.two_atoms import TwoAtoms
 from otgen.ot import AtomPotentials, AveragedSGD, Cost, Discrete, Exact, NoReg, PNorm, SemiDiscrete, SqEuclidean, solve
@@ -20,20 +20,9 @@ from otgen.ot import AtomPotentials, AveragedSGD, Cost, Discrete, Exact, NoReg, 
 _STEP = 1e-6
 
 
-class _Drawn:
-    """A law of given points; nothing is drawn from it here."""
-
-    def __init__(self, points: Tensor) -> None:
-        self.points = points
-
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        """The first n, over again."""
-        return self.points[torch.arange(n) % len(self.points)]
-
-
 def unregularised(x: Tensor, y: Tensor, psi: Tensor, cost: Cost) -> AtomPotentials:
     """``F(psi, .)`` of (4), without regularisation: its ``on`` is the c-transform of psi."""
-    return AtomPotentials(SemiDiscrete(_Drawn(x), y, cost=cost, reg=NoReg()), psi)
+    return AtomPotentials(SemiDiscrete(FixedPoints(x), y, cost=cost, reg=NoReg()), psi)
 
 
 def _one_sided(potentials: AtomPotentials, x: Tensor, way: Tensor) -> tuple[Tensor, Tensor]:

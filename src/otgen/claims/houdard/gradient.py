@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
-from otgen.claims.instances import Problems, normal, spread_out, uniform, weights
+from otgen.claims.instances import FixedPoints, Problems, normal, spread_out, uniform, weights
 from otgen.claims.relations import Cited, Part, Relation, at_most, equal
 from otgen.ot import KL, AtomPotentials, SemiDiscrete
 
@@ -133,7 +133,7 @@ class _Games:
     def potentials(self, psi: Tensor) -> list[AtomPotentials]:
         """otgen's potentials of the semi-discrete problems, one a game."""
         laws = zip(self.points(), self.y, self.b, psi, strict=True)
-        return [AtomPotentials(SemiDiscrete(_Finite(x), y, b, reg=KL(eps=_EPS)), g) for x, y, b, g in laws]
+        return [AtomPotentials(SemiDiscrete(FixedPoints(x), y, b, reg=KL(eps=_EPS)), g) for x, y, b, g in laws]
 
     def slopes(self, psi: Tensor) -> Tensor:
         """(23): the gradient of otgen's semi-dual loss along the way, back through the generator: ``(k,)``."""
@@ -152,17 +152,6 @@ class _Games:
             scores = self.b.log().unsqueeze(-2) + (psi.unsqueeze(-2) - C) / _EPS
             values.append(-_EPS * scores.logsumexp(-1).mean(-1))
         return (values[0] - values[1]) / (2 * _STEP)
-
-
-class _Finite:
-    """A law of a few points."""
-
-    def __init__(self, points: Tensor) -> None:
-        self.points = points
-
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        """Draws, with replacement."""
-        return self.points[torch.randint(len(self.points), (n,), generator=rng)]
 
 
 @dataclass(frozen=True, kw_only=True)

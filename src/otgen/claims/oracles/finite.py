@@ -12,30 +12,22 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
-from otgen.claims.instances import normal, random_problems, spread_out, weights
+from otgen.claims.instances import normal, one_and_two, random_problems, solved, spread_out, two_points, weights
 from otgen.claims.relations import Equal, Relation, Slope, at_most, equal
 from otgen.claims.sanjabi.stationary import bipartite_laws
 from otgen.errors import NegativeDivergenceWarning
 from otgen.ot import (
     KL,
     Discrete,
-    MarginalError,
     Newton,
     PNorm,
     Quadratic,
     Sinkhorn,
     SinkhornDivergence,
     SmoothRegulariser,
-    Solution,
     Value,
     solve,
 )
-
-_TOL = 1e-11
-
-
-def _solved(problem: Discrete) -> Solution:
-    return solve(problem, Newton(), until=MarginalError(_TOL), max_steps=500, on_unconverged="ignore")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +57,7 @@ class UniqueCoupling(Theorem):
             x, y, b = normal(trials.rng, k, 1, 3), normal(trials.rng, k, 6, 3), weights(trials.rng, k, 6)
             mean = (b * (x - y).square().sum(-1) ** 0.75).sum(-1)
             for reg, more in ((KL(eps=eps), 0.0), (Quadratic(eps=eps), self.norm * eps)):
-                value = _solved(Discrete(x, y, b=b, cost=PNorm(p=1.5), reg=reg)).value
+                value = solved(Discrete(x, y, b=b, cost=PNorm(p=1.5), reg=reg), 1e-11, 500).value
                 found.append(equal(f"value and mean cost, {reg}", value, mean + more, tol=1e-10))
         return found
 
@@ -94,13 +86,12 @@ class OneAgainstTwo(Theorem):
         for p in (1.0, 2.0, 3.0, 5.0):
             for eps in (0.3, 10.0):
                 half = spread_out(trials.rng, trials.at_most(trials.n // 8), 0.3, 3.0)
-                y = torch.stack([-half, half], -1).unsqueeze(-1)
                 with warnings.catch_warnings():
                     # That it may be negative for p > 2 is what is shown.
                     warnings.simplefilter("ignore", NegativeDivergenceWarning)
                     loss = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=eps), solver=Newton(), tol=1e-11)
                 right = half**p + self.factor * eps * ((1 + (-((2 * half) ** p) / eps).exp()) / 2).log()
-                left = loss(torch.zeros_like(y[:, :1]), y)
+                left = loss(*one_and_two(half))
                 label = f"S and its closed form, p={p:g}, eps={eps:g}"
                 found.append(equal(label, left, right, scale=half**p + eps, tol=1e-10))
         return found
@@ -131,8 +122,8 @@ class TwoWithThemselves(Theorem):
         for p in (1.0, 2.0, 3.0):
             for eps in (0.1, 2.0):
                 half = spread_out(trials.rng, trials.at_most(trials.n // 6), 0.03, 1.0)
-                x = torch.stack([-half, half], -1).unsqueeze(-1)
-                solution = _solved(Discrete(x, x, cost=PNorm(p=p), reg=Quadratic(eps=eps)))
+                x = two_points(half)
+                solution = solved(Discrete(x, x, cost=PNorm(p=p), reg=Quadratic(eps=eps)), 1e-11, 500)
                 distance = (2 * half) ** p
                 stays = (0.25 + distance / (self.stiffness * eps)).clamp(max=0.5)
                 value = (1 - 2 * stays) * distance + eps * (4 * stays.square() + 4 * (0.5 - stays).square())

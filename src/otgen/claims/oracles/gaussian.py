@@ -13,10 +13,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
-from otgen.claims.instances import normal, spread_out, uniform
+from otgen.claims.instances import normal, solved, spread_out, uniform
 from otgen.claims.relations import Relation, at_most, equal
 from otgen.claims.sanjabi.appendix import LinearGame, clouds
-from otgen.ot import KL, Discrete, MarginalError, Newton, Quadratic, SmoothRegulariser, solve
+from otgen.ot import KL, Discrete, Quadratic, SmoothRegulariser
 
 
 def quadrature(nodes: int) -> tuple[Tensor, Tensor]:
@@ -30,7 +30,7 @@ def transport(x: Tensor, y: Tensor, mass: Tensor, reg: SmoothRegulariser) -> Ten
     C = (x.unsqueeze(-2) - y.unsqueeze(-3)).square().sum(-1)
     weights = mass.expand(len(C), -1)
     problem = Discrete.from_matrix(C, weights, weights, reg=reg)
-    return solve(problem, Newton(), until=MarginalError(1e-10), max_steps=200, on_unconverged="ignore").value
+    return solved(problem, 1e-10).value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,14 +11,12 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
-from otgen.claims.instances import DualPair, Problems, even, normal, spread_out, uniform, weights
+from otgen.claims.instances import DualPair, Problems, even, normal, solved, spread_out, uniform, weights
 from otgen.claims.relations import Part, Relation, at_most
 from otgen.ot import (
     KL,
     Discrete,
     DualAscent,
-    MarginalError,
-    Newton,
     Quadratic,
     Sinkhorn,
     SmoothRegulariser,
@@ -59,7 +57,7 @@ class _Game:
         x = self.x.clone().requires_grad_()
         problem = Discrete(x, self.y, self.a, self.b, cost=SqEuclidean(), reg=self.reg)
         if steps is None:
-            found = solve(problem, Newton(), until=MarginalError(1e-12), max_steps=200, on_unconverged="ignore")
+            found = solved(problem)
         else:
             solver = Sinkhorn() if isinstance(self.reg, KL) else DualAscent()
             found = solve(problem, solver, tol=0, max_steps=steps)

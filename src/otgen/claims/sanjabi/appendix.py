@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
-from otgen.claims.instances import DualPair, even, normal, random_problems, spread_out, uniform, weights
+from otgen.claims.instances import DualPair, circle, even, normal, random_problems, spread_out, uniform, weights
 from otgen.claims.relations import AtMost, Part, Relation, at_most
 from otgen.ot import KL, Discrete, Newton, Quadratic, SmoothRegulariser, Solution, solve
 
@@ -258,7 +258,7 @@ def _sphere(rng: torch.Generator, k: int, n: int, ry: float) -> LinearGame:
     """Codes spread evenly over a sphere of R^n, and data of mean zero in the plane, half of them on one line."""
     if n == 2:
         turns = torch.arange(24, dtype=torch.float64) * (2 * math.pi / 24)
-        base = torch.stack([turns.cos(), turns.sin()], -1)
+        base = circle(turns)
     else:
         base = torch.cat([torch.eye(n, dtype=torch.float64), -torch.eye(n, dtype=torch.float64)])
     turned = torch.linalg.qr(normal(rng, k, n, n)).Q

@@ -11,9 +11,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
-from otgen.claims.instances import even, normal, spread_out, uniform
+from otgen.claims.instances import circle, even, normal, solved, spread_out, uniform
 from otgen.claims.relations import Relation, Slope, at_most
-from otgen.ot import KL, Cosine, Discrete, MarginalError, Newton, Sinkhorn, solve
+from otgen.ot import KL, Cosine, Discrete, Sinkhorn, solve
 
 # Runs of each instance; half of them mirror the noise of the others.
 _RUNS = 32
@@ -205,14 +205,11 @@ class DescentRate(Theorem):
 
 def _turned(angle: Tensor, speed: Tensor, target: Tensor, eps: float, steps: int | None) -> tuple[Tensor, Tensor]:
     """``h`` and its derivative by theta as the library takes it, exact or after so many Sinkhorn steps."""
-    x, y = (torch.stack([t.cos(), t.sin()], -1) for t in (angle, target))
+    x, y = (circle(t) for t in (angle, target))
     x = x.requires_grad_()
     k, n, m = len(x), x.shape[1], y.shape[1]
     problem = Discrete(x, y, even(k, n), even(k, m), cost=Cosine(), reg=KL(eps=eps))
-    if steps is None:
-        found = solve(problem, Newton(), until=MarginalError(1e-11), max_steps=200, on_unconverged="ignore")
-    else:
-        found = solve(problem, Sinkhorn(), tol=0, max_steps=steps)
+    found = solved(problem, 1e-11) if steps is None else solve(problem, Sinkhorn(), tol=0, max_steps=steps)
     (by_x,) = torch.autograd.grad(found.value.sum(), x)
     turn = torch.stack([-angle.sin(), angle.cos()], -1) * speed.unsqueeze(-1)
     return found.value.detach(), (by_x * turn).sum((1, 2))

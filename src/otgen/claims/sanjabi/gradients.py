@@ -11,18 +11,15 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
-from otgen.claims.instances import Problems, normal, spread_out, weights
+from otgen.claims.instances import Problems, normal, solved, spread_out, weights
 from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.methods.swgan import held_cost
 from otgen.ot import (
     KL,
     Discrete,
-    MarginalError,
-    Newton,
     Quadratic,
     Sinkhorn,
     SmoothRegulariser,
-    Solution,
     SqEuclidean,
     Unroll,
     Value,
@@ -57,7 +54,7 @@ class _Curve:
     def numbers(self, t: float) -> tuple[Tensor, Tensor, Tensor]:
         """The regularised value, its linear part and the penalty of the optimal plan, at t: each ``(k,)``."""
         weight = self.weight + t * self.way
-        found = _solved(self.problem(weight))
+        found = solved(self.problem(weight))
         C = SqEuclidean()(torch.tanh(self.z @ weight), self.y)
         penalty = Problems(C=C, a=self.a, b=self.b, reg=self.reg).penalty(found.plan())
         return found.value, found.read(Value.LINEAR), penalty
@@ -72,7 +69,7 @@ class _Curve:
         x = torch.tanh(self.z @ self.weight)
         speed = (1 - x.square()) * (self.z @ self.way)
         slope = 2 * ((x.unsqueeze(2) - self.y.unsqueeze(1)) * speed.unsqueeze(2)).sum(-1)
-        plan = _solved(self.problem(self.weight)).plan()
+        plan = solved(self.problem(self.weight)).plan()
         return (plan * slope).sum((-1, -2)), (plan * slope.abs()).sum((-1, -2))
 
     def automatic(self, kind: Value) -> Tensor:
@@ -80,16 +77,11 @@ class _Curve:
         weight = self.weight.clone().requires_grad_()
         problem = self.problem(weight)
         if kind is Value.ENTROPIC:
-            total = _solved(problem).value
+            total = solved(problem).value
         else:
             total = solve(problem, Sinkhorn(), tol=0, max_steps=150, gradient=Unroll()).read(kind)
         (found,) = torch.autograd.grad(total.sum(), weight)
         return (found * self.way).sum((-1, -2))
-
-
-def _solved(problem: Discrete) -> Solution:
-    # Until the plan itself is right to rounding: <plan, C> errs as the plan does.
-    return solve(problem, Newton(), until=MarginalError(1e-12), max_steps=200, on_unconverged="ignore")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +171,7 @@ class _Batches:
     def gradient(self) -> Tensor:
         """``grad h``, ``(k, 2)``, as the library takes it."""
         x = self.x.clone().requires_grad_()
-        value = _solved(Discrete(x, self.y, self.a, self.b, cost=SqEuclidean(), reg=self.reg)).value
+        value = solved(Discrete(x, self.y, self.a, self.b, cost=SqEuclidean(), reg=self.reg)).value
         (found,) = torch.autograd.grad(value.sum(), x)
         return (found * self.x).sum(1)
 
@@ -206,12 +198,12 @@ class _Batches:
             found[i] = chances[i] @ estimates.squeeze(1)
         return found
 
-    def mean_solved(self) -> Tensor:
+    def meansolved(self) -> Tensor:
         """The mean over all batches of the gradient of a batch's own transport problem: ``(k, 2)``."""
         codes, data, chances = self.batches()
         batch = self.x[:, codes].flatten(0, 1)
         x = batch.clone().requires_grad_()
-        value = _solved(Discrete(x, self.y[:, data].flatten(0, 1), cost=SqEuclidean(), reg=self.reg)).value
+        value = solved(Discrete(x, self.y[:, data].flatten(0, 1), cost=SqEuclidean(), reg=self.reg)).value
         (found,) = torch.autograd.grad(value.sum(), x)
         return (chances.unsqueeze(-1) * (found * batch).sum(1).reshape(len(self.x), len(codes), 2)).sum(1)
 
@@ -263,7 +255,7 @@ class Unbiased(Theorem):
             label = f"mean of the estimate and grad h, other potentials, {reg}"
             outside.append(_apart(label, self.scale * mean, exact, Part.OUTSIDE))
             label = f"mean gradient of batches solved on their own and grad h, {reg}"
-            outside.append(_apart(label, game.mean_solved(), exact, Part.OUTSIDE))
+            outside.append(_apart(label, game.meansolved(), exact, Part.OUTSIDE))
         return [*found, self._bound(trials), *outside]
 
     def _bound(self, trials: Trials) -> Relation:

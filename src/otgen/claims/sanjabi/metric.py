@@ -14,11 +14,13 @@ from typing_extensions import override
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import (
     Problems,
+    circle,
     even,
     normal,
     random_problems,
     regularisers,
     spread_out,
+    two_points,
     uniform,
     weights,
 )
@@ -81,7 +83,7 @@ def _thrice(rng: torch.Generator, k: int) -> _Triple:
 def _arc(rng: torch.Generator, k: int) -> _Triple:
     """Three unit vectors, one point a law, Z halfway between X and Y."""
     turn, start = uniform(rng, k, 1, low=0.1, high=1.5), uniform(rng, k, 1, high=6.0)
-    x, z, y = (torch.stack([t.cos(), t.sin()], -1) for t in (start, start + turn, start + 2 * turn))
+    x, z, y = (circle(t) for t in (start, start + turn, start + 2 * turn))
     one = even(k, 1)
     return _Triple(x, y, z, one, one, one)
 
@@ -219,7 +221,7 @@ class SelfDistance(Theorem):
     def _two_points(self, trials: Trials) -> Relation:
         """Where both rows of the kernel have one sum, the lower bound is the value."""
         half = spread_out(trials.rng, trials.at_most(50), 0.01, 2.0)
-        x = torch.stack([-half, half], -1).unsqueeze(-1)
+        x = two_points(half)
         d = _solved(Discrete(x, x, cost=PNorm(p=1), reg=KL(eps=0.5))).value
         closed = -0.5 * ((1 + (-2 * half / 0.5).exp()) / 2).log()
         label = "d(p, p) of two points and -eps log((1 + exp(-c/eps))/2)"

@@ -12,20 +12,15 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
-from otgen.claims.instances import even, normal, spread_out, uniform, weights
+from otgen.claims.instances import circle, even, normal, solved, spread_out, uniform, weights
 from otgen.claims.relations import Part, Relation, at_most
 from otgen.ot import (
     KL,
     L1,
     Cosine,
-    Cost,
     Discrete,
-    MarginalError,
-    Newton,
     Quadratic,
     SmoothRegulariser,
-    Solution,
-    solve,
 )
 
 # Two plans that hardly differ, each right to 1e-12 or so.
@@ -72,18 +67,9 @@ class _Turns:
         """``grad h``, ``(k, 2)``, as the library takes it, and its plan."""
         theta = theta.clone().requires_grad_()
         angle = self.start + (self.speed @ theta.unsqueeze(-1)).squeeze(-1)
-        found = _solved(_circle(angle), _circle(self.target), self.a, self.b, Cosine(), reg)
+        found = solved(Discrete(circle(angle), circle(self.target), self.a, self.b, cost=Cosine(), reg=reg))
         (slope,) = torch.autograd.grad(found.value.sum(), theta)
         return slope, found.plan()
-
-
-def _circle(angle: Tensor) -> Tensor:
-    return torch.stack([angle.cos(), angle.sin()], -1)
-
-
-def _solved(x: Tensor, y: Tensor, a: Tensor, b: Tensor, cost: Cost, reg: SmoothRegulariser) -> Solution:
-    problem = Discrete(x, y, a, b, cost=cost, reg=reg)
-    return solve(problem, Newton(), until=MarginalError(1e-12), max_steps=200, on_unconverged="ignore")
 
 
 def _anywhere(trials: Trials, k: int, *, uneven: bool) -> _Turns:
@@ -198,7 +184,7 @@ class EntropicSmoothness(Theorem):
         step, slopes = spread_out(trials.rng, k, 1e-3, 1.0), []
         for theta in (-step / 2, step / 2):
             moved = (x + theta[:, None, None]).requires_grad_()
-            value = _solved(moved, y, even(k, 5), even(k, 6), L1(), KL(eps=eps)).value
+            value = solved(Discrete(moved, y, even(k, 5), even(k, 6), cost=L1(), reg=KL(eps=eps))).value
             slopes.append(torch.autograd.grad(value.sum(), moved)[0].sum((1, 2)))
         right = torch.full_like(step, self.coupling / eps)
         label = "||grad h_1 - grad h_2||/||theta_1 - theta_2|| and 0 + 1/eps, L1 cost on the line"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,9 +12,18 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
-from otgen.claims.instances import even, normal, regularisers, spread_out, uniform, weights
+from otgen.claims.instances import (
+    divergence,
+    even,
+    normal,
+    one_and_two,
+    regularisers,
+    solved,
+    spread_out,
+    uniform,
+    weights,
+)
 from otgen.claims.relations import Part, Relation, Slope, at_most, equal
-from otgen.errors import NegativeDivergenceWarning
 from otgen.ot import (
     KL,
     L1,
@@ -28,7 +36,6 @@ from otgen.ot import (
     Quadratic,
     SinkhornDivergence,
     SmoothRegulariser,
-    Solution,
     SqEuclidean,
     Value,
     solve,
@@ -54,7 +61,7 @@ class Laws:
     def losses(self, reg: SmoothRegulariser, own: float = 1.0) -> dict[Value, Tensor]:
         """(9): ``2 d(p, q) - d(p, p) - d(q, q)``, ``(k,)``; with d of (4), and with its linear part as printed."""
         problems = (self.cross, self.a, self.b), (self.first, self.a, self.a), (self.second, self.b, self.b)
-        cross, first, second = (_solved(*problem, reg) for problem in problems)
+        cross, first, second = (solved(Discrete.from_matrix(*problem, reg=reg), _TOL, 500) for problem in problems)
         kinds = (Value.ENTROPIC, Value.LINEAR)
         return {kind: 2 * cross.read(kind) - own * (first.read(kind) + second.read(kind)) for kind in kinds}
 
@@ -63,12 +70,6 @@ class Laws:
         parts = self.cross, self.first, self.second
         cross, first, second = ((C / sizes[:, None, None, None]).flatten(0, 1) for C in parts)
         return Laws(cross, first, second, self.a.repeat(len(sizes), 1), self.b.repeat(len(sizes), 1))
-
-
-def _solved(C: Tensor, a: Tensor, b: Tensor, reg: SmoothRegulariser) -> Solution:
-    # Until the plan itself is right to rounding: <plan, C> errs as the plan does.
-    problem = Discrete.from_matrix(C, a, b, reg=reg)
-    return solve(problem, Newton(), until=MarginalError(_TOL), max_steps=500, on_unconverged="ignore")
 
 
 class Skew(Cost):
@@ -248,20 +249,11 @@ class Positivity(Theorem):
     def _one_against_two(self, trials: Trials, power: float, part: Part) -> Relation:
         k = trials.at_most(100)
         half = spread_out(trials.rng, k, 0.03, 3.0)
-        y = torch.stack([-half, half], -1).unsqueeze(-1)
-        return _divergence(
-            f"one point and two, power {power:g}", torch.zeros_like(y[:, :1]), y, PNorm(p=power), 1, part
-        )
+        return _divergence(f"one point and two, power {power:g}", *one_and_two(half), PNorm(p=power), 1, part)
 
 
 def _divergence(label: str, x: Tensor, y: Tensor, cost: Cost, eps: float, part: Part) -> Relation:
-    with warnings.catch_warnings():
-        # That it may be negative is what is shown.
-        warnings.simplefilter("ignore", NegativeDivergenceWarning)
-        loss = SinkhornDivergence(
-            cost=cost, reg=KL(eps=eps), solver=Newton(), until=MarginalError(1e-10), on_unconverged="ignore"
-        )
-        return _not_negative(label, loss(x, y), cost(x, y).mean((-1, -2)), part)
+    return _not_negative(label, divergence(x, y, cost, eps), cost(x, y).mean((-1, -2)), part)
 
 
 def _not_negative(label: str, loss: Tensor, scale: Tensor, part: Part) -> Relation:
