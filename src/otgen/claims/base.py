@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
@@ -98,7 +98,7 @@ class Theorem(ABC):
     """What the check found when it was written."""
 
     @abstractmethod
-    def relations(self, trials: Trials) -> Sequence[Relation]:
+    def relations(self, trials: Trials) -> Iterable[Relation]:
         """Draw instances and put both sides of every statement beside each other.
 
         Args:

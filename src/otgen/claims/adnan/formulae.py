@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -41,8 +41,7 @@ class Transform(Theorem):
     factor: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for eps in (0.05, 0.5):
             # As many points as data, so that the printed formula can be read: g at the place of x.
             problems = random_problems(trials.rng, trials.at_most(trials.n // 2), KL(eps=eps), n=7)
@@ -54,11 +53,10 @@ class Transform(Theorem):
             own = (problems.b * best.g).sum(-1)
             value = (problems.a * printed).sum(-1) + own
             label = f"eps = {eps:g}"
-            found.append(equal(f"(15) with (14) and W, {label}", value, best.dual, tol=1e-6))
+            yield equal(f"(15) with (14) and W, {label}", value, best.dual, tol=1e-6)
             corrected = (problems.a * right).sum(-1) + own
-            found.append(_corrected(f"(15) with the right transform and W, {label}", corrected, best.dual, 1e-8))
-            found.append(_corrected(f"the right transform and f, {label}", right.flatten(), best.f.flatten(), 1e-7))
-        return found
+            yield _corrected(f"(15) with the right transform and W, {label}", corrected, best.dual, 1e-8)
+            yield _corrected(f"the right transform and f, {label}", right.flatten(), best.f.flatten(), 1e-7)
 
 
 def _corrected(label: str, left: Tensor, right: Tensor, tol: float) -> Relation:
@@ -88,18 +86,16 @@ class MissingWeights(Theorem):
     factor: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for eps in (0.1, 0.5):
             problems = random_problems(trials.rng, trials.at_most(trials.n // 2), KL(eps=eps))
             log_b, exact = problems.b.log(), problems.optimum.dual
             bare, weighted = (_climbed(problems, eps, inside) for inside in (torch.zeros_like(log_b), log_b))
             missing = self.factor * eps * (problems.b * log_b).sum(-1)
             label = f"eps = {eps:g}"
-            found.append(equal(f"maximum of (17) and W, {label}", bare, exact, tol=1e-6))
-            found.append(_corrected(f"maximum with nu_i inside and W, {label}", weighted, exact, 1e-7))
-            found.append(_corrected(f"maximum of (17) and W + eps sum nu log nu, {label}", bare, exact + missing, 1e-7))
-        return found
+            yield equal(f"maximum of (17) and W, {label}", bare, exact, tol=1e-6)
+            yield _corrected(f"maximum with nu_i inside and W, {label}", weighted, exact, 1e-7)
+            yield _corrected(f"maximum of (17) and W + eps sum nu log nu, {label}", bare, exact + missing, 1e-7)
 
 
 def _climbed(problems: Problems, eps: float, inside: Tensor) -> Tensor:
@@ -217,28 +213,24 @@ class Separates(Theorem):
     rate: float = 2.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         half = spread_out(trials.rng, trials.at_most(trials.n // 4), 0.1, 3.0)
         for p in (0.5, 1.0, self.power):
-            found.append(_above(*one_and_two(half), p, 10.0, Part.PRINTED))
+            yield _above(*one_and_two(half), p, 10.0, Part.PRINTED)
         k = trials.at_most(trials.n // 8)
         x, move = normal(trials.rng, k, 5, 2), normal(trials.rng, k, 5, 2)
         for p in (1.0, self.power):
-            found.append(_above(x, x + spread_out(trials.rng, k, 0.1, 3.0)[:, None, None] * move, p, 1.0, Part.PRINTED))
+            yield _above(x, x + spread_out(trials.rng, k, 0.1, 3.0)[:, None, None] * move, p, 1.0, Part.PRINTED)
         same = divergence(x, x[:, torch.randperm(5, generator=trials.rng)], PNorm(p=2.0), 1.0)
-        found.append(equal("S of equal laws and 0", same, 0.0, scale=1.0, tol=1e-9))
+        yield equal("S of equal laws and 0", same, 0.0, scale=1.0, tol=1e-9)
         steps = torch.logspace(-2, -0.5, 6, dtype=torch.float64)
         sizes = torch.stack([divergence(x[:40], x[:40] + t * move[:40], PNorm(p=2.0), 1.0).mean() for t in steps])
-        found.append(
-            power_law("log S over log of how far the points moved, p = 2", steps, sizes, self.rate, within=0.2)
-        )
+        yield power_law("log S over log of how far the points moved, p = 2", steps, sizes, self.rate, within=0.2)
         small, zero = half.clamp(max=0.8), self._zero(3.0, 10.0)
-        found.append(_above(*one_and_two(small), 3.0, 10.0, Part.OUTSIDE))
+        yield _above(*one_and_two(small), 3.0, 10.0, Part.OUTSIDE)
         apart = divergence(*one_and_two(zero), PNorm(p=3.0), 10.0).abs()
         label = "0.0001 h^p and |S| at the h where it changes sign, p = 3, eps = 10"
-        found.append(at_most(label, 1e-4 * zero**3, apart, part=Part.OUTSIDE))
-        return found
+        yield at_most(label, 1e-4 * zero**3, apart, part=Part.OUTSIDE)
 
     @staticmethod
     def _zero(p: float, eps: float) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -46,9 +46,9 @@ class Convexity(Theorem):
     factor: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         k = trials.at_most(trials.n // 4)
-        found: list[Relation] = [self._concave(trials, k)]
+        yield self._concave(trials, k)
         for p in (1.0, 2.0, 2.05, 3.0, 7.0):
             u, v = normal(trials.rng, k, 3), normal(trials.rng, k, 3)
             v = u + spread_out(trials.rng, k, 0.01, 3.0).unsqueeze(-1) * v
@@ -58,10 +58,10 @@ class Convexity(Theorem):
             if p > 2:
                 above = ((middle - ends) / ends).clamp(min=0).max().reshape(1)
                 label = f"a millionth, and by how much the cost is above its chords, p = {p:g}"
-                found.append(at_most(label, 1e-6, above))
+                yield at_most(label, 1e-6, above)
             label = f"cost in the middle and mean of the ends, p = {p:g}"
-            found.append(at_most(label, middle, ends, tight=0.99, part=_CORRECTED))
-        return [*found, *self._closed_form()]
+            yield at_most(label, middle, ends, tight=0.99, part=_CORRECTED)
+        yield from self._closed_form()
 
     @staticmethod
     def _concave(trials: Trials, k: int) -> Relation:
@@ -246,8 +246,7 @@ class LogarithmicRate(Theorem):
     power: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         tolerance = torch.logspace(-1, -4, 7, dtype=torch.float64)
         for kappa in uniform(trials.rng, 3, low=0.4, high=1.5).tolist():
             # A track whose error falls as updates^-kappa, with noise: on it the paper's regression is a straight line.
@@ -256,38 +255,32 @@ class LogarithmicRate(Theorem):
             fitted = _slope_of(updates.log(), (1 / error).log())
             needed = _first_below(error, tolerance, updates)
             log_needed, log_inverse = needed.log(), (1 / tolerance).log()
-            found.append(
-                Slope(
-                    label="log updates over log log(1/eps), where log-log is a line",
-                    x=log_inverse.log(),
-                    y=log_needed,
-                    low=0.8,
-                    high=1.2,
-                )
+            yield Slope(
+                label="log updates over log log(1/eps), where log-log is a line",
+                x=log_inverse.log(),
+                y=log_needed,
+                low=0.8,
+                high=1.2,
             )
-            found.append(
-                Slope(
-                    label="log updates over log(1/eps), and 1/kappa of the line",
-                    x=log_inverse,
-                    y=log_needed,
-                    low=self.power / fitted - 0.1,
-                    high=self.power / fitted + 0.1,
-                    part=_CORRECTED,
-                )
+            yield Slope(
+                label="log updates over log(1/eps), and 1/kappa of the line",
+                x=log_inverse,
+                y=log_needed,
+                low=self.power / fitted - 0.1,
+                high=self.power / fitted + 0.1,
+                part=_CORRECTED,
             )
         updates = torch.arange(1, 4001, dtype=torch.float64)
         needed = _first_below(0.99**updates, tolerance, updates)
-        found.append(
-            Slope(
-                label="log updates over log log(1/eps), geometric track",
-                x=(1 / tolerance).log().log(),
-                y=needed.log(),
-                low=0.9,
-                high=1.1,
-                part=_CORRECTED,
-            )
+        yield Slope(
+            label="log updates over log log(1/eps), geometric track",
+            x=(1 / tolerance).log().log(),
+            y=needed.log(),
+            low=0.9,
+            high=1.1,
+            part=_CORRECTED,
         )
-        return [*found, self._still(trials)]
+        yield self._still(trials)
 
     @staticmethod
     def _still(trials: Trials) -> Relation:

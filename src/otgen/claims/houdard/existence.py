@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -58,26 +58,25 @@ class NoGradient(Theorem):
     mean: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(min(50, trials.n // 6)), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(min(50, trials.n // 6))
         y = normal(trials.rng, k, 2, 2)
         y[:, 1] = y[:, 0] + 2.0 * torch.nn.functional.normalize(y[:, 1], dim=-1)
         off = y.mean(1) + spread_out(trials.rng, k, 0.3, 3.0).unsqueeze(-1) * self._across(y)
         along = y[:, 1] + spread_out(trials.rng, k, 0.3, 3.0).unsqueeze(-1) * (y[:, 1] - y[:, 0])
         jumps, _ = self._jumps(along, y, 1.0)
         floor = torch.full_like(jumps, 1e-3)
-        found.append(at_most("0.001 and the jump, p = 1, on the line beyond the atoms", floor, jumps.clamp(min=0)))
-        found.append(self._value(off, y))
+        yield at_most("0.001 and the jump, p = 1, on the line beyond the atoms", floor, jumps.clamp(min=0))
+        yield self._value(off, y)
         for p in (1.0, 1.5, 2.0, 3.0):
             jumps, apart = self._jumps(off, y, p)
             label = f"jump of the slopes and ||grad c_1 - grad c_2||, p = {p:g}"
             right = self.jump * apart
-            found.append(equal(label, jumps, right, scale=apart + 1, tol=1e-4, part=Part.CORRECTED))
+            yield equal(label, jumps, right, scale=apart + 1, tol=1e-4, part=Part.CORRECTED)
         for p in (1.5, 2.0):
             jumps, apart = self._jumps(along, y, p)
             label = f"half of ||grad c_1 - grad c_2|| and the jump, p = {p:g}, on the line"
-            found.append(at_most(label, apart / 2, jumps, part=Part.CORRECTED))
-        return found
+            yield at_most(label, apart / 2, jumps, part=Part.CORRECTED)
 
     @staticmethod
     def _across(y: Tensor) -> Tensor:
@@ -190,30 +189,25 @@ class Oscillation(Theorem):
     swing: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         middle = torch.tensor([0.0, 0.5], dtype=torch.float64)
-        k, steps, found = trials.at_most(min(4, trials.n // 30)), 25, list[Relation]()
+        k, steps = trials.at_most(min(4, trials.n // 30)), 25
         late, wanted = [], []
         for tau in (0.1, *uniform(trials.rng, k - 1, low=0.05, high=0.3).tolist()):
             start = middle + normal(trials.rng, 2)
             path = TwoAtoms(eps=0.1, tau=tau).exact(start, steps) - middle
             slope = float(torch.tensor(1 - self.rate * tau).log())
-            found.append(
-                Slope(
-                    label=f"log distance to the middle over steps, eps = 0.1, tau = {tau:.3g}",
-                    x=torch.arange(steps + 1, dtype=torch.float64),
-                    y=path.square().sum(-1).sqrt().log(),
-                    low=slope - 1e-3,
-                    high=slope + 1e-3,
-                )
+            yield Slope(
+                label=f"log distance to the middle over steps, eps = 0.1, tau = {tau:.3g}",
+                x=torch.arange(steps + 1, dtype=torch.float64),
+                y=path.square().sum(-1).sqrt().log(),
+                low=slope - 1e-3,
+                high=slope + 1e-3,
             )
             ends = TwoAtoms(eps=0.0, tau=tau).exact(start, int(12 / tau))[-4:] - middle
             late.append(ends.square().sum(-1).sqrt())
             wanted.append(torch.full((4,), self.swing * tau / (2 * (1 - tau)), dtype=torch.float64))
-        found.append(
-            equal("distance to the middle after many steps, eps = 0, and tau/(2 (1 - tau))", late, wanted, tol=1e-6)
-        )
+        yield equal("distance to the middle after many steps, eps = 0, and tau/(2 (1 - tau))", late, wanted, tol=1e-6)
         learnt = TwoAtoms(eps=0.0).learnt(middle + 0.2, 40, AveragedSGD(batch=1), 20)[20:, 1]
         low, high = (value.reshape(1) for value in (torch.tensor([0.05]).double(), learnt.max() - learnt.min()))
-        found.append(at_most("0.05 and the range of late steps, eps = 0, learnt psi", low, high))
-        return found
+        yield at_most("0.05 and the range of late steps, eps = 0, learnt psi", low, high)

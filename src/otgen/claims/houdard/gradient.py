@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -40,8 +40,7 @@ class SharedModulus(Theorem):
     factor: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         k = trials.at_most(trials.n // 3)
         for eps in (0.05, 0.5, 5.0):
             # From costs that say nothing of the atoms to costs that are an atom's own number, nearly.
@@ -54,8 +53,7 @@ class SharedModulus(Theorem):
             pairs = torch.triu_indices(7, 7, 1)
             left, right = (side[:, pairs[0], pairs[1]].flatten() for side in (apart, self.factor * sup))
             label = f"|psi_i - psi_j| and sup |c_i - c_j|, eps = {eps:g}"
-            found.append(at_most(label, left, right, tight=0.99, slack=1e-6))
-        return found
+            yield at_most(label, left, right, tight=0.99, slack=1e-6)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +76,7 @@ class LipschitzValue(Theorem):
     factor: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         k, n, m = trials.at_most(trials.n // 3), 6, 7
         for eps in (0.05, 0.5, 5.0):
             a, b, y = weights(trials.rng, k, n), weights(trials.rng, k, m), normal(trials.rng, k, m, 2)
@@ -93,8 +90,7 @@ class LipschitzValue(Theorem):
             mean = (a * (moved - x).square().sum(-1).sqrt()).sum(-1)
             label = f"|W - W'| and kappa E ||g - g'||, eps = {eps:g}"
             left = (values[0] - values[1]).abs()
-            found.append(at_most(label, left, self.factor * mean, tight=0.9, slack=1e-6))
-        return found
+            yield at_most(label, left, self.factor * mean, tight=0.9, slack=1e-6)
 
 
 def _value(x: Tensor, y: Tensor, a: Tensor, b: Tensor, eps: float) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -50,16 +50,14 @@ class UniqueCoupling(Theorem):
     norm: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         k = trials.at_most(trials.n // 6)
         for eps in (0.01, 1.0, 100.0):
             x, y, b = normal(trials.rng, k, 1, 3), normal(trials.rng, k, 6, 3), weights(trials.rng, k, 6)
             mean = (b * (x - y).square().sum(-1) ** 0.75).sum(-1)
             for reg, more in ((KL(eps=eps), 0.0), (Quadratic(eps=eps), self.norm * eps)):
                 value = solved(Discrete(x, y, b=b, cost=PNorm(p=1.5), reg=reg), 1e-11, 500).value
-                found.append(equal(f"value and mean cost, {reg}", value, mean + more, tol=1e-10))
-        return found
+                yield equal(f"value and mean cost, {reg}", value, mean + more, tol=1e-10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +79,7 @@ class OneAgainstTwo(Theorem):
     factor: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for p in (1.0, 2.0, 3.0, 5.0):
             for eps in (0.3, 10.0):
                 half = spread_out(trials.rng, trials.at_most(trials.n // 8), 0.3, 3.0)
@@ -93,8 +90,7 @@ class OneAgainstTwo(Theorem):
                 right = half**p + self.factor * eps * ((1 + (-((2 * half) ** p) / eps).exp()) / 2).log()
                 left = loss(*one_and_two(half))
                 label = f"S and its closed form, p={p:g}, eps={eps:g}"
-                found.append(equal(label, left, right, scale=half**p + eps, tol=1e-10))
-        return found
+                yield equal(label, left, right, scale=half**p + eps, tol=1e-10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +113,7 @@ class TwoWithThemselves(Theorem):
     stiffness: float = 8.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for p in (1.0, 2.0, 3.0):
             for eps in (0.1, 2.0):
                 half = spread_out(trials.rng, trials.at_most(trials.n // 6), 0.03, 1.0)
@@ -128,10 +123,9 @@ class TwoWithThemselves(Theorem):
                 stays = (0.25 + distance / (self.stiffness * eps)).clamp(max=0.5)
                 value = (1 - 2 * stays) * distance + eps * (4 * stays.square() + 4 * (0.5 - stays).square())
                 label = f"p={p:g}, eps={eps:g}"
-                found.append(equal(f"value and closed form, {label}", solution.value, value, tol=1e-9))
+                yield equal(f"value and closed form, {label}", solution.value, value, tol=1e-9)
                 plan = solution.plan()[:, 0, 0]
-                found.append(equal(f"pi_11 and a, {label}", plan, stays, tol=1e-8))
-        return found
+                yield equal(f"pi_11 and a, {label}", plan, stays, tol=1e-8)
 
 
 @dataclass(frozen=True, kw_only=True)

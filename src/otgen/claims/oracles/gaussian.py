@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -55,8 +55,7 @@ class Shrinkage(Theorem):
     debiased: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         (z, mass), eps = quadrature(20), 0.8
         sigma = uniform(trials.rng, trials.at_most(4), low=0.5, high=1.3)
         square = sigma.square()
@@ -64,11 +63,10 @@ class Shrinkage(Theorem):
             best = _least(_Scales(z.unsqueeze(-1), mass, sigma, factor, eps, 0.0)).square()
             wanted = (square - self.shrink * share * eps).clamp(min=0)
             label = f"best variance by the value and sigma^2 - {share:g} eps, c = {factor:g} |x - y|^2"
-            found.append(equal(label, best, wanted, scale=square, tol=5e-3))
+            yield equal(label, best, wanted, scale=square, tol=5e-3)
         best = _least(_Scales(z.unsqueeze(-1), mass, sigma, 0.5, eps, 0.5)).square()
         label = "best variance by the Sinkhorn loss and sigma^2"
-        found.append(equal(label, best, self.debiased * square, tol=5e-3))
-        return found
+        yield equal(label, best, self.debiased * square, tol=5e-3)
 
 
 @dataclass(frozen=True)
@@ -124,8 +122,8 @@ class HessianAtZero(Theorem):
     coupling: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(trials.n // 4), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(trials.n // 4)
         regs: tuple[SmoothRegulariser, ...] = (KL(eps=1.0), Quadratic(eps=1.0))
         for reg in regs:
             game = clouds(trials.rng, spread_out(trials.rng, k, 0.3, 3.0), spread_out(trials.rng, k, 0.3, 3.0), reg)
@@ -134,17 +132,14 @@ class HessianAtZero(Theorem):
             measured = (game.gradient(unit * way) - game.gradient(-unit * way)) / (2 * unit)
             data = (game.y * game.b.unsqueeze(-1)).mT @ game.y
             wanted = (way - self.coupling * data @ way / reg.weight) @ game.covariance
-            found.append(
-                equal(
-                    f"Hessian's image and (1 - Sigma_Y/eps) V Sigma_X, {reg}",
-                    (measured - wanted).flatten(1).norm(dim=-1),
-                    0.0,
-                    scale=wanted.flatten(1).norm(dim=-1),
-                    tol=1e-3,
-                )
+            yield equal(
+                f"Hessian's image and (1 - Sigma_Y/eps) V Sigma_X, {reg}",
+                (measured - wanted).flatten(1).norm(dim=-1),
+                0.0,
+                scale=wanted.flatten(1).norm(dim=-1),
+                tol=1e-3,
             )
-        found.extend(self._minimum(trials, k, share) for share in (0.8, 1.25))
-        return found
+        yield from (self._minimum(trials, k, share) for share in (0.8, 1.25))
 
     def _minimum(self, trials: Trials, k: int, share: float) -> Relation:
         """The value along the steepest way down, where eps is a share of lambda_max(Sigma_Y)."""

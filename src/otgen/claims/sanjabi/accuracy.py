@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -158,11 +158,9 @@ class NormAccuracy(Theorem):
     factor: float = 2.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for m in _measured(trials, Quadratic(eps=5.0), 3.0):
-            found.extend(_bounded(m, (self.factor * m.accuracy).sqrt(), m.mean_slope, 0.95))
-        return found
+            yield from _bounded(m, (self.factor * m.accuracy).sqrt(), m.mean_slope, 0.95)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,12 +189,12 @@ class EntropicAccuracy(Theorem):
     power: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for m in _measured(trials, KL(eps=5.0), 4.0):
             delta = self.factor * (m.largest**self.power * m.accuracy).sqrt()
-            found.extend(_bounded(m, delta, m.mean_slope, 0.6))
-        return [*found, *self._matching(trials), *self._densities(trials)]
+            yield from _bounded(m, delta, m.mean_slope, 0.6)
+        yield from self._matching(trials)
+        yield from self._densities(trials)
 
     def _matching(self, trials: Trials) -> list[Relation]:
         """N points that are matched one to one, and a cost that theta moves there alone: ``l_0 = 1/sqrt(N)``."""
@@ -256,9 +254,7 @@ class MassAccuracy(Theorem):
     power: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for m in _measured(trials, KL(eps=5.0), 9.0):
             delta = self.factor * m.accuracy.sqrt() * (1 + m.mass**self.power)
-            found.extend(_bounded(m, delta, m.top_slope, 0.75))
-        return found
+            yield from _bounded(m, delta, m.top_slope, 0.75)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -222,12 +222,10 @@ class LinearConvexity(Theorem):
     threshold: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for n in (1, 2, 3):
-            found.extend(self._bent(trials, n, 1 / (n * math.sqrt(n * 2)), "eps as printed", 0.0))
-            found.extend(self._bent(trials, n, 1 / self.threshold, "eps = r_y^2", 0.95))
-        return found
+            yield from self._bent(trials, n, 1 / (n * math.sqrt(n * 2)), "eps as printed", 0.0)
+            yield from self._bent(trials, n, 1 / self.threshold, "eps = r_y^2", 0.95)
 
     def _bent(self, trials: Trials, n: int, share: float, label: str, tight: float) -> list[Relation]:
         """Where ``r_y^2`` is a share of eps: the bend between two generators, and the value above that at 0."""

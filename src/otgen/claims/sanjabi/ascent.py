@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -121,8 +121,7 @@ class Derivation(Theorem):
     norm: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         regs: tuple[SmoothRegulariser, ...] = (KL(eps=0.3), Quadratic(eps=0.3))
         for reg in regs:
             k = trials.at_most(trials.n // 2)
@@ -135,11 +134,10 @@ class Derivation(Theorem):
             linear = (problems.a * phi).sum(-1) - (problems.b * psi).sum(-1)
             dual = linear - (problems.product * price).sum((-1, -2))
             scale = 1 + dual.abs()
-            found.append(equal(f"least Lagrangian and (22), {reg}", least, dual, scale=scale, tol=1e-9))
+            yield equal(f"least Lagrangian and (22), {reg}", least, dual, scale=scale, tol=1e-9)
             # The library's potentials: f = phi - eps for KL, g = -psi.
             ours = DualPair(problems=problems, f=phi - eps if entropic else phi, g=-psi)
-            found.append(equal(f"the library's dual and (22), {reg}", ours.dual, dual, scale=scale, tol=1e-9))
-        return found
+            yield equal(f"the library's dual and (22), {reg}", ours.dual, dual, scale=scale, tol=1e-9)
 
 
 def _least_lagrangian(problems: Problems, phi: Tensor, psi: Tensor) -> Tensor:

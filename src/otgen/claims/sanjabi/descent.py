@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -127,8 +127,7 @@ class DescentRate(Theorem):
         k = trials.at_most(60)
         return [*self._first(trials, k), *self._second(trials, k), *self._slopes(trials), self._transport(trials)]
 
-    def _first(self, trials: Trials, k: int) -> list[Relation]:
-        found: list[Relation] = []
+    def _first(self, trials: Trials, k: int) -> Iterator[Relation]:
         for label, low, high in (("little noise", 1e-6, 1e-3), ("noise", 0.1, 1.0)):
             game = _drawn(trials, k, low, high)
             mean = game.run(trials.rng, 1 / game.L)
@@ -136,7 +135,7 @@ class DescentRate(Theorem):
             right = self.start * game.L * game.excess / game.length
             right = right + self.error * game.error + self.noise * game.sigma.square()
             text = f"mean ||grad h||^2 and 2 L Delta/T + delta^2 + sigma^2, {label}"
-            found.append(at_most(text, mean, right, tight=0.9))
+            yield at_most(text, mean, right, tight=0.9)
         # Where the run starts at the minimum but for a hair, the errors are all that is left.
         for label, size in (("delta alone", 0.0), ("sigma and delta", 1.0)):
             game = _drawn(trials, k, 0.1, 1.0)
@@ -145,11 +144,9 @@ class DescentRate(Theorem):
             right = right + self.error * game.error + self.noise * game.sigma.square()
             mean = game.run(trials.rng, 1 / game.L)
             text = f"mean ||grad h||^2 and 2 L Delta/T + delta^2 + sigma^2, {label}"
-            found.append(at_most(text, mean, right, tight=0.9))
-        return found
+            yield at_most(text, mean, right, tight=0.9)
 
-    def _second(self, trials: Trials, k: int) -> list[Relation]:
-        found: list[Relation] = []
+    def _second(self, trials: Trials, k: int) -> Iterator[Relation]:
         for label, low, high in (("short", 1.0, 1.1), ("long", 1.1, 100.0)):
             game = _drawn(trials, k, low, high)
             if label == "short":
@@ -159,10 +156,9 @@ class DescentRate(Theorem):
             text = f"mean ||grad h||^2 and sigma sqrt(8 L Delta/T) + delta^2, {label}"
             right = bound + self.error * game.error
             mean = game.run(trials.rng, step)
-            found.append(at_most(text, mean, right, tight=0.88 if label == "short" else 0.0))
-        return found
+            yield at_most(text, mean, right, tight=0.88 if label == "short" else 0.0)
 
-    def _slopes(self, trials: Trials) -> list[Relation]:
+    def _slopes(self, trials: Trials) -> Iterator[Relation]:
         """How the mean falls over a decade and a half of T, for one set of functions of every curvature."""
         k, rng = 12, trials.rng
         lengths = torch.logspace(1, 2.6, 7, dtype=torch.float64).round()
@@ -171,7 +167,6 @@ class DescentRate(Theorem):
             torch.ones(k, dtype=torch.float64), curvature, torch.arange(k) % 2 == 1, normal(rng, k, 3), blank[:, 0],
             blank[:, 0], blank,
         )  # fmt: skip
-        found: list[Relation] = []
         for label, sigma, power in (("sigma = delta = 0", 0.0, 2 * self.power), ("sigma = 1", 1.0, self.power)):
             means = []
             for T in lengths.tolist():
@@ -180,8 +175,7 @@ class DescentRate(Theorem):
                 means.append(run.run(rng, steps).mean())
             y = torch.stack(means).log()
             text = f"log mean ||grad h||^2 over log T, {label}"
-            found.append(Slope(label=text, x=lengths.log(), y=y, low=power - 0.2, high=power + 0.2))
-        return found
+            yield Slope(label=text, x=lengths.log(), y=y, low=power - 0.2, high=power + 0.2)
 
     def _transport(self, trials: Trials) -> Relation:
         """Algorithm 1 itself with all pairs and few Sinkhorn steps: points on the circle turned by theta."""

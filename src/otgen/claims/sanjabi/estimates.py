@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,7 +37,7 @@ class NormPenalty(Theorem):
     least: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         k = trials.at_most(trials.n // 2)
         problems = random_problems(trials.rng, k, Quadratic(eps=0.1))
         # Plans between the product and the optimum of a small eps.
@@ -45,20 +45,17 @@ class NormPenalty(Theorem):
         plans = problems.product + share * (problems.optimum.plan - problems.product)
         floor = torch.full((k,), self.least, dtype=torch.float64)
         points = normal(trials.rng, trials.at_most(20), 1, 2)
-        found: list[Relation] = [
-            at_most("1/2 and I(pi)", floor, problems.penalty(plans), tight=0.99),
-            equal("I(q x p) and 1/2", problems.penalty(problems.product), floor, tol=1e-12),
-        ]
+        yield at_most("1/2 and I(pi)", floor, problems.penalty(plans), tight=0.99)
+        yield equal("I(q x p) and 1/2", problems.penalty(problems.product), floor, tol=1e-12)
         for eps in (0.01, 1.0):
             reg = Quadratic(eps=eps)
             value = solve(Discrete(points, points, cost=SqEuclidean(), reg=reg), Newton(), tol=1e-11).value
             right = torch.full_like(value, self.least * eps)
-            found.append(equal(f"value of two equal Diracs and eps/2, {reg}", value, right, tol=1e-12))
+            yield equal(f"value of two equal Diracs and eps/2, {reg}", value, right, tol=1e-12)
             few = random_problems(trials.rng, trials.at_most(100), reg)
             exact = solve(Discrete.from_matrix(few.C, few.a, few.b, reg=NoReg()), Exact()).value
             left, right = exact + self.least * eps, few.optimum.dual
-            found.append(at_most(f"d_c + eps/2 and the regularised value, {reg}", left, right))
-        return found
+            yield at_most(f"d_c + eps/2 and the regularised value, {reg}", left, right)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -110,8 +110,7 @@ class LinearPart(Theorem):
     factor: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for reg in (KL(eps=0.2), KL(eps=1.0), Quadratic(eps=0.5)):
             curve = _Curve.drawn(trials, trials.at_most(trials.n // 6), reg)
             value, linear, penalty = curve.quotients()
@@ -120,25 +119,22 @@ class LinearPart(Theorem):
             def agree(text: str, left: Tensor, right: Tensor, tol: float, part: Part = Part.CORRECTED) -> Relation:
                 return equal(f"{text}, {reg}", left, right, scale=scale, tol=tol, part=part)  # noqa: B023
 
-            found += [
-                agree("d/dt <pi*, c> and <pi*, dc/dt>", linear, danskin, 1e-3, Part.PRINTED),
-                agree("d/dt d_eps and <pi*, dc/dt>", value, self.factor * danskin, 1e-4),
-                agree("the library's envelope and <pi*, dc/dt>", curve.automatic(Value.ENTROPIC), danskin, 1e-9),
-                agree(
-                    "d/dt <pi*, c> and <pi*, dc/dt> - eps d/dt I(pi*)",
-                    linear,
-                    danskin - self.share * reg.weight * penalty,
-                    1e-4,
-                ),
-            ]
+            yield agree("d/dt <pi*, c> and <pi*, dc/dt>", linear, danskin, 1e-3, Part.PRINTED)
+            yield agree("d/dt d_eps and <pi*, dc/dt>", value, self.factor * danskin, 1e-4)
+            yield agree("the library's envelope and <pi*, dc/dt>", curve.automatic(Value.ENTROPIC), danskin, 1e-9)
+            yield agree(
+                "d/dt <pi*, c> and <pi*, dc/dt> - eps d/dt I(pi*)",
+                linear,
+                danskin - self.share * reg.weight * penalty,
+                1e-4,
+            )
         curve = _Curve.drawn(trials, trials.at_most(50), KL(eps=1.0))
         _, linear, penalty = curve.quotients()
         danskin, scale = curve.danskin()
         # Steps of Sinkhorn converge geometrically, in some instances slowly.
         label = "the library's unrolled d/dt <pi*, c> and <pi*, dc/dt> - eps d/dt I(pi*)"
         left, right = curve.automatic(Value.LINEAR), danskin - self.share * curve.reg.weight * penalty
-        found.append(equal(label, left, right, scale=scale, tol=1e-3, part=Part.CORRECTED))
-        return found
+        yield equal(label, left, right, scale=scale, tol=1e-3, part=Part.CORRECTED)
 
 
 @dataclass(frozen=True)
@@ -234,8 +230,8 @@ class Unbiased(Theorem):
     bias: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(5), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(5)
         outside: list[Relation] = []
         for reg in (KL(eps=1.0), Quadratic(eps=1.0)):
             game = _Batches.drawn(trials, k, reg)
@@ -243,20 +239,19 @@ class Unbiased(Theorem):
             pair = game.problems.near(trials.rng, spread_out(trials.rng, k, 0.1, 1.0))
             pseudo = (pair.plan.unsqueeze(-1) * game.slopes).sum((1, 2))
             mean = game.mean_estimate(pair.density)
-            found.append(_apart(f"mean of the estimate and G, {reg}", self.scale * mean, pseudo, Part.PRINTED))
-            found.append(
-                _apart(
-                    f"mean of the estimate and grad h, best potentials, {reg}",
-                    self.scale * game.mean_estimate(best.density),
-                    exact,
-                    Part.PRINTED,
-                )
+            yield _apart(f"mean of the estimate and G, {reg}", self.scale * mean, pseudo, Part.PRINTED)
+            yield _apart(
+                f"mean of the estimate and grad h, best potentials, {reg}",
+                self.scale * game.mean_estimate(best.density),
+                exact,
+                Part.PRINTED,
             )
             label = f"mean of the estimate and grad h, other potentials, {reg}"
             outside.append(_apart(label, self.scale * mean, exact, Part.OUTSIDE))
             label = f"mean gradient of batches solved on their own and grad h, {reg}"
             outside.append(_apart(label, game.meansolved(), exact, Part.OUTSIDE))
-        return [*found, self._bound(trials), *outside]
+        yield self._bound(trials)
+        yield from outside
 
     def _bound(self, trials: Trials) -> Relation:
         """Potentials off by a constant: there the bias is what the bound allows, where all pairs have one gradient."""

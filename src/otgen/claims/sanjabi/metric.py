@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -114,19 +114,18 @@ class Triangle(Theorem):
     sharp: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(trials.n // 6), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(trials.n // 6)
         costs: tuple[Cost, ...] = (PNorm(p=1), L1())
         for cost in costs:
             for reg in regularisers(0.05):
-                found.extend(self._holds(_between(trials.rng, k), cost, reg, "Z between", 0.97, 0.0))
+                yield from self._holds(_between(trials.rng, k), cost, reg, "Z between", 0.97, 0.0)
         for reg in regularisers(0.2):
-            found.extend(self._holds(_thrice(trials.rng, k), PNorm(p=1), reg, "X = Y = Z", 0.0, 0.95))
+            yield from self._holds(_thrice(trials.rng, k), PNorm(p=1), reg, "X = Y = Z", 0.0, 0.95)
         reg, part = KL(eps=0.05), Part.OUTSIDE
-        found.append(self._flat(_arc(trials.rng, k).sides(Cosine(), reg), "cosine", part))
-        found.append(self._flat(_between(trials.rng, k).sides(SqEuclidean(), reg), "squared distance", part))
-        found.append(self._loss(_between(trials.rng, trials.at_most(200))))
-        return found
+        yield self._flat(_arc(trials.rng, k).sides(Cosine(), reg), "cosine", part)
+        yield self._flat(_between(trials.rng, k).sides(SqEuclidean(), reg), "squared distance", part)
+        yield self._loss(_between(trials.rng, trials.at_most(200)))
 
     def _flat(self, sides: tuple[Problems, Problems, Problems], label: str, part: Part, tight: float = 0.0) -> Relation:
         long, one, other = (side.optimum.dual for side in sides)
@@ -192,9 +191,9 @@ class SelfDistance(Theorem):
     most: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         k, eps, n = trials.at_most(trials.n // 4), 0.5, 5
-        rng, found = trials.rng, list[Relation]()
+        rng = trials.rng
         # From points that coincide for this eps to points that see nothing of each other.
         size = spread_out(rng, k, 1e-3, 30.0)[:, None, None]
         x, w = size * normal(rng, k, n, 2), weights(rng, k, n)
@@ -202,18 +201,17 @@ class SelfDistance(Theorem):
             C = PNorm(p=1)(x, x)
             d = _solved(Discrete(x, x, w, w, cost=PNorm(p=1), reg=reg)).value
             zero = torch.zeros(k, dtype=torch.float64)
-            found.append(equal(f"d(p, p) and 0, {reg}", d, zero, scale=1 + C.mean((-1, -2)), tol=1e-3))
+            yield equal(f"d(p, p) and 0, {reg}", d, zero, scale=1 + C.mean((-1, -2)), tol=1e-3)
             if isinstance(reg, KL):
                 entropy = -torch.xlogy(w, w).sum(-1)
                 mean = (w.unsqueeze(-1) * w.unsqueeze(-2) * (-C / eps).exp()).sum((-1, -2))
-                found.append(self._corrected("d(p, p) and eps H(p)", d, self.above * eps * entropy))
-                found.append(self._corrected("-eps log E exp(-c/eps) and d(p, p)", -self.below * eps * mean.log(), d))
+                yield self._corrected("d(p, p) and eps H(p)", d, self.above * eps * entropy)
+                yield self._corrected("-eps log E exp(-c/eps) and d(p, p)", -self.below * eps * mean.log(), d)
             else:
                 floor = torch.full_like(d, self.least * eps)
-                found.append(self._corrected("eps/2 and d(p, p), norm-2", floor, d))
-                found.append(self._corrected("d(p, p) and n eps/2, norm-2", d, torch.full_like(d, self.most * n * eps)))
-        found.append(self._two_points(trials))
-        return found
+                yield self._corrected("eps/2 and d(p, p), norm-2", floor, d)
+                yield self._corrected("d(p, p) and n eps/2, norm-2", d, torch.full_like(d, self.most * n * eps))
+        yield self._two_points(trials)
 
     def _corrected(self, label: str, left: Tensor, right: Tensor) -> Relation:
         return at_most(label, left, right, part=Part.CORRECTED, tight=0.97)
@@ -255,29 +253,28 @@ class ValueBounds(Theorem):
     sharp: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(min(100, trials.n // 6)), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(min(100, trials.n // 6))
         for reg in regularisers(0.01, 0.1, 1.0):
             problems = random_problems(trials.rng, k, reg)
             exact, least = _exact(problems)
             value = problems.optimum.dual
             linear = (problems.optimum.plan * problems.C).sum((-1, -2))
             near = reg.weight == 0.01
-            found.append(
-                at_most(
-                    f"d_eps - d_c and eps I*, {reg}",
-                    value - exact,
-                    self.factor * reg.weight * least,
-                    tight=0.95 if near else 0.0,
-                )
+            yield at_most(
+                f"d_eps - d_c and eps I*, {reg}",
+                value - exact,
+                self.factor * reg.weight * least,
+                tight=0.95 if near else 0.0,
             )
-            found.append(at_most(f"d_c and d_eps, {reg}", exact, value, tight=0.8 if near else 0.0))
-            found.append(at_most(f"d_c and <pi*, c>, {reg}", exact, linear, slack=1e-8))
-        return [*found, *self._sizes(trials), self._raised(trials)]
+            yield at_most(f"d_c and d_eps, {reg}", exact, value, tight=0.8 if near else 0.0)
+            yield at_most(f"d_c and <pi*, c>, {reg}", exact, linear, slack=1e-8)
+        yield from self._sizes(trials)
+        yield self._raised(trials)
 
-    def _sizes(self, trials: Trials) -> list[Relation]:
+    def _sizes(self, trials: Trials) -> Iterator[Relation]:
         """The corollary: M = N, where every optimal plan is a permutation and meets the bound, and M < N."""
-        k, found = trials.at_most(min(100, trials.n // 4)), list[Relation]()
+        k = trials.at_most(min(100, trials.n // 4))
         for n, m in ((5, 5), (4, 7)):
             costs, K = uniform(trials.rng, k, n, m), min(n, m)
             for reg in (KL(eps=1.0), Quadratic(eps=1.0)):
@@ -285,8 +282,7 @@ class ValueBounds(Theorem):
                 _, least = _exact(Problems(C=costs, a=even(k, n), b=even(k, m), reg=reg))
                 label = f"I* and its bound, {type(reg).__name__}, {n} and {m} points"
                 right, tight = torch.full_like(least, bound), 0.99 if n == m else 0.0
-                found.append(at_most(label, least, right, tight=tight))
-        return found
+                yield at_most(label, least, right, tight=tight)
 
     def _raised(self, trials: Trials) -> Relation:
         """The sharper bound, down to costs that hardly differ, where it is met."""

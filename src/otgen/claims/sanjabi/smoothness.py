@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -152,30 +152,28 @@ class EntropicSmoothness(Theorem):
     coupling: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(trials.n // 6), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(trials.n // 6)
         for eps in (0.05, 20.0):
             reg = KL(eps=eps)
             for label, game in _games(trials, k, uneven=True):
                 moved, label = _Moved.of(trials, game, reg), f"{label}, eps={eps:g}"
                 near = eps < 1 and "opposite" in label
-                found += [
-                    at_most(
-                        f"||pi_1 - pi_2||_1/||theta_1 - theta_2|| and L_0/eps, {label}",
-                        moved.plan_one,
-                        self.plan * game.top / eps,
-                        tight=0.95 if near else 0.0,
-                        slack=_SLACK,
-                    ),
-                    at_most(
-                        f"||grad h_1 - grad h_2||/||theta_1 - theta_2|| and L_1 + L_0^2/eps, {label}",
-                        moved.gradient,
-                        (self.curvature + self.coupling / eps) * game.top.square(),
-                        tight=0.9 if near or ("single" in label and eps > 1) else 0.0,
-                        slack=_SLACK,
-                    ),
-                ]
-        return [*found, self._kinks(trials)]
+                yield at_most(
+                    f"||pi_1 - pi_2||_1/||theta_1 - theta_2|| and L_0/eps, {label}",
+                    moved.plan_one,
+                    self.plan * game.top / eps,
+                    tight=0.95 if near else 0.0,
+                    slack=_SLACK,
+                )
+                yield at_most(
+                    f"||grad h_1 - grad h_2||/||theta_1 - theta_2|| and L_1 + L_0^2/eps, {label}",
+                    moved.gradient,
+                    (self.curvature + self.coupling / eps) * game.top.square(),
+                    tight=0.9 if near or ("single" in label and eps > 1) else 0.0,
+                    slack=_SLACK,
+                )
+        yield self._kinks(trials)
 
     def _kinks(self, trials: Trials) -> Relation:
         """``G_theta(x) = x + theta`` on the line under L1: where it is differentiable, the gradient is constant."""
@@ -225,8 +223,8 @@ class NormSmoothness(Theorem):
     coupling: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(trials.n // 8), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(trials.n // 8)
         for eps in (0.05, 20.0):
             games = _games(trials, k, uneven=False)
             games.append(("random weights", _anywhere(trials, k, uneven=True)))
@@ -235,8 +233,7 @@ class NormSmoothness(Theorem):
                 # p_max is 1/(MN) on uniform laws.
                 p_max = game.a.amax(-1) * game.b.amax(-1)
                 near = eps < 1 and "opposite" in label
-                found += self._bounds(moved, game, p_max, eps, f"{label}, eps={eps:g}", near)
-        return found
+                yield from self._bounds(moved, game, p_max, eps, f"{label}, eps={eps:g}", near)
 
     def _bounds(self, moved: _Moved, game: _Turns, p_max: Tensor, eps: float, label: str, near: bool) -> list[Relation]:
         size = math.prod((game.start.shape[-1], game.target.shape[-1]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -107,31 +107,28 @@ class StationaryAtData(Theorem):
     order: float = 2.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for reg in regularisers(0.2, 1.0):
-            found.extend(self._around(trials, reg, SqEuclidean(), Part.PRINTED))
-        found.append(self._gradient(trials))
+            yield from self._around(trials, reg, SqEuclidean(), Part.PRINTED)
+        yield self._gradient(trials)
         for cost in (L1(), Skew()):
-            found.append(self._around(trials, KL(eps=0.2), cost, Part.OUTSIDE)[1])
-        return found
+            yield list(self._around(trials, KL(eps=0.2), cost, Part.OUTSIDE))[1]
 
-    def _around(self, trials: Trials, reg: SmoothRegulariser, cost: Cost, part: Part) -> list[Relation]:
+    def _around(self, trials: Trials, reg: SmoothRegulariser, cost: Cost, part: Part) -> Iterator[Relation]:
         """The loss at the data, and its order around it, for both values."""
         game = _Game.drawn(trials, trials.at_most(30))
         steps = torch.cat([torch.zeros(1, dtype=torch.float64), _STEPS])
-        laws, found = game.laws(steps, cost), list[Relation]()
+        laws = game.laws(steps, cost)
         for kind, losses in laws.losses(reg, self.own).items():
             at, *away = losses.reshape(len(steps), -1)
             scale = laws.cross[: len(at)].mean((-1, -2))
             label = f"{kind} value, {type(cost).__name__}, {reg}"
-            found.append(equal(f"L(theta_0) and 0, {label}", at, 0.0, scale=scale, tol=1e-8, part=part))
+            yield equal(f"L(theta_0) and 0, {label}", at, 0.0, scale=scale, tol=1e-8, part=part)
             sizes = torch.stack([loss.square().mean().sqrt() for loss in away])
             # Stationary: a square; a kink: a first power. The linear part has kinks of its own, under Quadratic.
             low, high = self.order - 0.6, self.order + 0.6
             label = f"log |L(theta_0 + t v)| over log t, {label}"
-            found.append(Slope(label=label, x=_STEPS.log(), y=sizes.log(), low=low, high=high, part=part))
-        return found
+            yield Slope(label=label, x=_STEPS.log(), y=sizes.log(), low=low, high=high, part=part)
 
     def _gradient(self, trials: Trials) -> Relation:
         """The library's own loss and gradient, in the generator's weights."""
@@ -227,17 +224,16 @@ class Positivity(Theorem):
     power: float = 2.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = [self._one_against_two(trials, self.power, Part.PRINTED)]
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        yield self._one_against_two(trials, self.power, Part.PRINTED)
         costs: tuple[Cost, ...] = (PNorm(p=0.5), PNorm(p=1.0), PNorm(p=self.power), L1(), Cosine())
-        found.extend(self._clouds(trials, cost, eps) for cost in costs for eps in (0.1, 2.0))
+        yield from (self._clouds(trials, cost, eps) for cost in costs for eps in (0.1, 2.0))
         k = trials.at_most(100)
         laws = bipartite_laws(spread_out(trials.rng, k, 0.01, 0.3))
-        found.append(
-            _not_negative("K_{2,3}", laws.losses(KL(eps=1.0))[Value.ENTROPIC], laws.cross.mean((-1, -2)), Part.OUTSIDE)
+        yield _not_negative(
+            "K_{2,3}", laws.losses(KL(eps=1.0))[Value.ENTROPIC], laws.cross.mean((-1, -2)), Part.OUTSIDE
         )
-        found.append(self._one_against_two(trials, 3.0, Part.OUTSIDE))
-        return found
+        yield self._one_against_two(trials, 3.0, Part.OUTSIDE)
 
     def _clouds(self, trials: Trials, cost: Cost, eps: float) -> Relation:
         k = trials.at_most(trials.n // 10)
@@ -307,19 +303,18 @@ class Limits(Theorem):
         cross, first, second = ((C * p.unsqueeze(-1) * q.unsqueeze(-2)).sum((-1, -2)) for C, p, q in parts)
         return self.cross * cross - first - second
 
-    def _rates(self, laws: Laws, energy: Tensor, exact: Tensor, reg: SmoothRegulariser) -> list[Relation]:
+    def _rates(self, laws: Laws, energy: Tensor, exact: Tensor, reg: SmoothRegulariser) -> Iterator[Relation]:
         """How both errors fall."""
-        sizes, found = torch.cat([_SMALL, _LARGE]), list[Relation]()
+        sizes = torch.cat([_SMALL, _LARGE])
         for kind, losses in laws.over(sizes).losses(reg).items():
             loss = losses.reshape(len(sizes), -1) * sizes.unsqueeze(-1)
             small, large = loss[: len(_SMALL)], loss[len(_SMALL) :]
             # The linear value may fall faster than eps, as KL's plans come near exponentially.
             x, y = _SMALL.log(), (small - exact).abs().mean(-1).log()
-            found.append(Slope(label=f"log |L - 2 d_c| over log eps, {kind}, {type(reg).__name__}", x=x, y=y, low=0.8))
+            yield Slope(label=f"log |L - 2 d_c| over log eps, {kind}, {type(reg).__name__}", x=x, y=y, low=0.8)
             x, y = _LARGE.log(), (large - energy).abs().mean(-1).log()
             label = f"log |L - energy distance| over log eps, {kind}, {type(reg).__name__}"
-            found.append(Slope(label=label, x=x, y=y, low=-1.1, high=-0.9))
-        return found
+            yield Slope(label=label, x=x, y=y, low=-1.1, high=-0.9)
 
 
 def _on_the_line(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Tensor:

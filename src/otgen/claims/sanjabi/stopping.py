@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -48,16 +48,17 @@ class MeanDensity(Theorem):
     power: float = -0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(trials.n // 3), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(trials.n // 3)
         # The squared norm's gap is a square as long as no density is 0: costs that differ by less than eps.
         regs: tuple[SmoothRegulariser, ...] = (KL(eps=0.2), Quadratic(eps=5.0))
         for reg in regs:
             problems = random_problems(trials.rng, k, reg)
-            found.append(self._necessary(trials, problems))
-            found.append(self._both_marginals(trials, problems))
-        found += [self._sampled(trials), *self._library(trials)]
-        return [*found, self._fooled(trials)]
+            yield self._necessary(trials, problems)
+            yield self._both_marginals(trials, problems)
+        yield self._sampled(trials)
+        yield from self._library(trials)
+        yield self._fooled(trials)
 
     def _necessary(self, trials: Trials, problems: Problems) -> Relation:
         best, rng, eps = problems.optimum, trials.rng, problems.reg.weight
@@ -91,19 +92,17 @@ class MeanDensity(Theorem):
         label = "log |mean m over S pairs - 1| over log S"
         return Slope(label=label, x=sizes.log(), y=torch.stack(errors).log(), low=low, high=high)
 
-    def _library(self, trials: Trials) -> list[Relation]:
+    def _library(self, trials: Trials) -> Iterator[Relation]:
         """Both tests of the library, with its Sinkhorn: the marginals of what it returns."""
         k = trials.at_most(100)
         problems = random_problems(trials.rng, k, KL(eps=0.02))
         problem = Discrete.from_matrix(problems.C, problems.a, problems.b, reg=problems.reg)
-        found: list[Relation] = []
         for until, part in ((MarginalError(_TOL), Part.PRINTED), (MeanMass(_TOL), Part.OUTSIDE)):
             solution = solve(problem, Sinkhorn(), until=until, max_steps=20000, on_unconverged="ignore")
             error = solution.marginal_error_a + solution.marginal_error_b
             right = torch.full((k,), _TOL, dtype=torch.float64)
             label = f"error of the marginals and what {type(until).__name__} was asked for"
-            found.append(at_most(label, error, right, part=part, tight=0.01))
-        return found
+            yield at_most(label, error, right, part=part, tight=0.01)
 
     def _fooled(self, trials: Trials) -> Relation:
         """Arbitrary potentials, raised until the mean of m is 1."""
@@ -146,8 +145,7 @@ class Translation(Theorem):
     excess: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for eps in (0.2, 2.0):
             problems = random_problems(trials.rng, trials.at_most(trials.n // 2), KL(eps=eps))
             ours = problems.optimum
@@ -165,14 +163,11 @@ class Translation(Theorem):
                 return equal(f"{text}, eps={eps:g}", left, right, scale=scale, tol=1e-8)
 
             wide = scale.repeat_interleave(problems.C[0].numel())
-            found += [
-                agree("best value of (5) and the library's", value, ours.dual),
-                agree("phi - psi - eps and f + g", theirs.flatten(), sum_of_ours.flatten(), wide),
-                agree("exp(V/eps)/e and the library's density", density.flatten(), ours.density.flatten(), wide / eps),
-                agree("E phi - E psi and the value plus eps", linear, ours.dual + self.excess * eps),
-                agree("E f + E g and the value", own, ours.dual),
-            ]
-        return found
+            yield agree("best value of (5) and the library's", value, ours.dual)
+            yield agree("phi - psi - eps and f + g", theirs.flatten(), sum_of_ours.flatten(), wide)
+            yield agree("exp(V/eps)/e and the library's density", density.flatten(), ours.density.flatten(), wide / eps)
+            yield agree("E phi - E psi and the value plus eps", linear, ours.dual + self.excess * eps)
+            yield agree("E f + E g and the value", own, ours.dual)
 
 
 def _climbed(trials: Trials, problems: Problems) -> tuple[Tensor, Tensor]:
