@@ -156,14 +156,14 @@ def circle(angle: Tensor) -> Tensor:
     return torch.stack([angle.cos(), angle.sin()], -1)
 
 
-def two_points(half: Tensor) -> Tensor:
+def symmetric_pair(half: Tensor) -> Tensor:
     """Points at -h and h on the line: ``(k, 2, 1)``."""
     return torch.stack([-half, half], -1).unsqueeze(-1)
 
 
 def one_and_two(half: Tensor) -> tuple[Tensor, Tensor]:
     """A point at 0 and two at -h and h: ``(k, 1, 1)`` and ``(k, 2, 1)``."""
-    y = two_points(half)
+    y = symmetric_pair(half)
     return torch.zeros_like(y[:, :1]), y
 
 

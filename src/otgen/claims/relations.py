@@ -333,10 +333,14 @@ def equal(
     return Equal(label=label, left=lefts, right=rights, tol=tol, scale=size, part=part)
 
 
+def straight(label: str, x: Side, y: Side, slope: float, *, within: float, part: Part = Part.PRINTED) -> Slope:
+    """A line of about this slope."""
+    return Slope(label=label, x=_tensor(x), y=_tensor(y), low=slope - within, high=slope + within, part=part)
+
+
 def power_law(label: str, x: Side, y: Side, power: float, *, within: float, part: Part = Part.PRINTED) -> Slope:
     """``y ~ x^power``: the slope of log y over log x."""
-    places, values = (_tensor(side).log() for side in (x, y))
-    return Slope(label=label, x=places, y=values, low=power - within, high=power + within, part=part)
+    return straight(label, _tensor(x).log(), _tensor(y).log(), power, within=within, part=part)
 
 
 def _sides(left: Side, right: Side) -> tuple[Tensor, Tensor]:
@@ -350,6 +354,6 @@ def _sides(left: Side, right: Side) -> tuple[Tensor, Tensor]:
 
 def _tensor(side: Side) -> Tensor:
     if isinstance(side, Tensor):
-        return side
+        return torch.atleast_1d(side)
     parts = [side] if isinstance(side, float) else side
     return torch.cat([torch.as_tensor(part, dtype=torch.float64).reshape(-1) for part in parts])

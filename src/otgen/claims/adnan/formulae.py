@@ -157,10 +157,9 @@ class SemiDualHessian(Theorem):
         formula = (X.unsqueeze(-1) * X.unsqueeze(-2) - torch.diag_embed(X)) / eps[:, None, None]
         spectrum = eps.unsqueeze(-1) * torch.linalg.eigvalsh(hessian)
         low, high = spectrum[:, 0], spectrum[:, -1]
-        ones = torch.ones_like(low)
         kernel = (hessian.sum(-1).abs().amax(-1)) * eps
         return [
-            at_most("1/eps - least eigenvalue and 1/eps, times eps", ones - low, ones),
+            at_most("1/eps - least eigenvalue and 1/eps, times eps", 1 - low, 1.0),
             _corrected("gradient and nu - X", slope.flatten(), (nu + self.gradient * X).flatten(), 1e-9),
             _corrected(
                 "Hessian and (X X^T - diag X)/eps, times eps",
@@ -171,13 +170,13 @@ class SemiDualHessian(Theorem):
             at_most(
                 "- least eigenvalue and 1/(2 eps), times eps",
                 -low,
-                self.curvature * ones,
+                self.curvature,
                 tight=0.99,
                 slack=1e-6,
                 part=Part.CORRECTED,
             ),
-            at_most("1 + largest eigenvalue and 1, times eps", 1 + high, ones, part=Part.CORRECTED),
-            _corrected("Hessian at constants and 0, times eps", kernel, 0 * ones, 1e-9),
+            at_most("1 + largest eigenvalue and 1, times eps", 1 + high, 1.0, part=Part.CORRECTED),
+            _corrected("Hessian at constants and 0, times eps", kernel, torch.zeros_like(kernel), 1e-9),
         ]
 
 
@@ -292,26 +291,24 @@ class SpectralConstant(Theorem):
             jacobian = _jacobian(module(points), points)
             norms.append(torch.linalg.matrix_norm(jacobian, 2).max())
             bounds.append(scale ** (self.power * layers))
-        norm, bound = torch.stack(norms), torch.tensor(bounds, dtype=torch.float64)
         return [
-            at_most("norm of the Jacobian and k^n, fully connected layers", norm, bound, tight=0.95, slack=1e-4),
+            at_most("norm of the Jacobian and k^n, fully connected layers", norms, bounds, tight=0.95, slack=1e-4),
             self._convolutions(trials),
         ]
 
     @staticmethod
     def _convolutions(trials: Trials) -> Relation:
         """A 3 x 3 kernel of one sign, normalised as a matrix: what it does to images of one sign."""
-        gains, k = [], trials.at_most(5)
-        for _ in range(k):
+        gains = []
+        for _ in range(trials.at_most(5)):
             layer = nn.Conv2d(1, 1, 3, padding=1, bias=False, dtype=torch.float64)
             with torch.no_grad():
                 layer.weight.copy_(normal(trials.rng, 1, 1, 3, 3).abs() + 0.5)
                 image = torch.ones(1, 1, 32, 32, dtype=torch.float64)
                 sigma = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
                 gains.append((layer(image).norm() / image.norm() / sigma).detach())
-        gain = torch.stack(gains)
         label = "gain of a convolution and 1, normalised as a matrix"
-        return at_most(label, gain, 1.0, part=Part.OUTSIDE)
+        return at_most(label, gains, 1.0, part=Part.OUTSIDE)
 
 
 def _fill(module: nn.Module, trials: Trials, *, aligned: bool) -> None:

@@ -161,7 +161,7 @@ class LocalMinimax(Theorem):
                 part=corrected,
             ),
             equal("local minimax and 0, C > 0", found, 0.0, scale=1.0, tol=0.0, part=corrected),
-            at_most("1 + value after theta follows a slope, and 1", 1 + moved, torch.ones(k).double()),
+            at_most("1 + value after theta follows a slope, and 1", 1 + moved, 1.0),
         ]
 
     def _schur(self, game: _Quadratic) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
-from otgen.claims.instances import FixedPoints, Problems, normal, spread_out, uniform, weights
+from otgen.claims.instances import FixedPoints, Problems, even, normal, spread_out, uniform, weights
 from otgen.claims.relations import Cited, Part, Relation, at_most, equal
 from otgen.ot import KL, AtomPotentials, SemiDiscrete
 
@@ -123,8 +123,7 @@ class _Games:
         """The finite problems, each point with the same weight."""
         x = self.points(step)
         C = (x.unsqueeze(-2) - self.y.unsqueeze(-3)).square().sum(-1)
-        even = torch.full(x.shape[:2], 1 / x.shape[1], dtype=torch.float64)
-        return Problems(C=C, a=even, b=self.b, reg=KL(eps=_EPS))
+        return Problems(C=C, a=even(*x.shape[:2]), b=self.b, reg=KL(eps=_EPS))
 
     def potentials(self, psi: Tensor) -> list[AtomPotentials]:
         """otgen's potentials of the semi-discrete problems, one a game."""
@@ -178,7 +177,7 @@ class GradientExists(Theorem):
         games = _Games.drawn(trials, trials.at_most(min(100, trials.n // 4)))
         best, rough = games.problems().optimum.g, normal(trials.rng, *games.b.shape)
         ahead, behind = (games.problems(step).optimum.dual for step in (_STEP, -_STEP))
-        losses = torch.stack([p.loss(x) for p, x in zip(games.potentials(best), games.points(), strict=True)])
+        losses = [p.loss(x) for p, x in zip(games.potentials(best), games.points(), strict=True)]
         slope, own = (ahead - behind) / (2 * _STEP), games.slopes(best)
         scale = slope.abs() + 1
         return [
@@ -225,12 +224,10 @@ class EntropicGradient(Theorem):
         ahead, behind = (self._linear(games, step) for step in (_STEP, -_STEP))
         linear, slope = (ahead - behind) / (2 * _STEP), games.slopes(best.g)
         off = ((linear - slope).square().mean() / slope.square().mean()).sqrt()
-        left, right = torch.stack(mine).flatten(), self.factor * danskin.flatten()
-        scale = torch.full_like(left, float(danskin.abs().mean()))
-        floor = torch.full((1,), 0.01, dtype=torch.float64)
+        right, scale = self.factor * danskin.flatten(), float(danskin.abs().mean())
         return [
-            equal("gradient of otgen's loss and sum pi* grad c", left, right, scale=scale, tol=1e-7),
-            at_most("0.01 and how far that of <pi*, c> is off", floor, off.reshape(1)),
+            equal("gradient of otgen's loss and sum pi* grad c", mine, right, scale=scale, tol=1e-7),
+            at_most("0.01 and how far that of <pi*, c> is off", 0.01, off),
         ]
 
     @staticmethod
@@ -269,7 +266,7 @@ class OneJacobian(Theorem):
         # theta has as many numbers as a point, so that the printed product has a meaning: g(z) = tanh(B theta + z).
         B, z = normal(trials.rng, k, d, d), normal(trials.rng, k, n, d)
         theta, way, y = normal(trials.rng, k, d), normal(trials.rng, k, d), normal(trials.rng, k, m, d)
-        a, b = torch.full((k, n), 1 / n, dtype=torch.float64), weights(trials.rng, k, m)
+        a, b = even(k, n), weights(trials.rng, k, m)
 
         def problems(step: float) -> tuple[Tensor, Problems]:
             x = torch.tanh((B @ (theta + step * way).unsqueeze(-1)).squeeze(-1).unsqueeze(1) + z)

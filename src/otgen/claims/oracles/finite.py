@@ -12,8 +12,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
-from otgen.claims.instances import normal, one_and_two, random_problems, solved, spread_out, two_points, weights
-from otgen.claims.relations import Equal, Relation, Slope, at_most, equal
+from otgen.claims.instances import normal, one_and_two, random_problems, solved, spread_out, symmetric_pair, weights
+from otgen.claims.relations import Relation, at_most, equal, power_law
 from otgen.claims.sanjabi.stationary import bipartite_laws
 from otgen.errors import NegativeDivergenceWarning
 from otgen.ot import (
@@ -117,7 +117,7 @@ class TwoWithThemselves(Theorem):
         for p in (1.0, 2.0, 3.0):
             for eps in (0.1, 2.0):
                 half = spread_out(trials.rng, trials.at_most(trials.n // 6), 0.03, 1.0)
-                x = two_points(half)
+                x = symmetric_pair(half)
                 solution = solved(Discrete(x, x, cost=PNorm(p=p), reg=Quadratic(eps=eps)), 1e-11, 500)
                 distance = (2 * half) ** p
                 stays = (0.25 + distance / (self.stiffness * eps)).clamp(max=0.5)
@@ -170,16 +170,10 @@ class GapOfIterates(Theorem):
             upper.append(found.upper)
         # Raised, so that both sides of the bounds are positive.
         optimum, low, high = (torch.cat(part) + 10 for part in (best, lower, upper))
-        divergence = eps * torch.cat(divergences)
+        divergence, label = eps * torch.cat(divergences), "F* - F at iterates and eps KL(pi* || pi)"
+        # The gap is a difference of values of size 1, hence its scale.
         return [
-            Equal(
-                label="F* - F at iterates and eps KL(pi* || pi)",
-                left=torch.cat(gaps),
-                right=self.factor * divergence,
-                # The gap is a difference of values of size 1.
-                scale=divergence + 1e-9,
-                tol=1e-5,
-            ),
+            equal(label, gaps, self.factor * divergence, scale=divergence + 1e-9, tol=1e-5),
             at_most("certified lower bound and F*, both + 10", low, optimum),
             at_most("F* and certified upper bound, both + 10", optimum, high),
         ]
@@ -216,8 +210,8 @@ class CompleteBipartite(Theorem):
         linear = 2 * size - self.inside * size * (q / (1 + q) + 2 * q / (1 + 2 * q))
         # In units of the edge: eps = 1/size.
         table = losses[Value.ENTROPIC][:2] / size[:2]
-        far = bipartite_laws(torch.full((1,), 1e-4, dtype=torch.float64)).losses(KL(eps=1.0))[Value.ENTROPIC]
         edge = torch.full((1,), 1e-4, dtype=torch.float64)
+        far = bipartite_laws(edge).losses(KL(eps=1.0))[Value.ENTROPIC]
         return [
             equal("L and closed form", losses[Value.ENTROPIC], entropic, scale=size, tol=1e-9),
             equal("its linear part and closed form", losses[Value.LINEAR], linear, scale=size, tol=1e-8),
@@ -278,8 +272,7 @@ class LargeEps(Theorem):
 
 
 def _rate(label: str, sizes: Tensor, values: list[Tensor], power: float) -> Relation:
-    y = torch.stack(values).log()
-    return Slope(label=f"log {label} over log eps", x=sizes.log(), y=y, low=power - 0.15, high=power + 0.15)
+    return power_law(f"log {label} over log eps", sizes, values, power, within=0.15)
 
 
 def _divergence(x: Tensor, y: Tensor, reg: SmoothRegulariser) -> Tensor:

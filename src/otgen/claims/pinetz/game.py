@@ -84,14 +84,12 @@ class ZeroError(Theorem):
             places = torch.tensor(path, dtype=torch.float64)
             errors.append((places - 0.5).abs()[-4:].max())
             moves.append(places.diff().abs().mean())
-        error, move = torch.stack(errors), torch.stack(moves)
-        size = torch.full_like(error, alpha)
         return [
-            equal("error of the mean after the last steps, and 0", error, 0.0, scale=size, tol=0.01),
+            equal("error of the mean after the last steps, and 0", errors, 0.0, scale=alpha, tol=0.01),
             at_most(
-                "error of the mean and alpha", error, self.factor * size, tight=0.499, slack=1e-4, part=Part.CORRECTED
+                "error of the mean and alpha", errors, self.factor * alpha, tight=0.499, slack=1e-4, part=Part.CORRECTED
             ),
-            equal("length of a step and alpha", move, size, tol=1e-4, part=Part.CORRECTED),
+            equal("length of a step and alpha", moves, alpha, tol=1e-4, part=Part.CORRECTED),
         ]
 
 
@@ -128,12 +126,12 @@ class WeightsGradient(Theorem):
                 part=part,
             )
             for part, label, (measured, formula) in (
-                (Part.PRINTED, "laws that differ", self._slopes(trials, k, equal=False)),
-                (Part.OUTSIDE, "equal laws", self._slopes(trials, k, equal=True)),
+                (Part.PRINTED, "laws that differ", self._slopes(trials, k, same=False)),
+                (Part.OUTSIDE, "equal laws", self._slopes(trials, k, same=True)),
             )
         ]
 
-    def _slopes(self, trials: Trials, k: int, *, equal: bool) -> tuple[Tensor, Tensor]:
+    def _slopes(self, trials: Trials, k: int, *, same: bool) -> tuple[Tensor, Tensor]:
         """One-sided slopes of W along a way of shift and scale, and what the formula gives: ``(k,)`` each."""
         n, dx, h, measured, formula = 24, 0.5, 1e-7, [], []
         for _ in range(k):
@@ -142,7 +140,7 @@ class WeightsGradient(Theorem):
             shift, scale = uniform(trials.rng, 2, low=0.2, high=1.0)
             way = shift + scale * (z - 6) / 6
             here, there = (histogram(points, n, dx, deposit=Deposit.HAT) for points in (z, z + h * way))
-            mu = here if equal else weights(trials.rng, n)
+            mu = here if same else weights(trials.rng, n)
             found = solve(GridW1.between(mu, here, dx))
             moved = solve(GridW1.between(mu, there, dx)).value
             measured.append((moved - found.value) / h)
@@ -186,11 +184,9 @@ class DescentSign(Theorem):
             after.append(fit.step())
             moved.extend((b - a) / alpha for a, b in zip(start, end, strict=True))
             wanted.extend(self.sign * g for g in twin)
-        first, second = (torch.tensor(values, dtype=torch.float64) for values in (before, after))
-        left, right = (torch.tensor(values, dtype=torch.float64) for values in (moved, wanted))
         return [
-            equal("step of otgen's SCO over alpha, and mean grad_theta f", left, right, scale=1.0, tol=1e-5),
-            at_most("W after a step and before it", second, first),
+            equal("step of otgen's SCO over alpha, and mean grad_theta f", moved, wanted, scale=1.0, tol=1e-5),
+            at_most("W after a step and before it", after, before),
         ]
 
     def _laws(self, trials: Trials) -> tuple[list[float], list[float]]:
@@ -259,14 +255,17 @@ class Interpolation(Theorem):
             if len(shape) == 1:
                 steps = found.critic_at(x + 1e-6 * dx) - found.critic_at(x)
                 slopes.append(steps.abs().max() / (1e-6 * dx))
-        first, second, third = (torch.cat(values) for values in (printed, corrected, library))
-        slope, ones = torch.stack(slopes), torch.ones_like(third)
         return [
-            equal("(25), (26) and otgen's critic, over dx", first, third, scale=ones, tol=1e-9),
+            equal("(25), (26) and otgen's critic, over dx", printed, library, scale=1.0, tol=1e-9),
             equal(
-                "in grid units, and otgen's critic, over dx", second, third, scale=ones, tol=1e-9, part=Part.CORRECTED
+                "in grid units, and otgen's critic, over dx",
+                corrected,
+                library,
+                scale=1.0,
+                tol=1e-9,
+                part=Part.CORRECTED,
             ),
-            at_most("slope between the nodes and 1, line", slope, 1.0, tight=0.9, slack=1e-6, part=Part.CORRECTED),
+            at_most("slope between the nodes and 1, line", slopes, 1.0, tight=0.9, slack=1e-6, part=Part.CORRECTED),
         ]
 
 

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform, weights
-from otgen.claims.relations import Part, Relation, Slope, at_most, equal
+from otgen.claims.relations import Part, Relation, at_most, equal, straight
 from otgen.errors import InputError
 from otgen.ot import Discrete, Exact, GridPDHG, GridW1, Metric, NoReg, PNorm, solve
 from otgen.ot.grid.operator import GridOperator, Stencil
@@ -63,12 +63,10 @@ class LineOptimum(Theorem):
             found = solve(GridW1.between(mu, nu, dx))
             grid.append(found.value)
             slopes.append(found.critic.diff().abs().max() / dx)
-        value, closed = torch.tensor(program, dtype=torch.float64), torch.stack(formula)
-        slope = torch.stack(slopes)
         return [
-            equal("the linear program and dx sum |cumsum(c)|", value, closed, tol=1e-8),
-            equal("GridW1 and the linear program", grid, value, tol=1e-8),
-            at_most("slope of GridW1's critic and 1", slope, 1.0, tight=0.999),
+            equal("the linear program and dx sum |cumsum(c)|", program, formula, tol=1e-8),
+            equal("GridW1 and the linear program", grid, program, tol=1e-8),
+            at_most("slope of GridW1's critic and 1", slopes, 1.0, tight=0.999),
         ]
 
 
@@ -177,21 +175,15 @@ class Balance(Theorem):
         lost = mu - share * nu
         one, more = algorithm_one(lost, dx, 2.0, steps), algorithm_one(lost, dx, 2.0, steps + 10)
         kept = algorithm_one(mu - nu, dx, 2.0, steps)
-        wanted = self.drift * 2.0 * lost.sum(-1) / n
+        drift, wanted = (more - one).mean(-1) / 10, self.drift * 2.0 * lost.sum(-1) / n
         return [
             _bounded(mu - nu, kept, dx, Part.PRINTED),
             _bounded(lost, one, dx, Part.OUTSIDE),
-            equal(
-                "drift of the mean critic and tau sum(c)/N",
-                (more - one).mean(-1) / 10,
-                wanted,
-                tol=1e-9,
-                part=Part.CORRECTED,
-            ),
+            equal("drift of the mean critic and tau sum(c)/N", drift, wanted, tol=1e-9, part=Part.CORRECTED),
             equal(
                 "masses that do not balance, and those that GridW1 refuses",
-                torch.tensor([float(_refused(c)) for c in lost[:5]], dtype=torch.float64),
-                torch.ones(len(lost[:5]), dtype=torch.float64),
+                [float(_refused(c)) for c in lost[:5]],
+                1.0,
                 tol=0.0,
                 part=Part.CORRECTED,
             ),
@@ -304,15 +296,9 @@ class ErgodicGap(Theorem):
         gaps, steps = torch.stack(found), torch.tensor(_LOOKS, dtype=torch.float64)
         bound = (n * _CRITICS**2 / (2 * tau) + n * _FLOWS**2 * 4 * tau / 2) / steps
         right = self.factor * bound.expand_as(gaps).flatten()
-        line = gaps.log().mean(0)
+        label = "log gap of the averages over log steps"
         return [
-            Slope(
-                label="log gap of the averages over log steps",
-                x=steps.log(),
-                y=line,
-                low=self.rate - 0.15,
-                high=self.rate + 0.15,
-            ),
+            straight(label, steps.log(), gaps.log().mean(0), self.rate, within=0.15),
             at_most("gap of the averages and the bound", gaps.flatten(), right, tight=0.15),
         ]
 

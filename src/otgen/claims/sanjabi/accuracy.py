@@ -224,11 +224,10 @@ class EntropicAccuracy(Theorem):
         problems = Problems(C=uniform(trials.rng, k, n, m), a=even(k, n), b=even(k, m), reg=KL(eps=0.02))
         best = problems.optimum
         raised = replace(best, f=best.f + problems.reg.weight)
-        right = torch.full((k,), float(n), dtype=torch.float64)
         label = "largest density and min(M, N)"
         return [
-            at_most(f"{label}, best plan", best.density.amax((-1, -2)), right, tight=0.95),
-            at_most(f"{label}, pseudo-plan", raised.density.amax((-1, -2)), right, part=Part.OUTSIDE),
+            at_most(f"{label}, best plan", best.density.amax((-1, -2)), float(n), tight=0.95),
+            at_most(f"{label}, pseudo-plan", raised.density.amax((-1, -2)), float(n), part=Part.OUTSIDE),
         ]
 
 

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import DualPair, circle, even, normal, random_problems, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Part, Relation, at_most
+from otgen.claims.relations import Part, Relation, at_most
 from otgen.ot import KL, Discrete, Newton, Quadratic, SmoothRegulariser, Solution, solve
 
 # Generators before and after a move.
@@ -129,14 +129,9 @@ class LinearPlans(Theorem):
             apart = game.solution(one).plan() - game.solution(other).plan()
             left.append(apart.abs().sum((-1, -2)))
             right.append(self.factor * game.rx * game.ry / reg.weight * (one - other).flatten(1).norm(dim=-1))
-        return AtMost(
-            label=f"||pi_1 - pi_2||_1 and (r_x r_y/eps) ||Theta_1 - Theta_2||, {reg}",
-            left=torch.cat(left),
-            right=torch.cat(right),
-            tight=0.9,
-            # Two plans that hardly differ, each right to 1e-12 or so.
-            slack=1e-5,
-        )
+        label = f"||pi_1 - pi_2||_1 and (r_x r_y/eps) ||Theta_1 - Theta_2||, {reg}"
+        # The slack: two plans that hardly differ, each right to 1e-12 or so.
+        return at_most(label, left, right, tight=0.9, slack=1e-5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,8 +162,7 @@ class LinearSmoothness(Theorem):
     sharp: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         reg = KL(eps=1.0)
         k = trials.at_most(trials.n // 4)
         # Small radii: the square of an eigenvalue below 1 is no bound. Large ones: the coupling's part decides.
@@ -178,15 +172,14 @@ class LinearSmoothness(Theorem):
                 self._slopes(trials, game) for game in (clouds(trials.rng, *radii, reg), two_points(*radii, reg))
             ]
             left, eigenvalue, product, size = (torch.cat(parts) for parts in zip(*measured, strict=True))
-            if not found:
+            if low < 1:
                 printed = eigenvalue.square() + product * size.sqrt()
-                found.append(at_most(f"||grad h_1 - grad h_2|| and L as printed, {label}", left, printed))
+                yield at_most(f"||grad h_1 - grad h_2|| and L as printed, {label}", left, printed)
             right = eigenvalue**self.power + self.factor * product
             text = "||grad h_1 - grad h_2||/||Theta_1 - Theta_2||"
-            found.append(self._corrected(f"{text} and lambda_max + r_x^2 r_y^2/eps, {label}", left, right))
+            yield self._corrected(f"{text} and lambda_max + r_x^2 r_y^2/eps, {label}", left, right)
             sharp = self.sharp * eigenvalue * (product / radii[0].repeat(2).square()).clamp(min=1)
-            found.append(self._corrected(f"{text} and lambda_max max(1, r_y^2/eps), {label}", left, sharp))
-        return found
+            yield self._corrected(f"{text} and lambda_max max(1, r_y^2/eps), {label}", left, sharp)
 
     def _corrected(self, label: str, left: Tensor, right: Tensor) -> Relation:
         return at_most(label, left, right, part=Part.CORRECTED, tight=0.85, slack=1e-4)

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import circle, even, normal, solved, spread_out, uniform
-from otgen.claims.relations import Relation, Slope, at_most
+from otgen.claims.relations import Relation, at_most, power_law
 from otgen.ot import KL, Cosine, Discrete, Sinkhorn, solve
 
 # Runs of each instance; half of them mirror the noise of the others.
@@ -129,22 +129,18 @@ class DescentRate(Theorem):
 
     def _first(self, trials: Trials, k: int) -> Iterator[Relation]:
         for label, low, high in (("little noise", 1e-6, 1e-3), ("noise", 0.1, 1.0)):
-            game = _drawn(trials, k, low, high)
-            mean = game.run(trials.rng, 1 / game.L)
             # Delta is all of the bound where there is little noise, and little of it else.
-            right = self.start * game.L * game.excess / game.length
-            right = right + self.error * game.error + self.noise * game.sigma.square()
-            text = f"mean ||grad h||^2 and 2 L Delta/T + delta^2 + sigma^2, {label}"
-            yield at_most(text, mean, right, tight=0.9)
+            yield self._early(trials, _drawn(trials, k, low, high), label)
         # Where the run starts at the minimum but for a hair, the errors are all that is left.
         for label, size in (("delta alone", 0.0), ("sigma and delta", 1.0)):
             game = _drawn(trials, k, 0.1, 1.0)
-            game = replace(game, start=1e-6 * game.start, sigma=size * game.sigma)
-            right = self.start * game.L * game.excess / game.length
-            right = right + self.error * game.error + self.noise * game.sigma.square()
-            mean = game.run(trials.rng, 1 / game.L)
-            text = f"mean ||grad h||^2 and 2 L Delta/T + delta^2 + sigma^2, {label}"
-            yield at_most(text, mean, right, tight=0.9)
+            yield self._early(trials, replace(game, start=1e-6 * game.start, sigma=size * game.sigma), label)
+
+    def _early(self, trials: Trials, game: _Descent, label: str) -> Relation:
+        mean = game.run(trials.rng, 1 / game.L)
+        right = self.start * game.L * game.excess / game.length
+        right = right + self.error * game.error + self.noise * game.sigma.square()
+        return at_most(f"mean ||grad h||^2 and 2 L Delta/T + delta^2 + sigma^2, {label}", mean, right, tight=0.9)
 
     def _second(self, trials: Trials, k: int) -> Iterator[Relation]:
         for label, low, high in (("short", 1.0, 1.1), ("long", 1.1, 100.0)):
@@ -173,9 +169,7 @@ class DescentRate(Theorem):
                 run = replace(game, length=torch.full((k,), T, dtype=torch.float64), sigma=blank[:, 0] + sigma)
                 steps = (2 * run.excess / T).sqrt().clamp(max=1.0) if sigma else run.L
                 means.append(run.run(rng, steps).mean())
-            y = torch.stack(means).log()
-            text = f"log mean ||grad h||^2 over log T, {label}"
-            yield Slope(label=text, x=lengths.log(), y=y, low=power - 0.2, high=power + 0.2)
+            yield power_law(f"log mean ||grad h||^2 over log T, {label}", lengths, means, power, within=0.2)
 
     def _transport(self, trials: Trials) -> Relation:
         """Algorithm 1 itself with all pairs and few Sinkhorn steps: points on the circle turned by theta."""

@@ -43,15 +43,13 @@ class NormPenalty(Theorem):
         # Plans between the product and the optimum of a small eps.
         share = spread_out(trials.rng, k, 1e-3, 1.0)[:, None, None]
         plans = problems.product + share * (problems.optimum.plan - problems.product)
-        floor = torch.full((k,), self.least, dtype=torch.float64)
         points = normal(trials.rng, trials.at_most(20), 1, 2)
-        yield at_most("1/2 and I(pi)", floor, problems.penalty(plans), tight=0.99)
-        yield equal("I(q x p) and 1/2", problems.penalty(problems.product), floor, tol=1e-12)
+        yield at_most("1/2 and I(pi)", self.least, problems.penalty(plans), tight=0.99)
+        yield equal("I(q x p) and 1/2", problems.penalty(problems.product), self.least, tol=1e-12)
         for eps in (0.01, 1.0):
             reg = Quadratic(eps=eps)
             value = solve(Discrete(points, points, cost=SqEuclidean(), reg=reg), Newton(), tol=1e-11).value
-            right = torch.full_like(value, self.least * eps)
-            yield equal(f"value of two equal Diracs and eps/2, {reg}", value, right, tol=1e-12)
+            yield equal(f"value of two equal Diracs and eps/2, {reg}", value, self.least * eps, tol=1e-12)
             few = random_problems(trials.rng, trials.at_most(100), reg)
             exact = solve(Discrete.from_matrix(few.C, few.a, few.b, reg=NoReg()), Exact()).value
             left, right = exact + self.least * eps, few.optimum.dual
@@ -233,7 +231,7 @@ class Overflow(Theorem):
     def relations(self, trials: Trials) -> Sequence[Relation]:
         weights_tried = [0.01, 0.5, *spread_out(trials.rng, trials.at_most(20), 1e-3, 10.0).tolist()]
         eps = torch.tensor(weights_tried, dtype=torch.float64)
-        largest = torch.tensor([_largest(KL(eps=e)) for e in weights_tried], dtype=torch.float64)
+        largest = [_largest(KL(eps=e)) for e in weights_tried]
         beyond = spread_out(trials.rng, trials.n, 1.0, 1e30)
         high = torch.stack([Quadratic(eps=e).density((beyond * self.exponent * e).float()) for e in weights_tried])
         return [

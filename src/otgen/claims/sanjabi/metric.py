@@ -20,11 +20,11 @@ from otgen.claims.instances import (
     random_problems,
     regularisers,
     spread_out,
-    two_points,
+    symmetric_pair,
     uniform,
     weights,
 )
-from otgen.claims.relations import Part, Relation, at_most, equal
+from otgen.claims.relations import Part, Relation, Side, at_most, equal
 from otgen.ot import (
     KL,
     L1,
@@ -200,26 +200,24 @@ class SelfDistance(Theorem):
         for reg in (KL(eps=eps), Quadratic(eps=eps)):
             C = PNorm(p=1)(x, x)
             d = _solved(Discrete(x, x, w, w, cost=PNorm(p=1), reg=reg)).value
-            zero = torch.zeros(k, dtype=torch.float64)
-            yield equal(f"d(p, p) and 0, {reg}", d, zero, scale=1 + C.mean((-1, -2)), tol=1e-3)
+            yield equal(f"d(p, p) and 0, {reg}", d, 0.0, scale=1 + C.mean((-1, -2)), tol=1e-3)
             if isinstance(reg, KL):
                 entropy = -torch.xlogy(w, w).sum(-1)
                 mean = (w.unsqueeze(-1) * w.unsqueeze(-2) * (-C / eps).exp()).sum((-1, -2))
                 yield self._corrected("d(p, p) and eps H(p)", d, self.above * eps * entropy)
                 yield self._corrected("-eps log E exp(-c/eps) and d(p, p)", -self.below * eps * mean.log(), d)
             else:
-                floor = torch.full_like(d, self.least * eps)
-                yield self._corrected("eps/2 and d(p, p), norm-2", floor, d)
-                yield self._corrected("d(p, p) and n eps/2, norm-2", d, torch.full_like(d, self.most * n * eps))
+                yield self._corrected("eps/2 and d(p, p), norm-2", self.least * eps, d)
+                yield self._corrected("d(p, p) and n eps/2, norm-2", d, self.most * n * eps)
         yield self._two_points(trials)
 
-    def _corrected(self, label: str, left: Tensor, right: Tensor) -> Relation:
+    def _corrected(self, label: str, left: Side, right: Side) -> Relation:
         return at_most(label, left, right, part=Part.CORRECTED, tight=0.97)
 
     def _two_points(self, trials: Trials) -> Relation:
         """Where both rows of the kernel have one sum, the lower bound is the value."""
         half = spread_out(trials.rng, trials.at_most(50), 0.01, 2.0)
-        x = two_points(half)
+        x = symmetric_pair(half)
         d = _solved(Discrete(x, x, cost=PNorm(p=1), reg=KL(eps=0.5))).value
         closed = -0.5 * ((1 + (-2 * half / 0.5).exp()) / 2).log()
         label = "d(p, p) of two points and -eps log((1 + exp(-c/eps))/2)"
@@ -281,8 +279,7 @@ class ValueBounds(Theorem):
                 bound = self.entropy * math.log(K) if isinstance(reg, KL) else self.norm * K
                 _, least = _exact(Problems(C=costs, a=even(k, n), b=even(k, m), reg=reg))
                 label = f"I* and its bound, {type(reg).__name__}, {n} and {m} points"
-                right, tight = torch.full_like(least, bound), 0.99 if n == m else 0.0
-                yield at_most(label, least, right, tight=tight)
+                yield at_most(label, least, bound, tight=0.99 if n == m else 0.0)
 
     def _raised(self, trials: Trials) -> Relation:
         """The sharper bound, down to costs that hardly differ, where it is met."""
@@ -290,8 +287,7 @@ class ValueBounds(Theorem):
         C = 1 + spread_out(trials.rng, k, 1e-3, 1.0)[:, None, None] * uniform(trials.rng, k, 6, 7)
         problems = Problems(C=C, a=weights(trials.rng, k, 6), b=weights(trials.rng, k, 7), reg=reg)
         rise = problems.optimum.dual - _exact(problems)[0]
-        left = torch.full_like(rise, self.sharp * reg.weight)
-        return at_most("eps/2 and d_eps - d_c, norm-2", left, rise, tight=0.97)
+        return at_most("eps/2 and d_eps - d_c, norm-2", self.sharp * reg.weight, rise, tight=0.97)
 
 
 def _exact(problems: Problems) -> tuple[Tensor, Tensor]:

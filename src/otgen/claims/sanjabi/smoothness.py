@@ -184,9 +184,8 @@ class EntropicSmoothness(Theorem):
             moved = (x + theta[:, None, None]).requires_grad_()
             value = solved(Discrete(moved, y, even(k, 5), even(k, 6), cost=L1(), reg=KL(eps=eps))).value
             slopes.append(torch.autograd.grad(value.sum(), moved)[0].sum((1, 2)))
-        right = torch.full_like(step, self.coupling / eps)
         label = "||grad h_1 - grad h_2||/||theta_1 - theta_2|| and 0 + 1/eps, L1 cost on the line"
-        return at_most(label, (slopes[0] - slopes[1]).abs() / step, right, part=Part.OUTSIDE)
+        return at_most(label, (slopes[0] - slopes[1]).abs() / step, self.coupling / eps, part=Part.OUTSIDE)
 
 
 def _games(trials: Trials, k: int, *, uneven: bool) -> list[tuple[str, _Turns]]:

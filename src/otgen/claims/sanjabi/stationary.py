@@ -23,7 +23,7 @@ from otgen.claims.instances import (
     uniform,
     weights,
 )
-from otgen.claims.relations import Part, Relation, Slope, at_most, equal
+from otgen.claims.relations import Part, Relation, Slope, at_most, equal, power_law
 from otgen.ot import (
     KL,
     L1,
@@ -124,11 +124,10 @@ class StationaryAtData(Theorem):
             scale = laws.cross[: len(at)].mean((-1, -2))
             label = f"{kind} value, {type(cost).__name__}, {reg}"
             yield equal(f"L(theta_0) and 0, {label}", at, 0.0, scale=scale, tol=1e-8, part=part)
-            sizes = torch.stack([loss.square().mean().sqrt() for loss in away])
+            sizes = [loss.square().mean().sqrt() for loss in away]
             # Stationary: a square; a kink: a first power. The linear part has kinks of its own, under Quadratic.
-            low, high = self.order - 0.6, self.order + 0.6
             label = f"log |L(theta_0 + t v)| over log t, {label}"
-            yield Slope(label=label, x=_STEPS.log(), y=sizes.log(), low=low, high=high, part=part)
+            yield power_law(label, _STEPS, sizes, self.order, within=0.6, part=part)
 
     def _gradient(self, trials: Trials) -> Relation:
         """The library's own loss and gradient, in the generator's weights."""

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import DualPair, Problems, normal, random_problems, spread_out
-from otgen.claims.relations import Part, Relation, Slope, at_most, equal
+from otgen.claims.relations import Part, Relation, at_most, equal, power_law
 from otgen.ot import KL, Discrete, MarginalError, MeanMass, Quadratic, Sinkhorn, SmoothRegulariser, solve
 
 # Accuracy of (25) and (26) that a solve is asked for.
@@ -88,21 +88,17 @@ class MeanDensity(Theorem):
             pairs = torch.multinomial(chances, 20 * size, replacement=True, generator=trials.rng)
             means = density.gather(1, pairs).reshape(20, 20, size).mean(-1)
             errors.append((means - 1).square().mean().sqrt())
-        low, high = self.power - 0.15, self.power + 0.15
-        label = "log |mean m over S pairs - 1| over log S"
-        return Slope(label=label, x=sizes.log(), y=torch.stack(errors).log(), low=low, high=high)
+        return power_law("log |mean m over S pairs - 1| over log S", sizes, errors, self.power, within=0.15)
 
     def _library(self, trials: Trials) -> Iterator[Relation]:
         """Both tests of the library, with its Sinkhorn: the marginals of what it returns."""
-        k = trials.at_most(100)
-        problems = random_problems(trials.rng, k, KL(eps=0.02))
+        problems = random_problems(trials.rng, trials.at_most(100), KL(eps=0.02))
         problem = Discrete.from_matrix(problems.C, problems.a, problems.b, reg=problems.reg)
         for until, part in ((MarginalError(_TOL), Part.PRINTED), (MeanMass(_TOL), Part.OUTSIDE)):
             solution = solve(problem, Sinkhorn(), until=until, max_steps=20000, on_unconverged="ignore")
             error = solution.marginal_error_a + solution.marginal_error_b
-            right = torch.full((k,), _TOL, dtype=torch.float64)
             label = f"error of the marginals and what {type(until).__name__} was asked for"
-            yield at_most(label, error, right, part=part, tight=0.01)
+            yield at_most(label, error, _TOL, part=part, tight=0.01)
 
     def _fooled(self, trials: Trials) -> Relation:
         """Arbitrary potentials, raised until the mean of m is 1."""
