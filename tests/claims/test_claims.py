@@ -25,10 +25,10 @@ every_claim = pytest.mark.parametrize("theorem", THEOREMS, ids=lambda theorem: t
 
 @every_claim
 def test_the_verdict_is_as_recorded(theorem: Theorem) -> None:
-    found = finding(theorem, FEW)
-    assert found.as_recorded, [(r.label, r.standing, r.text) for r in found.relations]
-    assert found.instances > 0 or all(isinstance(r, Cited) for r in found.relations)
-    assert found.worst
+    result = finding(theorem, FEW)
+    assert result.as_recorded, [(r.label, r.standing, r.text) for r in result.relations]
+    assert result.instances > 0 or all(isinstance(r, Cited) for r in result.relations)
+    assert result.worst
 
 
 @every_claim
@@ -47,7 +47,7 @@ def test_there_are_claims_of_every_paper_and_no_two_share_a_key() -> None:
 
 def test_the_same_seed_gives_the_same_instances_alone_or_among_others() -> None:
     theorems = [theorem for theorem in THEOREMS if theorem.key in ("S1", "S7b", "S9")]
-    together = [found.worst for found in verify(theorems, n=20, seed=3)]
+    together = [result.worst for result in verify(theorems, n=20, seed=3)]
     alone = [finding(theorem, 20, 3).worst for theorem in theorems]
     assert together == alone
     assert alone != [finding(theorem, 20, 4).worst for theorem in theorems]
@@ -125,8 +125,8 @@ def test_a_check_that_stops_is_not_decided_and_the_others_go_on() -> None:
 def test_the_worst_of_several_lines_is_shown() -> None:
     one, two = (Equal(label="", left=torch.tensor([v]), right=torch.ones(1), tol=1.0) for v in (1.25, 1.5))
     theorem = THEOREMS[0]
-    found = Finding(theorem=theorem, status=theorem.recorded, relations=(one, two), seconds=0.0)
-    assert found.worst == "error 5.0e-01"
+    result = Finding(theorem=theorem, status=theorem.recorded, relations=(one, two), seconds=0.0)
+    assert result.worst == "error 5.0e-01"
 
 
 @pytest.mark.parametrize(

@@ -51,15 +51,15 @@ def results(scale: Scale = Scale.CPU, least_steps: int = 0, **panels: list[float
     return Results(scale=scale, titles={name: name.upper() for name in "abcd"}, runs=runs, least_steps=least_steps)
 
 
-def compared(measure: Measure, found: Results) -> Verdict:
+def compared(measure: Measure, runs: Results) -> Verdict:
     claim = Compared(text="a beats b", source="here", measure=measure, pairs=(("a", "b"),))
-    (verdict,) = claim.verdicts(found)
+    (verdict,) = claim.verdicts(runs)
     return verdict
 
 
-def reached(value: float, found: Results, *by: str) -> tuple[Verdict, ...]:
+def reached(value: float, runs: Results, *by: str) -> tuple[Verdict, ...]:
     bounds = (Bound(measure=SCORE, value=value),)
-    return Reached(text="they reach it", source="here", bounds=bounds, by=by or ("a",)).verdicts(found)
+    return Reached(text="they reach it", source="here", bounds=bounds, by=by or ("a",)).verdicts(runs)
 
 
 @pytest.mark.parametrize("measure", [SCORE, ERROR], ids=["higher", "lower"])
@@ -146,7 +146,7 @@ def test_all_bounds_have_to_be_met_by_the_same_seed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("runs", "said"),
     [
         (results(Scale.SMOKE, a=[2], b=[1]), "the scale smoke shows that it runs"),
         (results(a=[2]), "B: not run"),
@@ -155,8 +155,8 @@ def test_all_bounds_have_to_be_met_by_the_same_seed() -> None:
     ],
     ids=["smoke", "missing", "short", "nan"],
 )
-def test_there_is_no_verdict_without_ground(found: Results, said: str) -> None:
-    verdict = compared(SCORE, found)
+def test_there_is_no_verdict_without_ground(runs: Results, said: str) -> None:
+    verdict = compared(SCORE, runs)
     assert verdict.status is ClaimStatus.NONE
     assert verdict.text.startswith(said)
 
@@ -166,14 +166,14 @@ def test_a_run_that_diverged_early_is_ground_all_the_same() -> None:
 
 
 def test_each_part_of_a_claim_has_its_verdict() -> None:
-    found = results(a=[5, 6], b=[5, 1], c=[1, 2])
-    assert [v.status for v in reached(5, found, "a", "b", "c")] == [
+    runs = results(a=[5, 6], b=[5, 1], c=[1, 2])
+    assert [v.status for v in reached(5, runs, "a", "b", "c")] == [
         ClaimStatus.HOLDS,
         ClaimStatus.UNDECIDED,
         ClaimStatus.FAILS,
     ]
     claim = Compared(text="x", source="y", measure=SCORE, pairs=(("a", "c"), ("c", "a"), ("a", "d")))
-    assert [v.status for v in claim.verdicts(found)] == [ClaimStatus.HOLDS, ClaimStatus.FAILS, ClaimStatus.NONE]
+    assert [v.status for v in claim.verdicts(runs)] == [ClaimStatus.HOLDS, ClaimStatus.FAILS, ClaimStatus.NONE]
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ class Problems:
     @cached_property
     def optimum(self) -> DualPair:
         """The best potentials, to rounding."""
-        found = solve(
+        solution = solve(
             Discrete.from_matrix(self.C, self.a, self.b, reg=self.reg),
             Newton(),
             tol=_TOL,
@@ -64,12 +64,12 @@ class Problems:
             on_unconverged="ignore",
         )
         # A value near 0 is not known to its own digits, but to those of the costs.
-        gap = (found.upper - found.lower) / (self.reg.weight + self.C.abs().mean((-1, -2)))
+        gap = (solution.upper - solution.lower) / (self.reg.weight + self.C.abs().mean((-1, -2)))
         if not bool((gap <= _ROUNDING).all()):
             raise UnconvergedError(
                 f"an instance was solved to {float(gap.max()):.1e} of its costs only, not to rounding"
             )
-        potentials = found.potentials
+        potentials = solution.potentials
         return DualPair(problems=self, f=potentials.f, g=potentials.g)
 
     def penalty(self, plan: Tensor) -> Tensor:

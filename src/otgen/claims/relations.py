@@ -354,6 +354,6 @@ def _sides(left: Side, right: Side) -> tuple[Tensor, Tensor]:
 
 def _tensor(side: Side) -> Tensor:
     if isinstance(side, Tensor):
-        return torch.atleast_1d(side)
+        return side.reshape(1) if side.ndim == 0 else side
     parts = [side] if isinstance(side, float) else side
     return torch.cat([torch.as_tensor(part, dtype=torch.float64).reshape(-1) for part in parts])

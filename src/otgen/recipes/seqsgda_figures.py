@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from otgen.methods import Method
 from otgen.ot import Cost, PNorm, Relative, SqEuclidean
@@ -113,7 +114,7 @@ SEQSGDA_FIG4 = figure(
 """Learning digits: SeqSGDA, and the methods it is measured against."""
 
 
-def _changed(**changes: object) -> GamePanel:
+def _changed(**changes: Any) -> GamePanel:
     """SeqSGDA on digits for a minute, with hyper-parameters that differ from those of the main run."""
     return GamePanel(method=partial(seqsgda, **changes), seconds=60)
 

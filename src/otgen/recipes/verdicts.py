@@ -187,9 +187,9 @@ def overall(verdicts: Iterable[Verdict]) -> ClaimStatus:
 
     It fails with one part; else it has no verdict where a part has none; else it is undecided where a part is.
     """
-    found = {verdict.status for verdict in verdicts}
+    statuses = {verdict.status for verdict in verdicts}
     for status in (ClaimStatus.FAILS, ClaimStatus.NONE, ClaimStatus.UNDECIDED):
-        if status in found:
+        if status in statuses:
             return status
     return ClaimStatus.HOLDS
 

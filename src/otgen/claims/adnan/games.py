@@ -141,7 +141,7 @@ class LocalMinimax(Theorem):
     def relations(self, trials: Trials) -> Sequence[Relation]:
         k = trials.at_most(min(400, trials.n))
         concave, convex = self._drawn(trials, k, -1.0), self._drawn(trials, max(2, k // 4), 1.0)
-        ones, found = concave.minimax(), convex.minimax()
+        concave_minimax, convex_minimax = concave.minimax(), convex.minimax()
         positive = (torch.linalg.eigvalsh(concave.A)[:, 0] > 0).double()
         mine, theirs = (self._schur(game) > 0 for game in (concave, convex))
         corrected = Part.CORRECTED
@@ -150,17 +150,17 @@ class LocalMinimax(Theorem):
         moved = concave.value(-1e-3 * gradient.expand(k, 1, 2), torch.zeros(k, 1, 2).double())[:, 0]
         moved = moved - 1e-3 * gradient.square().sum()
         return [
-            at_most("local minimax and Hessian in theta positive", ones, positive),
-            at_most("Schur complement positive and local minimax, C > 0", theirs.double(), found),
+            at_most("local minimax and Hessian in theta positive", concave_minimax, positive),
+            at_most("Schur complement positive and local minimax, C > 0", theirs.double(), convex_minimax),
             equal(
                 "local minimax and Schur complement positive, C < 0",
-                ones,
+                concave_minimax,
                 mine.double(),
                 scale=1.0,
                 tol=0.0,
                 part=corrected,
             ),
-            equal("local minimax and 0, C > 0", found, 0.0, scale=1.0, tol=0.0, part=corrected),
+            equal("local minimax and 0, C > 0", convex_minimax, 0.0, scale=1.0, tol=0.0, part=corrected),
             at_most("1 + value after theta follows a slope, and 1", 1 + moved, 1.0),
         ]
 
@@ -312,15 +312,15 @@ class CrossTermStep(Theorem):
 
     def _scales(self, sizes: Tensor) -> tuple[Tensor, Tensor]:
         """The slope in s of W(N(0, s^2 v), N(0, v)) at s = 1 for each eps, and its closed form."""
-        variance, found = 1.3, []
+        variance, slopes = 1.3, []
         places, mass = normal_nodes(81)
         x = math.sqrt(variance) * places.unsqueeze(-1)
         for eps in sizes.tolist():
             scale = torch.ones((), dtype=torch.float64, requires_grad=True)
             value = solved(Discrete(scale * x, x, mass, mass, reg=KL(eps=eps)), 1e-10, 500).value
-            found.append(torch.autograd.grad(value, scale)[0])
+            slopes.append(torch.autograd.grad(value, scale)[0])
         root = (variance**2 + (self.spread * sizes).square()).sqrt()
-        return torch.stack(found), 2 * (variance + self.spread * sizes - root)
+        return torch.stack(slopes), 2 * (variance + self.spread * sizes - root)
 
 
 def normal_nodes(nodes: int) -> tuple[Tensor, Tensor]:

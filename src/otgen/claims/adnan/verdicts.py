@@ -208,8 +208,8 @@ class TenSteps(Theorem):
         ]
 
     def _error(self, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        found = solve(Discrete(x, y, reg=KL(eps=eps)), Sinkhorn(), tol=0, max_steps=self.steps)
-        return found.marginal_error_a + found.marginal_error_b
+        solution = solve(Discrete(x, y, reg=KL(eps=eps)), Sinkhorn(), tol=0, max_steps=self.steps)
+        return solution.marginal_error_a + solution.marginal_error_b
 
     @staticmethod
     def _needed(x: Tensor, y: Tensor, eps: float) -> float:

@@ -132,12 +132,12 @@ class _Games:
 
     def slopes(self, psi: Tensor) -> Tensor:
         """(23): the gradient of otgen's semi-dual loss along the way, back through the generator: ``(k,)``."""
-        found = []
+        slopes = []
         for potentials, z, weight, way in zip(self.potentials(psi), self.z, self.weight, self.way, strict=True):
             weight = weight.clone().requires_grad_()
             (gradient,) = torch.autograd.grad(potentials.loss(torch.tanh(z @ weight)), weight)
-            found.append((gradient * way).sum())
-        return torch.stack(found)
+            slopes.append((gradient * way).sum())
+        return torch.stack(slopes)
 
     def differences(self, psi: Tensor) -> Tensor:
         """Central differences of F at a psi, written out, (39) with weights: ``(k,)``."""

@@ -161,13 +161,13 @@ class GapOfIterates(Theorem):
             density = plan / (a.unsqueeze(-1) * b.unsqueeze(-2))
             C = f.unsqueeze(-1) + g.unsqueeze(-2) - eps * density.log()
             problem = Discrete.from_matrix(C, a, b, reg=KL(eps=eps))
-            found = solve(problem, Sinkhorn(), tol=0, max_steps=steps)
-            mine = found.plan()
+            solution = solve(problem, Sinkhorn(), tol=0, max_steps=steps)
+            mine = solution.plan()
             best.append((a * f).sum(-1) + (b * g).sum(-1))
-            gaps.append(best[-1] - found.value)
+            gaps.append(best[-1] - solution.value)
             divergences.append((plan * (plan / mine).log() - plan + mine).sum((-1, -2)))
-            lower.append(found.lower)
-            upper.append(found.upper)
+            lower.append(solution.lower)
+            upper.append(solution.upper)
         # Raised, so that both sides of the bounds are positive.
         optimum, low, high = (torch.cat(part) + 10 for part in (best, lower, upper))
         divergence, label = eps * torch.cat(divergences), "F* - F at iterates and eps KL(pi* || pi)"
@@ -276,8 +276,8 @@ def _rate(label: str, sizes: Tensor, values: list[Tensor], power: float) -> Rela
 
 
 def _divergence(x: Tensor, y: Tensor, reg: SmoothRegulariser) -> Tensor:
-    found: Tensor = SinkhornDivergence(cost=PNorm(p=1), reg=reg, solver=Newton(), tol=1e-11)(x, y)
-    return found
+    value: Tensor = SinkhornDivergence(cost=PNorm(p=1), reg=reg, solver=Newton(), tol=1e-11)(x, y)
+    return value
 
 
 def _centred(C: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -48,9 +48,9 @@ class CumulativeSums(Theorem):
             places = dx * torch.arange(cells, dtype=torch.float64).unsqueeze(-1)
             exact.append(solve(Discrete(places, places, mu, nu, cost=PNorm(p=1), reg=NoReg()), Exact()).value)
             if instance < 2:
-                found = solve(problem, GridPDHG(), tol=1e-4, max_steps=5000, on_unconverged="ignore")
-                lower.append(found.lower)
-                upper.append(found.upper)
+                solution = solve(problem, GridPDHG(), tol=1e-4, max_steps=5000, on_unconverged="ignore")
+                lower.append(solution.lower)
+                upper.append(solution.upper)
         return [
             equal("exact transport and cumulative sums", exact, truth, tol=1e-9),
             equal("GridW1 and cumulative sums", grid, truth, tol=1e-12),
@@ -141,7 +141,7 @@ class GridAnisotropy(Theorem):
             mu[0, across] = 1.0
             nu[way[0] * steps, across + way[1] * steps] = 1.0
             dx = float(spread_out(trials.rng, 1, 0.1, 10.0))
-            found = solve(GridW1.between(mu, nu, dx, stencil=stencil), tol=2e-4, max_steps=20000)
-            measured.append((found.lower + found.upper) / 2 / (dx * steps * math.hypot(*way)))
+            solution = solve(GridW1.between(mu, nu, dx, stencil=stencil), tol=2e-4, max_steps=20000)
+            measured.append((solution.lower + solution.upper) / 2 / (dx * steps * math.hypot(*way)))
             wanted.append(ratio)
         return equal(f"W1 over distance: {label}", measured, wanted, tol=1e-3)

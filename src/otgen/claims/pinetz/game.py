@@ -141,11 +141,11 @@ class WeightsGradient(Theorem):
             way = shift + scale * (z - 6) / 6
             here, there = (histogram(points, n, dx, deposit=Deposit.HAT) for points in (z, z + h * way))
             mu = here if same else weights(trials.rng, n)
-            found = solve(GridW1.between(mu, here, dx))
+            solution = solve(GridW1.between(mu, here, dx))
             moved = solve(GridW1.between(mu, there, dx)).value
-            measured.append((moved - found.value) / h)
+            measured.append((moved - solution.value) / h)
             points = z.clone().requires_grad_()
-            (gradient,) = torch.autograd.grad(found.critic_at(points).mean(), points)
+            (gradient,) = torch.autograd.grad(solution.critic_at(points).mean(), points)
             formula.append(self.sign * (gradient * way).sum())
         return torch.stack(measured), torch.stack(formula)
 
@@ -244,16 +244,16 @@ class Interpolation(Theorem):
             dx = float(spread_out(trials.rng, 1, 0.05, 0.5)) * (1.0 if instance % 4 < 2 else 8.0)
             mu, nu = (weights(trials.rng, 60)[: torch.Size(shape).numel()].reshape(shape) for _ in range(2))
             # Cell i, counted from 1, is [(i - 1/2) dx, (i + 1/2) dx), (12).
-            found = solve(
+            solution = solve(
                 GridW1.between(mu / mu.sum(), nu / nu.sum(), dx, low=dx / 2), tol=1e-2, on_unconverged="ignore"
             )
             size = torch.tensor(shape, dtype=torch.float64)
             x = dx * (1 + (size - 1) * uniform(trials.rng, 50, len(shape)))
-            library.append(found.critic_at(x) / dx)
-            printed.append(_hats(found.critic, x, 1.0, 1.0) / dx)
-            corrected.append(_hats(found.critic, x, dx, dx**self.power) / dx)
+            library.append(solution.critic_at(x) / dx)
+            printed.append(_hats(solution.critic, x, 1.0, 1.0) / dx)
+            corrected.append(_hats(solution.critic, x, dx, dx**self.power) / dx)
             if len(shape) == 1:
-                steps = found.critic_at(x + 1e-6 * dx) - found.critic_at(x)
+                steps = solution.critic_at(x + 1e-6 * dx) - solution.critic_at(x)
                 slopes.append(steps.abs().max() / (1e-6 * dx))
         return [
             equal("(25), (26) and otgen's critic, over dx", printed, library, scale=1.0, tol=1e-9),

@@ -29,8 +29,8 @@ def linear_program(c: Tensor, dx: float, lipschitz: float = 1.0) -> float:
     room = [lipschitz * dx] * (2 * (n - 1))
     # A constant moves nothing where c sums to 0: one node is held.
     bounds = [(0, 0), *[(None, None)] * (n - 1)]
-    found = optimize.linprog(-c.numpy(), A_ub=sparse.vstack([D, -D]), b_ub=room, bounds=bounds, method="highs")
-    return -float(found.fun)
+    result = optimize.linprog(-c.numpy(), A_ub=sparse.vstack([D, -D]), b_ub=room, bounds=bounds, method="highs")
+    return -float(result.fun)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +60,9 @@ class LineOptimum(Theorem):
             mu, nu = weights(trials.rng, 2, n)
             program.append(linear_program(mu - nu, dx))
             formula.append(self.factor * dx * (mu - nu).cumsum(0).abs().sum())
-            found = solve(GridW1.between(mu, nu, dx))
-            grid.append(found.value)
-            slopes.append(found.critic.diff().abs().max() / dx)
+            solution = solve(GridW1.between(mu, nu, dx))
+            grid.append(solution.value)
+            slopes.append(solution.critic.diff().abs().max() / dx)
         return [
             equal("the linear program and dx sum |cumsum(c)|", program, formula, tol=1e-8),
             equal("GridW1 and the linear program", grid, program, tol=1e-8),
@@ -289,11 +289,11 @@ class ErgodicGap(Theorem):
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
-        n, k, tau, found = 10, trials.at_most(min(3, trials.n // 30)), 3.0, []
+        n, k, tau, runs = 10, trials.at_most(min(3, trials.n // 30)), 3.0, []
         for _ in range(k):
             mu, nu = weights(trials.rng, 2, n)
-            found.append(_gaps(GridW1.between(mu, nu, 1.0), tau))
-        gaps, steps = torch.stack(found), torch.tensor(_LOOKS, dtype=torch.float64)
+            runs.append(_gaps(GridW1.between(mu, nu, 1.0), tau))
+        gaps, steps = torch.stack(runs), torch.tensor(_LOOKS, dtype=torch.float64)
         bound = (n * _CRITICS**2 / (2 * tau) + n * _FLOWS**2 * 4 * tau / 2) / steps
         right = self.factor * bound.expand_as(gaps).flatten()
         label = "log gap of the averages over log steps"

@@ -222,7 +222,7 @@ class Anisotropy(Theorem):
 
     def _random(self, trials: Trials) -> tuple[Tensor, Tensor, Tensor]:
         """W1 by linear programming, and the values of both stencils."""
-        side, found = 6, []
+        side, values = 6, []
         places = torch.cartesian_prod(*[torch.arange(side, dtype=torch.float64)] * 2)
         for _ in range(trials.at_most(min(5, trials.n // 30))):
             mu, nu = weights(trials.rng, 2, side * side)
@@ -232,8 +232,8 @@ class Anisotropy(Theorem):
                 solve(GridW1.between(*shaped, 1.0, stencil=s), tol=1e-3, max_steps=2000, on_unconverged="ignore")
                 for s in (Stencil.FORWARD, Stencil.SYMMETRIC)
             )
-            found.append(torch.stack([exact, (forward.lower + forward.upper) / 2, symmetric.lower]))
-        first, second, third = torch.stack(found).unbind(-1)
+            values.append(torch.stack([exact, (forward.lower + forward.upper) / 2, symmetric.lower]))
+        first, second, third = torch.stack(values).unbind(-1)
         return first, second, third
 
 
@@ -244,5 +244,5 @@ def _pair(way: tuple[int, int], steps: int, stencil: Stencil) -> Tensor:
     across = 0 if way[1] >= 0 else steps
     mu[0, across], nu[way[0] * steps, across + way[1] * steps] = 1.0, 1.0
     problem = GridW1.between(mu, nu, 1.0, stencil=stencil)
-    found = solve(problem, tol=5e-4, max_steps=5000, on_unconverged="ignore")
-    return (found.lower + found.upper) / 2 / (steps * math.hypot(*way))
+    solution = solve(problem, tol=5e-4, max_steps=5000, on_unconverged="ignore")
+    return (solution.lower + solution.upper) / 2 / (steps * math.hypot(*way))

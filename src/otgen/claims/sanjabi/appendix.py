@@ -62,8 +62,8 @@ class LinearGame:
     def gradient(self, theta: Tensor) -> Tensor:
         """``grad h(Theta)``, ``(k, d, q)``, as the library takes it."""
         theta = theta.clone().requires_grad_()
-        (found,) = torch.autograd.grad(self.solution(theta).value.sum(), theta)
-        return found
+        (gradient,) = torch.autograd.grad(self.solution(theta).value.sum(), theta)
+        return gradient
 
     def generators(self, rng: torch.Generator, near: float = 1e-3, far: float = 10.0) -> Moves:
         """Pairs of generators around 0, of every size and distance."""

@@ -180,11 +180,11 @@ class DescentRate(Theorem):
         smooth = top + top / eps
         values, squares, errors = [], [], []
         for _ in range(T + 1):
-            (value, exact), (_, found) = (_turned(start + speed * theta, speed, target, eps, n) for n in (None, 1))
+            (value, exact), (_, inexact) = (_turned(start + speed * theta, speed, target, eps, n) for n in (None, 1))
             values.append(value)
             squares.append(exact.square())
-            errors.append((found - exact).square())
-            theta = theta - (found / smooth).unsqueeze(-1)
+            errors.append((inexact - exact).square())
+            theta = theta - (inexact / smooth).unsqueeze(-1)
         # The proof needs the fall over these steps only, which is less than Delta.
         right = 2 * smooth * (values[0] - values[T]) / T + self.error * torch.stack(errors[:T]).mean(0)
         label = "mean ||grad h_eps||^2 and 2 L (h_0 - h_T)/T + delta^2, Algorithm 1"
@@ -197,7 +197,7 @@ def _turned(angle: Tensor, speed: Tensor, target: Tensor, eps: float, steps: int
     x = x.requires_grad_()
     k, n, m = len(x), x.shape[1], y.shape[1]
     problem = Discrete(x, y, even(k, n), even(k, m), cost=Cosine(), reg=KL(eps=eps))
-    found = solved(problem, 1e-11) if steps is None else solve(problem, Sinkhorn(), tol=0, max_steps=steps)
-    (by_x,) = torch.autograd.grad(found.value.sum(), x)
+    solution = solved(problem, 1e-11) if steps is None else solve(problem, Sinkhorn(), tol=0, max_steps=steps)
+    (by_x,) = torch.autograd.grad(solution.value.sum(), x)
     turn = torch.stack([-angle.sin(), angle.cos()], -1) * speed.unsqueeze(-1)
-    return found.value.detach(), (by_x * turn).sum((1, 2))
+    return solution.value.detach(), (by_x * turn).sum((1, 2))

@@ -192,11 +192,13 @@ class _Batches:
     def gradient(self, weight: tuple[float, float]) -> tuple[Tensor, Tensor]:
         """Of the loss, as the library differentiates it, ``(k, P)``; and its size, for errors."""
         theta = self.theta.clone().requires_grad_()
-        z, reg, found = theta * self.x, self.problems[0].reg, []
+        z, reg, gradients = theta * self.x, self.problems[0].reg, []
         for other, problem in zip((self.y, z), self.problems, strict=True):
             solution = solve(Discrete(z, other, problem.a, problem.b, cost=SqEuclidean(), reg=reg), Newton(), tol=1e-11)
-            found.append(torch.autograd.grad(solution.value.sum(), theta, retain_graph=True)[0].squeeze(1))
-        return weight[0] * found[0] + weight[1] * found[1], 1 + found[0].norm(dim=-1) + found[1].norm(dim=-1)
+            gradients.append(torch.autograd.grad(solution.value.sum(), theta, retain_graph=True)[0].squeeze(1))
+        return weight[0] * gradients[0] + weight[1] * gradients[1], 1 + gradients[0].norm(dim=-1) + gradients[1].norm(
+            dim=-1
+        )
 
     def plan_errors(self, trials: Trials, weight: tuple[float, float]) -> tuple[Tensor, Tensor]:
         """Error of the estimate's mean at potentials off the optimum, and the larger error of its two terms."""

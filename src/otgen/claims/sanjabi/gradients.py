@@ -13,6 +13,7 @@ from typing_extensions import override
 from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, normal, solved, spread_out, weights
 from otgen.claims.relations import Part, Relation, at_most, equal
+from otgen.claims.sanjabi.scaled import ScaledGame
 from otgen.methods.swgan import held_cost
 from otgen.ot import (
     KL,
@@ -54,10 +55,10 @@ class _Curve:
     def numbers(self, t: float) -> tuple[Tensor, Tensor, Tensor]:
         """The regularised value, its linear part and the penalty of the optimal plan, at t: each ``(k,)``."""
         weight = self.weight + t * self.way
-        found = solved(self.problem(weight))
+        solution = solved(self.problem(weight))
         C = SqEuclidean()(torch.tanh(self.z @ weight), self.y)
-        penalty = Problems(C=C, a=self.a, b=self.b, reg=self.reg).penalty(found.plan())
-        return found.value, found.read(Value.LINEAR), penalty
+        penalty = Problems(C=C, a=self.a, b=self.b, reg=self.reg).penalty(solution.plan())
+        return solution.value, solution.read(Value.LINEAR), penalty
 
     def quotients(self) -> tuple[Tensor, ...]:
         """Derivatives of the three by t at 0."""
@@ -80,8 +81,8 @@ class _Curve:
             total = solved(problem).value
         else:
             total = solve(problem, Sinkhorn(), tol=0, max_steps=150, gradient=Unroll()).read(kind)
-        (found,) = torch.autograd.grad(total.sum(), weight)
-        return (found * self.way).sum((-1, -2))
+        (gradient,) = torch.autograd.grad(total.sum(), weight)
+        return (gradient * self.way).sum((-1, -2))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,39 +138,8 @@ class LinearPart(Theorem):
         yield equal(label, left, right, scale=scale, tol=1e-3, part=Part.CORRECTED)
 
 
-@dataclass(frozen=True)
-class _Batches:
-    """Generators ``x -> theta * x`` in the plane, at theta = 1; three codes and data, all batches of two of each."""
-
-    x: Tensor
-    y: Tensor
-    a: Tensor
-    b: Tensor
-    reg: SmoothRegulariser
-
-    @classmethod
-    def drawn(cls, trials: Trials, k: int, reg: SmoothRegulariser, far: float = 1.0) -> _Batches:
-        """Clouds of every size at a distance: the smaller they are, the more one gradient all pairs have."""
-        rng = trials.rng
-        size = spread_out(rng, k, 0.02, 1.0)[:, None, None]
-        x, y = far + size * normal(rng, k, 3, 2), size * normal(rng, k, 3, 2)
-        return cls(x, y, weights(rng, k, 3), weights(rng, k, 3), reg)
-
-    @property
-    def problems(self) -> Problems:
-        return Problems(C=SqEuclidean()(self.x, self.y), a=self.a, b=self.b, reg=self.reg)
-
-    @property
-    def slopes(self) -> Tensor:
-        """``grad_theta c`` of every pair by hand, ``(k, 3, 3, 2)``."""
-        return 2 * (self.x.unsqueeze(2) - self.y.unsqueeze(1)) * self.x.unsqueeze(2)
-
-    def gradient(self) -> Tensor:
-        """``grad h``, ``(k, 2)``, as the library takes it."""
-        x = self.x.clone().requires_grad_()
-        value = solved(Discrete(x, self.y, self.a, self.b, cost=SqEuclidean(), reg=self.reg)).value
-        (found,) = torch.autograd.grad(value.sum(), x)
-        return (found * self.x).sum(1)
+class _Batches(ScaledGame):
+    """Three codes and data, and all batches of two of each."""
 
     def batches(self) -> tuple[Tensor, Tensor, Tensor]:
         """Indices of the codes and of the data of all batches, ``(81, 2)`` each, and chances ``(k, 81)``."""
@@ -180,7 +150,7 @@ class _Batches:
     def mean_estimate(self, density: Tensor) -> Tensor:
         """The mean of Algorithm 1's estimate, with the library's loss, over all batches: ``(k, 2)``."""
         codes, data, chances = self.batches()
-        found = torch.zeros(len(self.x), 2, dtype=torch.float64)
+        mean = torch.zeros(len(self.x), 2, dtype=torch.float64)
         for i in range(len(self.x)):
             theta = torch.ones(len(codes), 1, 2, dtype=torch.float64, requires_grad=True)
             points = self.x[i, codes] * theta
@@ -191,17 +161,17 @@ class _Batches:
                 ]
             )
             (estimates,) = torch.autograd.grad(loss.sum(), theta)
-            found[i] = chances[i] @ estimates.squeeze(1)
-        return found
+            mean[i] = chances[i] @ estimates.squeeze(1)
+        return mean
 
-    def meansolved(self) -> Tensor:
+    def mean_solved(self) -> Tensor:
         """The mean over all batches of the gradient of a batch's own transport problem: ``(k, 2)``."""
         codes, data, chances = self.batches()
         batch = self.x[:, codes].flatten(0, 1)
         x = batch.clone().requires_grad_()
         value = solved(Discrete(x, self.y[:, data].flatten(0, 1), cost=SqEuclidean(), reg=self.reg)).value
-        (found,) = torch.autograd.grad(value.sum(), x)
-        return (chances.unsqueeze(-1) * (found * batch).sum(1).reshape(len(self.x), len(codes), 2)).sum(1)
+        (gradient,) = torch.autograd.grad(value.sum(), x)
+        return (chances.unsqueeze(-1) * (gradient * batch).sum(1).reshape(len(self.x), len(codes), 2)).sum(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,8 +204,8 @@ class Unbiased(Theorem):
         k = trials.at_most(5)
         outside: list[Relation] = []
         for reg in (KL(eps=1.0), Quadratic(eps=1.0)):
-            game = _Batches.drawn(trials, k, reg)
-            best, exact = game.problems.optimum, game.gradient()
+            game = _Batches.drawn(trials, k, reg, n=3, m=3, least=0.02)
+            best, (exact, _) = game.problems.optimum, game.gradient()
             pair = game.problems.near(trials.rng, spread_out(trials.rng, k, 0.1, 1.0))
             pseudo = (pair.plan.unsqueeze(-1) * game.slopes).sum((1, 2))
             mean = game.mean_estimate(pair.density)
@@ -249,14 +219,14 @@ class Unbiased(Theorem):
             label = f"mean of the estimate and grad h, other potentials, {reg}"
             outside.append(_apart(label, self.scale * mean, exact, Part.OUTSIDE))
             label = f"mean gradient of batches solved on their own and grad h, {reg}"
-            outside.append(_apart(label, game.meansolved(), exact, Part.OUTSIDE))
+            outside.append(_apart(label, game.mean_solved(), exact, Part.OUTSIDE))
         yield self._bound(trials)
         yield from outside
 
     def _bound(self, trials: Trials) -> Relation:
         """Potentials off by a constant: there the bias is what the bound allows, where all pairs have one gradient."""
         k = trials.at_most(200)
-        game = _Batches.drawn(trials, k, Quadratic(eps=20.0), far=2.0)
+        game = _Batches.drawn(trials, k, Quadratic(eps=20.0), n=3, m=3, least=0.02, far=2.0)
         best = game.problems.optimum
         pair = game.problems.near(trials.rng, spread_out(trials.rng, k, 1e-3, 0.1))
         raised = spread_out(trials.rng, k, 0.1, 1.0).unsqueeze(-1)
@@ -265,7 +235,7 @@ class Unbiased(Theorem):
         square = (game.problems.product * game.slopes.square().sum(-1)).sum((-1, -2))
         return at_most(
             "bias for grad h and delta = l_0 sqrt(2 eps'/eps), norm-2",
-            (mean - game.gradient()).norm(dim=-1),
+            (mean - game.gradient()[0]).norm(dim=-1),
             self.bias * (2 * square * (best.dual - pair.dual).clamp(min=0) / game.reg.weight).sqrt(),
             tight=0.95,
             slack=1e-6,

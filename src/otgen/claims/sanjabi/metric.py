@@ -292,8 +292,8 @@ class ValueBounds(Theorem):
 
 def _exact(problems: Problems) -> tuple[Tensor, Tensor]:
     """The unregularised value, and the penalty of its plan (the only optimal one, for costs drawn at random)."""
-    found = solve(Discrete.from_matrix(problems.C, problems.a, problems.b, reg=NoReg()), Exact())
-    return found.value, problems.penalty(found.plan())
+    solution = solve(Discrete.from_matrix(problems.C, problems.a, problems.b, reg=NoReg()), Exact())
+    return solution.value, problems.penalty(solution.plan())
 
 
 def _solved(problem: Discrete) -> Solution:

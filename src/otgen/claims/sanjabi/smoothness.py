@@ -67,9 +67,9 @@ class _Turns:
         """``grad h``, ``(k, 2)``, as the library takes it, and its plan."""
         theta = theta.clone().requires_grad_()
         angle = self.start + (self.speed @ theta.unsqueeze(-1)).squeeze(-1)
-        found = solved(Discrete(circle(angle), circle(self.target), self.a, self.b, cost=Cosine(), reg=reg))
-        (slope,) = torch.autograd.grad(found.value.sum(), theta)
-        return slope, found.plan()
+        solution = solved(Discrete(circle(angle), circle(self.target), self.a, self.b, cost=Cosine(), reg=reg))
+        (slope,) = torch.autograd.grad(solution.value.sum(), theta)
+        return slope, solution.plan()
 
 
 def _anywhere(trials: Trials, k: int, *, uneven: bool) -> _Turns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,7 +33,6 @@ from otgen.ot import (
     MarginalError,
     Newton,
     PNorm,
-    Quadratic,
     SinkhornDivergence,
     SmoothRegulariser,
     SqEuclidean,
@@ -281,20 +280,20 @@ class Limits(Theorem):
     cross: float = 2.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         k = trials.at_most(12)
         x, y = (uniform(trials.rng, k, n, 1) for n in (5, 6))
         c = PNorm(p=1)
         line = Laws(c(x, y), c(x, x), c(y, y), weights(trials.rng, k, 5), weights(trials.rng, k, 6))
         energy, exact = self._energy(line), self.factor * _on_the_line(x, y, line.a, line.b)
         large = line.losses(KL(eps=1e3))[Value.LINEAR]
-        found = [*self._rates(line, energy, exact, KL(eps=1.0)), *self._rates(line, energy, exact, Quadratic(eps=1.0))]
-        found.append(_not_negative("large eps, |x - y|", large, line.cross.mean((-1, -2)), Part.PRINTED))
+        for reg in regularisers(1.0):
+            yield from self._rates(line, energy, exact, reg)
+        yield _not_negative("large eps, |x - y|", large, line.cross.mean((-1, -2)), Part.PRINTED)
         graph = bipartite_laws(spread_out(trials.rng, k, 0.1, 1.0))
         limit, scale = graph.losses(KL(eps=1e4))[Value.LINEAR], graph.cross.mean((-1, -2))
-        found.append(equal("large eps on K_{2,3}, and its energy distance", limit, self._energy(graph), tol=1e-3))
-        found.append(_not_negative("large eps, K_{2,3}", limit, scale, Part.OUTSIDE))
-        return found
+        yield equal("large eps on K_{2,3}, and its energy distance", limit, self._energy(graph), tol=1e-3)
+        yield _not_negative("large eps, K_{2,3}", limit, scale, Part.OUTSIDE)
 
     def _energy(self, laws: Laws) -> Tensor:
         a, b = laws.a, laws.b
