@@ -329,7 +329,7 @@ def equal(
 ) -> Equal:
     """``left = right``."""
     lefts, rights = _sides(left, right)
-    size = torch.full_like(rights, scale) if isinstance(scale, float) else scale
+    size = torch.full_like(rights, scale) if isinstance(scale, float | int) else scale
     return Equal(label=label, left=lefts, right=rights, tol=tol, scale=size, part=part)
 
 
@@ -345,9 +345,9 @@ def power_law(label: str, x: Side, y: Side, power: float, *, within: float, part
 
 def _sides(left: Side, right: Side) -> tuple[Tensor, Tensor]:
     lefts, rights = _tensor(left), _tensor(right)
-    if isinstance(left, float):
+    if isinstance(left, float | int):
         lefts = lefts.expand_as(rights)
-    if isinstance(right, float):
+    if isinstance(right, float | int):
         rights = rights.expand_as(lefts)
     return lefts, rights
 
@@ -355,5 +355,5 @@ def _sides(left: Side, right: Side) -> tuple[Tensor, Tensor]:
 def _tensor(side: Side) -> Tensor:
     if isinstance(side, Tensor):
         return side.reshape(1) if side.ndim == 0 else side
-    parts = [side] if isinstance(side, float) else side
+    parts = [side] if isinstance(side, float | int) else side
     return torch.cat([torch.as_tensor(part, dtype=torch.float64).reshape(-1) for part in parts])
