@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from otgen.claims import CLAIMS, Cited, Finding, Paper, verify
+from otgen.claims import THEOREMS, Cited, Finding, Paper, verify
 from otgen.claims.page import heading, plot
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -19,8 +19,8 @@ INSTANCES, SEED = 1000, 0
 def main() -> int:
     """Check every claim and write the page; 1 where a verdict is not as recorded."""
     findings = []
-    for finding in verify(CLAIMS, n=INSTANCES, seed=SEED):
-        print(finding.claim.key, finding.verdict, flush=True)
+    for finding in verify(THEOREMS, n=INSTANCES, seed=SEED):
+        print(finding.theorem.key, finding.status, flush=True)
         findings.append(finding)
     PICTURES.mkdir(parents=True, exist_ok=True)
     for old in PICTURES.glob("*.png"):
@@ -40,11 +40,11 @@ def _page(findings: list[Finding]) -> Iterator[str]:
         "| --- | --- | --- | --- |",
     )
     for finding in findings:
-        claim = finding.claim
+        claim = finding.theorem
         link = f"[{claim.key}](#{_anchor(finding)})"
-        yield f"| {link} | {claim.paper.authors}, {_text(claim.where)} | {finding.verdict} | {_text(finding.worst)} |"
+        yield f"| {link} | {claim.paper.authors}, {_text(claim.where)} | {finding.status} | {_text(finding.worst)} |"
     for paper in Paper:
-        own = [finding for finding in findings if finding.claim.paper is paper]
+        own = [finding for finding in findings if finding.theorem.paper is paper]
         if own:
             yield from ("", f"## {paper.authors[0].upper()}{paper.authors[1:]}")
             for finding in own:
@@ -77,11 +77,11 @@ def _about(findings: list[Finding]) -> Iterator[str]:
 
 
 def _section(finding: Finding) -> Iterator[str]:
-    claim = finding.claim
+    claim = finding.theorem
     yield from ("", f"({_anchor(finding)})=", f"### {_text(heading(claim))}", "", _text(claim.statement), "")
     if claim.conditions:
         yield from (f"Conditions: {_text(claim.conditions)}", "")
-    verdict = f"{finding.verdict[0].upper()}{finding.verdict[1:]}"
+    verdict = f"{finding.status[0].upper()}{finding.status[1:]}"
     yield f"**{verdict}.** {_text(claim.corrected)}".rstrip()
     yield ""
     for relation in finding.relations:
@@ -105,7 +105,7 @@ def _text(plain: str) -> str:
 
 
 def _anchor(finding: Finding) -> str:
-    return f"claim-{finding.claim.key.lower()}"
+    return f"claim-{finding.theorem.key.lower()}"
 
 
 if __name__ == "__main__":

@@ -17,6 +17,11 @@ T = TypeVar("T", bound=type)
 
 # By package, what a name was and what it is.
 NAMES: Mapping[str, Mapping[str, str]] = {
+    "otgen.claims": {
+        "CLAIMS": "THEOREMS",
+        "Claim": "Theorem",
+        "Verdict": "TheoremStatus",
+    },
     "otgen.ot": {
         "Check": "HistoryEntry",
         "Look": "Iterate",
@@ -24,6 +29,9 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "Until": "Stopping",
         "Update": "SinkhornUpdate",
         "Value": "ValueKind",
+    },
+    "otgen.recipes": {
+        "Status": "ClaimStatus",
     },
 }
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from otgen.ot import (
-    StepNorm,
     GridExact1D,
     GridPDHG,
     GridSolution,
     GridW1,
     Stencil,
+    StepNorm,
     solve,
 )
 

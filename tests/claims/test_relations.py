@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from otgen.claims import AtMost, Cited, Equal, Part, Relation, Slope, Standing, Verdict
+from otgen.claims import AtMost, Cited, Equal, Part, Relation, Slope, Standing, TheoremStatus
 from otgen.claims.base import judge
+from otgen.claims.relations import at_most, equal, power_law, straight
 from otgen.errors import InputError
 
 
@@ -80,24 +81,24 @@ _GOOD, _BAD, _LOOSE = 0.5, 2.0, 0.1
 
 
 @pytest.mark.parametrize(
-    ("relations", "verdict"),
+    ("relations", "status"),
     [
-        ([_at_most(_GOOD)], Verdict.TRUE),
-        ([_at_most(_BAD)], Verdict.REFUTED),
-        ([_at_most(_GOOD), _at_most(_BAD, Part.OUTSIDE)], Verdict.CONDITIONAL),
-        ([_at_most(_GOOD), _at_most(_GOOD, Part.OUTSIDE)], Verdict.TRUE),
-        ([_at_most(_BAD), _at_most(_GOOD, Part.CORRECTED)], Verdict.FALSE),
-        ([_at_most(_GOOD), _at_most(_GOOD, Part.CORRECTED)], Verdict.TRUE),
-        ([_at_most(_BAD), _at_most(_BAD, Part.CORRECTED)], Verdict.REFUTED),
-        ([_at_most(_LOOSE, tight=0.3)], Verdict.LOOSE),
-        ([_at_most(_BAD), _at_most(_LOOSE, Part.CORRECTED, tight=0.3)], Verdict.LOOSE),
-        ([_at_most(_GOOD, Part.CORRECTED)], Verdict.REFUTED),
-        ([Cited(label="", found="", source="", supported=True)], Verdict.SUPPORTED),
-        ([Cited(label="", found="", source="", supported=False)], Verdict.UNSUPPORTED),
+        ([_at_most(_GOOD)], TheoremStatus.TRUE),
+        ([_at_most(_BAD)], TheoremStatus.REFUTED),
+        ([_at_most(_GOOD), _at_most(_BAD, Part.OUTSIDE)], TheoremStatus.CONDITIONAL),
+        ([_at_most(_GOOD), _at_most(_GOOD, Part.OUTSIDE)], TheoremStatus.TRUE),
+        ([_at_most(_BAD), _at_most(_GOOD, Part.CORRECTED)], TheoremStatus.FALSE),
+        ([_at_most(_GOOD), _at_most(_GOOD, Part.CORRECTED)], TheoremStatus.TRUE),
+        ([_at_most(_BAD), _at_most(_BAD, Part.CORRECTED)], TheoremStatus.REFUTED),
+        ([_at_most(_LOOSE, tight=0.3)], TheoremStatus.LOOSE),
+        ([_at_most(_BAD), _at_most(_LOOSE, Part.CORRECTED, tight=0.3)], TheoremStatus.LOOSE),
+        ([_at_most(_GOOD, Part.CORRECTED)], TheoremStatus.REFUTED),
+        ([Cited(label="", found="", source="", supported=True)], TheoremStatus.SUPPORTED),
+        ([Cited(label="", found="", source="", supported=False)], TheoremStatus.UNSUPPORTED),
     ],
 )
-def test_relations_add_up_to_a_verdict(relations: list[Relation], verdict: Verdict) -> None:
-    assert judge(relations) is verdict
+def test_relations_add_up_to_a_verdict(relations: list[Relation], status: TheoremStatus) -> None:
+    assert judge(relations) is status
 
 
 def test_nothing_is_no_verdict() -> None:
@@ -111,3 +112,26 @@ def test_a_relation_says_what_was_allowed() -> None:
     x = _t(1.0, 2.0, 3.0)
     for low, high, said in ((0.5, 1.5, "0.5 to 1.5"), (0.5, math.inf, "at least 0.5"), (-math.inf, 1.5, "at most 1.5")):
         assert Slope(label="", x=x, y=x, low=low, high=high).detail.endswith(f"(wanted: {said})")
+
+
+def test_a_side_may_be_a_number_for_every_instance_or_a_list() -> None:
+    bound = at_most("", [_t(0.5, 0.25), 0.75, torch.tensor(1.0)], 1.0, tight=0.9)
+    assert bound.left.tolist() == [0.5, 0.25, 0.75, 1.0]
+    assert bound.right.tolist() == [1.0] * 4
+    assert bound.left.dtype == bound.right.dtype == torch.float64
+    assert at_most("", 0.5, _t(0.5, 2.0)).left.tolist() == [0.5, 0.5]
+    same = equal("", _t(2.0, 4.0), 3.0, tol=0.3, scale=4.0)
+    assert same.errors.tolist() == [0.25, 0.25]
+    assert equal("", _t(2.0, 4.0), 4.0, tol=0.3).errors.tolist() == [0.5, 0.0]
+    with pytest.raises(InputError, match="one number an instance"):
+        at_most("", _t(1.0, 2.0), [1.0])
+
+
+def test_a_line_and_a_power_law_have_their_slope() -> None:
+    x = _t(1.0, 2.0, 4.0, 8.0)
+    line, law = straight("", x, 3 * x + 1, 3.0, within=0.5), power_law("", x, [2.0, 8.0, 32.0, 128.0], 2.0, within=0.1)
+    assert (line.low, line.high) == (2.5, 3.5)
+    assert line.worst == pytest.approx(3.0)
+    assert law.worst == pytest.approx(2.0)
+    assert line.standing is law.standing is Standing.HOLDS
+    assert power_law("", x, x**2, 1.0, within=0.5).standing is Standing.BROKEN

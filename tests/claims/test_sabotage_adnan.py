@@ -11,11 +11,11 @@ from cases.claims import finding
 from otgen.claims.adnan.formulae import MissingWeights, SemiDualHessian, Separates, SpectralConstant, Transform
 from otgen.claims.adnan.games import CrossTermStep, GlobalIsLocal, LocalMinimax, OrderOfPlay
 from otgen.claims.adnan.verdicts import Convexity, LogarithmicRate, MinibatchBias, SelfTermDropped, TenSteps
-from otgen.claims.base import Claim
+from otgen.claims.base import Theorem
 
 
 @pytest.mark.parametrize(
-    ("claim", "change"),
+    ("theorem", "change"),
     [
         (Transform(), {"factor": 2.0}),
         (MissingWeights(), {"factor": -1.0}),
@@ -47,6 +47,6 @@ from otgen.claims.base import Claim
         (MinibatchBias(), {"power": -2.0}),
     ],
 )
-def test_a_changed_constant_is_seen(claim: Claim, change: dict[str, Any]) -> None:
-    assert finding(claim).as_recorded
-    assert not finding(replace(claim, **change)).as_recorded
+def test_a_changed_constant_is_seen(theorem: Theorem, change: dict[str, Any]) -> None:
+    assert finding(theorem).as_recorded
+    assert not finding(replace(theorem, **change)).as_recorded

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cases.claims import finding
-from otgen.claims.base import Claim
+from otgen.claims.base import Theorem
 from otgen.claims.sanjabi.appendix import DualStability, LinearConvexity, LinearPlans, LinearSmoothness
 from otgen.claims.sanjabi.ascent import AscentRate, Derivation
 from otgen.claims.sanjabi.estimates import IndependentBatches, NormPenalty, Overflow
@@ -16,7 +16,7 @@ from otgen.claims.sanjabi.stationary import Limits, Positivity, StationaryAtData
 
 
 @pytest.mark.parametrize(
-    ("claim", "change"),
+    ("theorem", "change"),
     [
         (StationaryAtData(), {"own": 2.0}),
         (StationaryAtData(), {"order": 1.0}),
@@ -46,6 +46,6 @@ from otgen.claims.sanjabi.stationary import Limits, Positivity, StationaryAtData
         (Overflow(), {"exponent": 88.7}),
     ],
 )
-def test_a_changed_constant_is_seen(claim: Claim, change: dict[str, Any]) -> None:
-    assert finding(claim).as_recorded
-    assert not finding(replace(claim, **change)).as_recorded
+def test_a_changed_constant_is_seen(theorem: Theorem, change: dict[str, Any]) -> None:
+    assert finding(theorem).as_recorded
+    assert not finding(replace(theorem, **change)).as_recorded

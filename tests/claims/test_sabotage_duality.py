@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from cases.claims import finding
-from otgen.claims.base import Claim
+from otgen.claims.base import Theorem
 from otgen.claims.sanjabi.duality import GapIdentity, GradientAtAccuracy, StrongDuality
 
 
 @pytest.mark.parametrize(
-    ("claim", "change"),
+    ("theorem", "change"),
     [
         (StrongDuality(), {"entropy_factor": 2.0}),
         (GapIdentity(), {"factor": -1.0}),
@@ -24,6 +24,6 @@ from otgen.claims.sanjabi.duality import GapIdentity, GradientAtAccuracy, Strong
         (GradientAtAccuracy(), {"factor": 4.0}),
     ],
 )
-def test_a_changed_constant_is_seen(claim: Claim, change: dict[str, Any]) -> None:
-    assert finding(claim).as_recorded
-    assert not finding(replace(claim, **change)).as_recorded
+def test_a_changed_constant_is_seen(theorem: Theorem, change: dict[str, Any]) -> None:
+    assert finding(theorem).as_recorded
+    assert not finding(replace(theorem, **change)).as_recorded

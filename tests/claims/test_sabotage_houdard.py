@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cases.claims import finding
-from otgen.claims.base import Claim
+from otgen.claims.base import Theorem
 from otgen.claims.houdard.existence import NoGradient, NotAlways, Oscillation
 from otgen.claims.houdard.gradient import (
     EntropicGradient,
@@ -20,7 +20,7 @@ from otgen.claims.houdard.gradient import (
 
 
 @pytest.mark.parametrize(
-    ("claim", "change"),
+    ("theorem", "change"),
     [
         (NoGradient(), {"jump": 0.5}),
         (NoGradient(), {"mean": 1.0}),
@@ -38,6 +38,6 @@ from otgen.claims.houdard.gradient import (
         (OneJacobian(), {"factor": 0.5}),
     ],
 )
-def test_a_changed_constant_is_seen(claim: Claim, change: dict[str, Any]) -> None:
-    assert finding(claim).as_recorded
-    assert not finding(replace(claim, **change)).as_recorded
+def test_a_changed_constant_is_seen(theorem: Theorem, change: dict[str, Any]) -> None:
+    assert finding(theorem).as_recorded
+    assert not finding(replace(theorem, **change)).as_recorded

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cases.claims import finding
-from otgen.claims.base import Claim
+from otgen.claims.base import Theorem
 from otgen.claims.oracles.finite import (
     CompleteBipartite,
     GapOfIterates,
@@ -22,7 +22,7 @@ from otgen.claims.oracles.grid import CumulativeSums, GridAnisotropy, PointAndTw
 
 
 @pytest.mark.parametrize(
-    ("claim", "change"),
+    ("theorem", "change"),
     [
         (UniqueCoupling(), {"norm": 1.0}),
         (OneAgainstTwo(), {"factor": 1.0}),
@@ -43,6 +43,6 @@ from otgen.claims.oracles.grid import CumulativeSums, GridAnisotropy, PointAndTw
         (LargeEps(), {"factor": 1.0}),
     ],
 )
-def test_a_changed_constant_is_seen(claim: Claim, change: dict[str, Any]) -> None:
-    assert finding(claim).as_recorded
-    assert not finding(replace(claim, **change)).as_recorded
+def test_a_changed_constant_is_seen(theorem: Theorem, change: dict[str, Any]) -> None:
+    assert finding(theorem).as_recorded
+    assert not finding(replace(theorem, **change)).as_recorded

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from cases.claims import finding
-from otgen.claims.base import Claim
+from otgen.claims.base import Theorem
 from otgen.claims.pinetz.game import DescentSign, Interpolation, WeightsGradient, ZeroError
 from otgen.claims.pinetz.line import AnyCritic, Balance, ErgodicGap, LineOptimum, OperatorNorm
 from otgen.claims.pinetz.plane import Anisotropy, Boundary, Radius
 
 
 @pytest.mark.parametrize(
-    ("claim", "change"),
+    ("theorem", "change"),
     [
         (LineOptimum(), {"factor": 2.0}),
         (AnyCritic(), {"power": 0.5}),
@@ -40,6 +40,6 @@ from otgen.claims.pinetz.plane import Anisotropy, Boundary, Radius
         (Interpolation(), {"power": 0.5}),
     ],
 )
-def test_a_changed_constant_is_seen(claim: Claim, change: dict[str, Any]) -> None:
-    assert finding(claim).as_recorded
-    assert not finding(replace(claim, **change)).as_recorded
+def test_a_changed_constant_is_seen(theorem: Theorem, change: dict[str, Any]) -> None:
+    assert finding(theorem).as_recorded
+    assert not finding(replace(theorem, **change)).as_recorded

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cases.claims import finding
-from otgen.claims.base import Claim
+from otgen.claims.base import Theorem
 from otgen.claims.sanjabi.accuracy import EntropicAccuracy, MassAccuracy, NormAccuracy
 from otgen.claims.sanjabi.descent import DescentRate
 from otgen.claims.sanjabi.gradients import LinearPart, Unbiased
@@ -18,7 +18,7 @@ from otgen.claims.sanjabi.stopping import MeanDensity, Translation
 
 
 @pytest.mark.parametrize(
-    ("claim", "change"),
+    ("theorem", "change"),
     [
         (Translation(), {"shift": 2.0}),
         (Translation(), {"shift": -1.0}),
@@ -87,6 +87,6 @@ from otgen.claims.sanjabi.stopping import MeanDensity, Translation
         (Unbiased(), {"bias": 2.0}),
     ],
 )
-def test_a_changed_constant_is_seen(claim: Claim, change: dict[str, Any]) -> None:
-    assert finding(claim).as_recorded
-    assert not finding(replace(claim, **change)).as_recorded
+def test_a_changed_constant_is_seen(theorem: Theorem, change: dict[str, Any]) -> None:
+    assert finding(theorem).as_recorded
+    assert not finding(replace(theorem, **change)).as_recorded

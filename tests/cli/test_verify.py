@@ -35,7 +35,7 @@ def test_a_page_has_every_verdict_and_a_plot(otgen: Call) -> None:
 
 def test_another_verdict_than_recorded_is_exit_code_1(otgen: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = replace(GradientAtAccuracy(), power=1.0)
-    monkeypatch.setattr(claims, "CLAIMS", (wrong,))
+    monkeypatch.setattr(claims, "THEOREMS", (wrong,))
     result = otgen("verify", "--n", "200", "--html", "page.html")
     assert result.code == 1
     assert "NOT AS RECORDED, which is: false as printed" in result.out

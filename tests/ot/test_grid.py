@@ -12,7 +12,6 @@ from torch import Tensor
 
 from cases.grids import best, dense, dirac, every_norm, every_stencil, gaussians, pair, ring, rng, with_critic
 from otgen.ot import (
-    StepNorm,
     Discrete,
     Exact,
     GridExact1D,
@@ -22,6 +21,7 @@ from otgen.ot import (
     NoReg,
     PNorm,
     Stencil,
+    StepNorm,
     solve,
 )
 from otgen.ot.grid.operator import GridOperator, lengths

@@ -11,7 +11,6 @@ from torch import Tensor
 from cases.grids import best, dense, every_norm, every_stencil, pair, ring, rng
 from otgen.errors import ConvergenceWarning, InputError
 from otgen.ot import (
-    StepNorm,
     Deposit,
     GridPDHG,
     GridW1,
@@ -20,6 +19,7 @@ from otgen.ot import (
     MeanMass,
     RelGap,
     Stencil,
+    StepNorm,
     Unroll,
     histogram,
     solve,

@@ -14,7 +14,6 @@ from torch import Tensor
 from cases.grids import best, dense, every_norm, every_stencil, gaussians, rng, with_critic
 from otgen.errors import ConvergenceWarning, InputError
 from otgen.ot import (
-    StepNorm,
     Deposit,
     Discrete,
     GridExact1D,
@@ -23,6 +22,7 @@ from otgen.ot import (
     Outside,
     Sinkhorn,
     Stencil,
+    StepNorm,
     default_solver,
     histogram,
     solve,

@@ -19,6 +19,7 @@ from otgen.recipes import (
     Better,
     Bound,
     Claim,
+    ClaimStatus,
     Compared,
     Figure,
     Measure,
@@ -27,7 +28,6 @@ from otgen.recipes import (
     Reached,
     Results,
     Scale,
-    Status,
 )
 from otgen.recipes.verdicts import Verdict, mean_and_range, overall
 from otgen.runs import Plan, reproduce
@@ -51,39 +51,39 @@ def results(scale: Scale = Scale.CPU, least_steps: int = 0, **panels: list[float
     return Results(scale=scale, titles={name: name.upper() for name in "abcd"}, runs=runs, least_steps=least_steps)
 
 
-def compared(measure: Measure, found: Results) -> Verdict:
+def compared(measure: Measure, runs: Results) -> Verdict:
     claim = Compared(text="a beats b", source="here", measure=measure, pairs=(("a", "b"),))
-    (verdict,) = claim.verdicts(found)
+    (verdict,) = claim.verdicts(runs)
     return verdict
 
 
-def reached(value: float, found: Results, *by: str) -> tuple[Verdict, ...]:
+def reached(value: float, runs: Results, *by: str) -> tuple[Verdict, ...]:
     bounds = (Bound(measure=SCORE, value=value),)
-    return Reached(text="they reach it", source="here", bounds=bounds, by=by or ("a",)).verdicts(found)
+    return Reached(text="they reach it", source="here", bounds=bounds, by=by or ("a",)).verdicts(runs)
 
 
 @pytest.mark.parametrize("measure", [SCORE, ERROR], ids=["higher", "lower"])
 @pytest.mark.parametrize(
     ("a", "b", "status"),
     [
-        ([3, 4], [1, 2], Status.HOLDS),
-        ([3, 4], [1, 3], Status.UNDECIDED),  # a tie between two seeds is no win
-        ([3, 4], [1, 5], Status.UNDECIDED),
-        ([1, 5], [2, 3, 4], Status.UNDECIDED),
-        ([1, 2], [2, 3], Status.FAILS),
-        ([1, 2], [3, 4], Status.FAILS),
-        ([2, 2], [2, 2], Status.FAILS),  # equal is not better
-        ([2], [1], Status.HOLDS),
-        ([1], [1], Status.FAILS),
-        ([1, 2], [DIVERGED, DIVERGED], Status.HOLDS),
-        ([1, 2], [0, DIVERGED], Status.HOLDS),
-        ([3, DIVERGED], [1, 2], Status.UNDECIDED),
-        ([DIVERGED], [DIVERGED], Status.FAILS),
+        ([3, 4], [1, 2], ClaimStatus.HOLDS),
+        ([3, 4], [1, 3], ClaimStatus.UNDECIDED),  # a tie between two seeds is no win
+        ([3, 4], [1, 5], ClaimStatus.UNDECIDED),
+        ([1, 5], [2, 3, 4], ClaimStatus.UNDECIDED),
+        ([1, 2], [2, 3], ClaimStatus.FAILS),
+        ([1, 2], [3, 4], ClaimStatus.FAILS),
+        ([2, 2], [2, 2], ClaimStatus.FAILS),  # equal is not better
+        ([2], [1], ClaimStatus.HOLDS),
+        ([1], [1], ClaimStatus.FAILS),
+        ([1, 2], [DIVERGED, DIVERGED], ClaimStatus.HOLDS),
+        ([1, 2], [0, DIVERGED], ClaimStatus.HOLDS),
+        ([3, DIVERGED], [1, 2], ClaimStatus.UNDECIDED),
+        ([DIVERGED], [DIVERGED], ClaimStatus.FAILS),
     ],
     ids=str,
 )
 def test_better_means_every_seed_of_one_against_every_seed_of_the_other(
-    measure: Measure, a: list[float | None], b: list[float | None], status: Status
+    measure: Measure, a: list[float | None], b: list[float | None], status: ClaimStatus
 ) -> None:
     assert compared(measure, results(a=a, b=b)).status is status
 
@@ -91,19 +91,19 @@ def test_better_means_every_seed_of_one_against_every_seed_of_the_other(
 @pytest.mark.parametrize(
     ("a", "b", "status"),
     [
-        ([1, 3], [2, 4], Status.HOLDS),
-        ([1, 3], [3, 4], Status.HOLDS),  # a tie between two seeds is no win
-        ([2, 2], [2, 2], Status.HOLDS),
-        ([1, 2], [3, 4], Status.FAILS),
-        ([3, 4], [1, 2], Status.FAILS),
-        ([1, 2], [DIVERGED, DIVERGED], Status.FAILS),
-        ([1], [1], Status.NONE),
-        ([1, 2], [1], Status.NONE),
+        ([1, 3], [2, 4], ClaimStatus.HOLDS),
+        ([1, 3], [3, 4], ClaimStatus.HOLDS),  # a tie between two seeds is no win
+        ([2, 2], [2, 2], ClaimStatus.HOLDS),
+        ([1, 2], [3, 4], ClaimStatus.FAILS),
+        ([3, 4], [1, 2], ClaimStatus.FAILS),
+        ([1, 2], [DIVERGED, DIVERGED], ClaimStatus.FAILS),
+        ([1], [1], ClaimStatus.NONE),
+        ([1, 2], [1], ClaimStatus.NONE),
     ],
 )
 @pytest.mark.parametrize("measure", [SCORE, ERROR], ids=["higher", "lower"])
 def test_alike_means_that_the_seeds_overlap(
-    measure: Measure, a: list[float | None], b: list[float | None], status: Status
+    measure: Measure, a: list[float | None], b: list[float | None], status: ClaimStatus
 ) -> None:
     claim = Alike(text="a is like b", source="here", measure=measure, pairs=(("a", "b"),))
     (verdict,) = claim.verdicts(results(a=a, b=b))
@@ -122,18 +122,18 @@ def test_the_text_of_a_comparison_has_means_ranges_and_reason() -> None:
 @pytest.mark.parametrize(
     ("values", "status"),
     [
-        ([5, 6], Status.HOLDS),  # the bound itself is enough
-        ([5, 4.999], Status.UNDECIDED),
-        ([4, 3], Status.FAILS),
-        ([9, DIVERGED], Status.UNDECIDED),
-        ([DIVERGED], Status.FAILS),
+        ([5, 6], ClaimStatus.HOLDS),  # the bound itself is enough
+        ([5, 4.999], ClaimStatus.UNDECIDED),
+        ([4, 3], ClaimStatus.FAILS),
+        ([9, DIVERGED], ClaimStatus.UNDECIDED),
+        ([DIVERGED], ClaimStatus.FAILS),
     ],
     ids=str,
 )
-def test_reaching_means_every_seed(values: list[float | None], status: Status) -> None:
+def test_reaching_means_every_seed(values: list[float | None], status: ClaimStatus) -> None:
     (verdict,) = reached(5, results(a=values))
     assert verdict.status is status
-    met = {Status.HOLDS: len(values), Status.UNDECIDED: 1, Status.FAILS: 0}[status]
+    met = {ClaimStatus.HOLDS: len(values), ClaimStatus.UNDECIDED: 1, ClaimStatus.FAILS: 0}[status]
     assert f"all met by {met} of {len(values)} seeds" in verdict.text
 
 
@@ -141,12 +141,12 @@ def test_all_bounds_have_to_be_met_by_the_same_seed() -> None:
     bounds = (Bound(measure=SCORE, value=2.0), Bound(measure=ERROR, value=-3.0))  # score at least 2, and at least 3
     claim = Reached(text="both", source="here", bounds=bounds, by=("a",))
     (verdict,) = claim.verdicts(results(a=[2.5, 2.9]))
-    assert verdict.status is Status.FAILS
+    assert verdict.status is ClaimStatus.FAILS
     assert "score 2.7 (2.5 to 2.9), at least 2 asked; error -2.7 (-2.9 to -2.5), at most -3 asked" in verdict.text
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("runs", "said"),
     [
         (results(Scale.SMOKE, a=[2], b=[1]), "the scale smoke shows that it runs"),
         (results(a=[2]), "B: not run"),
@@ -155,34 +155,38 @@ def test_all_bounds_have_to_be_met_by_the_same_seed() -> None:
     ],
     ids=["smoke", "missing", "short", "nan"],
 )
-def test_there_is_no_verdict_without_ground(found: Results, said: str) -> None:
-    verdict = compared(SCORE, found)
-    assert verdict.status is Status.NONE
+def test_there_is_no_verdict_without_ground(runs: Results, said: str) -> None:
+    verdict = compared(SCORE, runs)
+    assert verdict.status is ClaimStatus.NONE
     assert verdict.text.startswith(said)
 
 
 def test_a_run_that_diverged_early_is_ground_all_the_same() -> None:
-    assert compared(SCORE, results(least_steps=100, a=[2], b=[DIVERGED])).status is Status.HOLDS
+    assert compared(SCORE, results(least_steps=100, a=[2], b=[DIVERGED])).status is ClaimStatus.HOLDS
 
 
 def test_each_part_of_a_claim_has_its_verdict() -> None:
-    found = results(a=[5, 6], b=[5, 1], c=[1, 2])
-    assert [v.status for v in reached(5, found, "a", "b", "c")] == [Status.HOLDS, Status.UNDECIDED, Status.FAILS]
+    runs = results(a=[5, 6], b=[5, 1], c=[1, 2])
+    assert [v.status for v in reached(5, runs, "a", "b", "c")] == [
+        ClaimStatus.HOLDS,
+        ClaimStatus.UNDECIDED,
+        ClaimStatus.FAILS,
+    ]
     claim = Compared(text="x", source="y", measure=SCORE, pairs=(("a", "c"), ("c", "a"), ("a", "d")))
-    assert [v.status for v in claim.verdicts(found)] == [Status.HOLDS, Status.FAILS, Status.NONE]
+    assert [v.status for v in claim.verdicts(runs)] == [ClaimStatus.HOLDS, ClaimStatus.FAILS, ClaimStatus.NONE]
 
 
 @pytest.mark.parametrize(
     ("parts", "whole"),
     [
-        ("hh", Status.HOLDS),
-        ("hu", Status.UNDECIDED),
-        ("hun", Status.NONE),
-        ("hunf", Status.FAILS),
+        ("hh", ClaimStatus.HOLDS),
+        ("hu", ClaimStatus.UNDECIDED),
+        ("hun", ClaimStatus.NONE),
+        ("hunf", ClaimStatus.FAILS),
     ],
 )
-def test_a_claim_is_meant_for_all_of_its_parts(parts: str, whole: Status) -> None:
-    letters = {"h": Status.HOLDS, "u": Status.UNDECIDED, "n": Status.NONE, "f": Status.FAILS}
+def test_a_claim_is_meant_for_all_of_its_parts(parts: str, whole: ClaimStatus) -> None:
+    letters = {"h": ClaimStatus.HOLDS, "u": ClaimStatus.UNDECIDED, "n": ClaimStatus.NONE, "f": ClaimStatus.FAILS}
     assert overall(Verdict(letters[p], "") for p in parts) is whole
     assert overall(Verdict(letters[p], "") for p in reversed(parts)) is whole
 
@@ -260,4 +264,4 @@ def test_a_figure_runs_at_smoke_scale_and_has_all_that_it_shows(figure: Figure, 
     # Judged as if the runs had been long enough, and two: every claim finds what it rests on.
     twice = {name: (*runs, replace(runs[0], seed=1)) for name, runs in done.results.runs.items()}
     ground = replace(done.results, scale=Scale.CPU, least_steps=0, runs=twice)
-    assert Status.NONE not in {v.status for claim in figure.claims for v in claim.verdicts(ground)}
+    assert ClaimStatus.NONE not in {v.status for claim in figure.claims for v in claim.verdicts(ground)}

@@ -12,7 +12,7 @@ from cases.kinds import kind
 from otgen import recipes
 from otgen.cli.main import main
 from otgen.data import Cifar10, ImageFolder
-from otgen.errors import InputError
+from otgen.errors import InputError, RenamedWarning
 from otgen.methods import SemiDiscreteGAN
 from otgen.recipes import Recipe, Scale
 from otgen.train import RunConfig, RunDir, checkpoint
@@ -104,3 +104,8 @@ def test_an_unknown_recipe_lists_all() -> None:
         recipes.find("quux")
     assert "did you mean" not in str(caught.value)
     assert all(r.name in str(caught.value) for r in ALL)
+
+
+def test_a_former_name_works_with_a_warning() -> None:
+    with pytest.warns(RenamedWarning, match="otgen.recipes.Status is now ClaimStatus"):
+        assert recipes.Status is recipes.ClaimStatus

@@ -19,7 +19,7 @@ from otgen.data import Arrays, Gaussian1D, Normal
 from otgen.errors import InputError, NumericalError
 from otgen.methods import SCO, Cells, Logged
 from otgen.nets import LocationScale
-from otgen.recipes import Figure, Outcome, Panel, Scale, Status
+from otgen.recipes import ClaimStatus, Figure, Outcome, Panel, Scale
 from otgen.runs import Interrupted, Job, Plan, Reproduction, evaluate_run, reproduce, train_all
 from otgen.runs.run_lock import claimed
 from otgen.train import Hook, RunConfig, RunDir, Trainer, checkpoint
@@ -211,7 +211,7 @@ def test_a_run_that_diverges_is_a_result(tmp_path: Path) -> None:
     assert bad.diverged == "step 4, generator: the loss is nan"
     (compared,), (first, second) = (verdicts for _, verdicts in done.verdicts)
     assert "1 of 2 seeds (1 diverged)" in compared.text
-    assert (first.status, second.status) == (Status.HOLDS, Status.UNDECIDED)
+    assert (first.status, second.status) == (ClaimStatus.HOLDS, ClaimStatus.UNDECIDED)
     text = done.report.read_text()
     assert "`adversarial`, 1 diverged" in text
     watching = Watching()
@@ -250,7 +250,7 @@ def test_panels_that_were_left_out_have_no_verdict(tmp_path: Path) -> None:
     done = again(tmp_path / "out", only=("adversarial",), seeds=1)
     assert list(done.results.runs) == ["adversarial"]
     (compared,), (first, second) = (verdicts for _, verdicts in done.verdicts)
-    assert [v.status for v in (compared, first, second)] == [Status.NONE, Status.NONE, Status.HOLDS]
+    assert [v.status for v in (compared, first, second)] == [ClaimStatus.NONE, ClaimStatus.NONE, ClaimStatus.HOLDS]
     assert compared.text == "Transport: not run"
     assert "--panels adversarial" in done.report.read_text()
 
@@ -258,7 +258,7 @@ def test_panels_that_were_left_out_have_no_verdict(tmp_path: Path) -> None:
 def test_smoke_is_one_seed_and_no_verdict(tmp_path: Path) -> None:
     done = again(tmp_path / "out", scale=Scale.SMOKE)
     assert [len(runs) for runs in done.results.runs.values()] == [1, 1]
-    assert {v.status for _, verdicts in done.verdicts for v in verdicts} == {Status.NONE}
+    assert {v.status for _, verdicts in done.verdicts for v in verdicts} == {ClaimStatus.NONE}
     assert done.results.values("transport", W1)[0] > 0
 
 

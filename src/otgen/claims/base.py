@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
@@ -39,7 +39,7 @@ _AUTHORS = {
 }
 
 
-class Verdict(StrEnum):
+class TheoremStatus(StrEnum):
     """What the check says to the printed statement."""
 
     TRUE = "true"
@@ -77,7 +77,7 @@ class Trials:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim(ABC):
+class Theorem(ABC):
     """A statement of a paper with its check.
 
     A claim's constants (factors, powers, signs) are fields, so that a test can change one and see the check fail.
@@ -94,11 +94,11 @@ class Claim(ABC):
     """What it needs to hold."""
     corrected: ClassVar[str] = ""
     """What holds instead, where the printed statement does not."""
-    recorded: ClassVar[Verdict]
+    recorded: ClassVar[TheoremStatus]
     """What the check found when it was written."""
 
     @abstractmethod
-    def relations(self, trials: Trials) -> Sequence[Relation]:
+    def relations(self, trials: Trials) -> Iterable[Relation]:
         """Draw instances and put both sides of every statement beside each other.
 
         Args:
@@ -106,7 +106,7 @@ class Claim(ABC):
         """
 
 
-def judge(relations: Sequence[Relation]) -> Verdict:
+def judge(relations: Sequence[Relation]) -> TheoremStatus:
     """The verdict that relations add up to.
 
     Printed statements that hold are TRUE, or CONDITIONAL where they were also seen to fail outside their conditions.
@@ -116,18 +116,18 @@ def judge(relations: Sequence[Relation]) -> Verdict:
         InputError: where there is no relation.
     """
     if not relations:
-        raise InputError("a claim needs at least one relation to be judged by, got none; see Claim.relations")
+        raise InputError("a claim needs at least one relation to be judged by, got none; see Theorem.relations")
     by_part = {part: [r for r in relations if r.part is part] for part in Part}
     printed, corrected, outside = (by_part[part] for part in Part)
     if all(isinstance(r, Cited) for r in relations):
-        return Verdict.SUPPORTED if _all(printed, Standing.HOLDS) else Verdict.UNSUPPORTED
+        return TheoremStatus.SUPPORTED if _all(printed, Standing.HOLDS) else TheoremStatus.UNSUPPORTED
     if any(r.standing is Standing.LOOSE for r in (*printed, *corrected)):
-        return Verdict.LOOSE
+        return TheoremStatus.LOOSE
     if not _all(corrected, Standing.HOLDS) or not printed:
-        return Verdict.REFUTED
+        return TheoremStatus.REFUTED
     if not _all(printed, Standing.HOLDS):
-        return Verdict.FALSE if corrected else Verdict.REFUTED
-    return Verdict.CONDITIONAL if outside and _all(outside, Standing.BROKEN) else Verdict.TRUE
+        return TheoremStatus.FALSE if corrected else TheoremStatus.REFUTED
+    return TheoremStatus.CONDITIONAL if outside and _all(outside, Standing.BROKEN) else TheoremStatus.TRUE
 
 
 def _all(relations: Sequence[Relation], standing: Standing) -> bool:

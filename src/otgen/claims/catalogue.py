@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from otgen.claims import adnan, houdard, oracles, pinetz, sanjabi
-from otgen.claims.base import Claim
+from otgen.claims.base import Theorem
 
-CLAIMS: tuple[Claim, ...] = (
-    *sanjabi.CLAIMS,
-    *adnan.CLAIMS,
-    *houdard.CLAIMS,
-    *pinetz.CLAIMS,
-    *oracles.CLAIMS,
+THEOREMS: tuple[Theorem, ...] = (
+    *sanjabi.THEOREMS,
+    *adnan.THEOREMS,
+    *houdard.THEOREMS,
+    *pinetz.THEOREMS,
+    *oracles.THEOREMS,
 )

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from otgen.errors import UnconvergedError
-from otgen.ot import KL, Discrete, Newton, Quadratic, SmoothRegulariser, solve
+from otgen.errors import NegativeDivergenceWarning, UnconvergedError
+from otgen.ot import (
+    KL,
+    Cost,
+    Discrete,
+    MarginalError,
+    Newton,
+    Quadratic,
+    SinkhornDivergence,
+    SmoothRegulariser,
+    Solution,
+    solve,
+)
 
 # Relative gap of what counts as solved.
 _TOL = 1e-11
@@ -42,9 +54,9 @@ class Problems:
         return self.a.unsqueeze(-1) * self.b.unsqueeze(-2)
 
     @cached_property
-    def optimum(self) -> Pair:
+    def optimum(self) -> DualPair:
         """The best potentials, to rounding."""
-        found = solve(
+        solution = solve(
             Discrete.from_matrix(self.C, self.a, self.b, reg=self.reg),
             Newton(),
             tol=_TOL,
@@ -52,27 +64,27 @@ class Problems:
             on_unconverged="ignore",
         )
         # A value near 0 is not known to its own digits, but to those of the costs.
-        gap = (found.upper - found.lower) / (self.reg.weight + self.C.abs().mean((-1, -2)))
+        gap = (solution.upper - solution.lower) / (self.reg.weight + self.C.abs().mean((-1, -2)))
         if not bool((gap <= _ROUNDING).all()):
             raise UnconvergedError(
                 f"an instance was solved to {float(gap.max()):.1e} of its costs only, not to rounding"
             )
-        potentials = found.potentials
-        return Pair(problems=self, f=potentials.f, g=potentials.g)
+        potentials = solution.potentials
+        return DualPair(problems=self, f=potentials.f, g=potentials.g)
 
     def penalty(self, plan: Tensor) -> Tensor:
         """I(pi) of plans ``(k, n, m)``: ``(k,)``. KL or half the squared density, as the paper has it."""
         return (self.product * self.reg.penalty(plan / self.product)).sum((-1, -2))
 
-    def near(self, rng: torch.Generator, size: Tensor) -> Pair:
+    def near(self, rng: torch.Generator, size: Tensor) -> DualPair:
         """Potentials off the optimum by normal noise of a size for each problem, ``(k,)``, in units of eps."""
         spread = (self.reg.weight * size).unsqueeze(-1)
         f, g = (p + spread * normal(rng, *p.shape) for p in (self.optimum.f, self.optimum.g))
-        return Pair(problems=self, f=f, g=g)
+        return DualPair(problems=self, f=f, g=g)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class DualPair:
     """Potentials of a batch of problems, with plus signs: ``s = f + g - C``.
 
     Attributes:
@@ -139,6 +151,33 @@ def even(*shape: int) -> Tensor:
     return torch.full(shape, 1 / shape[-1], dtype=torch.float64)
 
 
+def circle(angle: Tensor) -> Tensor:
+    """Points of the unit circle, ``(..., 2)``."""
+    return torch.stack([angle.cos(), angle.sin()], -1)
+
+
+def symmetric_pair(half: Tensor) -> Tensor:
+    """Points at -h and h on the line: ``(k, 2, 1)``."""
+    return torch.stack([-half, half], -1).unsqueeze(-1)
+
+
+def one_and_two(half: Tensor) -> tuple[Tensor, Tensor]:
+    """A point at 0 and two at -h and h: ``(k, 1, 1)`` and ``(k, 2, 1)``."""
+    y = symmetric_pair(half)
+    return torch.zeros_like(y[:, :1]), y
+
+
+class FixedPoints:
+    """A law of given points, ``(n, d)``."""
+
+    def __init__(self, points: Tensor) -> None:
+        self.points = points
+
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        """The first n, over again: nothing is drawn."""
+        return self.points[torch.arange(n) % len(self.points)]
+
+
 def random_problems(rng: torch.Generator, k: int, reg: SmoothRegulariser, n: int = 6, m: int = 7) -> Problems:
     """k problems with uniform costs in [0, 1] and random weights."""
     return Problems(C=uniform(rng, k, n, m), a=weights(rng, k, n), b=weights(rng, k, m), reg=reg)
@@ -147,3 +186,20 @@ def random_problems(rng: torch.Generator, k: int, reg: SmoothRegulariser, n: int
 def regularisers(*weights: float) -> tuple[SmoothRegulariser, ...]:
     """KL and Quadratic at each weight."""
     return tuple(reg for eps in weights for reg in (KL(eps=eps), Quadratic(eps=eps)))
+
+
+def solved(problem: Discrete, error: float = 1e-12, max_steps: int = 200) -> Solution:
+    """A problem whose plan is right to a marginal error: ``<plan, C>`` errs as the plan does."""
+    return solve(problem, Newton(), until=MarginalError(error), max_steps=max_steps, on_unconverged="ignore")
+
+
+def divergence(x: Tensor, y: Tensor, cost: Cost, eps: float) -> Tensor:
+    """otgen's Sinkhorn divergence with KL, solved to rounding: ``(k,)``."""
+    with warnings.catch_warnings():
+        # That it may be negative, for p > 2, is what is shown.
+        warnings.simplefilter("ignore", NegativeDivergenceWarning)
+        loss = SinkhornDivergence(
+            cost=cost, reg=KL(eps=eps), solver=Newton(), until=MarginalError(1e-10), on_unconverged="ignore"
+        )
+        value: Tensor = loss(x, y)
+    return value

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from otgen.claims.base import Claim, Paper
+from otgen.claims.base import Paper, Theorem
 from otgen.claims.relations import AtMost, Cited, Equal, Part, Relation, Slope
 from otgen.claims.verify import Finding
 
@@ -48,12 +48,12 @@ def html_page(findings: Sequence[Finding], *, n: int, seed: int) -> str:
         n: instances that were asked for.
         seed: of the instances.
     """
-    differing = [finding.claim.key for finding in findings if not finding.as_recorded]
+    differing = [finding.theorem.key for finding in findings if not finding.as_recorded]
     summary = f"Not as recorded: {', '.join(differing)}." if differing else "All verdicts are as recorded."
     seconds = sum(finding.seconds for finding in findings)
     parts = [_HEAD.format(count=len(findings), n=n, seed=seed, seconds=seconds, summary=escape(summary))]
     for paper in Paper:
-        own = [finding for finding in findings if finding.claim.paper is paper]
+        own = [finding for finding in findings if finding.theorem.paper is paper]
         if own:
             parts.append(f"<h2>{escape(paper.authors)}</h2>")
             parts.extend(_section(finding) for finding in own)
@@ -61,14 +61,14 @@ def html_page(findings: Sequence[Finding], *, n: int, seed: int) -> str:
 
 
 def _section(finding: Finding) -> str:
-    claim = finding.claim
-    lines = [f"<h3>{escape(heading(claim))}</h3>", f"<p>{escape(claim.statement)}</p>"]
-    if claim.conditions:
-        lines.append(f"<p>Conditions: {escape(claim.conditions)}</p>")
-    mark = "" if finding.as_recorded else f' <span class="differs">not as recorded ({claim.recorded})</span>'
-    lines.append(f"<p><b>{finding.verdict}</b>{mark}</p>")
-    if claim.corrected:
-        lines.append(f"<p>Correctly: {escape(claim.corrected)}</p>")
+    theorem = finding.theorem
+    lines = [f"<h3>{escape(heading(theorem))}</h3>", f"<p>{escape(theorem.statement)}</p>"]
+    if theorem.conditions:
+        lines.append(f"<p>Conditions: {escape(theorem.conditions)}</p>")
+    mark = "" if finding.as_recorded else f' <span class="differs">not as recorded ({theorem.recorded})</span>'
+    lines.append(f"<p><b>{finding.status}</b>{mark}</p>")
+    if theorem.corrected:
+        lines.append(f"<p>Correctly: {escape(theorem.corrected)}</p>")
     rows = "".join(
         f"<tr><td>{relation.part}</td><td>{escape(relation.label)}</td><td>{relation.standing}</td>"
         f"<td>{escape(relation.found if isinstance(relation, Cited) else relation.detail)}</td></tr>"
@@ -81,13 +81,13 @@ def _section(finding: Finding) -> str:
     image = ""
     if picture is not None:
         data = base64.b64encode(picture).decode()
-        image = f'<img alt="{escape(claim.key)}: left side over right side" src="data:image/png;base64,{data}">'
-    return f'<section id="{escape(claim.key)}"><div>{"".join(lines)}</div>{image}</section>'
+        image = f'<img alt="{escape(theorem.key)}: left side over right side" src="data:image/png;base64,{data}">'
+    return f'<section id="{escape(theorem.key)}"><div>{"".join(lines)}</div>{image}</section>'
 
 
-def heading(claim: Claim) -> str:
+def heading(theorem: Theorem) -> str:
     """``S7: Theorem 4.1``."""
-    return f"{claim.key}: {claim.where}"
+    return f"{theorem.key}: {theorem.where}"
 
 
 def plot(finding: Finding) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -75,7 +76,28 @@ class Relation(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AtMost(Relation):
+class TwoSided(Relation):
+    """Two numbers an instance, beside each other.
+
+    Attributes:
+        left: ``(k,)``.
+        right: ``(k,)``.
+    """
+
+    left: Tensor
+    right: Tensor
+
+    def __post_init__(self) -> None:
+        _one_length(self.label, self.left, self.right)
+
+    @property
+    @override
+    def instances(self) -> int:
+        return len(self.left)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtMost(TwoSided):
     """``left <= right`` on every instance.
 
     A bound that nothing comes near would hold with many another constant too; ``tight`` records how near the worst
@@ -88,13 +110,11 @@ class AtMost(Relation):
         slack: relative rounding allowed to the right side.
     """
 
-    left: Tensor
-    right: Tensor
     tight: float = 0.0
     slack: float = 1e-9
 
     def __post_init__(self) -> None:
-        _one_length(self.label, self.left, self.right)
+        super().__post_init__()
         if bool((self.right < 0).any()):
             raise InputError(f"{self.label}: the bound is negative somewhere; add the same to both sides")
 
@@ -118,11 +138,6 @@ class AtMost(Relation):
 
     @property
     @override
-    def instances(self) -> int:
-        return len(self.left)
-
-    @property
-    @override
     def text(self) -> str:
         return f"ratio {self.worst:.3g}"
 
@@ -133,7 +148,7 @@ class AtMost(Relation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Equal(Relation):
+class Equal(TwoSided):
     """``left = right`` on every instance, to a relative error.
 
     Attributes:
@@ -143,13 +158,8 @@ class Equal(Relation):
         scale: what errors are relative to, ``(k,)``, positive; ``|right|`` where it is left out.
     """
 
-    left: Tensor
-    right: Tensor
     tol: float
     scale: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        _one_length(self.label, self.left, self.right)
 
     @cached_property
     def errors(self) -> Tensor:
@@ -167,11 +177,6 @@ class Equal(Relation):
     @override
     def worst(self) -> float:
         return float(self.errors.max())
-
-    @property
-    @override
-    def instances(self) -> int:
-        return len(self.left)
 
     @property
     @override
@@ -299,3 +304,56 @@ def _one_length(label: str, one: Tensor, other: Tensor) -> None:
         raise InputError(
             f"{label}: both sides need one number an instance, got shapes {tuple(one.shape)} and {tuple(other.shape)}"
         )
+
+
+# A side as a check has it: a number stands for every instance, a list is put into one tensor.
+Side = Tensor | float | Sequence[Tensor | float]
+
+
+def at_most(
+    label: str, left: Side, right: Side, *, part: Part = Part.PRINTED, tight: float = 0.0, slack: float = 1e-9
+) -> AtMost:
+    """``left <= right``."""
+    lefts, rights = _sides(left, right)
+    return AtMost(label=label, left=lefts, right=rights, part=part, tight=tight, slack=slack)
+
+
+def equal(
+    label: str,
+    left: Side,
+    right: Side,
+    *,
+    tol: float,
+    scale: Tensor | float | None = None,
+    part: Part = Part.PRINTED,
+) -> Equal:
+    """``left = right``."""
+    lefts, rights = _sides(left, right)
+    size = torch.full_like(rights, scale) if isinstance(scale, float | int) else scale
+    return Equal(label=label, left=lefts, right=rights, tol=tol, scale=size, part=part)
+
+
+def straight(label: str, x: Side, y: Side, slope: float, *, within: float, part: Part = Part.PRINTED) -> Slope:
+    """A line of about this slope."""
+    return Slope(label=label, x=_tensor(x), y=_tensor(y), low=slope - within, high=slope + within, part=part)
+
+
+def power_law(label: str, x: Side, y: Side, power: float, *, within: float, part: Part = Part.PRINTED) -> Slope:
+    """``y ~ x^power``: the slope of log y over log x."""
+    return straight(label, _tensor(x).log(), _tensor(y).log(), power, within=within, part=part)
+
+
+def _sides(left: Side, right: Side) -> tuple[Tensor, Tensor]:
+    lefts, rights = _tensor(left), _tensor(right)
+    if isinstance(left, float | int):
+        lefts = lefts.expand_as(rights)
+    if isinstance(right, float | int):
+        rights = rights.expand_as(lefts)
+    return lefts, rights
+
+
+def _tensor(side: Side) -> Tensor:
+    if isinstance(side, Tensor):
+        return side.reshape(1) if side.ndim == 0 else side
+    parts = [side] if isinstance(side, float | int) else side
+    return torch.cat([torch.as_tensor(part, dtype=torch.float64).reshape(-1) for part in parts])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from otgen.claims.instances import FixedPoints
 from otgen.errors import InputError
 from otgen.ot import KL, AtomPotentials, NoReg, SemiDiscrete, SemiDiscreteSolver, solve
 
@@ -77,17 +78,6 @@ class TwoAtoms:
         return torch.stack(path)
 
 
-class _Point:
-    """The law of one point."""
-
-    def __init__(self, point: Tensor) -> None:
-        self.point = point
-
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        """The point, n times."""
-        return self.point.expand(n, -1)
-
-
 def _problem(theta: Tensor, eps: float) -> SemiDiscrete:
     atoms = torch.tensor([[0.0, 0.0], [0.0, 1.0]], dtype=theta.dtype)
-    return SemiDiscrete(_Point(theta), atoms, reg=KL(eps=eps) if eps > 0 else NoReg())
+    return SemiDiscrete(FixedPoints(theta.unsqueeze(0)), atoms, reg=KL(eps=eps) if eps > 0 else NoReg())

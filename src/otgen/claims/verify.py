@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from otgen.claims.base import Claim, Trials, Verdict, judge
+from otgen.claims.base import Theorem, TheoremStatus, Trials, judge
 from otgen.claims.relations import Cited, Part, Relation, Slope, Standing
 from otgen.errors import OtgenError
 
@@ -19,15 +19,15 @@ class Finding:
     """What a check found.
 
     Attributes:
-        claim: that was checked.
-        verdict: that its relations add up to.
+        theorem: that was checked.
+        status: that its relations add up to.
         relations: both sides of every statement.
         seconds: that it took.
         trouble: why the check could not be made; empty where it was.
     """
 
-    claim: Claim
-    verdict: Verdict
+    theorem: Theorem
+    status: TheoremStatus
     relations: Sequence[Relation]
     seconds: float
     trouble: str = ""
@@ -35,7 +35,7 @@ class Finding:
     @property
     def as_recorded(self) -> bool:
         """Whether the verdict is the recorded one."""
-        return self.verdict is self.claim.recorded
+        return self.status is self.theorem.recorded
 
     @property
     def computed(self) -> bool:
@@ -62,7 +62,7 @@ class Finding:
         return ", ".join(f"{part} {text}" for part, text in texts.items())
 
 
-def verify(claims: Iterable[Claim], *, n: int = 1000, seed: int = 0) -> Iterator[Finding]:
+def verify(claims: Iterable[Theorem], *, n: int = 1000, seed: int = 0) -> Iterator[Finding]:
     """Check claims one after another.
 
     Args:
@@ -71,19 +71,19 @@ def verify(claims: Iterable[Claim], *, n: int = 1000, seed: int = 0) -> Iterator
             counts as looser than recorded.
         seed: of the instances; a claim's instances do not depend on which others are checked.
     """
-    for claim in claims:
+    for theorem in claims:
         start = time.perf_counter()
-        rng = torch.Generator().manual_seed(seed ^ zlib.crc32(claim.key.encode()))
+        rng = torch.Generator().manual_seed(seed ^ zlib.crc32(theorem.key.encode()))
         relations: tuple[Relation, ...] = ()
         trouble = ""
         try:
-            relations = tuple(claim.relations(Trials(n=n, rng=rng)))
-            verdict = judge(relations)
+            relations = tuple(theorem.relations(Trials(n=n, rng=rng)))
+            status = judge(relations)
         except OtgenError as error:
             # The other claims are checked all the same.
-            verdict, trouble = Verdict.UNDECIDED, " ".join(str(error).split())
+            status, trouble = TheoremStatus.UNDECIDED, " ".join(str(error).split())
         seconds = time.perf_counter() - start
-        yield Finding(claim=claim, verdict=verdict, relations=relations, seconds=seconds, trouble=trouble)
+        yield Finding(theorem=theorem, status=status, relations=relations, seconds=seconds, trouble=trouble)
 
 
 def _deciding(relations: Sequence[Relation]) -> Relation:

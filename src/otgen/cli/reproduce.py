@@ -228,13 +228,13 @@ class _Shown:
 def _show(figure: Figure, done: Reproduction) -> None:
     from rich.console import Console
 
-    from otgen.recipes.verdicts import Status, distinct, overall
+    from otgen.recipes.verdicts import ClaimStatus, distinct, overall
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.print()
     found = distinct(verdict for _, verdicts in done.verdicts for verdict in verdicts)
     # At smoke scale there is one reason for all claims: it is said once.
-    shared = len(found) == 1 and found[0].status is Status.NONE
+    shared = len(found) == 1 and found[0].status is ClaimStatus.NONE
     for number, (claim, verdicts) in enumerate(done.verdicts, 1):
         console.print(f"{number}. {claim.text} ({claim.source}): {str(overall(verdicts)).upper()}")
         parts = () if shared else distinct(verdicts)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from otgen.cli.usage import Parser, UsageError, parse, whole
 
 if TYPE_CHECKING:
-    from otgen.claims import Claim, Finding
+    from otgen.claims import Finding, Theorem
 
 EXIT_DIFFERS = 1
 # Fewer instances do not find how tight a bound is, whatever the seed.
@@ -21,7 +21,7 @@ _SEEDS = 2**63
 
 def run(arguments: Sequence[str]) -> int:
     """Check the papers' claims, a line each."""
-    from otgen.claims import CLAIMS, Paper, verify
+    from otgen.claims import THEOREMS, Paper, verify
 
     parser = Parser(
         prog="otgen verify",
@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--html", type=str | None, default=None, help="write a page with plots to this file")
     parser.add_argument("--list", action="store_true", help="only say which claims there are")
     parsed = parse(parser, arguments)
-    chosen = _chosen(CLAIMS, list(parsed.claims or ()), parsed.paper)
+    chosen = _chosen(THEOREMS, list(parsed.claims or ()), parsed.paper)
     if parsed.list:
         for claim in chosen:
             print(f"{claim.key:<5} {claim.recorded:<22} {claim.paper.authors}, {claim.where}")
@@ -71,7 +71,7 @@ def _page_path(path: Path) -> Path:
         raise UsageError(f"--html cannot write to {path.parent}: {error.strerror}") from error
 
 
-def _chosen(claims: Sequence[Claim], names: Sequence[str], paper: str | None) -> Sequence[Claim]:
+def _chosen(claims: Sequence[Theorem], names: Sequence[str], paper: str | None) -> Sequence[Theorem]:
     from otgen.claims import Paper
     from otgen.train.parsing import suggestion
 
@@ -106,10 +106,10 @@ def _author(paper: str) -> str:
 
 
 def _show(finding: Finding, number: str, *, in_full: bool) -> None:
-    claim = finding.claim
+    claim = finding.theorem
     differs = "" if finding.as_recorded else f"  NOT AS RECORDED, which is: {claim.recorded}"
     print(
-        f"{number}  {claim.key:<5} {finding.verdict:<22} {finding.worst}; "
+        f"{number}  {claim.key:<5} {finding.status:<22} {finding.worst}; "
         f"{finding.instances:,} instances, {finding.seconds:.1f} s{differs}",
         flush=True,
     )
@@ -130,7 +130,7 @@ def _show(finding: Finding, number: str, *, in_full: bool) -> None:
 
 
 def _conclude(findings: Sequence[Finding]) -> int:
-    differing = [finding.claim.key for finding in findings if not finding.as_recorded]
+    differing = [finding.theorem.key for finding in findings if not finding.as_recorded]
     seconds = sum(finding.seconds for finding in findings)
     computed = sum(finding.computed for finding in findings)
     quoted = f", {len(findings) - computed} quoted from runs" if computed < len(findings) else ""

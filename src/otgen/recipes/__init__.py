@@ -26,14 +26,15 @@ from otgen.recipes.verdicts import (
     Better,
     Bound,
     Claim,
+    ClaimStatus,
     Compared,
     Measure,
     Outcome,
     Reached,
     Results,
-    Status,
     Verdict,
 )
+from otgen.renamed import former_names
 
 __all__ = [
     "DIGITS_BEST",
@@ -57,6 +58,7 @@ __all__ = [
     "Better",
     "Bound",
     "Claim",
+    "ClaimStatus",
     "Compared",
     "Figure",
     "Measure",
@@ -66,7 +68,6 @@ __all__ = [
     "Recipe",
     "Results",
     "Scale",
-    "Status",
     "Verdict",
     "all_figures",
     "digits",
@@ -82,3 +83,5 @@ __all__ = [
     "swgan_fig3",
     "swgan_fig4",
 ]
+
+__getattr__ = former_names(__name__)

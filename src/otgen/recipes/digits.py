@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from otgen.data import Digits, Normal
 from otgen.methods import EOTGAN, Adam, PixelSinkhorn, SinkhornAutoDiff
 from otgen.nets import DcganCritic, DcganGenerator, MlpGenerator, SpectralNorm
@@ -42,41 +44,33 @@ def digits(scale: Scale = Scale.CPU) -> RunConfig:
 @recipe("digits.features", "real digits by Sinkhorn-AutoDiff: the same divergence on learnt features")
 def features(scale: Scale = Scale.CPU) -> RunConfig:
     """5,000 real MNIST digits, an adversarial feature map with clipped weights."""
-    smoke = scale is Scale.SMOKE
-    return RunConfig(
-        data=Digits(),
-        latent=Normal(dim=16),
-        generator=MlpGenerator(widths=(64,) if smoke else (256, 512, 1024)),
-        method=SinkhornAutoDiff(
-            batch=32 if smoke else 100,
-            critic=DcganCritic(width=8 if smoke else 32),
-            features=16,
-            n_critic=2 if smoke else 3,
-            generator_optimizer=Adam(lr=5e-4, beta1=0.5, beta2=0.99),
-            critic_optimizer=Adam(lr=5e-4, beta1=0.5, beta2=0.99),
-        ),
-        trainer=TrainerConfig(ema=0.99, eval_samples=200 if smoke else 2000),
-        steps=10 if smoke else None,
-        budget=None if smoke else Duration(150 if scale is Scale.CPU else 3600),
+    same, smoke = pixels(scale), scale is Scale.SMOKE
+    adam = Adam(lr=5e-4, beta1=0.5, beta2=0.99)
+    method = SinkhornAutoDiff(
+        batch=32 if smoke else 100,
+        critic=DcganCritic(width=8 if smoke else 32),
+        features=16,
+        n_critic=2 if smoke else 3,
+        generator_optimizer=adam,
+        critic_optimizer=adam,
     )
+    return replace(same, method=method, steps=10 if smoke else None)
 
 
 @recipe("pixels", "real digits by the debiased Sinkhorn divergence on pixels; for samples of any kind")
 def pixels(scale: Scale = Scale.CPU) -> RunConfig:
     """5,000 real MNIST digits, no critic; with fully connected layers, for tables and points as well as for images."""
-    smoke = scale is Scale.SMOKE
-    return RunConfig(
-        data=Digits(),
-        latent=Normal(dim=16),
+    same, smoke = digits(scale), scale is Scale.SMOKE
+    method = PixelSinkhorn(
+        batch=64 if smoke else 500,
+        reg=KL(eps=1.0),
+        solver=Sinkhorn(update=SinkhornUpdate.SYMMETRIC, anneal=0.6),
+        max_steps=30,
+        generator_optimizer=Adam(lr=1e-3, beta1=0.5, beta2=0.99),
+    )
+    return replace(
+        same,
         generator=MlpGenerator(widths=(64,) if smoke else (256, 512, 1024)),
-        method=PixelSinkhorn(
-            batch=64 if smoke else 500,
-            reg=KL(eps=1.0),
-            solver=Sinkhorn(update=SinkhornUpdate.SYMMETRIC, anneal=0.6),
-            max_steps=30,
-            generator_optimizer=Adam(lr=1e-3, beta1=0.5, beta2=0.99),
-        ),
-        trainer=TrainerConfig(ema=0.99, eval_samples=200 if smoke else 2000),
-        steps=20 if smoke else None,
-        budget=None if smoke else Duration(150 if scale is Scale.CPU else 3600),
+        method=method,
+        trainer=replace(same.trainer, ema=0.99),
     )

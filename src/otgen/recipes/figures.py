@@ -29,6 +29,11 @@ class Panel:
             raise InputError(f"a panel's name is letters, digits, dots and hyphens, got {self.name!r}")
 
 
+def panels_of(*rows: tuple[str, str, Builder]) -> tuple[Panel, ...]:
+    """Panels from their names, titles and builders."""
+    return tuple(Panel(name=name, title=title, build=build) for name, title, build in rows)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figure:
     """A figure of a paper.

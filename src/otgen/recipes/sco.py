@@ -14,6 +14,8 @@ from otgen.train.config import Duration
 # RMSprop is Adam without its first moment.
 _RMSPROP = Adam(lr=1e-4, beta1=0.0, beta2=0.99)
 _ADAM = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
+# Of everything on the plane.
+_CRITIC = MlpCritic(widths=(128, 128), activation=Activation.RELU)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,7 @@ class Game:
         data: the truth.
         start: where the generator starts; within 3 of the truth, since a step of SCO moves it by 5e-3 at most.
         cells: of SCO's grid.
-        critic: widths of the networks that take the grid's place.
+        critic: the network that takes the grid's place.
         steps: the most of SCO.
         seconds: of the networks at scale cpu.
     """
@@ -32,7 +34,7 @@ class Game:
     data: Mixture
     start: LocationScale
     cells: Cells
-    critic: tuple[int, ...]
+    critic: MlpCritic
     steps: int
     seconds: int
 
@@ -42,16 +44,14 @@ class Game:
 
     def wgan(self, scale: Scale = Scale.CPU) -> RunConfig:
         """Clipping as in the paper, whose section 4 found 0.1 better than 0.01."""
-        net = MlpCritic(widths=self.critic, activation=Activation.RELU)
         adam = self._adam(_RMSPROP, scale)
-        method = WGAN(batch=128, critic=net, clip=0.1, generator_optimizer=adam, critic_optimizer=adam)
+        method = WGAN(batch=128, critic=self.critic, clip=0.1, generator_optimizer=adam, critic_optimizer=adam)
         return self._run(method, scale, seconds=self.seconds)
 
     def wgan_gp(self, scale: Scale = Scale.CPU) -> RunConfig:
         """The gradient penalty as in the paper."""
-        net = MlpCritic(widths=self.critic, activation=Activation.RELU)
         adam = self._adam(_ADAM, scale)
-        method = WGANGP(batch=128, critic=net, generator_optimizer=adam, critic_optimizer=adam)
+        method = WGANGP(batch=128, critic=self.critic, generator_optimizer=adam, critic_optimizer=adam)
         return self._run(method, scale, seconds=self.seconds)
 
     def _adam(self, adam: Adam, scale: Scale) -> Adam:
@@ -81,7 +81,7 @@ def _line(mean: float, std: float, start: tuple[float, float]) -> Game:
         data=Gaussian1D(mean=mean, std=std),
         start=LocationScale(location=start[:1], scale=start[1:]),
         cells=Cells(low=-10, high=10, count=200),
-        critic=(16, 16),
+        critic=MlpCritic(widths=(16, 16), activation=Activation.RELU),
         steps=1000,
         seconds=30,
     )
@@ -92,7 +92,7 @@ def _plane(mean: tuple[float, float], std: tuple[float, float]) -> Game:
         data=Gaussian2D(mean=mean, std=std),
         start=LocationScale(),
         cells=Cells(low=-6, high=6, count=48),
-        critic=(128, 128),
+        critic=_CRITIC,
         steps=2000,
         seconds=60,
     )
@@ -129,16 +129,14 @@ def sco_fig5(scale: Scale = Scale.CPU) -> RunConfig:
 
 def _wgan_fig5(scale: Scale = Scale.CPU) -> RunConfig:
     adam = _RMSPROP if scale is Scale.PAPER else Adam(lr=5e-4, beta1=0.0, beta2=0.99, hold=0.5, end=0.05)
-    net = MlpCritic(widths=(128, 128), activation=Activation.RELU)
-    method = WGAN(batch=128, critic=net, clip=0.1, generator_optimizer=adam, critic_optimizer=adam)
+    method = WGAN(batch=128, critic=_CRITIC, clip=0.1, generator_optimizer=adam, critic_optimizer=adam)
     return _eight(method, scale, steps=1_000_000, seconds=300)
 
 
 def _wgan_gp_fig5(scale: Scale = Scale.CPU) -> RunConfig:
     adam = _ADAM if scale is Scale.PAPER else Adam(lr=1e-3, beta1=0.0, beta2=0.9, hold=0.5, end=0.05)
-    net = MlpCritic(widths=(128, 128), activation=Activation.RELU)
     penalty = GradientPenalty(weight=10.0 if scale is Scale.PAPER else 0.1)
-    method = WGANGP(batch=128, critic=net, penalty=penalty, generator_optimizer=adam, critic_optimizer=adam)
+    method = WGANGP(batch=128, critic=_CRITIC, penalty=penalty, generator_optimizer=adam, critic_optimizer=adam)
     return _eight(method, scale, steps=1_000_000, seconds=300)
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from otgen.recipes.figures import Figure, Panel, figure
+from otgen.recipes.measures import MODES, QUALITY, W1
 from otgen.recipes.sco import EIGHT, LINE, PLANE, Game
 from otgen.recipes.verdicts import Better, Bound, Claim, Compared, Measure, Reached
 
 _ERROR = Measure(key="parameter_error", label="largest error of a parameter", better=Better.LOWER, form=".4f")
-_W1 = Measure(key="w1_matched", label="W1 to the data", better=Better.LOWER, form=".3f")
-_MODES = Measure(key="modes_found", label="modes found", better=Better.HIGHER)
-_QUALITY = Measure(key="modes_high_quality", label="samples within 3 std", better=Better.HIGHER, form=".1%")
 
 _TITLES = {"sco": "SCO", "wgan": "WGAN, clipping", "wgan-gp": "WGAN-GP"}
 _LOST = "The paper's numbers for its Gaussians are lost with its pictures: these are ours, of the kinds that it names."
@@ -55,10 +53,9 @@ def _fit(number: int, parameters: str, games: Mapping[str, Game]) -> Figure:
             panels=tuple(_panels(games)),
             columns=3,
             main="means-sco",
-            measures=(_ERROR, _W1),
+            measures=(_ERROR, W1),
             claims=_claims(games, f"Section 4, Figure {number}"),
             deviations=(_LOST, _STEPS),
-            seeds=3,
         )
     )
 
@@ -77,18 +74,18 @@ SCO_FIG5 = figure(
         panels=tuple(Panel(name=name, title=_TITLES[name], build=build) for name, build in EIGHT.items()),
         columns=3,
         main="sco",
-        measures=(_MODES, _QUALITY, _W1),
+        measures=(MODES, QUALITY, W1),
         claims=(
             Reached(
                 text="SCO finds all modes",
                 source="Section 4, Figure 5",
-                bounds=(Bound(measure=_MODES, value=8),),
+                bounds=(Bound(measure=MODES, value=8),),
                 by=("sco",),
             ),
             Compared(
                 text="Its W1 is lower than that of networks with ten times its time",
                 source="Section 4, Figure 5",
-                measure=_W1,
+                measure=W1,
                 pairs=(("sco", "wgan"), ("sco", "wgan-gp")),
             ),
         ),
@@ -98,7 +95,6 @@ SCO_FIG5 = figure(
             "cells an axis; the solver goes on from the last critic, for 10 of its steps. The networks train for 300 "
             "seconds, at step sizes and a penalty of our own.",
         ),
-        seeds=3,
         least_steps=100,
     )
 )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from otgen.recipes.figures import Figure, Panel, figure
-from otgen.recipes.measures import FRECHET, SCORE
+from otgen.recipes.figures import Figure, figure, panels_of
+from otgen.recipes.measures import FRECHET, LEAST_CLASS, SCORE, W1_OF_PIXELS
 from otgen.recipes.semidiscrete import DigitsPanel
 from otgen.recipes.verdicts import Better, Bound, Compared, Measure, Reached
 
-_W1 = Measure(key="w1_matched", label="W1 of pixels to the data", better=Better.LOWER, form=".3f")
-_LEAST = Measure(key="classes_share_min", label="smallest class (even: 0.1)", better=Better.HIGHER, form=".3f")
 # What a law that has collapsed to one image scores.
 _BLUR = Measure(key="classifier_score", label="classifier score", better=Better.LOWER, form=".2f")
 
@@ -17,25 +15,21 @@ SEMIDISCRETE_FIG2 = figure(
         name="semidiscrete.fig2",
         summary="digits by semi-discrete transport to every one of them, over the regularisation weight",
         source="Houdard et al. 2021, Figure 2",
-        panels=(
-            Panel(name="low", title="eps = 0.001", build=DigitsPanel(eps=1e-3)),
-            Panel(name="middle", title="eps = 0.01", build=DigitsPanel(eps=1e-2)),
-            Panel(name="high", title="eps = 0.1", build=DigitsPanel(eps=1e-1)),
-            Panel(
-                name="middle-unbiased",
-                title="eps = 0.01, bias taken off",
-                build=DigitsPanel(eps=1e-2, self_samples=256),
-            ),
-            Panel(name="low-letter", title="eps = 0.001, Algorithm 1", build=DigitsPanel(eps=1e-3, letter=True)),
+        panels=panels_of(
+            ("low", "eps = 0.001", DigitsPanel(eps=1e-3)),
+            ("middle", "eps = 0.01", DigitsPanel(eps=1e-2)),
+            ("high", "eps = 0.1", DigitsPanel(eps=1e-1)),
+            ("middle-unbiased", "eps = 0.01, bias taken off", DigitsPanel(eps=1e-2, self_samples=256)),
+            ("low-letter", "eps = 0.001, Algorithm 1", DigitsPanel(eps=1e-3, letter=True)),
         ),
         columns=5,
         main="low",
-        measures=(FRECHET, SCORE, _LEAST, _W1),
+        measures=(FRECHET, SCORE, LEAST_CLASS, W1_OF_PIXELS),
         claims=(
             Reached(
                 text="A small regularisation weight learns digits, of all classes",
                 source="Section 4, Figure 2",
-                bounds=(Bound(measure=SCORE, value=4.0), Bound(measure=_LEAST, value=0.01)),
+                bounds=(Bound(measure=SCORE, value=4.0), Bound(measure=LEAST_CLASS, value=0.01)),
                 by=("low",),
             ),
             Reached(
@@ -53,7 +47,7 @@ SEMIDISCRETE_FIG2 = figure(
             Compared(
                 text="Potentials that follow the generator come nearer to the data than those of Algorithm 1",
                 source="no claim of the paper's: the same cost, in the same time",
-                measure=_W1,
+                measure=W1_OF_PIXELS,
                 pairs=(("low", "low-letter"),),
             ),
             Compared(
@@ -72,7 +66,6 @@ SEMIDISCRETE_FIG2 = figure(
             "a step, on 32 codes each, and step sizes of 1e-3 that fall. The last panel keeps the paper's 200 averaged "
             "updates on 100 codes and 1e-4.",
         ),
-        seeds=3,
     )
 )
 """Digits, over the regularisation weight."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from otgen.data import Digits, ImageFolder, Mnist, Normal, Source
 from otgen.methods import (
@@ -11,7 +12,6 @@ from otgen.methods import (
     OTGAN,
     WGANGP,
     Adam,
-    DualOracle,
     GradientKind,
     Method,
     PixelSinkhorn,
@@ -31,8 +31,9 @@ from otgen.nets import (
     GeneratorNet,
     SpectralNorm,
 )
-from otgen.ot import KL, Cost, MarginalError, PNorm, Relative, Sinkhorn, SinkhornUpdate, SqEuclidean
+from otgen.ot import KL, PNorm, Relative, Sinkhorn, SinkhornUpdate, SqEuclidean
 from otgen.recipes.base import Scale
+from otgen.recipes.swgan_images import oracle_of
 from otgen.train import RunConfig, TrainerConfig
 from otgen.train.config import Duration
 
@@ -57,11 +58,16 @@ class Setting:
         return self.scale is Scale.PAPER
 
     @property
+    def smoke(self) -> bool:
+        """Whether a run only shows that it runs."""
+        return self.scale is Scale.SMOKE
+
+    @property
     def batch(self) -> int:
         """Samples of each law in an update: m."""
         if self.paper:
             return 64 if self.colour else 100
-        return 16 if self.scale is Scale.SMOKE else 64
+        return 16 if self.smoke else 64
 
     def data(self) -> Source:
         """The images."""
@@ -73,15 +79,13 @@ class Setting:
         """The paper's (Tables 2 and 3), or one that learns in a minute."""
         if self.paper:
             return AdnanResnetGenerator() if self.colour else AdnanDcganGenerator()
-        width, hidden = self._size()
-        return DcganGenerator(width=width, hidden=hidden)
+        return DcganGenerator(width=4, hidden=(16,)) if self.smoke else DcganGenerator(width=16, hidden=(512,))
 
     def critic(self) -> CriticNet:
         """Likewise, without a normalisation."""
         if self.paper:
             return AdnanResnetCritic() if self.colour else AdnanDcganCritic()
-        width, hidden = self._size()
-        return DcganCritic(width=width, hidden=tuple(units // 2 for units in hidden))
+        return DcganCritic(width=4, hidden=(8,)) if self.smoke else DcganCritic(width=16, hidden=(256,))
 
     def adam(self, lr: float = 1e-3) -> Adam:
         """(27), or a larger step that falls in the second half of a short run."""
@@ -89,7 +93,7 @@ class Setting:
 
     def run(self, method: Method) -> RunConfig:
         """A method on this data, with these networks."""
-        smoke = self.scale is Scale.SMOKE
+        smoke = self.smoke
         return RunConfig(
             data=self.data(),
             latent=Normal(dim=100 if self.paper else 16),
@@ -99,9 +103,6 @@ class Setting:
             steps={Scale.SMOKE: 5, Scale.PAPER: 500_000}.get(self.scale),
             budget=Duration(self.seconds) if self.scale is Scale.CPU else None,
         )
-
-    def _size(self) -> tuple[int, tuple[int, ...]]:
-        return (4, (16,)) if self.scale is Scale.SMOKE else (16, (512,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,44 +125,16 @@ class GamePanel:
         return setting.run(self.method(setting))
 
 
-@dataclass(frozen=True, kw_only=True)
-class SeqSgdaPanel:
-    """A panel of an ablation of SeqSGDA on digits: what is left out is as in the main run.
+def seqsgda(setting: Setting, **changes: Any) -> SeqSGDA:
+    """SeqSGDA with (27) of the paper; in a short run p = 1, one critic update, and eps a share of the mean cost.
 
-    Attributes:
-        batch: m.
-        eps: the regularisation weight at scale cpu, and that of the paper.
-        max_steps: solver steps, L.
-        cost: of the features, for the power p.
-        n_critic: critic updates a generator update.
+    Args:
+        setting: what the runs of a comparison share.
+        **changes: hyper-parameters that differ.
     """
-
-    batch: int | None = None
-    eps: tuple[float | Relative, float] | None = None
-    max_steps: int | None = None
-    cost: Cost | None = None
-    n_critic: int | None = None
-
-    def __call__(self, scale: Scale = Scale.CPU) -> RunConfig:
-        """The configuration at a scale."""
-        setting = Setting(scale=scale, seconds=60)
-        base = seqsgda(setting)
-        method = replace(
-            base,
-            batch=base.batch if self.batch is None else self.batch,
-            max_steps=base.max_steps if self.max_steps is None else self.max_steps,
-            cost=base.cost if self.cost is None else self.cost,
-            n_critic=base.n_critic if self.n_critic is None else self.n_critic,
-            reg=base.reg if self.eps is None else KL(eps=self.eps[setting.paper]),
-        )
-        return setting.run(method)
-
-
-def seqsgda(setting: Setting) -> SeqSGDA:
-    """SeqSGDA with (27) of the paper; in a short run p = 1, one critic update, and eps a share of the mean cost."""
     paper = setting.paper
     adam = setting.adam(2e-3)
-    return SeqSGDA(
+    method = SeqSGDA(
         batch=setting.batch,
         # The divergence of p = 2 vanishes like a square when the laws get close, and its direction with it.
         cost=SqEuclidean() if paper else PNorm(p=1),
@@ -173,6 +146,7 @@ def seqsgda(setting: Setting) -> SeqSGDA:
         generator_optimizer=adam,
         critic_optimizer=adam,
     )
+    return replace(method, **changes)
 
 
 def seqsgda_large(setting: Setting) -> SeqSGDA:
@@ -180,17 +154,20 @@ def seqsgda_large(setting: Setting) -> SeqSGDA:
 
     Step sizes and regularisation weight were chosen for them: there the mean cost and 1e-3 go further.
     """
-    small = seqsgda(setting)
     if setting.paper:
-        return small
-    adam = setting.adam()
-    reg = KL(eps=Relative(1.0))
-    return replace(small, batch=4 * small.batch, reg=reg, generator_optimizer=adam, critic_optimizer=adam)
+        return seqsgda(setting)
+    adam, reg = setting.adam(), KL(eps=Relative(1.0))
+    return seqsgda(setting, batch=4 * setting.batch, reg=reg, generator_optimizer=adam, critic_optimizer=adam)
+
+
+def seqsgda_weighted(setting: Setting, short: Relative, paper: float) -> SeqSGDA:
+    """SeqSGDA with a regularisation weight for short runs, and one for the paper's scale."""
+    return seqsgda(setting, reg=KL(eps=paper if setting.paper else short))
 
 
 def seqsgda_independent(setting: Setting) -> SeqSGDA:
     """SeqSGDA with its self terms between independent batches, as S between laws has them."""
-    return replace(seqsgda(setting), self_terms=SelfTerms.INDEPENDENT)
+    return seqsgda(setting, self_terms=SelfTerms.INDEPENDENT)
 
 
 def sinkhorn_autodiff(setting: Setting) -> SinkhornAutoDiff:
@@ -239,22 +216,13 @@ def eot_gan(setting: Setting) -> EOTGAN:
 
 def swgan_sinkhorn(setting: Setting) -> SWGANSinkhorn:
     """Sanjabi et al. 2018, Algorithm 2, on pixels: the critic's network, with one output, is each potential."""
-    net = setting.critic()
     return SWGANSinkhorn(
         batch=setting.batch,
         cost=SqEuclidean(),  # smooth; under L1, whose direction is a sign at each pixel, few samples can be read
         reg=KL(eps=Relative(0.05)),
-        oracle=DualOracle(
-            f=net,
-            g=net,
-            most=3,
-            until=MarginalError(0.2),
-            check_every=3,
-            relative=True,
-            optimizer=setting.adam(3e-4),
-        ),
+        oracle=oracle_of(setting.critic(), 3, setting.adam(3e-4)),
         pool=2 * setting.batch,
-        support=32 if setting.scale is Scale.SMOKE else 128,
+        support=32 if setting.smoke else 128,
         report_every=100,
         generator_optimizer=setting.adam(),
     )

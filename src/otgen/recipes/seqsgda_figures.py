@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from otgen.methods import Method
 from otgen.ot import Cost, PNorm, Relative, SqEuclidean
-from otgen.recipes.figures import Figure, Panel, figure
-from otgen.recipes.measures import FRECHET, SCORE
+from otgen.recipes.figures import Figure, Panel, figure, panels_of
+from otgen.recipes.measures import FRECHET, SCORE, W1_OF_PIXELS
 from otgen.recipes.seqsgda import (
     GamePanel,
-    SeqSgdaPanel,
+    Setting,
     eot_gan,
     ot_gan,
     pixel_sinkhorn,
     seqsgda,
     seqsgda_independent,
     seqsgda_large,
+    seqsgda_weighted,
     sinkhorn_autodiff,
     swgan_sinkhorn,
     wgan_gp,
 )
-from otgen.recipes.verdicts import Alike, Better, Claim, Compared, Measure
-
-_W1 = Measure(key="w1_matched", label="W1 of pixels to the data", better=Better.LOWER, form=".3f")
+from otgen.recipes.verdicts import Alike, Claim, Compared
 
 _MEASURED = (
     "The paper's scores are the Inception network's. Here the Fréchet distance and the classifier score are those of a "
@@ -44,20 +48,16 @@ SEQSGDA_FIG4 = figure(
         name="seqsgda.fig4",
         summary="digits by SeqSGDA and six other methods, with the same networks, for the same time",
         source="Adnan et al. 2021, Figures 4 and 5, and the comparison of its Section IV",
-        panels=(
-            Panel(name="seqsgda", title="SeqSGDA", build=GamePanel(method=seqsgda_large)),
-            Panel(name="sinkhorn-autodiff", title="Sinkhorn-AutoDiff", build=GamePanel(method=sinkhorn_autodiff)),
-            Panel(name="ot-gan", title="OT-GAN", build=GamePanel(method=ot_gan)),
-            Panel(name="eot-gan", title="EOT-GAN", build=GamePanel(method=eot_gan)),
-            Panel(name="swgan-sinkhorn", title="SWGAN, Sinkhorn loss", build=GamePanel(method=swgan_sinkhorn)),
-            Panel(name="wgan-gp", title="WGAN-GP", build=GamePanel(method=wgan_gp)),
-            Panel(name="pixel-sinkhorn", title="Sinkhorn on pixels", build=GamePanel(method=pixel_sinkhorn)),
-            Panel(name="seqsgda-small", title="SeqSGDA, small batches", build=GamePanel(method=seqsgda)),
-            Panel(
-                name="seqsgda-independent",
-                title="SeqSGDA, independent small batches",
-                build=GamePanel(method=seqsgda_independent),
-            ),
+        panels=panels_of(
+            ("seqsgda", "SeqSGDA", GamePanel(method=seqsgda_large)),
+            ("sinkhorn-autodiff", "Sinkhorn-AutoDiff", GamePanel(method=sinkhorn_autodiff)),
+            ("ot-gan", "OT-GAN", GamePanel(method=ot_gan)),
+            ("eot-gan", "EOT-GAN", GamePanel(method=eot_gan)),
+            ("swgan-sinkhorn", "SWGAN, Sinkhorn loss", GamePanel(method=swgan_sinkhorn)),
+            ("wgan-gp", "WGAN-GP", GamePanel(method=wgan_gp)),
+            ("pixel-sinkhorn", "Sinkhorn on pixels", GamePanel(method=pixel_sinkhorn)),
+            ("seqsgda-small", "SeqSGDA, small batches", GamePanel(method=seqsgda)),
+            ("seqsgda-independent", "SeqSGDA, independent small batches", GamePanel(method=seqsgda_independent)),
         ),
         columns=5,
         main="seqsgda",
@@ -108,16 +108,18 @@ SEQSGDA_FIG4 = figure(
             "hand.",
             _CPU,
         ),
-        seeds=3,
         least_steps=500,
     )
 )
 """Learning digits: SeqSGDA, and the methods it is measured against."""
 
 
-def _ablation(
-    number: str, summary: str, source: str, panels: tuple[Panel, ...], main: str, claims: tuple[Claim, ...]
-) -> Figure:
+def _changed(**changes: Any) -> GamePanel:
+    """SeqSGDA on digits for a minute, with hyper-parameters that differ from those of the main run."""
+    return GamePanel(method=partial(seqsgda, **changes), seconds=60)
+
+
+def _ablation(number: str, summary: str, source: str, panels: tuple[Panel, ...], main: str, *claims: Claim) -> Figure:
     """A figure in which one hyper-parameter of SeqSGDA changes."""
     return figure(
         Figure(
@@ -135,7 +137,6 @@ def _ablation(
                 "ablation trains for a minute at scale cpu, so that what costs more gets fewer steps.",
                 _CPU,
             ),
-            seeds=3,
             least_steps=100,
         )
     )
@@ -145,45 +146,43 @@ SEQSGDA_FIG11 = _ablation(
     "11",
     "SeqSGDA on digits, over the batch size m",
     "Figures 11 and 12",
-    tuple(Panel(name=f"m{m}", title=f"m = {m}", build=SeqSgdaPanel(batch=m)) for m in (10, 100, 200, 300)),
+    tuple(Panel(name=f"m{m}", title=f"m = {m}", build=_changed(batch=m)) for m in (10, 100, 200, 300)),
     "m100",
-    (
-        Alike(
-            text="The quality of the samples does not depend on m",
-            source="Section IV.B, Figures 11 and 12",
-            measure=FRECHET,
-            pairs=(("m100", "m200"), ("m100", "m300")),
-        ),
-        Compared(
-            text="Batches of 10 are poor",
-            source="Section IV.B",
-            measure=FRECHET,
-            pairs=(("m100", "m10"),),
-        ),
+    Alike(
+        text="The quality of the samples does not depend on m",
+        source="Section IV.B, Figures 11 and 12",
+        measure=FRECHET,
+        pairs=(("m100", "m200"), ("m100", "m300")),
+    ),
+    Compared(
+        text="Batches of 10 are poor",
+        source="Section IV.B",
+        measure=FRECHET,
+        pairs=(("m100", "m10"),),
     ),
 )
 """The batch size."""
+
+
+def _weighted(short: Relative, paper: float) -> GamePanel:
+    return GamePanel(method=partial(seqsgda_weighted, short=short, paper=paper), seconds=60)
+
 
 SEQSGDA_FIG13 = _ablation(
     "13",
     "SeqSGDA on digits, over the regularisation weight",
     "Figures 13 and 14",
-    tuple(
-        Panel(name=name, title=title, build=SeqSgdaPanel(eps=eps))
-        for name, title, eps in (
-            ("eps-high", "eps = 0.01 (cpu: 20 % of the mean cost)", (Relative(0.2), 0.01)),
-            ("eps-middle", "eps = 0.005 (cpu: 5 %)", (Relative(0.05), 0.005)),
-            ("eps-low", "eps = 0.001 (cpu: 1 %)", (Relative(0.01), 0.001)),
-        )
+    panels_of(
+        ("eps-high", "eps = 0.01 (cpu: 20 % of the mean cost)", _weighted(Relative(0.2), 0.01)),
+        ("eps-middle", "eps = 0.005 (cpu: 5 %)", _weighted(Relative(0.05), 0.005)),
+        ("eps-low", "eps = 0.001 (cpu: 1 %)", _weighted(Relative(0.01), 0.001)),
     ),
     "eps-middle",
-    (
-        Compared(
-            text="A lower regularisation weight makes better samples",
-            source="Section IV.B, Figures 13 and 14",
-            measure=FRECHET,
-            pairs=(("eps-middle", "eps-high"), ("eps-low", "eps-middle")),
-        ),
+    Compared(
+        text="A lower regularisation weight makes better samples",
+        source="Section IV.B, Figures 13 and 14",
+        measure=FRECHET,
+        pairs=(("eps-middle", "eps-high"), ("eps-low", "eps-middle")),
     ),
 )
 """The regularisation weight."""
@@ -192,15 +191,13 @@ SEQSGDA_FIG15 = _ablation(
     "15",
     "SeqSGDA on digits, over the solver's steps L",
     "Figures 15 and 16",
-    tuple(Panel(name=f"L{L}", title=f"L = {L}", build=SeqSgdaPanel(max_steps=L)) for L in (10, 50, 100)),
+    tuple(Panel(name=f"L{L}", title=f"L = {L}", build=_changed(max_steps=L)) for L in (10, 50, 100)),
     "L10",
-    (
-        Alike(
-            text="More steps of the solver do not help",
-            source="Section IV.B, Figures 15 and 16",
-            measure=FRECHET,
-            pairs=(("L10", "L50"), ("L10", "L100")),
-        ),
+    Alike(
+        text="More steps of the solver do not help",
+        source="Section IV.B, Figures 15 and 16",
+        measure=FRECHET,
+        pairs=(("L10", "L50"), ("L10", "L100")),
     ),
 )
 """The solver's steps."""
@@ -214,15 +211,13 @@ SEQSGDA_FIG17 = _ablation(
     "17",
     "SeqSGDA on digits, over the power p of the cost",
     "Figures 17 and 18",
-    tuple(Panel(name=f"p{p}", title=f"p = {p}", build=SeqSgdaPanel(cost=_power(p))) for p in (2, 5, 7)),
+    tuple(Panel(name=f"p{p}", title=f"p = {p}", build=_changed(cost=_power(p))) for p in (2, 5, 7)),
     "p2",
-    (
-        Compared(
-            text="The best power is 2",
-            source="Section IV.B, Figures 17 and 18",
-            measure=FRECHET,
-            pairs=(("p2", "p5"), ("p2", "p7")),
-        ),
+    Compared(
+        text="The best power is 2",
+        source="Section IV.B, Figures 17 and 18",
+        measure=FRECHET,
+        pairs=(("p2", "p5"), ("p2", "p7")),
     ),
 )
 """The power of the cost."""
@@ -231,17 +226,13 @@ SEQSGDA_FIG19 = _ablation(
     "19",
     "SeqSGDA on digits, over powers p a little above 2",
     "Figures 19 and 20",
-    tuple(
-        Panel(name=f"p{p}", title=f"p = {p}", build=SeqSgdaPanel(cost=_power(p))) for p in (2, 2.05, 2.10, 2.15, 2.3)
-    ),
+    tuple(Panel(name=f"p{p}", title=f"p = {p}", build=_changed(cost=_power(p))) for p in (2, 2.05, 2.10, 2.15, 2.3)),
     "p2.05",
-    (
-        Alike(
-            text="All converge to similar samples",
-            source="Section IV.B, Figures 19 and 20",
-            measure=FRECHET,
-            pairs=(("p2", "p2.05"), ("p2", "p2.1"), ("p2", "p2.15"), ("p2", "p2.3")),
-        ),
+    Alike(
+        text="All converge to similar samples",
+        source="Section IV.B, Figures 19 and 20",
+        measure=FRECHET,
+        pairs=(("p2", "p2.05"), ("p2", "p2.1"), ("p2", "p2.15"), ("p2", "p2.3")),
     ),
 )
 """Powers of the cost a little above 2, whose divergence is none."""
@@ -251,42 +242,42 @@ SEQSGDA_FIG21 = _ablation(
     "SeqSGDA on digits, over the critic updates a generator update, at p = 2.15",
     "Figures 21 and 22",
     tuple(
-        Panel(name=f"n{n}", title=f"n_critic = {n}", build=SeqSgdaPanel(cost=_power(2.15), n_critic=n))
+        Panel(name=f"n{n}", title=f"n_critic = {n}", build=_changed(cost=_power(2.15), n_critic=n))
         for n in (1, 5, 10, 15)
     ),
     "n5",
-    (
-        Alike(
-            text="The quality of the samples does not depend on the critic updates",
-            source="Section IV.C shows the similarity of weights for all of them, `otgen ssim RUN`",
-            measure=FRECHET,
-            pairs=(("n5", "n10"), ("n10", "n15")),
-        ),
+    Alike(
+        text="The quality of the samples does not depend on the critic updates",
+        source="Section IV.C shows the similarity of weights for all of them, `otgen ssim RUN`",
+        measure=FRECHET,
+        pairs=(("n5", "n10"), ("n10", "n15")),
     ),
 )
 """The critic updates a generator update; `otgen ssim` on a run of it is the figure itself."""
+
+
+def _cats(method: Callable[[Setting], Method]) -> GamePanel:
+    return GamePanel(method=method, colour=True, seconds=300)
+
 
 SEQSGDA_FIG6 = figure(
     Figure(
         name="seqsgda.fig6",
         summary="photographs of cats by SeqSGDA, Sinkhorn-AutoDiff and WGAN-GP",
         source="Adnan et al. 2021, Figures 6 to 10",
-        panels=tuple(
-            Panel(name=name, title=title, build=GamePanel(method=method, colour=True, seconds=300))
-            for name, title, method in (
-                ("seqsgda", "SeqSGDA", seqsgda),
-                ("sinkhorn-autodiff", "Sinkhorn-AutoDiff", sinkhorn_autodiff),
-                ("wgan-gp", "WGAN-GP", wgan_gp),
-            )
+        panels=panels_of(
+            ("seqsgda", "SeqSGDA", _cats(seqsgda)),
+            ("sinkhorn-autodiff", "Sinkhorn-AutoDiff", _cats(sinkhorn_autodiff)),
+            ("wgan-gp", "WGAN-GP", _cats(wgan_gp)),
         ),
         columns=3,
         main="seqsgda",
-        measures=(_W1,),
+        measures=(W1_OF_PIXELS,),
         claims=(
             Compared(
                 text="SeqSGDA is nearer to the data than SGD with automatic differentiation",
                 source="Section IV.A, Figure 10",
-                measure=_W1,
+                measure=W1_OF_PIXELS,
                 pairs=(("seqsgda", "sinkhorn-autodiff"),),
             ),
         ),
@@ -297,7 +288,6 @@ SEQSGDA_FIG6 = figure(
             "of pixels, which sees colours and shapes and no texture.",
             "At scale cpu the networks are those of `seqsgda.fig4`, for five minutes.",
         ),
-        seeds=3,
         least_steps=500,
     )
 )

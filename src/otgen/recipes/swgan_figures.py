@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 from otgen.methods import Signs
 from otgen.ot import L1, Cosine
-from otgen.recipes.figures import Figure, Panel, figure
-from otgen.recipes.measures import FRECHET, SCORE
+from otgen.recipes.figures import Figure, Panel, figure, panels_of
+from otgen.recipes.measures import FRECHET, MODES, QUALITY, SCORE, W1
 from otgen.recipes.swgan import swgan_fig3, swgan_fig3_d2, wgan_gp_fig3, wgan_gp_fig3_d2
 from otgen.recipes.swgan_images import (
-    CifarTask,
-    MnistTask,
-    SinkhornSolverPanel,
+    SWGAN_ON_FEATURES,
+    SWGAN_ON_PIXELS,
+    RivalPanel,
     SwganPanel,
-    WganGpPanel,
-    swgan_fig4,
+    mnist,
+    sinkhorn_solver,
+    timed_cifar,
+    wgan_gp,
 )
 from otgen.recipes.verdicts import Better, Bound, Compared, Measure, Reached
 
-_MODES = Measure(key="modes_found", label="modes found", better=Better.HIGHER)
-_QUALITY = Measure(key="modes_high_quality", label="samples within 3 std", better=Better.HIGHER, form=".1%")
 _LEAST = Measure(key="modes_share_min", label="smallest mode (even: 1)", better=Better.HIGHER, form=".2f")
 _MOST = Measure(key="modes_share_max", label="largest mode (even: 1)", better=Better.LOWER, form=".2f")
-_W1 = Measure(key="w1_matched", label="W1 to the data", better=Better.LOWER, form=".3f")
 
 # The paper shows a picture and no number. That a mode is there, that the samples are on the modes, and that the modes
 # are about even is what it takes for a picture to look like the data.
 _RECOVERED = (
-    Bound(measure=_MODES, value=25),
-    Bound(measure=_QUALITY, value=0.95),
+    Bound(measure=MODES, value=25),
+    Bound(measure=QUALITY, value=0.95),
     Bound(measure=_LEAST, value=0.5),
     Bound(measure=_MOST, value=2.0),
 )
@@ -40,44 +40,34 @@ SWGAN_FIG3 = figure(
         name="swgan.fig3",
         summary="25 Gaussians on a grid by SWGAN and WGAN-GP, with four latent dimensions and with two",
         source="Sanjabi et al. 2018, Figure 3",
-        panels=(
-            Panel(name="swgan-d4", title="SWGAN, d = 4", build=swgan_fig3),
-            Panel(name="wgan-gp-d4", title="WGAN-GP, d = 4", build=wgan_gp_fig3),
-            Panel(name="swgan-d2", title="SWGAN, d = 2", build=swgan_fig3_d2),
-            Panel(name="wgan-gp-d2", title="WGAN-GP, d = 2", build=wgan_gp_fig3_d2),
+        panels=panels_of(
+            ("swgan-d4", "SWGAN, d = 4", swgan_fig3),
+            ("wgan-gp-d4", "WGAN-GP, d = 4", wgan_gp_fig3),
+            ("swgan-d2", "SWGAN, d = 2", swgan_fig3_d2),
+            ("wgan-gp-d2", "WGAN-GP, d = 2", wgan_gp_fig3_d2),
         ),
         columns=2,
         main="swgan-d4",
-        measures=(_MODES, _QUALITY, _LEAST, _MOST, _W1),
+        measures=(MODES, QUALITY, _LEAST, _MOST, W1),
         claims=(
-            Reached(
-                text="SWGAN recovers all 25 modes with a code of four dimensions, in 10,000 steps",
-                source="Appendix K, Figure 3 (a)",
-                bounds=_RECOVERED,
-                by=("swgan-d4",),
-            ),
-            Reached(
-                text="It recovers them with a code of two dimensions, with the same hyper-parameters",
-                source="Appendix K, Figure 3 (c)",
-                bounds=_RECOVERED,
-                by=("swgan-d2",),
-            ),
-            Reached(
-                text="WGAN-GP recovers them with a code of four dimensions, in 30,000 steps",
-                source="Appendix K, Figure 3 (b)",
-                bounds=_RECOVERED,
-                by=("wgan-gp-d4",),
+            *(
+                Reached(text=text, source=f"Appendix K, Figure 3 ({letter})", bounds=_RECOVERED, by=(panel,))
+                for panel, letter, text in (
+                    ("swgan-d4", "a", "SWGAN recovers all 25 modes with a code of four dimensions, in 10,000 steps"),
+                    ("swgan-d2", "c", "It recovers them with a code of two dimensions, with the same hyper-parameters"),
+                    ("wgan-gp-d4", "b", "WGAN-GP recovers them with a code of four dimensions, in 30,000 steps"),
+                )
             ),
             Compared(
                 text="WGAN-GP becomes much worse with a code of two dimensions",
                 source="Appendix K, Figure 3 (d)",
-                measure=_QUALITY,
+                measure=QUALITY,
                 pairs=(("wgan-gp-d4", "wgan-gp-d2"),),
             ),
             Compared(
                 text="With a code of two dimensions SWGAN is the better one",
                 source="Appendix K",
-                measure=_QUALITY,
+                measure=QUALITY,
                 pairs=(("swgan-d2", "wgan-gp-d2"),),
             ),
         ),
@@ -104,18 +94,9 @@ SWGAN_FIG3 = figure(
 """Learning a mixture of 25 Gaussians, by SWGAN and WGAN-GP, with codes of four and of two dimensions."""
 
 
-_PLAIN_AND_LOSS = (
-    ("l1-pixel-sinkhorn", "l1-pixel"),
-    ("l1-latent-sinkhorn", "l1-latent"),
-    ("cosine-pixel-sinkhorn", "cosine-pixel"),
-    ("cosine-latent-sinkhorn", "cosine-latent"),
-)
-_LATENT_AND_PIXEL = (
-    ("l1-latent", "l1-pixel"),
-    ("l1-latent-sinkhorn", "l1-pixel-sinkhorn"),
-    ("cosine-latent", "cosine-pixel"),
-    ("cosine-latent-sinkhorn", "cosine-pixel-sinkhorn"),
-)
+_COSTS, _SPACES, _LOSSES = ("l1", "cosine"), ("pixel", "latent"), ("", "-sinkhorn")
+_LOSS_AND_PLAIN = tuple((f"{cost}-{space}-sinkhorn", f"{cost}-{space}") for cost in _COSTS for space in _SPACES)
+_LATENT_AND_PIXEL = tuple((f"{cost}-latent{loss}", f"{cost}-pixel{loss}") for cost in _COSTS for loss in _LOSSES)
 
 
 def _settings() -> Iterator[Panel]:
@@ -126,9 +107,12 @@ def _settings() -> Iterator[Panel]:
         yield Panel(
             name=f"{name}-{space}{'-sinkhorn' if sinkhorn else ''}",
             title=f"({letter}) {title}, {space}{', Sinkhorn loss' if sinkhorn else ''}",
-            build=SwganPanel(task=MnistTask(), cost=cost, latent=latent, sinkhorn=sinkhorn),
+            build=SwganPanel(task=mnist, cost=cost, latent=latent, sinkhorn=sinkhorn),
         )
 
+
+# The features ascend what the generator descends.
+_MINUS = SwganPanel(task=mnist, cost=Cosine(), latent=True, sinkhorn=True, signs=Signs.DIVERGENCE)
 
 SWGAN_FIG1 = figure(
     Figure(
@@ -137,17 +121,11 @@ SWGAN_FIG1 = figure(
         source="Sanjabi et al. 2018, Figure 1",
         panels=(
             *_settings(),
-            Panel(
-                name="sinkhorn-solver", title="(i) latent, Sinkhorn solver", build=SinkhornSolverPanel(task=MnistTask())
-            ),
-            Panel(name="wgan-gp", title="(j) WGAN-GP", build=WganGpPanel(task=MnistTask())),
-            *(
-                Panel(
-                    name=f"{name}-latent-divergence",
-                    title=f"as ({letter}), minus signs in (46)",
-                    build=SwganPanel(task=MnistTask(), cost=cost, latent=True, sinkhorn=True, signs=Signs.DIVERGENCE),
-                )
-                for letter, name, cost in (("h", "cosine", Cosine()), ("d", "l1", L1()))
+            *panels_of(
+                ("sinkhorn-solver", "(i) latent, Sinkhorn solver", RivalPanel(task=mnist, method=sinkhorn_solver)),
+                ("wgan-gp", "(j) WGAN-GP", RivalPanel(task=mnist, method=wgan_gp)),
+                ("cosine-latent-divergence", "as (h), minus signs in (46)", _MINUS),
+                ("l1-latent-divergence", "as (d), minus signs in (46)", replace(_MINUS, cost=L1())),
             ),
         ),
         columns=4,
@@ -164,7 +142,7 @@ SWGAN_FIG1 = figure(
                 text="The Sinkhorn loss is better than the plain regularised value",
                 source="Section 5.1, Figure 1 (b), (d), (f), (h) against (a), (c), (e), (g)",
                 measure=FRECHET,
-                pairs=_PLAIN_AND_LOSS,
+                pairs=_LOSS_AND_PLAIN,
             ),
             Compared(
                 text="SWGAN is better than the Sinkhorn solver on learnt features",
@@ -207,7 +185,6 @@ SWGAN_FIG1 = figure(
             "steps instead of 50,000, with step sizes to match that fall in its second half; at most 3 updates of the "
             "potentials a step instead of 5, with batches out of a pool of 200 samples that is drawn once a step.",
         ),
-        seeds=3,
         least_steps=2000,
     )
 )
@@ -229,21 +206,11 @@ SWGAN_FIG2 = figure(
         name="swgan.fig2",
         summary="CIFAR-10 by SWGAN with two costs, by the Sinkhorn solver, and by WGAN-GP, for the same time",
         source="Sanjabi et al. 2018, Figure 2",
-        panels=(
-            *(
-                Panel(
-                    name=name,
-                    title=f"SWGAN, {title}",
-                    build=SwganPanel(task=CifarTask(timed=True), cost=cost, latent=True, sinkhorn=True),
-                )
-                for name, title, cost in (("swgan-cosine", "cosine", Cosine()), ("swgan-l1", "L1", L1()))
-            ),
-            Panel(
-                name="sinkhorn-solver",
-                title="Sinkhorn solver",
-                build=SinkhornSolverPanel(task=CifarTask(timed=True)),
-            ),
-            Panel(name="wgan-gp", title="WGAN-GP", build=WganGpPanel(task=CifarTask(timed=True))),
+        panels=panels_of(
+            ("swgan-cosine", "SWGAN, cosine", SWGAN_ON_FEATURES),
+            ("swgan-l1", "SWGAN, L1", replace(SWGAN_ON_FEATURES, cost=L1())),
+            ("sinkhorn-solver", "Sinkhorn solver", RivalPanel(task=timed_cifar, method=sinkhorn_solver)),
+            ("wgan-gp", "WGAN-GP", RivalPanel(task=timed_cifar, method=wgan_gp)),
         ),
         columns=2,
         main="swgan-cosine",
@@ -269,7 +236,6 @@ SWGAN_FIG2 = figure(
             "The curve of OT-GAN is missing: otgen does not have that method yet.",
             "The paper draws the score over the time; here it is that of the end.",
         ),
-        seeds=3,
         least_steps=1000,
     )
 )
@@ -280,23 +246,11 @@ SWGAN_FIG4 = figure(
         name="swgan.fig4",
         summary="CIFAR-10 by SWGAN without the Sinkhorn loss, the regularisation weight fixed or falling",
         source="Sanjabi et al. 2018, Figure 4",
-        panels=(
-            Panel(name="fixed", title="plain value, fixed weight", build=swgan_fig4),
-            Panel(
-                name="annealed",
-                title="plain value, weight to a tenth",
-                build=SwganPanel(task=CifarTask(), cost=Cosine(), falls_to=0.1),
-            ),
-            Panel(
-                name="annealed-far",
-                title="plain value, weight to a hundredth",
-                build=SwganPanel(task=CifarTask(), cost=Cosine(), falls_to=0.01),
-            ),
-            Panel(
-                name="sinkhorn",
-                title="Sinkhorn loss, fixed weight",
-                build=SwganPanel(task=CifarTask(), cost=Cosine(), sinkhorn=True),
-            ),
+        panels=panels_of(
+            ("fixed", "plain value, fixed weight", SWGAN_ON_PIXELS),
+            ("annealed", "plain value, weight to a tenth", replace(SWGAN_ON_PIXELS, falls_to=0.1)),
+            ("annealed-far", "plain value, weight to a hundredth", replace(SWGAN_ON_PIXELS, falls_to=0.01)),
+            ("sinkhorn", "Sinkhorn loss, fixed weight", replace(SWGAN_ON_PIXELS, sinkhorn=True)),
         ),
         columns=2,
         main="fixed",
@@ -321,7 +275,6 @@ SWGAN_FIG4 = figure(
             "the first half of the run, to a tenth and to a hundredth. At scale cpu it starts from a tenth of the mean "
             "cost.",
         ),
-        seeds=3,
         least_steps=1000,
     )
 )

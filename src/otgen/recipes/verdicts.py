@@ -21,7 +21,7 @@ class Better(StrEnum):
     LOWER = "lower"
 
 
-class Status(StrEnum):
+class ClaimStatus(StrEnum):
     """What the runs say to a claim."""
 
     HOLDS = "holds"
@@ -148,7 +148,7 @@ class Verdict:
         text: with the numbers that it rests on.
     """
 
-    status: Status
+    status: ClaimStatus
     text: str
 
 
@@ -182,16 +182,16 @@ def distinct(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
     return tuple(dict.fromkeys(verdicts))
 
 
-def overall(verdicts: Iterable[Verdict]) -> Status:
+def overall(verdicts: Iterable[Verdict]) -> ClaimStatus:
     """The verdict on a whole claim, which is meant for all of its parts.
 
     It fails with one part; else it has no verdict where a part has none; else it is undecided where a part is.
     """
-    found = {verdict.status for verdict in verdicts}
-    for status in (Status.FAILS, Status.NONE, Status.UNDECIDED):
-        if status in found:
+    statuses = {verdict.status for verdict in verdicts}
+    for status in (ClaimStatus.FAILS, ClaimStatus.NONE, ClaimStatus.UNDECIDED):
+        if status in statuses:
             return status
-    return Status.HOLDS
+    return ClaimStatus.HOLDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,13 +225,13 @@ class _Paired(Claim):
     def _judged(self, results: Results, first: str, second: str) -> Verdict:
         obstacle = results.obstacle((first, second), [self.measure])
         if obstacle is not None:
-            return Verdict(Status.NONE, obstacle)
+            return Verdict(ClaimStatus.NONE, obstacle)
         status, why = self.status(results.values(first, self.measure), results.values(second, self.measure))
         numbers = "; ".join(results.numbers(panel, self.measure) for panel in (first, second))
         return Verdict(status, f"{self.measure.label}, {self.measure.better} is better. {numbers}; {why}")
 
     @abstractmethod
-    def status(self, first: Sequence[float], second: Sequence[float]) -> tuple[Status, str]:
+    def status(self, first: Sequence[float], second: Sequence[float]) -> tuple[ClaimStatus, str]:
         """The verdict on two panels by their seeds' values, and why."""
 
 
@@ -245,16 +245,16 @@ class Compared(_Paired):
     """
 
     @override
-    def status(self, first: Sequence[float], second: Sequence[float]) -> tuple[Status, str]:
+    def status(self, first: Sequence[float], second: Sequence[float]) -> tuple[ClaimStatus, str]:
         wins = [self.measure.beats(one, other) for one in first for other in second]
         if len(wins) == 1:
             why = f"the first is {'better' if all(wins) else 'no better'}; one seed, so the spread is unknown"
-            return (Status.HOLDS if all(wins) else Status.FAILS), why
+            return (ClaimStatus.HOLDS if all(wins) else ClaimStatus.FAILS), why
         if all(wins):
-            return Status.HOLDS, "every seed of the first is better than every seed of the second"
+            return ClaimStatus.HOLDS, "every seed of the first is better than every seed of the second"
         if not any(wins):
-            return Status.FAILS, "no seed of the first is better than any of the second"
-        return Status.UNDECIDED, "the seeds overlap"
+            return ClaimStatus.FAILS, "no seed of the first is better than any of the second"
+        return ClaimStatus.UNDECIDED, "the seeds overlap"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,14 +266,14 @@ class Alike(_Paired):
     """
 
     @override
-    def status(self, first: Sequence[float], second: Sequence[float]) -> tuple[Status, str]:
+    def status(self, first: Sequence[float], second: Sequence[float]) -> tuple[ClaimStatus, str]:
         if min(len(first), len(second)) < 2:
-            return Status.NONE, "one seed, so the spread is unknown"
+            return ClaimStatus.NONE, "one seed, so the spread is unknown"
         better = all(self.measure.beats(one, other) for one in first for other in second)
         worse = all(self.measure.beats(other, one) for one in first for other in second)
         if better or worse:
-            return Status.FAILS, f"every seed of the {'first' if better else 'second'} is better"
-        return Status.HOLDS, "the seeds overlap"
+            return ClaimStatus.FAILS, f"every seed of the {'first' if better else 'second'} is better"
+        return ClaimStatus.HOLDS, "the seeds overlap"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,10 +332,10 @@ class Reached(Claim):
     def _judged(self, results: Results, panel: str) -> Verdict:
         obstacle = results.obstacle([panel], self.measures())
         if obstacle is not None:
-            return Verdict(Status.NONE, obstacle)
+            return Verdict(ClaimStatus.NONE, obstacle)
         runs = results.runs[panel]
         met = [all(bound.met(run.value(bound.measure)) for bound in self.bounds) for run in runs]
-        status = Status.HOLDS if all(met) else Status.UNDECIDED if any(met) else Status.FAILS
+        status = ClaimStatus.HOLDS if all(met) else ClaimStatus.UNDECIDED if any(met) else ClaimStatus.FAILS
         parts = [
             f"{b.measure.label} {b.measure.text(results.values(panel, b.measure))}, {b.text()} asked"
             for b in self.bounds

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from otgen.recipes import Claim, Figure, Outcome, Results, Status, Verdict
+from otgen.recipes import Claim, ClaimStatus, Figure, Outcome, Results, Verdict
 from otgen.recipes.verdicts import distinct, mean_and_range, overall
 from otgen.train import RunConfig
 from otgen.train.config import plain
@@ -132,13 +132,15 @@ def write_report(judged: Judged, path: Path, picture: str, data: str) -> Path:
 def _rules(least_steps: int) -> list[str]:
     """What the words of the verdicts mean."""
     return [
-        f"A claim that one panel is better *{Status.HOLDS}* when every seed of the one is strictly better than every "
-        f"seed of the other, *{Status.FAILS}* when no seed is better than any, and is *{Status.UNDECIDED}* otherwise. "
-        f"A claim that two panels are alike *{Status.HOLDS}* when their seeds overlap, and *{Status.FAILS}* when every "
-        f"seed of one is strictly better than every seed of the other. "
-        f"A claim that a panel reaches something *{Status.HOLDS}* when every seed does, *{Status.FAILS}* when none "
-        f"does, and is *{Status.UNDECIDED}* otherwise. A run that diverged counts as the worst. A claim of several "
-        f"parts holds when all of them do, and fails with one. There is *{Status.NONE}* on a panel that was not run, "
+        f"A claim that one panel is better *{ClaimStatus.HOLDS}* when every seed of the one is strictly better than "
+        f"every seed of the other, *{ClaimStatus.FAILS}* when no seed is better than any, and is "
+        f"*{ClaimStatus.UNDECIDED}* otherwise. "
+        f"A claim that two panels are alike *{ClaimStatus.HOLDS}* when their seeds overlap, and *{ClaimStatus.FAILS}* "
+        f"when every seed of one is strictly better than every seed of the other. "
+        f"A claim that a panel reaches something *{ClaimStatus.HOLDS}* when every seed does, *{ClaimStatus.FAILS}* "
+        f"when none does, and is *{ClaimStatus.UNDECIDED}* otherwise. A run that diverged counts as the worst. A claim "
+        f"of several parts holds when all of them do, and fails with one. There is *{ClaimStatus.NONE}* on a panel "
+        "that was not run, "
         f"on runs of fewer than {max(least_steps, 1):,} generator steps, and at scale smoke. Numbers are the mean over "
         "seeds, and the least and the most."
     ]

@@ -1,5 +1,5 @@
 """The claims of Adnan et al. 2021, a module a topic."""
 
-from otgen.claims.adnan.catalogue import CLAIMS
+from otgen.claims.adnan.catalogue import THEOREMS
 
-__all__ = ["CLAIMS"]
+__all__ = ["THEOREMS"]

@@ -18,9 +18,9 @@ from otgen.claims.adnan.measured import (
     SimilarityOfWeights,
 )
 from otgen.claims.adnan.verdicts import Convexity, LogarithmicRate, MinibatchBias, SelfTermDropped, TenSteps
-from otgen.claims.base import Claim
+from otgen.claims.base import Theorem
 
-CLAIMS: tuple[Claim, ...] = (
+THEOREMS: tuple[Theorem, ...] = (
     Transform(),
     MissingWeights(),
     SemiDualHessian(),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,17 +10,16 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import Problems, normal, random_problems, spread_out
-from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
-from otgen.errors import NegativeDivergenceWarning
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import Problems, divergence, normal, one_and_two, random_problems, spread_out
+from otgen.claims.relations import Part, Relation, at_most, equal, power_law
 from otgen.nets import MlpCritic, SpectralNorm
 from otgen.nets.mlp import Activation
-from otgen.ot import KL, MarginalError, Newton, PNorm, SinkhornDivergence
+from otgen.ot import KL, PNorm
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transform(Claim):
+class Transform(Theorem):
     """(14): the transform of a potential.
 
     Attributes:
@@ -38,13 +36,12 @@ class Transform(Claim):
     corrected: ClassVar[str] = (
         "It is the integral of exp((g(y) - c(x, y))/eps) over the data's law: g is a potential of the data."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for eps in (0.05, 0.5):
             # As many points as data, so that the printed formula can be read: g at the place of x.
             problems = random_problems(trials.rng, trials.at_most(trials.n // 2), KL(eps=eps), n=7)
@@ -56,19 +53,18 @@ class Transform(Claim):
             own = (problems.b * best.g).sum(-1)
             value = (problems.a * printed).sum(-1) + own
             label = f"eps = {eps:g}"
-            found.append(Equal(label=f"(15) with (14) and W, {label}", left=value, right=best.dual, tol=1e-6))
+            yield equal(f"(15) with (14) and W, {label}", value, best.dual, tol=1e-6)
             corrected = (problems.a * right).sum(-1) + own
-            found.append(_corrected(f"(15) with the right transform and W, {label}", corrected, best.dual, 1e-8))
-            found.append(_corrected(f"the right transform and f, {label}", right.flatten(), best.f.flatten(), 1e-7))
-        return found
+            yield _corrected(f"(15) with the right transform and W, {label}", corrected, best.dual, 1e-8)
+            yield _corrected(f"the right transform and f, {label}", right.flatten(), best.f.flatten(), 1e-7)
 
 
 def _corrected(label: str, left: Tensor, right: Tensor, tol: float) -> Relation:
-    return Equal(label=label, left=left, right=right, scale=right.abs() + 1, tol=tol, part=Part.CORRECTED)
+    return equal(label, left, right, scale=right.abs() + 1, tol=tol, part=Part.CORRECTED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MissingWeights(Claim):
+class MissingWeights(Theorem):
     """(17): the semi-dual of finite data.
 
     Attributes:
@@ -85,23 +81,21 @@ class MissingWeights(Claim):
         "The weights nu_i belong inside the sum. Without them the maximum is W + eps sum nu_i log nu_i, for equal "
         "weights eps log n too small."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for eps in (0.1, 0.5):
             problems = random_problems(trials.rng, trials.at_most(trials.n // 2), KL(eps=eps))
             log_b, exact = problems.b.log(), problems.optimum.dual
             bare, weighted = (_climbed(problems, eps, inside) for inside in (torch.zeros_like(log_b), log_b))
             missing = self.factor * eps * (problems.b * log_b).sum(-1)
             label = f"eps = {eps:g}"
-            found.append(Equal(label=f"maximum of (17) and W, {label}", left=bare, right=exact, tol=1e-6))
-            found.append(_corrected(f"maximum with nu_i inside and W, {label}", weighted, exact, 1e-7))
-            found.append(_corrected(f"maximum of (17) and W + eps sum nu log nu, {label}", bare, exact + missing, 1e-7))
-        return found
+            yield equal(f"maximum of (17) and W, {label}", bare, exact, tol=1e-6)
+            yield _corrected(f"maximum with nu_i inside and W, {label}", weighted, exact, 1e-7)
+            yield _corrected(f"maximum of (17) and W + eps sum nu log nu, {label}", bare, exact + missing, 1e-7)
 
 
 def _climbed(problems: Problems, eps: float, inside: Tensor) -> Tensor:
@@ -117,7 +111,7 @@ def _climbed(problems: Problems, eps: float, inside: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SemiDualHessian(Claim):
+class SemiDualHessian(Theorem):
     """Remark 4.1: gradient and Hessian of the semi-dual.
 
     Attributes:
@@ -137,7 +131,7 @@ class SemiDualHessian(Claim):
         "maximised should be, with a gradient of Lipschitz constant 1/(2 eps); not strongly, as constants do not move "
         "it."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     curvature: float = 0.5
     gradient: float = -1.0
@@ -163,10 +157,9 @@ class SemiDualHessian(Claim):
         formula = (X.unsqueeze(-1) * X.unsqueeze(-2) - torch.diag_embed(X)) / eps[:, None, None]
         spectrum = eps.unsqueeze(-1) * torch.linalg.eigvalsh(hessian)
         low, high = spectrum[:, 0], spectrum[:, -1]
-        ones = torch.ones_like(low)
         kernel = (hessian.sum(-1).abs().amax(-1)) * eps
         return [
-            AtMost(label="1/eps - least eigenvalue and 1/eps, times eps", left=ones - low, right=ones),
+            at_most("1/eps - least eigenvalue and 1/eps, times eps", 1 - low, 1.0),
             _corrected("gradient and nu - X", slope.flatten(), (nu + self.gradient * X).flatten(), 1e-9),
             _corrected(
                 "Hessian and (X X^T - diag X)/eps, times eps",
@@ -174,16 +167,16 @@ class SemiDualHessian(Claim):
                 (formula * eps[:, None, None]).flatten(),
                 1e-9,
             ),
-            AtMost(
-                label="- least eigenvalue and 1/(2 eps), times eps",
-                left=-low,
-                right=self.curvature * ones,
+            at_most(
+                "- least eigenvalue and 1/(2 eps), times eps",
+                -low,
+                self.curvature,
                 tight=0.99,
                 slack=1e-6,
                 part=Part.CORRECTED,
             ),
-            AtMost(label="1 + largest eigenvalue and 1, times eps", left=1 + high, right=ones, part=Part.CORRECTED),
-            _corrected("Hessian at constants and 0, times eps", kernel, 0 * ones, 1e-9),
+            at_most("1 + largest eigenvalue and 1, times eps", 1 + high, 1.0, part=Part.CORRECTED),
+            _corrected("Hessian at constants and 0, times eps", kernel, torch.zeros_like(kernel), 1e-9),
         ]
 
 
@@ -193,26 +186,8 @@ def _jacobian(values: Tensor, inputs: Tensor) -> Tensor:
     return torch.stack(rows, -2)
 
 
-def divergence(x: Tensor, y: Tensor, p: float, eps: float) -> Tensor:
-    """otgen's Sinkhorn divergence under ``||x - y||^p``, solved to rounding: ``(k,)``."""
-    with warnings.catch_warnings():
-        # That it may be negative for p > 2 is what is shown.
-        warnings.simplefilter("ignore", NegativeDivergenceWarning)
-        loss = SinkhornDivergence(
-            cost=PNorm(p=p), reg=KL(eps=eps), solver=Newton(), until=MarginalError(1e-10), on_unconverged="ignore"
-        )
-        value: Tensor = loss(x, y)
-    return value
-
-
-def one_and_two(half: Tensor) -> tuple[Tensor, Tensor]:
-    """A point at 0 and two at -h and h: ``(k, 1, 1)`` and ``(k, 2, 1)``."""
-    y = torch.stack([-half, half], -1).unsqueeze(-1)
-    return torch.zeros_like(y[:, :1]), y
-
-
 @dataclass(frozen=True, kw_only=True)
-class Separates(Claim):
+class Separates(Theorem):
     """(19): the divergence tells laws apart.
 
     Attributes:
@@ -231,42 +206,30 @@ class Separates(Claim):
         "0 < p <= 2, bounded support, and a feature map that keeps points apart. For p > 2, which the paper takes for "
         "its games, S may be negative, and 0 between laws that differ."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     power: float = 2.0
     rate: float = 2.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         half = spread_out(trials.rng, trials.at_most(trials.n // 4), 0.1, 3.0)
         for p in (0.5, 1.0, self.power):
-            found.append(_above(*one_and_two(half), p, 10.0, Part.PRINTED))
+            yield _above(*one_and_two(half), p, 10.0, Part.PRINTED)
         k = trials.at_most(trials.n // 8)
         x, move = normal(trials.rng, k, 5, 2), normal(trials.rng, k, 5, 2)
         for p in (1.0, self.power):
-            found.append(_above(x, x + spread_out(trials.rng, k, 0.1, 3.0)[:, None, None] * move, p, 1.0, Part.PRINTED))
-        same = divergence(x, x[:, torch.randperm(5, generator=trials.rng)], 2.0, 1.0)
-        found.append(
-            Equal(label="S of equal laws and 0", left=same, right=0 * same, scale=torch.ones_like(same), tol=1e-9)
-        )
+            yield _above(x, x + spread_out(trials.rng, k, 0.1, 3.0)[:, None, None] * move, p, 1.0, Part.PRINTED)
+        same = divergence(x, x[:, torch.randperm(5, generator=trials.rng)], PNorm(p=2.0), 1.0)
+        yield equal("S of equal laws and 0", same, 0.0, scale=1.0, tol=1e-9)
         steps = torch.logspace(-2, -0.5, 6, dtype=torch.float64)
-        sizes = torch.stack([divergence(x[:40], x[:40] + t * move[:40], 2.0, 1.0).mean() for t in steps])
-        found.append(
-            Slope(
-                label="log S over log of how far the points moved, p = 2",
-                x=steps.log(),
-                y=sizes.log(),
-                low=self.rate - 0.2,
-                high=self.rate + 0.2,
-            )
-        )
+        sizes = torch.stack([divergence(x[:40], x[:40] + t * move[:40], PNorm(p=2.0), 1.0).mean() for t in steps])
+        yield power_law("log S over log of how far the points moved, p = 2", steps, sizes, self.rate, within=0.2)
         small, zero = half.clamp(max=0.8), self._zero(3.0, 10.0)
-        found.append(_above(*one_and_two(small), 3.0, 10.0, Part.OUTSIDE))
-        apart = divergence(*one_and_two(zero), 3.0, 10.0).abs()
+        yield _above(*one_and_two(small), 3.0, 10.0, Part.OUTSIDE)
+        apart = divergence(*one_and_two(zero), PNorm(p=3.0), 10.0).abs()
         label = "0.0001 h^p and |S| at the h where it changes sign, p = 3, eps = 10"
-        found.append(AtMost(label=label, left=1e-4 * zero**3, right=apart, part=Part.OUTSIDE))
-        return found
+        yield at_most(label, 1e-4 * zero**3, apart, part=Part.OUTSIDE)
 
     @staticmethod
     def _zero(p: float, eps: float) -> Tensor:
@@ -274,7 +237,7 @@ class Separates(Claim):
         low, high = (torch.full((1,), end, dtype=torch.float64) for end in (0.1, 10.0))
         for _ in range(40):
             middle = (low + high) / 2
-            below = divergence(*one_and_two(middle), p, eps) < 0
+            below = divergence(*one_and_two(middle), PNorm(p=p), eps) < 0
             low, high = torch.where(below, middle, low), torch.where(below, high, middle)
         return (low + high) / 2
 
@@ -282,17 +245,17 @@ class Separates(Claim):
 def _above(x: Tensor, y: Tensor, p: float, eps: float, part: Part) -> Relation:
     """S is above a small share of the cost's scale."""
     scale = PNorm(p=p)(x, y).mean((-1, -2))
-    value = divergence(x, y, p, eps)
-    return AtMost(
-        label=f"scale - S + a millionth of it, and scale, {x.shape[-2]} points, p = {p:g}, eps = {eps:g}",
-        left=scale - value + 1e-6 * scale,
-        right=scale,
+    value = divergence(x, y, PNorm(p=p), eps)
+    return at_most(
+        f"scale - S + a millionth of it, and scale, {x.shape[-2]} points, p = {p:g}, eps = {eps:g}",
+        scale - value + 1e-6 * scale,
+        scale,
         part=part,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpectralConstant(Claim):
+class SpectralConstant(Theorem):
     """(21): what spectral normalisation makes of a critic.
 
     Attributes:
@@ -309,7 +272,7 @@ class SpectralConstant(Claim):
         "Fully connected layers, and activations of slope at most 1. A convolution's own norm is up to sqrt(height x "
         "width) of its kernel times that of the matrix that is normalised: 3 times for a kernel of 3 x 3."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     power: float = 1.0
 
@@ -328,32 +291,24 @@ class SpectralConstant(Claim):
             jacobian = _jacobian(module(points), points)
             norms.append(torch.linalg.matrix_norm(jacobian, 2).max())
             bounds.append(scale ** (self.power * layers))
-        norm, bound = torch.stack(norms), torch.tensor(bounds, dtype=torch.float64)
         return [
-            AtMost(
-                label="norm of the Jacobian and k^n, fully connected layers",
-                left=norm,
-                right=bound,
-                tight=0.95,
-                slack=1e-4,
-            ),
+            at_most("norm of the Jacobian and k^n, fully connected layers", norms, bounds, tight=0.95, slack=1e-4),
             self._convolutions(trials),
         ]
 
     @staticmethod
     def _convolutions(trials: Trials) -> Relation:
         """A 3 x 3 kernel of one sign, normalised as a matrix: what it does to images of one sign."""
-        gains, k = [], trials.at_most(5)
-        for _ in range(k):
+        gains = []
+        for _ in range(trials.at_most(5)):
             layer = nn.Conv2d(1, 1, 3, padding=1, bias=False, dtype=torch.float64)
             with torch.no_grad():
                 layer.weight.copy_(normal(trials.rng, 1, 1, 3, 3).abs() + 0.5)
                 image = torch.ones(1, 1, 32, 32, dtype=torch.float64)
                 sigma = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
                 gains.append((layer(image).norm() / image.norm() / sigma).detach())
-        gain = torch.stack(gains)
         label = "gain of a convolution and 1, normalised as a matrix"
-        return AtMost(label=label, left=gain, right=torch.ones_like(gain), part=Part.OUTSIDE)
+        return at_most(label, gains, 1.0, part=Part.OUTSIDE)
 
 
 def _fill(module: nn.Module, trials: Trials, *, aligned: bool) -> None:

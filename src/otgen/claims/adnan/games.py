@@ -11,17 +11,16 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.adnan.formulae import divergence
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import normal, uniform
-from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import circle, divergence, normal, solved, uniform
+from otgen.claims.relations import Part, Relation, Slope, at_most, equal
 from otgen.methods import SeqSGDA
 from otgen.methods.terms import Fake, Term
-from otgen.ot import KL, Discrete, MarginalError, Newton, SqEuclidean, solve
+from otgen.ot import KL, Discrete, PNorm, SqEuclidean
 
 
 @dataclass(frozen=True, kw_only=True)
-class OrderOfPlay(Claim):
+class OrderOfPlay(Theorem):
     """(22): who moves first.
 
     Attributes:
@@ -36,7 +35,7 @@ class OrderOfPlay(Claim):
         "max min is at most min max, for every game; both are 0 for S with p <= 2 wherever some theta generates the "
         "data, as S is 0 there for every critic."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 1.0
 
@@ -48,27 +47,19 @@ class OrderOfPlay(Claim):
         games = uniform(trials.rng, trials.n, 4, 5)
         low, high = games.amin(1).amax(1), games.amax(2).amin(1)
         return [
-            AtMost(
-                label="0.001 and min max - max min, data within reach", left=1e-3 + 0 * reached[0], right=reached[2]
-            ),
-            AtMost(
-                label="max min and min max, any matrix",
-                left=self.factor * low,
-                right=high,
-                tight=0.99,
+            at_most("0.001 and min max - max min, data within reach", 1e-3 + 0 * reached[0], reached[2]),
+            at_most("max min and min max, any matrix", self.factor * low, high, tight=0.99, part=Part.CORRECTED),
+            at_most(
+                "max min and min max of S, data out of reach",
+                self.factor * missed[0],
+                missed[1] + 1e-9,
                 part=Part.CORRECTED,
             ),
-            AtMost(
-                label="max min and min max of S, data out of reach",
-                left=self.factor * missed[0],
-                right=missed[1] + 1e-9,
-                part=Part.CORRECTED,
-            ),
-            Equal(
-                label="min max of S and 0, data within reach",
-                left=reached[1],
-                right=0 * reached[1],
-                scale=torch.ones_like(reached[1]),
+            equal(
+                "min max of S and 0, data within reach",
+                reached[1],
+                0 * reached[1],
+                scale=1.0,
                 tol=1e-9,
                 part=Part.CORRECTED,
             ),
@@ -83,7 +74,7 @@ class OrderOfPlay(Claim):
         critics = normal(trials.rng, 4, 2, 2)
         x = (z.unsqueeze(1) + shifts[:, None, :]).unsqueeze(2) @ critics
         data = (y[:, None, None] @ critics).expand_as(x)
-        values = divergence(x.flatten(0, 2), data.flatten(0, 2), 2.0, 1.0).reshape(k, 5, 4)
+        values = divergence(x.flatten(0, 2), data.flatten(0, 2), PNorm(p=2.0), 1.0).reshape(k, 5, 4)
         low, high = values.amin(1).amax(1), values.amax(2).amin(1)
         return low, high, (high - low).clamp(min=0)
 
@@ -112,7 +103,7 @@ class _Quadratic:
         least the value at 0. A quadratic game looks alike at every scale.
         """
         turns = 2 * math.pi * torch.arange(_WAYS, dtype=torch.float64) / _WAYS
-        ways = torch.stack([turns.cos(), turns.sin()], -1).expand(len(self.A), -1, -1)
+        ways = circle(turns).expand(len(self.A), -1, -1)
         still = torch.zeros_like(ways)
         held = (self.value(still, ways) <= 0).all(-1)
         y = still
@@ -123,7 +114,7 @@ class _Quadratic:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalMinimax(Claim):
+class LocalMinimax(Theorem):
     """Definitions 2.2 and 2.3: what a local minimax point looks like.
 
     Attributes:
@@ -142,7 +133,7 @@ class LocalMinimax(Claim):
         "with C < 0 is a local minimax point where the Schur complement is positive, and none where it is not; C < 0 "
         "is part of the sufficient condition. In (23) the right side is the maximum over phi' of S(theta, phi')."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     sign: float = -1.0
 
@@ -150,7 +141,7 @@ class LocalMinimax(Claim):
     def relations(self, trials: Trials) -> Sequence[Relation]:
         k = trials.at_most(min(400, trials.n))
         concave, convex = self._drawn(trials, k, -1.0), self._drawn(trials, max(2, k // 4), 1.0)
-        ones, found = concave.minimax(), convex.minimax()
+        concave_minimax, convex_minimax = concave.minimax(), convex.minimax()
         positive = (torch.linalg.eigvalsh(concave.A)[:, 0] > 0).double()
         mine, theirs = (self._schur(game) > 0 for game in (concave, convex))
         corrected = Part.CORRECTED
@@ -159,25 +150,18 @@ class LocalMinimax(Claim):
         moved = concave.value(-1e-3 * gradient.expand(k, 1, 2), torch.zeros(k, 1, 2).double())[:, 0]
         moved = moved - 1e-3 * gradient.square().sum()
         return [
-            AtMost(label="local minimax and Hessian in theta positive", left=ones, right=positive),
-            AtMost(label="Schur complement positive and local minimax, C > 0", left=theirs.double(), right=found),
-            Equal(
-                label="local minimax and Schur complement positive, C < 0",
-                left=ones,
-                right=mine.double(),
-                scale=torch.ones_like(ones),
+            at_most("local minimax and Hessian in theta positive", concave_minimax, positive),
+            at_most("Schur complement positive and local minimax, C > 0", theirs.double(), convex_minimax),
+            equal(
+                "local minimax and Schur complement positive, C < 0",
+                concave_minimax,
+                mine.double(),
+                scale=1.0,
                 tol=0.0,
                 part=corrected,
             ),
-            Equal(
-                label="local minimax and 0, C > 0",
-                left=found,
-                right=0 * found,
-                scale=torch.ones_like(found),
-                tol=0.0,
-                part=corrected,
-            ),
-            AtMost(label="1 + value after theta follows a slope, and 1", left=1 + moved, right=torch.ones(k).double()),
+            equal("local minimax and 0, C > 0", convex_minimax, 0.0, scale=1.0, tol=0.0, part=corrected),
+            at_most("1 + value after theta follows a slope, and 1", 1 + moved, 1.0),
         ]
 
     def _schur(self, game: _Quadratic) -> Tensor:
@@ -198,7 +182,7 @@ class LocalMinimax(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GlobalIsLocal(Claim):
+class GlobalIsLocal(Theorem):
     """Theorem 2.1: global minimax points are local ones.
 
     Attributes:
@@ -214,7 +198,7 @@ class GlobalIsLocal(Claim):
         "global. The game 0.2 theta phi - cos(phi) on |phi| <= 2 pi has a global minimax point at (0, pi) that is no "
         "local one: there the best answer jumps, as the other local maximum is no longer global where theta moves."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     concavity: float = 0.5
 
@@ -259,11 +243,11 @@ class GlobalIsLocal(Claim):
 
 def _raised(label: str, loss: Tensor, part: Part) -> Relation:
     # By no more than what the grid of answers leaves.
-    return AtMost(label=label, left=1 + loss, right=torch.full_like(loss, 1 + 1e-5), part=part)
+    return at_most(label, 1 + loss, 1 + 1e-5, part=part)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossTermStep(Claim):
+class CrossTermStep(Theorem):
     """(26): theta descends the cross term alone.
 
     Attributes:
@@ -283,7 +267,7 @@ class CrossTermStep(Claim):
         "for any eps > 0: in the scale of a normal law of variance v, 2 v + eps/2 - 2 sqrt(v^2 + eps^2/16), which "
         "falls only as eps does."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     half: float = 0.5
     spread: float = 0.25
@@ -306,24 +290,20 @@ class CrossTermStep(Claim):
         sizes = torch.logspace(-0.8, 0.5, 6, dtype=torch.float64)
         slopes, formula = self._scales(sizes)
         return [
-            Equal(
-                label="||grad W|| at the data and 0, eps = 1", left=scale, right=0 * scale, scale=scale + 1, tol=1e-3
-            ),
-            Equal(
-                label="grad W - grad S and grad W(theta, theta)/2",
-                left=(cross - whole).flatten(),
-                right=self.half * own.flatten(),
+            equal("||grad W|| at the data and 0, eps = 1", scale, 0.0, scale=scale + 1, tol=1e-3),
+            equal(
+                "grad W - grad S and grad W(theta, theta)/2",
+                (cross - whole).flatten(),
+                self.half * own.flatten(),
                 scale=own.abs().flatten() + 1e-2,
                 tol=1e-5,
                 part=corrected,
             ),
-            Equal(
-                label="||grad S|| at the data and 0", left=rest, right=0 * rest, scale=scale, tol=1e-5, part=corrected
-            ),
-            Equal(
-                label="slope of W in a normal law's scale at the data, and its closed form",
-                left=slopes,
-                right=formula,
+            equal("||grad S|| at the data and 0", rest, 0.0, scale=scale, tol=1e-5, part=corrected),
+            equal(
+                "slope of W in a normal law's scale at the data, and its closed form",
+                slopes,
+                formula,
                 tol=1e-4,
                 part=corrected,
             ),
@@ -332,25 +312,21 @@ class CrossTermStep(Claim):
 
     def _scales(self, sizes: Tensor) -> tuple[Tensor, Tensor]:
         """The slope in s of W(N(0, s^2 v), N(0, v)) at s = 1 for each eps, and its closed form."""
-        variance, found = 1.3, []
+        variance, slopes = 1.3, []
         places, mass = normal_nodes(81)
         x = math.sqrt(variance) * places.unsqueeze(-1)
         for eps in sizes.tolist():
             scale = torch.ones((), dtype=torch.float64, requires_grad=True)
-            value = _value(Discrete(scale * x, x, mass, mass, reg=KL(eps=eps)))
-            found.append(torch.autograd.grad(value, scale)[0])
+            value = solved(Discrete(scale * x, x, mass, mass, reg=KL(eps=eps)), 1e-10, 500).value
+            slopes.append(torch.autograd.grad(value, scale)[0])
         root = (variance**2 + (self.spread * sizes).square()).sqrt()
-        return torch.stack(found), 2 * (variance + self.spread * sizes - root)
+        return torch.stack(slopes), 2 * (variance + self.spread * sizes - root)
 
 
 def normal_nodes(nodes: int) -> tuple[Tensor, Tensor]:
     """Places from -5.5 to 5.5 and the masses of the standard normal law there: ``(nodes,)`` each."""
     places = torch.linspace(-5.5, 5.5, nodes, dtype=torch.float64)
     return places, (-places.square() / 2).softmax(0)
-
-
-def _value(problem: Discrete) -> Tensor:
-    return solve(problem, Newton(), until=MarginalError(1e-10), max_steps=500, on_unconverged="ignore").value
 
 
 def _slope(terms: Sequence[Term], z: Tensor, weight: Tensor, y: Tensor) -> Tensor:
@@ -360,6 +336,7 @@ def _slope(terms: Sequence[Term], z: Tensor, weight: Tensor, y: Tensor) -> Tenso
     total = torch.zeros((), dtype=torch.float64)
     for term in terms:
         left, right = (x if isinstance(side, Fake) else y for side in (term.left, term.right))
-        total = total + term.weight * _value(Discrete(left, right, cost=SqEuclidean(), reg=KL(eps=1.0))).sum()
+        value = solved(Discrete(left, right, cost=SqEuclidean(), reg=KL(eps=1.0)), 1e-10, 500).value
+        total = total + term.weight * value.sum()
     (gradient,) = torch.autograd.grad(total, weight)
     return gradient

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.relations import Cited, Relation
 
 _SETTING = "Digits, small networks, a minute or two and a half on one core; the paper takes 400,000 steps and more."
@@ -19,7 +19,7 @@ def _cited(label: str, figure: str, found: str, *, supported: bool) -> Relation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LargeBatches(Claim):
+class LargeBatches(Theorem):
     """Section IV.A: batches must be small."""
 
     key: ClassVar[str] = "B6"
@@ -27,7 +27,7 @@ class LargeBatches(Claim):
     where: ClassVar[str] = "section IV.A, Figure 11"
     statement: ClassVar[str] = "Batches of 200 and 300 make the game unstable, as it needs m far below N."
     conditions: ClassVar[str] = f"{_SETTING} Quality was measured, not the losses' fluctuation."
-    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -39,7 +39,7 @@ class LargeBatches(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BetterThanAutoDiff(Claim):
+class BetterThanAutoDiff(Theorem):
     """Figures 4 and 5."""
 
     key: ClassVar[str] = "AE1"
@@ -47,7 +47,7 @@ class BetterThanAutoDiff(Claim):
     where: ClassVar[str] = "Figures 4, 5 and 10"
     statement: ClassVar[str] = "On digits SeqSGDA makes better, less blurry samples than SGD-AutoDiff."
     conditions: ClassVar[str] = _SETTING
-    recorded: ClassVar[Verdict] = Verdict.SUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.SUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -60,7 +60,7 @@ class BetterThanAutoDiff(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cats(Claim):
+class Cats(Theorem):
     """Figures 6, 8 and 10."""
 
     key: ClassVar[str] = "AE2"
@@ -68,7 +68,7 @@ class Cats(Claim):
     where: ClassVar[str] = "Figures 6, 8 and 10"
     statement: ClassVar[str] = "On cats too SeqSGDA comes nearer to the data than SGD-AutoDiff."
     conditions: ClassVar[str] = "One seed at scale cpu, by W1 of pixels; faces of CelebA were not tried."
-    recorded: ClassVar[Verdict] = Verdict.SUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.SUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -77,7 +77,7 @@ class Cats(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BetterThanOthers(Claim):
+class BetterThanOthers(Theorem):
     """Section V: the comparison with the other games."""
 
     key: ClassVar[str] = "AE3"
@@ -85,7 +85,7 @@ class BetterThanOthers(Claim):
     where: ClassVar[str] = "section V"
     statement: ClassVar[str] = "It is better than OT-GAN, EOT-GAN and SWGAN too."
     conditions: ClassVar[str] = f"{_SETTING} The paper shows no run of the three."
-    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -100,7 +100,7 @@ class BetterThanOthers(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchSize(Claim):
+class BatchSize(Theorem):
     """Figure 12."""
 
     key: ClassVar[str] = "AE4"
@@ -108,7 +108,7 @@ class BatchSize(Claim):
     where: ClassVar[str] = "Figure 12"
     statement: ClassVar[str] = "The quality of samples does not depend on m in 100, 200, 300; m = 10 is poor."
     conditions: ClassVar[str] = _SETTING
-    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -121,7 +121,7 @@ class BatchSize(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LowerEps(Claim):
+class LowerEps(Theorem):
     """Figures 13 and 14."""
 
     key: ClassVar[str] = "AE5"
@@ -129,7 +129,7 @@ class LowerEps(Claim):
     where: ClassVar[str] = "Figures 13 and 14"
     statement: ClassVar[str] = "A lower eps makes better samples."
     conditions: ClassVar[str] = f"{_SETTING} eps is relative to the mean cost of the features."
-    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -138,7 +138,7 @@ class LowerEps(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoreSteps(Claim):
+class MoreSteps(Theorem):
     """Figures 15 and 16."""
 
     key: ClassVar[str] = "AE5b"
@@ -146,7 +146,7 @@ class MoreSteps(Claim):
     where: ClassVar[str] = "Figures 15 and 16"
     statement: ClassVar[str] = "More than 10 Sinkhorn steps do not make better samples."
     conditions: ClassVar[str] = _SETTING
-    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -159,7 +159,7 @@ class MoreSteps(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BestPower(Claim):
+class BestPower(Theorem):
     """Figures 17 and 18."""
 
     key: ClassVar[str] = "AE6"
@@ -167,7 +167,7 @@ class BestPower(Claim):
     where: ClassVar[str] = "Figures 17 and 18"
     statement: ClassVar[str] = "p = 2 is better than 5 and 7, and all of them converge to samples of like quality."
     conditions: ClassVar[str] = _SETTING
-    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -182,7 +182,7 @@ class BestPower(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LittleAboveTwo(Claim):
+class LittleAboveTwo(Theorem):
     """Figures 19 and 20."""
 
     key: ClassVar[str] = "AE7"
@@ -190,7 +190,7 @@ class LittleAboveTwo(Claim):
     where: ClassVar[str] = "Figures 19 and 20"
     statement: ClassVar[str] = "For p from 2.05 to 2.3 the samples are alike."
     conditions: ClassVar[str] = _SETTING
-    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -202,7 +202,7 @@ class LittleAboveTwo(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimilarityOfWeights(Claim):
+class SimilarityOfWeights(Theorem):
     """Figures 21 and 22."""
 
     key: ClassVar[str] = "AE8"
@@ -213,7 +213,7 @@ class SimilarityOfWeights(Claim):
         "rate kappa."
     )
     conditions: ClassVar[str] = "One run, p = 2.15 and 5 critic updates; see B4."
-    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -226,7 +226,7 @@ class SimilarityOfWeights(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CriticUpdates(Claim):
+class CriticUpdates(Theorem):
     """Section IV.C: the step ratio."""
 
     key: ClassVar[str] = "AE9"
@@ -234,7 +234,7 @@ class CriticUpdates(Claim):
     where: ClassVar[str] = "section IV.C, Figure 22"
     statement: ClassVar[str] = "With 5, 10 and 15 critic updates a step at p = 2.15 the generator ends as well."
     conditions: ClassVar[str] = f"{_SETTING} In equal time, not in equal steps."
-    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:

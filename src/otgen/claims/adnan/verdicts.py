@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.adnan.formulae import divergence, one_and_two
 from otgen.claims.adnan.games import normal_nodes
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import normal, spread_out, uniform
-from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import divergence, normal, one_and_two, solved, spread_out, uniform
+from otgen.claims.relations import Part, Relation, Slope, at_most, equal, power_law, straight
 from otgen.methods.terms import Fake, SelfTerms
 from otgen.ot import KL, Discrete, MarginalError, Newton, PNorm, Sinkhorn, SqEuclidean, solve
 
@@ -23,7 +22,7 @@ _CORRECTED = Part.CORRECTED
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convexity(Claim):
+class Convexity(Theorem):
     """What changes at p = 2.
 
     Attributes:
@@ -42,14 +41,14 @@ class Convexity(Claim):
         "is the positive definite kernel: S = 1 + (eps/2) log((1 + exp(-2^p/eps))/2) between a point and the two at "
         "distance 1 is negative for large eps, so the critic ascends no divergence."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         k = trials.at_most(trials.n // 4)
-        found: list[Relation] = [self._concave(trials, k)]
+        yield self._concave(trials, k)
         for p in (1.0, 2.0, 2.05, 3.0, 7.0):
             u, v = normal(trials.rng, k, 3), normal(trials.rng, k, 3)
             v = u + spread_out(trials.rng, k, 0.01, 3.0).unsqueeze(-1) * v
@@ -59,20 +58,18 @@ class Convexity(Claim):
             if p > 2:
                 above = ((middle - ends) / ends).clamp(min=0).max().reshape(1)
                 label = f"a millionth, and by how much the cost is above its chords, p = {p:g}"
-                found.append(AtMost(label=label, left=torch.full_like(above, 1e-6), right=above))
+                yield at_most(label, 1e-6, above)
             label = f"cost in the middle and mean of the ends, p = {p:g}"
-            found.append(AtMost(label=label, left=middle, right=ends, tight=0.99, part=_CORRECTED))
-        return [*found, *self._closed_form()]
+            yield at_most(label, middle, ends, tight=0.99, part=_CORRECTED)
+        yield from self._closed_form()
 
     @staticmethod
     def _concave(trials: Trials, k: int) -> Relation:
         x, y = normal(trials.rng, k, 5, 2), 2 + normal(trials.rng, k, 5, 2)
         ends = normal(trials.rng, 2, k, 2, 2)
-        one, other, middle = (divergence(x @ w, y @ w, 2.0, 1.0) for w in (*ends, ends.mean(0)))
+        one, other, middle = (divergence(x @ w, y @ w, PNorm(p=2.0), 1.0) for w in (*ends, ends.mean(0)))
         # Raised, so that both sides are positive.
-        return AtMost(
-            label="1 + mean of S at two critics, and 1 + S between", left=1 + (one + other) / 2, right=1 + middle
-        )
+        return at_most("1 + mean of S at two critics, and 1 + S between", 1 + (one + other) / 2, 1 + middle)
 
     def _closed_form(self) -> list[Relation]:
         table = (
@@ -83,21 +80,18 @@ class Convexity(Claim):
             (5.0, 10.0, -2.27),
         )
         one = torch.ones(1, dtype=torch.float64)
-        values = torch.cat([divergence(*one_and_two(one), p, eps) for p, eps, _ in table])
+        values = [divergence(*one_and_two(one), PNorm(p=p), eps) for p, eps, _ in table]
         closed = [1 + self.factor * eps * math.log((1 + math.exp(-(2**p) / eps)) / 2) for p, eps, _ in table]
-        written = torch.tensor([value for _, _, value in table], dtype=torch.float64)
-        right, scale = torch.tensor(closed, dtype=torch.float64), torch.ones_like(written)
+        written = [value for _, _, value in table]
         label = "S of a point and two, and {}"
         return [
-            Equal(
-                label=label.format("its closed form"), left=values, right=right, scale=scale, tol=1e-8, part=_CORRECTED
-            ),
-            Equal(label=label.format("its table"), left=values, right=written, scale=scale, tol=5e-3, part=_CORRECTED),
+            equal(label.format("its closed form"), values, closed, scale=1.0, tol=1e-8, part=_CORRECTED),
+            equal(label.format("its table"), values, written, scale=1.0, tol=5e-3, part=_CORRECTED),
         ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelfTermDropped(Claim):
+class SelfTermDropped(Theorem):
     """What leaving out the self term costs.
 
     Attributes:
@@ -116,7 +110,7 @@ class SelfTermDropped(Claim):
         "Only at eps = 0. Under |x - y|^2 the W-best normal law has its variance too small by eps/2, at the paper's "
         "eps = 1 by 1/2. The theorem's constant is L_0/eps: the smaller eps, the more the plan moves."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     share: float = 0.5
     power: float = -1.0
@@ -126,32 +120,21 @@ class SelfTermDropped(Claim):
         k = trials.at_most(min(6, trials.n // 30))
         sizes = torch.cat([torch.ones(k, dtype=torch.float64), torch.logspace(-0.6, 0, 4, dtype=torch.float64)])
         variance = torch.cat([uniform(trials.rng, k, low=0.8, high=2.0), torch.full((4,), 1.3, dtype=torch.float64)])
-        best, moved = _best_variance(variance, sizes), self._moved()
+        best = _best_variance(variance, sizes)
         small = torch.logspace(-2, 1, 8, dtype=torch.float64)
         return [
-            Equal(
-                label="best variance by W and that of the data, eps = 1", left=best[:k], right=variance[:k], tol=1e-2
-            ),
-            AtMost(label="how far the plan moves at eps = 0.01 and at 1", left=moved[:1], right=moved[-1:]),
-            Equal(
-                label="best variance by W and v - eps/2",
-                left=best,
-                right=variance - self.share * sizes,
-                tol=1e-3,
-                part=_CORRECTED,
-            ),
-            Slope(
-                label="log of how far the plan moves for a step of theta, over log eps",
-                x=small.log(),
-                y=torch.cat([self._moves(eps) for eps in small.tolist()]).log(),
-                low=self.power - 0.05,
-                high=self.power + 0.05,
+            equal("best variance by W and that of the data, eps = 1", best[:k], variance[:k], tol=1e-2),
+            at_most("how far the plan moves at eps = 0.01 and at 1", self._moves(0.01), self._moves(1.0)),
+            equal("best variance by W and v - eps/2", best, variance - self.share * sizes, tol=1e-3, part=_CORRECTED),
+            power_law(
+                "log of how far the plan moves for a step of theta, over log eps",
+                small,
+                [self._moves(eps) for eps in small.tolist()],
+                self.power,
+                within=0.05,
                 part=_CORRECTED,
             ),
         ]
-
-    def _moved(self) -> Tensor:
-        return torch.cat([self._moves(0.01), self._moves(1.0)])
 
     @staticmethod
     def _moves(eps: float) -> Tensor:
@@ -160,7 +143,7 @@ class SelfTermDropped(Claim):
         turned = torch.tensor([[[0.0, 1.0], [0.0, -1.0]], [[step, 1.0], [-step, -1.0]]], dtype=torch.float64)
         y = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64).expand(2, 2, 2)
         problem = Discrete(turned, y, cost=SqEuclidean(), reg=KL(eps=eps))
-        plans = solve(problem, Newton(), until=MarginalError(1e-13), max_steps=200, on_unconverged="ignore").plan()
+        plans = solved(problem, 1e-13).plan()
         return (plans[1] - plans[0]).abs().sum().reshape(1) / step
 
 
@@ -174,14 +157,14 @@ def _best_variance(variance: Tensor, sizes: Tensor) -> Tensor:
     for _ in range(14):
         scale = ((low + high) / 2).requires_grad_()
         problem = Discrete(scale[:, None, None] * y, y, mass, mass, reg=KL(eps=1.0))
-        value = solve(problem, Newton(), until=MarginalError(1e-8), max_steps=200, on_unconverged="ignore").value
+        value = solved(problem, 1e-8).value
         (slope,) = torch.autograd.grad(value.sum(), scale)
         low, high = torch.where(slope < 0, scale, low).detach(), torch.where(slope < 0, high, scale).detach()
     return variance * ((low + high) / 2).square()
 
 
 @dataclass(frozen=True, kw_only=True)
-class TenSteps(Claim):
+class TenSteps(Theorem):
     """How many steps Sinkhorn's algorithm needs.
 
     Attributes:
@@ -198,7 +181,7 @@ class TenSteps(Claim):
         "place, in the mean over random clouds, and up to a quarter; the steps needed grow as "
         "1/eps. What is then computed is another loss than W: report the marginal error."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     steps: int = 10
     error: float = 0.095
@@ -210,17 +193,10 @@ class TenSteps(Claim):
         small, large = (self._error(x, y, eps) for eps in (0.01, 1.0))
         sizes = (0.08, 0.04, 0.02, 0.01, 0.005)
         needed = [self._needed(x[:2], y[:2], eps) for eps in sizes]
-        mean = small.mean().reshape(1)
         return [
-            AtMost(label="marginal error after L steps and 0.01, eps = 0.01", left=small, right=0 * small + 0.01),
-            AtMost(label="the same and 1e-9, eps = 1", left=large, right=0 * large + 1e-9, part=_CORRECTED),
-            Equal(
-                label="mean marginal error after L steps, eps = 0.01",
-                left=mean,
-                right=torch.full_like(mean, self.error),
-                tol=0.35,
-                part=_CORRECTED,
-            ),
+            at_most("marginal error after L steps and 0.01, eps = 0.01", small, 0.01),
+            at_most("the same and 1e-9, eps = 1", large, 1e-9, part=_CORRECTED),
+            equal("mean marginal error after L steps, eps = 0.01", small.mean(), self.error, tol=0.35, part=_CORRECTED),
             Slope(
                 label="log of the steps to 1 % over log eps",
                 x=torch.tensor(sizes, dtype=torch.float64).log(),
@@ -232,8 +208,8 @@ class TenSteps(Claim):
         ]
 
     def _error(self, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        found = solve(Discrete(x, y, reg=KL(eps=eps)), Sinkhorn(), tol=0, max_steps=self.steps)
-        return found.marginal_error_a + found.marginal_error_b
+        solution = solve(Discrete(x, y, reg=KL(eps=eps)), Sinkhorn(), tol=0, max_steps=self.steps)
+        return solution.marginal_error_a + solution.marginal_error_b
 
     @staticmethod
     def _needed(x: Tensor, y: Tensor, eps: float) -> float:
@@ -242,7 +218,7 @@ class TenSteps(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogarithmicRate(Claim):
+class LogarithmicRate(Theorem):
     """What a straight line in log-log says.
 
     Attributes:
@@ -260,13 +236,12 @@ class LogarithmicRate(Claim):
         "Such a line is a power law: (1/eps)^(1/kappa) updates. A rate of kappa log(1/eps) is a line over the number "
         "of updates. Small steps bring the SSIM near 1 far away from any stationary point."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     power: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         tolerance = torch.logspace(-1, -4, 7, dtype=torch.float64)
         for kappa in uniform(trials.rng, 3, low=0.4, high=1.5).tolist():
             # A track whose error falls as updates^-kappa, with noise: on it the paper's regression is a straight line.
@@ -275,38 +250,15 @@ class LogarithmicRate(Claim):
             fitted = _slope_of(updates.log(), (1 / error).log())
             needed = _first_below(error, tolerance, updates)
             log_needed, log_inverse = needed.log(), (1 / tolerance).log()
-            found.append(
-                Slope(
-                    label="log updates over log log(1/eps), where log-log is a line",
-                    x=log_inverse.log(),
-                    y=log_needed,
-                    low=0.8,
-                    high=1.2,
-                )
-            )
-            found.append(
-                Slope(
-                    label="log updates over log(1/eps), and 1/kappa of the line",
-                    x=log_inverse,
-                    y=log_needed,
-                    low=self.power / fitted - 0.1,
-                    high=self.power / fitted + 0.1,
-                    part=_CORRECTED,
-                )
-            )
+            label = "log updates over log log(1/eps), where log-log is a line"
+            yield straight(label, log_inverse.log(), log_needed, 1.0, within=0.2)
+            label = "log updates over log(1/eps), and 1/kappa of the line"
+            yield straight(label, log_inverse, log_needed, self.power / fitted, within=0.1, part=_CORRECTED)
         updates = torch.arange(1, 4001, dtype=torch.float64)
         needed = _first_below(0.99**updates, tolerance, updates)
-        found.append(
-            Slope(
-                label="log updates over log log(1/eps), geometric track",
-                x=(1 / tolerance).log().log(),
-                y=needed.log(),
-                low=0.9,
-                high=1.1,
-                part=_CORRECTED,
-            )
-        )
-        return [*found, self._still(trials)]
+        label = "log updates over log log(1/eps), geometric track"
+        yield power_law(label, (1 / tolerance).log(), needed, 1.0, within=0.1, part=_CORRECTED)
+        yield self._still(trials)
 
     @staticmethod
     def _still(trials: Trials) -> Relation:
@@ -319,9 +271,8 @@ class LogarithmicRate(Claim):
                 track.append(track[-1] - 0.8**step * slope)
             similar = _similarity(track[-1], track[-10])
             gradients.append(slope.norm() if similar > 0.999 else torch.zeros(()).double())
-        gradient = torch.stack(gradients)
         label = "gradient where the SSIM with the end is above 0.999, and 0.01"
-        return AtMost(label=label, left=gradient, right=torch.full_like(gradient, 1e-2))
+        return at_most(label, gradients, 1e-2)
 
 
 def _slope_of(x: Tensor, y: Tensor) -> float:
@@ -345,7 +296,7 @@ def _similarity(one: Tensor, other: Tensor) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MinibatchBias(Claim):
+class MinibatchBias(Theorem):
     """What a batch says of the divergence.
 
     Attributes:
@@ -360,7 +311,7 @@ class MinibatchBias(Claim):
         "S of two batches is above 0 for equal laws, with self terms between a batch and itself: the bias falls as "
         "1/m, and m is fixed in the algorithm. Between independent batches the mean is 0."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     power: float = -1.0
 
@@ -370,8 +321,7 @@ class MinibatchBias(Claim):
         k = max(60, trials.at_most(150))
         for m in sizes:
             x, y = normal(trials.rng, k, m, 8), normal(trials.rng, k, m, 8)
-            means.append(divergence(x, y, 2.0, 30.0).mean())
-        bias = torch.stack(means)
+            means.append(divergence(x, y, PNorm(p=2.0), 30.0).mean())
         clouds = {Fake(i): normal(trials.rng, 4 * k, 8, 2) for i in range(2)}
         real = [normal(trials.rng, 4 * k, 8, 2) for _ in range(2)]
         total = torch.zeros(4 * k, dtype=torch.float64)
@@ -379,21 +329,18 @@ class MinibatchBias(Claim):
             left, right = (clouds[s] if isinstance(s, Fake) else real[s.index] for s in (term.left, term.right))
             problem = Discrete(left, right, reg=KL(eps=4.0))
             total = total + term.weight * solve(problem, Newton(), tol=1e-9, on_unconverged="ignore").value
-        mean, error = total.mean().abs().reshape(1), total.std().reshape(1) / (4 * k) ** 0.5
+        error = total.std() / (4 * k) ** 0.5
         return [
-            Equal(label="mean S of batches of one law and 0", left=bias, right=0 * bias, scale=0 * bias + 1, tol=1e-2),
-            Slope(
-                label="log mean S of batches of one law over log m",
-                x=torch.tensor(sizes, dtype=torch.float64).log(),
-                y=bias.log(),
-                low=self.power - 0.25,
-                high=self.power + 0.25,
+            equal("mean S of batches of one law and 0", means, 0.0, scale=1.0, tol=1e-2),
+            power_law(
+                "log mean S of batches of one law over log m",
+                sizes,
+                means,
+                self.power,
+                within=0.25,
                 part=_CORRECTED,
             ),
-            AtMost(
-                label="mean with independent self terms and 4 standard errors",
-                left=mean,
-                right=4 * error,
-                part=_CORRECTED,
+            at_most(
+                "mean with independent self terms and 4 standard errors", total.mean().abs(), 4 * error, part=_CORRECTED
             ),
         ]

@@ -1,5 +1,5 @@
 """The claims of Houdard et al. 2021, a module a topic."""
 
-from otgen.claims.houdard.catalogue import CLAIMS
+from otgen.claims.houdard.catalogue import THEOREMS
 
-__all__ = ["CLAIMS"]
+__all__ = ["THEOREMS"]

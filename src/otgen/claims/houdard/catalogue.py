@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otgen.claims.base import Claim
+from otgen.claims.base import Theorem
 from otgen.claims.houdard.existence import NoGradient, NotAlways, Oscillation
 from otgen.claims.houdard.gradient import (
     DigitsByEps,
@@ -13,7 +13,7 @@ from otgen.claims.houdard.gradient import (
     SharedModulus,
 )
 
-CLAIMS: tuple[Claim, ...] = (
+THEOREMS: tuple[Theorem, ...] = (
     NoGradient(),
     NotAlways(),
     SharedModulus(),

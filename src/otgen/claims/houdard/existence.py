@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import normal, spread_out, uniform
-from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import FixedPoints, normal, spread_out, uniform
+from otgen.claims.relations import Part, Relation, at_most, equal, straight
 from otgen.claims.two_atoms import TwoAtoms
 from otgen.ot import AtomPotentials, AveragedSGD, Cost, Discrete, Exact, NoReg, PNorm, SemiDiscrete, SqEuclidean, solve
 
@@ -20,20 +20,9 @@ from otgen.ot import AtomPotentials, AveragedSGD, Cost, Discrete, Exact, NoReg, 
 _STEP = 1e-6
 
 
-class _Drawn:
-    """A law of given points; nothing is drawn from it here."""
-
-    def __init__(self, points: Tensor) -> None:
-        self.points = points
-
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        """The first n, over again."""
-        return self.points[torch.arange(n) % len(self.points)]
-
-
 def unregularised(x: Tensor, y: Tensor, psi: Tensor, cost: Cost) -> AtomPotentials:
     """``F(psi, .)`` of (4), without regularisation: its ``on`` is the c-transform of psi."""
-    return AtomPotentials(SemiDiscrete(_Drawn(x), y, cost=cost, reg=NoReg()), psi)
+    return AtomPotentials(SemiDiscrete(FixedPoints(x), y, cost=cost, reg=NoReg()), psi)
 
 
 def _one_sided(potentials: AtomPotentials, x: Tensor, way: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,7 +33,7 @@ def _one_sided(potentials: AtomPotentials, x: Tensor, way: Tensor) -> tuple[Tens
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoGradient(Claim):
+class NoGradient(Theorem):
     """Proposition 1: one point against two atoms.
 
     Attributes:
@@ -63,36 +52,29 @@ class NoGradient(Claim):
         "The second part holds for p > 1 everywhere, and for p = 1 off the line through the atoms outside the segment "
         "between them: there both costs have one gradient, and F(psi*, .) is differentiable."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     jump: float = 1.0
     mean: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(min(50, trials.n // 6)), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(min(50, trials.n // 6))
         y = normal(trials.rng, k, 2, 2)
         y[:, 1] = y[:, 0] + 2.0 * torch.nn.functional.normalize(y[:, 1], dim=-1)
         off = y.mean(1) + spread_out(trials.rng, k, 0.3, 3.0).unsqueeze(-1) * self._across(y)
         along = y[:, 1] + spread_out(trials.rng, k, 0.3, 3.0).unsqueeze(-1) * (y[:, 1] - y[:, 0])
         jumps, _ = self._jumps(along, y, 1.0)
-        floor = torch.full_like(jumps, 1e-3)
-        found.append(
-            AtMost(
-                label="0.001 and the jump, p = 1, on the line beyond the atoms", left=floor, right=jumps.clamp(min=0)
-            )
-        )
-        found.append(self._value(off, y))
+        yield at_most("0.001 and the jump, p = 1, on the line beyond the atoms", 1e-3, jumps.clamp(min=0))
+        yield self._value(off, y)
         for p in (1.0, 1.5, 2.0, 3.0):
             jumps, apart = self._jumps(off, y, p)
             label = f"jump of the slopes and ||grad c_1 - grad c_2||, p = {p:g}"
-            right = self.jump * apart
-            found.append(Equal(label=label, left=jumps, right=right, scale=apart + 1, tol=1e-4, part=Part.CORRECTED))
+            yield equal(label, jumps, self.jump * apart, scale=apart + 1, tol=1e-4, part=Part.CORRECTED)
         for p in (1.5, 2.0):
             jumps, apart = self._jumps(along, y, p)
             label = f"half of ||grad c_1 - grad c_2|| and the jump, p = {p:g}, on the line"
-            found.append(AtMost(label=label, left=apart / 2, right=jumps, part=Part.CORRECTED))
-        return found
+            yield at_most(label, apart / 2, jumps, part=Part.CORRECTED)
 
     @staticmethod
     def _across(y: Tensor) -> Tensor:
@@ -101,15 +83,13 @@ class NoGradient(Claim):
         return torch.stack([-line[:, 1], line[:, 0]], -1)
 
     def _value(self, theta: Tensor, y: Tensor) -> Relation:
-        values = torch.stack(
-            [
-                solve(Discrete(t.unsqueeze(0), atoms, cost=PNorm(p=1.5), reg=NoReg()), Exact()).value
-                for t, atoms in zip(theta[:10], y[:10], strict=True)
-            ]
-        )
+        values = [
+            solve(Discrete(t.unsqueeze(0), atoms, cost=PNorm(p=1.5), reg=NoReg()), Exact()).value
+            for t, atoms in zip(theta[:10], y[:10], strict=True)
+        ]
         costs = (theta[:10].unsqueeze(1) - y[:10]).square().sum(-1) ** 0.75
         right = self.mean * costs.sum(-1)
-        return Equal(label="W and the mean cost", left=values, right=right, tol=1e-10, part=Part.CORRECTED)
+        return equal("W and the mean cost", values, right, tol=1e-10, part=Part.CORRECTED)
 
     @staticmethod
     def _jumps(theta: Tensor, y: Tensor, p: float) -> tuple[Tensor, Tensor]:
@@ -131,7 +111,7 @@ class NoGradient(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NotAlways(Claim):
+class NotAlways(Theorem):
     """How often the gradient is missing.
 
     Attributes:
@@ -149,7 +129,7 @@ class NotAlways(Claim):
         "It may have none. Where n points are assigned to n atoms without a tie, there is a best psi whose F is "
         "differentiable, its gradient that of the mean cost of the pairs; one point against one atom is the least case."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 1.0
 
@@ -168,26 +148,16 @@ class NotAlways(Claim):
             jumps.append((ahead + behind).abs())
             slopes.append(ahead)
             wanted.append(self.factor * (2 * (x - y) * way).sum(-1).mean())
-        jump = torch.stack(jumps)
-        floor, ones = torch.full_like(jump, 1e-3), torch.ones_like(jump)
         corrected = Part.CORRECTED
-        pairs = torch.stack(best), torch.stack(exact)
         return [
-            AtMost(label="0.001 and the jump of the slopes", left=floor, right=jump),
-            Equal(label="F(psi, theta) and W: psi is best", left=pairs[0], right=pairs[1], tol=1e-9, part=corrected),
-            Equal(
-                label="slope of F and of the mean cost of the pairs",
-                left=torch.stack(slopes),
-                right=torch.stack(wanted),
-                scale=ones,
-                tol=1e-4,
-                part=corrected,
-            ),
+            at_most("0.001 and the jump of the slopes", 1e-3, jumps),
+            equal("F(psi, theta) and W: psi is best", best, exact, tol=1e-9, part=corrected),
+            equal("slope of F and of the mean cost of the pairs", slopes, wanted, scale=1.0, tol=1e-4, part=corrected),
         ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Oscillation(Claim):
+class Oscillation(Theorem):
     """(38): one point descends the cost of two atoms.
 
     Attributes:
@@ -206,41 +176,27 @@ class Oscillation(Claim):
         "The generator is z + theta; the printed z - theta ends at (0, -1/2). Without regularisation F has no gradient "
         "at the best psi, and ties are taken in turn."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     rate: float = 2.0
     swing: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         middle = torch.tensor([0.0, 0.5], dtype=torch.float64)
-        k, steps, found = trials.at_most(min(4, trials.n // 30)), 25, list[Relation]()
+        k, steps = trials.at_most(min(4, trials.n // 30)), 25
         late, wanted = [], []
         for tau in (0.1, *uniform(trials.rng, k - 1, low=0.05, high=0.3).tolist()):
             start = middle + normal(trials.rng, 2)
             path = TwoAtoms(eps=0.1, tau=tau).exact(start, steps) - middle
             slope = float(torch.tensor(1 - self.rate * tau).log())
-            found.append(
-                Slope(
-                    label=f"log distance to the middle over steps, eps = 0.1, tau = {tau:.3g}",
-                    x=torch.arange(steps + 1, dtype=torch.float64),
-                    y=path.square().sum(-1).sqrt().log(),
-                    low=slope - 1e-3,
-                    high=slope + 1e-3,
-                )
-            )
+            label = f"log distance to the middle over steps, eps = 0.1, tau = {tau:.3g}"
+            away = path.square().sum(-1).sqrt()
+            yield straight(label, torch.arange(steps + 1, dtype=torch.float64), away.log(), slope, within=1e-3)
             ends = TwoAtoms(eps=0.0, tau=tau).exact(start, int(12 / tau))[-4:] - middle
             late.append(ends.square().sum(-1).sqrt())
             wanted.append(torch.full((4,), self.swing * tau / (2 * (1 - tau)), dtype=torch.float64))
-        found.append(
-            Equal(
-                label="distance to the middle after many steps, eps = 0, and tau/(2 (1 - tau))",
-                left=torch.cat(late),
-                right=torch.cat(wanted),
-                tol=1e-6,
-            )
-        )
+        yield equal("distance to the middle after many steps, eps = 0, and tau/(2 (1 - tau))", late, wanted, tol=1e-6)
         learnt = TwoAtoms(eps=0.0).learnt(middle + 0.2, 40, AveragedSGD(batch=1), 20)[20:, 1]
-        low, high = (value.reshape(1) for value in (torch.tensor([0.05]).double(), learnt.max() - learnt.min()))
-        found.append(AtMost(label="0.05 and the range of late steps, eps = 0, learnt psi", left=low, right=high))
-        return found
+        low = torch.tensor([0.05]).double()
+        yield at_most("0.05 and the range of late steps, eps = 0, learnt psi", low, learnt.max() - learnt.min())

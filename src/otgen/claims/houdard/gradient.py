@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import Problems, normal, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Cited, Equal, Part, Relation
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import FixedPoints, Problems, even, normal, spread_out, uniform, weights
+from otgen.claims.relations import Cited, Part, Relation, at_most, equal
 from otgen.ot import KL, AtomPotentials, SemiDiscrete
 
 _EPS = 0.5
@@ -21,7 +21,7 @@ _STEP = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedModulus(Claim):
+class SharedModulus(Theorem):
     """Lemma 1, Proposition 4: how smooth the potentials are.
 
     Attributes:
@@ -35,13 +35,12 @@ class SharedModulus(Claim):
         "The best potentials with KL share the modulus of continuity of the cost: |psi_i - psi_j| is at most "
         "sup_x |c(x, y_i) - c(x, y_j)|, for every eps."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         k = trials.at_most(trials.n // 3)
         for eps in (0.05, 0.5, 5.0):
             # From costs that say nothing of the atoms to costs that are an atom's own number, nearly.
@@ -54,12 +53,11 @@ class SharedModulus(Claim):
             pairs = torch.triu_indices(7, 7, 1)
             left, right = (side[:, pairs[0], pairs[1]].flatten() for side in (apart, self.factor * sup))
             label = f"|psi_i - psi_j| and sup |c_i - c_j|, eps = {eps:g}"
-            found.append(AtMost(label=label, left=left, right=right, tight=0.99, slack=1e-6))
-        return found
+            yield at_most(label, left, right, tight=0.99, slack=1e-6)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LipschitzValue(Claim):
+class LipschitzValue(Theorem):
     """Theorem 3: the value follows the generator.
 
     Attributes:
@@ -73,13 +71,12 @@ class LipschitzValue(Claim):
         "|W(theta_1) - W(theta_2)| is at most kappa E ||g_theta1(z) - g_theta2(z)||, kappa the Lipschitz constant of c "
         "in x."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         k, n, m = trials.at_most(trials.n // 3), 6, 7
         for eps in (0.05, 0.5, 5.0):
             a, b, y = weights(trials.rng, k, n), weights(trials.rng, k, m), normal(trials.rng, k, m, 2)
@@ -93,8 +90,7 @@ class LipschitzValue(Claim):
             mean = (a * (moved - x).square().sum(-1).sqrt()).sum(-1)
             label = f"|W - W'| and kappa E ||g - g'||, eps = {eps:g}"
             left = (values[0] - values[1]).abs()
-            found.append(AtMost(label=label, left=left, right=self.factor * mean, tight=0.9, slack=1e-6))
-        return found
+            yield at_most(label, left, self.factor * mean, tight=0.9, slack=1e-6)
 
 
 def _value(x: Tensor, y: Tensor, a: Tensor, b: Tensor, eps: float) -> Tensor:
@@ -127,22 +123,21 @@ class _Games:
         """The finite problems, each point with the same weight."""
         x = self.points(step)
         C = (x.unsqueeze(-2) - self.y.unsqueeze(-3)).square().sum(-1)
-        even = torch.full(x.shape[:2], 1 / x.shape[1], dtype=torch.float64)
-        return Problems(C=C, a=even, b=self.b, reg=KL(eps=_EPS))
+        return Problems(C=C, a=even(*x.shape[:2]), b=self.b, reg=KL(eps=_EPS))
 
     def potentials(self, psi: Tensor) -> list[AtomPotentials]:
         """otgen's potentials of the semi-discrete problems, one a game."""
         laws = zip(self.points(), self.y, self.b, psi, strict=True)
-        return [AtomPotentials(SemiDiscrete(_Finite(x), y, b, reg=KL(eps=_EPS)), g) for x, y, b, g in laws]
+        return [AtomPotentials(SemiDiscrete(FixedPoints(x), y, b, reg=KL(eps=_EPS)), g) for x, y, b, g in laws]
 
     def slopes(self, psi: Tensor) -> Tensor:
         """(23): the gradient of otgen's semi-dual loss along the way, back through the generator: ``(k,)``."""
-        found = []
+        slopes = []
         for potentials, z, weight, way in zip(self.potentials(psi), self.z, self.weight, self.way, strict=True):
             weight = weight.clone().requires_grad_()
             (gradient,) = torch.autograd.grad(potentials.loss(torch.tanh(z @ weight)), weight)
-            found.append((gradient * way).sum())
-        return torch.stack(found)
+            slopes.append((gradient * way).sum())
+        return torch.stack(slopes)
 
     def differences(self, psi: Tensor) -> Tensor:
         """Central differences of F at a psi, written out, (39) with weights: ``(k,)``."""
@@ -154,19 +149,8 @@ class _Games:
         return (values[0] - values[1]) / (2 * _STEP)
 
 
-class _Finite:
-    """A law of a few points."""
-
-    def __init__(self, points: Tensor) -> None:
-        self.points = points
-
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        """Draws, with replacement."""
-        return self.points[torch.randint(len(self.points), (n,), generator=rng)]
-
-
 @dataclass(frozen=True, kw_only=True)
-class GradientExists(Claim):
+class GradientExists(Theorem):
     """Theorems 4 and 5: F and W have gradients, and this is the one.
 
     Attributes:
@@ -184,7 +168,7 @@ class GradientExists(Claim):
         "A C^1 cost: ||x - y|| is none where points meet. At a psi that is not the best one the gradient is F's, not "
         "W's."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -193,24 +177,24 @@ class GradientExists(Claim):
         games = _Games.drawn(trials, trials.at_most(min(100, trials.n // 4)))
         best, rough = games.problems().optimum.g, normal(trials.rng, *games.b.shape)
         ahead, behind = (games.problems(step).optimum.dual for step in (_STEP, -_STEP))
-        losses = torch.stack([p.loss(x) for p, x in zip(games.potentials(best), games.points(), strict=True)])
+        losses = [p.loss(x) for p, x in zip(games.potentials(best), games.points(), strict=True)]
         slope, own = (ahead - behind) / (2 * _STEP), games.slopes(best)
         scale = slope.abs() + 1
         return [
-            Equal(label="slope of W and (31)", left=slope, right=self.factor * own, scale=scale, tol=1e-5),
-            Equal(
-                label="slope of F and (23), any psi",
-                left=games.differences(rough),
-                right=self.factor * games.slopes(rough),
+            equal("slope of W and (31)", slope, self.factor * own, scale=scale, tol=1e-5),
+            equal(
+                "slope of F and (23), any psi",
+                games.differences(rough),
+                self.factor * games.slopes(rough),
                 scale=scale,
                 tol=1e-5,
             ),
-            Equal(label="F at the best psi and W", left=losses, right=games.problems().optimum.dual, tol=1e-9),
+            equal("F at the best psi and W", losses, games.problems().optimum.dual, tol=1e-9),
         ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntropicGradient(Claim):
+class EntropicGradient(Theorem):
     """Which value's gradient it is.
 
     Attributes:
@@ -224,7 +208,7 @@ class EntropicGradient(Claim):
         "The semi-discrete gradient is sum pi* grad c of the best plan, which is that of the value with the entropy in "
         "it; the linear part <pi*, c> has another one."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -240,12 +224,10 @@ class EntropicGradient(Claim):
         ahead, behind = (self._linear(games, step) for step in (_STEP, -_STEP))
         linear, slope = (ahead - behind) / (2 * _STEP), games.slopes(best.g)
         off = ((linear - slope).square().mean() / slope.square().mean()).sqrt()
-        left, right = torch.stack(mine).flatten(), self.factor * danskin.flatten()
-        scale = torch.full_like(left, float(danskin.abs().mean()))
-        floor = torch.full((1,), 0.01, dtype=torch.float64)
+        right, scale = self.factor * danskin.flatten(), float(danskin.abs().mean())
         return [
-            Equal(label="gradient of otgen's loss and sum pi* grad c", left=left, right=right, scale=scale, tol=1e-7),
-            AtMost(label="0.01 and how far that of <pi*, c> is off", left=floor, right=off.reshape(1)),
+            equal("gradient of otgen's loss and sum pi* grad c", mine, right, scale=scale, tol=1e-7),
+            at_most("0.01 and how far that of <pi*, c> is off", 0.01, off),
         ]
 
     @staticmethod
@@ -255,7 +237,7 @@ class EntropicGradient(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneJacobian(Claim):
+class OneJacobian(Theorem):
     """(41): the direction of a step.
 
     Attributes:
@@ -273,7 +255,7 @@ class OneJacobian(Claim):
     corrected: ClassVar[str] = (
         "The cost's gradient is in its first point, grad_x c(g_theta(z), y_i): the Jacobian is there already."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 1.0
     jacobians: int = 1
@@ -284,7 +266,7 @@ class OneJacobian(Claim):
         # theta has as many numbers as a point, so that the printed product has a meaning: g(z) = tanh(B theta + z).
         B, z = normal(trials.rng, k, d, d), normal(trials.rng, k, n, d)
         theta, way, y = normal(trials.rng, k, d), normal(trials.rng, k, d), normal(trials.rng, k, m, d)
-        a, b = torch.full((k, n), 1 / n, dtype=torch.float64), weights(trials.rng, k, m)
+        a, b = even(k, n), weights(trials.rng, k, m)
 
         def problems(step: float) -> tuple[Tensor, Problems]:
             x = torch.tanh((B @ (theta + step * way).unsqueeze(-1)).squeeze(-1).unsqueeze(1) + z)
@@ -307,20 +289,13 @@ class OneJacobian(Claim):
         scale = slope.abs() + 1
         label = "slope of W and the mean of q, grad_{} c"
         return [
-            Equal(label=label.format("theta"), left=slope, right=printed, scale=scale, tol=1e-5),
-            Equal(
-                label=label.format("x"),
-                left=slope,
-                right=self.factor * corrected,
-                scale=scale,
-                tol=1e-5,
-                part=Part.CORRECTED,
-            ),
+            equal(label.format("theta"), slope, printed, scale=scale, tol=1e-5),
+            equal(label.format("x"), slope, self.factor * corrected, scale=scale, tol=1e-5, part=Part.CORRECTED),
         ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DigitsByEps(Claim):
+class DigitsByEps(Theorem):
     """Figure 2."""
 
     key: ClassVar[str] = "H2"
@@ -328,7 +303,7 @@ class DigitsByEps(Claim):
     where: ClassVar[str] = "Figure 2"
     statement: ClassVar[str] = "With a small eps the generator learns digits; with a large one it makes a mean image."
     conditions: ClassVar[str] = "eps is relative to a cost per pixel; 5,000 digits, 150 seconds on one core."
-    recorded: ClassVar[Verdict] = Verdict.SUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.SUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:

@@ -1,5 +1,5 @@
 """Closed forms of our own, which the tests rest on."""
 
-from otgen.claims.oracles.catalogue import CLAIMS
+from otgen.claims.oracles.catalogue import THEOREMS
 
-__all__ = ["CLAIMS"]
+__all__ = ["THEOREMS"]

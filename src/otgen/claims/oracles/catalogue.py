@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otgen.claims.base import Claim
+from otgen.claims.base import Theorem
 from otgen.claims.oracles.finite import (
     CompleteBipartite,
     GapOfIterates,
@@ -14,7 +14,7 @@ from otgen.claims.oracles.finite import (
 from otgen.claims.oracles.gaussian import EntropicGaussians, HessianAtZero, Shrinkage
 from otgen.claims.oracles.grid import CumulativeSums, GridAnisotropy, PointAndTwoAtoms
 
-CLAIMS: tuple[Claim, ...] = (
+THEOREMS: tuple[Theorem, ...] = (
     UniqueCoupling(),
     OneAgainstTwo(),
     TwoWithThemselves(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -11,35 +11,27 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import normal, random_problems, spread_out, weights
-from otgen.claims.relations import AtMost, Equal, Relation, Slope
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import normal, one_and_two, random_problems, solved, spread_out, symmetric_pair, weights
+from otgen.claims.relations import Relation, at_most, equal, power_law
 from otgen.claims.sanjabi.stationary import bipartite_laws
 from otgen.errors import NegativeDivergenceWarning
 from otgen.ot import (
     KL,
     Discrete,
-    MarginalError,
     Newton,
     PNorm,
     Quadratic,
     Sinkhorn,
     SinkhornDivergence,
     SmoothRegulariser,
-    Solution,
     ValueKind,
     solve,
 )
 
-_TOL = 1e-11
-
-
-def _solved(problem: Discrete) -> Solution:
-    return solve(problem, Newton(), until=MarginalError(_TOL), max_steps=500, on_unconverged="ignore")
-
 
 @dataclass(frozen=True, kw_only=True)
-class UniqueCoupling(Claim):
+class UniqueCoupling(Theorem):
     """One point against a law.
 
     Attributes:
@@ -53,25 +45,23 @@ class UniqueCoupling(Claim):
         "One point has one coupling with a law: the value is the mean cost whatever eps with KL, and eps/2 more with "
         "the squared norm."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     norm: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         k = trials.at_most(trials.n // 6)
         for eps in (0.01, 1.0, 100.0):
             x, y, b = normal(trials.rng, k, 1, 3), normal(trials.rng, k, 6, 3), weights(trials.rng, k, 6)
             mean = (b * (x - y).square().sum(-1) ** 0.75).sum(-1)
             for reg, more in ((KL(eps=eps), 0.0), (Quadratic(eps=eps), self.norm * eps)):
-                value = _solved(Discrete(x, y, b=b, cost=PNorm(p=1.5), reg=reg)).value
-                found.append(Equal(label=f"value and mean cost, {reg}", left=value, right=mean + more, tol=1e-10))
-        return found
+                value = solved(Discrete(x, y, b=b, cost=PNorm(p=1.5), reg=reg), 1e-11, 500).value
+                yield equal(f"value and mean cost, {reg}", value, mean + more, tol=1e-10)
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneAgainstTwo(Claim):
+class OneAgainstTwo(Theorem):
     """The Sinkhorn divergence of one point and the two around it.
 
     Attributes:
@@ -84,30 +74,27 @@ class OneAgainstTwo(Claim):
     statement: ClassVar[str] = (
         "Under |x - y|^p and KL, S = h^p + (eps/2) log((1 + exp(-(2h)^p/eps))/2): negative for p > 2 and large eps."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for p in (1.0, 2.0, 3.0, 5.0):
             for eps in (0.3, 10.0):
                 half = spread_out(trials.rng, trials.at_most(trials.n // 8), 0.3, 3.0)
-                y = torch.stack([-half, half], -1).unsqueeze(-1)
                 with warnings.catch_warnings():
                     # That it may be negative for p > 2 is what is shown.
                     warnings.simplefilter("ignore", NegativeDivergenceWarning)
                     loss = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=eps), solver=Newton(), tol=1e-11)
                 right = half**p + self.factor * eps * ((1 + (-((2 * half) ** p) / eps).exp()) / 2).log()
-                left = loss(torch.zeros_like(y[:, :1]), y)
+                left = loss(*one_and_two(half))
                 label = f"S and its closed form, p={p:g}, eps={eps:g}"
-                found.append(Equal(label=label, left=left, right=right, scale=half**p + eps, tol=1e-10))
-        return found
+                yield equal(label, left, right, scale=half**p + eps, tol=1e-10)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TwoWithThemselves(Claim):
+class TwoWithThemselves(Theorem):
     """The squared norm between two points and themselves.
 
     Attributes:
@@ -121,30 +108,28 @@ class TwoWithThemselves(Claim):
         "Between points at -h and h and themselves, D = (2h)^p, each entry of the plan's diagonal is "
         "a = min(1/2, 1/4 + D/(8 eps)), and the value (1 - 2a) D + eps (4 a^2 + 4 (1/2 - a)^2)."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     stiffness: float = 8.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for p in (1.0, 2.0, 3.0):
             for eps in (0.1, 2.0):
                 half = spread_out(trials.rng, trials.at_most(trials.n // 6), 0.03, 1.0)
-                x = torch.stack([-half, half], -1).unsqueeze(-1)
-                solution = _solved(Discrete(x, x, cost=PNorm(p=p), reg=Quadratic(eps=eps)))
+                x = symmetric_pair(half)
+                solution = solved(Discrete(x, x, cost=PNorm(p=p), reg=Quadratic(eps=eps)), 1e-11, 500)
                 distance = (2 * half) ** p
                 stays = (0.25 + distance / (self.stiffness * eps)).clamp(max=0.5)
                 value = (1 - 2 * stays) * distance + eps * (4 * stays.square() + 4 * (0.5 - stays).square())
                 label = f"p={p:g}, eps={eps:g}"
-                found.append(Equal(label=f"value and closed form, {label}", left=solution.value, right=value, tol=1e-9))
+                yield equal(f"value and closed form, {label}", solution.value, value, tol=1e-9)
                 plan = solution.plan()[:, 0, 0]
-                found.append(Equal(label=f"pi_11 and a, {label}", left=plan, right=stays, tol=1e-8))
-        return found
+                yield equal(f"pi_11 and a, {label}", plan, stays, tol=1e-8)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GapOfIterates(Claim):
+class GapOfIterates(Theorem):
     """The gap identity of S7b, at iterates of Sinkhorn on problems whose optimum is known beforehand.
 
     Attributes:
@@ -158,7 +143,7 @@ class GapOfIterates(Claim):
         "With C = f* + g* - eps log(pi*/(a x b)) the optimum is <a, f*> + <b, g*>, and a solver stopped early is short "
         "of it by exactly eps times the generalised KL divergence of pi* to its plan; its certified interval holds it."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -176,32 +161,26 @@ class GapOfIterates(Claim):
             density = plan / (a.unsqueeze(-1) * b.unsqueeze(-2))
             C = f.unsqueeze(-1) + g.unsqueeze(-2) - eps * density.log()
             problem = Discrete.from_matrix(C, a, b, reg=KL(eps=eps))
-            found = solve(problem, Sinkhorn(), tol=0, max_steps=steps)
-            mine = found.plan()
+            solution = solve(problem, Sinkhorn(), tol=0, max_steps=steps)
+            mine = solution.plan()
             best.append((a * f).sum(-1) + (b * g).sum(-1))
-            gaps.append(best[-1] - found.value)
+            gaps.append(best[-1] - solution.value)
             divergences.append((plan * (plan / mine).log() - plan + mine).sum((-1, -2)))
-            lower.append(found.lower)
-            upper.append(found.upper)
+            lower.append(solution.lower)
+            upper.append(solution.upper)
         # Raised, so that both sides of the bounds are positive.
         optimum, low, high = (torch.cat(part) + 10 for part in (best, lower, upper))
-        divergence = eps * torch.cat(divergences)
+        divergence, label = eps * torch.cat(divergences), "F* - F at iterates and eps KL(pi* || pi)"
+        # The gap is a difference of values of size 1, hence its scale.
         return [
-            Equal(
-                label="F* - F at iterates and eps KL(pi* || pi)",
-                left=torch.cat(gaps),
-                right=self.factor * divergence,
-                # The gap is a difference of values of size 1.
-                scale=divergence + 1e-9,
-                tol=1e-5,
-            ),
-            AtMost(label="certified lower bound and F*, both + 10", left=low, right=optimum),
-            AtMost(label="F* and certified upper bound, both + 10", left=optimum, right=high),
+            equal(label, gaps, self.factor * divergence, scale=divergence + 1e-9, tol=1e-5),
+            at_most("certified lower bound and F*, both + 10", low, optimum),
+            at_most("F* and certified upper bound, both + 10", optimum, high),
         ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompleteBipartite(Claim):
+class CompleteBipartite(Theorem):
     """The Sinkhorn loss of the two sides of K_{2,3}.
 
     Attributes:
@@ -217,7 +196,7 @@ class CompleteBipartite(Claim):
         "2 + eps log((1 + q)/2) + eps log((1 + 2q)/3), q = exp(-2/eps): -0.0127 at eps = 3, -0.238 at 10, and -1/3 in "
         "the limit, though c is a distance."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     limit: float = -1 / 3
     inside: float = 2.0
@@ -231,24 +210,18 @@ class CompleteBipartite(Claim):
         linear = 2 * size - self.inside * size * (q / (1 + q) + 2 * q / (1 + 2 * q))
         # In units of the edge: eps = 1/size.
         table = losses[ValueKind.ENTROPIC][:2] / size[:2]
-        far = bipartite_laws(torch.full((1,), 1e-4, dtype=torch.float64)).losses(KL(eps=1.0))[ValueKind.ENTROPIC]
         edge = torch.full((1,), 1e-4, dtype=torch.float64)
+        far = bipartite_laws(edge).losses(KL(eps=1.0))[ValueKind.ENTROPIC]
         return [
-            Equal(label="L and closed form", left=losses[ValueKind.ENTROPIC], right=entropic, scale=size, tol=1e-9),
-            Equal(
-                label="its linear part and closed form",
-                left=losses[ValueKind.LINEAR],
-                right=linear,
-                scale=size,
-                tol=1e-8,
-            ),
-            Equal(label="L at eps = 3, 10", left=table, right=torch.tensor([-0.0127, -0.238]).double(), tol=5e-3),
-            Equal(label="L at eps = 1e4 and -1/3", left=far, right=self.limit * edge, tol=1e-3),
+            equal("L and closed form", losses[ValueKind.ENTROPIC], entropic, scale=size, tol=1e-9),
+            equal("its linear part and closed form", losses[ValueKind.LINEAR], linear, scale=size, tol=1e-8),
+            equal("L at eps = 3, 10", table, torch.tensor([-0.0127, -0.238]).double(), tol=5e-3),
+            equal("L at eps = 1e4 and -1/3", far, self.limit * edge, tol=1e-3),
         ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LargeEps(Claim):
+class LargeEps(Theorem):
     """The value for large eps.
 
     Attributes:
@@ -263,7 +236,7 @@ class LargeEps(Claim):
         "less its row and column means: to second order with KL; exactly, on top of eps/2, with the squared norm once "
         "eps >= max c~. The Sinkhorn divergence tends to half the energy distance."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 0.5
 
@@ -286,10 +259,10 @@ class LargeEps(Claim):
         energy = cost(x, y).mean((-1, -2)) - (cost(x, x).mean((-1, -2)) + cost(y, y).mean((-1, -2))) / 2
         gaps = [(_divergence(x, y, KL(eps=eps)) - energy).abs().mean() for eps in sizes.tolist()]
         return [
-            Equal(
-                label="value - eps/2 and E c - E(c~^2)/(2 eps), squared norm",
-                left=exact.optimum.dual - 1.0,
-                right=mean - self.factor * second / 2.0,
+            equal(
+                "value - eps/2 and E c - E(c~^2)/(2 eps), squared norm",
+                exact.optimum.dual - 1.0,
+                mean - self.factor * second / 2.0,
                 tol=1e-10,
             ),
             _rate("|value - E c + E(c~^2)/(2 eps)|, KL", sizes, off, -2.0),
@@ -299,13 +272,12 @@ class LargeEps(Claim):
 
 
 def _rate(label: str, sizes: Tensor, values: list[Tensor], power: float) -> Relation:
-    y = torch.stack(values).log()
-    return Slope(label=f"log {label} over log eps", x=sizes.log(), y=y, low=power - 0.15, high=power + 0.15)
+    return power_law(f"log {label} over log eps", sizes, values, power, within=0.15)
 
 
 def _divergence(x: Tensor, y: Tensor, reg: SmoothRegulariser) -> Tensor:
-    found: Tensor = SinkhornDivergence(cost=PNorm(p=1), reg=reg, solver=Newton(), tol=1e-11)(x, y)
-    return found
+    value: Tensor = SinkhornDivergence(cost=PNorm(p=1), reg=reg, solver=Newton(), tol=1e-11)(x, y)
+    return value
 
 
 def _centred(C: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

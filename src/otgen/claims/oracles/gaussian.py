@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import normal, spread_out, uniform
-from otgen.claims.relations import AtMost, Equal, Relation
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import normal, solved, spread_out, uniform
+from otgen.claims.relations import Relation, at_most, equal
 from otgen.claims.sanjabi.appendix import LinearGame, clouds
-from otgen.ot import KL, Discrete, MarginalError, Newton, Quadratic, SmoothRegulariser, solve
+from otgen.ot import KL, Discrete, Quadratic, SmoothRegulariser
 
 
 def quadrature(nodes: int) -> tuple[Tensor, Tensor]:
@@ -30,11 +30,11 @@ def transport(x: Tensor, y: Tensor, mass: Tensor, reg: SmoothRegulariser) -> Ten
     C = (x.unsqueeze(-2) - y.unsqueeze(-3)).square().sum(-1)
     weights = mass.expand(len(C), -1)
     problem = Discrete.from_matrix(C, weights, weights, reg=reg)
-    return solve(problem, Newton(), until=MarginalError(1e-10), max_steps=200, on_unconverged="ignore").value
+    return solved(problem, 1e-10).value
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shrinkage(Claim):
+class Shrinkage(Theorem):
     """What the regularised value makes of a Gaussian's scale.
 
     Attributes:
@@ -49,14 +49,13 @@ class Shrinkage(Claim):
         "The s that minimises the KL value between N(0, s^2) and N(0, sigma^2) has s^2 = max(sigma^2 - eps, 0) under "
         "c = |x - y|^2/2, and max(sigma^2 - eps/2, 0) under |x - y|^2; that of the Sinkhorn loss is sigma."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     shrink: float = 1.0
     debiased: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         (z, mass), eps = quadrature(20), 0.8
         sigma = uniform(trials.rng, trials.at_most(4), low=0.5, high=1.3)
         square = sigma.square()
@@ -64,11 +63,10 @@ class Shrinkage(Claim):
             best = _least(_Scales(z.unsqueeze(-1), mass, sigma, factor, eps, 0.0)).square()
             wanted = (square - self.shrink * share * eps).clamp(min=0)
             label = f"best variance by the value and sigma^2 - {share:g} eps, c = {factor:g} |x - y|^2"
-            found.append(Equal(label=label, left=best, right=wanted, scale=square, tol=5e-3))
+            yield equal(label, best, wanted, scale=square, tol=5e-3)
         best = _least(_Scales(z.unsqueeze(-1), mass, sigma, 0.5, eps, 0.5)).square()
         label = "best variance by the Sinkhorn loss and sigma^2"
-        found.append(Equal(label=label, left=best, right=self.debiased * square, tol=5e-3))
-        return found
+        yield equal(label, best, self.debiased * square, tol=5e-3)
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ def _least(value: _Scales) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HessianAtZero(Claim):
+class HessianAtZero(Theorem):
     """The value's curvature in a linear generator at 0.
 
     Attributes:
@@ -119,13 +117,13 @@ class HessianAtZero(Claim):
         "(1 - Sigma_Y/eps) V Sigma_X, with KL and with the squared norm; so 0 is a local minimum from "
         "eps = lambda_max(Sigma_Y) on."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     coupling: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(trials.n // 4), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(trials.n // 4)
         regs: tuple[SmoothRegulariser, ...] = (KL(eps=1.0), Quadratic(eps=1.0))
         for reg in regs:
             game = clouds(trials.rng, spread_out(trials.rng, k, 0.3, 3.0), spread_out(trials.rng, k, 0.3, 3.0), reg)
@@ -134,17 +132,14 @@ class HessianAtZero(Claim):
             measured = (game.gradient(unit * way) - game.gradient(-unit * way)) / (2 * unit)
             data = (game.y * game.b.unsqueeze(-1)).mT @ game.y
             wanted = (way - self.coupling * data @ way / reg.weight) @ game.covariance
-            found.append(
-                Equal(
-                    label=f"Hessian's image and (1 - Sigma_Y/eps) V Sigma_X, {reg}",
-                    left=(measured - wanted).flatten(1).norm(dim=-1),
-                    right=torch.zeros(k, dtype=torch.float64),
-                    scale=wanted.flatten(1).norm(dim=-1),
-                    tol=1e-3,
-                )
+            yield equal(
+                f"Hessian's image and (1 - Sigma_Y/eps) V Sigma_X, {reg}",
+                (measured - wanted).flatten(1).norm(dim=-1),
+                0.0,
+                scale=wanted.flatten(1).norm(dim=-1),
+                tol=1e-3,
             )
-        found.extend(self._minimum(trials, k, share) for share in (0.8, 1.25))
-        return found
+        yield from (self._minimum(trials, k, share) for share in (0.8, 1.25))
 
     def _minimum(self, trials: Trials, k: int, share: float) -> Relation:
         """The value along the steepest way down, where eps is a share of lambda_max(Sigma_Y)."""
@@ -162,11 +157,11 @@ class HessianAtZero(Claim):
         left, right = (unit - rise, unit) if lower else (unit + rise, unit)
         text = "h(0) and h(Theta)" if lower else "h(Theta) and h(0)"
         # Far enough from 0 that rounding is no matter.
-        return AtMost(label=f"{text}, eps = {share} lambda_max(Sigma_Y)", left=left, right=right)
+        return at_most(f"{text}, eps = {share} lambda_max(Sigma_Y)", left, right)
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntropicGaussians(Claim):
+class EntropicGaussians(Theorem):
     """Entropic transport between Gaussians (Janati et al. 2020).
 
     Attributes:
@@ -180,7 +175,7 @@ class EntropicGaussians(Claim):
         "With KL, c = ||x - y||^2 and eps = 2 s, the value between N(m, A) and N(n, B) in R^d is ||m - n||^2 + Tr A + "
         "Tr B - Tr D + d s (1 - log(2 s)) + s log det(D + s), with D = (4 A^(1/2) B A^(1/2) + s^2)^(1/2)."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     coupling: float = 4.0
 
@@ -203,10 +198,10 @@ class EntropicGaussians(Claim):
             roots.append(turned * scales.unsqueeze(-2) @ turned.mT)
             means.append(normal(trials.rng, k, d))
         x, y = (grid @ root + mean.unsqueeze(1) for root, mean in zip(roots, means, strict=True))
-        return Equal(
-            label=f"numerical solution and closed form, d={d}, eps={eps:g}",
-            left=transport(x, y, masses, KL(eps=eps)),
-            right=(means[0] - means[1]).square().sum(-1) + self._centred(roots[0], roots[1], eps / 2),
+        return equal(
+            f"numerical solution and closed form, d={d}, eps={eps:g}",
+            transport(x, y, masses, KL(eps=eps)),
+            (means[0] - means[1]).square().sum(-1) + self._centred(roots[0], roots[1], eps / 2),
             tol=1e-6,
         )
 

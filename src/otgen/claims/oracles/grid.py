@@ -10,15 +10,15 @@ from typing import ClassVar
 import torch
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Equal, Relation
+from otgen.claims.relations import Relation, at_most, equal
 from otgen.claims.two_atoms import TwoAtoms
 from otgen.ot import Discrete, Exact, GridPDHG, GridW1, NoReg, PNorm, Stencil, solve
 
 
 @dataclass(frozen=True, kw_only=True)
-class CumulativeSums(Claim):
+class CumulativeSums(Theorem):
     """W1 on the line.
 
     Attributes:
@@ -32,7 +32,7 @@ class CumulativeSums(Claim):
         "On a line W1 = dx sum |cumsum(mu - nu)|: for the grid's closed form, its primal-dual iteration within its "
         "interval, and exact transport of the masses at the nodes."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -48,20 +48,19 @@ class CumulativeSums(Claim):
             places = dx * torch.arange(cells, dtype=torch.float64).unsqueeze(-1)
             exact.append(solve(Discrete(places, places, mu, nu, cost=PNorm(p=1), reg=NoReg()), Exact()).value)
             if instance < 2:
-                found = solve(problem, GridPDHG(), tol=1e-4, max_steps=5000, on_unconverged="ignore")
-                lower.append(found.lower)
-                upper.append(found.upper)
-        formula, few = torch.stack(truth), torch.stack(truth[: len(lower)])
+                solution = solve(problem, GridPDHG(), tol=1e-4, max_steps=5000, on_unconverged="ignore")
+                lower.append(solution.lower)
+                upper.append(solution.upper)
         return [
-            Equal(label="exact transport and cumulative sums", left=torch.stack(exact), right=formula, tol=1e-9),
-            Equal(label="GridW1 and cumulative sums", left=torch.stack(grid), right=formula, tol=1e-12),
-            AtMost(label="GridPDHG's lower bound and cumulative sums", left=torch.stack(lower), right=few, tight=0.99),
-            AtMost(label="cumulative sums and GridPDHG's upper bound", left=few, right=torch.stack(upper), tight=0.99),
+            equal("exact transport and cumulative sums", exact, truth, tol=1e-9),
+            equal("GridW1 and cumulative sums", grid, truth, tol=1e-12),
+            at_most("GridPDHG's lower bound and cumulative sums", lower, truth[:2], tight=0.99),
+            at_most("cumulative sums and GridPDHG's upper bound", truth[:2], upper, tight=0.99),
         ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PointAndTwoAtoms(Claim):
+class PointAndTwoAtoms(Theorem):
     """Houdard et al.'s smallest game.
 
     Attributes:
@@ -76,7 +75,7 @@ class PointAndTwoAtoms(Claim):
         "to (0, 1/2) by 1 - 2 tau a step; with eps = 0 and ties taken in turn it ends in the cycle of a/(1 + a) and "
         "1/(1 + a), a = 1 - 2 tau."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     rate: float = 2.0
 
@@ -95,15 +94,13 @@ class PointAndTwoAtoms(Claim):
             ends = TwoAtoms(eps=0.0, tau=tau).exact(start, math.ceil(12 / tau))[-2:, 1]
             cycles.append(ends.sort().values)
             wanted.append(torch.tensor([a, 1.0], dtype=torch.float64) / (1 + a))
-        cycle = Equal(label="last two steps and the cycle", left=torch.cat(cycles), right=torch.cat(wanted), tol=1e-8)
-        contraction = Equal(
-            label="contraction of a step and 1 - 2 tau", left=torch.cat(shrunk), right=torch.cat(expected), tol=1e-9
-        )
+        cycle = equal("last two steps and the cycle", cycles, wanted, tol=1e-8)
+        contraction = equal("contraction of a step and 1 - 2 tau", shrunk, expected, tol=1e-9)
         return [contraction, cycle]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridAnisotropy(Claim):
+class GridAnisotropy(Theorem):
     """What W1 on a plane grid measures between two nodes.
 
     Attributes:
@@ -119,7 +116,7 @@ class GridAnisotropy(Claim):
         "along (1, 1) it is (1 + 1/sqrt 2)/sqrt 2 = 1.207 times as much over one step, 1.073 over seven. The "
         "symmetric stencil has the distance in all four directions."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     one: float = (1 + math.sqrt(0.5)) / math.sqrt(2)
     seven: float = 1.073
@@ -144,12 +141,7 @@ class GridAnisotropy(Claim):
             mu[0, across] = 1.0
             nu[way[0] * steps, across + way[1] * steps] = 1.0
             dx = float(spread_out(trials.rng, 1, 0.1, 10.0))
-            found = solve(GridW1.between(mu, nu, dx, stencil=stencil), tol=2e-4, max_steps=20000)
-            measured.append((found.lower + found.upper) / 2 / (dx * steps * math.hypot(*way)))
+            solution = solve(GridW1.between(mu, nu, dx, stencil=stencil), tol=2e-4, max_steps=20000)
+            measured.append((solution.lower + solution.upper) / 2 / (dx * steps * math.hypot(*way)))
             wanted.append(ratio)
-        return Equal(
-            label=f"W1 over distance: {label}",
-            left=torch.stack(measured),
-            right=torch.tensor(wanted, dtype=torch.float64),
-            tol=1e-3,
-        )
+        return equal(f"W1 over distance: {label}", measured, wanted, tol=1e-3)

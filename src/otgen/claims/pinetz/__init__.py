@@ -1,5 +1,5 @@
 """The claims of Pinetz et al. 2018, a module a topic."""
 
-from otgen.claims.pinetz.catalogue import CLAIMS
+from otgen.claims.pinetz.catalogue import THEOREMS
 
-__all__ = ["CLAIMS"]
+__all__ = ["THEOREMS"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otgen.claims.base import Claim
+from otgen.claims.base import Theorem
 from otgen.claims.pinetz.game import DescentSign, Interpolation, WeightsGradient, ZeroError
 from otgen.claims.pinetz.line import AnyCritic, Balance, ErgodicGap, LineOptimum, OperatorNorm
 from otgen.claims.pinetz.measured import (
@@ -15,7 +15,7 @@ from otgen.claims.pinetz.measured import (
 )
 from otgen.claims.pinetz.plane import Anisotropy, Boundary, Radius
 
-CLAIMS: tuple[Claim, ...] = (
+THEOREMS: tuple[Theorem, ...] = (
     LineOptimum(),
     AnyCritic(),
     Balance(),

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Equal, Part, Relation
+from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.data import Gaussian1D, Normal
 from otgen.methods import SCO, Cells
 from otgen.methods.base import Batches, Player
@@ -48,7 +48,7 @@ def _descend(player: Player, loss: Tensor) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ZeroError(Claim):
+class ZeroError(Theorem):
     """What constant steps can reach.
 
     Attributes:
@@ -64,7 +64,7 @@ class ZeroError(Claim):
         "around the truth for ever: the error left is up to alpha, and 0 only where the start is a multiple of alpha "
         "away."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 1.0
 
@@ -84,26 +84,17 @@ class ZeroError(Claim):
             places = torch.tensor(path, dtype=torch.float64)
             errors.append((places - 0.5).abs()[-4:].max())
             moves.append(places.diff().abs().mean())
-        error, move = torch.stack(errors), torch.stack(moves)
-        size = torch.full_like(error, alpha)
         return [
-            Equal(
-                label="error of the mean after the last steps, and 0", left=error, right=0 * size, scale=size, tol=0.01
+            equal("error of the mean after the last steps, and 0", errors, 0.0, scale=alpha, tol=0.01),
+            at_most(
+                "error of the mean and alpha", errors, self.factor * alpha, tight=0.499, slack=1e-4, part=Part.CORRECTED
             ),
-            AtMost(
-                label="error of the mean and alpha",
-                left=error,
-                right=self.factor * size,
-                tight=0.499,
-                slack=1e-4,
-                part=Part.CORRECTED,
-            ),
-            Equal(label="length of a step and alpha", left=move, right=size, tol=1e-4, part=Part.CORRECTED),
+            equal("length of a step and alpha", moves, alpha, tol=1e-4, part=Part.CORRECTED),
         ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightsGradient(Claim):
+class WeightsGradient(Theorem):
     """(5): how W moves with the generator.
 
     Attributes:
@@ -118,7 +109,7 @@ class WeightsGradient(Claim):
         "W is differentiable at theta, which asks for one best critic on the generated points. Where both laws are "
         "equal W has a kink: the formula gives 0, and W rises at slope 1."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     sign: float = -1.0
 
@@ -126,21 +117,21 @@ class WeightsGradient(Claim):
     def relations(self, trials: Trials) -> Sequence[Relation]:
         k = trials.at_most(min(60, trials.n // 5))
         return [
-            Equal(
-                label=f"slope of W and {self.sign:g} E grad_theta f, {label}",
-                left=measured,
-                right=formula,
-                scale=torch.ones_like(measured),
+            equal(
+                f"slope of W and {self.sign:g} E grad_theta f, {label}",
+                measured,
+                formula,
+                scale=1.0,
                 tol=1e-4,
                 part=part,
             )
             for part, label, (measured, formula) in (
-                (Part.PRINTED, "laws that differ", self._slopes(trials, k, equal=False)),
-                (Part.OUTSIDE, "equal laws", self._slopes(trials, k, equal=True)),
+                (Part.PRINTED, "laws that differ", self._slopes(trials, k, same=False)),
+                (Part.OUTSIDE, "equal laws", self._slopes(trials, k, same=True)),
             )
         ]
 
-    def _slopes(self, trials: Trials, k: int, *, equal: bool) -> tuple[Tensor, Tensor]:
+    def _slopes(self, trials: Trials, k: int, *, same: bool) -> tuple[Tensor, Tensor]:
         """One-sided slopes of W along a way of shift and scale, and what the formula gives: ``(k,)`` each."""
         n, dx, h, measured, formula = 24, 0.5, 1e-7, [], []
         for _ in range(k):
@@ -149,18 +140,18 @@ class WeightsGradient(Claim):
             shift, scale = uniform(trials.rng, 2, low=0.2, high=1.0)
             way = shift + scale * (z - 6) / 6
             here, there = (histogram(points, n, dx, deposit=Deposit.HAT) for points in (z, z + h * way))
-            mu = here if equal else weights(trials.rng, n)
-            found = solve(GridW1.between(mu, here, dx))
+            mu = here if same else weights(trials.rng, n)
+            solution = solve(GridW1.between(mu, here, dx))
             moved = solve(GridW1.between(mu, there, dx)).value
-            measured.append((moved - found.value) / h)
+            measured.append((moved - solution.value) / h)
             points = z.clone().requires_grad_()
-            (gradient,) = torch.autograd.grad(found.critic_at(points).mean(), points)
+            (gradient,) = torch.autograd.grad(solution.critic_at(points).mean(), points)
             formula.append(self.sign * (gradient * way).sum())
         return torch.stack(measured), torch.stack(formula)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DescentSign(Claim):
+class DescentSign(Theorem):
     """Algorithm 2's step.
 
     Attributes:
@@ -175,7 +166,7 @@ class DescentSign(Claim):
         "plus."
     )
     conditions: ClassVar[str] = "Printed are f_i in place of f^l, and codes z_j of R^m: misprints."
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     sign: float = 1.0
 
@@ -193,17 +184,9 @@ class DescentSign(Claim):
             after.append(fit.step())
             moved.extend((b - a) / alpha for a, b in zip(start, end, strict=True))
             wanted.extend(self.sign * g for g in twin)
-        first, second = (torch.tensor(values, dtype=torch.float64) for values in (before, after))
-        left, right = (torch.tensor(values, dtype=torch.float64) for values in (moved, wanted))
         return [
-            Equal(
-                label="step of otgen's SCO over alpha, and mean grad_theta f",
-                left=left,
-                right=right,
-                scale=torch.ones_like(left),
-                tol=1e-5,
-            ),
-            AtMost(label="W after a step and before it", left=second, right=first),
+            equal("step of otgen's SCO over alpha, and mean grad_theta f", moved, wanted, scale=1.0, tol=1e-5),
+            at_most("W after a step and before it", after, before),
         ]
 
     def _laws(self, trials: Trials) -> tuple[list[float], list[float]]:
@@ -231,7 +214,7 @@ def _written_out(fit: _Fit) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interpolation(Claim):
+class Interpolation(Theorem):
     """The critic between the nodes.
 
     Attributes:
@@ -249,7 +232,7 @@ class Interpolation(Claim):
         "It is phi((x - x_i)/dx) with x_i = i dx the node: the kernel is in grid units. Then it has the nodes' values, "
         "and on a line the nodes' slopes."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     power: float = 1.0
 
@@ -261,37 +244,28 @@ class Interpolation(Claim):
             dx = float(spread_out(trials.rng, 1, 0.05, 0.5)) * (1.0 if instance % 4 < 2 else 8.0)
             mu, nu = (weights(trials.rng, 60)[: torch.Size(shape).numel()].reshape(shape) for _ in range(2))
             # Cell i, counted from 1, is [(i - 1/2) dx, (i + 1/2) dx), (12).
-            found = solve(
+            solution = solve(
                 GridW1.between(mu / mu.sum(), nu / nu.sum(), dx, low=dx / 2), tol=1e-2, on_unconverged="ignore"
             )
             size = torch.tensor(shape, dtype=torch.float64)
             x = dx * (1 + (size - 1) * uniform(trials.rng, 50, len(shape)))
-            library.append(found.critic_at(x) / dx)
-            printed.append(_hats(found.critic, x, 1.0, 1.0) / dx)
-            corrected.append(_hats(found.critic, x, dx, dx**self.power) / dx)
+            library.append(solution.critic_at(x) / dx)
+            printed.append(_hats(solution.critic, x, 1.0, 1.0) / dx)
+            corrected.append(_hats(solution.critic, x, dx, dx**self.power) / dx)
             if len(shape) == 1:
-                steps = found.critic_at(x + 1e-6 * dx) - found.critic_at(x)
+                steps = solution.critic_at(x + 1e-6 * dx) - solution.critic_at(x)
                 slopes.append(steps.abs().max() / (1e-6 * dx))
-        first, second, third = (torch.cat(values) for values in (printed, corrected, library))
-        slope, ones = torch.stack(slopes), torch.ones_like(third)
         return [
-            Equal(label="(25), (26) and otgen's critic, over dx", left=first, right=third, scale=ones, tol=1e-9),
-            Equal(
-                label="in grid units, and otgen's critic, over dx",
-                left=second,
-                right=third,
-                scale=ones,
+            equal("(25), (26) and otgen's critic, over dx", printed, library, scale=1.0, tol=1e-9),
+            equal(
+                "in grid units, and otgen's critic, over dx",
+                corrected,
+                library,
+                scale=1.0,
                 tol=1e-9,
                 part=Part.CORRECTED,
             ),
-            AtMost(
-                label="slope between the nodes and 1, line",
-                left=slope,
-                right=torch.ones_like(slope),
-                tight=0.9,
-                slack=1e-6,
-                part=Part.CORRECTED,
-            ),
+            at_most("slope between the nodes and 1, line", slopes, 1.0, tight=0.9, slack=1e-6, part=Part.CORRECTED),
         ]
 
 

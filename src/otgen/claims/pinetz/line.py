@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
+from otgen.claims.relations import Part, Relation, at_most, equal, straight
 from otgen.errors import InputError
 from otgen.ot import Discrete, Exact, GridPDHG, GridW1, NoReg, PNorm, StepNorm, solve
 from otgen.ot.grid.operator import GridOperator, Stencil
@@ -29,12 +29,12 @@ def linear_program(c: Tensor, dx: float, lipschitz: float = 1.0) -> float:
     room = [lipschitz * dx] * (2 * (n - 1))
     # A constant moves nothing where c sums to 0: one node is held.
     bounds = [(0, 0), *[(None, None)] * (n - 1)]
-    found = optimize.linprog(-c.numpy(), A_ub=sparse.vstack([D, -D]), b_ub=room, bounds=bounds, method="highs")
-    return -float(found.fun)
+    result = optimize.linprog(-c.numpy(), A_ub=sparse.vstack([D, -D]), b_ub=room, bounds=bounds, method="highs")
+    return -float(result.fun)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineOptimum(Claim):
+class LineOptimum(Theorem):
     """(14): the linear program on a line, and what it is worth.
 
     Attributes:
@@ -48,7 +48,7 @@ class LineOptimum(Claim):
         "On a line the linear program over critics of slope at most 1 between nodes has W1 of the masses of the cells "
         "as its maximum, which is dx sum |cumsum(c)|."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -60,20 +60,18 @@ class LineOptimum(Claim):
             mu, nu = weights(trials.rng, 2, n)
             program.append(linear_program(mu - nu, dx))
             formula.append(self.factor * dx * (mu - nu).cumsum(0).abs().sum())
-            found = solve(GridW1.between(mu, nu, dx))
-            grid.append(found.value)
-            slopes.append(found.critic.diff().abs().max() / dx)
-        value, closed = torch.tensor(program, dtype=torch.float64), torch.stack(formula)
-        slope = torch.stack(slopes)
+            solution = solve(GridW1.between(mu, nu, dx))
+            grid.append(solution.value)
+            slopes.append(solution.critic.diff().abs().max() / dx)
         return [
-            Equal(label="the linear program and dx sum |cumsum(c)|", left=value, right=closed, tol=1e-8),
-            Equal(label="GridW1 and the linear program", left=torch.stack(grid), right=value, tol=1e-8),
-            AtMost(label="slope of GridW1's critic and 1", left=slope, right=torch.ones_like(slope), tight=0.999),
+            equal("the linear program and dx sum |cumsum(c)|", program, formula, tol=1e-8),
+            equal("GridW1 and the linear program", grid, program, tol=1e-8),
+            at_most("slope of GridW1's critic and 1", slopes, 1.0, tight=0.999),
         ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnyCritic(Claim):
+class AnyCritic(Theorem):
     """(7): what any critic proves.
 
     Attributes:
@@ -87,7 +85,7 @@ class AnyCritic(Claim):
         "The best critic of Lipschitz constant K gains K times W1, so a network of constant K gains at most K W1, on "
         "the line and on the plane."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     power: float = 1.0
 
@@ -101,7 +99,7 @@ class AnyCritic(Claim):
         best = torch.tensor([linear_program(c, dx, K) for K in sizes.tolist()], dtype=torch.float64)
         return [
             self._networks(trials, c, dx, distance, k),
-            Equal(label="the best gain at K and K W1", left=best, right=sizes**self.power * distance, tol=1e-8),
+            equal("the best gain at K and K W1", best, sizes**self.power * distance, tol=1e-8),
             self._plane(trials),
         ]
 
@@ -115,7 +113,7 @@ class AnyCritic(Claim):
         f = f * spread_out(trials.rng, k, 1e-3, 1.0).unsqueeze(-1) + best * uniform(trials.rng, k, 1, high=2.0)
         lipschitz = f.diff(dim=-1).abs().amax(-1) / dx
         label = "gain of a network and K W1, line"
-        return AtMost(label=label, left=f @ c, right=lipschitz**self.power * distance, tight=0.9)
+        return at_most(label, f @ c, lipschitz**self.power * distance, tight=0.9)
 
     def _plane(self, trials: Trials) -> Relation:
         """Critics ``sum_k w_k |x - a_k|``, whose constant is at most ``sum |w_k|``, against exact transport."""
@@ -127,7 +125,7 @@ class AnyCritic(Claim):
             gains.append((f[:20].mean() - f[20:].mean()).abs())
             exact = solve(Discrete(x, y, cost=PNorm(p=1), reg=NoReg()), Exact()).value
             bounds.append(w.abs().sum() ** self.power * exact)
-        return AtMost(label="gain of a critic and K W1, plane", left=torch.stack(gains), right=torch.stack(bounds))
+        return at_most("gain of a critic and K W1, plane", gains, bounds)
 
 
 def algorithm_one(c: Tensor, dx: float, tau: float, steps: int) -> Tensor:
@@ -147,7 +145,7 @@ def algorithm_one(c: Tensor, dx: float, tau: float, steps: int) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Balance(Claim):
+class Balance(Theorem):
     """What the program needs of its masses.
 
     Attributes:
@@ -165,7 +163,7 @@ class Balance(Claim):
         "Both measures have the same mass on the grid, sum c = 0. Where some of a law lies outside, the program is "
         "unbounded, and the mean critic drifts by tau sum(c)/N at every step without end: normalise."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     drift: float = 1.0
 
@@ -177,21 +175,15 @@ class Balance(Claim):
         lost = mu - share * nu
         one, more = algorithm_one(lost, dx, 2.0, steps), algorithm_one(lost, dx, 2.0, steps + 10)
         kept = algorithm_one(mu - nu, dx, 2.0, steps)
-        wanted = self.drift * 2.0 * lost.sum(-1) / n
+        drift, wanted = (more - one).mean(-1) / 10, self.drift * 2.0 * lost.sum(-1) / n
         return [
             _bounded(mu - nu, kept, dx, Part.PRINTED),
             _bounded(lost, one, dx, Part.OUTSIDE),
-            Equal(
-                label="drift of the mean critic and tau sum(c)/N",
-                left=(more - one).mean(-1) / 10,
-                right=wanted,
-                tol=1e-9,
-                part=Part.CORRECTED,
-            ),
-            Equal(
-                label="masses that do not balance, and those that GridW1 refuses",
-                left=torch.tensor([float(_refused(c)) for c in lost[:5]], dtype=torch.float64),
-                right=torch.ones(len(lost[:5]), dtype=torch.float64),
+            equal("drift of the mean critic and tau sum(c)/N", drift, wanted, tol=1e-9, part=Part.CORRECTED),
+            equal(
+                "masses that do not balance, and those that GridW1 refuses",
+                [float(_refused(c)) for c in lost[:5]],
+                1.0,
                 tol=0.0,
                 part=Part.CORRECTED,
             ),
@@ -202,7 +194,7 @@ def _bounded(c: Tensor, f: Tensor, dx: float, part: Part) -> Relation:
     slope = (f.diff(dim=-1).abs().amax(-1) / dx).clamp(min=1.0)
     most = (c.shape[-1] - 1) * dx * c.abs().sum(-1) / 2
     label = "gain of Algorithm 1's critic and what a critic of slope 1 can gain"
-    return AtMost(label=label, left=(c * f).sum(-1) / slope, right=most, part=part)
+    return at_most(label, (c * f).sum(-1) / slope, most, part=part)
 
 
 def _refused(c: Tensor) -> bool:
@@ -214,7 +206,7 @@ def _refused(c: Tensor) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OperatorNorm(Claim):
+class OperatorNorm(Theorem):
     """The norm of the differences, which sets the algorithm's steps.
 
     Attributes:
@@ -230,7 +222,7 @@ class OperatorNorm(Claim):
         "On a line of N nodes it is 2 cos(pi/(2N))/dx, always less than 2/dx, so that the steps set by 2/dx are safe. "
         "The bound on the plane is right."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 2.0
     square: float = 8.0
@@ -246,15 +238,15 @@ class OperatorNorm(Claim):
         plane = torch.stack([_norm((n, m)) for n, m in sides.tolist()]) / widths
         exact = self.factor * (math.pi / (2 * sizes.double())).cos() / widths
         return [
-            Equal(label="||D|| on a line and 2/dx", left=line, right=2.0 / widths, tol=1e-9),
-            AtMost(
-                label="||D|| on a plane and sqrt(8)/dx",
-                left=plane,
-                right=math.sqrt(self.square) / widths,
+            equal("||D|| on a line and 2/dx", line, 2.0 / widths, tol=1e-9),
+            at_most(
+                "||D|| on a plane and sqrt(8)/dx",
+                plane,
+                math.sqrt(self.square) / widths,
                 tight=0.95,
                 part=Part.CORRECTED,
             ),
-            Equal(label="||D|| on a line and 2 cos(pi/2N)/dx", left=line, right=exact, tol=1e-10, part=Part.CORRECTED),
+            equal("||D|| on a line and 2 cos(pi/2N)/dx", line, exact, tol=1e-10, part=Part.CORRECTED),
         ]
 
 
@@ -274,7 +266,7 @@ _CRITICS, _FLOWS = 10.0, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class ErgodicGap(Claim):
+class ErgodicGap(Theorem):
     """How fast Algorithm 1 converges.
 
     Attributes:
@@ -290,30 +282,24 @@ class ErgodicGap(Claim):
         "critics and flows is at most (max |f|^2/(2 tau) + max |y|^2/(2 sigma))/N from a start at 0."
     )
     conditions: ClassVar[str] = "It is the gap of the averaged iterates; nothing is said of the last one."
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     rate: float = -1.0
     factor: float = 1.0
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
-        n, k, tau, found = 10, trials.at_most(min(3, trials.n // 30)), 3.0, []
+        n, k, tau, runs = 10, trials.at_most(min(3, trials.n // 30)), 3.0, []
         for _ in range(k):
             mu, nu = weights(trials.rng, 2, n)
-            found.append(_gaps(GridW1.between(mu, nu, 1.0), tau))
-        gaps, steps = torch.stack(found), torch.tensor(_LOOKS, dtype=torch.float64)
+            runs.append(_gaps(GridW1.between(mu, nu, 1.0), tau))
+        gaps, steps = torch.stack(runs), torch.tensor(_LOOKS, dtype=torch.float64)
         bound = (n * _CRITICS**2 / (2 * tau) + n * _FLOWS**2 * 4 * tau / 2) / steps
         right = self.factor * bound.expand_as(gaps).flatten()
-        line = gaps.log().mean(0)
+        label = "log gap of the averages over log steps"
         return [
-            Slope(
-                label="log gap of the averages over log steps",
-                x=steps.log(),
-                y=line,
-                low=self.rate - 0.15,
-                high=self.rate + 0.15,
-            ),
-            AtMost(label="gap of the averages and the bound", left=gaps.flatten(), right=right, tight=0.15),
+            straight(label, steps.log(), gaps.log().mean(0), self.rate, within=0.15),
+            at_most("gap of the averages and the bound", gaps.flatten(), right, tight=0.15),
         ]
 
 

@@ -8,14 +8,14 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.relations import Cited, Relation
 
 _SOURCE = "experiments/sco/README.md"
 
 
 @dataclass(frozen=True, kw_only=True)
-class WganFails(Claim):
+class WganFails(Theorem):
     """Section 5.1: networks for critics."""
 
     key: ClassVar[str] = "D7"
@@ -25,7 +25,7 @@ class WganFails(Claim):
         "Wasserstein GANs reach the optimum of none of the parameter games, not even on the line."
     )
     conditions: ClassVar[str] = "In the time and with the constant, untuned step sizes that were given."
-    recorded: ClassVar[Verdict] = Verdict.SUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.SUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -37,7 +37,7 @@ class WganFails(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineCritics(Claim):
+class LineCritics(Theorem):
     """Figure 1."""
 
     key: ClassVar[str] = "P1"
@@ -47,7 +47,7 @@ class LineCritics(Claim):
         "On the line, networks for critics turn bent critics into straight ones and are not 0 where both laws are "
         "equal."
     )
-    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -66,14 +66,14 @@ class LineCritics(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaneCritics(Claim):
+class PlaneCritics(Theorem):
     """Figure 2."""
 
     key: ClassVar[str] = "P2"
     paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "Figure 2"
     statement: ClassVar[str] = "On the plane, networks for critics underestimate W1 by far, clipped and penalised."
-    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -86,7 +86,7 @@ class PlaneCritics(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineParameters(Claim):
+class LineParameters(Theorem):
     """Figure 3."""
 
     key: ClassVar[str] = "P3"
@@ -96,7 +96,7 @@ class LineParameters(Claim):
         "On the line SCO finds location and scale in 1,000 steps, and Wasserstein GANs stay further off."
     )
     conditions: ClassVar[str] = "Within a step of 0.005; the paper says without error, see D5."
-    recorded: ClassVar[Verdict] = Verdict.SUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.SUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -108,7 +108,7 @@ class LineParameters(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaneParameters(Claim):
+class PlaneParameters(Theorem):
     """Figure 4."""
 
     key: ClassVar[str] = "P4"
@@ -116,7 +116,7 @@ class PlaneParameters(Claim):
     where: ClassVar[str] = "Figure 4"
     statement: ClassVar[str] = "On the plane too SCO finds the parameters, and Wasserstein GANs stay further off."
     conditions: ClassVar[str] = "Within a step of 0.005."
-    recorded: ClassVar[Verdict] = Verdict.SUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.SUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:
@@ -128,7 +128,7 @@ class PlaneParameters(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EightGaussians(Claim):
+class EightGaussians(Theorem):
     """Figure 5."""
 
     key: ClassVar[str] = "P5"
@@ -138,7 +138,7 @@ class EightGaussians(Claim):
         "On eight Gaussians SCO finds all modes, and ends at a lower W1 than clipping and penalty with ten times its "
         "time."
     )
-    recorded: ClassVar[Verdict] = Verdict.UNSUPPORTED
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.UNSUPPORTED
 
     @override
     def relations(self, trials: Trials) -> Sequence[Relation]:

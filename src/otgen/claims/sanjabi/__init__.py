@@ -1,5 +1,5 @@
 """The claims of Sanjabi et al. 2018, a module a topic."""
 
-from otgen.claims.sanjabi.catalogue import CLAIMS
+from otgen.claims.sanjabi.catalogue import THEOREMS
 
-__all__ = ["CLAIMS"]
+__all__ = ["THEOREMS"]

@@ -2,69 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import Pair, Problems, even, normal, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Part, Relation
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import DualPair, Problems, even, spread_out, uniform
+from otgen.claims.relations import Part, Relation, at_most
+from otgen.claims.sanjabi.scaled import ScaledGame
 from otgen.ot import (
     KL,
-    Discrete,
     DualAscent,
-    MarginalError,
-    Newton,
     Quadratic,
     Sinkhorn,
     SmoothRegulariser,
-    SqEuclidean,
     solve,
 )
-
-
-@dataclass(frozen=True)
-class _Game:
-    """Generators ``x -> theta * x`` in the plane at theta = 1, under the squared distance."""
-
-    x: Tensor
-    y: Tensor
-    a: Tensor
-    b: Tensor
-    reg: SmoothRegulariser
-
-    @classmethod
-    def drawn(cls, trials: Trials, k: int, reg: SmoothRegulariser) -> _Game:
-        """Clouds of every size at a distance: the smaller they are, the more one gradient all pairs have."""
-        rng = trials.rng
-        size = spread_out(rng, k, 0.003, 1.0)[:, None, None]
-        x, y = 1 + size * normal(rng, k, 5, 2), size * normal(rng, k, 6, 2)
-        return cls(x, y, weights(rng, k, 5), weights(rng, k, 6), reg)
-
-    @property
-    def problems(self) -> Problems:
-        return Problems(C=SqEuclidean()(self.x, self.y), a=self.a, b=self.b, reg=self.reg)
-
-    @property
-    def slopes(self) -> Tensor:
-        """``grad_theta c`` of every pair by hand, ``(k, 5, 6, 2)``."""
-        return 2 * (self.x.unsqueeze(2) - self.y.unsqueeze(1)) * self.x.unsqueeze(2)
-
-    def gradient(self, steps: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """The library's gradient in theta, its value and its plan: at the optimum, or after so many steps."""
-        x = self.x.clone().requires_grad_()
-        problem = Discrete(x, self.y, self.a, self.b, cost=SqEuclidean(), reg=self.reg)
-        if steps is None:
-            found = solve(problem, Newton(), until=MarginalError(1e-12), max_steps=200, on_unconverged="ignore")
-        else:
-            solver = Sinkhorn() if isinstance(self.reg, KL) else DualAscent()
-            found = solve(problem, solver, tol=0, max_steps=steps)
-        (by_x,) = torch.autograd.grad(found.value.sum(), x)
-        return (by_x * self.x).sum(1), found.value.detach(), found.plan()
 
 
 @dataclass(frozen=True)
@@ -95,25 +53,25 @@ class _Measured:
 def _measured(trials: Trials, reg: SmoothRegulariser, highest: float) -> Iterator[_Measured]:
     """Potentials with noise and raised by a constant up to so many eps; and the library's own unfinished ones."""
     k = trials.at_most(trials.n // 3)
-    game = _Game.drawn(trials, k, reg)
-    problems, (exact, *_) = game.problems, game.gradient()
+    game = ScaledGame.drawn(trials, k, reg, n=5, m=6, least=0.003)
+    problems, (exact, _) = game.problems, game.gradient()
     best = problems.optimum
     near = problems.near(trials.rng, spread_out(trials.rng, k, 1e-3, 0.3))
     raised = reg.weight * spread_out(trials.rng, k, 0.01, highest).unsqueeze(-1)
     for label, pair in (("noise, raised", replace(near, f=near.f + raised)), ("noise", near)):
         G = (pair.plan.unsqueeze(-1) * game.slopes).sum((1, 2))
         yield _compared(f"{label}, {reg}", game, best, exact, G, pair.dual, pair.plan)
+    solver = Sinkhorn() if isinstance(reg, KL) else DualAscent()
     for steps in (1, 3):
         # From small eps on, where steps are far from the optimum.
         few = replace(game, reg=replace(reg, eps=0.3))
-        exact, *_ = few.gradient()
-        yield _compared(
-            f"{steps} steps of the solver, {few.reg}", few, few.problems.optimum, exact, *few.gradient(steps)
-        )
+        label, (exact, _) = f"{steps} steps of the solver, {few.reg}", few.gradient()
+        G, early = few.gradient(partial(solve, solver=solver, tol=0, max_steps=steps))
+        yield _compared(label, few, few.problems.optimum, exact, G, early.value.detach(), early.plan())
 
 
 def _compared(
-    label: str, game: _Game, best: Pair, exact: Tensor, gradient: Tensor, dual: Tensor, plan: Tensor
+    label: str, game: ScaledGame, best: DualPair, exact: Tensor, gradient: Tensor, dual: Tensor, plan: Tensor
 ) -> _Measured:
     problems, size = game.problems, game.slopes.norm(dim=-1)
     # The optimum is known to a relative gap of 1e-11: no gap is seen more sharply.
@@ -134,13 +92,13 @@ def _bounded(m: _Measured, delta: Tensor, slope: Tensor, tight: float) -> list[R
     """Both halves of a bound; potentials that are raised come near it."""
     tight = tight if "raised" in m.label else 0.0
     return [
-        AtMost(label=f"||pi - pi*||_1 and its bound, {m.label}", left=m.plan, right=delta, tight=tight),
-        AtMost(label=f"||G - grad h|| and its bound, {m.label}", left=m.gradient, right=slope * delta, tight=tight),
+        at_most(f"||pi - pi*||_1 and its bound, {m.label}", m.plan, delta, tight=tight),
+        at_most(f"||G - grad h|| and its bound, {m.label}", m.gradient, slope * delta, tight=tight),
     ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class NormAccuracy(Claim):
+class NormAccuracy(Theorem):
     """Theorem 4.1 with the squared norm.
 
     Attributes:
@@ -155,20 +113,18 @@ class NormAccuracy(Claim):
         "||pi - pi*||_1 <= sqrt(2 eps'/eps) and ||G - grad h|| <= l_0 sqrt(2 eps'/eps), l_0^2 the mean of "
         "||grad c||^2 over q x p."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 2.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for m in _measured(trials, Quadratic(eps=5.0), 3.0):
-            found.extend(_bounded(m, (self.factor * m.accuracy).sqrt(), m.mean_slope, 0.95))
-        return found
+            yield from _bounded(m, (self.factor * m.accuracy).sqrt(), m.mean_slope, 0.95)
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntropicAccuracy(Claim):
+class EntropicAccuracy(Theorem):
     """Theorem 4.1 with KL, its constants from appendix G.
 
     Attributes:
@@ -187,18 +143,18 @@ class EntropicAccuracy(Claim):
         "The constant has m_max in it. Read as O(sqrt(eps'/eps)) with none, (7) fails, by sqrt(N) for a matching of N "
         "points; and only the best plan's density is at most min(M, N) (uniform laws): a pseudo-plan's is unbounded."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     factor: float = 2.0
     power: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for m in _measured(trials, KL(eps=5.0), 4.0):
             delta = self.factor * (m.largest**self.power * m.accuracy).sqrt()
-            found.extend(_bounded(m, delta, m.mean_slope, 0.6))
-        return [*found, *self._matching(trials), *self._densities(trials)]
+            yield from _bounded(m, delta, m.mean_slope, 0.6)
+        yield from self._matching(trials)
+        yield from self._densities(trials)
 
     def _matching(self, trials: Trials) -> list[Relation]:
         """N points that are matched one to one, and a cost that theta moves there alone: ``l_0 = 1/sqrt(N)``."""
@@ -213,10 +169,10 @@ class EntropicAccuracy(Claim):
         largest = torch.maximum(pair.density, best.density).amax((-1, -2))
         bounds = (("m_max^(1/2)", largest**self.power, Part.PRINTED), ("none", torch.ones(k), Part.OUTSIDE))
         return [
-            AtMost(
-                label=f"||G - grad h|| and its bound, N points matched, m_max: {label}",
-                left=off,
-                right=self.factor * (share * accuracy / n).sqrt(),
+            at_most(
+                f"||G - grad h|| and its bound, N points matched, m_max: {label}",
+                off,
+                self.factor * (share * accuracy / n).sqrt(),
                 part=part,
                 tight=0.6 if part is Part.PRINTED else 0.0,
             )
@@ -228,16 +184,15 @@ class EntropicAccuracy(Claim):
         problems = Problems(C=uniform(trials.rng, k, n, m), a=even(k, n), b=even(k, m), reg=KL(eps=0.02))
         best = problems.optimum
         raised = replace(best, f=best.f + problems.reg.weight)
-        right = torch.full((k,), float(n), dtype=torch.float64)
         label = "largest density and min(M, N)"
         return [
-            AtMost(label=f"{label}, best plan", left=best.density.amax((-1, -2)), right=right, tight=0.95),
-            AtMost(label=f"{label}, pseudo-plan", left=raised.density.amax((-1, -2)), right=right, part=Part.OUTSIDE),
+            at_most(f"{label}, best plan", best.density.amax((-1, -2)), float(n), tight=0.95),
+            at_most(f"{label}, pseudo-plan", raised.density.amax((-1, -2)), float(n), part=Part.OUTSIDE),
         ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MassAccuracy(Claim):
+class MassAccuracy(Theorem):
     """A better constant than Theorem 4.1's, for KL.
 
     Attributes:
@@ -252,15 +207,13 @@ class MassAccuracy(Claim):
         "With KL, ||pi - pi*||_1 <= sqrt(eps'/eps) (1 + sqrt(mass)), mass that of the pseudo-plan, hence "
         "||G - grad h|| <= L_0 sqrt(eps'/eps) (1 + sqrt(mass)), L_0 the largest ||grad c||: no m_max. (Not printed.)"
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
     power: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for m in _measured(trials, KL(eps=5.0), 9.0):
             delta = self.factor * m.accuracy.sqrt() * (1 + m.mass**self.power)
-            found.extend(_bounded(m, delta, m.top_slope, 0.75))
-        return found
+            yield from _bounded(m, delta, m.top_slope, 0.75)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import Pair, even, normal, random_problems, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Part, Relation
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import DualPair, circle, even, normal, random_problems, spread_out, uniform, weights
+from otgen.claims.relations import Part, Relation, at_most
 from otgen.ot import KL, Discrete, Newton, Quadratic, SmoothRegulariser, Solution, solve
 
 # Generators before and after a move.
@@ -62,8 +62,8 @@ class LinearGame:
     def gradient(self, theta: Tensor) -> Tensor:
         """``grad h(Theta)``, ``(k, d, q)``, as the library takes it."""
         theta = theta.clone().requires_grad_()
-        (found,) = torch.autograd.grad(self.solution(theta).value.sum(), theta)
-        return found
+        (gradient,) = torch.autograd.grad(self.solution(theta).value.sum(), theta)
+        return gradient
 
     def generators(self, rng: torch.Generator, near: float = 1e-3, far: float = 10.0) -> Moves:
         """Pairs of generators around 0, of every size and distance."""
@@ -97,7 +97,7 @@ def two_points(rx: Tensor, ry: Tensor, reg: SmoothRegulariser) -> LinearGame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearPlans(Claim):
+class LinearPlans(Theorem):
     """Corollary F.0.1, first half: how far the plan moves with a linear generator.
 
     Attributes:
@@ -111,7 +111,7 @@ class LinearPlans(Claim):
         "For c = ||z - y||^2/2 and linear generators on a latent law within r_x and data within r_y, the optimal plans "
         "satisfy ||pi_1 - pi_2||_1 <= (r_x r_y/eps) ||Theta_1 - Theta_2||_F."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -129,18 +129,13 @@ class LinearPlans(Claim):
             apart = game.solution(one).plan() - game.solution(other).plan()
             left.append(apart.abs().sum((-1, -2)))
             right.append(self.factor * game.rx * game.ry / reg.weight * (one - other).flatten(1).norm(dim=-1))
-        return AtMost(
-            label=f"||pi_1 - pi_2||_1 and (r_x r_y/eps) ||Theta_1 - Theta_2||, {reg}",
-            left=torch.cat(left),
-            right=torch.cat(right),
-            tight=0.9,
-            # Two plans that hardly differ, each right to 1e-12 or so.
-            slack=1e-5,
-        )
+        label = f"||pi_1 - pi_2||_1 and (r_x r_y/eps) ||Theta_1 - Theta_2||, {reg}"
+        # The slack: two plans that hardly differ, each right to 1e-12 or so.
+        return at_most(label, left, right, tight=0.9, slack=1e-5)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearSmoothness(Claim):
+class LinearSmoothness(Theorem):
     """Corollary F.0.1, second half: the smoothness constant of a linear generator.
 
     Attributes:
@@ -160,15 +155,14 @@ class LinearSmoothness(Claim):
         "still, the Hessian lies between lambda_max(Sigma_X) (-r_y^2/eps) and lambda_max(Sigma_X), so that "
         "L = lambda_max(Sigma_X) max(1, r_y^2/eps) does."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     power: float = 1.0
     factor: float = 1.0
     sharp: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         reg = KL(eps=1.0)
         k = trials.at_most(trials.n // 4)
         # Small radii: the square of an eigenvalue below 1 is no bound. Large ones: the coupling's part decides.
@@ -178,20 +172,17 @@ class LinearSmoothness(Claim):
                 self._slopes(trials, game) for game in (clouds(trials.rng, *radii, reg), two_points(*radii, reg))
             ]
             left, eigenvalue, product, size = (torch.cat(parts) for parts in zip(*measured, strict=True))
-            if not found:
+            if low < 1:
                 printed = eigenvalue.square() + product * size.sqrt()
-                found.append(
-                    AtMost(label=f"||grad h_1 - grad h_2|| and L as printed, {label}", left=left, right=printed)
-                )
+                yield at_most(f"||grad h_1 - grad h_2|| and L as printed, {label}", left, printed)
             right = eigenvalue**self.power + self.factor * product
             text = "||grad h_1 - grad h_2||/||Theta_1 - Theta_2||"
-            found.append(self._corrected(f"{text} and lambda_max + r_x^2 r_y^2/eps, {label}", left, right))
+            yield self._corrected(f"{text} and lambda_max + r_x^2 r_y^2/eps, {label}", left, right)
             sharp = self.sharp * eigenvalue * (product / radii[0].repeat(2).square()).clamp(min=1)
-            found.append(self._corrected(f"{text} and lambda_max max(1, r_y^2/eps), {label}", left, sharp))
-        return found
+            yield self._corrected(f"{text} and lambda_max max(1, r_y^2/eps), {label}", left, sharp)
 
     def _corrected(self, label: str, left: Tensor, right: Tensor) -> Relation:
-        return AtMost(label=label, left=left, right=right, part=Part.CORRECTED, tight=0.85, slack=1e-4)
+        return at_most(label, left, right, part=Part.CORRECTED, tight=0.85, slack=1e-4)
 
     def _slopes(self, trials: Trials, game: LinearGame) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Slope of the gradient, the largest eigenvalue, ``r_x^2 r_y^2 / eps``, and ``nd``."""
@@ -204,7 +195,7 @@ class LinearSmoothness(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearConvexity(Claim):
+class LinearConvexity(Theorem):
     """Corollary F.0.2: from which eps on the value is convex in a linear generator, and useless.
 
     Attributes:
@@ -219,17 +210,15 @@ class LinearConvexity(Claim):
         "in Theta and least at Theta = 0. (It is so from eps >= r_y^2 on already: n and sqrt(nd) are superfluous. "
         "With data on a line through 0 it fails below.)"
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     threshold: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for n in (1, 2, 3):
-            found.extend(self._bent(trials, n, 1 / (n * math.sqrt(n * 2)), "eps as printed", 0.0))
-            found.extend(self._bent(trials, n, 1 / self.threshold, "eps = r_y^2", 0.95))
-        return found
+            yield from self._bent(trials, n, 1 / (n * math.sqrt(n * 2)), "eps as printed", 0.0)
+            yield from self._bent(trials, n, 1 / self.threshold, "eps = r_y^2", 0.95)
 
     def _bent(self, trials: Trials, n: int, share: float, label: str, tight: float) -> list[Relation]:
         """Where ``r_y^2`` is a share of eps: the bend between two generators, and the value above that at 0."""
@@ -242,19 +231,17 @@ class LinearConvexity(Claim):
         # h = Tr(Theta Sigma Theta^T)/2 + a concave part: convex where the monotone part outweighs the other.
         whole = square * (one - other).square().sum((-1, -2))
         rise = ((game.gradient(one) - game.gradient(other)) * (one - other)).sum((-1, -2))
-        convex = AtMost(
-            label=f"bend taken away and bend of the quadratic part, n={n}, {label}",
-            left=whole - rise,
-            right=whole,
+        convex = at_most(
+            f"bend taken away and bend of the quadratic part, n={n}, {label}",
+            whole - rise,
+            whole,
             tight=tight,
             slack=1e-6,
         )
         half = square * one.square().sum((-1, -2)) / 2
         above = game.solution(one).value - game.solution(torch.zeros_like(one)).value
         # Relative to the value's own digits where Theta is tiny.
-        least = AtMost(
-            label=f"h(0) and h(Theta), n={n}, {label}", left=half - above, right=half + 1e-9, slack=1e-6, tight=tight
-        )
+        least = at_most(f"h(0) and h(Theta), n={n}, {label}", half - above, half + 1e-9, slack=1e-6, tight=tight)
         return [convex, least]
 
 
@@ -262,7 +249,7 @@ def _sphere(rng: torch.Generator, k: int, n: int, ry: float) -> LinearGame:
     """Codes spread evenly over a sphere of R^n, and data of mean zero in the plane, half of them on one line."""
     if n == 2:
         turns = torch.arange(24, dtype=torch.float64) * (2 * math.pi / 24)
-        base = torch.stack([turns.cos(), turns.sin()], -1)
+        base = circle(turns)
     else:
         base = torch.cat([torch.eye(n, dtype=torch.float64), -torch.eye(n, dtype=torch.float64)])
     turned = torch.linalg.qr(normal(rng, k, n, n)).Q
@@ -274,7 +261,7 @@ def _sphere(rng: torch.Generator, k: int, n: int, ry: float) -> LinearGame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DualStability(Claim):
+class DualStability(Theorem):
     """Theorem I.1: how far the potentials must move when the generator does.
 
     Attributes:
@@ -293,7 +280,7 @@ class DualStability(Claim):
         "singular value: here sqrt(min(M, N)). The bound (43) then reads "
         "L_0 (1 + pi_min M N)/(pi_min sqrt(min(M, N))) ||theta - theta'||."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     factor: float = 1.0
 
@@ -305,27 +292,20 @@ class DualStability(Claim):
             one, other, moved = self._pairs(trials, n, m)
             apart, lack = distance(one, other), _lack(one, other)
             label = "distance of the potentials and ||d||_2 /"
-            printed.append(AtMost(label=f"{label} sqrt(M + N), {n} x {m}", left=apart, right=lack / math.sqrt(n + m)))
+            printed.append(at_most(f"{label} sqrt(M + N), {n} x {m}", apart, lack / math.sqrt(n + m)))
             least = self.factor * lack / math.sqrt(min(n, m))
             corrected.append(
-                AtMost(
-                    label=f"{label} sqrt(min(M, N)), {n} x {m}",
-                    left=apart,
-                    right=least,
-                    part=Part.CORRECTED,
-                    tight=0.95,
-                    slack=1e-6,
+                at_most(
+                    f"{label} sqrt(min(M, N)), {n} x {m}", apart, least, part=Part.CORRECTED, tight=0.95, slack=1e-6
                 )
             )
             # (43) without a uniform plan's constant: pi_min is the least entry of both plans.
             smallest = torch.minimum(one.plan.amin((-1, -2)), other.plan.amin((-1, -2)))
             bound = moved * (1 + smallest * n * m) / (smallest * math.sqrt(min(n, m)))
-            corrected.append(
-                AtMost(label=f"distance and (43) corrected, {n} x {m}", left=apart, right=bound, part=Part.CORRECTED)
-            )
+            corrected.append(at_most(f"distance and (43) corrected, {n} x {m}", apart, bound, part=Part.CORRECTED))
         return [*printed, *corrected]
 
-    def _pairs(self, trials: Trials, n: int, m: int) -> tuple[Pair, Pair, Tensor]:
+    def _pairs(self, trials: Trials, n: int, m: int) -> tuple[DualPair, DualPair, Tensor]:
         """Optima for costs before and after a move, and the largest change of a cost: ``L_0 ||theta - theta'||``."""
         k = trials.at_most(trials.n // 4)
         before = random_problems(trials.rng, k, KL(eps=0.3), n, m)
@@ -338,7 +318,7 @@ class DualStability(Claim):
         return before.optimum, after.optimum, move.abs().amax((-1, -2))
 
 
-def _lack(pair: Pair, optimum: Pair) -> Tensor:
+def _lack(pair: DualPair, optimum: DualPair) -> Tensor:
     """``||d||_2`` with ``d_ij = f_i + g_j - c'_ij - eps log m'_ij``, m' the density of the other plan."""
     new = optimum.problems
     sums = pair.f.unsqueeze(-1) + pair.g.unsqueeze(-2)
@@ -346,7 +326,7 @@ def _lack(pair: Pair, optimum: Pair) -> Tensor:
     return _lengths((sums - wanted).flatten(1))
 
 
-def distance(pair: Pair, optimum: Pair) -> Tensor:
+def distance(pair: DualPair, optimum: DualPair) -> Tensor:
     """To the nearest optimal pair: optimal pairs differ by a constant, added to f and taken from g."""
     f, g = pair.f - optimum.f, pair.g - optimum.g
     shift = (f.sum(-1) - g.sum(-1)) / (f.shape[-1] + g.shape[-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import Pair, Problems, even, normal, random_problems, uniform
-from otgen.claims.relations import AtMost, Equal, Part, Relation
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import DualPair, Problems, even, normal, random_problems, uniform
+from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.claims.sanjabi.appendix import distance
 from otgen.ot import KL, Discrete, DualAscent, Quadratic, SmoothRegulariser
 
 
 @dataclass(frozen=True, kw_only=True)
-class AscentRate(Claim):
+class AscentRate(Theorem):
     """Appendix D.2: how many iterations of gradient ascent on the dual reach a gap.
 
     Attributes:
@@ -37,7 +37,7 @@ class AscentRate(Claim):
         "The squared norm, with L_F = (1/M + 1/N)/eps. KL's gradient has no such constant: a step from afar throws it "
         "further off; there it takes a bounded level set."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     factor: float = 0.25
 
@@ -60,17 +60,17 @@ class AscentRate(Claim):
         # As long as no mass moves, f and g rise by 1 / L_F a step: from here k steps end where the bound is met.
         depth = (2 * steps + 1) / smoothness if part is Part.PRINTED else torch.full((k,), -5 * reg.weight)
         start = best.f - depth.unsqueeze(-1)
-        pair = Pair(problems=problems, f=start, g=best.g + (start - best.f))
+        pair = DualPair(problems=problems, f=start, g=best.g + (start - best.f))
         distance = torch.cat([pair.f - best.f, pair.g - best.g], -1).square().sum(-1)
         ends = torch.zeros(k, dtype=torch.float64)
         for step in range(1, int(steps.max()) + 1):
             rows, columns = problems.a - pair.plan.sum(-1), problems.b - pair.plan.sum(-2)
-            pair = Pair(problems=problems, f=pair.f + rows / smoothness, g=pair.g + columns / smoothness)
+            pair = DualPair(problems=problems, f=pair.f + rows / smoothness, g=pair.g + columns / smoothness)
             ends = torch.where(steps == step, best.dual - pair.dual, ends)
-        return AtMost(
-            label=f"gap after k steps and L_F R^2/(4k + 2), one pair of points, {reg}",
-            left=ends,
-            right=self.factor * smoothness * distance / (steps + 0.5),
+        return at_most(
+            f"gap after k steps and L_F R^2/(4k + 2), one pair of points, {reg}",
+            ends,
+            self.factor * smoothness * distance / (steps + 0.5),
             tight=0.99 if part is Part.PRINTED else 0.0,
             part=part,
             slack=1e-6,
@@ -84,7 +84,7 @@ class AscentRate(Claim):
         solver, best = DualAscent(memory=0), problems.optimum
         state = solver.init(problem)
         smoothness = (1 / 6 + 1 / 7) / problems.reg.weight
-        start = Pair(problems=problems, f=state.f, g=state.g)
+        start = DualPair(problems=problems, f=state.f, g=state.g)
         radius = distance(start, best).square()
         left, right, steps = [], [], 0
         for target in (1, 2, 4, 8, 16, 32, 64, 128, 256):
@@ -92,21 +92,14 @@ class AscentRate(Claim):
             steps = target
             left.append(best.dual - state.value)
             right.append(self.factor * smoothness * radius / (steps + 0.5))
-        bound = AtMost(
-            label="gap after k steps of DualAscent(memory=0) and L_F R^2/(4k + 2)",
-            left=torch.cat(left),
-            right=torch.cat(right),
-            slack=1e-6,
-        )
-        kept = Pair(problems=problems, f=state.f, g=state.g)
-        own = Equal(
-            label="value that DualAscent keeps and F at its potentials", left=state.value, right=kept.dual, tol=1e-9
-        )
+        bound = at_most("gap after k steps of DualAscent(memory=0) and L_F R^2/(4k + 2)", left, right, slack=1e-6)
+        kept = DualPair(problems=problems, f=state.f, g=state.g)
+        own = equal("value that DualAscent keeps and F at its potentials", state.value, kept.dual, tol=1e-9)
         return bound, own
 
 
 @dataclass(frozen=True, kw_only=True)
-class Derivation(Claim):
+class Derivation(Theorem):
     """Appendix D.1: the least Lagrangian over plans is the dual function.
 
     Attributes:
@@ -122,14 +115,13 @@ class Derivation(Claim):
         "E phi - E psi - (eps/e) E exp(V/eps) for KL, and E phi - E psi - E max(V, 0)^2/(2 eps) for the squared norm. "
         "(In (19) the last bracket must read pi(x, y) - q(x).)"
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     shrink: float = math.exp(-1)
     norm: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         regs: tuple[SmoothRegulariser, ...] = (KL(eps=0.3), Quadratic(eps=0.3))
         for reg in regs:
             k = trials.at_most(trials.n // 2)
@@ -142,15 +134,10 @@ class Derivation(Claim):
             linear = (problems.a * phi).sum(-1) - (problems.b * psi).sum(-1)
             dual = linear - (problems.product * price).sum((-1, -2))
             scale = 1 + dual.abs()
-            found.append(
-                Equal(label=f"least Lagrangian and (22), {reg}", left=least, right=dual, scale=scale, tol=1e-9)
-            )
+            yield equal(f"least Lagrangian and (22), {reg}", least, dual, scale=scale, tol=1e-9)
             # The library's potentials: f = phi - eps for KL, g = -psi.
-            ours = Pair(problems=problems, f=phi - eps if entropic else phi, g=-psi)
-            found.append(
-                Equal(label=f"the library's dual and (22), {reg}", left=ours.dual, right=dual, scale=scale, tol=1e-9)
-            )
-        return found
+            ours = DualPair(problems=problems, f=phi - eps if entropic else phi, g=-psi)
+            yield equal(f"the library's dual and (22), {reg}", ours.dual, dual, scale=scale, tol=1e-9)
 
 
 def _least_lagrangian(problems: Problems, phi: Tensor, psi: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otgen.claims.base import Claim
+from otgen.claims.base import Theorem
 from otgen.claims.sanjabi.accuracy import EntropicAccuracy, MassAccuracy, NormAccuracy
 from otgen.claims.sanjabi.appendix import DualStability, LinearConvexity, LinearPlans, LinearSmoothness
 from otgen.claims.sanjabi.ascent import AscentRate, Derivation
@@ -15,7 +15,7 @@ from otgen.claims.sanjabi.smoothness import EntropicSmoothness, NormSmoothness
 from otgen.claims.sanjabi.stationary import Limits, Positivity, StationaryAtData
 from otgen.claims.sanjabi.stopping import MeanDensity, Translation
 
-CLAIMS: tuple[Claim, ...] = (
+THEOREMS: tuple[Theorem, ...] = (
     Translation(),
     StrongDuality(),
     NormPenalty(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import even, normal, spread_out, uniform
-from otgen.claims.relations import AtMost, Relation, Slope
-from otgen.ot import KL, Cosine, Discrete, MarginalError, Newton, Sinkhorn, solve
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import circle, even, normal, solved, spread_out, uniform
+from otgen.claims.relations import Relation, at_most, power_law
+from otgen.ot import KL, Cosine, Discrete, Sinkhorn, solve
 
 # Runs of each instance; half of them mirror the noise of the others.
 _RUNS = 32
@@ -94,7 +94,7 @@ def _drawn(trials: Trials, k: int, low: float, high: float, longest: int = 100) 
 
 
 @dataclass(frozen=True, kw_only=True)
-class DescentRate(Claim):
+class DescentRate(Theorem):
     """Theorem 4.2 and Remark 4.2.2: both regimes of stochastic descent with errors.
 
     Attributes:
@@ -114,7 +114,7 @@ class DescentRate(Claim):
         "if not, steps sqrt(2 Delta/(L sigma^2 T)) give sigma sqrt(8 L Delta/T) + delta^2; delta^2 the mean of "
         "delta_t^2. So it falls as 1/T without errors and as 1/sqrt(T) with noise."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     start: float = 2.0
     noise: float = 1.0
@@ -127,29 +127,22 @@ class DescentRate(Claim):
         k = trials.at_most(60)
         return [*self._first(trials, k), *self._second(trials, k), *self._slopes(trials), self._transport(trials)]
 
-    def _first(self, trials: Trials, k: int) -> list[Relation]:
-        found: list[Relation] = []
+    def _first(self, trials: Trials, k: int) -> Iterator[Relation]:
         for label, low, high in (("little noise", 1e-6, 1e-3), ("noise", 0.1, 1.0)):
-            game = _drawn(trials, k, low, high)
-            mean = game.run(trials.rng, 1 / game.L)
             # Delta is all of the bound where there is little noise, and little of it else.
-            right = self.start * game.L * game.excess / game.length
-            right = right + self.error * game.error + self.noise * game.sigma.square()
-            text = f"mean ||grad h||^2 and 2 L Delta/T + delta^2 + sigma^2, {label}"
-            found.append(AtMost(label=text, left=mean, right=right, tight=0.9))
+            yield self._early(trials, _drawn(trials, k, low, high), label)
         # Where the run starts at the minimum but for a hair, the errors are all that is left.
         for label, size in (("delta alone", 0.0), ("sigma and delta", 1.0)):
             game = _drawn(trials, k, 0.1, 1.0)
-            game = replace(game, start=1e-6 * game.start, sigma=size * game.sigma)
-            right = self.start * game.L * game.excess / game.length
-            right = right + self.error * game.error + self.noise * game.sigma.square()
-            mean = game.run(trials.rng, 1 / game.L)
-            text = f"mean ||grad h||^2 and 2 L Delta/T + delta^2 + sigma^2, {label}"
-            found.append(AtMost(label=text, left=mean, right=right, tight=0.9))
-        return found
+            yield self._early(trials, replace(game, start=1e-6 * game.start, sigma=size * game.sigma), label)
 
-    def _second(self, trials: Trials, k: int) -> list[Relation]:
-        found: list[Relation] = []
+    def _early(self, trials: Trials, game: _Descent, label: str) -> Relation:
+        mean = game.run(trials.rng, 1 / game.L)
+        right = self.start * game.L * game.excess / game.length
+        right = right + self.error * game.error + self.noise * game.sigma.square()
+        return at_most(f"mean ||grad h||^2 and 2 L Delta/T + delta^2 + sigma^2, {label}", mean, right, tight=0.9)
+
+    def _second(self, trials: Trials, k: int) -> Iterator[Relation]:
         for label, low, high in (("short", 1.0, 1.1), ("long", 1.1, 100.0)):
             game = _drawn(trials, k, low, high)
             if label == "short":
@@ -159,10 +152,9 @@ class DescentRate(Claim):
             text = f"mean ||grad h||^2 and sigma sqrt(8 L Delta/T) + delta^2, {label}"
             right = bound + self.error * game.error
             mean = game.run(trials.rng, step)
-            found.append(AtMost(label=text, left=mean, right=right, tight=0.88 if label == "short" else 0.0))
-        return found
+            yield at_most(text, mean, right, tight=0.88 if label == "short" else 0.0)
 
-    def _slopes(self, trials: Trials) -> list[Relation]:
+    def _slopes(self, trials: Trials) -> Iterator[Relation]:
         """How the mean falls over a decade and a half of T, for one set of functions of every curvature."""
         k, rng = 12, trials.rng
         lengths = torch.logspace(1, 2.6, 7, dtype=torch.float64).round()
@@ -171,17 +163,13 @@ class DescentRate(Claim):
             torch.ones(k, dtype=torch.float64), curvature, torch.arange(k) % 2 == 1, normal(rng, k, 3), blank[:, 0],
             blank[:, 0], blank,
         )  # fmt: skip
-        found: list[Relation] = []
         for label, sigma, power in (("sigma = delta = 0", 0.0, 2 * self.power), ("sigma = 1", 1.0, self.power)):
             means = []
             for T in lengths.tolist():
                 run = replace(game, length=torch.full((k,), T, dtype=torch.float64), sigma=blank[:, 0] + sigma)
                 steps = (2 * run.excess / T).sqrt().clamp(max=1.0) if sigma else run.L
                 means.append(run.run(rng, steps).mean())
-            y = torch.stack(means).log()
-            text = f"log mean ||grad h||^2 over log T, {label}"
-            found.append(Slope(label=text, x=lengths.log(), y=y, low=power - 0.2, high=power + 0.2))
-        return found
+            yield power_law(f"log mean ||grad h||^2 over log T, {label}", lengths, means, power, within=0.2)
 
     def _transport(self, trials: Trials) -> Relation:
         """Algorithm 1 itself with all pairs and few Sinkhorn steps: points on the circle turned by theta."""
@@ -192,27 +180,24 @@ class DescentRate(Claim):
         smooth = top + top / eps
         values, squares, errors = [], [], []
         for _ in range(T + 1):
-            (value, exact), (_, found) = (_turned(start + speed * theta, speed, target, eps, n) for n in (None, 1))
+            (value, exact), (_, inexact) = (_turned(start + speed * theta, speed, target, eps, n) for n in (None, 1))
             values.append(value)
             squares.append(exact.square())
-            errors.append((found - exact).square())
-            theta = theta - (found / smooth).unsqueeze(-1)
+            errors.append((inexact - exact).square())
+            theta = theta - (inexact / smooth).unsqueeze(-1)
         # The proof needs the fall over these steps only, which is less than Delta.
         right = 2 * smooth * (values[0] - values[T]) / T + self.error * torch.stack(errors[:T]).mean(0)
         label = "mean ||grad h_eps||^2 and 2 L (h_0 - h_T)/T + delta^2, Algorithm 1"
-        return AtMost(label=label, left=torch.stack(squares[:T]).mean(0), right=right + 1e-12)
+        return at_most(label, torch.stack(squares[:T]).mean(0), right + 1e-12)
 
 
 def _turned(angle: Tensor, speed: Tensor, target: Tensor, eps: float, steps: int | None) -> tuple[Tensor, Tensor]:
     """``h`` and its derivative by theta as the library takes it, exact or after so many Sinkhorn steps."""
-    x, y = (torch.stack([t.cos(), t.sin()], -1) for t in (angle, target))
+    x, y = (circle(t) for t in (angle, target))
     x = x.requires_grad_()
     k, n, m = len(x), x.shape[1], y.shape[1]
     problem = Discrete(x, y, even(k, n), even(k, m), cost=Cosine(), reg=KL(eps=eps))
-    if steps is None:
-        found = solve(problem, Newton(), until=MarginalError(1e-11), max_steps=200, on_unconverged="ignore")
-    else:
-        found = solve(problem, Sinkhorn(), tol=0, max_steps=steps)
-    (by_x,) = torch.autograd.grad(found.value.sum(), x)
+    solution = solved(problem, 1e-11) if steps is None else solve(problem, Sinkhorn(), tol=0, max_steps=steps)
+    (by_x,) = torch.autograd.grad(solution.value.sum(), x)
     turn = torch.stack([-angle.sin(), angle.cos()], -1) * speed.unsqueeze(-1)
-    return found.value.detach(), (by_x * turn).sum((1, 2))
+    return solution.value.detach(), (by_x * turn).sum((1, 2))

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, even, random_problems, regularisers, spread_out, uniform
-from otgen.claims.relations import AtMost, Equal, Part, Relation
+from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.ot import KL, Quadratic
 
 
 @dataclass(frozen=True, kw_only=True)
-class StrongDuality(Claim):
+class StrongDuality(Theorem):
     """Lemma 2.1: the dual's maximum is the primal's minimum.
 
     Attributes:
@@ -29,13 +29,12 @@ class StrongDuality(Claim):
     statement: ClassVar[str] = (
         "The maximum of the regularised dual (5) is the minimum of the primal (4), for KL and for the squared norm."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     entropy_factor: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         regs = regularisers(0.02, 0.2, 2.0)
         for reg in regs:
             problems = random_problems(trials.rng, trials.at_most(trials.n // len(regs)), reg)
@@ -44,12 +43,11 @@ class StrongDuality(Claim):
             # weak duality is at least the dual's.
             primal = (best.plan * problems.C).sum((-1, -2))
             primal = primal + self.entropy_factor * reg.weight * problems.penalty(best.plan)
-            found.append(Equal(label=f"primal and dual value, {reg}", left=primal, right=best.dual, tol=1e-9))
-        return found
+            yield equal(f"primal and dual value, {reg}", primal, best.dual, tol=1e-9)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GapIdentity(Claim):
+class GapIdentity(Theorem):
     """What a dual value below the optimum says exactly: the generalised KL divergence of the plans.
 
     Attributes:
@@ -64,7 +62,7 @@ class GapIdentity(Claim):
         "With KL, the dual gap is exactly eps times the generalised divergence of the best plan to the pseudo-plan; "
         "with the squared norm it is at least eps/2 times the mean squared difference of the densities."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
     norm_factor: float = 0.5
@@ -76,26 +74,26 @@ class GapIdentity(Claim):
         problems = random_problems(trials.rng, half, KL(eps=0.2))
         best, pair = problems.optimum, problems.near(trials.rng, size)
         divergence = best.plan * (best.plan / pair.plan).log() - best.plan + pair.plan
-        identity = Equal(
-            label="gap and generalised KL(pi* || pi)",
-            left=best.dual - pair.dual,
-            right=self.factor * problems.reg.weight * divergence.sum((-1, -2)),
+        identity = equal(
+            "gap and generalised KL(pi* || pi)",
+            best.dual - pair.dual,
+            self.factor * problems.reg.weight * divergence.sum((-1, -2)),
             tol=1e-6,
         )
         problems = random_problems(trials.rng, half, Quadratic(eps=0.2))
         best, pair = problems.optimum, problems.near(trials.rng, size)
         apart = (problems.product * (pair.density - best.density).square()).sum((-1, -2))
-        bound = AtMost(
-            label="eps/2 E (m - m*)^2 and the gap",
-            left=self.norm_factor * problems.reg.weight * apart,
-            right=best.dual - pair.dual,
+        bound = at_most(
+            "eps/2 E (m - m*)^2 and the gap",
+            self.norm_factor * problems.reg.weight * apart,
+            best.dual - pair.dual,
             tight=0.9,
         )
         return [identity, bound]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradientAtAccuracy(Claim):
+class GradientAtAccuracy(Theorem):
     """Appendix D.3: how large the dual's gradient can be at a given gap.
 
     Attributes:
@@ -114,7 +112,7 @@ class GradientAtAccuracy(Claim):
         "It is the square of the norm that is at most 2 L_F eps'. With KL there is no finite L_F; there the marginals "
         "of the pseudo-plan are within sqrt((2 + 4 mass)/3 eps'/eps) of the weights, in the L1 norm."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     power: float = 2.0
     factor: float = 2.0
@@ -131,11 +129,11 @@ class GradientAtAccuracy(Claim):
         rows, columns = problems.a - pair.plan.sum(-1), problems.b - pair.plan.sum(-2)
         norm = (rows.square().sum(-1) + columns.square().sum(-1)).sqrt()
         smoothness = (1 / n + 1 / m) / problems.reg.weight
-        printed = AtMost(label="||grad F|| and 2 L_F gap", left=norm, right=2 * smoothness * gap)
-        corrected = AtMost(
-            label="||grad F||^2 and 2 L_F gap",
-            left=norm**self.power,
-            right=self.factor * smoothness * gap,
+        printed = at_most("||grad F|| and 2 L_F gap", norm, 2 * smoothness * gap)
+        corrected = at_most(
+            "||grad F||^2 and 2 L_F gap",
+            norm**self.power,
+            self.factor * smoothness * gap,
             part=Part.CORRECTED,
             tight=0.6,
         )
@@ -145,10 +143,10 @@ class GradientAtAccuracy(Claim):
         problems = random_problems(trials.rng, len(size), KL(eps=0.2))
         pair = problems.near(trials.rng, size)
         gap = problems.optimum.dual - pair.dual
-        return AtMost(
-            label="||a - rows||_1 and sqrt((2 + 4 mass)/3 gap/eps)",
-            left=(problems.a - pair.plan.sum(-1)).abs().sum(-1),
-            right=((2 + 4 * pair.mass) / 3 * gap.clamp(min=0) / problems.reg.weight).sqrt(),
+        return at_most(
+            "||a - rows||_1 and sqrt((2 + 4 mass)/3 gap/eps)",
+            (problems.a - pair.plan.sum(-1)).abs().sum(-1),
+            ((2 + 4 * pair.mass) / 3 * gap.clamp(min=0) / problems.reg.weight).sqrt(),
             part=Part.CORRECTED,
             tight=0.5,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, normal, random_problems, spread_out, weights
-from otgen.claims.relations import AtMost, Equal, Part, Relation
+from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.methods import SWGANSinkhorn
 from otgen.ot import KL, Discrete, Exact, Newton, NoReg, Quadratic, SqEuclidean, solve
 
 
 @dataclass(frozen=True, kw_only=True)
-class NormPenalty(Claim):
+class NormPenalty(Theorem):
     """(4) with the squared norm: what its penalty is at least.
 
     Attributes:
@@ -32,37 +32,32 @@ class NormPenalty(Claim):
         "The squared-norm penalty of a plan is at least 1/2, with equality at the product plan alone. So the "
         "regularised value is at least d_c + eps/2, for two equal Diracs too. (Not printed; it follows from (4).)"
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     least: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         k = trials.at_most(trials.n // 2)
         problems = random_problems(trials.rng, k, Quadratic(eps=0.1))
         # Plans between the product and the optimum of a small eps.
         share = spread_out(trials.rng, k, 1e-3, 1.0)[:, None, None]
         plans = problems.product + share * (problems.optimum.plan - problems.product)
-        floor = torch.full((k,), self.least, dtype=torch.float64)
         points = normal(trials.rng, trials.at_most(20), 1, 2)
-        found: list[Relation] = [
-            AtMost(label="1/2 and I(pi)", left=floor, right=problems.penalty(plans), tight=0.99),
-            Equal(label="I(q x p) and 1/2", left=problems.penalty(problems.product), right=floor, tol=1e-12),
-        ]
+        yield at_most("1/2 and I(pi)", self.least, problems.penalty(plans), tight=0.99)
+        yield equal("I(q x p) and 1/2", problems.penalty(problems.product), self.least, tol=1e-12)
         for eps in (0.01, 1.0):
             reg = Quadratic(eps=eps)
             value = solve(Discrete(points, points, cost=SqEuclidean(), reg=reg), Newton(), tol=1e-11).value
-            right = torch.full_like(value, self.least * eps)
-            found.append(Equal(label=f"value of two equal Diracs and eps/2, {reg}", left=value, right=right, tol=1e-12))
+            yield equal(f"value of two equal Diracs and eps/2, {reg}", value, self.least * eps, tol=1e-12)
             few = random_problems(trials.rng, trials.at_most(100), reg)
             exact = solve(Discrete.from_matrix(few.C, few.a, few.b, reg=NoReg()), Exact()).value
             left, right = exact + self.least * eps, few.optimum.dual
-            found.append(AtMost(label=f"d_c + eps/2 and the regularised value, {reg}", left=left, right=right))
-        return found
+            yield at_most(f"d_c + eps/2 and the regularised value, {reg}", left, right)
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndependentBatches(Claim):
+class IndependentBatches(Theorem):
     """Algorithm 2 and Corollary 4.3.1: what its gradient estimate is on average, and how far it is off.
 
     Attributes:
@@ -82,7 +77,7 @@ class IndependentBatches(Claim):
         "The batches of the self term are independent of each other and of the cross term's, as Algorithm 2 draws "
         "them. One batch against itself is a V-statistic, whose pairs of a sample with itself bias it."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     error: float = 3.0
     variance: float = 5.0
@@ -99,13 +94,13 @@ class IndependentBatches(Claim):
         off, delta = game.plan_errors(trials, weight)
         return [
             _unbiased("independent batches", weight[0] * cross.mean + weight[1] * own.mean, exact, scale, Part.PRINTED),
-            AtMost(
-                label="variance of the estimate and 5 sigma^2",
-                left=cross.joint_variance(own, weight),
-                right=self.variance * spread,
+            at_most(
+                "variance of the estimate and 5 sigma^2",
+                cross.joint_variance(own, weight),
+                self.variance * spread,
                 tight=0.82,
             ),
-            AtMost(label="error of the estimate's mean and 3 delta", left=off, right=self.error * delta, tight=0.75),
+            at_most("error of the estimate's mean and 3 delta", off, self.error * delta, tight=0.75),
             _unbiased("one batch twice", weight[0] * cross.mean + weight[1] * same.mean, exact, scale, Part.OUTSIDE),
         ]
 
@@ -113,7 +108,7 @@ class IndependentBatches(Claim):
 def _unbiased(label: str, mean: Tensor, exact: Tensor, scale: Tensor, part: Part) -> Relation:
     apart = (mean - exact).norm(dim=-1)
     label = f"mean of the estimate and the loss's gradient, {label}"
-    return Equal(label=label, left=apart, right=torch.zeros_like(apart), scale=scale, tol=1e-6, part=part)
+    return equal(label, apart, 0.0, scale=scale, tol=1e-6, part=part)
 
 
 @dataclass(frozen=True)
@@ -197,11 +192,13 @@ class _Batches:
     def gradient(self, weight: tuple[float, float]) -> tuple[Tensor, Tensor]:
         """Of the loss, as the library differentiates it, ``(k, P)``; and its size, for errors."""
         theta = self.theta.clone().requires_grad_()
-        z, reg, found = theta * self.x, self.problems[0].reg, []
+        z, reg, gradients = theta * self.x, self.problems[0].reg, []
         for other, problem in zip((self.y, z), self.problems, strict=True):
             solution = solve(Discrete(z, other, problem.a, problem.b, cost=SqEuclidean(), reg=reg), Newton(), tol=1e-11)
-            found.append(torch.autograd.grad(solution.value.sum(), theta, retain_graph=True)[0].squeeze(1))
-        return weight[0] * found[0] + weight[1] * found[1], 1 + found[0].norm(dim=-1) + found[1].norm(dim=-1)
+            gradients.append(torch.autograd.grad(solution.value.sum(), theta, retain_graph=True)[0].squeeze(1))
+        return weight[0] * gradients[0] + weight[1] * gradients[1], 1 + gradients[0].norm(dim=-1) + gradients[1].norm(
+            dim=-1
+        )
 
     def plan_errors(self, trials: Trials, weight: tuple[float, float]) -> tuple[Tensor, Tensor]:
         """Error of the estimate's mean at potentials off the optimum, and the larger error of its two terms."""
@@ -214,7 +211,7 @@ class _Batches:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Overflow(Claim):
+class Overflow(Theorem):
     """The density of (6) in single precision.
 
     Attributes:
@@ -228,7 +225,7 @@ class Overflow(Claim):
         "With KL the density m = exp(V/eps)/e overflows float32 as soon as V > 89.7 eps: 0.90 at eps = 0.01, 44.9 at "
         "eps = 0.5. The squared norm's, max(V, 0)/eps, cannot. (Not printed; it follows from Lemma 2.1.)"
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     exponent: float = 89.7
 
@@ -236,17 +233,15 @@ class Overflow(Claim):
     def relations(self, trials: Trials) -> Sequence[Relation]:
         weights_tried = [0.01, 0.5, *spread_out(trials.rng, trials.at_most(20), 1e-3, 10.0).tolist()]
         eps = torch.tensor(weights_tried, dtype=torch.float64)
-        largest = torch.tensor([_largest(KL(eps=e)) for e in weights_tried], dtype=torch.float64)
+        largest = [_largest(KL(eps=e)) for e in weights_tried]
         beyond = spread_out(trials.rng, trials.n, 1.0, 1e30)
         high = torch.stack([Quadratic(eps=e).density((beyond * self.exponent * e).float()) for e in weights_tried])
         return [
-            Equal(
-                label="largest V of a finite density and 89.7 eps", left=largest, right=self.exponent * eps, tol=1e-3
-            ),
-            Equal(
-                label="norm-2 density in float32 and V/eps, V up to 1e30 times as large",
-                left=high.double().flatten(),
-                right=(beyond * self.exponent).repeat(len(weights_tried)),
+            equal("largest V of a finite density and 89.7 eps", largest, self.exponent * eps, tol=1e-3),
+            equal(
+                "norm-2 density in float32 and V/eps, V up to 1e30 times as large",
+                high.double().flatten(),
+                (beyond * self.exponent).repeat(len(weights_tried)),
                 tol=1e-6,
             ),
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,19 +10,17 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import Problems, normal, spread_out, weights
-from otgen.claims.relations import AtMost, Equal, Part, Relation
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import Problems, normal, solved, spread_out, weights
+from otgen.claims.relations import Part, Relation, at_most, equal
+from otgen.claims.sanjabi.scaled import ScaledGame
 from otgen.methods.swgan import held_cost
 from otgen.ot import (
     KL,
     Discrete,
-    MarginalError,
-    Newton,
     Quadratic,
     Sinkhorn,
     SmoothRegulariser,
-    Solution,
     SqEuclidean,
     Unroll,
     ValueKind,
@@ -57,10 +55,10 @@ class _Curve:
     def numbers(self, t: float) -> tuple[Tensor, Tensor, Tensor]:
         """The regularised value, its linear part and the penalty of the optimal plan, at t: each ``(k,)``."""
         weight = self.weight + t * self.way
-        found = _solved(self.problem(weight))
+        solution = solved(self.problem(weight))
         C = SqEuclidean()(torch.tanh(self.z @ weight), self.y)
-        penalty = Problems(C=C, a=self.a, b=self.b, reg=self.reg).penalty(found.plan())
-        return found.value, found.value_of(ValueKind.LINEAR), penalty
+        penalty = Problems(C=C, a=self.a, b=self.b, reg=self.reg).penalty(solution.plan())
+        return solution.value, solution.value_of(ValueKind.LINEAR), penalty
 
     def quotients(self) -> tuple[Tensor, ...]:
         """Derivatives of the three by t at 0."""
@@ -72,7 +70,7 @@ class _Curve:
         x = torch.tanh(self.z @ self.weight)
         speed = (1 - x.square()) * (self.z @ self.way)
         slope = 2 * ((x.unsqueeze(2) - self.y.unsqueeze(1)) * speed.unsqueeze(2)).sum(-1)
-        plan = _solved(self.problem(self.weight)).plan()
+        plan = solved(self.problem(self.weight)).plan()
         return (plan * slope).sum((-1, -2)), (plan * slope.abs()).sum((-1, -2))
 
     def automatic(self, kind: ValueKind) -> Tensor:
@@ -80,20 +78,15 @@ class _Curve:
         weight = self.weight.clone().requires_grad_()
         problem = self.problem(weight)
         if kind is ValueKind.ENTROPIC:
-            total = _solved(problem).value
+            total = solved(problem).value
         else:
             total = solve(problem, Sinkhorn(), tol=0, max_steps=150, gradient=Unroll()).value_of(kind)
-        (found,) = torch.autograd.grad(total.sum(), weight)
-        return (found * self.way).sum((-1, -2))
-
-
-def _solved(problem: Discrete) -> Solution:
-    # Until the plan itself is right to rounding: <plan, C> errs as the plan does.
-    return solve(problem, Newton(), until=MarginalError(1e-12), max_steps=200, on_unconverged="ignore")
+        (gradient,) = torch.autograd.grad(total.sum(), weight)
+        return (gradient * self.way).sum((-1, -2))
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearPart(Claim):
+class LinearPart(Theorem):
     """After (4), and in (9) and (10): the two values are said to have one gradient.
 
     Attributes:
@@ -112,76 +105,41 @@ class LinearPart(Claim):
         "<pi*, grad c> is the gradient of the regularised value, entropy included. That of the linear part is less by "
         "eps times the gradient of I(pi*(theta)): it takes the derivative of the plan."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     share: float = 1.0
     factor: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for reg in (KL(eps=0.2), KL(eps=1.0), Quadratic(eps=0.5)):
             curve = _Curve.drawn(trials, trials.at_most(trials.n // 6), reg)
             value, linear, penalty = curve.quotients()
             danskin, scale = curve.danskin()
 
-            def equal(text: str, left: Tensor, right: Tensor, tol: float, part: Part = Part.CORRECTED) -> Relation:
-                return Equal(label=f"{text}, {reg}", left=left, right=right, scale=scale, tol=tol, part=part)  # noqa: B023
+            def agree(text: str, left: Tensor, right: Tensor, tol: float, part: Part = Part.CORRECTED) -> Relation:
+                return equal(f"{text}, {reg}", left, right, scale=scale, tol=tol, part=part)  # noqa: B023
 
-            found += [
-                equal("d/dt <pi*, c> and <pi*, dc/dt>", linear, danskin, 1e-3, Part.PRINTED),
-                equal("d/dt d_eps and <pi*, dc/dt>", value, self.factor * danskin, 1e-4),
-                equal("the library's envelope and <pi*, dc/dt>", curve.automatic(ValueKind.ENTROPIC), danskin, 1e-9),
-                equal(
-                    "d/dt <pi*, c> and <pi*, dc/dt> - eps d/dt I(pi*)",
-                    linear,
-                    danskin - self.share * reg.weight * penalty,
-                    1e-4,
-                ),
-            ]
+            yield agree("d/dt <pi*, c> and <pi*, dc/dt>", linear, danskin, 1e-3, Part.PRINTED)
+            yield agree("d/dt d_eps and <pi*, dc/dt>", value, self.factor * danskin, 1e-4)
+            yield agree("the library's envelope and <pi*, dc/dt>", curve.automatic(ValueKind.ENTROPIC), danskin, 1e-9)
+            yield agree(
+                "d/dt <pi*, c> and <pi*, dc/dt> - eps d/dt I(pi*)",
+                linear,
+                danskin - self.share * reg.weight * penalty,
+                1e-4,
+            )
         curve = _Curve.drawn(trials, trials.at_most(50), KL(eps=1.0))
         _, linear, penalty = curve.quotients()
         danskin, scale = curve.danskin()
         # Steps of Sinkhorn converge geometrically, in some instances slowly.
         label = "the library's unrolled d/dt <pi*, c> and <pi*, dc/dt> - eps d/dt I(pi*)"
         left, right = curve.automatic(ValueKind.LINEAR), danskin - self.share * curve.reg.weight * penalty
-        found.append(Equal(label=label, left=left, right=right, scale=scale, tol=1e-3, part=Part.CORRECTED))
-        return found
+        yield equal(label, left, right, scale=scale, tol=1e-3, part=Part.CORRECTED)
 
 
-@dataclass(frozen=True)
-class _Batches:
-    """Generators ``x -> theta * x`` in the plane, at theta = 1; three codes and data, all batches of two of each."""
-
-    x: Tensor
-    y: Tensor
-    a: Tensor
-    b: Tensor
-    reg: SmoothRegulariser
-
-    @classmethod
-    def drawn(cls, trials: Trials, k: int, reg: SmoothRegulariser, far: float = 1.0) -> _Batches:
-        """Clouds of every size at a distance: the smaller they are, the more one gradient all pairs have."""
-        rng = trials.rng
-        size = spread_out(rng, k, 0.02, 1.0)[:, None, None]
-        x, y = far + size * normal(rng, k, 3, 2), size * normal(rng, k, 3, 2)
-        return cls(x, y, weights(rng, k, 3), weights(rng, k, 3), reg)
-
-    @property
-    def problems(self) -> Problems:
-        return Problems(C=SqEuclidean()(self.x, self.y), a=self.a, b=self.b, reg=self.reg)
-
-    @property
-    def slopes(self) -> Tensor:
-        """``grad_theta c`` of every pair by hand, ``(k, 3, 3, 2)``."""
-        return 2 * (self.x.unsqueeze(2) - self.y.unsqueeze(1)) * self.x.unsqueeze(2)
-
-    def gradient(self) -> Tensor:
-        """``grad h``, ``(k, 2)``, as the library takes it."""
-        x = self.x.clone().requires_grad_()
-        value = _solved(Discrete(x, self.y, self.a, self.b, cost=SqEuclidean(), reg=self.reg)).value
-        (found,) = torch.autograd.grad(value.sum(), x)
-        return (found * self.x).sum(1)
+class _Batches(ScaledGame):
+    """Three codes and data, and all batches of two of each."""
 
     def batches(self) -> tuple[Tensor, Tensor, Tensor]:
         """Indices of the codes and of the data of all batches, ``(81, 2)`` each, and chances ``(k, 81)``."""
@@ -192,7 +150,7 @@ class _Batches:
     def mean_estimate(self, density: Tensor) -> Tensor:
         """The mean of Algorithm 1's estimate, with the library's loss, over all batches: ``(k, 2)``."""
         codes, data, chances = self.batches()
-        found = torch.zeros(len(self.x), 2, dtype=torch.float64)
+        mean = torch.zeros(len(self.x), 2, dtype=torch.float64)
         for i in range(len(self.x)):
             theta = torch.ones(len(codes), 1, 2, dtype=torch.float64, requires_grad=True)
             points = self.x[i, codes] * theta
@@ -203,21 +161,21 @@ class _Batches:
                 ]
             )
             (estimates,) = torch.autograd.grad(loss.sum(), theta)
-            found[i] = chances[i] @ estimates.squeeze(1)
-        return found
+            mean[i] = chances[i] @ estimates.squeeze(1)
+        return mean
 
     def mean_solved(self) -> Tensor:
         """The mean over all batches of the gradient of a batch's own transport problem: ``(k, 2)``."""
         codes, data, chances = self.batches()
         batch = self.x[:, codes].flatten(0, 1)
         x = batch.clone().requires_grad_()
-        value = _solved(Discrete(x, self.y[:, data].flatten(0, 1), cost=SqEuclidean(), reg=self.reg)).value
-        (found,) = torch.autograd.grad(value.sum(), x)
-        return (chances.unsqueeze(-1) * (found * batch).sum(1).reshape(len(self.x), len(codes), 2)).sum(1)
+        value = solved(Discrete(x, self.y[:, data].flatten(0, 1), cost=SqEuclidean(), reg=self.reg)).value
+        (gradient,) = torch.autograd.grad(value.sum(), x)
+        return (chances.unsqueeze(-1) * (gradient * batch).sum(1).reshape(len(self.x), len(codes), 2)).sum(1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unbiased(Claim):
+class Unbiased(Theorem):
     """Section 5: gradient estimates are said to be unbiased.
 
     Attributes:
@@ -236,50 +194,49 @@ class Unbiased(Claim):
         "Unbiased for G, the gradient that the pseudo-plan gives. For grad h at optimal potentials alone; else its "
         "bias is at most delta, the bound of Theorem 4.1. Batches that are solved on their own are biased in any case."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     scale: float = 1.0
     bias: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(5), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(5)
         outside: list[Relation] = []
         for reg in (KL(eps=1.0), Quadratic(eps=1.0)):
-            game = _Batches.drawn(trials, k, reg)
-            best, exact = game.problems.optimum, game.gradient()
+            game = _Batches.drawn(trials, k, reg, n=3, m=3, least=0.02)
+            best, (exact, _) = game.problems.optimum, game.gradient()
             pair = game.problems.near(trials.rng, spread_out(trials.rng, k, 0.1, 1.0))
             pseudo = (pair.plan.unsqueeze(-1) * game.slopes).sum((1, 2))
             mean = game.mean_estimate(pair.density)
-            found.append(_apart(f"mean of the estimate and G, {reg}", self.scale * mean, pseudo, Part.PRINTED))
-            found.append(
-                _apart(
-                    f"mean of the estimate and grad h, best potentials, {reg}",
-                    self.scale * game.mean_estimate(best.density),
-                    exact,
-                    Part.PRINTED,
-                )
+            yield _apart(f"mean of the estimate and G, {reg}", self.scale * mean, pseudo, Part.PRINTED)
+            yield _apart(
+                f"mean of the estimate and grad h, best potentials, {reg}",
+                self.scale * game.mean_estimate(best.density),
+                exact,
+                Part.PRINTED,
             )
             label = f"mean of the estimate and grad h, other potentials, {reg}"
             outside.append(_apart(label, self.scale * mean, exact, Part.OUTSIDE))
             label = f"mean gradient of batches solved on their own and grad h, {reg}"
             outside.append(_apart(label, game.mean_solved(), exact, Part.OUTSIDE))
-        return [*found, self._bound(trials), *outside]
+        yield self._bound(trials)
+        yield from outside
 
     def _bound(self, trials: Trials) -> Relation:
         """Potentials off by a constant: there the bias is what the bound allows, where all pairs have one gradient."""
         k = trials.at_most(200)
-        game = _Batches.drawn(trials, k, Quadratic(eps=20.0), far=2.0)
+        game = _Batches.drawn(trials, k, Quadratic(eps=20.0), n=3, m=3, least=0.02, far=2.0)
         best = game.problems.optimum
         pair = game.problems.near(trials.rng, spread_out(trials.rng, k, 1e-3, 0.1))
         raised = spread_out(trials.rng, k, 0.1, 1.0).unsqueeze(-1)
         pair = type(pair)(problems=pair.problems, f=pair.f + game.reg.weight * raised, g=pair.g)
         mean = (pair.plan.unsqueeze(-1) * game.slopes).sum((1, 2))
         square = (game.problems.product * game.slopes.square().sum(-1)).sum((-1, -2))
-        return AtMost(
-            label="bias for grad h and delta = l_0 sqrt(2 eps'/eps), norm-2",
-            left=(mean - game.gradient()).norm(dim=-1),
-            right=self.bias * (2 * square * (best.dual - pair.dual).clamp(min=0) / game.reg.weight).sqrt(),
+        return at_most(
+            "bias for grad h and delta = l_0 sqrt(2 eps'/eps), norm-2",
+            (mean - game.gradient()[0]).norm(dim=-1),
+            self.bias * (2 * square * (best.dual - pair.dual).clamp(min=0) / game.reg.weight).sqrt(),
             tight=0.95,
             slack=1e-6,
         )
@@ -288,4 +245,4 @@ class Unbiased(Claim):
 def _apart(label: str, left: Tensor, right: Tensor, part: Part) -> Relation:
     apart = (left - right).norm(dim=-1)
     scale = 0.1 + right.norm(dim=-1)
-    return Equal(label=label, left=apart, right=torch.zeros_like(apart), scale=scale, tol=1e-7, part=part)
+    return equal(label, apart, 0.0, scale=scale, tol=1e-7, part=part)

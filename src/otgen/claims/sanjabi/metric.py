@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,18 +11,20 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
 from otgen.claims.instances import (
     Problems,
+    circle,
     even,
     normal,
     random_problems,
     regularisers,
     spread_out,
+    symmetric_pair,
     uniform,
     weights,
 )
-from otgen.claims.relations import AtMost, Equal, Part, Relation
+from otgen.claims.relations import Part, Relation, Side, at_most, equal
 from otgen.ot import (
     KL,
     L1,
@@ -81,13 +83,13 @@ def _thrice(rng: torch.Generator, k: int) -> _Triple:
 def _arc(rng: torch.Generator, k: int) -> _Triple:
     """Three unit vectors, one point a law, Z halfway between X and Y."""
     turn, start = uniform(rng, k, 1, low=0.1, high=1.5), uniform(rng, k, 1, high=6.0)
-    x, z, y = (torch.stack([t.cos(), t.sin()], -1) for t in (start, start + turn, start + 2 * turn))
+    x, z, y = (circle(t) for t in (start, start + turn, start + 2 * turn))
     one = even(k, 1)
     return _Triple(x, y, z, one, one, one)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Triangle(Claim):
+class Triangle(Theorem):
     """Theorem A.1: the regularised value is symmetric and obeys the triangle inequality.
 
     Attributes:
@@ -106,30 +108,29 @@ class Triangle(Claim):
         "c is a metric. The cosine and the squared distance are none and break the triangle, and so does the Sinkhorn "
         "loss for c = ||x - y||. That d(p, p) = 0 is not among the claims: see S3b."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     legs: float = 1.0
     sharp: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(trials.n // 6), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(trials.n // 6)
         costs: tuple[Cost, ...] = (PNorm(p=1), L1())
         for cost in costs:
             for reg in regularisers(0.05):
-                found.extend(self._holds(_between(trials.rng, k), cost, reg, "Z between", 0.97, 0.0))
+                yield from self._holds(_between(trials.rng, k), cost, reg, "Z between", 0.97, 0.0)
         for reg in regularisers(0.2):
-            found.extend(self._holds(_thrice(trials.rng, k), PNorm(p=1), reg, "X = Y = Z", 0.0, 0.95))
+            yield from self._holds(_thrice(trials.rng, k), PNorm(p=1), reg, "X = Y = Z", 0.0, 0.95)
         reg, part = KL(eps=0.05), Part.OUTSIDE
-        found.append(self._flat(_arc(trials.rng, k).sides(Cosine(), reg), "cosine", part))
-        found.append(self._flat(_between(trials.rng, k).sides(SqEuclidean(), reg), "squared distance", part))
-        found.append(self._loss(_between(trials.rng, trials.at_most(200))))
-        return found
+        yield self._flat(_arc(trials.rng, k).sides(Cosine(), reg), "cosine", part)
+        yield self._flat(_between(trials.rng, k).sides(SqEuclidean(), reg), "squared distance", part)
+        yield self._loss(_between(trials.rng, trials.at_most(200)))
 
     def _flat(self, sides: tuple[Problems, Problems, Problems], label: str, part: Part, tight: float = 0.0) -> Relation:
         long, one, other = (side.optimum.dual for side in sides)
         text = f"d(X, Y) and d(X, Z) + d(Y, Z), {label}"
-        return AtMost(label=text, left=long, right=self.legs * (one + other), part=part, tight=tight)
+        return at_most(text, long, self.legs * (one + other), part=part, tight=tight)
 
     def _holds(
         self, laws: _Triple, cost: Cost, reg: SmoothRegulariser, label: str, tight: float, sharp: float
@@ -141,14 +142,14 @@ class Triangle(Claim):
         scale = 1 + long.abs()
         return [
             self._flat(sides, label, Part.PRINTED, tight),
-            AtMost(
-                label=f"d(X, Y) + eps max I and d(X, Z) + d(Y, Z), {label}",
-                left=long + self.sharp * reg.weight * spare,
-                right=self.legs * (one + other),
+            at_most(
+                f"d(X, Y) + eps max I and d(X, Z) + d(Y, Z), {label}",
+                long + self.sharp * reg.weight * spare,
+                self.legs * (one + other),
                 tight=sharp,
             ),
-            Equal(label=f"d(X, Y) and d(Y, X), {label}", left=long, right=back, scale=scale, tol=1e-9),
-            AtMost(label=f"0 and d (both from above: scale - d and scale), {label}", left=scale - long, right=scale),
+            equal(f"d(X, Y) and d(Y, X), {label}", long, back, scale=scale, tol=1e-9),
+            at_most(f"0 and d (both from above: scale - d and scale), {label}", scale - long, scale),
         ]
 
     def _loss(self, laws: _Triple) -> Relation:
@@ -158,11 +159,11 @@ class Triangle(Claim):
         long = loss(laws.x, laws.y, laws.a, laws.b)
         legs = loss(laws.x, laws.z, laws.a, laws.w) + loss(laws.y, laws.z, laws.b, laws.w)
         label = "S(X, Y) and S(X, Z) + S(Y, Z), Sinkhorn loss of ||x - y||"
-        return AtMost(label=label, left=long, right=legs.clamp(min=0), part=Part.OUTSIDE)
+        return at_most(label, long, legs.clamp(min=0), part=Part.OUTSIDE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelfDistance(Claim):
+class SelfDistance(Theorem):
     """Theorem A.1 by its word: a pseudo-distance is 0 from a law to itself.
 
     Attributes:
@@ -182,7 +183,7 @@ class SelfDistance(Claim):
         "With KL, -eps log E exp(-c/eps) <= d(p, p) <= eps H(p), which is positive unless p is a single point; with "
         "the squared norm and n points, eps/2 <= d(p, p) <= n eps/2, never 0."
     )
-    recorded: ClassVar[Verdict] = Verdict.FALSE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.FALSE
 
     above: float = 1.0
     below: float = 1.0
@@ -190,44 +191,41 @@ class SelfDistance(Claim):
     most: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         k, eps, n = trials.at_most(trials.n // 4), 0.5, 5
-        rng, found = trials.rng, list[Relation]()
+        rng = trials.rng
         # From points that coincide for this eps to points that see nothing of each other.
         size = spread_out(rng, k, 1e-3, 30.0)[:, None, None]
         x, w = size * normal(rng, k, n, 2), weights(rng, k, n)
         for reg in (KL(eps=eps), Quadratic(eps=eps)):
             C = PNorm(p=1)(x, x)
             d = _solved(Discrete(x, x, w, w, cost=PNorm(p=1), reg=reg)).value
-            zero = torch.zeros(k, dtype=torch.float64)
-            found.append(Equal(label=f"d(p, p) and 0, {reg}", left=d, right=zero, scale=1 + C.mean((-1, -2)), tol=1e-3))
+            yield equal(f"d(p, p) and 0, {reg}", d, 0.0, scale=1 + C.mean((-1, -2)), tol=1e-3)
             if isinstance(reg, KL):
                 entropy = -torch.xlogy(w, w).sum(-1)
                 mean = (w.unsqueeze(-1) * w.unsqueeze(-2) * (-C / eps).exp()).sum((-1, -2))
-                found.append(self._corrected("d(p, p) and eps H(p)", d, self.above * eps * entropy))
-                found.append(self._corrected("-eps log E exp(-c/eps) and d(p, p)", -self.below * eps * mean.log(), d))
+                yield self._corrected("d(p, p) and eps H(p)", d, self.above * eps * entropy)
+                yield self._corrected("-eps log E exp(-c/eps) and d(p, p)", -self.below * eps * mean.log(), d)
             else:
-                floor = torch.full_like(d, self.least * eps)
-                found.append(self._corrected("eps/2 and d(p, p), norm-2", floor, d))
-                found.append(self._corrected("d(p, p) and n eps/2, norm-2", d, torch.full_like(d, self.most * n * eps)))
-        found.append(self._two_points(trials))
-        return found
+                yield self._corrected("eps/2 and d(p, p), norm-2", self.least * eps, d)
+                yield self._corrected("d(p, p) and n eps/2, norm-2", d, self.most * n * eps)
+        yield self._two_points(trials)
 
-    def _corrected(self, label: str, left: Tensor, right: Tensor) -> Relation:
-        return AtMost(label=label, left=left, right=right, part=Part.CORRECTED, tight=0.97)
+    def _corrected(self, label: str, left: Side, right: Side) -> Relation:
+        return at_most(label, left, right, part=Part.CORRECTED, tight=0.97)
 
     def _two_points(self, trials: Trials) -> Relation:
         """Where both rows of the kernel have one sum, the lower bound is the value."""
         half = spread_out(trials.rng, trials.at_most(50), 0.01, 2.0)
-        x = torch.stack([-half, half], -1).unsqueeze(-1)
+        x = symmetric_pair(half)
         d = _solved(Discrete(x, x, cost=PNorm(p=1), reg=KL(eps=0.5))).value
         closed = -0.5 * ((1 + (-2 * half / 0.5).exp()) / 2).log()
         label = "d(p, p) of two points and -eps log((1 + exp(-c/eps))/2)"
-        return Equal(label=label, left=d, right=self.below * closed, tol=1e-8, part=Part.CORRECTED)
+        return equal(label, d, self.below * closed, tol=1e-8, part=Part.CORRECTED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ValueBounds(Claim):
+class ValueBounds(Theorem):
     """Lemma B.1 and Corollary B.1.1: how far the regularised value is from the exact one.
 
     Attributes:
@@ -245,7 +243,7 @@ class ValueBounds(Claim):
         "points and K = min(M, N), I* <= log K with KL and I* <= K/2 with the squared norm. (For the latter even "
         "d_c <= d_eps - eps/2; and the linear part of d_eps is at least d_c.)"
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
     entropy: float = 1.0
@@ -253,38 +251,35 @@ class ValueBounds(Claim):
     sharp: float = 0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(min(100, trials.n // 6)), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(min(100, trials.n // 6))
         for reg in regularisers(0.01, 0.1, 1.0):
             problems = random_problems(trials.rng, k, reg)
             exact, least = _exact(problems)
             value = problems.optimum.dual
             linear = (problems.optimum.plan * problems.C).sum((-1, -2))
             near = reg.weight == 0.01
-            found.append(
-                AtMost(
-                    label=f"d_eps - d_c and eps I*, {reg}",
-                    left=value - exact,
-                    right=self.factor * reg.weight * least,
-                    tight=0.95 if near else 0.0,
-                )
+            yield at_most(
+                f"d_eps - d_c and eps I*, {reg}",
+                value - exact,
+                self.factor * reg.weight * least,
+                tight=0.95 if near else 0.0,
             )
-            found.append(AtMost(label=f"d_c and d_eps, {reg}", left=exact, right=value, tight=0.8 if near else 0.0))
-            found.append(AtMost(label=f"d_c and <pi*, c>, {reg}", left=exact, right=linear, slack=1e-8))
-        return [*found, *self._sizes(trials), self._raised(trials)]
+            yield at_most(f"d_c and d_eps, {reg}", exact, value, tight=0.8 if near else 0.0)
+            yield at_most(f"d_c and <pi*, c>, {reg}", exact, linear, slack=1e-8)
+        yield from self._sizes(trials)
+        yield self._raised(trials)
 
-    def _sizes(self, trials: Trials) -> list[Relation]:
+    def _sizes(self, trials: Trials) -> Iterator[Relation]:
         """The corollary: M = N, where every optimal plan is a permutation and meets the bound, and M < N."""
-        k, found = trials.at_most(min(100, trials.n // 4)), list[Relation]()
+        k = trials.at_most(min(100, trials.n // 4))
         for n, m in ((5, 5), (4, 7)):
             costs, K = uniform(trials.rng, k, n, m), min(n, m)
             for reg in (KL(eps=1.0), Quadratic(eps=1.0)):
                 bound = self.entropy * math.log(K) if isinstance(reg, KL) else self.norm * K
                 _, least = _exact(Problems(C=costs, a=even(k, n), b=even(k, m), reg=reg))
                 label = f"I* and its bound, {type(reg).__name__}, {n} and {m} points"
-                right, tight = torch.full_like(least, bound), 0.99 if n == m else 0.0
-                found.append(AtMost(label=label, left=least, right=right, tight=tight))
-        return found
+                yield at_most(label, least, bound, tight=0.99 if n == m else 0.0)
 
     def _raised(self, trials: Trials) -> Relation:
         """The sharper bound, down to costs that hardly differ, where it is met."""
@@ -292,14 +287,13 @@ class ValueBounds(Claim):
         C = 1 + spread_out(trials.rng, k, 1e-3, 1.0)[:, None, None] * uniform(trials.rng, k, 6, 7)
         problems = Problems(C=C, a=weights(trials.rng, k, 6), b=weights(trials.rng, k, 7), reg=reg)
         rise = problems.optimum.dual - _exact(problems)[0]
-        left = torch.full_like(rise, self.sharp * reg.weight)
-        return AtMost(label="eps/2 and d_eps - d_c, norm-2", left=left, right=rise, tight=0.97)
+        return at_most("eps/2 and d_eps - d_c, norm-2", self.sharp * reg.weight, rise, tight=0.97)
 
 
 def _exact(problems: Problems) -> tuple[Tensor, Tensor]:
     """The unregularised value, and the penalty of its plan (the only optimal one, for costs drawn at random)."""
-    found = solve(Discrete.from_matrix(problems.C, problems.a, problems.b, reg=NoReg()), Exact())
-    return found.value, problems.penalty(found.plan())
+    solution = solve(Discrete.from_matrix(problems.C, problems.a, problems.b, reg=NoReg()), Exact())
+    return solution.value, problems.penalty(solution.plan())
 
 
 def _solved(problem: Discrete) -> Solution:

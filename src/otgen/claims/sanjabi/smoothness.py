@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,21 +11,16 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import even, normal, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Part, Relation
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import circle, even, normal, solved, spread_out, uniform, weights
+from otgen.claims.relations import Part, Relation, at_most
 from otgen.ot import (
     KL,
     L1,
     Cosine,
-    Cost,
     Discrete,
-    MarginalError,
-    Newton,
     Quadratic,
     SmoothRegulariser,
-    Solution,
-    solve,
 )
 
 # Two plans that hardly differ, each right to 1e-12 or so.
@@ -72,18 +67,9 @@ class _Turns:
         """``grad h``, ``(k, 2)``, as the library takes it, and its plan."""
         theta = theta.clone().requires_grad_()
         angle = self.start + (self.speed @ theta.unsqueeze(-1)).squeeze(-1)
-        found = _solved(_circle(angle), _circle(self.target), self.a, self.b, Cosine(), reg)
-        (slope,) = torch.autograd.grad(found.value.sum(), theta)
-        return slope, found.plan()
-
-
-def _circle(angle: Tensor) -> Tensor:
-    return torch.stack([angle.cos(), angle.sin()], -1)
-
-
-def _solved(x: Tensor, y: Tensor, a: Tensor, b: Tensor, cost: Cost, reg: SmoothRegulariser) -> Solution:
-    problem = Discrete(x, y, a, b, cost=cost, reg=reg)
-    return solve(problem, Newton(), until=MarginalError(1e-12), max_steps=200, on_unconverged="ignore")
+        solution = solved(Discrete(circle(angle), circle(self.target), self.a, self.b, cost=Cosine(), reg=reg))
+        (slope,) = torch.autograd.grad(solution.value.sum(), theta)
+        return slope, solution.plan()
 
 
 def _anywhere(trials: Trials, k: int, *, uneven: bool) -> _Turns:
@@ -138,7 +124,7 @@ class _Moved:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntropicSmoothness(Claim):
+class EntropicSmoothness(Theorem):
     """Theorem 3.1: Lipschitz constants of the plan and of the gradient, with KL.
 
     Attributes:
@@ -159,37 +145,35 @@ class EntropicSmoothness(Claim):
         "grad_theta c is Lipschitz. That of the L1 cost, which the paper's experiments use, jumps where coordinates "
         "coincide, and so does the gradient of h; the cosine's is Lipschitz away from 0 only."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     plan: float = 1.0
     curvature: float = 1.0
     coupling: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(trials.n // 6), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(trials.n // 6)
         for eps in (0.05, 20.0):
             reg = KL(eps=eps)
             for label, game in _games(trials, k, uneven=True):
                 moved, label = _Moved.of(trials, game, reg), f"{label}, eps={eps:g}"
                 near = eps < 1 and "opposite" in label
-                found += [
-                    AtMost(
-                        label=f"||pi_1 - pi_2||_1/||theta_1 - theta_2|| and L_0/eps, {label}",
-                        left=moved.plan_one,
-                        right=self.plan * game.top / eps,
-                        tight=0.95 if near else 0.0,
-                        slack=_SLACK,
-                    ),
-                    AtMost(
-                        label=f"||grad h_1 - grad h_2||/||theta_1 - theta_2|| and L_1 + L_0^2/eps, {label}",
-                        left=moved.gradient,
-                        right=(self.curvature + self.coupling / eps) * game.top.square(),
-                        tight=0.9 if near or ("single" in label and eps > 1) else 0.0,
-                        slack=_SLACK,
-                    ),
-                ]
-        return [*found, self._kinks(trials)]
+                yield at_most(
+                    f"||pi_1 - pi_2||_1/||theta_1 - theta_2|| and L_0/eps, {label}",
+                    moved.plan_one,
+                    self.plan * game.top / eps,
+                    tight=0.95 if near else 0.0,
+                    slack=_SLACK,
+                )
+                yield at_most(
+                    f"||grad h_1 - grad h_2||/||theta_1 - theta_2|| and L_1 + L_0^2/eps, {label}",
+                    moved.gradient,
+                    (self.curvature + self.coupling / eps) * game.top.square(),
+                    tight=0.9 if near or ("single" in label and eps > 1) else 0.0,
+                    slack=_SLACK,
+                )
+        yield self._kinks(trials)
 
     def _kinks(self, trials: Trials) -> Relation:
         """``G_theta(x) = x + theta`` on the line under L1: where it is differentiable, the gradient is constant."""
@@ -198,11 +182,10 @@ class EntropicSmoothness(Claim):
         step, slopes = spread_out(trials.rng, k, 1e-3, 1.0), []
         for theta in (-step / 2, step / 2):
             moved = (x + theta[:, None, None]).requires_grad_()
-            value = _solved(moved, y, even(k, 5), even(k, 6), L1(), KL(eps=eps)).value
+            value = solved(Discrete(moved, y, even(k, 5), even(k, 6), cost=L1(), reg=KL(eps=eps))).value
             slopes.append(torch.autograd.grad(value.sum(), moved)[0].sum((1, 2)))
-        right = torch.full_like(step, self.coupling / eps)
         label = "||grad h_1 - grad h_2||/||theta_1 - theta_2|| and 0 + 1/eps, L1 cost on the line"
-        return AtMost(label=label, left=(slopes[0] - slopes[1]).abs() / step, right=right, part=Part.OUTSIDE)
+        return at_most(label, (slopes[0] - slopes[1]).abs() / step, self.coupling / eps, part=Part.OUTSIDE)
 
 
 def _games(trials: Trials, k: int, *, uneven: bool) -> list[tuple[str, _Turns]]:
@@ -214,7 +197,7 @@ def _games(trials: Trials, k: int, *, uneven: bool) -> list[tuple[str, _Turns]]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NormSmoothness(Claim):
+class NormSmoothness(Theorem):
     """Theorem E.1 and Remark E.1.1: the same with the squared norm.
 
     Attributes:
@@ -232,15 +215,15 @@ class NormSmoothness(Claim):
         "laws that is l_0/(eps sqrt(MN)) and L_1 + l_0^2/eps, l_0 = lhat/sqrt(MN), and ||pi_1 - pi_2||_1 <= "
         "(l_0/eps) ||theta_1 - theta_2||."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     plan: float = 1.0
     curvature: float = 1.0
     coupling: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(trials.n // 8), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(trials.n // 8)
         for eps in (0.05, 20.0):
             games = _games(trials, k, uneven=False)
             games.append(("random weights", _anywhere(trials, k, uneven=True)))
@@ -249,32 +232,31 @@ class NormSmoothness(Claim):
                 # p_max is 1/(MN) on uniform laws.
                 p_max = game.a.amax(-1) * game.b.amax(-1)
                 near = eps < 1 and "opposite" in label
-                found += self._bounds(moved, game, p_max, eps, f"{label}, eps={eps:g}", near)
-        return found
+                yield from self._bounds(moved, game, p_max, eps, f"{label}, eps={eps:g}", near)
 
     def _bounds(self, moved: _Moved, game: _Turns, p_max: Tensor, eps: float, label: str, near: bool) -> list[Relation]:
         size = math.prod((game.start.shape[-1], game.target.shape[-1]))
         tight = 0.95 if near else 0.0
-        plan_two = AtMost(
-            label=f"||pi_1 - pi_2||_2/||theta_1 - theta_2|| and lhat p_max/eps, {label}",
-            left=moved.plan_two,
-            right=self.plan * game.total * p_max / eps,
+        plan_two = at_most(
+            f"||pi_1 - pi_2||_2/||theta_1 - theta_2|| and lhat p_max/eps, {label}",
+            moved.plan_two,
+            self.plan * game.total * p_max / eps,
             tight=tight,
             slack=_SLACK,
         )
-        gradient = AtMost(
-            label=f"||grad h_1 - grad h_2||/||theta_1 - theta_2|| and L_1 + lhat^2 p_max/eps, {label}",
-            left=moved.gradient,
-            right=self.curvature * game.top.square() + self.coupling * game.total.square() * p_max / eps,
+        gradient = at_most(
+            f"||grad h_1 - grad h_2||/||theta_1 - theta_2|| and L_1 + lhat^2 p_max/eps, {label}",
+            moved.gradient,
+            self.curvature * game.top.square() + self.coupling * game.total.square() * p_max / eps,
             tight=0.9 if near or ("single" in label and eps > 1) else 0.0,
             slack=_SLACK,
         )
         if "weights" in label:
             return [plan_two, gradient]
-        plan_one = AtMost(
-            label=f"||pi_1 - pi_2||_1/||theta_1 - theta_2|| and l_0/eps, {label}",
-            left=moved.plan_one,
-            right=self.plan * game.total / math.sqrt(size) / eps,
+        plan_one = at_most(
+            f"||pi_1 - pi_2||_1/||theta_1 - theta_2|| and l_0/eps, {label}",
+            moved.plan_one,
+            self.plan * game.total / math.sqrt(size) / eps,
             tight=tight,
             slack=_SLACK,
         )

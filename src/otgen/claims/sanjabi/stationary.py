@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,10 +11,19 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import even, normal, regularisers, spread_out, uniform, weights
-from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
-from otgen.errors import NegativeDivergenceWarning
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import (
+    divergence,
+    even,
+    normal,
+    one_and_two,
+    regularisers,
+    solved,
+    spread_out,
+    uniform,
+    weights,
+)
+from otgen.claims.relations import Part, Relation, Slope, at_most, equal, power_law
 from otgen.ot import (
     KL,
     L1,
@@ -25,10 +33,8 @@ from otgen.ot import (
     MarginalError,
     Newton,
     PNorm,
-    Quadratic,
     SinkhornDivergence,
     SmoothRegulariser,
-    Solution,
     SqEuclidean,
     ValueKind,
     solve,
@@ -54,7 +60,7 @@ class Laws:
     def losses(self, reg: SmoothRegulariser, own: float = 1.0) -> dict[ValueKind, Tensor]:
         """(9): ``2 d(p, q) - d(p, p) - d(q, q)``, ``(k,)``; with d of (4), and with its linear part as printed."""
         problems = (self.cross, self.a, self.b), (self.first, self.a, self.a), (self.second, self.b, self.b)
-        cross, first, second = (_solved(*problem, reg) for problem in problems)
+        cross, first, second = (solved(Discrete.from_matrix(*problem, reg=reg), _TOL, 500) for problem in problems)
         kinds = (ValueKind.ENTROPIC, ValueKind.LINEAR)
         return {kind: 2 * cross.value_of(kind) - own * (first.value_of(kind) + second.value_of(kind)) for kind in kinds}
 
@@ -63,12 +69,6 @@ class Laws:
         parts = self.cross, self.first, self.second
         cross, first, second = ((C / sizes[:, None, None, None]).flatten(0, 1) for C in parts)
         return Laws(cross, first, second, self.a.repeat(len(sizes), 1), self.b.repeat(len(sizes), 1))
-
-
-def _solved(C: Tensor, a: Tensor, b: Tensor, reg: SmoothRegulariser) -> Solution:
-    # Until the plan itself is right to rounding: <plan, C> errs as the plan does.
-    problem = Discrete.from_matrix(C, a, b, reg=reg)
-    return solve(problem, Newton(), until=MarginalError(_TOL), max_steps=500, on_unconverged="ignore")
 
 
 class Skew(Cost):
@@ -81,7 +81,7 @@ class Skew(Cost):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StationaryAtData(Claim):
+class StationaryAtData(Theorem):
     """Lemma 4.3: the generator of the data is a stationary point of the Sinkhorn loss.
 
     Attributes:
@@ -100,39 +100,33 @@ class StationaryAtData(Claim):
         "c symmetric, and differentiable in matched pairs. The L1 cost is not: there the loss has a kink at theta_0, "
         "which is least in every direction but no zero of a gradient."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     own: float = 1.0
     order: float = 2.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for reg in regularisers(0.2, 1.0):
-            found.extend(self._around(trials, reg, SqEuclidean(), Part.PRINTED))
-        found.append(self._gradient(trials))
+            yield from self._around(trials, reg, SqEuclidean(), Part.PRINTED)
+        yield self._gradient(trials)
         for cost in (L1(), Skew()):
-            found.append(self._around(trials, KL(eps=0.2), cost, Part.OUTSIDE)[1])
-        return found
+            yield list(self._around(trials, KL(eps=0.2), cost, Part.OUTSIDE))[1]
 
-    def _around(self, trials: Trials, reg: SmoothRegulariser, cost: Cost, part: Part) -> list[Relation]:
+    def _around(self, trials: Trials, reg: SmoothRegulariser, cost: Cost, part: Part) -> Iterator[Relation]:
         """The loss at the data, and its order around it, for both values."""
         game = _Game.drawn(trials, trials.at_most(30))
         steps = torch.cat([torch.zeros(1, dtype=torch.float64), _STEPS])
-        laws, found = game.laws(steps, cost), list[Relation]()
+        laws = game.laws(steps, cost)
         for kind, losses in laws.losses(reg, self.own).items():
             at, *away = losses.reshape(len(steps), -1)
             scale = laws.cross[: len(at)].mean((-1, -2))
             label = f"{kind} value, {type(cost).__name__}, {reg}"
-            found.append(
-                Equal(label=f"L(theta_0) and 0, {label}", left=at, right=0 * at, scale=scale, tol=1e-8, part=part)
-            )
-            sizes = torch.stack([loss.square().mean().sqrt() for loss in away])
+            yield equal(f"L(theta_0) and 0, {label}", at, 0.0, scale=scale, tol=1e-8, part=part)
+            sizes = [loss.square().mean().sqrt() for loss in away]
             # Stationary: a square; a kink: a first power. The linear part has kinks of its own, under Quadratic.
-            low, high = self.order - 0.6, self.order + 0.6
             label = f"log |L(theta_0 + t v)| over log t, {label}"
-            found.append(Slope(label=label, x=_STEPS.log(), y=sizes.log(), low=low, high=high, part=part))
-        return found
+            yield power_law(label, _STEPS, sizes, self.order, within=0.6, part=part)
 
     def _gradient(self, trials: Trials) -> Relation:
         """The library's own loss and gradient, in the generator's weights."""
@@ -146,10 +140,10 @@ class StationaryAtData(Claim):
         cross = solve(problem, Newton(), until=MarginalError(_TOL), on_unconverged="ignore").value.sum()
         (by_cross,) = torch.autograd.grad(cross, weight, retain_graph=True)
         (by_loss,) = torch.autograd.grad(loss(x, y, game.a, game.b).sum(), weight)
-        return Equal(
-            label="gradient of the Sinkhorn divergence at theta_0 and 0",
-            left=by_loss.flatten(1).norm(dim=-1),
-            right=torch.zeros(len(game), dtype=torch.float64),
+        return equal(
+            "gradient of the Sinkhorn divergence at theta_0 and 0",
+            by_loss.flatten(1).norm(dim=-1),
+            0.0,
             scale=by_cross.flatten(1).norm(dim=-1),
             tol=1e-7,
         )
@@ -205,7 +199,7 @@ def bipartite_laws(scales: Tensor) -> Laws:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Positivity(Claim):
+class Positivity(Theorem):
     """What users of the Sinkhorn loss take for granted: it is not negative.
 
     Attributes:
@@ -223,24 +217,21 @@ class Positivity(Claim):
         "exp(-c/eps) is a positive definite kernel: powers 0 < p <= 2 of the Euclidean distance, L1, the cosine. That "
         "c is a distance is not enough: on the graph K_{2,3} the loss is negative; so it is for powers above 2."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     power: float = 2.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = [self._one_against_two(trials, self.power, Part.PRINTED)]
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        yield self._one_against_two(trials, self.power, Part.PRINTED)
         costs: tuple[Cost, ...] = (PNorm(p=0.5), PNorm(p=1.0), PNorm(p=self.power), L1(), Cosine())
-        found.extend(self._clouds(trials, cost, eps) for cost in costs for eps in (0.1, 2.0))
+        yield from (self._clouds(trials, cost, eps) for cost in costs for eps in (0.1, 2.0))
         k = trials.at_most(100)
         laws = bipartite_laws(spread_out(trials.rng, k, 0.01, 0.3))
-        found.append(
-            _not_negative(
-                "K_{2,3}", laws.losses(KL(eps=1.0))[ValueKind.ENTROPIC], laws.cross.mean((-1, -2)), Part.OUTSIDE
-            )
+        yield _not_negative(
+            "K_{2,3}", laws.losses(KL(eps=1.0))[ValueKind.ENTROPIC], laws.cross.mean((-1, -2)), Part.OUTSIDE
         )
-        found.append(self._one_against_two(trials, 3.0, Part.OUTSIDE))
-        return found
+        yield self._one_against_two(trials, 3.0, Part.OUTSIDE)
 
     def _clouds(self, trials: Trials, cost: Cost, eps: float) -> Relation:
         k = trials.at_most(trials.n // 10)
@@ -252,28 +243,19 @@ class Positivity(Claim):
     def _one_against_two(self, trials: Trials, power: float, part: Part) -> Relation:
         k = trials.at_most(100)
         half = spread_out(trials.rng, k, 0.03, 3.0)
-        y = torch.stack([-half, half], -1).unsqueeze(-1)
-        return _divergence(
-            f"one point and two, power {power:g}", torch.zeros_like(y[:, :1]), y, PNorm(p=power), 1, part
-        )
+        return _divergence(f"one point and two, power {power:g}", *one_and_two(half), PNorm(p=power), 1, part)
 
 
 def _divergence(label: str, x: Tensor, y: Tensor, cost: Cost, eps: float, part: Part) -> Relation:
-    with warnings.catch_warnings():
-        # That it may be negative is what is shown.
-        warnings.simplefilter("ignore", NegativeDivergenceWarning)
-        loss = SinkhornDivergence(
-            cost=cost, reg=KL(eps=eps), solver=Newton(), until=MarginalError(1e-10), on_unconverged="ignore"
-        )
-        return _not_negative(label, loss(x, y), cost(x, y).mean((-1, -2)), part)
+    return _not_negative(label, divergence(x, y, cost, eps), cost(x, y).mean((-1, -2)), part)
 
 
 def _not_negative(label: str, loss: Tensor, scale: Tensor, part: Part) -> Relation:
-    return AtMost(label=f"scale - L and scale, {label}", left=scale - loss, right=scale, part=part)
+    return at_most(f"scale - L and scale, {label}", scale - loss, scale, part=part)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits(Claim):
+class Limits(Theorem):
     """Section 4.1: the Sinkhorn loss for large and for small eps.
 
     Attributes:
@@ -292,30 +274,26 @@ class Limits(Claim):
         "Both limits hold, the error falling at least as fast as eps and as 1/eps; but for a discrepancy, which is "
         "not negative, c must be a distance of negative type, as the Euclidean one is. On K_{2,3} the limit is -1/3."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     factor: float = 2.0
     cross: float = 2.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         k = trials.at_most(12)
         x, y = (uniform(trials.rng, k, n, 1) for n in (5, 6))
         c = PNorm(p=1)
         line = Laws(c(x, y), c(x, x), c(y, y), weights(trials.rng, k, 5), weights(trials.rng, k, 6))
         energy, exact = self._energy(line), self.factor * _on_the_line(x, y, line.a, line.b)
         large = line.losses(KL(eps=1e3))[ValueKind.LINEAR]
-        found = [*self._rates(line, energy, exact, KL(eps=1.0)), *self._rates(line, energy, exact, Quadratic(eps=1.0))]
-        found.append(_not_negative("large eps, |x - y|", large, line.cross.mean((-1, -2)), Part.PRINTED))
+        for reg in regularisers(1.0):
+            yield from self._rates(line, energy, exact, reg)
+        yield _not_negative("large eps, |x - y|", large, line.cross.mean((-1, -2)), Part.PRINTED)
         graph = bipartite_laws(spread_out(trials.rng, k, 0.1, 1.0))
         limit, scale = graph.losses(KL(eps=1e4))[ValueKind.LINEAR], graph.cross.mean((-1, -2))
-        found.append(
-            Equal(
-                label="large eps on K_{2,3}, and its energy distance", left=limit, right=self._energy(graph), tol=1e-3
-            )
-        )
-        found.append(_not_negative("large eps, K_{2,3}", limit, scale, Part.OUTSIDE))
-        return found
+        yield equal("large eps on K_{2,3}, and its energy distance", limit, self._energy(graph), tol=1e-3)
+        yield _not_negative("large eps, K_{2,3}", limit, scale, Part.OUTSIDE)
 
     def _energy(self, laws: Laws) -> Tensor:
         a, b = laws.a, laws.b
@@ -323,19 +301,18 @@ class Limits(Claim):
         cross, first, second = ((C * p.unsqueeze(-1) * q.unsqueeze(-2)).sum((-1, -2)) for C, p, q in parts)
         return self.cross * cross - first - second
 
-    def _rates(self, laws: Laws, energy: Tensor, exact: Tensor, reg: SmoothRegulariser) -> list[Relation]:
+    def _rates(self, laws: Laws, energy: Tensor, exact: Tensor, reg: SmoothRegulariser) -> Iterator[Relation]:
         """How both errors fall."""
-        sizes, found = torch.cat([_SMALL, _LARGE]), list[Relation]()
+        sizes = torch.cat([_SMALL, _LARGE])
         for kind, losses in laws.over(sizes).losses(reg).items():
             loss = losses.reshape(len(sizes), -1) * sizes.unsqueeze(-1)
             small, large = loss[: len(_SMALL)], loss[len(_SMALL) :]
             # The linear value may fall faster than eps, as KL's plans come near exponentially.
             x, y = _SMALL.log(), (small - exact).abs().mean(-1).log()
-            found.append(Slope(label=f"log |L - 2 d_c| over log eps, {kind}, {type(reg).__name__}", x=x, y=y, low=0.8))
+            yield Slope(label=f"log |L - 2 d_c| over log eps, {kind}, {type(reg).__name__}", x=x, y=y, low=0.8)
             x, y = _LARGE.log(), (large - energy).abs().mean(-1).log()
             label = f"log |L - energy distance| over log eps, {kind}, {type(reg).__name__}"
-            found.append(Slope(label=label, x=x, y=y, low=-1.1, high=-0.9))
-        return found
+            yield Slope(label=label, x=x, y=y, low=-1.1, high=-0.9)
 
 
 def _on_the_line(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Tensor:

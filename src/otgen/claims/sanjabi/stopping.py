@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Claim, Paper, Trials, Verdict
-from otgen.claims.instances import Pair, Problems, normal, random_problems, spread_out
-from otgen.claims.relations import AtMost, Equal, Part, Relation, Slope
+from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.instances import DualPair, Problems, normal, random_problems, spread_out
+from otgen.claims.relations import Part, Relation, at_most, equal, power_law
 from otgen.ot import KL, Discrete, MarginalError, MeanMass, Quadratic, Sinkhorn, SmoothRegulariser, solve
 
 # Accuracy of (25) and (26) that a solve is asked for.
@@ -20,7 +20,7 @@ _TOL = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeanDensity(Claim):
+class MeanDensity(Theorem):
     """(25) and (26): what the mean of the density says about the dual's accuracy.
 
     Attributes:
@@ -41,23 +41,24 @@ class MeanDensity(Claim):
         "(26) is necessary alone: the right constant added to phi brings the mean to 1 whatever phi and psi are, and a "
         "solver whose rows are exact meets it at once. (25), the error of both marginals, does bound the gap."
     )
-    recorded: ClassVar[Verdict] = Verdict.CONDITIONAL
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
 
     factor: float = 1.0
     norm_factor: float = 2.0
     power: float = -0.5
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k, found = trials.at_most(trials.n // 3), list[Relation]()
+    def relations(self, trials: Trials) -> Iterator[Relation]:
+        k = trials.at_most(trials.n // 3)
         # The squared norm's gap is a square as long as no density is 0: costs that differ by less than eps.
         regs: tuple[SmoothRegulariser, ...] = (KL(eps=0.2), Quadratic(eps=5.0))
         for reg in regs:
             problems = random_problems(trials.rng, k, reg)
-            found.append(self._necessary(trials, problems))
-            found.append(self._both_marginals(trials, problems))
-        found += [self._sampled(trials), *self._library(trials)]
-        return [*found, self._fooled(trials)]
+            yield self._necessary(trials, problems)
+            yield self._both_marginals(trials, problems)
+        yield self._sampled(trials)
+        yield from self._library(trials)
+        yield self._fooled(trials)
 
     def _necessary(self, trials: Trials, problems: Problems) -> Relation:
         best, rng, eps = problems.optimum, trials.rng, problems.reg.weight
@@ -68,7 +69,7 @@ class MeanDensity(Claim):
             left, right, text = pair.mass - 1 - pair.mass.log(), self.factor * accuracy, "mass - 1 - log mass and gap"
         else:
             left, right, text = (pair.mass - 1).square(), self.norm_factor * accuracy, "(mass - 1)^2 and 2 gap"
-        return AtMost(label=f"{text}/eps, {problems.reg}", left=left, right=right, tight=0.95, slack=1e-6)
+        return at_most(f"{text}/eps, {problems.reg}", left, right, tight=0.95, slack=1e-6)
 
     def _both_marginals(self, trials: Trials, problems: Problems) -> Relation:
         """(25): F is concave, so the gap is at most the gradient along the way to the optimum."""
@@ -76,7 +77,7 @@ class MeanDensity(Claim):
         pair = problems.near(trials.rng, spread_out(trials.rng, len(problems), 1e-3, 1.0))
         way = torch.maximum((best.f - pair.f).abs().amax(-1), (best.g - pair.g).abs().amax(-1))
         label = f"gap and error of both marginals times the way to the optimum, {problems.reg}"
-        return AtMost(label=label, left=best.dual - pair.dual, right=_marginal_error(pair) * way, tight=0.2)
+        return at_most(label, best.dual - pair.dual, _marginal_error(pair) * way, tight=0.2)
 
     def _sampled(self, trials: Trials) -> Relation:
         """(26) itself, at the optimum: its error over S independent pairs."""
@@ -87,23 +88,17 @@ class MeanDensity(Claim):
             pairs = torch.multinomial(chances, 20 * size, replacement=True, generator=trials.rng)
             means = density.gather(1, pairs).reshape(20, 20, size).mean(-1)
             errors.append((means - 1).square().mean().sqrt())
-        low, high = self.power - 0.15, self.power + 0.15
-        label = "log |mean m over S pairs - 1| over log S"
-        return Slope(label=label, x=sizes.log(), y=torch.stack(errors).log(), low=low, high=high)
+        return power_law("log |mean m over S pairs - 1| over log S", sizes, errors, self.power, within=0.15)
 
-    def _library(self, trials: Trials) -> list[Relation]:
+    def _library(self, trials: Trials) -> Iterator[Relation]:
         """Both tests of the library, with its Sinkhorn: the marginals of what it returns."""
-        k = trials.at_most(100)
-        problems = random_problems(trials.rng, k, KL(eps=0.02))
+        problems = random_problems(trials.rng, trials.at_most(100), KL(eps=0.02))
         problem = Discrete.from_matrix(problems.C, problems.a, problems.b, reg=problems.reg)
-        found: list[Relation] = []
         for until, part in ((MarginalError(_TOL), Part.PRINTED), (MeanMass(_TOL), Part.OUTSIDE)):
             solution = solve(problem, Sinkhorn(), until=until, max_steps=20000, on_unconverged="ignore")
             error = solution.marginal_error_a + solution.marginal_error_b
-            right = torch.full((k,), _TOL, dtype=torch.float64)
             label = f"error of the marginals and what {type(until).__name__} was asked for"
-            found.append(AtMost(label=label, left=error, right=right, part=part, tight=0.01))
-        return found
+            yield at_most(label, error, _TOL, part=part, tight=0.01)
 
     def _fooled(self, trials: Trials) -> Relation:
         """Arbitrary potentials, raised until the mean of m is 1."""
@@ -115,16 +110,16 @@ class MeanDensity(Claim):
         pair = replace(bad, f=bad.f - raised.unsqueeze(-1))
         label = "error of the marginals and 1e-4 + |mean m - 1|, arbitrary potentials and a constant"
         right = _TOL + (pair.mass - 1).abs()
-        return AtMost(label=label, left=_marginal_error(pair), right=right, part=Part.OUTSIDE)
+        return at_most(label, _marginal_error(pair), right, part=Part.OUTSIDE)
 
 
-def _marginal_error(pair: Pair) -> Tensor:
+def _marginal_error(pair: DualPair) -> Tensor:
     rows, columns = pair.problems.a - pair.plan.sum(-1), pair.problems.b - pair.plan.sum(-2)
     return rows.abs().sum(-1) + columns.abs().sum(-1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Translation(Claim):
+class Translation(Theorem):
     """Lemma 2.1 with KL, its potentials ``phi(x) - psi(y)`` and its 1/e, in the notation of this library.
 
     Attributes:
@@ -140,14 +135,13 @@ class Translation(Claim):
         "f + g and eps (exp(s/eps) - 1) of the other papers; phi - psi - eps = f + g, the densities agree, and "
         "E phi - E psi is the value plus eps, while E f + E g is the value."
     )
-    recorded: ClassVar[Verdict] = Verdict.TRUE
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     shift: float = 1.0
     excess: float = 1.0
 
     @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        found: list[Relation] = []
+    def relations(self, trials: Trials) -> Iterator[Relation]:
         for eps in (0.2, 2.0):
             problems = random_problems(trials.rng, trials.at_most(trials.n // 2), KL(eps=eps))
             ours = problems.optimum
@@ -161,18 +155,15 @@ class Translation(Claim):
             own = (problems.a * ours.f).sum(-1) + (problems.b * ours.g).sum(-1)
             scale = eps + value.abs()
 
-            def equal(text: str, left: Tensor, right: Tensor, scale: Tensor = scale, eps: float = eps) -> Relation:
-                return Equal(label=f"{text}, eps={eps:g}", left=left, right=right, scale=scale, tol=1e-8)
+            def agree(text: str, left: Tensor, right: Tensor, scale: Tensor = scale, eps: float = eps) -> Relation:
+                return equal(f"{text}, eps={eps:g}", left, right, scale=scale, tol=1e-8)
 
             wide = scale.repeat_interleave(problems.C[0].numel())
-            found += [
-                equal("best value of (5) and the library's", value, ours.dual),
-                equal("phi - psi - eps and f + g", theirs.flatten(), sum_of_ours.flatten(), wide),
-                equal("exp(V/eps)/e and the library's density", density.flatten(), ours.density.flatten(), wide / eps),
-                equal("E phi - E psi and the value plus eps", linear, ours.dual + self.excess * eps),
-                equal("E f + E g and the value", own, ours.dual),
-            ]
-        return found
+            yield agree("best value of (5) and the library's", value, ours.dual)
+            yield agree("phi - psi - eps and f + g", theirs.flatten(), sum_of_ours.flatten(), wide)
+            yield agree("exp(V/eps)/e and the library's density", density.flatten(), ours.density.flatten(), wide / eps)
+            yield agree("E phi - E psi and the value plus eps", linear, ours.dual + self.excess * eps)
+            yield agree("E f + E g and the value", own, ours.dual)
 
 
 def _climbed(trials: Trials, problems: Problems) -> tuple[Tensor, Tensor]:
