@@ -98,7 +98,7 @@ class SemiDiscreteSolver(Solver):
 
     def __post_init__(self) -> None:
         checks.count("batch", self.batch, 1)
-        checks.count("look_samples", self.check_samples, 32)
+        checks.count("check_samples", self.check_samples, 32)
 
     @override
     def start(self, problem: SemiDiscrete, warm_start: Any) -> Start | None:
