@@ -6,6 +6,7 @@ options (:func:`accepts_former_options`), and whoever reads a configuration brin
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 from collections.abc import Callable, Mapping
@@ -14,6 +15,9 @@ from typing import Any, TypeVar
 from otgen.errors import RenamedWarning, warn
 
 T = TypeVar("T", bound=type)
+
+# Where a configuration may name a class without its package.
+_PACKAGES = ("otgen.ot", "otgen.nets", "otgen.data", "otgen.methods")
 
 # By package, what a name was and what it is.
 NAMES: Mapping[str, Mapping[str, str]] = {
@@ -33,7 +37,8 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     "SemiDiscreteSolver": {"look_samples": "check_samples"},
 }
 
-# By option, what a value was and what it is, as a configuration writes it.
+# By option, what a value was and what it is, as a configuration writes it. A policy that has become a component has its
+# class here: {"gradient": {"unroll": "otgen.ot.Unroll"}}.
 VALUES: Mapping[str, Mapping[str, str]] = {}
 
 
@@ -51,8 +56,9 @@ def former_names(package: str) -> Callable[[str], Any]:
 
 
 def former_options(cls: type) -> dict[str, str]:
-    """The former options of a class, its own and those it inherits."""
-    return {old: new for base in reversed(cls.__mro__) for old, new in OPTIONS.get(base.__name__, {}).items()}
+    """The former options of a class, its own and those it inherits; what it has is no former one."""
+    options = {old: new for base in reversed(cls.__mro__) for old, new in OPTIONS.get(base.__name__, {}).items()}
+    return {old: new for old, new in options.items() if old not in getattr(cls, "__dataclass_fields__", ())}
 
 
 def accepts_former_options(cls: T) -> T:
@@ -69,3 +75,87 @@ def accepts_former_options(cls: T) -> T:
 
     cls.__init__ = init
     return cls
+
+
+def updated(config: Any, base: Any = None) -> Any:
+    """A configuration with today's names; one warning tells all that were former ones.
+
+    Args:
+        config: nested dictionaries and lists. A component is given by its class and options (``class_path`` and
+            ``init_args``), by its class alone, or by its options alone.
+        base: has as attributes the components that are given by their options alone: an object, or a class with its
+            defaults.
+    """
+    notes: list[str] = []
+    today = _updated(config, base, notes)
+    tell(notes)
+    return today
+
+
+def tell(notes: list[str]) -> None:
+    """Warn of the former names that were used, if any."""
+    if notes:
+        warn(f"{'; '.join(dict.fromkeys(notes))}; former names go with the next release", RenamedWarning)
+
+
+def updated_option(name: str, value: Any, base: Any, notes: list[str]) -> tuple[str, Any]:
+    """An option of a component and its value, with today's names; what was a former one is added to the notes."""
+    owner = base if isinstance(base, type) else type(base)
+    today = former_options(owner).get(name, name)
+    if today != name:
+        notes.append(f"{name} of {owner.__name__} is now {today}")
+    part = part_of(base, today)
+    if isinstance(value, str):
+        value = _noted(value, VALUES.get(today, {}).get(value, value), notes)
+        # Text that is no component's may be like the name of a class.
+        value = _class_path(value, notes) if "." in value or dataclasses.is_dataclass(part) else value
+    return today, _updated(value, part, notes)
+
+
+def part_of(base: Any, name: str) -> Any:
+    """A component of an object, or the default of a class; None where there is none."""
+    return getattr(base, name, None) if name in getattr(base, "__dataclass_fields__", ()) else None
+
+
+def class_of(path: Any) -> type | None:
+    """The class that a configuration names, in short or in full; None where there is none."""
+    package, _, name = str(path).rpartition(".")
+    for module in [package] if package else _PACKAGES:
+        try:
+            named = getattr(importlib.import_module(module), name, None)
+        except Exception:  # whoever builds the component says what is wrong with its module
+            return None
+        if isinstance(named, type):
+            return named
+    return None
+
+
+def _updated(value: Any, base: Any, notes: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_updated(item, None, notes) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if not value.keys() & {"class_path", "init_args"}:
+        return dict(updated_option(name, item, base, notes) for name, item in value.items())
+    today = dict(value)
+    if "class_path" in value:
+        today["class_path"] = _class_path(value["class_path"], notes)
+        named = class_of(today["class_path"])
+        base = base if type(base) is named else named
+    if "init_args" in value:
+        today["init_args"] = _updated(value["init_args"], base, notes)
+    return today
+
+
+def _class_path(path: Any, notes: list[str]) -> Any:
+    package, dot, name = str(path).rpartition(".")
+    for table in [NAMES.get(package, {})] if package else NAMES.values():
+        if name in table:
+            return _noted(path, f"{package}{dot}{table[name]}", notes)
+    return path
+
+
+def _noted(former: str, today: str, notes: list[str]) -> str:
+    if former != today:
+        notes.append(f"{former} is now {today}")
+    return today

@@ -60,7 +60,7 @@ def ask(clouds: Any, otgen: Call, monkeypatch: pytest.MonkeyPatch) -> Call:
     """The command, with these peers only, at eps = 1."""
 
     def run(*peers: Peer) -> Any:
-        monkeypatch.setattr(peers, "PEERS", peers)
+        monkeypatch.setattr("otgen.peers.PEERS", peers)
         return otgen("crosscheck", "x.npy", "y.npy", "--eps", "1")
 
     return run

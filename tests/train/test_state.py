@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from otgen.errors import InputError
 from otgen.methods import Adam, Player
-from otgen.train.state import put_back, stream, take_apart
+from otgen.seeding import named_stream
+from otgen.train.state import put_back, take_apart
 
 
 @dataclass
@@ -89,7 +90,7 @@ def test_another_shape_changes_nothing() -> None:
 
 def test_streams_of_different_names_and_seeds_are_different() -> None:
     def draw(seed: int, name: str) -> Tensor:
-        return torch.randn(4, generator=stream(seed, name))
+        return torch.randn(4, generator=named_stream(seed, name))
 
     assert torch.equal(draw(0, "data"), draw(0, "data"))
     draws = [draw(seed, name) for seed in range(3) for name in ("data", "latent", "generator", "critic")]
@@ -99,10 +100,10 @@ def test_streams_of_different_names_and_seeds_are_different() -> None:
 
 
 def _long(seed: int) -> Tensor:
-    return torch.randn(10_000, generator=stream(seed, "data"))
+    return torch.randn(10_000, generator=named_stream(seed, "data"))
 
 
 def test_streams_do_not_change_between_versions() -> None:
     # Frozen: a run of an earlier version must continue as it was.
-    drawn = torch.randint(2**31, (2,), generator=stream(0, "data")).tolist()
+    drawn = torch.randint(2**31, (2,), generator=named_stream(0, "data")).tolist()
     assert drawn == [1415511250, 368306014]

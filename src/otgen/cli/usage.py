@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, NoReturn
 from jsonargparse import Namespace
 from typing_extensions import override
 
-from otgen.errors import InputError, OtgenError
-from otgen.train.parsing import ConfigParser, suggestion
+from otgen.errors import InputError, OtgenError, suggestion
+from otgen.train.parsing import ConfigParser
 
 
 class UsageError(OtgenError):

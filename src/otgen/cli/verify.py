@@ -73,7 +73,7 @@ def _page_path(path: Path) -> Path:
 
 def _chosen(claims: Sequence[Claim], names: Sequence[str], paper: str | None) -> Sequence[Claim]:
     from otgen.claims import Paper
-    from otgen.train.parsing import suggestion
+    from otgen.errors import suggestion
 
     everywhere = {claim.key.lower(): claim for claim in claims}
     if paper is not None:

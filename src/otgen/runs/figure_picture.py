@@ -12,9 +12,9 @@ from torch import Tensor
 
 from otgen.recipes import Figure, Results
 from otgen.runs.sample import load_generator
+from otgen.seeding import named_stream
 from otgen.train import RunConfig, RunDir, checkpoint, generate
 from otgen.train.pictures import tiled
-from otgen.train.state import stream
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,12 +102,12 @@ def _samples(axes: Axes, run: RunDir, config: RunConfig) -> None:
     if (images and shape[0] not in (1, 3)) or (not images and (len(shape) != 1 or shape[0] > 2)):
         axes.text(0.5, 0.5, f"samples of shape {shape}\nmake no picture", ha="center", va="center")
         return
-    samples = generate(generator, config.latent, _IMAGES if images else _POINTS, stream(config.seed, "sample"))
+    samples = generate(generator, config.latent, _IMAGES if images else _POINTS, named_stream(config.seed, "sample"))
     if images:
         image = tiled(samples, shapes.value_range, columns=8)
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         return
-    data = config.data.sample(_POINTS, stream(config.seed, "pictures/data"))
+    data = config.data.sample(_POINTS, named_stream(config.seed, "pictures/data"))
     if shape[0] == 1:
         for points, colour, label in ((data, _DATA, "data"), (samples, _SAMPLES, "samples")):
             axes.hist(points[:, 0].numpy(), bins=100, density=True, alpha=0.6, color=colour, label=label)

@@ -15,12 +15,12 @@ from otgen.runs.evaluate import evaluate_run
 from otgen.runs.figure_picture import draw_figure
 from otgen.runs.figure_report import Judged, write_report, write_results, write_whole
 from otgen.runs.run_lock import claimed, forget
+from otgen.seeding import named_stream
 from otgen.train import Ending, Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import differences, plain
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
 from otgen.train.parsing import written
 from otgen.train.rundir import environment
-from otgen.train.state import stream
 
 _DIVERGED = "diverged.json"
 
@@ -148,7 +148,7 @@ class Plan:
                     _refuse_another(job, config)
             data = plain(config.data)
             if data not in read and progress(job) < 1:
-                config.data.sample(1, stream(job.seed, "probe"))
+                config.data.sample(1, named_stream(job.seed, "probe"))
                 read.append(data)
 
 

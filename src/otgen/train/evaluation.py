@@ -23,7 +23,7 @@ from otgen.metrics import (
     exact_wasserstein,
 )
 from otgen.nets import LocationScaleMap
-from otgen.train.state import stream
+from otgen.seeding import named_stream
 
 _BATCH = 500
 # Samples whose nearest training samples are shown.
@@ -72,10 +72,10 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
         n: generated samples.
         seed: of the evaluation's own streams.
     """
-    samples = generate(generator, latent, n, stream(seed, "evaluation/latent"))
+    samples = generate(generator, latent, n, named_stream(seed, "evaluation/latent"))
     if data.value_range is not None:
         samples = samples.clamp(*data.value_range)
-    real = data.support() if isinstance(data, FiniteSource) else data.sample(n, stream(seed, "evaluation/data"))
+    real = data.support() if isinstance(data, FiniteSource) else data.sample(n, named_stream(seed, "evaluation/data"))
     pixels = Identity()
     fake_points, real_points = pixels(samples), pixels(real)
     values: dict[str, float] = {}

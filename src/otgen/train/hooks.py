@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from otgen.methods import Logged, Player
+from otgen.seeding import named_stream
 from otgen.train import checkpoint
 from otgen.train.evaluation import evaluate, generate
 from otgen.train.lipschitz import steepness
 from otgen.train.pictures import save_picture
-from otgen.train.state import stream
 from otgen.train.trainer import Trainer
 
 _PICTURED = 100
@@ -67,7 +67,7 @@ def _lipschitz(trainer: Trainer) -> dict[str, float]:
     """Lower bounds on the Lipschitz constants of the players, which the papers' theorems take to be bounded."""
     config, state = trainer.config, trainer.state.method
     # A stream of its own: no draw is taken from training.
-    rng = stream(config.seed, f"lipschitz/{trainer.state.step}")
+    rng = named_stream(config.seed, f"lipschitz/{trainer.state.step}")
     codes = config.latent.sample(_STEEP, rng).to(trainer.device)
     generator = state.generator.module
     found = {"generator_lipschitz": steepness(generator, codes, rng)}
@@ -94,12 +94,12 @@ class Pictures:
     def _draw(self, trainer: Trainer) -> None:
         config, state = trainer.config, trainer.state
         # A stream of its own, begun anew each time: the same noise, and no draw taken from training.
-        rng = stream(config.seed, "pictures")
+        rng = named_stream(config.seed, "pictures")
         points = len(config.data.shape) == 1
         samples = generate(state.ema, config.latent, _REFERENCE if points else _PICTURED, rng)
         reference: Tensor | None = None
         if points:
-            reference = config.data.sample(_REFERENCE, stream(config.seed, "pictures/data"))
+            reference = config.data.sample(_REFERENCE, named_stream(config.seed, "pictures/data"))
         path = trainer.run.samples / f"step_{state.step:08d}.png"
         save_picture(samples, path, value_range=config.data.value_range, reference=reference)
 

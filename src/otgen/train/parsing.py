@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
-import os
+import warnings
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml  # type: ignore[import-untyped]
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace, get_loader
 from jsonargparse._core import ArgumentGroup
+from typing_extensions import override
 
-from otgen.errors import InputError
-from otgen.train.config import RunConfig, plain
+from otgen import files, renamed
+from otgen.errors import InputError, RenamedWarning
+from otgen.train.config import RunConfig, flat, plain
 
 P = TypeVar("P", bound="ConfigParser")
 
@@ -42,15 +43,83 @@ class _Group(_ByValue, ArgumentGroup):
 
 
 class ConfigParser(_ByValue, ArgumentParser):
-    """A parser of configurations."""
+    """A parser of configurations; former names in them are brought up to date.
+
+    Attributes:
+        base: what the values that are not given come from.
+    """
 
     _group_class = _Group
+    base: RunConfig | None = None
+
+    def add_config(self, default: RunConfig) -> None:
+        """Take a run's options, with the values of ``default``."""
+        self.add_class_arguments(RunConfig)
+        self.set_defaults(plain(default))
+        self.base = default
+
+    @override
+    def parse_args(self, args: Sequence[str], **options: Any) -> Namespace:  # type: ignore[override]
+        """Parse the words of a command."""
+        parsed: Namespace = super().parse_args(_updated_words(args, self.base), **options)
+        return parsed
+
+    @override
+    def parse_string(self, content: str, *args: Any, **options: Any) -> Namespace:
+        """Parse the text of a file."""
+        config = _loaded(content)
+        today = renamed.updated(config, self.base)
+        parsed: Namespace = super().parse_string(content if today == config else _dumped(today), *args, **options)
+        return parsed
 
 
-def add_config(parser: ArgumentParser, default: RunConfig) -> None:
-    """Give a parser a run's options, with the values of ``default``."""
-    parser.add_class_arguments(RunConfig)
-    parser.set_defaults(plain(default))
+class _Parts:
+    """The components of a run by their options, as the words of a command choose them one after the other."""
+
+    def __init__(self, base: RunConfig | None) -> None:
+        self.chosen: dict[str, Any] = {"": base}
+
+    def at(self, path: str) -> Any:
+        owner, _, name = path.rpartition(".")
+        return self.chosen[path] if path in self.chosen else renamed.part_of(self.at(owner), name)
+
+    def choose(self, path: str, named: type | None) -> None:
+        if named is not None and named is not type(self.at(path)):
+            self.chosen[path] = named
+
+
+def _updated_words(words: Sequence[str], base: RunConfig | None) -> list[str]:
+    """The words of a command with today's names."""
+    today, notes, parts = list(words), list[str](), _Parts(base)
+    for k, word in enumerate(words):
+        if not word.startswith("--"):
+            continue
+        option, equals, value = word.removeprefix("--").partition("=")
+        value = value if equals else "".join(words[k + 1 : k + 2])
+        if option == "config":
+            for name, item in flat(_loaded(Path(value))):
+                if name.endswith(".class_path"):
+                    parts.choose(name.removesuffix(".class_path"), renamed.class_of(item))
+            continue
+        owner, dot, name = option.rpartition(".")
+        name, current = renamed.updated_option(name, value, parts.at(owner), notes)
+        path = f"{owner}{dot}{name}"
+        today[k] = f"--{path}={current}" if equals else f"--{path}"
+        if not equals and current != value:
+            today[k + 1] = current
+        # Elsewhere a value with a dot may be anything, and is no module to load.
+        if "." not in current or dataclasses.is_dataclass(parts.at(path)):
+            parts.choose(path, renamed.class_of(current))
+    renamed.tell(notes)
+    return today
+
+
+def _loaded(content: str | Path) -> Any:
+    """What YAML says; None where it is none, which the parser will tell."""
+    try:
+        return get_loader("yaml")(content.read_text() if isinstance(content, Path) else content)
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
 
 
 def parse_config(make: Callable[[], P], parse: Callable[[P], Namespace], default: RunConfig) -> tuple[P, Namespace]:
@@ -59,22 +128,20 @@ def parse_config(make: Callable[[], P], parse: Callable[[P], Namespace], default
     jsonargparse would carry the values of equal names over.
     """
     parser = make()
-    add_config(parser, default)
-    parsed = parse(parser)
-    spec = plain(default)
-    others = {
-        name: {"class_path": parsed[name]["class_path"]}
-        for name in _COMPONENTS
-        if parsed[name]["class_path"] != spec[name]["class_path"]
-    }
-    if not others:
-        return parser, parsed
-    parser = make()
-    add_config(parser, default)
-    for name, chosen in others.items():
-        parser.set_defaults({name: None})
-        parser.set_defaults({name: chosen})
-    return parser, parse(parser)
+    parser.add_config(default)
+    parsed, spec = parse(parser), plain(default)
+    chosen = {name: parsed[name]["class_path"] for name in _COMPONENTS}
+    others = {name: path for name, path in chosen.items() if path != spec[name]["class_path"]}
+    if others:
+        parser = make()
+        parser.add_config(default)
+        for name, path in others.items():
+            parser.set_defaults({name: None})
+            parser.set_defaults({name: {"class_path": path}})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RenamedWarning)  # said already
+            parsed = parse(parser)
+    return parser, parsed
 
 
 def build(parser: ArgumentParser, parsed: Namespace) -> RunConfig:
@@ -95,19 +162,21 @@ def load(path: Path) -> RunConfig:
         parser, parsed = parse_config(make, lambda p: p.parse_path(str(path)), default)
         return build(parser, parsed)
     except Exception as error:  # jsonargparse raises errors of many kinds
-        raise InputError(f"{path} is no configuration of a run: {one_line(error)}") from error
+        raise InputError(f"{path} is no configuration of a run: {' '.join(str(error).split())}") from error
 
 
 def save(config: RunConfig, path: Path) -> None:
     """Write every value, resolved; the file is whole or as it was."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(written(config))
-    os.replace(temporary, path)
+    files.write(path, written(config))
 
 
 def written(config: RunConfig) -> str:
     """The text of a configuration's file."""
-    text: str = yaml.dump(plain(config), Dumper=_Dumper, sort_keys=False)
+    return _dumped(plain(config))
+
+
+def _dumped(config: dict[str, Any]) -> str:
+    text: str = yaml.dump(config, Dumper=_Dumper, sort_keys=False)
     return text
 
 
@@ -127,15 +196,3 @@ def _text(dumper: Any, value: str) -> Any:
 
 
 _Dumper.add_representer(str, _text)
-
-
-def suggestion(word: str, known: Sequence[str], cutoff: float = 0.6) -> str:
-    """``; did you mean 'x'?`` where something known is near, else nothing."""
-    # The word itself may be known elsewhere; here it was wrong.
-    near = difflib.get_close_matches(word, [name for name in known if name != word], n=1, cutoff=cutoff)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def one_line(error: BaseException) -> str:
-    """An error's message on one line."""
-    return " ".join(str(error).split())

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from otgen.errors import InputError, NumericalError
 from otgen.methods import Batches, Logged, Player
 from otgen.methods.base import pace
-from otgen.nets import seeded
+from otgen.seeding import named_stream, seeded
 from otgen.train import checkpoint
 from otgen.train.config import Device, RunConfig
 from otgen.train.rundir import RunDir
-from otgen.train.state import TrainState, average_of, stream, update_average
+from otgen.train.state import TrainState, average_of, update_average
 
 
 class Ending(StrEnum):
@@ -76,7 +76,7 @@ class Trainer:
             torch.set_num_threads(config.trainer.threads)
         self.device = _device(config.trainer.device)
         # Reads the data: what is wrong with it is said before anything is written.
-        config.data.sample(1, stream(config.seed, "probe"))
+        config.data.sample(1, named_stream(config.seed, "probe"))
         self.shapes = checkpoint.Shapes(config.data.shape, config.data.value_range)
         self.state = self._fresh_state()
         state = self.state
@@ -90,8 +90,8 @@ class Trainer:
         config.method.accepts(config.data)
         generator = build_generator(config, self.shapes).to(self.device)
         average = average_of(generator)
-        method = config.method.init(generator, config.latent, config.data, stream(config.seed, "critic"))
-        return TrainState(method, average, stream(config.seed, "data"), stream(config.seed, "latent"))
+        method = config.method.init(generator, config.latent, config.data, named_stream(config.seed, "critic"))
+        return TrainState(method, average, named_stream(config.seed, "data"), named_stream(config.seed, "latent"))
 
     def resume(self) -> None:
         """Go on from the newest checkpoint of the run."""
@@ -188,7 +188,7 @@ class Trainer:
 
 def build_generator(config: RunConfig, shapes: checkpoint.Shapes) -> nn.Module:
     """The generator of a run, with the initial weights of its seed."""
-    with seeded(stream(config.seed, "generator")):
+    with seeded(named_stream(config.seed, "generator")):
         return config.generator.build(config.latent.shape, shapes.shape, shapes.value_range)
 
 
