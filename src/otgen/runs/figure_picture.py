@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
+from otgen import files
 from otgen.recipes import Figure, Results
 from otgen.runs.sample import load_generator
 from otgen.seeding import named_stream
@@ -59,15 +57,11 @@ def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDi
         axes.set_xlabel(_measured(figure, results, panel.name), fontsize=9.5, linespacing=1.4)
         _samples(axes, *runs[panel.name])
     # One legend for all: within a panel it would cover samples.
-    legends = [found for axes in grid.flat if (found := axes.get_legend_handles_labels())[0]]
+    legends = [legend for axes in grid.flat if (legend := axes.get_legend_handles_labels())[0]]
     if legends:
         canvas.legend(*legends[0], loc="outside lower center", ncols=2, fontsize=9, markerscale=2, frameon=False)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        canvas.savefig(temporary, format="png")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.whole(path) as file:
+        canvas.savefig(file, format="png")
     return path
 
 
@@ -111,12 +105,8 @@ def _samples(axes: Axes, run: RunDir, config: RunConfig) -> None:
     if shape[0] == 1:
         for points, colour, label in ((data, _DATA, "data"), (samples, _SAMPLES, "samples")):
             axes.hist(points[:, 0].numpy(), bins=100, density=True, alpha=0.6, color=colour, label=label)
-    else:
-        _scatter(axes, samples, data)
-
-
-def _scatter(axes: Axes, samples: Tensor, data: Tensor) -> None:
-    """Points of the plane over the data's, in the window of the data: all panels of a figure have the same."""
+        return
+    # In the window of the data: all panels of a figure have the same.
     low, high = data.amin(0), data.amax(0)
     margin = 0.15 * float((high - low).max())
     axes.scatter(data[:, 0], data[:, 1], s=14, color=_DATA, linewidths=0, label="data")

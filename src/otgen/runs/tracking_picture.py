@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from otgen import files
 from otgen.runs.tracking import PowerLaw, Tracked
 
 _DPI = 110
 
 
 def draw_track(points: Sequence[Tracked], law: PowerLaw, stop: int, path: Path) -> Path:
-    """Write the PNG.
+    """Write the PNG, whole or not at all.
 
     Args:
         points: of the track.
@@ -42,5 +43,6 @@ def draw_track(points: Sequence[Tracked], law: PowerLaw, stop: int, path: Path) 
     right.legend(frameon=False)
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    canvas.savefig(path, format="png")
+    with files.whole(path) as file:
+        canvas.savefig(file, format="png")
     return path
