@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from otgen.errors import RenamedWarning, warn
@@ -92,32 +92,66 @@ def updated(config: Any, base: Any = None) -> Any:
     return today
 
 
-def tell(notes: list[str]) -> None:
+def updated_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words of a command with today's names, and what was former in them. An option's class is not in the words."""
+    options = {old: new for table in OPTIONS.values() for old, new in table.items()}
+    today, notes, name = list[str](), list[str](), ""
+    for word in words:
+        flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if flag:
+            owner, dot, name = flag.rpartition(".")
+            name = _noted(name, options.get(name, name), notes)
+            flag = f"{owner}{dot}{name}{equals}"
+        today.append(f"{flag}{_value(name, value, False, notes)}")
+    return today, notes
+
+
+def tell(notes: Sequence[str]) -> None:
     """Warn of the former names that were used, if any."""
     if notes:
         warn(f"{'; '.join(dict.fromkeys(notes))}; former names go with the next release", RenamedWarning)
 
 
-def updated_option(name: str, value: Any, base: Any, notes: list[str]) -> tuple[str, Any]:
-    """An option of a component and its value, with today's names; what was a former one is added to the notes."""
+def _updated(value: Any, base: Any, notes: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_updated(item, None, notes) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() & {"class_path", "init_args"}:
+        today = dict(value)
+        if "class_path" in value:
+            today["class_path"] = _class_path(value["class_path"], notes)
+            named = _class_of(today["class_path"])
+            base = base if type(base) is named else named
+        if "init_args" in value:
+            today["init_args"] = _updated(value["init_args"], base, notes)
+        return today
     owner = base if isinstance(base, type) else type(base)
-    today = former_options(owner).get(name, name)
-    if today != name:
-        notes.append(f"{name} of {owner.__name__} is now {today}")
-    part = part_of(base, today)
-    if isinstance(value, str):
-        value = _noted(value, VALUES.get(today, {}).get(value, value), notes)
-        # Text that is no component's may be like the name of a class.
-        value = _class_path(value, notes) if "." in value or dataclasses.is_dataclass(part) else value
-    return today, _updated(value, part, notes)
+    former, fields, today = former_options(owner), getattr(base, "__dataclass_fields__", ()), {}
+    for name, item in value.items():
+        name = _noted(name, former.get(name, name), notes, f" of {owner.__name__}")
+        part = getattr(base, name, None) if name in fields else None
+        today[name] = _updated(_value(name, item, dataclasses.is_dataclass(part), notes), part, notes)
+    return today
 
 
-def part_of(base: Any, name: str) -> Any:
-    """A component of an object, or the default of a class; None where there is none."""
-    return getattr(base, name, None) if name in getattr(base, "__dataclass_fields__", ()) else None
+def _value(option: str, value: Any, names_class: bool, notes: list[str]) -> Any:
+    """A value of an option with today's names; text with a dot, or where a class may be named, may be a class."""
+    if not isinstance(value, str):
+        return value
+    value = _noted(value, VALUES.get(option, {}).get(value, value), notes)
+    return _class_path(value, notes) if names_class or "." in value else value
 
 
-def class_of(path: Any) -> type | None:
+def _class_path(path: Any, notes: list[str]) -> Any:
+    package, dot, name = str(path).rpartition(".")
+    for table in [NAMES.get(package, {})] if package else NAMES.values():
+        if name in table:
+            return _noted(path, f"{package}{dot}{table[name]}", notes)
+    return path
+
+
+def _class_of(path: Any) -> type | None:
     """The class that a configuration names, in short or in full; None where there is none."""
     package, _, name = str(path).rpartition(".")
     for module in [package] if package else _PACKAGES:
@@ -130,32 +164,7 @@ def class_of(path: Any) -> type | None:
     return None
 
 
-def _updated(value: Any, base: Any, notes: list[str]) -> Any:
-    if isinstance(value, list):
-        return [_updated(item, None, notes) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if not value.keys() & {"class_path", "init_args"}:
-        return dict(updated_option(name, item, base, notes) for name, item in value.items())
-    today = dict(value)
-    if "class_path" in value:
-        today["class_path"] = _class_path(value["class_path"], notes)
-        named = class_of(today["class_path"])
-        base = base if type(base) is named else named
-    if "init_args" in value:
-        today["init_args"] = _updated(value["init_args"], base, notes)
-    return today
-
-
-def _class_path(path: Any, notes: list[str]) -> Any:
-    package, dot, name = str(path).rpartition(".")
-    for table in [NAMES.get(package, {})] if package else NAMES.values():
-        if name in table:
-            return _noted(path, f"{package}{dot}{table[name]}", notes)
-    return path
-
-
-def _noted(former: str, today: str, notes: list[str]) -> str:
+def _noted(former: str, today: str, notes: list[str], of: str = "") -> str:
     if former != today:
-        notes.append(f"{former} is now {today}")
+        notes.append(f"{former}{of} is now {today}")
     return today

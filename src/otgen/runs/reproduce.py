@@ -305,7 +305,7 @@ def _train(job: Job, config: RunConfig, observer: Observer) -> None:
 
 
 def _outcome(job: Job, config: RunConfig) -> Outcome:
-    """What became of a run that is done, with the evaluation of its end: the one that is kept, if it is the run's own."""
+    """What became of a run that is done; the evaluation of its end is the one that is kept, if it is the run's own."""
     run = job.run
     if (run.path / _DIVERGED).exists():
         about = json.loads((run.path / _DIVERGED).read_text())

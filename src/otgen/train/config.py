@@ -173,18 +173,17 @@ def plain(value: Any) -> Any:
 
 def differences(old: RunConfig, new: RunConfig) -> list[str]:
     """What differs between two configurations, one ``name: old -> new`` a value."""
-    before, after = (dict(flat(plain(config))) for config in (old, new))
+    before, after = (dict(_flat(plain(config))) for config in (old, new))
     pairs = {name: (before.get(name), after.get(name)) for name in sorted(before.keys() | after.keys())}
     return [f"{name}: {one} -> {other}" for name, (one, other) in pairs.items() if one != other]
 
 
-def flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    """The values of a nested configuration, each with the name of its option."""
+def _flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
     if not isinstance(value, dict):
         return [(prefix, value)]
     pairs = []
     for key, item in value.items():
-        pairs += flat(item, prefix if key == "init_args" else ".".join(filter(None, (prefix, key))))
+        pairs += _flat(item, prefix if key == "init_args" else ".".join(filter(None, (prefix, key))))
     return pairs
 
 

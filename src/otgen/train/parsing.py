@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from otgen import files, renamed
 from otgen.errors import InputError, RenamedWarning
-from otgen.train.config import RunConfig, flat, plain
+from otgen.train.config import RunConfig, plain
 
 P = TypeVar("P", bound="ConfigParser")
 
@@ -60,66 +60,37 @@ class ConfigParser(_ByValue, ArgumentParser):
 
     @override
     def parse_args(self, args: Sequence[str], **options: Any) -> Namespace:  # type: ignore[override]
-        """Parse the words of a command."""
-        parsed: Namespace = super().parse_args(_updated_words(args, self.base), **options)
+        """Parse the words of a command; those that do not parse as they are may have former names in them."""
+        parsed: Namespace
+        try:
+            parsed = super().parse_args(args, **options)
+        except Exception:  # jsonargparse raises errors of many kinds
+            words, notes = renamed.updated_words(args)
+            if not notes:
+                raise
+            renamed.tell(notes)
+            with _told():
+                parsed = super().parse_args(words, **options)
         return parsed
 
     @override
     def parse_string(self, content: str, *args: Any, **options: Any) -> Namespace:
-        """Parse the text of a file."""
-        config = _loaded(content)
+        """Parse the text of a file, whose names may be former ones."""
+        try:
+            config = get_loader("yaml")(content)
+        except yaml.YAMLError:
+            config = None  # which the parser will tell
         today = renamed.updated(config, self.base)
         parsed: Namespace = super().parse_string(content if today == config else _dumped(today), *args, **options)
         return parsed
 
 
-class _Parts:
-    """The components of a run by their options, as the words of a command choose them one after the other."""
-
-    def __init__(self, base: RunConfig | None) -> None:
-        self.chosen: dict[str, Any] = {"": base}
-
-    def at(self, path: str) -> Any:
-        owner, _, name = path.rpartition(".")
-        return self.chosen[path] if path in self.chosen else renamed.part_of(self.at(owner), name)
-
-    def choose(self, path: str, named: type | None) -> None:
-        if named is not None and named is not type(self.at(path)):
-            self.chosen[path] = named
-
-
-def _updated_words(words: Sequence[str], base: RunConfig | None) -> list[str]:
-    """The words of a command with today's names."""
-    today, notes, parts = list(words), list[str](), _Parts(base)
-    for k, word in enumerate(words):
-        if not word.startswith("--"):
-            continue
-        option, equals, value = word.removeprefix("--").partition("=")
-        value = value if equals else "".join(words[k + 1 : k + 2])
-        if option == "config":
-            for name, item in flat(_loaded(Path(value))):
-                if name.endswith(".class_path"):
-                    parts.choose(name.removesuffix(".class_path"), renamed.class_of(item))
-            continue
-        owner, dot, name = option.rpartition(".")
-        name, current = renamed.updated_option(name, value, parts.at(owner), notes)
-        path = f"{owner}{dot}{name}"
-        today[k] = f"--{path}={current}" if equals else f"--{path}"
-        if not equals and current != value:
-            today[k + 1] = current
-        # Elsewhere a value with a dot may be anything, and is no module to load.
-        if "." not in current or dataclasses.is_dataclass(parts.at(path)):
-            parts.choose(path, renamed.class_of(current))
-    renamed.tell(notes)
-    return today
-
-
-def _loaded(content: str | Path) -> Any:
-    """What YAML says; None where it is none, which the parser will tell."""
-    try:
-        return get_loader("yaml")(content.read_text() if isinstance(content, Path) else content)
-    except (OSError, ValueError, yaml.YAMLError):
-        return None
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Former names were told already, and are met once more inside."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RenamedWarning)
+        yield
 
 
 def parse_config(make: Callable[[], P], parse: Callable[[P], Namespace], default: RunConfig) -> tuple[P, Namespace]:
@@ -138,8 +109,7 @@ def parse_config(make: Callable[[], P], parse: Callable[[P], Namespace], default
         for name, path in others.items():
             parser.set_defaults({name: None})
             parser.set_defaults({name: {"class_path": path}})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RenamedWarning)  # said already
+        with _told():
             parsed = parse(parser)
     return parser, parsed
 
