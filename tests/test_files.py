@@ -25,10 +25,15 @@ def test_an_error_changes_nothing(existing: str | None, tmp_path: Path) -> None:
     path = tmp_path / "file"
     if existing is not None:
         path.write_text(existing)
-    with pytest.raises(ZeroDivisionError), files.whole(path) as file:
-        file.write(b"new")
-        assert (path.read_text() if path.exists() else None) == existing
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with files.whole(path) as file:
+            file.write(b"new")
+            assert (path.read_text() if path.exists() else None) == existing
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == ({} if existing is None else {"file": existing})
 
 

@@ -63,7 +63,7 @@ def former_options(cls: type) -> dict[str, str]:
 
 def accepts_former_options(cls: T) -> T:
     """A class whose constructor takes its former options too, with a warning."""
-    constructor = cls.__init__
+    constructor = cls.__init__  # type: ignore[misc]
 
     @functools.wraps(constructor)
     def init(self: Any, *args: Any, **options: Any) -> None:
@@ -73,7 +73,7 @@ def accepts_former_options(cls: T) -> T:
                 options[new] = options.pop(old)
         constructor(self, *args, **options)
 
-    cls.__init__ = init
+    cls.__init__ = init  # type: ignore[misc]
     return cls
 
 
@@ -128,8 +128,8 @@ def _updated(value: Any, base: Any, notes: list[str]) -> Any:
         return today
     owner = base if isinstance(base, type) else type(base)
     former, fields, today = former_options(owner), getattr(base, "__dataclass_fields__", ()), {}
-    for name, item in value.items():
-        name = _noted(name, former.get(name, name), notes, f" of {owner.__name__}")
+    for option, item in value.items():
+        name = _noted(option, former.get(option) or option, notes, f" of {owner.__name__}")
         part = getattr(base, name, None) if name in fields else None
         today[name] = _updated(_value(name, item, dataclasses.is_dataclass(part), notes), part, notes)
     return today

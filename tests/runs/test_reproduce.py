@@ -335,3 +335,12 @@ def test_a_run_that_ends_by_its_own_test_is_done(tmp_path: Path) -> None:
     (again_outcome,) = train_all(Plan(figure=figure, out=tmp_path / "out"), watching).values()
     assert again_outcome == outcome
     assert watching.trained == ["sco-seed0"]
+
+
+def test_a_half_finished_run_whose_configuration_is_in_other_words_goes_on(out: Path) -> None:
+    run = RunDir(out / NAMES[0])
+    shutil.rmtree(run.checkpoints)
+    run.config.write_text(f"# As an earlier version wrote it.\n{run.config.read_text()}")
+    watching = Watching()
+    again(out, watching)
+    assert watching.trained == NAMES[:1]

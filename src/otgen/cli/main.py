@@ -78,9 +78,7 @@ def _short_warnings(command: str) -> Iterator[None]:
     """A warning is a line of the command's, like an error: where in the code it arose is nothing to its user."""
     before = warnings.formatwarning
 
-    def short(
-        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
-    ) -> str:
+    def short(message: Warning | str, category: type[Warning], *where: object, **line: object) -> str:
         return f"otgen {command}: {category.__name__}: {message}\n"
 
     warnings.formatwarning = short

@@ -42,7 +42,11 @@ def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDi
     panels = [panel for panel in figure.panels if panel.name in runs]
     columns = min(figure.columns, len(panels))
     rows = -(-len(panels) // columns)
-    heading = _heading(figure, results, columns)
+    seeds = max(len(of_panel) for of_panel in results.runs.values())
+    numbers = f"numbers: mean (least to most) of {seeds} seeds" if seeds > 1 else "one seed"
+    what = f"{figure.name}: {figure.summary}. After {figure.source}."
+    how = f"Scale {results.scale}; samples of seed 0; {numbers}."
+    heading = "\n".join(line for text in (what, how) for line in textwrap.wrap(text, max(34, 46 * columns)))
     below = (len(figure.measures) + 2) * _LINE
     head = (heading.count("\n") + 4) * _LINE
     size = (columns * (_SIDE + 0.25), rows * (_SIDE + below + 0.25) + head)
@@ -63,15 +67,6 @@ def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDi
     with files.whole(path) as file:
         canvas.savefig(file, format="png")
     return path
-
-
-def _heading(figure: Figure, results: Results, columns: int) -> str:
-    seeds = max(len(runs) for runs in results.runs.values())
-    numbers = f"numbers: mean (least to most) of {seeds} seeds" if seeds > 1 else "one seed"
-    what = f"{figure.name}: {figure.summary}. After {figure.source}."
-    how = f"Scale {results.scale}; samples of seed 0; {numbers}."
-    width = max(34, 46 * columns)
-    return "\n".join(line for text in (what, how) for line in textwrap.wrap(text, width))
 
 
 def _measured(figure: Figure, results: Results, panel: str) -> str:

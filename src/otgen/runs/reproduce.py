@@ -162,6 +162,8 @@ def _refuse_another(job: Job, config: RunConfig) -> None:
         return
     saved = run.load_config()
     changed = differences(saved, config)
+    if not changed:  # in other words, such as former names
+        return
     threads = saved.trainer.threads
     if all(change.startswith("trainer.threads:") for change in changed):
         if progress(job) >= 1:
@@ -170,11 +172,10 @@ def _refuse_another(job: Job, config: RunConfig) -> None:
             f"{run.path} was started with {threads or 'the default number of'} threads and would go on with "
             f"{config.trainer.threads or 'that'}, in other roundings; give --threads {threads}, or delete that folder"
         )
-    if changed:
-        raise InputError(
-            f"{run.path} was started with another configuration: {'; '.join(changed)}; choose another --out, or delete "
-            "that folder to run it again"
-        )
+    raise InputError(
+        f"{run.path} was started with another configuration: {'; '.join(changed)}; choose another --out, or delete "
+        "that folder to run it again"
+    )
 
 
 @dataclass(frozen=True)

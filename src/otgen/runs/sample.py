@@ -21,7 +21,8 @@ def load_generator(
     path = checkpoint.verified(checkpoint.newest(run.checkpoints))
     shapes = checkpoint.read_shapes(path)
     generator = build_generator(run.load_config() if config is None else config, shapes)
-    checkpoint.load_module(path / ("generator.safetensors" if raw else "generator_ema.safetensors"), generator)
+    file = path / ("generator.safetensors" if raw else "generator_ema.safetensors")
+    generator.load_state_dict(checkpoint.read_fitting(file, generator))
     return generator.eval(), shapes
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from otgen import files
-from otgen.runs.tracking import PowerLaw, Tracked
+from otgen.runs.tracking import PowerLaw, Tracked, logarithms
 
 _DPI = 110
 
@@ -31,9 +30,8 @@ def draw_track(points: Sequence[Tracked], law: PowerLaw, stop: int, path: Path) 
     left.set_xlabel("generator updates")
     left.set_ylabel("SSIM with the stopping point's weights")
     left.legend(frameon=False)
-    moved = [p for p in points if 0 < p.similarity < 1 and p.updates > 0]
-    x = [math.log(p.updates) for p in moved]
-    right.plot(x, [-math.log(p.similarity) for p in moved], ".", color="#1f4e79", markersize=4)
+    x, y = zip(*logarithms(points), strict=True)
+    right.plot(x, y, ".", color="#1f4e79", markersize=4)
     ends = [min(x), max(x)]
     fitted = f"$\\kappa$ = {law.kappa:.3g}, 95 %: {law.low:.3g} to {law.high:.3g}"
     right.plot(ends, [law.constant + law.kappa * e for e in ends], color="#c0392b", linewidth=1, label=fitted)

@@ -115,7 +115,7 @@ def load(path: Path, state: TrainState) -> None:
     """
     about = read_about(verified(path))
     modules = take_apart(state).modules
-    read = {name: _fitting(path / f"{_file_of(name)}.safetensors", module) for name, module in modules.items()}
+    read = {name: read_fitting(path / f"{_file_of(name)}.safetensors", module) for name, module in modules.items()}
     # The modules are filled last: nothing is changed unless everything fits.
     put_back(state, read_tensors(path / "state.safetensors"), about["numbers"])
     for name, module in modules.items():
@@ -142,13 +142,8 @@ def read_shapes(path: Path) -> Shapes:
     return Shapes(tuple(about["shape"]), None if span is None else (float(span[0]), float(span[1])))
 
 
-def load_module(file: Path, module: nn.Module) -> None:
-    """Fill a module from a safetensors file of a verified checkpoint; all or nothing."""
-    module.load_state_dict(_fitting(file, module))
-
-
-def _fitting(file: Path, module: nn.Module) -> dict[str, Tensor]:
-    """The tensors of a file, which are those of the module in name and shape."""
+def read_fitting(file: Path, module: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a safetensors file of a verified checkpoint, which are those of the module in name and shape."""
     tensors = read_tensors(file)
     expected = {name: tuple(t.shape) for name, t in module.state_dict().items()}
     shapes = {name: tuple(t.shape) for name, t in tensors.items()}

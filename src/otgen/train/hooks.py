@@ -58,25 +58,18 @@ class Log:
             }
         if logged.measured is not None:
             record |= logged.measured()
-        record |= _lipschitz(trainer)
+        # What the papers' theorems take to be bounded, from below. A stream of its own: no draw is taken from training.
+        config, state = trainer.config, trainer.state.method
+        rng = named_stream(config.seed, f"lipschitz/{trainer.state.step}")
+        codes = config.latent.sample(_STEEP, rng).to(trainer.device)
+        generator, critic = state.generator.module, getattr(state, "critic", None)
+        record["generator_lipschitz"] = steepness(generator, codes, rng)
+        if isinstance(critic, Player):
+            real = config.data.sample(_STEEP, rng)
+            points = torch.cat([real, generate(generator, config.latent, _STEEP, rng)]).to(trainer.device)
+            record["critic_lipschitz"] = steepness(critic.module, points, rng)
         trainer.run.append(record)
         self.last = record
-
-
-def _lipschitz(trainer: Trainer) -> dict[str, float]:
-    """Lower bounds on the Lipschitz constants of the players, which the papers' theorems take to be bounded."""
-    config, state = trainer.config, trainer.state.method
-    # A stream of its own: no draw is taken from training.
-    rng = named_stream(config.seed, f"lipschitz/{trainer.state.step}")
-    codes = config.latent.sample(_STEEP, rng).to(trainer.device)
-    generator = state.generator.module
-    found = {"generator_lipschitz": steepness(generator, codes, rng)}
-    critic = getattr(state, "critic", None)
-    if isinstance(critic, Player):
-        real = config.data.sample(_STEEP, rng)
-        points = torch.cat([real, generate(generator, config.latent, _STEEP, rng)]).to(trainer.device)
-        found["critic_lipschitz"] = steepness(critic.module, points, rng)
-    return found
 
 
 class Pictures:
@@ -134,8 +127,8 @@ class Evaluations:
         every = trainer.config.trainer.eval_every
         if every and trainer.state.step % every == 0:
             config, state = trainer.config, trainer.state
-            found = evaluate(state.ema, config.latent, config.data, config.trainer.eval_samples, config.seed)
-            trainer.run.write_evaluation(state.step, {"step": state.step, **found.values})
+            done = evaluate(state.ema, config.latent, config.data, config.trainer.eval_samples, config.seed)
+            trainer.run.write_evaluation(state.step, {"step": state.step, **done.values})
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Nothing: the end is evaluated by who asked for the run."""

@@ -78,7 +78,7 @@ class ConfigParser(_ByValue, ArgumentParser):
         """Parse the text of a file, whose names may be former ones."""
         try:
             config = get_loader("yaml")(content)
-        except yaml.YAMLError:
+        except (ValueError, yaml.YAMLError):
             config = None  # which the parser will tell
         today = renamed.updated(config, self.base)
         parsed: Namespace = super().parse_string(content if today == config else _dumped(today), *args, **options)

@@ -146,7 +146,7 @@ def _optimizer_misfits(
 def _leaves(state: Any, path: str = "") -> dict[str, Any]:
     """What a state consists of, each part under its path."""
     if dataclasses.is_dataclass(state) and not isinstance(state, type):
-        leaves = {}
+        leaves: dict[str, Any] = {}
         for f in dataclasses.fields(state):
             if not f.metadata.get("transient"):
                 leaves |= _leaves(getattr(state, f.name), f"{path}.{f.name}" if path else f.name)
