@@ -247,6 +247,21 @@ def test_only_the_command_prints() -> None:
     assert prints(tree(ROOT / "cli" / "main.py"))
 
 
+def writes(node: ast.AST) -> list[tuple[int, str]]:
+    """Where a file is written under its own name, or renamed into it."""
+    names = [(c.lineno, c.attr) for c in ast.walk(node) if isinstance(c, ast.Attribute)]
+    return [(line, name) for line, name in names if name in ("write_text", "write_bytes")] + [
+        (c.lineno, "os.replace") for c in ast.walk(node) if name_of(c) == "os.replace"
+    ]
+
+
+def test_files_have_one_writer() -> None:
+    elsewhere = {ROOT / "files.py", ROOT / "data" / "download.py"}  # a download arrives piece by piece
+    assert report(lambda path: path not in elsewhere and writes(tree(path))) == {}
+    assert writes(tree(ROOT / "files.py"))
+    assert len(writes(ast.parse("path.write_text('x')\nos.replace(a, b)\npath.write_bytes(b'')"))) == 3
+
+
 def test_no_global_random_state() -> None:
     def rule(path: Path) -> object:
         found = global_randomness(tree(path))

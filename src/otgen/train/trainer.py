@@ -74,7 +74,10 @@ class Trainer:
         self.config, self.run, self.hooks = config, run, tuple(hooks)
         if config.trainer.threads:
             torch.set_num_threads(config.trainer.threads)
-        self.device = _device(config.trainer.device)
+        cuda, choice = torch.cuda.is_available(), config.trainer.device
+        if choice is Device.CUDA and not cuda:
+            raise InputError("trainer.device is cuda, but this PyTorch finds no CUDA device; use auto or cpu")
+        self.device = torch.device(choice.value if choice is not Device.AUTO else "cuda" if cuda else "cpu")
         # Reads the data: what is wrong with it is said before anything is written.
         config.data.sample(1, named_stream(config.seed, "probe"))
         self.shapes = checkpoint.Shapes(config.data.shape, config.data.value_range)
@@ -172,14 +175,6 @@ def build_generator(config: RunConfig, shapes: checkpoint.Shapes) -> nn.Module:
     """The generator of a run, with the initial weights of its seed."""
     with seeded(named_stream(config.seed, "generator")):
         return config.generator.build(config.latent.shape, shapes.shape, shapes.value_range)
-
-
-def _device(choice: Device) -> torch.device:
-    if choice is Device.CUDA and not torch.cuda.is_available():
-        raise InputError("trainer.device is cuda, but this PyTorch finds no CUDA device; use auto or cpu")
-    if choice is Device.AUTO:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(choice.value)
 
 
 def _guard(player: Player, parameters: list[nn.Parameter], gradients: tuple[Tensor | None, ...]) -> None:
