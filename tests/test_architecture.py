@@ -248,18 +248,22 @@ def test_only_the_command_prints() -> None:
 
 
 def writes(node: ast.AST) -> list[tuple[int, str]]:
-    """Where a file is written under its own name, or renamed into it."""
-    names = [(c.lineno, c.attr) for c in ast.walk(node) if isinstance(c, ast.Attribute)]
-    return [(line, name) for line, name in names if name in ("write_text", "write_bytes")] + [
-        (c.lineno, "os.replace") for c in ast.walk(node) if name_of(c) == "os.replace"
-    ]
+    """Where a file is opened for writing, written at once, or renamed into its name."""
+    calls = [(c.lineno, name_of(c.func), c.args) for c in ast.walk(node) if isinstance(c, ast.Call)]
+    done = [(line, name) for line, name, _ in calls if name.endswith((".write_text", ".write_bytes", "os.replace"))]
+    for line, name, given in calls:
+        modes = [str(word.value) for word in given if isinstance(word, ast.Constant)] if name.endswith("open") else []
+        done += [(line, name) for mode in modes if re.fullmatch(r"[wax][bt+]*", mode)]
+    return done
 
 
 def test_files_have_one_writer() -> None:
     elsewhere = {ROOT / "files.py", ROOT / "data" / "download.py"}  # a download arrives piece by piece
     assert report(lambda path: path not in elsewhere and writes(tree(path))) == {}
     assert writes(tree(ROOT / "files.py"))
-    assert len(writes(ast.parse("path.write_text('x')\nos.replace(a, b)\npath.write_bytes(b'')"))) == 3
+    source = "path.write_text('x')\nos.replace(a, b)\npath.write_bytes(b'')\nopen(path, 'a')\npath.open('wb')"
+    assert len(writes(ast.parse(source))) == 5
+    assert writes(ast.parse("open(path)\npath.open('rb')\nos.open(path, flags)")) == []
 
 
 def test_no_global_random_state() -> None:

@@ -1,4 +1,4 @@
-"""The one writer of files: what it writes is there whole, or as it was before."""
+"""The one writer of files: what it writes is there whole, or as it was before; lines and logs are added to the end."""
 
 from __future__ import annotations
 
@@ -43,10 +43,15 @@ def write_json(path: Path, record: Mapping[str, Any]) -> Path:
     return write(path, json.dumps(_finite(record), indent=1) + "\n")
 
 
+def appending(path: Path) -> BinaryIO:
+    """A binary file to add to, new where there is none."""
+    return path.open("ab")
+
+
 def append_json(path: Path, record: Mapping[str, Any]) -> None:
     """Add a record as a line. Who is killed meanwhile may leave half of it."""
-    with path.open("a") as file:
-        file.write(json.dumps(_finite(record)) + "\n")
+    with appending(path) as file:
+        file.write((json.dumps(_finite(record)) + "\n").encode())
 
 
 def sync_folder(path: Path) -> None:

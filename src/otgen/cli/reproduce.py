@@ -14,6 +14,7 @@ from subprocess import Popen
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from otgen import files
 from otgen.cli.usage import Parser, UsageError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _helped(arguments: Sequence[str], plan: Plan, helpers: int) -> Iterator[None
         try:
             for number in range(2, helpers + 2):
                 path = plan.out / f"worker-{number}.log"
-                with open(path, "a") as log:
+                with files.appending(path) as log:
                     # In a session of its own: of Ctrl-C it hears from here, once, and saves.
                     command = [sys.executable, "-c", code, *arguments]
                     started[path] = Popen(command, stdout=log, stderr=log, start_new_session=True)
