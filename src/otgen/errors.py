@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 import warnings
+from collections.abc import Iterable
 
-# Packages whose frames are not the caller's: a warning from inside a loss passes through torch.nn.
-_INSIDE = ("otgen", "torch")
+# Packages whose frames are not the caller's: a warning from inside a loss passes through torch.nn, one about a
+# configuration through its parser.
+_INSIDE = ("otgen", "torch", "jsonargparse")
 
 
 class OtgenError(Exception):
@@ -46,8 +49,15 @@ class RenamedWarning(FutureWarning):
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn at the caller's line: the nearest that is neither otgen's nor PyTorch's."""
+    """Warn at the caller's line: the nearest that is neither otgen's nor of a package that otgen works through."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+def suggestion(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """``; did you mean 'x'?`` where something known is near, else nothing; it follows what is said of the word."""
+    # The word itself may be known elsewhere; here it was wrong.
+    near = difflib.get_close_matches(word, [name for name in known if name != word], n=1, cutoff=cutoff)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -6,14 +6,18 @@ options (:func:`accepts_former_options`), and whoever reads a configuration brin
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from otgen.errors import RenamedWarning, warn
 
 T = TypeVar("T", bound=type)
+
+# Where a configuration may name a class without its package.
+_PACKAGES = ("otgen.ot", "otgen.nets", "otgen.data", "otgen.methods")
 
 # By package, what a name was and what it is.
 NAMES: Mapping[str, Mapping[str, str]] = {
@@ -41,7 +45,8 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     "SemiDiscreteSolver": {"look_samples": "check_samples"},
 }
 
-# By option, what a value was and what it is, as a configuration writes it.
+# By option, what a value was and what it is, as a configuration writes it. A policy that has become a component has its
+# class here: {"gradient": {"unroll": "otgen.ot.Unroll"}}.
 VALUES: Mapping[str, Mapping[str, str]] = {}
 
 
@@ -59,8 +64,9 @@ def former_names(package: str) -> Callable[[str], Any]:
 
 
 def former_options(cls: type) -> dict[str, str]:
-    """The former options of a class, its own and those it inherits."""
-    return {old: new for base in reversed(cls.__mro__) for old, new in OPTIONS.get(base.__name__, {}).items()}
+    """The former options of a class, its own and those it inherits; what it has is no former one."""
+    options = {old: new for base in reversed(cls.__mro__) for old, new in OPTIONS.get(base.__name__, {}).items()}
+    return {old: new for old, new in options.items() if old not in getattr(cls, "__dataclass_fields__", ())}
 
 
 def accepts_former_options(cls: T) -> T:
@@ -77,3 +83,96 @@ def accepts_former_options(cls: T) -> T:
 
     cls.__init__ = init  # type: ignore[misc]
     return cls
+
+
+def updated(config: Any, base: Any = None) -> Any:
+    """A configuration with today's names; one warning tells all that were former ones.
+
+    Args:
+        config: nested dictionaries and lists. A component is given by its class and options (``class_path`` and
+            ``init_args``), by its class alone, or by its options alone.
+        base: has as attributes the components that are given by their options alone: an object, or a class with its
+            defaults.
+    """
+    notes: list[str] = []
+    today = _updated(config, base, notes)
+    tell(notes)
+    return today
+
+
+def updated_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words of a command with today's names, and what was former in them. An option's class is not in the words."""
+    options = {old: new for table in OPTIONS.values() for old, new in table.items()}
+    today, notes, name = list[str](), list[str](), ""
+    for word in words:
+        flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if flag:
+            owner, dot, name = flag.rpartition(".")
+            name = _noted(name, options.get(name, name), notes)
+            flag = f"{owner}{dot}{name}{equals}"
+        today.append(f"{flag}{_value(name, value, False, notes)}")
+    return today, notes
+
+
+def tell(notes: Sequence[str]) -> None:
+    """Warn of the former names that were used, if any."""
+    if notes:
+        warn(f"{'; '.join(dict.fromkeys(notes))}; former names go with the next release", RenamedWarning)
+
+
+def _updated(value: Any, base: Any, notes: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_updated(item, None, notes) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() & {"class_path", "init_args"}:
+        today = dict(value)
+        if "class_path" in value:
+            today["class_path"] = _class_path(value["class_path"], notes)
+            named = _class_of(today["class_path"])
+            base = base if type(base) is named else named
+        if "init_args" in value:
+            today["init_args"] = _updated(value["init_args"], base, notes)
+        return today
+    owner = base if isinstance(base, type) else type(base)
+    former, fields, today = former_options(owner), getattr(base, "__dataclass_fields__", ()), {}
+    for option, item in value.items():
+        name = _noted(option, former.get(option) or option, notes, f" of {owner.__name__}")
+        part = getattr(base, name, None) if name in fields else None
+        today[name] = _updated(_value(name, item, dataclasses.is_dataclass(part), notes), part, notes)
+    return today
+
+
+def _value(option: str, value: Any, names_class: bool, notes: list[str]) -> Any:
+    """A value of an option with today's names; text with a dot, or where a class may be named, may be a class."""
+    if not isinstance(value, str):
+        return value
+    value = _noted(value, VALUES.get(option, {}).get(value, value), notes)
+    return _class_path(value, notes) if names_class or "." in value else value
+
+
+def _class_path(path: Any, notes: list[str]) -> Any:
+    package, dot, name = str(path).rpartition(".")
+    for table in [NAMES.get(package, {})] if package else NAMES.values():
+        if name in table:
+            return _noted(path, f"{package}{dot}{table[name]}", notes)
+    return path
+
+
+def _class_of(path: Any) -> type | None:
+    """The class that a configuration names, in short or in full; None where there is none."""
+    package, _, name = str(path).rpartition(".")
+    for module in [package] if package else _PACKAGES:
+        try:
+            named = getattr(importlib.import_module(module), name, None)
+        except Exception:  # whoever builds the component says what is wrong with its module
+            return None
+        if isinstance(named, type):
+            return named
+    return None
+
+
+def _noted(former: str, today: str, notes: list[str], of: str = "") -> str:
+    if former != today:
+        notes.append(f"{former}{of} is now {today}")
+    return today

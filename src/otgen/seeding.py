@@ -1,11 +1,28 @@
-"""Initial weights from a generator, without a trace in the process's random state."""
+"""Random streams from seeds and from each other, and initial weights; the process's random state stays as it is."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 
 import torch
+
+
+def named_stream(seed: int, name: str) -> torch.Generator:
+    """An independent random stream for each purpose, from one seed."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def forked(rng: torch.Generator) -> torch.Generator:
+    """An independent stream, forked off ``rng``."""
+    return torch.Generator().manual_seed(new_seed(rng))
+
+
+def new_seed(rng: torch.Generator) -> int:
+    """A seed for an independent stream, drawn from ``rng``."""
+    return int(torch.randint(2**62, (1,), generator=rng))
 
 
 @contextlib.contextmanager
@@ -14,13 +31,3 @@ def seeded(rng: torch.Generator) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(new_seed(rng))
         yield
-
-
-def new_seed(rng: torch.Generator) -> int:
-    """A seed for an independent stream, drawn from ``rng``."""
-    return int(torch.randint(2**62, (1,), generator=rng))
-
-
-def stream(rng: torch.Generator) -> torch.Generator:
-    """An independent stream, forked off ``rng``."""
-    return torch.Generator().manual_seed(new_seed(rng))

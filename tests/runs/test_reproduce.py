@@ -21,7 +21,7 @@ from otgen.methods import SCO, Cells, Logged
 from otgen.nets import LocationScale
 from otgen.recipes import ClaimStatus, Figure, Outcome, Panel, Scale
 from otgen.runs import Interrupted, Job, Plan, Reproduction, evaluate_run, reproduce, train_all
-from otgen.runs.run_lock import claimed
+from otgen.runs.run_lock import locked
 from otgen.train import Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.hooks import Log
 
@@ -305,9 +305,9 @@ def test_a_run_that_another_process_is_at_is_left_to_it_and_taken_over_in_the_en
             others_done.set()
 
     watching = Others()
-    with claimed(first.run.path, wait=False) as mine:
+    with locked(first.run.path, wait=False) as mine:
         assert mine
-        with claimed(first.run.path, wait=False) as twice:
+        with locked(first.run.path, wait=False) as twice:
             assert not twice
         worker = threading.Thread(target=train_all, args=(plan, watching), daemon=True)
         worker.start()
@@ -335,3 +335,12 @@ def test_a_run_that_ends_by_its_own_test_is_done(tmp_path: Path) -> None:
     (again_outcome,) = train_all(Plan(figure=figure, out=tmp_path / "out"), watching).values()
     assert again_outcome == outcome
     assert watching.trained == ["sco-seed0"]
+
+
+def test_a_half_finished_run_whose_configuration_is_in_other_words_goes_on(out: Path) -> None:
+    run = RunDir(out / NAMES[0])
+    shutil.rmtree(run.checkpoints)
+    run.config.write_text(f"# As an earlier version wrote it.\n{run.config.read_text()}")
+    watching = Watching()
+    again(out, watching)
+    assert watching.trained == NAMES[:1]

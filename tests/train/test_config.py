@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from otgen import data, methods, nets, ot, recipes
 from otgen.data import Arrays, Digits, Gaussians8, ImageFolder, Uniform, ValueRange
-from otgen.errors import InputError
+from otgen.errors import InputError, suggestion
 from otgen.methods import WGANGP, Adam, GradientKind, GradientPenalty, PixelSinkhorn, SinkhornAutoDiff
 from otgen.nets import (
     Activation,
@@ -31,7 +31,7 @@ from otgen.ot import KL, NoReg, Quadratic, Relative
 from otgen.recipes import Scale
 from otgen.train import Device, Duration, RunConfig, TrainerConfig
 from otgen.train.config import differences, parse_relative, plain
-from otgen.train.parsing import load, save, suggestion
+from otgen.train.parsing import load, save
 
 VARIED = {
     "plain": RunConfig(steps=3),

@@ -13,10 +13,10 @@ from otgen.cli.report import metrics_table
 from otgen.data import Arrays, Cifar10, Digits, Gaussian2D, Gaussians25, Normal, Uniform
 from otgen.metrics import EvaluationInput, Features, Label, Metric
 from otgen.nets import LocationScaleMap
+from otgen.seeding import named_stream
 from otgen.train import RunConfig, evaluate, generate
 from otgen.train.evaluation import Evaluation
 from otgen.train.pictures import save_picture
-from otgen.train.state import stream
 
 
 class _Affine(nn.Module):
@@ -37,8 +37,8 @@ def _affine(shift: tuple[float, float], scale: tuple[float, float]) -> _Affine:
 
 def test_generate_uses_and_touches_no_batch_statistics() -> None:
     module = _affine((1.0, 2.0), (3.0, 4.0)).train()
-    samples = generate(module, Normal(dim=2), 7, stream(0, "x"))
-    expected = torch.tensor([1.0, 2.0]) + torch.tensor([3.0, 4.0]) * Normal(dim=2).sample(7, stream(0, "x"))
+    samples = generate(module, Normal(dim=2), 7, named_stream(0, "x"))
+    expected = torch.tensor([1.0, 2.0]) + torch.tensor([3.0, 4.0]) * Normal(dim=2).sample(7, named_stream(0, "x"))
     torch.testing.assert_close(samples, expected)
     assert module.training
     assert int(module.norm.num_batches_tracked) == 0
@@ -47,8 +47,8 @@ def test_generate_uses_and_touches_no_batch_statistics() -> None:
 
 def test_generate_does_not_depend_on_its_batches() -> None:
     module = nn.Linear(2, 2)
-    codes = Normal(dim=2).sample(1203, stream(0, "x"))
-    torch.testing.assert_close(generate(module, Normal(dim=2), 1203, stream(0, "x")), module(codes).detach())
+    codes = Normal(dim=2).sample(1203, named_stream(0, "x"))
+    torch.testing.assert_close(generate(module, Normal(dim=2), 1203, named_stream(0, "x")), module(codes).detach())
 
 
 def test_generate_gives_the_mode_back_after_an_error() -> None:
@@ -58,7 +58,7 @@ def test_generate_gives_the_mode_back_after_an_error() -> None:
 
     module = Fails(2, 2)
     with pytest.raises(ZeroDivisionError):
-        generate(module, Normal(dim=2), 3, stream(0, "x"))
+        generate(module, Normal(dim=2), 3, named_stream(0, "x"))
     assert module.training
 
 

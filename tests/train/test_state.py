@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from otgen.errors import InputError
 from otgen.methods import Adam, Player
-from otgen.train.state import put_back, stream, take_apart
+from otgen.train.state import put_back, take_apart
 
 
 @dataclass
@@ -85,24 +85,3 @@ def test_another_shape_changes_nothing() -> None:
     with pytest.raises(InputError, match=r"inner\.points"):
         put_back(new, parts.tensors | {"inner.points": torch.zeros(4)}, parts.numbers)
     assert (new.inner.count, new.inner.points.shape) == (2, (3,))
-
-
-def test_streams_of_different_names_and_seeds_are_different() -> None:
-    def draw(seed: int, name: str) -> Tensor:
-        return torch.randn(4, generator=stream(seed, name))
-
-    assert torch.equal(draw(0, "data"), draw(0, "data"))
-    draws = [draw(seed, name) for seed in range(3) for name in ("data", "latent", "generator", "critic")]
-    assert all(not torch.equal(a, b) for i, a in enumerate(draws) for b in draws[:i])
-    # Neighbouring seeds are as far apart as any: no run is another one shifted.
-    assert abs(float(torch.corrcoef(torch.stack([_long(0), _long(1)]))[0, 1])) < 0.05
-
-
-def _long(seed: int) -> Tensor:
-    return torch.randn(10_000, generator=stream(seed, "data"))
-
-
-def test_streams_do_not_change_between_versions() -> None:
-    # Frozen: a run of an earlier version must continue as it was.
-    drawn = torch.randint(2**31, (2,), generator=stream(0, "data")).tolist()
-    assert drawn == [1415511250, 368306014]

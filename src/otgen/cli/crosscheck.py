@@ -7,21 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otgen.cli.solve import EXIT_UNCONVERGED, with_eps
-from otgen.cli.usage import Parser, array, parse
+from otgen.cli.solve import EXIT_UNCONVERGED, add_problem, with_eps
+from otgen.cli.usage import Parser, array
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from otgen.peers import Report, Row
+    from otgen.peers import Report
 
 EXIT_DISAGREES = 4
+# What a library says of its own answer.
+_SAYS = {True: "converged", False: "did not converge", None: "nothing"}
 
 
 def run(arguments: Sequence[str]) -> int:
     """Print a table of our interval and the peers' values."""
     from otgen import __version__, peers
-    from otgen.ot import KL, Cost, Regulariser, SqEuclidean
 
     parser = Parser(
         prog="otgen crosscheck",
@@ -30,24 +29,13 @@ def run(arguments: Sequence[str]) -> int:
         f"{EXIT_UNCONVERGED} where ours did not reach the tolerance, {EXIT_DISAGREES} where a library says that it "
         "converged and its value is outside our interval.",
     )
-    parser.add_argument("x", type=str, help=".npy of shape (n, d)")
-    parser.add_argument("y", type=str, help=".npy of shape (m, d)")
-    parser.add_argument("--cost", type=Cost, default=SqEuclidean(), help="a cost of `otgen list`")
-    parser.add_argument("--reg", type=Regulariser, default=KL(), help="KL, Quadratic or NoReg")
-    parser.add_argument("--eps", type=str | None, default=None, help="a number, or relative: 0.05*mean (the default)")
+    add_problem(parser)
     parser.add_argument("--tol", type=float, default=1e-6, help="relative gap that ours shall reach")
     parser.add_argument("--max-steps", type=int, default=10_000, help="iterations before giving up, of each")
-    parsed = parser.instantiate(parse(parser, arguments))
+    parsed = parser.instantiate(parser.parse_args(arguments))
     x, y = (array(Path(path)).double() for path in (parsed.x, parsed.y))
-    report = peers.compare(
-        x,
-        y,
-        parsed.cost,
-        with_eps(parsed.reg, parsed.eps),
-        peers.PEERS,
-        tol=parsed.tol,
-        max_steps=parsed.max_steps,
-    )
+    reg = with_eps(parsed.reg, parsed.eps)
+    report = peers.compare(x, y, parsed.cost, reg, peers.PEERS, tol=parsed.tol, max_steps=parsed.max_steps)
     _show(report, __version__)
     if not report.solution.converged:
         return EXIT_UNCONVERGED
@@ -64,34 +52,19 @@ def _show(report: Report, version: str) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("library", "version", "value", "our interval", "says it", "again, s", "first, s"):
         table.add_column(column, no_wrap=True, justify="right" if column.endswith(" s") else "left")
-    says = "converged" if solution.converged else "did not converge"
-    table.add_row(
-        "otgen", version, f"{float(solution.value):.9g}", "", says, f"{report.again:.3f}", f"{report.first:.3f}"
-    )
+    ours = float(solution.value)
+    seconds = (f"{report.again:.3f}", f"{report.first:.3f}")
+    table.add_row("otgen", version, f"{ours:.9g}", "", _SAYS[solution.converged], *seconds)
     for row in report.rows:
-        _add(table, row, float(solution.value))
+        if row.answer is not None:
+            seconds = (f"{row.again:.3f}", f"{row.first:.3f}")
+            place, says = _place(row.off, ours), _SAYS[row.answer.converged]
+            table.add_row(row.name, row.version, f"{row.answer.value:.9g}", place, says, *seconds)
     # A table is worth more than the width of a terminal that nobody looks at.
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
-    missing = [row for row in report.rows if row.answer is None]
+    missing = [f"{row.name}: {row.reason}" for row in report.rows if row.answer is None]
     if missing:
-        print()
-    for row in missing:
-        print(f"{row.name}: {row.reason}")
-
-
-def _add(table: Table, row: Row, ours: float) -> None:
-    if row.answer is None:
-        return
-    says = {True: "converged", False: "did not converge", None: "nothing"}[row.answer.converged]
-    table.add_row(
-        row.name,
-        row.version,
-        f"{row.answer.value:.9g}",
-        _place(row.off, ours),
-        says,
-        f"{row.again:.3f}",
-        f"{row.first:.3f}",
-    )
+        print("", *missing, sep="\n")
 
 
 def _place(off: float, ours: float) -> str:

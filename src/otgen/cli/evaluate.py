@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from otgen.cli.usage import Parser, UsageError, parse
+from otgen.cli.usage import Parser, UsageError
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -15,7 +15,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--n", type=int | None, default=None, help="samples; the run's eval_samples by default")
     parser.add_argument("--seed", type=int | None, default=None, help="of the evaluation; the run's by default")
     parser.add_argument("--raw", action="store_true", help="the weights themselves, not their moving average")
-    parsed = parse(parser, arguments)
+    parsed = parser.parse_args(arguments)
     if (parsed.n is not None and parsed.n < 1) or (parsed.seed is not None and parsed.seed < 0):
         raise UsageError(f"--n must be at least 1 and --seed not negative, got {parsed.n} and {parsed.seed}")
     from rich.console import Console

@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 
-from otgen.cli.usage import Parser, parse
+from otgen.cli.usage import Parser
 
 
 def run(arguments: Sequence[str]) -> int:
     """Print recipes and components."""
-    parse(Parser(prog="otgen list", description="List recipes and components."), arguments)
+    Parser(prog="otgen list", description="List recipes and components.").parse_args(arguments)
     from otgen import data, methods, nets, ot
     from otgen.recipes import all_figures, names
 
@@ -33,14 +33,13 @@ def run(arguments: Sequence[str]) -> int:
     )
     for title, package, kind in kinds:
         print(f"\n{title}:")
-        found = [getattr(package, name) for name in package.__all__]
-        concrete = [c for c in found if isinstance(c, type) and issubclass(c, kind) and not inspect.isabstract(c)]
-        _table([(c.__name__, _summary(c)) for c in concrete])
+        rows = []
+        for component in (getattr(package, name) for name in package.__all__):
+            if isinstance(component, type) and issubclass(component, kind) and not inspect.isabstract(component):
+                summary = (inspect.getdoc(component) or "").split("\n")[0]
+                rows.append((component.__name__, summary.replace("``", "").rstrip(":")))
+        _table(rows)
     return 0
-
-
-def _summary(component: type) -> str:
-    return (inspect.getdoc(component) or "").split("\n")[0].replace("``", "").rstrip(":")
 
 
 def _table(rows: list[tuple[str, str]]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+
+from otgen.errors import suggestion
 
 # name -> (module, one line). The modules are imported only when they are called.
 COMMANDS = {
@@ -45,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "see otgen --help"
-        print(f"otgen: there is no command {name!r}; {hint}", file=sys.stderr)
+        print(
+            f"otgen: there is no command {name!r}{suggestion(name, COMMANDS) or '; see otgen --help'}", file=sys.stderr
+        )
         return EXIT_USAGE
     # Components of the user's own, in modules of the working directory, can be named by every command.
     if os.getcwd() not in sys.path:
@@ -68,8 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        print(f"otgen {name}: {_one_line(error)}", file=sys.stderr)
-        return _code(error)
+        return _told(name, error)
     return code
 
 
@@ -78,9 +78,7 @@ def _short_warnings(command: str) -> Iterator[None]:
     """A warning is a line of the command's, like an error: where in the code it arose is nothing to its user."""
     before = warnings.formatwarning
 
-    def short(
-        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
-    ) -> str:
+    def short(message: Warning | str, category: type[Warning], *where: object, **line: object) -> str:
         return f"otgen {command}: {category.__name__}: {message}\n"
 
     warnings.formatwarning = short
@@ -92,29 +90,25 @@ def _short_warnings(command: str) -> Iterator[None]:
 
 def _help() -> str:
     width = max(map(len, COMMANDS))
-    lines = [
-        "usage: otgen COMMAND ...",
-        "",
-        "Generative models trained with optimal transport, every OT value inside a certified interval.",
-        "",
-        *(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()),
-        "",
-        "otgen COMMAND --help says more. --debug shows tracebacks, --version the version.",
-    ]
-    return "\n".join(lines)
+    commands = "\n".join(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items())
+    return (
+        "usage: otgen COMMAND ...\n\n"
+        "Generative models trained with optimal transport, every OT value inside a certified interval.\n\n"
+        f"{commands}\n\n"
+        "otgen COMMAND --help says more. --debug shows tracebacks, --version the version."
+    )
 
 
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+def _told(command: str, error: Exception) -> int:
+    """Tell an error in one line; the exit code."""
+    from otgen.cli.usage import UsageError
     from otgen.errors import OtgenError
 
-    # An error that nobody meant to raise: its type is half of what it says.
-    return text if isinstance(error, OtgenError) else f"{type(error).__name__}: {text}; run with --debug to see where"
-
-
-def _code(error: Exception) -> int:
-    from otgen.cli.usage import UsageError
-
+    text = " ".join(str(error).split()) or type(error).__name__
+    if not isinstance(error, OtgenError):
+        # An error that nobody meant to raise: its type is half of what it says.
+        text = f"{type(error).__name__}: {text}; run with --debug to see where"
+    print(f"otgen {command}: {text}", file=sys.stderr)
     return EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR
 
 

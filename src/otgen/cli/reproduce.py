@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from subprocess import Popen
-from threading import current_thread, main_thread
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from otgen.cli.usage import Parser, UsageError, parse
+from otgen import files
+from otgen.cli.usage import Parser, UsageError
 
 if TYPE_CHECKING:
     from otgen.recipes import Figure, Outcome
@@ -36,8 +36,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         with _helped(arguments, plan, jobs - 1):
             done = reproduce(plan, _Shown(plan, jobs))
-        # Again: a helper that was late in starting may have claimed what was done by then.
-        plan.forget_claims()
+        # Again: a helper that was late in starting may have locked what was done by then.
+        plan.remove_locks()
     except (Interrupted, KeyboardInterrupt) as stop:
         print("Interrupted. What is done is saved; the same command goes on from there.")
         return 128 + (stop.signal if isinstance(stop, Interrupted) else 2)
@@ -60,13 +60,20 @@ def work(arguments: Sequence[str]) -> int:
 @contextmanager
 def _helped(arguments: Sequence[str], plan: Plan, helpers: int) -> Iterator[None]:
     """Processes of the same command that share the runs, each with a log in the folder."""
+    from otgen.train.signals import handled
+
     code = "import sys; from otgen.cli.reproduce import work; sys.exit(work(sys.argv[1:]))"
     started: dict[Path, Popen[bytes]] = {}
-    with _terminated_as_interrupted():
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    # SIGTERM is as Ctrl-C, also between two runs: workers are never left alone.
+    with handled(stop, signal.SIGTERM):
         try:
             for number in range(2, helpers + 2):
                 path = plan.out / f"worker-{number}.log"
-                with open(path, "a") as log:
+                with files.appending(path) as log:
                     # In a session of its own: of Ctrl-C it hears from here, once, and saves.
                     command = [sys.executable, "-c", code, *arguments]
                     started[path] = Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -82,28 +89,11 @@ def _helped(arguments: Sequence[str], plan: Plan, helpers: int) -> Iterator[None
                 print(f"A worker ended with status {status}, its runs were left to the others; see {path}")
 
 
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM is as Ctrl-C inside, also between two runs: workers are never left alone."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if current_thread() is not main_thread():  # signals are the main thread's
-        yield
-        return
-    old = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, old)
-
-
 def _plan(arguments: Sequence[str]) -> tuple[Plan, int]:
     """What to run, and how many runs at a time."""
     from otgen.recipes import Scale, all_figures, find_figure
     from otgen.runs import Plan
-    from otgen.runs.run_lock import can_share
+    from otgen.runs.run_lock import has_locks
 
     names = ", ".join(figure.name for figure in all_figures())
     parser = Parser(
@@ -119,13 +109,9 @@ def _plan(arguments: Sequence[str]) -> tuple[Plan, int]:
     parser.add_argument("--panels", type=str | None, default=None, help="these panels only, with commas between")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of its own")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads of a run; 0: its share of the cores")
-    parser.add_argument(
-        "--data",
-        type=str | None,
-        default=None,
-        help="folder of the data, where a figure needs one, or an archive of JPEGs for CIFAR-10",
-    )
-    parsed = parse(parser, arguments)
+    folder = "folder of the data, where a figure needs one, or an archive of JPEGs for CIFAR-10"
+    parser.add_argument("--data", type=str | None, default=None, help=folder)
+    parsed = parser.parse_args(arguments)
     if parsed.figure is None:
         raise UsageError(f"which figure? otgen reproduce FIGURE, one of {names}")
     figure = find_figure(parsed.figure)
@@ -134,7 +120,7 @@ def _plan(arguments: Sequence[str]) -> tuple[Plan, int]:
             "--threads must not be negative, --seeds and --jobs at least 1, got "
             f"{parsed.threads}, {parsed.seeds} and {parsed.jobs}"
         )
-    if parsed.jobs > 1 and not can_share():
+    if parsed.jobs > 1 and not has_locks():
         raise UsageError(f"--jobs {parsed.jobs} needs file locks, which this system lacks; leave it out")
     scale = Scale(parsed.scale)
     threads = parsed.threads or (max(1, (os.cpu_count() or 1) // parsed.jobs) if parsed.jobs > 1 else 0)
@@ -154,18 +140,17 @@ def edit_of(figure: Figure, threads: int, folder: str | None) -> Callable[[RunCo
     from otgen.data import Cifar10, cifar10_at
 
     def edit(config: RunConfig) -> RunConfig:
+        data = config.data
         if threads:
             config = replace(config, trainer=replace(config.trainer, threads=threads))
-        if folder is not None:
-            if "folder" not in {field.name for field in fields(config.data)}:
-                raise UsageError(
-                    f"the data of {figure.name} ({type(config.data).__name__}) need no folder; leave --data out"
-                )
-            if isinstance(config.data, Cifar10):  # exact or lossy, by what is there
-                return replace(config, data=cifar10_at(folder, config.data))
-            # `replace` knows the class, not that it is one with a folder.
-            config = replace(config, data=replace(config.data, **{"folder": folder}))
-        return config
+        if folder is None:
+            return config
+        if "folder" not in {field.name for field in fields(data)}:
+            raise UsageError(f"the data of {figure.name} ({type(data).__name__}) need no folder; leave --data out")
+        if isinstance(data, Cifar10):  # exact or lossy, by what is there
+            return replace(config, data=cifar10_at(folder, data))
+        # `replace` knows the class, not that it is one with a folder.
+        return replace(config, data=replace(data, **{"folder": folder}))
 
     return edit
 
@@ -232,9 +217,9 @@ def _show(figure: Figure, done: Reproduction) -> None:
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.print()
-    found = distinct(verdict for _, verdicts in done.verdicts for verdict in verdicts)
+    different = distinct(verdict for _, verdicts in done.verdicts for verdict in verdicts)
     # At smoke scale there is one reason for all claims: it is said once.
-    shared = len(found) == 1 and found[0].status is ClaimStatus.NONE
+    shared = len(different) == 1 and different[0].status is ClaimStatus.NONE
     for number, (claim, verdicts) in enumerate(done.verdicts, 1):
         console.print(f"{number}. {claim.text} ({claim.source}): {str(overall(verdicts)).upper()}")
         parts = () if shared else distinct(verdicts)
@@ -242,8 +227,5 @@ def _show(figure: Figure, done: Reproduction) -> None:
             word = f"{verdict.status}: " if len(parts) > 1 else ""
             console.print(f"   {word}{verdict.text}")
     if shared:
-        console.print(f"No verdict on any claim: {found[0].text}")
-    console.print()
-    console.print(f"Figure:  {done.picture}")
-    console.print(f"Report:  {done.report}")
-    console.print(f"Numbers: {done.data}")
+        console.print(f"No verdict on any claim: {different[0].text}")
+    console.print(f"\nFigure:  {done.picture}\nReport:  {done.report}\nNumbers: {done.data}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from otgen.cli.usage import Parser, UsageError, parse, refuse_existing, whole
+from otgen import files
+from otgen.cli.usage import Parser, UsageError
+from otgen.errors import InputError
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -17,13 +19,16 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=str, required=True, help="grid.png, or samples.npz with the key 'samples'")
     parser.add_argument("--raw", action="store_true", help="the weights themselves, not their moving average")
     parser.add_argument("--force", action="store_true", help="overwrite --out")
-    parsed = parse(parser, arguments)
+    parsed = parser.parse_args(arguments)
     path = Path(parsed.out)
     if path.suffix not in (".png", ".npz"):
         raise UsageError(f"--out must end in .png or .npz, got {path.name!r}")
     if parsed.n < 1 or parsed.seed < 0:
         raise UsageError(f"--n must be at least 1 and --seed not negative, got {parsed.n} and {parsed.seed}")
-    refuse_existing(path, force=parsed.force)
+    if path.exists() and not parsed.force:
+        raise InputError(f"{path} exists; choose another --out, or overwrite it with --force")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is no directory; create it first")
     from otgen.runs import sample_run
     from otgen.train import RunDir
 
@@ -36,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
     else:
         import numpy as np
 
-        with whole(path) as file:
+        with files.whole(path) as file:
             np.savez(file, samples=samples.numpy())
     print(path)
     return 0

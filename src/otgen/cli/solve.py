@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otgen.cli.usage import Parser, UsageError, array, parse
+from otgen.cli.usage import Parser, UsageError, array
 
 if TYPE_CHECKING:
     from otgen.ot import Regulariser
@@ -19,22 +19,18 @@ EXIT_UNCONVERGED = 3
 def run(arguments: Sequence[str]) -> int:
     """Print the transport value between two point clouds, with its interval."""
     from otgen.errors import ConvergenceWarning
-    from otgen.ot import KL, Combination, Cost, Discrete, Regulariser, SinkhornDivergence, Solution, SqEuclidean, solve
+    from otgen.ot import Combination, Discrete, SinkhornDivergence, Solution, solve
 
     parser = Parser(
         prog="otgen solve",
         description="The regularised transport value between two arrays of points, with its certified interval. "
         f"Exit code {EXIT_UNCONVERGED} where the tolerance was not reached.",
     )
-    parser.add_argument("x", type=str, help=".npy of shape (n, d)")
-    parser.add_argument("y", type=str, help=".npy of shape (m, d)")
-    parser.add_argument("--cost", type=Cost, default=SqEuclidean(), help="a cost of `otgen list`")
-    parser.add_argument("--reg", type=Regulariser, default=KL(), help="KL, Quadratic or NoReg")
-    parser.add_argument("--eps", type=str | None, default=None, help="a number, or relative: 0.05*mean (the default)")
+    add_problem(parser)
     parser.add_argument("--tol", type=float, default=1e-3, help="relative gap to reach")
     parser.add_argument("--max-steps", type=int, default=10_000, help="steps before giving up")
     parser.add_argument("--debiased", action="store_true", help="the Sinkhorn divergence instead")
-    parsed = parser.instantiate(parse(parser, arguments))
+    parsed = parser.instantiate(parser.parse_args(arguments))
     reg = with_eps(parsed.reg, parsed.eps)
     x, y = array(Path(parsed.x)), array(Path(parsed.y))
     if x.dtype != y.dtype:
@@ -52,6 +48,17 @@ def run(arguments: Sequence[str]) -> int:
     assert result is not None
     print(f"{result}{f', eps {result.eps:.4g}' if result.eps else ''}")
     return 0 if result.converged else EXIT_UNCONVERGED
+
+
+def add_problem(parser: Parser) -> None:
+    """The options of a problem between two arrays."""
+    from otgen.ot import KL, Cost, Regulariser, SqEuclidean
+
+    parser.add_argument("x", type=str, help=".npy of shape (n, d)")
+    parser.add_argument("y", type=str, help=".npy of shape (m, d)")
+    parser.add_argument("--cost", type=Cost, default=SqEuclidean(), help="a cost of `otgen list`")
+    parser.add_argument("--reg", type=Regulariser, default=KL(), help="KL, Quadratic or NoReg")
+    parser.add_argument("--eps", type=str | None, default=None, help="a number, or relative: 0.05*mean (the default)")
 
 
 def with_eps(reg: Regulariser, eps: str | None) -> Regulariser:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from otgen.cli.usage import Parser, UsageError, parse
+from otgen.cli.usage import Parser, UsageError
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -20,7 +20,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--back", type=int | None, default=None, help="steps before the end; by default a tenth of it")
     parser.add_argument("--forward", type=int | None, default=None, help="steps beyond the end; as many by default")
     parser.add_argument("--every", type=int | None, default=None, help="steps between comparisons; default: 50 in all")
-    parsed = parse(parser, arguments)
+    parsed = parser.parse_args(arguments)
     given = [n for n in (parsed.back, parsed.forward, parsed.every) if n is not None]
     if any(n < 0 for n in given) or parsed.every == 0:
         raise UsageError(f"--back and --forward must not be negative and --every positive, got {given}")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jsonargparse import Namespace
-
-from otgen.cli.usage import Parser, UsageError, parse
+from otgen.cli.usage import Parser, UsageError
 
 if TYPE_CHECKING:
     from otgen.recipes import Recipe, Scale
@@ -25,15 +24,18 @@ def run(arguments: Sequence[str]) -> int:
     """Train, evaluate, say where everything is."""
     from otgen.train import Ending
 
-    # The recipe decides the defaults of all options, so it comes first and is read first.
     words = list(arguments)
-    recipe = _recipe(words.pop(0) if words and not words[0].startswith("-") else _default(words))
-    if "--print_config" in words:
+    name = words.pop(0) if words and not words[0].startswith("-") else None
+    given = _given(words)
+    if name is None:
+        name = _DEFAULT_RECIPE if given.data is None and given.config is None else _ANY_DATA
+    recipe = _recipe(name)
+    if given.print_config is not None:
         from otgen.train.parsing import written
 
-        print(written(_config(recipe, recipe.build(_scale(words)), words)[1]), end="")
+        print(written(_config(recipe, recipe.build(_scale(given.scale)), words, given)[1]), end="")
         return 0
-    trainer = _resumed(recipe, words) if "--resume" in words else _started(recipe, words)
+    trainer = (_started if given.resume is None else _resumed)(recipe, words, given)
     print(f"Training in {trainer.run.path}", flush=True)
     if trainer.train() is Ending.INTERRUPTED:
         step, path = trainer.state.step, trainer.run.path
@@ -48,63 +50,57 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _given(words: Sequence[str]) -> argparse.Namespace:
+    """Which of these options are given, and their text: the others cannot be parsed before their defaults are known."""
+    front = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for option in ("scale", "out", "resume", "print_config", "data", "config", "steps", "budget"):
+        # What is wrong with a value is for the parser of all options to say.
+        front.add_argument(f"--{option}", nargs="?", const="")
+    return front.parse_known_args(words)[0]
+
+
 def _recipe(name: str) -> Recipe:
     """The recipe of a name, or the panel of FIGURE/PANEL."""
     from otgen import methods
-    from otgen.recipes import find, find_figure
+    from otgen.recipes import Scale, all_figures, find, find_figure
 
     figure, slash, panel = name.partition("/")
     if slash:
         return find_figure(figure).recipe(panel)
-    if isinstance(getattr(methods, name, None), type) and issubclass(getattr(methods, name), methods.Method):
-        found = _panels_with(getattr(methods, name))
-        chosen = f"; panels with settings of their own for it: {', '.join(found)}" if found else ""
+    method = getattr(methods, name, None)
+    if isinstance(method, type) and issubclass(method, methods.Method):
+        panels = [(f.name, p) for f in all_figures() for p in f.panels]
+        own = [f"{f}/{p.name}" for f, p in panels if type(p.build(Scale.CPU).method) is method]
+        chosen = f"; panels with settings of their own for it: {', '.join(own)}" if own else ""
         raise UsageError(f"{name} is a method, not a recipe: otgen train RECIPE --method {name}{chosen}")
     return find(name)
 
 
-def _panels_with(method: type) -> list[str]:
-    """The panels that a method trains, FIGURE/PANEL."""
-    from otgen.recipes import Scale, all_figures
-
-    panels = [(figure, panel) for figure in all_figures() for panel in figure.panels]
-    return [f"{f.name}/{p.name}" for f, p in panels if type(p.build(Scale.CPU).method) is method]
-
-
-def _default(words: Sequence[str]) -> str:
-    """The recipe of a command that names none."""
-    own = any(word.partition("=")[0] in ("--data", "--config") for word in words)
-    return _ANY_DATA if own else _DEFAULT_RECIPE
-
-
-def _started(recipe: Recipe, words: Sequence[str]) -> Trainer:
+def _started(recipe: Recipe, words: Sequence[str], given: argparse.Namespace) -> Trainer:
     """A new run."""
     from otgen.train import RunDir
 
-    default = recipe.build(_scale(words))
-    parsed, config = _config(recipe, default, words)
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    named = f"{recipe.name.replace('/', '-')}-seed{config.seed}-{stamp}"
-    path = Path(parsed.out) if parsed.out else Path("runs") / named
-    RunDir(path).refuse_existing()
+    out, config = _config(recipe, recipe.build(_scale(given.scale)), words, given)
+    named = f"{recipe.name.replace('/', '-')}-seed{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    run_dir = RunDir(Path(out or Path("runs", named)))
+    run_dir.refuse_existing()
     # Built before the directory: a run that cannot start leaves nothing behind.
-    trainer = _trainer(config, RunDir(path))
-    RunDir.create(path, config)
+    trainer = _trainer(config, run_dir)
+    RunDir.create(run_dir.path, config)
     return trainer
 
 
-def _resumed(recipe: Recipe, words: Sequence[str]) -> Trainer:
+def _resumed(recipe: Recipe, words: Sequence[str], given: argparse.Namespace) -> Trainer:
     """The run to continue; only its length may change."""
     from otgen.train import RunDir
     from otgen.train.config import differences
     from otgen.train.parsing import save
 
-    out = _value(words, "--out")
-    if out is None:
+    if given.out is None:
         raise UsageError("--resume needs --out: the run directory to continue")
-    run_dir = RunDir.open(Path(out))
+    run_dir = RunDir.open(Path(given.out))
     saved = run_dir.load_config()
-    _, wanted = _config(recipe, saved, words)
+    _, wanted = _config(recipe, saved, words, given)
     changed = differences(saved, replace(wanted, steps=saved.steps, budget=saved.budget))
     if changed:
         raise UsageError(f"a run is continued as it was, but its length; changed: {'; '.join(changed)}")
@@ -139,41 +135,30 @@ def _parser(recipe: Recipe) -> Parser:
     return parser
 
 
-def _config(recipe: Recipe, default: RunConfig, words: Sequence[str]) -> tuple[Namespace, RunConfig]:
-    """What was parsed, and the configuration that it gives."""
+def _config(
+    recipe: Recipe, default: RunConfig, words: Sequence[str], given: argparse.Namespace
+) -> tuple[str | None, RunConfig]:
+    """Where the run shall be, and its configuration: what the words say, else the default's."""
     from otgen.train.parsing import build, parse_config
 
-    parser, parsed = parse_config(lambda: _parser(recipe), lambda p: parse(p, words), default)
+    parser, parsed = parse_config(lambda: _parser(recipe), lambda p: p.parse_args(words), default)
     # Steps and budget replace each other: what was given wins over what the recipe says.
-    flags = [name for name in ("steps", "budget") if _value(words, f"--{name}") not in (None, "null")]
-    changed = [name for name in ("steps", "budget") if parsed[name] not in (None, getattr(default, name))]
-    given = flags or changed
-    if len(given) == 2:
+    lengths = ("steps", "budget")
+    flags = [name for name in lengths if getattr(given, name) not in (None, "null")]
+    chosen = flags or [name for name in lengths if parsed[name] not in (None, getattr(default, name))]
+    if len(chosen) == 2:
         raise UsageError(f"give --steps or --budget, not both; got {parsed.steps} and {parsed.budget}")
-    if given:
-        parsed["budget" if given == ["steps"] else "steps"] = None
-    return parsed, build(parser, parsed)
+    if chosen:
+        parsed["budget" if chosen == ["steps"] else "steps"] = None
+    return parsed.out, build(parser, parsed)
 
 
-def _scale(words: Sequence[str]) -> Scale:
+def _scale(text: str | None) -> Scale:
     from otgen.recipes import Scale
 
-    text = _value(words, "--scale")
-    if text is None:
-        return Scale.CPU
-    if text not in list(Scale):
+    if text is not None and text not in list(Scale):
         raise UsageError(f"--scale must be one of {[s.value for s in Scale]}, got {text!r}")
-    return Scale(text)
-
-
-def _value(words: Sequence[str], option: str) -> str | None:
-    """The value of an option that is needed before the others can be parsed."""
-    found = None
-    for index, word in enumerate(words):
-        flag, equals, value = word.partition("=")
-        if flag == option:
-            found = value if equals else (words[index + 1] if index + 1 < len(words) else "")
-    return found
+    return Scale.CPU if text is None else Scale(text)
 
 
 def _trainer(config: RunConfig, run_dir: RunDir) -> Trainer:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
-from jsonargparse import Namespace
 from typing_extensions import override
 
-from otgen.errors import InputError, OtgenError
-from otgen.train.parsing import ConfigParser, suggestion
+from otgen.errors import InputError, OtgenError, suggestion
+from otgen.train.parsing import ConfigParser
 
 
 class UsageError(OtgenError):
@@ -44,14 +40,8 @@ class Parser(ConfigParser):
             return f"{message}{_guess(key[1].split('.')[-1], message, options)}"
         path = re.search(r"Expected a dot import path string: ([\w.]+)", message)
         if path:
-            return f"there is no component {path[1]!r}{suggestion(path[1], _components())} (otgen list shows them)"
+            return f"there is no component {path[1]!r}{suggestion(path[1], sorted(_fields()))} (otgen list shows them)"
         return message
-
-
-def parse(parser: Parser, arguments: Sequence[str]) -> Namespace:
-    """The arguments, parsed."""
-    parsed: Namespace = parser.parse_args(list(arguments))
-    return parsed
 
 
 def array(path: Path) -> Any:
@@ -75,39 +65,15 @@ def array(path: Path) -> Any:
     return torch.from_numpy(values).flatten(1)
 
 
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name when it is complete, or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def refuse_existing(path: Path, *, force: bool) -> None:
-    """An error where a file would be overwritten."""
-    if path.exists() and not force:
-        raise InputError(f"{path} exists; choose another --out, or overwrite it with --force")
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no directory; create it first")
-
-
 def _guess(word: str, message: str, options: list[str]) -> str:
     """A suggestion from the component that the message names, or else from everything."""
     owner = re.search(r"class_path '([\w.]+)'", message)
     fields = _fields()
-    if owner and owner[1].split(".")[-1] in fields:
-        own = fields[owner[1].split(".")[-1]]
-        return suggestion(word, own, cutoff=0.4) or suggestion(word, sorted(set().union(*fields.values())))
-    names = [option.removeprefix("--").split(".")[-1] for option in options]
-    return suggestion(word, [*names, *sorted(set().union(*fields.values()))])
-
-
-def _components() -> list[str]:
-    return sorted(_fields())
+    everything = sorted(set().union(*fields.values()))
+    own = fields.get(owner[1].split(".")[-1]) if owner else None
+    if own is not None:
+        return suggestion(word, own, cutoff=0.4) or suggestion(word, everything)
+    return suggestion(word, [*(option.removeprefix("--").split(".")[-1] for option in options), *everything])
 
 
 def _fields() -> dict[str, list[str]]:
@@ -116,14 +82,14 @@ def _fields() -> dict[str, list[str]]:
 
     from otgen import data, methods, nets, ot, train
 
-    found: dict[str, list[str]] = {}
+    fields: dict[str, list[str]] = {}
     # Of `ot` these alone: results, stopping tests and other problems' solvers are dataclasses too.
     named = (ot.Cost, ot.Regulariser, ot.Relative, ot.DiscreteSolver)
     for module in (data, methods, nets, ot, train):
         for name in module.__all__:
             component = getattr(module, name)
-            if module is ot and not (isinstance(component, type) and issubclass(component, named)):
+            if not isinstance(component, type) or (module is ot and not issubclass(component, named)):
                 continue
-            if isinstance(component, type) and dataclasses.is_dataclass(component):
-                found[name] = [field.name for field in dataclasses.fields(component)]
-    return found
+            if dataclasses.is_dataclass(component):
+                fields[name] = [field.name for field in dataclasses.fields(component)]
+    return fields

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otgen.cli.usage import Parser, UsageError, parse, whole
+from otgen import files
+from otgen.cli.usage import Parser, UsageError
+from otgen.errors import suggestion
 
 if TYPE_CHECKING:
     from otgen.claims import Finding, Theorem
@@ -21,7 +23,7 @@ _SEEDS = 2**63
 
 def run(arguments: Sequence[str]) -> int:
     """Check the papers' claims, a line each."""
-    from otgen.claims import THEOREMS, Paper, verify
+    from otgen.claims import THEOREMS, verify
 
     parser = Parser(
         prog="otgen verify",
@@ -30,13 +32,13 @@ def run(arguments: Sequence[str]) -> int:
         f"named is shown whole. Exit code {EXIT_DIFFERS} where a verdict is not the recorded one.",
     )
     parser.add_argument("claims", nargs="*", type=str, help="keys, such as S7 or B1; all where none is named")
-    papers = ", ".join(f"{paper.value} ({paper.authors})" for paper in Paper)
-    parser.add_argument("--paper", type=str | None, default=None, help=f"of one paper, by code or author: {papers}")
+    of_paper = f"of one paper, by code or author: {_papers()}"
+    parser.add_argument("--paper", type=str | None, default=None, help=of_paper)
     parser.add_argument("--n", type=int, default=1000, help=f"random instances of each claim, about; at least {_LEAST}")
     parser.add_argument("--seed", type=int, default=0, help="of the instances")
     parser.add_argument("--html", type=str | None, default=None, help="write a page with plots to this file")
     parser.add_argument("--list", action="store_true", help="only say which claims there are")
-    parsed = parse(parser, arguments)
+    parsed = parser.parse_args(arguments)
     chosen = _chosen(THEOREMS, list(parsed.claims or ()), parsed.paper)
     if parsed.list:
         for claim in chosen:
@@ -54,9 +56,7 @@ def run(arguments: Sequence[str]) -> int:
     if page is not None:
         from otgen.claims.page import html_page
 
-        with whole(page) as file:
-            file.write(html_page(findings, n=parsed.n, seed=parsed.seed).encode())
-        print(f"Page: {page}")
+        print(f"Page: {files.write(page, html_page(findings, n=parsed.n, seed=parsed.seed))}")
     return _conclude(findings)
 
 
@@ -73,16 +73,17 @@ def _page_path(path: Path) -> Path:
 
 def _chosen(claims: Sequence[Theorem], names: Sequence[str], paper: str | None) -> Sequence[Theorem]:
     from otgen.claims import Paper
-    from otgen.train.parsing import suggestion
 
     everywhere = {claim.key.lower(): claim for claim in claims}
     if paper is not None:
-        # Both versions of the first paper go by one code.
-        known = {"001": Paper.SANJABI} | {word: one for one in Paper for word in (one.value, _author(one))}
-        if _author(paper) not in known:
-            papers = ", ".join(f"{one.value} ({one.authors})" for one in Paper)
-            raise UsageError(f"there is no paper {paper!r}; give a code or the first author, of {papers}")
-        claims = [claim for claim in claims if claim.paper is known[_author(paper)]]
+        # Both versions of the first paper go by one code; ``houdard`` stands for Houdard et al. 2021.
+        known = {"001": Paper.SANJABI}
+        for one in Paper:
+            known |= {one.value: one, one.authors.lower().split(" ")[0]: one}
+        given = paper.lower().split(" ")[0]
+        if given not in known:
+            raise UsageError(f"there is no paper {paper!r}; give a code or the first author, of {_papers()}")
+        claims = [claim for claim in claims if claim.paper is known[given]]
     if not names:
         return claims
     by_key = {claim.key.lower(): claim for claim in claims}
@@ -97,12 +98,10 @@ def _chosen(claims: Sequence[Theorem], names: Sequence[str], paper: str | None) 
     return [by_key[name] for name in dict.fromkeys(name.lower() for name in names)]
 
 
-def _author(paper: str) -> str:
-    """``houdard`` of ``Houdard et al. 2021``, and of the paper that is meant by it."""
+def _papers() -> str:
     from otgen.claims import Paper
 
-    text = paper.authors if isinstance(paper, Paper) else paper
-    return text.lower().split(" ")[0]
+    return ", ".join(f"{paper.value} ({paper.authors})" for paper in Paper)
 
 
 def _show(finding: Finding, number: str, *, in_full: bool) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from otgen.errors import InputError
+from otgen.errors import InputError, suggestion
 from otgen.train import RunConfig
 from otgen.train.config import register_enum
 
@@ -86,7 +85,5 @@ def look_up(name: str, table: Mapping[str, T], missing: str, among: str) -> T:
         InputError: there is none; the message suggests one.
     """
     if name not in table:
-        near = difflib.get_close_matches(name, table, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InputError(f"{missing} {name!r}; {hint}{among} {', '.join(table)}")
+        raise InputError(f"{missing} {name!r}{suggestion(name, table) or ';'} {among} {', '.join(table)}")
     return table[name]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from otgen.runs.assumptions import Assumption, assumptions
 from otgen.runs.sample import load_generator
@@ -56,14 +55,14 @@ def evaluate_run(
     generator, shapes = load_generator(run, raw=raw, config=config)
     n = config.trainer.eval_samples if n is None else n
     seed = config.seed if seed is None else seed
-    found = evaluate(generator, config.latent, config.data, n, seed)
+    evaluation = evaluate(generator, config.latent, config.data, n, seed)
     about = {"step": step, "samples": n, "seed": seed, "weights": "raw" if raw else "ema"}
-    file = run.write_evaluation(step, {**about, **found.values}, "-raw" if raw else "")
+    file = run.write_evaluation(step, {**about, **evaluation.values}, "-raw" if raw else "")
     pictures = sorted(run.samples.glob("step_*.png"))
     neighbours = run.evaluations / f"neighbours_{step:08d}.png"
-    drawn = len(shapes.shape) == 3 and _draw_neighbours(found, neighbours, shapes)
+    drawn = len(shapes.shape) == 3 and _draw_neighbours(evaluation, neighbours, shapes)
     return RunEvaluation(
-        values=found.values,
+        values=evaluation.values,
         file=file,
         picture=pictures[-1] if pictures else None,
         neighbours=neighbours if drawn else None,
@@ -71,17 +70,16 @@ def evaluate_run(
     )
 
 
-def _draw_neighbours(found: Evaluation, path: Path, shapes: checkpoint.Shapes) -> bool:
+def _draw_neighbours(evaluation: Evaluation, path: Path, shapes: checkpoint.Shapes) -> bool:
     """Rows of samples, each with a row of their nearest training samples below."""
-    if found.neighbours is None:
+    if evaluation.neighbours is None:
         return False
     # As many columns as the square grid of the picture has rows: pairs of rows of the same length.
     columns = 8
     count = columns * columns // 2
-    samples, nearest = found.samples[:count], found.neighbours[:count]
+    samples, nearest = evaluation.samples[:count], evaluation.neighbours[:count]
     if len(samples) < count:
         return False
-    rows: list[Tensor] = []
-    for start in range(0, count, columns):
-        rows += [samples[start : start + columns], nearest[start : start + columns]]
+    pairs = zip(torch.split(samples, columns), torch.split(nearest, columns), strict=True)
+    rows = [row for pair in pairs for row in pair]
     return save_picture(torch.cat(rows), path, value_range=shapes.value_range)

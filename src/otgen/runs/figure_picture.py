@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
+from otgen import files
 from otgen.recipes import Figure, Results
 from otgen.runs.sample import load_generator
+from otgen.seeding import named_stream
 from otgen.train import RunConfig, RunDir, checkpoint, generate
 from otgen.train.pictures import tiled
-from otgen.train.state import stream
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +42,11 @@ def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDi
     panels = [panel for panel in figure.panels if panel.name in runs]
     columns = min(figure.columns, len(panels))
     rows = -(-len(panels) // columns)
-    heading = _heading(figure, results, columns)
+    seeds = max(len(of_panel) for of_panel in results.runs.values())
+    numbers = f"numbers: mean (least to most) of {seeds} seeds" if seeds > 1 else "one seed"
+    what = f"{figure.name}: {figure.summary}. After {figure.source}."
+    how = f"Scale {results.scale}; samples of seed 0; {numbers}."
+    heading = "\n".join(line for text in (what, how) for line in textwrap.wrap(text, max(34, 46 * columns)))
     below = (len(figure.measures) + 2) * _LINE
     head = (heading.count("\n") + 4) * _LINE
     size = (columns * (_SIDE + 0.25), rows * (_SIDE + below + 0.25) + head)
@@ -59,25 +61,12 @@ def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDi
         axes.set_xlabel(_measured(figure, results, panel.name), fontsize=9.5, linespacing=1.4)
         _samples(axes, *runs[panel.name])
     # One legend for all: within a panel it would cover samples.
-    legends = [found for axes in grid.flat if (found := axes.get_legend_handles_labels())[0]]
+    legends = [legend for axes in grid.flat if (legend := axes.get_legend_handles_labels())[0]]
     if legends:
         canvas.legend(*legends[0], loc="outside lower center", ncols=2, fontsize=9, markerscale=2, frameon=False)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        canvas.savefig(temporary, format="png")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.whole(path) as file:
+        canvas.savefig(file, format="png")
     return path
-
-
-def _heading(figure: Figure, results: Results, columns: int) -> str:
-    seeds = max(len(runs) for runs in results.runs.values())
-    numbers = f"numbers: mean (least to most) of {seeds} seeds" if seeds > 1 else "one seed"
-    what = f"{figure.name}: {figure.summary}. After {figure.source}."
-    how = f"Scale {results.scale}; samples of seed 0; {numbers}."
-    width = max(34, 46 * columns)
-    return "\n".join(line for text in (what, how) for line in textwrap.wrap(text, width))
 
 
 def _measured(figure: Figure, results: Results, panel: str) -> str:
@@ -102,21 +91,17 @@ def _samples(axes: Axes, run: RunDir, config: RunConfig) -> None:
     if (images and shape[0] not in (1, 3)) or (not images and (len(shape) != 1 or shape[0] > 2)):
         axes.text(0.5, 0.5, f"samples of shape {shape}\nmake no picture", ha="center", va="center")
         return
-    samples = generate(generator, config.latent, _IMAGES if images else _POINTS, stream(config.seed, "sample"))
+    samples = generate(generator, config.latent, _IMAGES if images else _POINTS, named_stream(config.seed, "sample"))
     if images:
         image = tiled(samples, shapes.value_range, columns=8)
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         return
-    data = config.data.sample(_POINTS, stream(config.seed, "pictures/data"))
+    data = config.data.sample(_POINTS, named_stream(config.seed, "pictures/data"))
     if shape[0] == 1:
         for points, colour, label in ((data, _DATA, "data"), (samples, _SAMPLES, "samples")):
             axes.hist(points[:, 0].numpy(), bins=100, density=True, alpha=0.6, color=colour, label=label)
-    else:
-        _scatter(axes, samples, data)
-
-
-def _scatter(axes: Axes, samples: Tensor, data: Tensor) -> None:
-    """Points of the plane over the data's, in the window of the data: all panels of a figure have the same."""
+        return
+    # In the window of the data: all panels of a figure have the same.
     low, high = data.amin(0), data.amax(0)
     margin = 0.15 * float((high - low).max())
     axes.scatter(data[:, 0], data[:, 1], s=14, color=_DATA, linewidths=0, label="data")

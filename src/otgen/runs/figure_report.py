@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from otgen.recipes import Claim, ClaimStatus, Figure, Outcome, Results, Verdict
+from otgen import files
+from otgen.recipes import Claim, ClaimStatus, Figure, Results, Verdict
 from otgen.recipes.verdicts import distinct, mean_and_range, overall
 from otgen.train import RunConfig
 from otgen.train.config import plain
@@ -47,14 +45,6 @@ class Judged:
         return f"{words} --panels {','.join(self.configs)}" if left_out else words
 
 
-def write_whole(path: Path, text: str) -> Path:
-    """A file that is there whole, or as it was."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-    return path
-
-
 def write_results(judged: Judged, path: Path) -> Path:
     """All numbers of all runs, the verdicts, the configurations and the environment, as JSON."""
     results = judged.results
@@ -75,21 +65,14 @@ def write_results(judged: Judged, path: Path) -> Path:
         "panels": {
             name: {
                 "title": results.titles[name],
-                "runs": [_plain(run) for run in runs],
+                "runs": [asdict(run) for run in runs],
                 "config": plain(judged.configs[name]),
             }
             for name, runs in results.runs.items()
         },
         "environments": judged.environments,
     }
-    return write_whole(path, json.dumps(about, indent=1) + "\n")
-
-
-def _plain(run: Outcome) -> dict[str, Any]:
-    record = asdict(run)
-    # JSON knows neither NaN nor infinity.
-    record["values"] = {k: v if math.isfinite(v) else None for k, v in run.values.items()}
-    return record
+    return files.write_json(path, about)
 
 
 def write_report(judged: Judged, path: Path, picture: str, data: str) -> Path:
@@ -119,14 +102,17 @@ def write_report(judged: Judged, path: Path, picture: str, data: str) -> Path:
     if figure.deviations:
         lines += ["## What differs from the paper", ""]
         lines += [f"{number}. {text}" for number, text in enumerate(figure.deviations, 1)] + [""]
-    lines += ["## How it was run", "", *_environment(judged), ""]
+    lines += ["## How it was run", ""]
+    for machine in judged.environments:
+        packages, device = machine["packages"], machine["cuda"] or "no GPU"
+        lines.append(
+            f"- otgen {packages['otgen']}, PyTorch {packages['torch']}, Python {machine['python']}, "
+            f"{machine['threads']} of {machine['cores']} cores, {device}, {machine['platform']}"
+        )
     seeds = "one seed" if judged.seeds == 1 else f"{judged.seeds} seeds"
-    lines += [
-        f"Scale {results.scale}, {seeds} a panel. Every value of every run, and the panels' configurations: "
-        f"[{data}]({data}).",
-        "",
-    ]
-    return write_whole(path, "\n".join(lines))
+    values = f"Every value of every run, and the panels' configurations: [{data}]({data})."
+    lines += ["", f"Scale {results.scale}, {seeds} a panel. {values}", ""]
+    return files.write(path, "\n".join(lines))
 
 
 def _rules(least_steps: int) -> list[str]:
@@ -160,17 +146,6 @@ def _table(judged: Judged) -> list[str]:
         cells.append(mean_and_range([run.seconds for run in runs], ".1f"))
         rows.append(f"| {' | '.join([title, *cells])} |")
     return [*rows, "", "Critic updates are those of critics, potentials and learnt features together."]
-
-
-def _environment(judged: Judged) -> list[str]:
-    lines = []
-    for found in judged.environments:
-        device = found["cuda"] or "no GPU"
-        lines.append(
-            f"- otgen {found['packages']['otgen']}, PyTorch {found['packages']['torch']}, Python {found['python']}, "
-            f"{found['threads']} of {found['cores']} cores, {device}, {found['platform']}"
-        )
-    return lines
 
 
 def _sentence(text: str) -> str:

@@ -9,18 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from otgen import files
 from otgen.errors import InputError, NumericalError, OtgenError
 from otgen.recipes import Claim, Figure, Outcome, Panel, Results, Scale, Verdict
 from otgen.runs.evaluate import evaluate_run
 from otgen.runs.figure_picture import draw_figure
-from otgen.runs.figure_report import Judged, write_report, write_results, write_whole
-from otgen.runs.run_lock import claimed, forget
+from otgen.runs.figure_report import Judged, write_report, write_results
+from otgen.runs.run_lock import locked, remove_lock
+from otgen.seeding import named_stream
 from otgen.train import Ending, Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import differences, plain
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
 from otgen.train.parsing import written
 from otgen.train.rundir import environment
-from otgen.train.state import stream
 
 _DIVERGED = "diverged.json"
 
@@ -125,10 +126,10 @@ class Plan:
                 run = RunDir(self.out / f"{panel.name}-seed{seed}")
                 yield Job(panel, self.scale, seed, run, self.edit)
 
-    def forget_claims(self) -> None:
-        """Remove what claims of the runs left behind, once nobody is at them any more."""
+    def remove_locks(self) -> None:
+        """Remove what locks of the runs left behind, once nobody is at them any more."""
         for job in self.jobs():
-            forget(job.run.path)
+            remove_lock(job.run.path)
 
     def check(self) -> None:
         """See that everything can start: before hours of training, not between them.
@@ -143,12 +144,12 @@ class Plan:
         read: list[Any] = []
         for job in self.jobs():
             config = job.config()
-            with claimed(job.run.path, wait=False) as mine:
+            with locked(job.run.path, wait=False) as mine:
                 if mine:  # else another process is at it, and may have half made its folder
                     _refuse_another(job, config)
             data = plain(config.data)
             if data not in read and progress(job) < 1:
-                config.data.sample(1, stream(job.seed, "probe"))
+                config.data.sample(1, named_stream(job.seed, "probe"))
                 read.append(data)
 
 
@@ -161,6 +162,8 @@ def _refuse_another(job: Job, config: RunConfig) -> None:
         return
     saved = run.load_config()
     changed = differences(saved, config)
+    if not changed:  # in other words, such as former names
+        return
     threads = saved.trainer.threads
     if all(change.startswith("trainer.threads:") for change in changed):
         if progress(job) >= 1:
@@ -169,11 +172,10 @@ def _refuse_another(job: Job, config: RunConfig) -> None:
             f"{run.path} was started with {threads or 'the default number of'} threads and would go on with "
             f"{config.trainer.threads or 'that'}, in other roundings; give --threads {threads}, or delete that folder"
         )
-    if changed:
-        raise InputError(
-            f"{run.path} was started with another configuration: {'; '.join(changed)}; choose another --out, or delete "
-            "that folder to run it again"
-        )
+    raise InputError(
+        f"{run.path} was started with another configuration: {'; '.join(changed)}; choose another --out, or delete "
+        "that folder to run it again"
+    )
 
 
 @dataclass(frozen=True)
@@ -206,24 +208,27 @@ def reproduce(plan: Plan, observer: Observer | None = None) -> Reproduction:
         Interrupted: by Ctrl-C or SIGTERM; the same plan goes on from there.
     """
     outcomes = train_all(plan, observer)
-    found = {panel.name: tuple(outcomes[panel.name, seed] for seed in range(plan.runs_each)) for panel in plan.panels}
-    plan.forget_claims()
-    figure = plan.figure
+    plan.remove_locks()
+    figure, seeds = plan.figure, range(plan.runs_each)
     results = Results(
         scale=plan.scale,
         titles={panel.name: panel.title for panel in figure.panels},
-        runs=found,
+        runs={panel.name: tuple(outcomes[panel.name, seed] for seed in seeds) for panel in plan.panels},
         least_steps=figure.least_steps,
     )
-    first = {job.panel.name: job for job in plan.jobs() if job.seed == 0}
-    drawn = {name: (job.run, job.config()) for name, job in first.items()}
+    drawn = {job.panel.name: (job.run, job.config()) for job in plan.jobs() if job.seed == 0}
+    environments: list[dict[str, Any]] = []
+    for job in plan.jobs():
+        environment = json.loads(job.run.environment.read_text())
+        if environment not in environments:
+            environments.append(environment)
     picture = draw_figure(figure, results, drawn, plan.out / "figure.png")
     judged = Judged(
         figure=figure,
         results=results,
         verdicts=tuple((claim, claim.verdicts(results)) for claim in figure.claims),
         configs={name: config for name, (_, config) in drawn.items()},
-        environments=_environments(plan),
+        environments=environments,
     )
     data = write_results(judged, plan.out / "results.json")
     report = write_report(judged, plan.out / "report.md", picture.name, data.name)
@@ -241,13 +246,13 @@ def train_all(plan: Plan, observer: Observer | None = None) -> dict[tuple[str, i
     """
     observer = Silent() if observer is None else observer
     plan.check()
-    found: dict[tuple[str, int], Outcome] = {}
+    outcomes: dict[tuple[str, int], Outcome] = {}
     left = list(plan.jobs())
     while left:
         before = len(left)
         for job in list(left):
             # Others are at all that is left: wait for one of them, and take over what it leaves undone.
-            with claimed(job.run.path, wait=len(left) == before and job is left[-1]) as mine:
+            with locked(job.run.path, wait=len(left) == before and job is left[-1]) as mine:
                 if not mine:
                     continue
                 # One for training and evaluation: the data are read once.
@@ -255,10 +260,11 @@ def train_all(plan: Plan, observer: Observer | None = None) -> dict[tuple[str, i
                 if progress(job) < 1:
                     _refuse_another(job, config)
                     _train(job, config, observer)
-                found[job.panel.name, job.seed] = _outcome(job, config)
-            observer.done(job, found[job.panel.name, job.seed])
+                outcome = _outcome(job, config)
+            outcomes[job.panel.name, job.seed] = outcome
+            observer.done(job, outcome)
             left.remove(job)
-    return found
+    return outcomes
 
 
 def progress(job: Job) -> float:
@@ -286,54 +292,38 @@ def _train(job: Job, config: RunConfig, observer: Observer) -> None:
         trainer.resume()
     else:  # killed before its first checkpoint
         run.forget_after(0)
-    if not (run.path / "env.json").exists():  # killed between the two
-        write_whole(run.path / "env.json", json.dumps(environment(), indent=1) + "\n")
+    if not run.environment.exists():  # killed between the two
+        files.write_json(run.environment, environment())
     try:
         ending = trainer.train()
     except NumericalError as error:
         state = trainer.state
         about = {"steps": state.step, "seconds": state.elapsed, "critic_updates": state.critic_updates}
-        write_whole(run.path / _DIVERGED, json.dumps({**about, "error": str(error)}, indent=1) + "\n")
+        files.write_json(run.path / _DIVERGED, {**about, "error": str(error)})
         return
     if ending is Ending.INTERRUPTED:
         raise Interrupted(job, trainer.state.step, trainer.signal or 2)
 
 
 def _outcome(job: Job, config: RunConfig) -> Outcome:
-    """What became of a run that is done."""
-    file = job.run.path / _DIVERGED
-    if file.exists():
-        about = json.loads(file.read_text())
-        error = about.pop("error")
-        return Outcome(seed=job.seed, values={}, diverged=error, **about)
-    numbers = _numbers(job.run)
-    return Outcome(
-        seed=job.seed,
-        steps=numbers["step"],
-        seconds=numbers["elapsed"],
-        critic_updates=numbers["critic_updates"],
-        values=_evaluation(job.run, config, numbers["step"]),
-    )
-
-
-def _evaluation(run: RunDir, config: RunConfig, step: int) -> dict[str, float]:
-    """The evaluation of a run's end: the one that is kept there, if it is the run's own."""
+    """What became of a run that is done; the evaluation of its end is the one that is kept, if it is the run's own."""
+    run = job.run
+    if (run.path / _DIVERGED).exists():
+        about = json.loads((run.path / _DIVERGED).read_text())
+        return Outcome(seed=job.seed, values={}, diverged=about.pop("error"), **about)
+    numbers = _numbers(run)
+    step = numbers["step"]
     about = {"step": step, "samples": config.trainer.eval_samples, "seed": config.seed, "weights": "ema"}
-    file = run.evaluations / f"step_{step:08d}.json"
     kept: dict[str, Any] = {}
     # There is none, or who wrote it was killed.
     with contextlib.suppress(FileNotFoundError, ValueError):
-        kept = json.loads(file.read_text())
+        kept = json.loads((run.evaluations / f"step_{step:08d}.json").read_text())
     if not about.items() <= kept.items():
         kept = json.loads(evaluate_run(run, config=config).file.read_text())
-    return {name: value for name, value in kept.items() if name not in about and value is not None}
-
-
-def _environments(plan: Plan) -> list[dict[str, Any]]:
-    """What the runs were trained with, each environment once."""
-    found: list[dict[str, Any]] = []
-    for job in plan.jobs():
-        environment = json.loads((job.run.path / "env.json").read_text())
-        if environment not in found:
-            found.append(environment)
-    return found
+    return Outcome(
+        seed=job.seed,
+        steps=step,
+        seconds=numbers["elapsed"],
+        critic_updates=numbers["critic_updates"],
+        values={name: value for name, value in kept.items() if name not in about and value is not None},
+    )

@@ -13,13 +13,13 @@ except ImportError:  # no POSIX system: a process that starts alone stays alone
     fcntl = None  # type: ignore[assignment]
 
 
-def can_share() -> bool:
+def has_locks() -> bool:
     """Whether this system has the locks that sharing needs."""
     return fcntl is not None
 
 
 @contextlib.contextmanager
-def claimed(run: Path, *, wait: bool) -> Iterator[bool]:
+def locked(run: Path, *, wait: bool) -> Iterator[bool]:
     """Hold a run while the block runs; gives whether it is held. The system lets go of it when a process dies.
 
     Args:
@@ -41,8 +41,8 @@ def claimed(run: Path, *, wait: bool) -> Iterator[bool]:
         os.close(file)
 
 
-def forget(run: Path) -> None:
-    """Remove what claims of a run left behind, once nobody will claim it any more."""
+def remove_lock(run: Path) -> None:
+    """Remove what locks of a run left behind, once nobody will lock it any more."""
     _lock(run).unlink(missing_ok=True)
 
 

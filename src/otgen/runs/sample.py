@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from otgen.seeding import named_stream
 from otgen.train import RunConfig, RunDir, build_generator, checkpoint, generate
-from otgen.train.state import stream
 
 
 def load_generator(
@@ -21,7 +21,8 @@ def load_generator(
     path = checkpoint.verified(checkpoint.newest(run.checkpoints))
     shapes = checkpoint.read_shapes(path)
     generator = build_generator(run.load_config() if config is None else config, shapes)
-    checkpoint.load_module(path / ("generator.safetensors" if raw else "generator_ema.safetensors"), generator)
+    file = path / ("generator.safetensors" if raw else "generator_ema.safetensors")
+    generator.load_state_dict(checkpoint.read_fitting(file, generator))
     return generator.eval(), shapes
 
 
@@ -29,7 +30,7 @@ def sample_run(run: RunDir, n: int, seed: int, *, raw: bool = False) -> tuple[Te
     """``n`` samples, float32 ``(n, *shape)``, clamped to the data's range, and that range."""
     config = run.load_config()
     generator, shapes = load_generator(run, raw=raw, config=config)
-    samples = generate(generator, config.latent, n, stream(seed, "sample"))
+    samples = generate(generator, config.latent, n, named_stream(seed, "sample"))
     if shapes.value_range is not None:
         samples = samples.clamp(*shapes.value_range)
     return samples, shapes.value_range

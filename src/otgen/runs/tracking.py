@@ -94,31 +94,29 @@ def track(
         early = [path for path in checkpoint.checkpoints(run.checkpoints) if checkpoint.step_of(path) <= stop - back]
         if early:
             checkpoint.load(early[-1], trainer.state)
-        return _tracked(trainer, stop, range(stop - back, stop + forward + 1), every, report)
+        state, first = trainer.state, trainer.state.step
+        reference: list[Tensor] | None = None
+        # What lies before the stopping point waits for its weights.
+        waiting: list[tuple[int, int, list[Tensor]]] = []
+        points: list[Tracked] = []
+        while True:
+            if state.step >= stop - back and (state.step - stop) % every == 0:
+                weights = [p.detach().cpu().clone() for p in state.method.generator.module.parameters()]
+                waiting.append((state.step, state.step + state.critic_updates, weights))
+                reference = weights if state.step == stop else reference
+            if reference is not None:
+                points += [Tracked(step, updates, parameter_similarity(reference, w)) for step, updates, w in waiting]
+                waiting.clear()
+            if state.step >= stop + forward:
+                return points
+            trainer.step()
+            if report is not None:
+                report(state.step - first, stop + forward - first)
 
 
-def _tracked(
-    trainer: Trainer, stop: int, steps: range, every: int, report: Callable[[int, int], None] | None
-) -> list[Tracked]:
-    """Train to the end of the steps; what lies before the stopping point waits for its weights."""
-    state, generator = trainer.state, trainer.state.method.generator.module
-    first, waiting, points = state.step, [], []
-    reference: list[Tensor] | None = None
-    while True:
-        if state.step == stop:
-            reference = _weights(generator)
-        if state.step in steps and (state.step - stop) % every == 0:
-            waiting.append((state.step, state.step + state.critic_updates, _weights(generator)))
-        if reference is not None:
-            points += [
-                Tracked(step, updates, parameter_similarity(reference, weights)) for step, updates, weights in waiting
-            ]
-            waiting.clear()
-        if state.step >= steps[-1]:
-            return points
-        trainer.step()
-        if report is not None:
-            report(state.step - first, steps[-1] - first)
+def logarithms(points: Sequence[Tracked]) -> list[tuple[float, float]]:
+    """``log(eta_theta + eta_phi)`` and ``log(1 / SSIM)`` of the points that have them."""
+    return [(math.log(p.updates), -math.log(p.similarity)) for p in points if p.updates > 0 and 0 < p.similarity < 1]
 
 
 def fit_power_law(points: Sequence[Tracked]) -> PowerLaw:
@@ -127,7 +125,7 @@ def fit_power_law(points: Sequence[Tracked]) -> PowerLaw:
     Raises:
         InputError: fewer than three points are left, or all have one number of updates.
     """
-    pairs = [(math.log(p.updates), -math.log(p.similarity)) for p in points if p.updates > 0 and 0 < p.similarity < 1]
+    pairs = logarithms(points)
     if len({x for x, _ in pairs}) < 3:
         raise InputError(f"a line needs three points with an SSIM below 1, got {len(pairs)}; track further or finer")
     x, y = zip(*pairs, strict=True)
@@ -170,7 +168,3 @@ def _smoothed(signal: Tensor) -> Tensor:
         return nn.functional.conv1d(x[None, None], window, padding=_WINDOW // 2)[0, 0]
 
     return summed(signal) / summed(torch.ones_like(signal))
-
-
-def _weights(module: nn.Module) -> list[Tensor]:
-    return [p.detach().cpu().clone() for p in module.parameters()]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from otgen.runs.tracking import PowerLaw, Tracked
+from otgen import files
+from otgen.runs.tracking import PowerLaw, Tracked, logarithms
 
 _DPI = 110
 
 
 def draw_track(points: Sequence[Tracked], law: PowerLaw, stop: int, path: Path) -> Path:
-    """Write the PNG.
+    """Write the PNG, whole or not at all.
 
     Args:
         points: of the track.
@@ -30,9 +30,8 @@ def draw_track(points: Sequence[Tracked], law: PowerLaw, stop: int, path: Path) 
     left.set_xlabel("generator updates")
     left.set_ylabel("SSIM with the stopping point's weights")
     left.legend(frameon=False)
-    moved = [p for p in points if 0 < p.similarity < 1 and p.updates > 0]
-    x = [math.log(p.updates) for p in moved]
-    right.plot(x, [-math.log(p.similarity) for p in moved], ".", color="#1f4e79", markersize=4)
+    x, y = zip(*logarithms(points), strict=True)
+    right.plot(x, y, ".", color="#1f4e79", markersize=4)
     ends = [min(x), max(x)]
     fitted = f"$\\kappa$ = {law.kappa:.3g}, 95 %: {law.low:.3g} to {law.high:.3g}"
     right.plot(ends, [law.constant + law.kappa * e for e in ends], color="#c0392b", linewidth=1, label=fitted)
@@ -42,5 +41,6 @@ def draw_track(points: Sequence[Tracked], law: PowerLaw, stop: int, path: Path) 
     right.legend(frameon=False)
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    canvas.savefig(path, format="png")
+    with files.whole(path) as file:
+        canvas.savefig(file, format="png")
     return path

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from otgen import files
 from otgen.errors import InputError
 from otgen.train.state import TrainState, put_back, take_apart
 
@@ -51,30 +52,26 @@ def save(folder: Path, state: TrainState, shapes: Shapes, *, keep: int) -> Path:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    _flush(folder)
+    files.sync_folder(folder)
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
     return target
 
 
-def _write(temporary: Path, state: TrainState, shapes: Shapes) -> None:
+def _write(folder: Path, state: TrainState, shapes: Shapes) -> None:
+    sums = {}
+
+    def write(name: str, content: bytes) -> None:
+        sums[name] = hashlib.sha256(content).hexdigest()
+        files.write(folder / name, content, sync=True)
+
     parts = take_apart(state)
-    for path, module in parts.modules.items():
-        tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
-        (temporary / f"{_file_of(path)}.safetensors").write_bytes(to_bytes(tensors))
-    tensors = {name: tensor.contiguous() for name, tensor in parts.tensors.items()}
-    (temporary / "state.safetensors").write_bytes(to_bytes(tensors))
-    about = {
-        "format": FORMAT,
-        "shape": list(shapes.shape),
-        "value_range": shapes.value_range,
-        "numbers": parts.numbers,
-    }
-    (temporary / "state.json").write_text(json.dumps(about, indent=1))
-    sums = {file.name: _digest(file) for file in sorted(temporary.iterdir())}
-    (temporary / "MANIFEST.json").write_text(json.dumps(sums, indent=1))
-    for file in temporary.iterdir():
-        _flush(file)
+    tensors = {_file_of(path): module.state_dict() for path, module in parts.modules.items()}
+    for name, values in (tensors | {"state": parts.tensors}).items():
+        write(f"{name}.safetensors", to_bytes({key: tensor.contiguous() for key, tensor in values.items()}))
+    about = {"format": FORMAT, "shape": shapes.shape, "value_range": shapes.value_range, "numbers": parts.numbers}
+    write("state.json", json.dumps(about, indent=1).encode())
+    files.write(folder / "MANIFEST.json", json.dumps(sums, indent=1, sort_keys=True), sync=True)
 
 
 def _replace(temporary: Path, target: Path) -> None:
@@ -94,8 +91,7 @@ def _replace(temporary: Path, target: Path) -> None:
 
 def checkpoints(folder: Path) -> list[Path]:
     """The complete checkpoints of a run, oldest first."""
-    found = [p for p in folder.glob(f"{_PREFIX}*") if (p / "MANIFEST.json").is_file()]
-    return sorted(found, key=lambda p: p.name)
+    return sorted(p for p in folder.glob(f"{_PREFIX}*") if (p / "MANIFEST.json").is_file())
 
 
 def step_of(path: Path) -> int:
@@ -105,10 +101,10 @@ def step_of(path: Path) -> int:
 
 def newest(folder: Path) -> Path:
     """The newest checkpoint of a run."""
-    found = checkpoints(folder)
-    if not found:
+    complete = checkpoints(folder)
+    if not complete:
         raise InputError(f"no checkpoint in {folder}; the run was stopped before its first one")
-    return found[-1]
+    return complete[-1]
 
 
 def load(path: Path, state: TrainState) -> None:
@@ -117,10 +113,9 @@ def load(path: Path, state: TrainState) -> None:
     Raises:
         InputError: a file is missing, damaged, or of another run's shape.
     """
-    _verify(path)
-    about = read_about(path)
+    about = read_about(verified(path))
     modules = take_apart(state).modules
-    read = {name: _fitting(path / f"{_file_of(name)}.safetensors", module) for name, module in modules.items()}
+    read = {name: read_fitting(path / f"{_file_of(name)}.safetensors", module) for name, module in modules.items()}
     # The modules are filled last: nothing is changed unless everything fits.
     put_back(state, read_tensors(path / "state.safetensors"), about["numbers"])
     for name, module in modules.items():
@@ -147,22 +142,16 @@ def read_shapes(path: Path) -> Shapes:
     return Shapes(tuple(about["shape"]), None if span is None else (float(span[0]), float(span[1])))
 
 
-def load_module(file: Path, module: nn.Module) -> None:
-    """Fill a module from a safetensors file of a verified checkpoint; all or nothing."""
-    module.load_state_dict(_fitting(file, module))
-
-
-def _fitting(file: Path, module: nn.Module) -> dict[str, Tensor]:
-    """The tensors of a file, which are those of the module in name and shape."""
+def read_fitting(file: Path, module: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a safetensors file of a verified checkpoint, which are those of the module in name and shape."""
     tensors = read_tensors(file)
     expected = {name: tuple(t.shape) for name, t in module.state_dict().items()}
-    found = {name: tuple(t.shape) for name, t in tensors.items()}
-    if expected != found:
-        wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
-        name = wrong[0]
+    shapes = {name: tuple(t.shape) for name, t in tensors.items()}
+    wrong = sorted(n for n in expected.keys() | shapes.keys() if expected.get(n) != shapes.get(n))
+    if wrong:
         raise InputError(
-            f"{file} does not fit the network: {len(wrong)} tensors differ, the first is {name}, "
-            f"shape {found.get(name)} in the file, {expected.get(name)} in the network"
+            f"{file} does not fit the network: {len(wrong)} tensors differ, the first is {wrong[0]}, "
+            f"shape {shapes.get(wrong[0])} in the file, {expected.get(wrong[0])} in the network"
         )
     return tensors
 
@@ -177,47 +166,32 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def verified(path: Path) -> Path:
-    """The same path, its sums checked."""
-    _verify(path)
+    """The same path, its sums checked.
+
+    Raises:
+        InputError: a file is missing, damaged, or not in the manifest.
+    """
+    manifest = path / "MANIFEST.json"
+    try:
+        sums = json.loads(manifest.read_text())
+        if not isinstance(sums, dict):
+            raise InputError(f"{manifest} is no table of files; the checkpoint is not whole")
+        outside = [name for name in sums if Path(name).name != name]
+        odd = sorted(set(sums) ^ ({file.name for file in path.iterdir()} - {manifest.name}))
+        if odd and not outside:
+            raise InputError(f"{manifest} and the folder differ in {odd[:3]}; the checkpoint is not whole")
+        for name, expected in sums.items():
+            if name in outside:
+                raise InputError(f"{manifest} names {name!r}, which is no file of the checkpoint")
+            if hashlib.sha256((path / name).read_bytes()).hexdigest() != expected:
+                raise InputError(f"{path / name} is damaged: its SHA-256 sum is not the manifest's")
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is no complete checkpoint: {error}") from error
     return path
 
 
-def _verify(path: Path) -> None:
-    try:
-        sums = json.loads((path / "MANIFEST.json").read_text())
-        if not isinstance(sums, dict):
-            raise InputError(f"{path / 'MANIFEST.json'} is no table of files; the checkpoint is not whole")
-        present = {file.name for file in path.iterdir()} - {"MANIFEST.json"}
-        if set(sums) != present and all(Path(name).name == name for name in sums):
-            odd = sorted(set(sums) ^ present)
-            raise InputError(
-                f"{path / 'MANIFEST.json'} and the folder differ in {odd[:3]}; the checkpoint is not whole"
-            )
-        for name, expected in sums.items():
-            if Path(name).name != name:
-                raise InputError(f"{path / 'MANIFEST.json'} names {name!r}, which is no file of the checkpoint")
-            if _digest(path / name) != expected:
-                raise InputError(f"{path / name} is damaged: its SHA-256 sum is not the manifest's")
-    except (OSError, ValueError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is no complete checkpoint: {error}") from error
-
-
 def _file_of(path: str) -> str:
-    # "method.generator.module" -> "generator", "ema" -> "generator_ema"
-    if path == "ema":
-        return "generator_ema"
-    return path.removeprefix("method.").removesuffix(".module")
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """``generator`` of "method.generator.module"; the moving average is "ema"."""
+    return "generator_ema" if path == "ema" else path.removeprefix("method.").removesuffix(".module")

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import math
 import re
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -70,12 +71,10 @@ def register_enum(cls: type[StrEnum]) -> None:
 
 register_type(Duration, str, Duration.parse)
 register_type(Relative, str, parse_relative)
-for _package in (data, nets, methods, ot):
-    for _name in _package.__all__:
-        _component = getattr(_package, _name)
-        if isinstance(_component, type) and issubclass(_component, StrEnum):
-            register_enum(_component)
-register_enum(Device)
+_exported = [getattr(package, name) for package in (data, nets, methods, ot) for name in package.__all__]
+for _component in (Device, *_exported):
+    if isinstance(_component, type) and issubclass(_component, StrEnum):
+        register_enum(_component)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,13 +159,13 @@ def plain(value: Any) -> Any:
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        # A whole number for a float reads back as a float: written as one, the text stays the same.
-        kinds = ("float", "float | None")
-        floats = [f.name for f in dataclasses.fields(value) if f.type in kinds and type(fields[f.name]) is int]
-        fields |= {name: float(fields[name]) for name in floats}
-        if isinstance(value, (RunConfig, TrainerConfig)) or not _is_component(type(value)):
-            return fields
-        return {"class_path": _class_path(type(value)), "init_args": fields}
+        for f in dataclasses.fields(value):
+            # A whole number for a float reads back as a float: written as one, the text stays the same.
+            if f.type in ("float", "float | None") and type(fields[f.name]) is int:
+                fields[f.name] = float(fields[f.name])
+        # A component is one of several that a configuration may name in its place.
+        component = any(inspect.isabstract(base) for base in type(value).__mro__)
+        return {"class_path": _class_path(type(value)), "init_args": fields} if component else fields
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value.value if isinstance(value, StrEnum) else value
@@ -174,13 +173,9 @@ def plain(value: Any) -> Any:
 
 def differences(old: RunConfig, new: RunConfig) -> list[str]:
     """What differs between two configurations, one ``name: old -> new`` a value."""
-    flat_old, flat_new = (dict(_flat(plain(config))) for config in (old, new))
-    names = sorted(flat_old.keys() | flat_new.keys())
-    return [
-        f"{name}: {flat_old.get(name)} -> {flat_new.get(name)}"
-        for name in names
-        if flat_old.get(name) != flat_new.get(name)
-    ]
+    before, after = (dict(_flat(plain(config))) for config in (old, new))
+    pairs = {name: (before.get(name), after.get(name)) for name in sorted(before.keys() | after.keys())}
+    return [f"{name}: {one} -> {other}" for name, (one, other) in pairs.items() if one != other]
 
 
 def _flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
@@ -188,23 +183,14 @@ def _flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
         return [(prefix, value)]
     pairs = []
     for key, item in value.items():
-        name = prefix if key == "init_args" else ".".join(filter(None, (prefix, key)))
-        pairs += _flat(item, name)
+        pairs += _flat(item, prefix if key == "init_args" else ".".join(filter(None, (prefix, key))))
     return pairs
 
 
-def _is_component(cls: type) -> bool:
-    """Whether the class is one of several that a configuration may name in this place."""
-    return any(inspect.isabstract(base) for base in cls.__mro__)
-
-
 def _class_path(cls: type) -> str:
-    # The shortest public name: otgen.data.Digits rather than the file it is written in.
-    package = cls.__module__.rpartition(".")[0]
-    module = inspect.getmodule(cls)
-    for name in (".".join(package.split(".")[: k + 1]) for k in range(package.count(".") + 1)):
-        candidate = __import__("sys").modules.get(name)
-        if name != "otgen" and candidate is not None and getattr(candidate, cls.__name__, None) is cls:
-            return f"{name}.{cls.__name__}"
-    assert module is not None
+    """The shortest public name: otgen.data.Digits rather than the file it is written in."""
+    parts = cls.__module__.split(".")
+    for package in (".".join(parts[:k]) for k in range(1, len(parts))):
+        if package != "otgen" and getattr(sys.modules.get(package), cls.__name__, None) is cls:
+            return f"{package}.{cls.__name__}"
     return f"{cls.__module__}.{cls.__name__}"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from otgen import metrics
 from otgen.data import Cifar10, Cifar10Jpeg, FiniteSource, HandwrittenDigits, Mixture, Normal, Source
 from otgen.nets import LocationScaleMap, scoring
-from otgen.train.state import stream
+from otgen.seeding import named_stream
 
 _BATCH = 500
 # Samples whose nearest training samples are shown.
@@ -56,10 +56,10 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
         n: generated samples.
         seed: of the evaluation's own streams.
     """
-    samples = generate(generator, latent, n, stream(seed, "evaluation/latent"))
+    samples = generate(generator, latent, n, named_stream(seed, "evaluation/latent"))
     if data.value_range is not None:
         samples = samples.clamp(*data.value_range)
-    real = data.support() if isinstance(data, FiniteSource) else data.sample(n, stream(seed, "evaluation/data"))
+    real = data.support() if isinstance(data, FiniteSource) else data.sample(n, named_stream(seed, "evaluation/data"))
     unseen = data.held_out() if isinstance(data, FiniteSource) else None
     held_out = None if unseen is None else unseen.support()
     pixels = metrics.Identity()

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from otgen.methods import Logged, Player
+from otgen.seeding import named_stream
 from otgen.train import checkpoint
 from otgen.train.evaluation import evaluate, generate
 from otgen.train.lipschitz import steepness
 from otgen.train.pictures import save_picture
-from otgen.train.state import stream
 from otgen.train.trainer import Trainer
 
 _PICTURED = 100
@@ -58,25 +58,18 @@ class Log:
             }
         if logged.measured is not None:
             record |= logged.measured()
-        record |= _lipschitz(trainer)
+        # What the papers' theorems take to be bounded, from below. A stream of its own: no draw is taken from training.
+        config, state = trainer.config, trainer.state.method
+        rng = named_stream(config.seed, f"lipschitz/{trainer.state.step}")
+        codes = config.latent.sample(_STEEP, rng).to(trainer.device)
+        generator, critic = state.generator.module, getattr(state, "critic", None)
+        record["generator_lipschitz"] = steepness(generator, codes, rng)
+        if isinstance(critic, Player):
+            real = config.data.sample(_STEEP, rng)
+            points = torch.cat([real, generate(generator, config.latent, _STEEP, rng)]).to(trainer.device)
+            record["critic_lipschitz"] = steepness(critic.module, points, rng)
         trainer.run.append(record)
         self.last = record
-
-
-def _lipschitz(trainer: Trainer) -> dict[str, float]:
-    """Lower bounds on the Lipschitz constants of the players, which the papers' theorems take to be bounded."""
-    config, state = trainer.config, trainer.state.method
-    # A stream of its own: no draw is taken from training.
-    rng = stream(config.seed, f"lipschitz/{trainer.state.step}")
-    codes = config.latent.sample(_STEEP, rng).to(trainer.device)
-    generator = state.generator.module
-    found = {"generator_lipschitz": steepness(generator, codes, rng)}
-    critic = getattr(state, "critic", None)
-    if isinstance(critic, Player):
-        real = config.data.sample(_STEEP, rng)
-        points = torch.cat([real, generate(generator, config.latent, _STEEP, rng)]).to(trainer.device)
-        found["critic_lipschitz"] = steepness(critic.module, points, rng)
-    return found
 
 
 class Pictures:
@@ -94,12 +87,12 @@ class Pictures:
     def _draw(self, trainer: Trainer) -> None:
         config, state = trainer.config, trainer.state
         # A stream of its own, begun anew each time: the same noise, and no draw taken from training.
-        rng = stream(config.seed, "pictures")
+        rng = named_stream(config.seed, "pictures")
         points = len(config.data.shape) == 1
         samples = generate(state.ema, config.latent, _REFERENCE if points else _PICTURED, rng)
         reference: Tensor | None = None
         if points:
-            reference = config.data.sample(_REFERENCE, stream(config.seed, "pictures/data"))
+            reference = config.data.sample(_REFERENCE, named_stream(config.seed, "pictures/data"))
         path = trainer.run.samples / f"step_{state.step:08d}.png"
         save_picture(samples, path, value_range=config.data.value_range, reference=reference)
 
@@ -134,8 +127,8 @@ class Evaluations:
         every = trainer.config.trainer.eval_every
         if every and trainer.state.step % every == 0:
             config, state = trainer.config, trainer.state
-            found = evaluate(state.ema, config.latent, config.data, config.trainer.eval_samples, config.seed)
-            trainer.run.write_evaluation(state.step, {"step": state.step, **found.values})
+            done = evaluate(state.ema, config.latent, config.data, config.trainer.eval_samples, config.seed)
+            trainer.run.write_evaluation(state.step, {"step": state.step, **done.values})
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Nothing: the end is evaluated by who asked for the run."""

@@ -25,29 +25,26 @@ def steepness(network: nn.Module, points: Tensor, rng: torch.Generator) -> float
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
-        return _steepest(network, points.detach(), rng)
+        points = points.detach()
+        with torch.enable_grad():
+            moving = points.clone().requires_grad_()
+            here = network(moving).flatten(1)
+        outward = torch.randn(here.shape, generator=rng, dtype=here.dtype).to(here.device)
+        length = _STEP * float(points.square().mean().sqrt()) or _STEP
+        best = torch.zeros(len(points), dtype=here.dtype, device=here.device)
+        for _ in range(_ITERATIONS):
+            (inward,) = torch.autograd.grad(here, moving, outward, retain_graph=True)
+            norms = inward.flatten(1).norm(dim=1)
+            # Where the network is flat, any direction will do.
+            direction = inward / norms.clamp(min=1e-30).view(-1, *[1] * (inward.ndim - 1))
+            with torch.no_grad():
+                # What was really moved by, after rounding.
+                there = points + length * direction
+                moved = (there - points).flatten(1).norm(dim=1)
+                outward = network(there).flatten(1) - here.detach()
+                slopes = torch.where(moved > 0, outward.norm(dim=1) / moved, 0.0)
+            best = torch.maximum(best, slopes)
+        return float(best.max())
     finally:
         for module, training in modes:
             module.training = training
-
-
-def _steepest(network: nn.Module, points: Tensor, rng: torch.Generator) -> float:
-    with torch.enable_grad():
-        moving = points.clone().requires_grad_()
-        here = network(moving).flatten(1)
-    outward = torch.randn(here.shape, generator=rng, dtype=here.dtype).to(here.device)
-    length = _STEP * float(points.square().mean().sqrt()) or _STEP
-    best = torch.zeros(len(points), dtype=here.dtype, device=here.device)
-    for _ in range(_ITERATIONS):
-        (inward,) = torch.autograd.grad(here, moving, outward, retain_graph=True)
-        norms = inward.flatten(1).norm(dim=1)
-        # Where the network is flat, any direction will do.
-        direction = inward / norms.clamp(min=1e-30).view(-1, *[1] * (inward.ndim - 1))
-        with torch.no_grad():
-            # What was really moved by, after rounding.
-            there = points + length * direction
-            moved = (there - points).flatten(1).norm(dim=1)
-            outward = network(there).flatten(1) - here.detach()
-            slopes = torch.where(moved > 0, outward.norm(dim=1) / moved, 0.0)
-        best = torch.maximum(best, slopes)
-    return float(best.max())

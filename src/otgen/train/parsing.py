@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
-import os
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml  # type: ignore[import-untyped]
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace, get_loader
 from jsonargparse._core import ArgumentGroup
+from typing_extensions import override
 
-from otgen.errors import InputError
+from otgen import files, renamed
+from otgen.errors import InputError, RenamedWarning
 from otgen.train.config import RunConfig, plain
 
 P = TypeVar("P", bound="ConfigParser")
@@ -42,15 +43,54 @@ class _Group(_ByValue, ArgumentGroup):
 
 
 class ConfigParser(_ByValue, ArgumentParser):
-    """A parser of configurations."""
+    """A parser of configurations; former names in them are brought up to date.
+
+    Attributes:
+        base: what the values that are not given come from.
+    """
 
     _group_class = _Group
+    base: RunConfig | None = None
+
+    def add_config(self, default: RunConfig) -> None:
+        """Take a run's options, with the values of ``default``."""
+        self.add_class_arguments(RunConfig)
+        self.set_defaults(plain(default))
+        self.base = default
+
+    @override
+    def parse_args(self, args: Sequence[str], **options: Any) -> Namespace:  # type: ignore[override]
+        """Parse the words of a command; those that do not parse as they are may have former names in them."""
+        parsed: Namespace
+        try:
+            parsed = super().parse_args(args, **options)
+        except Exception:  # jsonargparse raises errors of many kinds
+            words, notes = renamed.updated_words(args)
+            if not notes:
+                raise
+            renamed.tell(notes)
+            with _told():
+                parsed = super().parse_args(words, **options)
+        return parsed
+
+    @override
+    def parse_string(self, content: str, *args: Any, **options: Any) -> Namespace:
+        """Parse the text of a file, whose names may be former ones."""
+        try:
+            config = get_loader("yaml")(content)
+        except (ValueError, yaml.YAMLError):
+            config = None  # which the parser will tell
+        today = renamed.updated(config, self.base)
+        parsed: Namespace = super().parse_string(content if today == config else _dumped(today), *args, **options)
+        return parsed
 
 
-def add_config(parser: ArgumentParser, default: RunConfig) -> None:
-    """Give a parser a run's options, with the values of ``default``."""
-    parser.add_class_arguments(RunConfig)
-    parser.set_defaults(plain(default))
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Former names were told already, and are met once more inside."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RenamedWarning)
+        yield
 
 
 def parse_config(make: Callable[[], P], parse: Callable[[P], Namespace], default: RunConfig) -> tuple[P, Namespace]:
@@ -59,22 +99,19 @@ def parse_config(make: Callable[[], P], parse: Callable[[P], Namespace], default
     jsonargparse would carry the values of equal names over.
     """
     parser = make()
-    add_config(parser, default)
-    parsed = parse(parser)
-    spec = plain(default)
-    others = {
-        name: {"class_path": parsed[name]["class_path"]}
-        for name in _COMPONENTS
-        if parsed[name]["class_path"] != spec[name]["class_path"]
-    }
-    if not others:
-        return parser, parsed
-    parser = make()
-    add_config(parser, default)
-    for name, chosen in others.items():
-        parser.set_defaults({name: None})
-        parser.set_defaults({name: chosen})
-    return parser, parse(parser)
+    parser.add_config(default)
+    parsed, spec = parse(parser), plain(default)
+    chosen = {name: parsed[name]["class_path"] for name in _COMPONENTS}
+    others = {name: path for name, path in chosen.items() if path != spec[name]["class_path"]}
+    if others:
+        parser = make()
+        parser.add_config(default)
+        for name, path in others.items():
+            parser.set_defaults({name: None})
+            parser.set_defaults({name: {"class_path": path}})
+        with _told():
+            parsed = parse(parser)
+    return parser, parsed
 
 
 def build(parser: ArgumentParser, parsed: Namespace) -> RunConfig:
@@ -95,19 +132,21 @@ def load(path: Path) -> RunConfig:
         parser, parsed = parse_config(make, lambda p: p.parse_path(str(path)), default)
         return build(parser, parsed)
     except Exception as error:  # jsonargparse raises errors of many kinds
-        raise InputError(f"{path} is no configuration of a run: {one_line(error)}") from error
+        raise InputError(f"{path} is no configuration of a run: {' '.join(str(error).split())}") from error
 
 
 def save(config: RunConfig, path: Path) -> None:
     """Write every value, resolved; the file is whole or as it was."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(written(config))
-    os.replace(temporary, path)
+    files.write(path, written(config))
 
 
 def written(config: RunConfig) -> str:
     """The text of a configuration's file."""
-    text: str = yaml.dump(plain(config), Dumper=_Dumper, sort_keys=False)
+    return _dumped(plain(config))
+
+
+def _dumped(config: dict[str, Any]) -> str:
+    text: str = yaml.dump(config, Dumper=_Dumper, sort_keys=False)
     return text
 
 
@@ -127,15 +166,3 @@ def _text(dumper: Any, value: str) -> Any:
 
 
 _Dumper.add_representer(str, _text)
-
-
-def suggestion(word: str, known: Sequence[str], cutoff: float = 0.6) -> str:
-    """``; did you mean 'x'?`` where something known is near, else nothing."""
-    # The word itself may be known elsewhere; here it was wrong.
-    near = difflib.get_close_matches(word, [name for name in known if name != word], n=1, cutoff=cutoff)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def one_line(error: BaseException) -> str:
-    """An error's message on one line."""
-    return " ".join(str(error).split())

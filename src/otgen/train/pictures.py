@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from otgen import files
 
 # Small images are enlarged to about this side, so that a grid can be judged by eye.
 _CELL = 84
@@ -31,23 +33,15 @@ def save_picture(
     images = samples.ndim == 4 and samples.shape[1] in (1, 3)
     if not images and not (samples.ndim == 2 and samples.shape[1] in (1, 2)):
         return False
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    with files.whole(path) as file:
         if images:
-            _grid(samples, value_range, temporary)
+            from PIL import Image
+
+            canvas = tiled(samples, value_range, columns=math.ceil(math.sqrt(len(samples))))
+            Image.fromarray(canvas).save(file, format="PNG")
         else:
-            _plot(samples, reference, temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            _plot(samples, reference, file)
     return True
-
-
-def _grid(images: Tensor, value_range: tuple[float, float] | None, path: Path) -> None:
-    from PIL import Image
-
-    canvas = tiled(images, value_range, columns=math.ceil(math.sqrt(len(images))))
-    Image.fromarray(canvas).save(path, format="PNG")
 
 
 def tiled(images: Tensor, value_range: tuple[float, float] | None, *, columns: int) -> npt.NDArray[np.uint8]:
@@ -68,7 +62,7 @@ def tiled(images: Tensor, value_range: tuple[float, float] | None, *, columns: i
     return array
 
 
-def _plot(points: Tensor, reference: Tensor | None, path: Path) -> None:
+def _plot(points: Tensor, reference: Tensor | None, file: BinaryIO) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -87,5 +81,5 @@ def _plot(points: Tensor, reference: Tensor | None, path: Path) -> None:
         axes.set_aspect("equal")
     axes.legend(loc="upper right")
     figure.tight_layout()
-    figure.savefig(path, format="png")
+    figure.savefig(file, format="png")
     pyplot.close(figure)

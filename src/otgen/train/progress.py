@@ -35,18 +35,29 @@ class ProgressLine:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._shown = 0.0
-        self._rate = _Rate()
+        # Since when it goes, by the wall clock: the time, the steps and the seconds of training by then.
+        self._began: tuple[float, int, float] | None = None
+        self._steps_per_second = 0.0
+        # Pictures and checkpoints take time that a budget does not count.
+        self._wall_per_training = 1.0
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
         """Redraw, not too often."""
-        self._rate.note(trainer)
-        now = time.monotonic()
+        now, state = time.monotonic(), trainer.state
+        if self._began is None:
+            self._began = (now, state.step, state.elapsed)
+        else:
+            began, step, elapsed = self._began
+            wall = max(now - began, 1e-9)
+            self._steps_per_second = (state.step - step) / wall
+            if state.elapsed > elapsed:
+                self._wall_per_training = max(1.0, wall / (state.elapsed - elapsed))
         if self.console.is_terminal:
             if now - self._shown >= _REDRAW_EVERY:
                 self._redraw(trainer)
                 self._shown = now
         elif now - self._shown >= _PLAIN_EVERY:
-            self.console.print(self._text(trainer), highlight=False, soft_wrap=True)
+            self._say(self._text(trainer))
             self._shown = now
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
@@ -54,18 +65,20 @@ class ProgressLine:
         if self._bar is not None:
             self._redraw(trainer)
         else:
-            self.console.print(self._text(trainer), highlight=False, soft_wrap=True)
+            self._say(self._text(trainer))
 
     def interrupted(self, trainer: Trainer) -> None:
         """Say what is being waited for."""
         step = trainer.state.step + 1
-        text = f"Interrupted: step {step} is being finished, then saved. Once more: stop at once and save nothing."
-        self.console.print(text, highlight=False, soft_wrap=True)
+        self._say(f"Interrupted: step {step} is being finished, then saved. Once more: stop at once and save nothing.")
 
     def close(self) -> None:
         """Give the terminal its cursor back."""
         if self._bar is not None:
             self._bar.stop()
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     def _redraw(self, trainer: Trainer) -> None:
         if self._bar is None:
@@ -77,46 +90,19 @@ class ProgressLine:
         self._bar.update(self._task, completed=trainer.progress, description=self._text(trainer))
 
     def _text(self, trainer: Trainer) -> str:
-        steps = f"step {trainer.state.step}"
-        if trainer.config.steps is not None:
-            steps += f"/{trainer.config.steps}"
-        parts = [steps]
-        if self._rate.steps_per_second > 0:
-            left = self._left(trainer)
-            parts += [f"{self._rate.steps_per_second:.1f} steps/s", f"{clock(left)} left"]
+        config, state = trainer.config, trainer.state
+        parts = [f"step {state.step}" if config.steps is None else f"step {state.step}/{config.steps}"]
+        if self._steps_per_second > 0:
+            if config.steps is not None:
+                left = (config.steps - state.step) / max(self._steps_per_second, 1e-9)
+            else:
+                assert config.budget is not None
+                left = max(0.0, config.budget - state.elapsed) * self._wall_per_training
+            parts += [f"{self._steps_per_second:.1f} steps/s", f"{clock(left)} left"]
             if self.beside is not None:
                 parts.append(self.beside(left))
         text = loss_text(self.log.last) if self.log.last is not None else None
         return ", ".join(parts if text is None else [*parts, text])
-
-    def _left(self, trainer: Trainer) -> float:
-        config, state = trainer.config, trainer.state
-        if config.budget is not None:
-            training_left = max(0.0, config.budget - state.elapsed)
-            # Pictures and checkpoints take time that the budget does not count.
-            return training_left * self._rate.wall_per_training
-        assert config.steps is not None
-        return (config.steps - state.step) / max(self._rate.steps_per_second, 1e-9)
-
-
-class _Rate:
-    """How fast it goes, by the wall clock, in this session."""
-
-    def __init__(self) -> None:
-        self.started: tuple[float, int, float] | None = None
-        self.steps_per_second = 0.0
-        self.wall_per_training = 1.0
-
-    def note(self, trainer: Trainer) -> None:
-        now, state = time.monotonic(), trainer.state
-        if self.started is None:
-            self.started = (now, state.step, state.elapsed)
-            return
-        began, step, elapsed = self.started
-        wall = max(now - began, 1e-9)
-        self.steps_per_second = (state.step - step) / wall
-        if state.elapsed > elapsed:
-            self.wall_per_training = max(1.0, wall / (state.elapsed - elapsed))
 
 
 def loss_text(record: dict[str, Any]) -> str | None:

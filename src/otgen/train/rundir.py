@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import platform
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 import torch
 
+from otgen import files
 from otgen.errors import InputError
 from otgen.train import parsing
 from otgen.train.config import RunConfig
@@ -36,6 +36,11 @@ class RunDir:
     def config(self) -> Path:
         """Every value of the configuration."""
         return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """What the run was started with: versions, device, cores."""
+        return self.path / "env.json"
 
     @property
     def metrics(self) -> Path:
@@ -72,7 +77,7 @@ class RunDir:
             parsing.save(config, run.config)
             for folder in (run.samples, run.checkpoints, run.evaluations):
                 folder.mkdir(exist_ok=True)
-            (path / "env.json").write_text(json.dumps(environment(), indent=1) + "\n")
+            files.write_json(run.environment, environment())
         except OSError as error:
             raise InputError(f"cannot write a run to {path}: {error.strerror}; choose another --out") from error
         return run
@@ -109,8 +114,7 @@ class RunDir:
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add a line to the metrics."""
-        with self.metrics.open("a") as file:
-            file.write(json.dumps(_plain(record)) + "\n")
+        files.append_json(self.metrics, record)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All lines of the metrics."""
@@ -126,26 +130,21 @@ class RunDir:
     def forget_after(self, step: int) -> None:
         """Drop the lines of steps that a resumed run will take again."""
         kept = [record for record in self.read_metrics() if record.get("step", 0) <= step]
-        temporary = self.metrics.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
-        os.replace(temporary, self.metrics)
+        files.write(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
 
     def write_evaluation(self, step: int, result: Mapping[str, Any], suffix: str = "") -> Path:
         """Keep the result of an evaluation."""
         file = self.evaluations / f"step_{step:08d}{suffix}.json"
         file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(_plain(result), indent=1) + "\n")
-        return file
+        return files.write_json(file, result)
 
 
 def environment() -> dict[str, Any]:
     """Versions, device and cores: what numbers may depend on beside the configuration."""
-    versions = {}
+    versions = dict.fromkeys(_PACKAGES, "unknown")
     for package in _PACKAGES:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "unknown"
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -154,8 +153,3 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
-
-
-def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
-    # JSON knows neither NaN nor infinity.
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}

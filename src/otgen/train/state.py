@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,12 +59,6 @@ class Parts:
     numbers: dict[str, Any] = field(default_factory=dict)
 
 
-def stream(seed: int, name: str) -> torch.Generator:
-    """An independent random stream for each purpose, from one seed."""
-    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-
-
 def average_of(generator: nn.Module) -> nn.Module:
     """A copy to hold the moving average: without gradients."""
     twin = copy.deepcopy(generator)
@@ -82,10 +75,10 @@ def update_average(average: nn.Module, generator: nn.Module, decay: float, step:
         kept.copy_(buffer)
 
 
-def take_apart(state: Any, path: str = "") -> Parts:
+def take_apart(state: Any) -> Parts:
     """Walk a state: dataclasses of modules, optimisers, tensors, generators, numbers, or the same again."""
     parts = Parts()
-    for name, value in _leaves(state, path):
+    for name, value in _leaves(state).items():
         if isinstance(value, nn.Module):
             parts.modules[name] = value
         elif isinstance(value, Tensor):
@@ -93,7 +86,13 @@ def take_apart(state: Any, path: str = "") -> Parts:
         elif isinstance(value, torch.Generator):
             parts.tensors[name] = value.get_state()
         elif isinstance(value, Optimizer):
-            _take_optimizer_apart(name, value, parts)
+            moments = value.state_dict()["state"]
+            # Without it moments that are lost could not be told from moments that are not there yet.
+            parts.numbers[f"{name}/{_MOMENTS}"] = len(moments)
+            for index, entries in moments.items():
+                for key, entry in entries.items():
+                    target = parts.tensors if isinstance(entry, Tensor) else parts.numbers
+                    target[f"{name}/{index}/{key}"] = entry
         else:
             parts.numbers[name] = value
     return parts
@@ -104,7 +103,7 @@ def put_back(state: Any, tensors: dict[str, Tensor], numbers: dict[str, Any]) ->
 
     Nothing is changed unless everything fits.
     """
-    expected = {name: value for name, value in _leaves(state, "") if not isinstance(value, nn.Module)}
+    expected = {name: value for name, value in _leaves(state).items() if not isinstance(value, nn.Module)}
     known = set(tensors) | set(numbers)
     missing = [n for n, v in expected.items() if not isinstance(v, Optimizer) and n not in known]
     surplus = [n for n in known if not any(n == e or n.startswith(e + "/") for e in expected)]
@@ -113,24 +112,21 @@ def put_back(state: Any, tensors: dict[str, Tensor], numbers: dict[str, Any]) ->
             f"the saved state does not fit this run: missing {sorted(missing)[:5]}, unknown {sorted(surplus)[:5]}; "
             "it was written by another method or version"
         )
-    wrong = list(_misfits(expected, tensors, numbers))
+    wrong = []
+    for name, value in expected.items():
+        if isinstance(value, Tensor) and name in tensors and tensors[name].shape != value.shape:
+            wrong.append(f"{name} has shape {tuple(tensors[name].shape)}, not {tuple(value.shape)}")
+        if isinstance(value, Optimizer):
+            wrong += _optimizer_misfits(name, value, tensors, numbers)
     if wrong:
         raise InputError(f"the saved state does not fit this run: {'; '.join(wrong[:3])}")
     _fill(state, "", tensors, numbers)
 
 
-def _misfits(expected: dict[str, Any], tensors: dict[str, Tensor], numbers: dict[str, Any]) -> Iterator[str]:
-    """What is missing inside the parts, or of another shape."""
-    for name, value in expected.items():
-        if isinstance(value, Tensor) and name in tensors and tensors[name].shape != value.shape:
-            yield f"{name} has shape {tuple(tensors[name].shape)}, not {tuple(value.shape)}"
-        if isinstance(value, Optimizer):
-            yield from _optimizer_misfits(name, value, tensors, numbers)
-
-
 def _optimizer_misfits(
     name: str, optimizer: Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]
 ) -> Iterator[str]:
+    """What is missing of an optimiser's entries, or of another shape."""
     entries = _entries(name, tensors, numbers)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     if not entries and not numbers.get(f"{name}/{_MOMENTS}"):
@@ -147,22 +143,15 @@ def _optimizer_misfits(
         yield f"{name} has moments of {len(entries)} parameters, not {len(parameters)}"
 
 
-def _leaves(state: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _leaves(state: Any, path: str = "") -> dict[str, Any]:
+    """What a state consists of, each part under its path."""
     if dataclasses.is_dataclass(state) and not isinstance(state, type):
+        leaves: dict[str, Any] = {}
         for f in dataclasses.fields(state):
             if not f.metadata.get("transient"):
-                yield from _leaves(getattr(state, f.name), f"{path}.{f.name}" if path else f.name)
-    elif state is not None and not isinstance(state, str):
-        yield path, state
-
-
-def _take_optimizer_apart(name: str, optimizer: Optimizer, parts: Parts) -> None:
-    # Without it moments that are lost could not be told from moments that are not there yet.
-    parts.numbers[f"{name}/{_MOMENTS}"] = len(optimizer.state_dict()["state"])
-    for index, entries in optimizer.state_dict()["state"].items():
-        for key, value in entries.items():
-            target = parts.tensors if isinstance(value, Tensor) else parts.numbers
-            target[f"{name}/{index}/{key}"] = value
+                leaves |= _leaves(getattr(state, f.name), f"{path}.{f.name}" if path else f.name)
+        return leaves
+    return {} if state is None or isinstance(state, str) else {path: state}
 
 
 def _fill(state: Any, path: str, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
@@ -173,16 +162,12 @@ def _fill(state: Any, path: str, tensors: dict[str, Tensor], numbers: dict[str, 
         elif isinstance(value, torch.Generator):
             value.set_state(tensors[name])
         elif isinstance(value, Optimizer):
-            _fill_optimizer(name, value, tensors, numbers)
+            groups = value.state_dict()["param_groups"]
+            value.load_state_dict({"state": _entries(name, tensors, numbers), "param_groups": groups})
         elif isinstance(value, Tensor):
             setattr(state, f.name, tensors[name].to(value.device))
         elif name in numbers:
             setattr(state, f.name, numbers[name])
-
-
-def _fill_optimizer(name: str, optimizer: Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": _entries(name, tensors, numbers), "param_groups": groups})
 
 
 def _entries(name: str, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> dict[int, dict[str, Any]]:

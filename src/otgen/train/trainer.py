@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from types import FrameType
 from typing import Protocol, runtime_checkable
@@ -17,11 +16,12 @@ from torch import Tensor, nn
 from otgen.errors import InputError, NumericalError
 from otgen.methods import Batches, Logged, Player
 from otgen.methods.base import pace
-from otgen.nets import seeded
+from otgen.seeding import named_stream, seeded
 from otgen.train import checkpoint
 from otgen.train.config import Device, RunConfig
 from otgen.train.rundir import RunDir
-from otgen.train.state import TrainState, average_of, stream, update_average
+from otgen.train.signals import handled
+from otgen.train.state import TrainState, average_of, update_average
 
 
 class Ending(StrEnum):
@@ -74,24 +74,23 @@ class Trainer:
         self.config, self.run, self.hooks = config, run, tuple(hooks)
         if config.trainer.threads:
             torch.set_num_threads(config.trainer.threads)
-        self.device = _device(config.trainer.device)
+        cuda, choice = torch.cuda.is_available(), config.trainer.device
+        if choice is Device.CUDA and not cuda:
+            raise InputError("trainer.device is cuda, but this PyTorch finds no CUDA device; use auto or cpu")
+        self.device = torch.device(choice.value if choice is not Device.AUTO else "cuda" if cuda else "cpu")
         # Reads the data: what is wrong with it is said before anything is written.
-        config.data.sample(1, stream(config.seed, "probe"))
+        config.data.sample(1, named_stream(config.seed, "probe"))
         self.shapes = checkpoint.Shapes(config.data.shape, config.data.value_range)
-        self.state = self._fresh_state()
-        state = self.state
-        self.batches = Batches(config.data, config.latent, state.data_rng, state.latent_rng, self.device)
-        self.signal: int | None = None
-        self._in_step = False
-
-    def _fresh_state(self) -> TrainState:
-        config = self.config
         # Before the generator is built: where both refuse the data, the method's reason is the one to know.
         config.method.accepts(config.data)
         generator = build_generator(config, self.shapes).to(self.device)
         average = average_of(generator)
-        method = config.method.init(generator, config.latent, config.data, stream(config.seed, "critic"))
-        return TrainState(method, average, stream(config.seed, "data"), stream(config.seed, "latent"))
+        method = config.method.init(generator, config.latent, config.data, named_stream(config.seed, "critic"))
+        data_rng, latent_rng = (named_stream(config.seed, name) for name in ("data", "latent"))
+        self.state = TrainState(method, average, data_rng, latent_rng)
+        self.batches = Batches(config.data, config.latent, data_rng, latent_rng, self.device)
+        self.signal: int | None = None
+        self._in_step = False
 
     def resume(self) -> None:
         """Go on from the newest checkpoint of the run."""
@@ -107,7 +106,7 @@ class Trainer:
         """Train to the end of the steps or the budget, or until interrupted; the hooks see either end."""
         logged: Logged | None = None
         try:
-            with self._signals_noted():
+            with handled(self._note, signal.SIGINT, signal.SIGTERM):
                 while self.progress < 1 and self.signal is None:
                     logged = self.step()
                     for hook in self.hooks:
@@ -161,43 +160,21 @@ class Trainer:
         if player is not self.state.method.generator:
             self.state.critic_updates += 1
 
-    @contextmanager
-    def _signals_noted(self) -> Iterator[None]:
+    def _note(self, number: int, frame: FrameType | None) -> None:
         """Ctrl-C and SIGTERM end the loop after the step at hand; a second one ends the process at once."""
-
-        def note(number: int, frame: FrameType | None) -> None:
-            if self.signal is not None:
-                raise KeyboardInterrupt
-            self.signal = number
-            # Not while a hook is at work: it may be in the middle of writing, and it is over soon.
-            for hook in self.hooks if self._in_step else ():
-                if isinstance(hook, Noticing):
-                    hook.interrupted(self)
-
-        try:
-            old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # signals belong to the main thread; a run in another one is stopped by its owner
-            yield
-            return
-        try:
-            yield
-        finally:
-            for number, handler in old.items():
-                signal.signal(number, handler)
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+        # Not while a hook is at work: it may be in the middle of writing, and it is over soon.
+        for hook in self.hooks if self._in_step else ():
+            if isinstance(hook, Noticing):
+                hook.interrupted(self)
 
 
 def build_generator(config: RunConfig, shapes: checkpoint.Shapes) -> nn.Module:
     """The generator of a run, with the initial weights of its seed."""
-    with seeded(stream(config.seed, "generator")):
+    with seeded(named_stream(config.seed, "generator")):
         return config.generator.build(config.latent.shape, shapes.shape, shapes.value_range)
-
-
-def _device(choice: Device) -> torch.device:
-    if choice is Device.CUDA and not torch.cuda.is_available():
-        raise InputError("trainer.device is cuda, but this PyTorch finds no CUDA device; use auto or cpu")
-    if choice is Device.AUTO:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(choice.value)
 
 
 def _guard(player: Player, parameters: list[nn.Parameter], gradients: tuple[Tensor | None, ...]) -> None:

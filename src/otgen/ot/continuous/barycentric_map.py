@@ -14,7 +14,7 @@ from otgen.ot.continuous.perceptron import Perceptron
 from otgen.ot.continuous.solution import ContinuousSolution
 from otgen.ot.core import checks
 from otgen.ot.costs.sqeuclidean import SqEuclidean
-from otgen.seeding import seeded, stream
+from otgen.seeding import forked, seeded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class BarycentricMap:
         checks.component("what net makes", net, nn.Module, "nn.Sequential(...)")
         net = net.to(like).train()
         optimizer = torch.optim.Adam(net.parameters(), lr=self.lr, betas=self.betas)
-        draws = stream(rng)
+        draws = forked(rng)
         for _ in range(self.steps):
             x, y = (side.points for side in solution.problem.sample(self.batch, draws).sides())
             loss = (solution.plan_density(x, y) * SqEuclidean()(net(x), y)).mean()

@@ -30,7 +30,7 @@ from otgen.ot.core.results import SolveOutcome
 from otgen.ot.core.solver import Solver
 from otgen.ot.core.stopping import RelGap, Stopping
 from otgen.ot.discrete.problem import Discrete
-from otgen.seeding import new_seed, seeded, stream
+from otgen.seeding import forked, new_seed, seeded
 
 
 class Upper(StrEnum):
@@ -179,7 +179,7 @@ class NeuralDual(Solver):
         updates, trips = 0, torch.zeros((), dtype=torch.int64, device=like.device)
         if start is not None:
             f, g, optimizer, updates, trips = start.taken(like, self)
-        training, check_seed, bank_rng = stream(rng), new_seed(rng), stream(rng)
+        training, check_seed, bank_rng = forked(rng), new_seed(rng), forked(rng)
         x, y = (side.points for side in problem.sample(self.bank, bank_rng).sides())
         return NeuralDualState(f, g, optimizer, training, check_seed, x, y, updates, trips)
 
