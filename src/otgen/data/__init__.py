@@ -4,40 +4,29 @@ Importing this package is cheap: Pillow, pyarrow and mlxtend are imported by the
 on use.
 """
 
-from otgen.data.arrays import Arrays
-from otgen.data.cifar10 import CIFAR10_CLASSES, Cifar10, Cifar10Jpeg, cifar10_at
-from otgen.data.digits import Digits
-from otgen.data.fingerprint import fingerprint
-from otgen.data.handwritten import HandwrittenDigits
-from otgen.data.image_folder import ImageFolder
-from otgen.data.latent import Normal, Uniform
-from otgen.data.mnist import Mnist
-from otgen.data.pixels import PixelSource, Split, ValueRange
-from otgen.data.source import FiniteSource, Source
-from otgen.data.toy import Gaussian1D, Gaussian2D, Gaussians8, Gaussians25, Mixture, Rings
+from otgen.data.arrays import Arrays as Arrays
+from otgen.data.cifar10 import CIFAR10_CLASSES as CIFAR10_CLASSES
+from otgen.data.cifar10 import Cifar10 as Cifar10
+from otgen.data.cifar10 import Cifar10Jpeg as Cifar10Jpeg
+from otgen.data.cifar10 import cifar10_at as cifar10_at
+from otgen.data.digits import Digits as Digits
+from otgen.data.fingerprint import fingerprint as fingerprint
+from otgen.data.handwritten import HandwrittenDigits as HandwrittenDigits
+from otgen.data.image_folder import ImageFolder as ImageFolder
+from otgen.data.latent import Normal as Normal
+from otgen.data.latent import Uniform as Uniform
+from otgen.data.mnist import Mnist as Mnist
+from otgen.data.pixels import PixelSource as PixelSource
+from otgen.data.pixels import Split as Split
+from otgen.data.pixels import ValueRange as ValueRange
+from otgen.data.source import FiniteSource as FiniteSource
+from otgen.data.source import Source as Source
+from otgen.data.toy import Gaussian1D as Gaussian1D
+from otgen.data.toy import Gaussian2D as Gaussian2D
+from otgen.data.toy import Gaussians8 as Gaussians8
+from otgen.data.toy import Gaussians25 as Gaussians25
+from otgen.data.toy import Mixture as Mixture
+from otgen.data.toy import Rings as Rings
+from otgen.exports import exported
 
-__all__ = [
-    "CIFAR10_CLASSES",
-    "Arrays",
-    "Cifar10",
-    "Cifar10Jpeg",
-    "Digits",
-    "FiniteSource",
-    "Gaussian1D",
-    "Gaussian2D",
-    "Gaussians8",
-    "Gaussians25",
-    "HandwrittenDigits",
-    "ImageFolder",
-    "Mixture",
-    "Mnist",
-    "Normal",
-    "PixelSource",
-    "Rings",
-    "Source",
-    "Split",
-    "Uniform",
-    "ValueRange",
-    "cifar10_at",
-    "fingerprint",
-]
+__all__ = exported(globals())

@@ -1,65 +1,45 @@
 """Metrics of generated samples: features (extracted once) -> statistics -> metric."""
 
-from otgen.metrics.base import EvaluationInput, FeatureSets, Label, Metric
-from otgen.metrics.classifier import (
-    CifarClassifier,
-    Classifier,
-    ClassifierCard,
-    DigitClassifier,
-    cifar_classifier_card,
-    digit_classifier_card,
-    load_cifar_classifier,
-    load_digit_classifier,
-)
-from otgen.metrics.features import CifarFeatures, ClassifierFeatures, DigitFeatures, Extractor, Features, Identity
-from otgen.metrics.statistics import Gaussian, fit_gaussian
+from otgen.exports import exported
+from otgen.metrics.base import EvaluationInput as EvaluationInput
+from otgen.metrics.base import FeatureSets as FeatureSets
+from otgen.metrics.base import Label as Label
+from otgen.metrics.base import Metric as Metric
+from otgen.metrics.classifier import CifarClassifier as CifarClassifier
+from otgen.metrics.classifier import Classifier as Classifier
+from otgen.metrics.classifier import ClassifierCard as ClassifierCard
+from otgen.metrics.classifier import DigitClassifier as DigitClassifier
+from otgen.metrics.classifier import cifar_classifier_card as cifar_classifier_card
+from otgen.metrics.classifier import digit_classifier_card as digit_classifier_card
+from otgen.metrics.classifier import load_cifar_classifier as load_cifar_classifier
+from otgen.metrics.classifier import load_digit_classifier as load_digit_classifier
+from otgen.metrics.features import CifarFeatures as CifarFeatures
+from otgen.metrics.features import ClassifierFeatures as ClassifierFeatures
+from otgen.metrics.features import DigitFeatures as DigitFeatures
+from otgen.metrics.features import Extractor as Extractor
+from otgen.metrics.features import Features as Features
+from otgen.metrics.features import Identity as Identity
+from otgen.metrics.statistics import Gaussian as Gaussian
+from otgen.metrics.statistics import fit_gaussian as fit_gaussian
 
 # isort: off
 # In the order in which an evaluation measures and keeps them.
-from otgen.metrics.modes import ModeAssignment, ModeCoverage
-from otgen.metrics.parameters import ParameterError
-from otgen.metrics.frechet import FrechetDistance, frechet_distance
-from otgen.metrics.inception_score import ClassifierScore, ClassShares, classifier_score
-from otgen.metrics.frechet import RealFrechet
-from otgen.metrics.neighbours import CopyCheck, Neighbours, nearest_neighbours
-from otgen.metrics.wasserstein import Bracket, Order, WassersteinDistance, exact_wasserstein
+from otgen.metrics.modes import ModeAssignment as ModeAssignment
+from otgen.metrics.modes import ModeCoverage as ModeCoverage
+from otgen.metrics.parameters import ParameterError as ParameterError
+from otgen.metrics.frechet import FrechetDistance as FrechetDistance
+from otgen.metrics.frechet import frechet_distance as frechet_distance
+from otgen.metrics.inception_score import ClassifierScore as ClassifierScore
+from otgen.metrics.inception_score import ClassShares as ClassShares
+from otgen.metrics.inception_score import classifier_score as classifier_score
+from otgen.metrics.frechet import RealFrechet as RealFrechet
+from otgen.metrics.neighbours import CopyCheck as CopyCheck
+from otgen.metrics.neighbours import Neighbours as Neighbours
+from otgen.metrics.neighbours import nearest_neighbours as nearest_neighbours
+from otgen.metrics.wasserstein import Bracket as Bracket
+from otgen.metrics.wasserstein import Order as Order
+from otgen.metrics.wasserstein import WassersteinDistance as WassersteinDistance
+from otgen.metrics.wasserstein import exact_wasserstein as exact_wasserstein
 # isort: on
 
-__all__ = [
-    "Bracket",
-    "CifarClassifier",
-    "CifarFeatures",
-    "ClassShares",
-    "Classifier",
-    "ClassifierCard",
-    "ClassifierFeatures",
-    "ClassifierScore",
-    "CopyCheck",
-    "DigitClassifier",
-    "DigitFeatures",
-    "EvaluationInput",
-    "Extractor",
-    "FeatureSets",
-    "Features",
-    "FrechetDistance",
-    "Gaussian",
-    "Identity",
-    "Label",
-    "Metric",
-    "ModeAssignment",
-    "ModeCoverage",
-    "Neighbours",
-    "Order",
-    "ParameterError",
-    "RealFrechet",
-    "WassersteinDistance",
-    "cifar_classifier_card",
-    "classifier_score",
-    "digit_classifier_card",
-    "exact_wasserstein",
-    "fit_gaussian",
-    "frechet_distance",
-    "load_cifar_classifier",
-    "load_digit_classifier",
-    "nearest_neighbours",
-]
+__all__ = exported(globals())

@@ -1,28 +1,23 @@
 """What reads run directories, and what trains a figure's."""
 
-from otgen.runs.assumptions import Assumption, assumptions
-from otgen.runs.evaluate import RunEvaluation, evaluate_run
-from otgen.runs.reproduce import Interrupted, Job, Observer, Plan, Reproduction, reproduce, train_all
-from otgen.runs.sample import load_generator, sample_run
-from otgen.runs.tracking import PowerLaw, Tracked, fit_power_law, parameter_similarity, track
+from otgen.exports import exported
+from otgen.runs.assumptions import Assumption as Assumption
+from otgen.runs.assumptions import assumptions as assumptions
+from otgen.runs.evaluate import RunEvaluation as RunEvaluation
+from otgen.runs.evaluate import evaluate_run as evaluate_run
+from otgen.runs.reproduce import Interrupted as Interrupted
+from otgen.runs.reproduce import Job as Job
+from otgen.runs.reproduce import Observer as Observer
+from otgen.runs.reproduce import Plan as Plan
+from otgen.runs.reproduce import Reproduction as Reproduction
+from otgen.runs.reproduce import reproduce as reproduce
+from otgen.runs.reproduce import train_all as train_all
+from otgen.runs.sample import load_generator as load_generator
+from otgen.runs.sample import sample_run as sample_run
+from otgen.runs.tracking import PowerLaw as PowerLaw
+from otgen.runs.tracking import Tracked as Tracked
+from otgen.runs.tracking import fit_power_law as fit_power_law
+from otgen.runs.tracking import parameter_similarity as parameter_similarity
+from otgen.runs.tracking import track as track
 
-__all__ = [
-    "Assumption",
-    "Interrupted",
-    "Job",
-    "Observer",
-    "Plan",
-    "PowerLaw",
-    "Reproduction",
-    "RunEvaluation",
-    "Tracked",
-    "assumptions",
-    "evaluate_run",
-    "fit_power_law",
-    "load_generator",
-    "parameter_similarity",
-    "reproduce",
-    "sample_run",
-    "track",
-    "train_all",
-]
+__all__ = exported(globals())

@@ -1,25 +1,19 @@
 """Training: configuration, the one loop, checkpoints, the run directory."""
 
-from otgen.train import checkpoint
-from otgen.train.config import Device, Duration, RunConfig, TrainerConfig
-from otgen.train.evaluation import Evaluation, evaluate, generate
-from otgen.train.rundir import RunDir
-from otgen.train.state import TrainState
-from otgen.train.trainer import Ending, Hook, Trainer, build_generator
+from otgen.exports import exported
+from otgen.train import checkpoint as checkpoint
+from otgen.train.config import Device as Device
+from otgen.train.config import Duration as Duration
+from otgen.train.config import RunConfig as RunConfig
+from otgen.train.config import TrainerConfig as TrainerConfig
+from otgen.train.evaluation import Evaluation as Evaluation
+from otgen.train.evaluation import evaluate as evaluate
+from otgen.train.evaluation import generate as generate
+from otgen.train.rundir import RunDir as RunDir
+from otgen.train.state import TrainState as TrainState
+from otgen.train.trainer import Ending as Ending
+from otgen.train.trainer import Hook as Hook
+from otgen.train.trainer import Trainer as Trainer
+from otgen.train.trainer import build_generator as build_generator
 
-__all__ = [
-    "Device",
-    "Duration",
-    "Ending",
-    "Evaluation",
-    "Hook",
-    "RunConfig",
-    "RunDir",
-    "TrainState",
-    "Trainer",
-    "TrainerConfig",
-    "build_generator",
-    "checkpoint",
-    "evaluate",
-    "generate",
-]
+__all__ = exported(globals())

@@ -1,5 +1,6 @@
 """The claims of Houdard et al. 2021, a module a topic."""
 
-from otgen.claims.houdard.catalogue import THEOREMS
+from otgen.claims.houdard.catalogue import THEOREMS as THEOREMS
+from otgen.exports import exported
 
-__all__ = ["THEOREMS"]
+__all__ = exported(globals())

@@ -1,5 +1,6 @@
 """The claims of Pinetz et al. 2018, a module a topic."""
 
-from otgen.claims.pinetz.catalogue import THEOREMS
+from otgen.claims.pinetz.catalogue import THEOREMS as THEOREMS
+from otgen.exports import exported
 
-__all__ = ["THEOREMS"]
+__all__ = exported(globals())

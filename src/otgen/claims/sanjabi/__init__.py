@@ -1,5 +1,6 @@
 """The claims of Sanjabi et al. 2018, a module a topic."""
 
-from otgen.claims.sanjabi.catalogue import THEOREMS
+from otgen.claims.sanjabi.catalogue import THEOREMS as THEOREMS
+from otgen.exports import exported
 
-__all__ = ["THEOREMS"]
+__all__ = exported(globals())
