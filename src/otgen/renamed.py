@@ -17,6 +17,7 @@ T = TypeVar("T", bound=type)
 
 # By package, what a name was and what it is.
 NAMES: Mapping[str, Mapping[str, str]] = {
+    "otgen.methods": {"Grid": "CriticGrid"},
     "otgen.ot": {
         "Check": "HistoryEntry",
         "Look": "Iterate",
@@ -34,7 +35,12 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
 }
 
 # By option, what a value was and what it is, as a configuration writes it.
-VALUES: Mapping[str, Mapping[str, str]] = {}
+VALUES: Mapping[str, Mapping[str, str]] = {
+    "gradient": {"envelope": "otgen.ot.Envelope", "unroll": "otgen.ot.Unroll"},
+}
+
+# By the last part of a path in a saved state, what it is.
+STATE: Mapping[str, str] = {"trips": "capped_updates", "look_seed": "check_seed"}
 
 
 def former_names(package: str) -> Callable[[str], Any]:
@@ -53,6 +59,12 @@ def former_names(package: str) -> Callable[[str], Any]:
 def former_options(cls: type) -> dict[str, str]:
     """The former options of a class, its own and those it inherits."""
     return {old: new for base in reversed(cls.__mro__) for old, new in OPTIONS.get(base.__name__, {}).items()}
+
+
+def present_path(path: str) -> str:
+    """The path of a number of a saved state, whatever its last part was called."""
+    head, dot, last = path.rpartition(".")
+    return head + dot + STATE.get(last, last)
 
 
 def accepts_former_options(cls: T) -> T:

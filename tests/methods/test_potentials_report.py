@@ -14,9 +14,9 @@ from torch import Tensor
 
 from otgen.methods import potentials_report as module
 from otgen.methods.neural_potentials import DualProblem, DualState
-from otgen.methods.potentials_report import DualReport, dual_report
+from otgen.methods.potentials_report import PotentialsReport, potentials_report
 from otgen.ot import KL, L1, Cosine, Cost, Discrete, PNorm, Potentials, Quadratic, SmoothRegulariser, SqEuclidean, solve
-from otgen.ot.continuous.capped_conjugate import Guard
+from otgen.ot.continuous.capped_conjugate import CappedConjugate
 from otgen.ot.discrete.plan import PseudoPlan
 
 COSTS = (L1(), SqEuclidean(), PNorm(p=1.0), Cosine())
@@ -34,9 +34,11 @@ class Vectors:
         return self.f, self.g
 
 
-def report(x: Tensor, y: Tensor, cost: Cost, reg: SmoothRegulariser, f: Tensor, g: Tensor) -> DualReport:
+def report(x: Tensor, y: Tensor, cost: Cost, reg: SmoothRegulariser, f: Tensor, g: Tensor) -> PotentialsReport:
     problem = DualProblem(cost, reg, lambda count: repeat((x, y), count), lambda: (x, y))
-    return dual_report(cast(DualState, Vectors(f, g)), problem, (x, y), Guard(reg=problem.reg, exponent=80.0))
+    return potentials_report(
+        cast(DualState, Vectors(f, g)), problem, (x, y), CappedConjugate(reg=problem.reg, exponent=80.0)
+    )
 
 
 def clouds(n: int, m: int, d: int, seed: int = 0) -> tuple[Tensor, Tensor, torch.Generator]:

@@ -1,7 +1,7 @@
 """Training algorithms."""
 
 from otgen.methods.base import Adam, Batches, Logged, Method, MethodState, Player, Update
-from otgen.methods.critic_grid import Cells, Grid
+from otgen.methods.critic_grid import Cells, CriticGrid
 from otgen.methods.eot_gan import EOTGAN
 from otgen.methods.feature_game import FeatureGame, FeatureGameState, Turns
 from otgen.methods.learnt_features import LearntFeatures, Signs
@@ -16,8 +16,9 @@ from otgen.methods.sing import SiNG
 from otgen.methods.sinkhorn_autodiff import SinkhornAutoDiff
 from otgen.methods.swgan import SWGAN, SWGANSinkhorn, SwganState
 from otgen.methods.terms import Fake, Real, SelfTerms, Term
-from otgen.methods.transport import GradientKind, TransportMethod, TransportState
+from otgen.methods.transport import TransportMethod, TransportState
 from otgen.methods.wgan import WGAN, WGANGP, AdversarialState, KantorovichRubinstein
+from otgen.renamed import former_names
 
 __all__ = [
     "EOTGAN",
@@ -31,14 +32,13 @@ __all__ = [
     "Batches",
     "Cells",
     "CostUnit",
+    "CriticGrid",
     "Descent",
     "DualOracle",
     "Fake",
     "FeatureGame",
     "FeatureGameState",
-    "GradientKind",
     "GradientPenalty",
-    "Grid",
     "KantorovichRubinstein",
     "LearntFeatures",
     "Logged",
@@ -64,3 +64,5 @@ __all__ = [
     "Turns",
     "Update",
 ]
+
+__getattr__ = former_names(__name__)

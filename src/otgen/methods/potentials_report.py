@@ -31,14 +31,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from otgen.methods.neural_potentials import Clouds, DualProblem, DualState
 from otgen.ot import KL, Cost, Discrete, Potentials, solve
-from otgen.ot.continuous.capped_conjugate import Guard, pair_sums
+from otgen.ot.continuous.capped_conjugate import CappedConjugate, pair_sums
 from otgen.ot.discrete.plan import PseudoPlan
 
 # How exactly the batch is solved: its own gap, and its own error, are part of the bound.
@@ -50,7 +50,7 @@ _SLACK = 1e-12
 
 
 @dataclass(frozen=True)
-class DualReport:
+class PotentialsReport:
     """What potentials are worth on one batch, a transport problem of its own; gradients are those by its points.
 
     Attributes:
@@ -72,53 +72,54 @@ class DualReport:
     gradient_error: float
     gradient_error_bound: float
 
-    def values(self) -> dict[str, float]:
-        """As they are logged."""
-        return asdict(self)
-
 
 @torch.no_grad()
-def dual_report(duals: DualState, problem: DualProblem, clouds: Clouds, guard: Guard) -> DualReport:
+def potentials_report(
+    duals: DualState, problem: DualProblem, clouds: Clouds, conjugate: CappedConjugate
+) -> PotentialsReport:
     """Solve the batch exactly, from the potentials, and compare.
 
     Args:
         duals: the potentials.
         problem: what they solve.
         clouds: generated samples and data, ``(n, ...)`` and ``(m, ...)``.
-        guard: caps the density that the generator's gradient is taken with.
+        conjugate: caps the density that the generator's gradient is taken with.
     """
     x, y = (cloud.flatten(1).double() for cloud in clouds)
     discrete = Discrete(x, y, cost=problem.cost, reg=problem.reg)
-    f, g = (vector.double() for vector in duals.values(*clouds))
-    exact = solve(discrete, tol=_GAP, max_steps=_STEPS, warm_start=Potentials(f, g), on_unconverged="ignore")
-    seen = PseudoPlan.of(discrete, Potentials(f, g))
-    gap = max(float(exact.upper) - seen.lower, 0.0)
-    s = pair_sums(f, g, discrete.matrix)
-    plan, held = guard.density(s) / s.numel(), exact.plan().double()
-    optimal, _ = problem.cost.vjp(x, y, held)
-    error, _ = problem.cost.vjp(x, y, plan - held)
+    at = Potentials(*(vector.double() for vector in duals.values(*clouds)))
+    exact = solve(discrete, tol=_GAP, max_steps=_STEPS, warm_start=at, on_unconverged="ignore")
+    plan = PseudoPlan.of(discrete, at)
+    gap = max(float(exact.upper) - plan.lower, 0.0)
+    s = pair_sums(at.f, at.g, discrete.matrix)
+    capped, optimal = conjugate.density(s) / s.numel(), exact.plan().double()
     own = exact.grad_error_bound.x
     assert own is not None
-    return DualReport(
+    return PotentialsReport(
         value=float(exact.value),
         linear=float(exact.value_linear),
         dual_gap=gap,
-        marginal_error=seen.marginal_error,
-        gradient_norm=float(torch.linalg.vector_norm(optimal)),
-        gradient_error=float(torch.linalg.vector_norm(error)),
-        gradient_error_bound=_guarded_bound(problem, guard, gap, s, (x, y)) + own,
+        marginal_error=plan.marginal_error,
+        gradient_norm=_norm(problem.cost.vjp(x, y, optimal)[0]),
+        gradient_error=_norm(problem.cost.vjp(x, y, capped - optimal)[0]),
+        gradient_error_bound=_capped_bound(problem, gap, s, capped, (x, y)) + own,
     )
 
 
-def _guarded_bound(problem: DualProblem, guard: Guard, gap: float, s: Tensor, clouds: Clouds) -> float:
-    """The bound for the plan of the guard: that of the plan itself, and how far the two gradients are apart."""
-    x, y = clouds
-    plain, capped = (reg.density(s) / s.numel() for reg in (problem.reg, guard))
-    bound = math.inf
-    if math.isfinite(gap) and bool(plain.isfinite().all()):
-        apart, _ = problem.cost.vjp(x, y, plain - capped)
-        bound = _bound(problem, gap, s, x, y) + float(torch.linalg.vector_norm(apart))
-    return min(bound, _farthest(problem.cost, problem.cost.vjp(x, y, capped)[0], x, y))
+def _norm(gradient: Tensor) -> float:
+    return float(torch.linalg.vector_norm(gradient))
+
+
+def _capped_bound(problem: DualProblem, gap: float, s: Tensor, capped: Tensor, clouds: Clouds) -> float:
+    """The bound for the capped plan: that of the plan itself, and how far the two gradients are apart."""
+    (x, y), eps, bound = clouds, problem.reg.weight, math.inf
+    plain = problem.reg.density(s) / s.numel()
+    if math.isfinite(gap / eps) and bool(plain.isfinite().all()):
+        rows = _entropic if isinstance(problem.reg, KL) else _quadratic
+        bound = rows(problem.cost, s / eps, gap / eps, x, y).bound()
+        bound += _norm(problem.cost.vjp(x, y, plain - capped)[0])
+    # A bound that is not a number is none: the first of the two stands.
+    return min(_farthest(problem.cost, problem.cost.vjp(x, y, capped)[0], x, y), bound)
 
 
 def _farthest(cost: Cost, gradient: Tensor, x: Tensor, y: Tensor) -> float:
@@ -178,20 +179,6 @@ class _Moments:
     largest: Tensor  # max_j |v_ij - centre_i|, (r,)
     spread: Tensor  # no less than the largest eigenvalue of sum_j weight (v - centre)(v - centre)^T, (r,)
 
-    def most(self, gradient: Tensor, a: float) -> Tensor:
-        """How far a row of the gradient, ``(r, d)``, can be from any coupling's, whose first marginal is ``a``."""
-        return _off(gradient, self.slopes, a)
-
-
-def _bound(problem: DualProblem, gap: float, s: Tensor, x: Tensor, y: Tensor) -> float:
-    """On the distance of the pseudo-plan's gradient by the points x from the optimal plan's; see the module."""
-    share = gap / problem.reg.weight
-    if not math.isfinite(share):
-        return math.inf
-    rows = _entropic if isinstance(problem.reg, KL) else _quadratic
-    bound = rows(problem.cost, s / problem.reg.weight, share, x, y).bound()
-    return bound if math.isfinite(bound) else math.inf
-
 
 def _entropic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> _Rows:
     """For KL; ``s`` and ``share``, the gap, are in units of eps."""
@@ -211,7 +198,7 @@ def _entropic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> _Row
         bernstein = (deviation + width * reach / 3).square()
         known.append((row - a).unsqueeze(-1) * seen.centre)
         slope.append(torch.minimum(pinsker, bernstein))
-        most.append(seen.most(row.unsqueeze(-1) * seen.centre, a))
+        most.append(_off(row.unsqueeze(-1) * seen.centre, seen.slopes, a))
     return _Rows(torch.cat(known), torch.cat(slope), torch.cat(most), budget)
 
 
@@ -231,7 +218,7 @@ def _quadratic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> _Ro
         gradient, moved = (torch.einsum("ij,ijk->ik", w[seen.part], seen.slopes) / pairs for w in (density, shift))
         known.append(moved + left[seen.part].unsqueeze(-1) * seen.centre / pairs)
         slope.append(seen.spread / pairs**2)
-        most.append(seen.most(gradient, 1 / n))
+        most.append(_off(gradient, seen.slopes, 1 / n))
     return _Rows(torch.cat(known), torch.cat(slope), torch.cat(most), budget)
 
 

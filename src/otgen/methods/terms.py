@@ -9,7 +9,7 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from otgen.methods.base import Batches, Player, check_finite
+from otgen.methods.base import Batches, Player
 
 
 @dataclass(frozen=True)
@@ -85,15 +85,11 @@ def drawn(terms: Sequence[Term], generator: Player, batches: Batches, n: int) ->
     clouds: Sides = {}
     for side in (side for term in terms for side in (term.left, term.right)):
         if side not in clouds:
-            fake = isinstance(side, Fake)
-            clouds[side] = generator.module(batches.latent(n)) if fake else batches.real(n)
-            if fake:
-                check_finite(generator, clouds[side])
+            clouds[side] = generator(batches.latent(n)) if isinstance(side, Fake) else batches.real(n)
     return clouds
 
 
 def features(clouds: Sides, critic: Player) -> Sides:
     """The features of all clouds, in one pass: in training mode they share their batch statistics."""
-    found = critic.module(torch.cat(list(clouds.values())))
-    check_finite(critic, found)
-    return dict(zip(clouds, found.split([len(cloud) for cloud in clouds.values()]), strict=True))
+    values = critic(torch.cat(list(clouds.values())))
+    return dict(zip(clouds, values.split([len(cloud) for cloud in clouds.values()]), strict=True))

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from otgen.data import Source
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, check_finite
+from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
 from otgen.methods.penalty import GradientPenalty
 from otgen.nets import CriticNet, MlpCritic, mixes_samples, seeded, statistics_kept
 
@@ -69,8 +69,7 @@ class KantorovichRubinstein(Method):
 
     def new_critic(self, shape: tuple[int, ...]) -> Player:
         """The critic of samples of a shape, its weights drawn from the global stream."""
-        module = self.critic.build(shape, 1)
-        return self.critic_optimizer.player("critic", module)
+        return self.critic_optimizer.player("critic", self.critic.build(shape, 1))
 
     @abstractmethod
     def critic_penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, batches: Batches) -> Tensor | None:
@@ -88,7 +87,7 @@ class KantorovichRubinstein(Method):
         values: dict[str, Tensor] = {}
         for _ in range(self.critic_updates()):
             values = self._critic_step(state, batches, update)
-        fake = self._fake(state, batches)
+        fake = state.generator(batches.latent(self.batch))
         # It is the generator that is in training here: the critic's batch statistics stay.
         with statistics_kept(state.critic.module):
             if mixes_samples(state.critic.module):  # then the critic has to see what it sees in its own updates
@@ -101,7 +100,7 @@ class KantorovichRubinstein(Method):
     def _critic_step(self, state: AdversarialState, batches: Batches, update: Update) -> dict[str, Tensor]:
         """One update of the critic, and what is logged of it."""
         with torch.no_grad(), statistics_kept(state.generator.module):
-            fake = self._fake(state, batches)
+            fake = state.generator(batches.latent(self.batch))
         real = batches.real(self.batch)
         on_fake, on_real = _scores(state.critic, fake, real)
         loss = on_fake.mean() - on_real.mean()
@@ -111,11 +110,6 @@ class KantorovichRubinstein(Method):
             loss, values["penalty"] = loss + penalty, penalty.detach()
         update(state.critic, loss)
         return {"critic_loss": loss.detach(), **values}
-
-    def _fake(self, state: AdversarialState, batches: Batches) -> Tensor:
-        fake: Tensor = state.generator.module(batches.latent(self.batch))
-        check_finite(state.generator, fake)
-        return fake
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,10 +136,7 @@ class WGAN(KantorovichRubinstein):
 
     @override
     def new_critic(self, shape: tuple[int, ...]) -> Player:
-        player = super().new_critic(shape)
-        player.clip = self.clip
-        player.project()
-        return player
+        return self.critic_optimizer.player("critic", self.critic.build(shape, 1), self.clip)
 
     @override
     def critic_penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, batches: Batches) -> None:

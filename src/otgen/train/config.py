@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import math
 import re
+from abc import ABC
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -195,7 +196,7 @@ def _flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
 
 def _is_component(cls: type) -> bool:
     """Whether the class is one of several that a configuration may name in this place."""
-    return any(inspect.isabstract(base) for base in cls.__mro__)
+    return ABC in cls.__mro__
 
 
 def _class_path(cls: type) -> str:
