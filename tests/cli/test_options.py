@@ -106,7 +106,7 @@ def _no_text_where_a_policy_belongs(value: Any) -> None:
 POLICIES = [
     (("digits.features",), "--method.value", "method.value", ot.ValueKind),
     (("pixels",), "--generator.activation", "generator.activation", Activation),
-    (("pixels",), "--method.solver.update", "method.solver.update", ot.Update),
+    (("pixels",), "--method.solver.update", "method.solver.update", ot.SinkhornUpdate),
     (("digits",), "--data.pixel_range", "data.pixel_range", ValueRange),
     (("digits",), "--trainer.device", "trainer.device", type(RunConfig(steps=1).trainer.device)),
 ]

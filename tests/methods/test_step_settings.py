@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from cases.methods import EPS, LEARNT, METHODS, PIXEL, TRANSPORT
+from otgen import methods
 from otgen.data import Normal
-from otgen.errors import InputError
+from otgen.errors import InputError, RenamedWarning
 from otgen.methods import (
     Adam,
     Batches,
@@ -199,6 +200,18 @@ def test_impossible_critics_are_refused(change: dict[str, float]) -> None:
         match="features must be at least 1, got 0; a method|n_critic must be at least 1 and clip positive, got",
     ):
         replace(LEARNT, **change)
+
+
+def test_a_gradient_is_no_word() -> None:
+    with pytest.raises(
+        InputError, match=r"gradient must be a Gradient, such as Envelope\(\) or Unroll\(\); got 'unroll'"
+    ):
+        replace(PIXEL, gradient="unroll")  # type: ignore[arg-type]
+
+
+def test_former_names_are_known() -> None:
+    with pytest.warns(RenamedWarning, match="otgen.methods.Grid is now CriticGrid"):
+        assert methods.Grid is methods.CriticGrid
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -341,7 +341,8 @@ def test_an_own_component_is_named_by_its_module() -> None:
 
 def test_all_policies_are_written_by_their_values() -> None:
     config = plain(VARIED["images"])
-    assert config["method"]["init_args"]["gradient"] == "envelope"
+    assert config["method"]["init_args"]["value"] == "entropic"
+    assert config["method"]["init_args"]["gradient"] == {"class_path": "otgen.ot.Envelope", "init_args": {}}
     assert not any(isinstance(v, enum.Enum) for v in _leaves(config))
 
 

@@ -116,19 +116,16 @@ def _capped_bound(problem: DualProblem, gap: float, s: Tensor, capped: Tensor, c
     plain = problem.reg.density(s) / s.numel()
     if math.isfinite(gap / eps) and bool(plain.isfinite().all()):
         rows = _entropic if isinstance(problem.reg, KL) else _quadratic
-        bound = rows(problem.cost, s / eps, gap / eps, x, y).bound()
-        bound += _norm(problem.cost.vjp(x, y, plain - capped)[0])
+        bound = rows(problem.cost, s / eps, gap / eps, x, y) + _norm(problem.cost.vjp(x, y, plain - capped)[0])
     # A bound that is not a number is none: the first of the two stands.
     return min(_farthest(problem.cost, problem.cost.vjp(x, y, capped)[0], x, y), bound)
 
 
 def _farthest(cost: Cost, gradient: Tensor, x: Tensor, y: Tensor) -> float:
     """How far a gradient can be from that of any coupling at all."""
-    squares, step = 0.0, max(1, _HELD // y.numel())
-    for start in range(0, len(x), step):
-        rows = slice(start, start + step)
-        squares += float(_off(gradient[rows], _slopes(cost, x[rows], y), 1 / len(x)).square().sum())
-    return math.sqrt(squares) * (1 + _SLACK)
+    blocks = zip(*(torch.split(rows, max(1, _HELD // y.numel())) for rows in (gradient, x)), strict=True)
+    errors = (_off(rows, _slopes(cost, points, y), 1 / len(x)) for rows, points in blocks)
+    return math.sqrt(sum(float(error.square().sum()) for error in errors)) * (1 + _SLACK)
 
 
 def _off(gradient: Tensor, slopes: Tensor, a: float) -> Tensor:
@@ -137,50 +134,28 @@ def _off(gradient: Tensor, slopes: Tensor, a: float) -> Tensor:
     return distances.amax(-1)
 
 
-@dataclass
-class _Rows:
-    """The errors of the rows: ``|e_i| <= |known_i| + sqrt(slope_i k_i)``, ``sum k_i <= budget``, ``|e_i| <= most_i``.
+def _worst(known: Tensor, slope: Tensor, most: Tensor, budget: float) -> float:
+    """The largest ``sqrt(sum_i |e_i|^2)`` where ``|e_i| <= |known_i| + sqrt(slope_i k_i)`` and ``|e_i| <= most_i``.
 
-    ``known`` is ``(n, d)``, ``slope`` and ``most`` are ``(n,)``.
+    The budget is that of ``sum_i k_i``; ``known`` is ``(n, d)``, ``slope`` and ``most`` are ``(n,)``. In terms of
+    squares, ``|e_i|^2 <= min(most^2, (1 + t) |known|^2 + (1 + 1 / t) slope k)`` for each t > 0, concave in k: the
+    budget goes to the steepest rows first, until each is as wrong as a coupling can be.
     """
-
-    known: Tensor
-    slope: Tensor
-    most: Tensor
-    budget: float
-
-    def bound(self) -> float:
-        """The largest ``sqrt(sum_i |e_i|^2)`` that they allow, in terms of squares.
-
-        ``|e_i|^2 <= min(most^2, (1 + t) |known|^2 + (1 + 1 / t) slope k)`` for each t > 0, concave in k: the budget
-        goes to the steepest rows first, until each is as wrong as a coupling can be.
-        """
-        order = torch.argsort(self.slope, descending=True)
-        slope, most = self.slope[order], self.most[order].square()
-        known = self.known[order].square().sum(-1)
-        shares = torch.logspace(-4, 4, 33, dtype=slope.dtype, device=slope.device).unsqueeze(-1)
-        start = torch.minimum((1 + shares) * known, most)
-        rates = (1 + 1 / shares) * slope
-        wanted = (most - start) / rates.clamp(min=torch.finfo(rates.dtype).tiny)
-        left = self.budget - (wanted.cumsum(-1) - wanted)
-        spent = torch.minimum(left.clamp(min=0), wanted)
-        squares = (start + rates * spent).sum(-1)
-        # Gradients differ by what is left of numbers of the size of `most`.
-        return math.sqrt(float(squares.min())) + _SLACK * float(torch.linalg.vector_norm(most.sqrt()))
+    order = torch.argsort(slope, descending=True)
+    slope, most = slope[order], most[order].square()
+    known = known[order].square().sum(-1)
+    shares = torch.logspace(-4, 4, 33, dtype=slope.dtype, device=slope.device).unsqueeze(-1)
+    start = torch.minimum((1 + shares) * known, most)
+    rates = (1 + 1 / shares) * slope
+    wanted = (most - start) / rates.clamp(min=torch.finfo(rates.dtype).tiny)
+    left = budget - (wanted.cumsum(-1) - wanted)
+    spent = torch.minimum(left.clamp(min=0), wanted)
+    squares = (start + rates * spent).sum(-1)
+    # Gradients differ by what is left of numbers of the size of `most`.
+    return math.sqrt(float(squares.min())) + _SLACK * _norm(most.sqrt())
 
 
-@dataclass
-class _Moments:
-    """Of ``v_ij`` under nonnegative weights of the pairs of some rows: mean, largest distance, second moment."""
-
-    part: slice
-    slopes: Tensor  # v, (r, m, d)
-    centre: Tensor  # (r, d)
-    largest: Tensor  # max_j |v_ij - centre_i|, (r,)
-    spread: Tensor  # no less than the largest eigenvalue of sum_j weight (v - centre)(v - centre)^T, (r,)
-
-
-def _entropic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> _Rows:
+def _entropic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> float:
     """For KL; ``s`` and ``share``, the gap, are in units of eps."""
     n, m = s.shape
     law, logs = s.softmax(-1), s.logsumexp(-1) - math.log(n * m)
@@ -188,21 +163,21 @@ def _entropic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> _Row
     told = (a * (-math.log(n) - logs) - a + rows).clamp(min=0)
     budget = max(share - float(told.sum()), 0.0) + _SLACK * (share + float(told.sum()))
     known, slope, most = [], [], []
-    for seen in _moments(cost, x, y, law):
-        row, width, spread = rows[seen.part], seen.largest, seen.spread
+    for part, slopes, centre, width, spread in _moments(cost, x, y, law):
+        row = rows[part]
         pinsker = a * (2 * width.square() + 4 * spread) / 3
         # Bernstein's is linear in k up to where the row is as far from its mean as it can be, at sqrt(k) = reach.
         deviation = (2 * a * spread).sqrt()
         reach = 2 * a * width / (deviation + (deviation.square() + 4 * a * width.square() / 3).sqrt())
         reach = reach.nan_to_num(nan=0.0).clamp(max=math.sqrt(budget))
         bernstein = (deviation + width * reach / 3).square()
-        known.append((row - a).unsqueeze(-1) * seen.centre)
+        known.append((row - a).unsqueeze(-1) * centre)
         slope.append(torch.minimum(pinsker, bernstein))
-        most.append(_off(row.unsqueeze(-1) * seen.centre, seen.slopes, a))
-    return _Rows(torch.cat(known), torch.cat(slope), torch.cat(most), budget)
+        most.append(_off(row.unsqueeze(-1) * centre, slopes, a))
+    return _worst(torch.cat(known), torch.cat(slope), torch.cat(most), budget)
 
 
-def _quadratic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> _Rows:
+def _quadratic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> float:
     """For Quadratic; ``s`` and ``share``, the gap, are in units of eps."""
     n, m = s.shape
     density, below, pairs = s.clamp(min=0), (-s).clamp(min=0), n * m
@@ -214,12 +189,12 @@ def _quadratic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> _Ro
     shift, budget = _newton(inverse, *excess, 2 * pairs * share)
     left = excess[0] - shift.sum(1)
     known, slope, most = [], [], []
-    for seen in _moments(cost, x, y, inverse):
-        gradient, moved = (torch.einsum("ij,ijk->ik", w[seen.part], seen.slopes) / pairs for w in (density, shift))
-        known.append(moved + left[seen.part].unsqueeze(-1) * seen.centre / pairs)
-        slope.append(seen.spread / pairs**2)
-        most.append(_off(gradient, seen.slopes, 1 / n))
-    return _Rows(torch.cat(known), torch.cat(slope), torch.cat(most), budget)
+    for part, slopes, centre, _, spread in _moments(cost, x, y, inverse):
+        gradient, moved = (torch.einsum("ij,ijk->ik", w[part], slopes) / pairs for w in (density, shift))
+        known.append(moved + left[part].unsqueeze(-1) * centre / pairs)
+        slope.append(spread / pairs**2)
+        most.append(_off(gradient, slopes, 1 / n))
+    return _worst(torch.cat(known), torch.cat(slope), torch.cat(most), budget)
 
 
 def _newton(inverse: Tensor, rows: Tensor, columns: Tensor, budget: float) -> tuple[Tensor, float]:
@@ -245,8 +220,14 @@ def _newton(inverse: Tensor, rows: Tensor, columns: Tensor, budget: float) -> tu
     return shift, reduced
 
 
-def _moments(cost: Cost, x: Tensor, y: Tensor, weights: Tensor) -> Iterator[_Moments]:
-    """Of the gradients of the cost by x, in blocks of rows."""
+def _moments(
+    cost: Cost, x: Tensor, y: Tensor, weights: Tensor
+) -> Iterator[tuple[slice, Tensor, Tensor, Tensor, Tensor]]:
+    """Of the gradients v of the cost by x, ``(n, m, d)``, under nonnegative weights of the pairs, in blocks of rows.
+
+    Yields which rows; of these v, its mean ``(r, d)``, the largest distance ``max_j |v_ij - mean_i|``, ``(r,)``, and a
+    number no less than the largest eigenvalue of ``sum_j weight (v - mean)(v - mean)^T``, ``(r,)``.
+    """
     (n, m), d = weights.shape, x.shape[1]
     for start in range(0, n, step := max(1, _HELD // (m * d))):
         part = slice(start, start + step)
@@ -258,7 +239,7 @@ def _moments(cost: Cost, x: Tensor, y: Tensor, weights: Tensor) -> Iterator[_Mom
         spread = away.square().sum((1, 2))
         if n * m * d * min(m, d) <= _WORK:
             spread = _largest_eigenvalue(away @ away.mT if m < d else away.mT @ away, spread)
-        yield _Moments(part, slopes, centre, largest, spread)
+        yield part, slopes, centre, largest, spread
 
 
 def _slopes(cost: Cost, x: Tensor, y: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -176,7 +175,16 @@ class SemiDiscreteGAN(Method):
         def measured() -> dict[str, float]:
             # psi is for the generator as it was: what it is after its step is the next step's affair.
             with _held(weights, before):
-                return self._report(solution)
+                estimate, mean = solution.estimate, solution.problem.mean_cost
+                return {
+                    "semi_dual": estimate.value,
+                    "semi_dual_lower": estimate.lower,
+                    "chi_square": estimate.chi2,
+                    "chi_square_low": estimate.chi2_low,
+                    "chi_square_high": estimate.chi2_high,
+                    "mean_cost": mean,
+                    "relative_eps": solution.eps / mean if mean > 0 else 0.0,
+                }
 
         return Logged(values, measured=measured)
 
@@ -184,22 +192,9 @@ class SemiDiscreteGAN(Method):
         """The potential of the generated law with itself, from a batch: its gradient is that of half the self term."""
         with torch.no_grad(), statistics_kept(state.generator.module):
             own = state.generator(batches.latent(self.self_samples)).flatten(1)
-        setting: dict[str, Any] = {"cost": self.cost, "reg": state.target.reg}
-        sweeps = Sinkhorn(update=SinkhornUpdate.SYMMETRIC, anneal=0.6)
-        g = solve(Discrete(own, own, **setting), sweeps, tol=0, max_steps=_SELF_STEPS).potentials.g
-        return AtomPotentials(SemiDiscrete(state.target.source, own, **setting), g)
-
-    def _report(self, solution: SemiDiscreteSolution) -> dict[str, float]:
-        estimate, mean = solution.estimate, solution.problem.mean_cost
-        return {
-            "semi_dual": estimate.value,
-            "semi_dual_lower": estimate.lower,
-            "chi_square": estimate.chi2,
-            "chi_square_low": estimate.chi2_low,
-            "chi_square_high": estimate.chi2_high,
-            "mean_cost": mean,
-            "relative_eps": solution.eps / mean if mean > 0 else 0.0,
-        }
+        reg, sinkhorn = state.target.reg, Sinkhorn(update=SinkhornUpdate.SYMMETRIC, anneal=0.6)
+        g = solve(Discrete(own, own, cost=self.cost, reg=reg), sinkhorn, tol=0, max_steps=_SELF_STEPS).potentials.g
+        return AtomPotentials(SemiDiscrete(state.target.source, own, cost=self.cost, reg=reg), g)
 
     def _points(self, data: Source, rng: torch.Generator) -> Tensor:
         """The data points that psi is a vector on, ``(m, d)``."""
@@ -225,7 +220,7 @@ class SemiDiscreteGAN(Method):
 
 
 @contextmanager
-def _held(weights: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
+def _held(weights: Sequence[Tensor], values: list[Tensor]) -> Iterator[None]:
     """The weights have other values inside."""
     places = [weight.detach() for weight in weights]
     now = [place.clone() for place in places]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -142,7 +142,7 @@ class SWGAN(Method):
     def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> SwganState:
         device, shape, learnt = next(generator.parameters()).device, data.shape, self.features
         points = shape if learnt is None else (learnt.net.trunk_features(shape),)
-        alone = [term for term in self.terms() if isinstance(term.right, Fake)]
+        alone = any(isinstance(term.right, Fake) for term in self.terms())
         with seeded(rng):
             cross = self.oracle.state("potentials", points, device)
             own = self.oracle.state("own potential", points, device, symmetric=True) if alone or learnt else None
@@ -160,7 +160,9 @@ class SWGAN(Method):
 
     @override
     def step(self, state: SwganState, batches: Batches, update: Update) -> Logged:
-        terms, rivals = self.terms(), self._rivals(state)
+        # What the features ascend; empty where they stand still.
+        rivals = self.features.terms() if self.features is not None and self.features.due(state.step) else ()
+        terms = self.terms()
         draw, support = self._draws(state, batches), self._support(state)
         problems = {Between.of(term): self._problem(term, state, draw, support) for term in (*terms, *rivals)}
         # Algorithm 1, (a): the oracle
@@ -186,10 +188,6 @@ class SWGAN(Method):
         """The regularisation weight of the next step."""
         left = 1 - min(state.step / self.anneal_steps, 1.0) if self.anneal_steps else 0.0
         return float(state.eps * self.anneal_from**left)
-
-    def _rivals(self, state: SwganState) -> tuple[Term, ...]:
-        """What the features ascend in the step at hand; empty where they stand still."""
-        return self.features.terms() if self.features is not None and self.features.due(state.step) else ()
 
     def _support(self, state: SwganState) -> Callable[[], Sides]:
         """The fixed samples in their present image; computed once a step, if at all."""
@@ -243,7 +241,7 @@ class SWGAN(Method):
             return (left, right) if type(term.left) is not type(term.right) else (left[:half], left[half:])
 
         reg = replace(self.reg, eps=self.present_eps(state))
-        return DualProblem(self.cost, reg, lambda count: draw(term, count), judged)
+        return DualProblem(self.cost, reg, partial(draw, term), judged)
 
     def _held(
         self, terms: tuple[Term, ...], state: SwganState, problems: Problems, points: Sides, judged: Sides

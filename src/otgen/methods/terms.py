@@ -91,5 +91,5 @@ def drawn(terms: Sequence[Term], generator: Player, batches: Batches, n: int) ->
 
 def features(clouds: Sides, critic: Player) -> Sides:
     """The features of all clouds, in one pass: in training mode they share their batch statistics."""
-    values = critic(torch.cat(list(clouds.values())))
-    return dict(zip(clouds, values.split([len(cloud) for cloud in clouds.values()]), strict=True))
+    values = torch.split(critic(torch.cat(list(clouds.values()))), [len(cloud) for cloud in clouds.values()])
+    return dict(zip(clouds, values, strict=True))

@@ -84,32 +84,29 @@ class KantorovichRubinstein(Method):
 
     @override
     def step(self, state: AdversarialState, batches: Batches, update: Update) -> Logged:
+        generator, critic = state.generator, state.critic
         values: dict[str, Tensor] = {}
         for _ in range(self.critic_updates()):
-            values = self._critic_step(state, batches, update)
-        fake = state.generator(batches.latent(self.batch))
+            with torch.no_grad(), statistics_kept(generator.module):
+                fake = generator(batches.latent(self.batch))
+            real = batches.real(self.batch)
+            on_fake, on_real = _scores(critic, fake, real)
+            loss = on_fake.mean() - on_real.mean()
+            values = {"critic_loss": loss.detach(), "wasserstein_estimate": -loss.detach()}
+            penalty = self.critic_penalty(critic.module, real, fake, batches)
+            if penalty is not None:
+                loss = loss + penalty
+                values |= {"critic_loss": loss.detach(), "penalty": penalty.detach()}
+            update(critic, loss)
+        fake = generator(batches.latent(self.batch))
         # It is the generator that is in training here: the critic's batch statistics stay.
-        with statistics_kept(state.critic.module):
-            if mixes_samples(state.critic.module):  # then the critic has to see what it sees in its own updates
-                scores, _ = _scores(state.critic, fake, batches.real(self.batch))
+        with statistics_kept(critic.module):
+            if mixes_samples(critic.module):  # then the critic has to see what it sees in its own updates
+                scores, _ = _scores(critic, fake, batches.real(self.batch))
             else:
-                scores = state.critic.module(fake)
-            update(state.generator, -scores.mean())
+                scores = critic.module(fake)
+            update(generator, -scores.mean())
         return Logged(values)
-
-    def _critic_step(self, state: AdversarialState, batches: Batches, update: Update) -> dict[str, Tensor]:
-        """One update of the critic, and what is logged of it."""
-        with torch.no_grad(), statistics_kept(state.generator.module):
-            fake = state.generator(batches.latent(self.batch))
-        real = batches.real(self.batch)
-        on_fake, on_real = _scores(state.critic, fake, real)
-        loss = on_fake.mean() - on_real.mean()
-        values = {"wasserstein_estimate": -loss.detach()}
-        penalty = self.critic_penalty(state.critic.module, real, fake, batches)
-        if penalty is not None:
-            loss, values["penalty"] = loss + penalty, penalty.detach()
-        update(state.critic, loss)
-        return {"critic_loss": loss.detach(), **values}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,8 +78,8 @@ class OnBank:
     @cached_property
     def interval(self) -> Interval:
         """Certified bounds on the bank's value."""
-        like = {"dtype": torch.float64, "device": self.problem.device}
-        return self.problem.interval(torch.tensor(self.plan.lower, **like), torch.tensor(self.upper, **like))
+        bounds = torch.tensor([self.plan.lower, self.upper], dtype=torch.float64, device=self.problem.device)
+        return self.problem.interval(*bounds)
 
     @property
     def plan_error_bound(self) -> float:
