@@ -202,17 +202,14 @@ def _newton(inverse: Tensor, rows: Tensor, columns: Tensor, budget: float) -> tu
 
     Any alpha and beta will do, so that a ridge may take the place of the constant that can be moved between them.
     """
-    matrix = torch.cat(
-        [
-            torch.cat([inverse.sum(1).diag(), inverse], dim=1),
-            torch.cat([inverse.mT, inverse.sum(0).diag()], dim=1),
-        ]
-    )
+    upper, lower = (inverse.sum(1).diag(), inverse), (inverse.mT, inverse.sum(0).diag())
+    matrix = torch.cat([torch.cat(upper, dim=1), torch.cat(lower, dim=1)])
     matrix.diagonal().add_(1e-10 * matrix.diagonal().mean() + 1e-300)
     sums = torch.cat([rows, columns])
     dual = torch.linalg.solve_ex(matrix, sums)[0]
-    shift = (dual[: len(rows)].unsqueeze(-1) + dual[len(rows) :]) * inverse
-    own = float(((dual[: len(rows)].unsqueeze(-1) + dual[len(rows) :]) * shift).sum())
+    multipliers = dual[: len(rows)].unsqueeze(-1) + dual[len(rows) :]
+    shift = multipliers * inverse
+    own = float((multipliers * shift).sum())
     rounding = _SLACK * (budget + 2 * float((dual * sums).abs().sum()) + own)
     reduced = max(budget - 2 * float(dual @ sums) + own, 0.0) + rounding
     if not reduced <= budget:

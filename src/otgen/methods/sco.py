@@ -129,13 +129,9 @@ class SCO(Method):
         grid = self.cells.grid(torch.cat((points, self._first_samples(generator, latent, rng))))
         masses = self._data_masses(data, points, grid)
         grid.check(masses)
-        device = next(generator.parameters()).device
-        player = (
-            Player("generator", generator, torch.optim.SGD(generator.parameters(), lr=self.lr))
-            if self.adam is None
-            else self.adam.player("generator", generator)
-        )
-        masses = masses.to(device)
+        plain = torch.optim.SGD(generator.parameters(), lr=self.lr)
+        player = Player("generator", generator, plain if self.adam is None else self.adam.build(generator))
+        masses = masses.to(next(generator.parameters()).device)
         return ScoState(player, masses, GridMemory.empty(self._problem(grid, masses, masses)), grid)
 
     @override

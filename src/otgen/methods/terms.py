@@ -26,7 +26,8 @@ class Real:
     index: int = 0
 
 
-Sides = dict[Fake | Real, Tensor]
+Side = Fake | Real
+Sides = dict[Side, Tensor]
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Term:
     """
 
     weight: float
-    left: Fake | Real
-    right: Fake | Real
+    left: Side
+    right: Side
 
     @property
     def moves(self) -> bool:
