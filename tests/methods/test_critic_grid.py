@@ -31,10 +31,10 @@ def test_masses_of_a_normal_law_are_differences_of_its_distribution_function() -
 def test_samples_come_to_the_exact_masses() -> None:
     law = Gaussian2D(mean=(0.5, -1.0), std=(1.0, 0.4))
     exact = LINE.of_normals(law.centres(), law.spread())
-    found = LINE.of_samples(law.sample(200_000, torch.Generator().manual_seed(0)))
-    assert exact.shape == found.shape == (16, 16)
+    sampled = LINE.of_samples(law.sample(200_000, torch.Generator().manual_seed(0)))
+    assert exact.shape == sampled.shape == (16, 16)
     # The expected L1 error of 200,000 samples is below sqrt(cells / samples).
-    assert (exact - found).abs().sum() < 2 * math.sqrt(256 / 200_000)
+    assert (exact - sampled).abs().sum() < 2 * math.sqrt(256 / 200_000)
 
 
 def test_a_mixture_is_the_mean_of_its_parts() -> None:

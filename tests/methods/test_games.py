@@ -85,8 +85,8 @@ class Noted:
         parameters = list(player.module.parameters())
         self.names.append(player.name)
         self.losses.append(float(loss.detach()))
-        found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-        pairs = zip(parameters, found, strict=True)
+        gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+        pairs = zip(parameters, gradients, strict=True)
         self.gradients.append(flat(torch.zeros_like(p) if g is None else g for p, g in pairs))
         if self.then is not None:
             self.then(player, loss)
@@ -271,9 +271,9 @@ def test_the_bias_of_a_batch_is_the_divergence_of_its_halves(trainer: Any, spy: 
     logged = SEQUENTIAL.step(state, batches, Noted())
     state.critic.module.eval()
     points = state.critic.module(real).detach()
-    found = logged.measured()
-    assert found["minibatch_bias"] == pytest.approx(number(divergence(points[:12], points[12:])), abs=1e-3)
-    assert found["minibatch_bias"] > 0
+    measured = logged.measured()
+    assert measured["minibatch_bias"] == pytest.approx(number(divergence(points[:12], points[12:])), abs=1e-3)
+    assert measured["minibatch_bias"] > 0
 
 
 def test_a_cross_term_alone_has_no_bias_to_measure(trainer: Any) -> None:

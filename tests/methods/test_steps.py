@@ -192,13 +192,13 @@ def test_unrolled_and_envelope_gradients_agree_when_converged_and_not_before(tra
     parameters = list(generator.parameters())
 
     def gradient(kind: Gradient, steps: int) -> Tensor:
-        found: list[Tensor] = []
+        gradients: list[Tensor] = []
 
         def note(player: Player, loss: Tensor) -> None:
-            found.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)]))
+            gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)]))
 
         replace(PIXEL, gradient=kind, max_steps=steps).step(at_work.state.method, batches, note)
-        return found[0]
+        return gradients[0]
 
     torch.testing.assert_close(gradient(Unroll(), 200), gradient(Envelope(), 200), rtol=1e-3, atol=1e-5)
     early = gradient(Envelope(), 2)

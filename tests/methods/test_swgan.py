@@ -176,11 +176,11 @@ def test_the_generator_descends_the_plans_cost_with_the_plan_held(trainer: Any, 
     at_work = trainer(PLAIN)
     batches, state = spy(at_work, fixed=True), at_work.state.method
     codes, real = batches.latent(16), batches.real(16)
-    module, found = state.generator.module, []
+    module, gradients = state.generator.module, []
 
     def update(player: Player, loss: Tensor) -> None:
         if player is state.generator:
-            found.append(torch.autograd.grad(loss, list(module.parameters())))
+            gradients.append(torch.autograd.grad(loss, list(module.parameters())))
         else:
             at_work.update(player, loss)
 
@@ -189,7 +189,9 @@ def test_the_generator_descends_the_plans_cost_with_the_plan_held(trainer: Any, 
     f, g = state.cross.values(fake.detach(), real)
     costs = SqEuclidean()(fake, real)
     held = KL(eps=0.5).density(f[:, None] + g - costs.detach())
-    for got, expected in zip(found[0], torch.autograd.grad((held * costs).mean(), module.parameters()), strict=True):
+    for got, expected in zip(
+        gradients[0], torch.autograd.grad((held * costs).mean(), module.parameters()), strict=True
+    ):
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
 
 
