@@ -83,11 +83,8 @@ DIVERGENCE = SelfTerms.SAME.divergence()
 
 def drawn(terms: Sequence[Term], generator: Player, batches: Batches, n: int) -> Sides:
     """``n`` samples for each side that the terms name, in the order they are first named."""
-    clouds: Sides = {}
-    for side in (side for term in terms for side in (term.left, term.right)):
-        if side not in clouds:
-            clouds[side] = generator(batches.latent(n)) if isinstance(side, Fake) else batches.real(n)
-    return clouds
+    sides = dict.fromkeys(side for term in terms for side in (term.left, term.right))
+    return {side: generator(batches.latent(n)) if isinstance(side, Fake) else batches.real(n) for side in sides}
 
 
 def features(clouds: Sides, critic: Player) -> Sides:

@@ -240,12 +240,11 @@ class NeuralDualIterate(Iterate):
     ) -> None:
         self.solver, self.problem, self.state = solver, problem, state.copied()
         self.potentials = FunctionPotentials(self.state.f.eval(), self.state.g.eval())
-        if previous is None:
-            self.bank = SampleBank(Discrete(state.bank_x, state.bank_y, cost=problem.cost, reg=problem.reg))
-        else:
-            self.bank = previous.bank
+        self.bank = SampleBank(Discrete(state.bank_x, state.bank_y, cost=problem.cost, reg=problem.reg))
         # Gap per unit of marginal error at the last certificate: says when the next one is worth its passes.
-        self.gap_per_error: float = 0.0 if previous is None else previous.gap_per_error
+        self.gap_per_error = 0.0
+        if previous is not None:
+            self.bank, self.gap_per_error = previous.bank, previous.gap_per_error
 
     @cached_property
     def on_bank(self) -> OnBank:
