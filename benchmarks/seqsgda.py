@@ -25,9 +25,8 @@ from otgen.data import Digits, Normal
 from otgen.errors import InputError
 from otgen.methods import SeqSGDA
 from otgen.methods.feature_game import FeatureGameState
-from otgen.methods.transport import GradientKind
 from otgen.nets import AdnanDcganCritic, AdnanDcganGenerator, SpectralNorm
-from otgen.ot import KL, Sinkhorn, SinkhornDivergence, SinkhornUpdate
+from otgen.ot import KL, Envelope, Sinkhorn, SinkhornDivergence, SinkhornUpdate
 from otgen.train import RunConfig, RunDir, Trainer
 
 # (27) of the paper
@@ -119,7 +118,7 @@ def _step(m: int, theirs: Loss | None, settings: Settings) -> tuple[object, ...]
         n_critic=N_CRITIC,
         max_steps=STEPS,
         reg=KL(eps=EPS),
-        gradient=GradientKind.ENVELOPE,
+        gradient=Envelope(),
     )
     config = RunConfig(
         data=Digits(padding=2),

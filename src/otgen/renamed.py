@@ -26,6 +26,9 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "Claim": "Theorem",
         "Verdict": "TheoremStatus",
     },
+    "otgen.methods": {
+        "Grid": "CriticGrid",
+    },
     "otgen.ot": {
         "Check": "HistoryEntry",
         "Look": "Iterate",
@@ -45,9 +48,13 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     "SemiDiscreteSolver": {"look_samples": "check_samples"},
 }
 
-# By option, what a value was and what it is, as a configuration writes it. A policy that has become a component has its
-# class here: {"gradient": {"unroll": "otgen.ot.Unroll"}}.
-VALUES: Mapping[str, Mapping[str, str]] = {}
+# By option, what a value was and what it is, as a configuration writes it. A policy that is a component now has its class.
+VALUES: Mapping[str, Mapping[str, str]] = {
+    "gradient": {"envelope": "otgen.ot.Envelope", "unroll": "otgen.ot.Unroll"},
+}
+
+# By the last part of a path in a saved state, what it is.
+STATE: Mapping[str, str] = {"trips": "capped_updates", "look_seed": "check_seed"}
 
 
 def former_names(package: str) -> Callable[[str], Any]:
@@ -67,6 +74,12 @@ def former_options(cls: type) -> dict[str, str]:
     """The former options of a class, its own and those it inherits; what it has is no former one."""
     options = {old: new for base in reversed(cls.__mro__) for old, new in OPTIONS.get(base.__name__, {}).items()}
     return {old: new for old, new in options.items() if old not in getattr(cls, "__dataclass_fields__", ())}
+
+
+def present_path(path: str) -> str:
+    """The path of a number of a saved state, whatever its last part was called."""
+    head, dot, last = path.rpartition(".")
+    return head + dot + STATE.get(last, last)
 
 
 def accepts_former_options(cls: T) -> T:

@@ -7,12 +7,11 @@ from dataclasses import replace
 from otgen.methods import (
     WGAN,
     WGANGP,
-    GradientKind,
     PixelSinkhorn,
     SinkhornAutoDiff,
 )
 from otgen.nets import MlpCritic
-from otgen.ot import KL
+from otgen.ot import KL, Envelope
 
 EPS = 0.5
 PIXEL = PixelSinkhorn(batch=24, reg=KL(eps=EPS), max_steps=200)
@@ -22,7 +21,7 @@ LEARNT = SinkhornAutoDiff(
 TRANSPORT = {
     "pixel": PIXEL,
     "learnt, unrolled": LEARNT,
-    "learnt, envelope": replace(LEARNT, gradient=GradientKind.ENVELOPE),
+    "learnt, envelope": replace(LEARNT, gradient=Envelope()),
 }
 METHODS = {
     **TRANSPORT,

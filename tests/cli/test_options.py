@@ -14,7 +14,7 @@ import yaml
 
 from otgen import data, methods, nets, ot, recipes
 from otgen.data import ImageFolder, ValueRange
-from otgen.methods import GradientKind, SinkhornAutoDiff
+from otgen.methods import SinkhornAutoDiff
 from otgen.nets import Activation
 from otgen.train import RunConfig, RunDir, Trainer
 from otgen.train.parsing import load, save
@@ -29,6 +29,7 @@ KINDS: dict[str, tuple[Any, type]] = {
     "method.cost": (ot, ot.Cost),
     "method.reg": (ot, ot.Regulariser),
     "method.solver": (ot, ot.DiscreteSolver),
+    "method.gradient": (ot, ot.Gradient),
 }
 REQUIRED = {
     "Arrays": ("path", "x.npy"),
@@ -103,7 +104,7 @@ def _no_text_where_a_policy_belongs(value: Any) -> None:
 
 
 POLICIES = [
-    (("digits.features",), "--method.gradient", "method.gradient", GradientKind),
+    (("digits.features",), "--method.value", "method.value", ot.ValueKind),
     (("pixels",), "--generator.activation", "generator.activation", Activation),
     (("pixels",), "--method.solver.update", "method.solver.update", ot.SinkhornUpdate),
     (("digits",), "--data.pixel_range", "data.pixel_range", ValueRange),

@@ -89,10 +89,10 @@ def snapshot() -> Callable[[Player | None], dict[str, Tensor]]:
     def take(player: Player | None) -> dict[str, Tensor]:
         if player is None:
             return {}
-        found = {name: tensor.clone() for name, tensor in player.module.state_dict().items()}
+        tensors = {name: tensor.clone() for name, tensor in player.module.state_dict().items()}
         for index, entries in player.optimizer.state_dict()["state"].items():
-            found |= {f"adam/{index}/{key}": value.clone() for key, value in entries.items()}
-        return found
+            tensors |= {f"adam/{index}/{key}": value.clone() for key, value in entries.items()}
+        return tensors
 
     return take
 

@@ -9,10 +9,10 @@ import torch
 
 from otgen.data import Gaussian2D
 from otgen.errors import InputError
-from otgen.methods import Cells, Grid
+from otgen.methods import Cells, CriticGrid
 from otgen.ot import Outside
 
-LINE = Grid(low=-4.0, high=4.0, count=16)
+LINE = CriticGrid(low=-4.0, high=4.0, count=16)
 
 
 def _normal(mean: float, std: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,10 +31,10 @@ def test_masses_of_a_normal_law_are_differences_of_its_distribution_function() -
 def test_samples_come_to_the_exact_masses() -> None:
     law = Gaussian2D(mean=(0.5, -1.0), std=(1.0, 0.4))
     exact = LINE.of_normals(law.centres(), law.spread())
-    found = LINE.of_samples(law.sample(200_000, torch.Generator().manual_seed(0)))
-    assert exact.shape == found.shape == (16, 16)
+    sampled = LINE.of_samples(law.sample(200_000, torch.Generator().manual_seed(0)))
+    assert exact.shape == sampled.shape == (16, 16)
     # The expected L1 error of 200,000 samples is below sqrt(cells / samples).
-    assert (exact - found).abs().sum() < 2 * math.sqrt(256 / 200_000)
+    assert (exact - sampled).abs().sum() < 2 * math.sqrt(256 / 200_000)
 
 
 def test_a_mixture_is_the_mean_of_its_parts() -> None:
@@ -95,14 +95,14 @@ def test_two_cells_a_side_show_no_shape_whatever_the_data() -> None:
 @pytest.mark.parametrize("wrong", [{"low": 1.0, "high": 1.0}, {"low": float("nan")}, {"count": 1}])
 def test_no_grid_is_no_grid(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="a grid needs low < high and at least 2 cells"):
-        Grid(**{"low": -1.0, "high": 2.0, "count": 8, **wrong})  # type: ignore[arg-type]
+        CriticGrid(**{"low": -1.0, "high": 2.0, "count": 8, **wrong})  # type: ignore[arg-type]
 
 
 def test_a_grid_that_nobody_gave_holds_the_points_with_room_to_spare() -> None:
-    assert Cells().grid(torch.tensor([[2.0, 10.0], [4.0, 6.0]])) == Grid(low=0.0, high=12.0, count=64)
-    assert Cells().grid(torch.tensor([[-1.0], [3.0]])) == Grid(low=-2.0, high=4.0, count=256)
-    assert Cells(count=10).grid(torch.tensor([[-1.0], [3.0]])) == Grid(low=-2.0, high=4.0, count=10)
-    assert Cells(low=0.0, high=1.0).grid(torch.tensor([[-1.0], [3.0]])) == Grid(low=0.0, high=1.0, count=256)
+    assert Cells().grid(torch.tensor([[2.0, 10.0], [4.0, 6.0]])) == CriticGrid(low=0.0, high=12.0, count=64)
+    assert Cells().grid(torch.tensor([[-1.0], [3.0]])) == CriticGrid(low=-2.0, high=4.0, count=256)
+    assert Cells(count=10).grid(torch.tensor([[-1.0], [3.0]])) == CriticGrid(low=-2.0, high=4.0, count=10)
+    assert Cells(low=0.0, high=1.0).grid(torch.tensor([[-1.0], [3.0]])) == CriticGrid(low=0.0, high=1.0, count=256)
     with pytest.raises(InputError, match=r"all points are at 1 along each axis.*--method\.cells\.low"):
         Cells().grid(torch.ones(3, 2))
 

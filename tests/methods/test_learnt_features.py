@@ -171,7 +171,7 @@ def test_potentials_in_units_of_the_cost_do_not_know_its_scale(method: SWGAN, tr
     assert [float(pair.unit) for pair in pairs] == pytest.approx([mean] * len(pairs))
     x, y = torch.randn(5, 2), torch.randn(4, 2)
     f, _ = state.cross.values(x, y)
-    state.cross.set_unit(torch.tensor(3 * mean))
+    state.cross.player.module.get_buffer("unit").copy_(torch.tensor(3 * mean))
     torch.testing.assert_close(state.cross.values(x, y)[0], 3 * f)
 
 

@@ -43,9 +43,9 @@ def _smooth_critic(size: int) -> nn.Sequential:
 @pytest.mark.parametrize("weight", [[0.3, -0.4], [3.0, 4.0], [0.0, 1.0]])
 def test_a_linear_critic_pays_for_the_norm_of_its_weights(weight: list[float]) -> None:
     critic, norm = _linear(weight), math.hypot(*weight)
-    found = GradientPenalty(weight=7.0, target=2.0)(critic, *_draws(6, 2))
-    assert float(found.detach()) == pytest.approx(7 * (norm - 2) ** 2)
-    (gradient,) = torch.autograd.grad(found, critic.weight)
+    penalty = GradientPenalty(weight=7.0, target=2.0)(critic, *_draws(6, 2))
+    assert float(penalty.detach()) == pytest.approx(7 * (norm - 2) ** 2)
+    (gradient,) = torch.autograd.grad(penalty, critic.weight)
     expected = [[7 * 2 * (norm - 2) * w / norm for w in weight]]
     torch.testing.assert_close(gradient, torch.tensor(expected, dtype=torch.float64))
 
@@ -53,8 +53,8 @@ def test_a_linear_critic_pays_for_the_norm_of_its_weights(weight: list[float]) -
 @pytest.mark.parametrize("weight", [[0.3, -0.4], [0.6, 0.8], [3.0, 4.0]])
 def test_one_sided_spares_the_norms_below_the_target(weight: list[float]) -> None:
     norm = math.hypot(*weight)
-    found = GradientPenalty(one_sided=True)(_linear(weight), *_draws(6, 2))
-    assert float(found.detach()) == pytest.approx(10 * max(norm - 1, 0) ** 2, abs=1e-12)
+    penalty = GradientPenalty(one_sided=True)(_linear(weight), *_draws(6, 2))
+    assert float(penalty.detach()) == pytest.approx(10 * max(norm - 1, 0) ** 2, abs=1e-12)
 
 
 def test_a_quadratic_critic_pays_at_the_interpolates_sample_by_sample() -> None:
@@ -64,15 +64,15 @@ def test_a_quadratic_critic_pays_at_the_interpolates_sample_by_sample() -> None:
     real = torch.tensor([[4.0, 0.0], [1.5, 0.0]])
     fake = torch.tensor([[0.0, 4.0], [-1.0, 8.0]])
     # A quarter of the way from fake to real: (1, 3) and, the real sample itself, (1.5, 0).
-    found = GradientPenalty(weight=10.0)(critic, real, fake, torch.tensor([0.25, 1.0]))
-    assert float(found.detach()) == pytest.approx(10 * ((math.sqrt(13) - 1) ** 2 + (3 - 1) ** 2) / 2, rel=1e-6)
+    penalty = GradientPenalty(weight=10.0)(critic, real, fake, torch.tensor([0.25, 1.0]))
+    assert float(penalty.detach()) == pytest.approx(10 * ((math.sqrt(13) - 1) ** 2 + (3 - 1) ** 2) / 2, rel=1e-6)
 
 
 def test_the_norm_is_over_all_dimensions_of_a_sample() -> None:
     real, fake, share = _draws(5, 3, 2, 2)
     critic = nn.Sequential(nn.Flatten(), _linear([0.5] * 12))
-    found = GradientPenalty(weight=1.0, target=0.0)(critic, real, fake, share)
-    assert float(found.detach()) == pytest.approx(12 * 0.25)
+    penalty = GradientPenalty(weight=1.0, target=0.0)(critic, real, fake, share)
+    assert float(penalty.detach()) == pytest.approx(12 * 0.25)
 
 
 @pytest.mark.parametrize("one_sided", [False, True])
@@ -94,24 +94,24 @@ def test_the_gradient_is_that_of_finite_differences(one_sided: bool) -> None:
 
 def test_nothing_flows_back_into_the_samples() -> None:
     real, fake, share = (cloud.requires_grad_() for cloud in _draws(4, 2))
-    found = GradientPenalty()(_smooth_critic(2), real, fake, share)
-    assert torch.autograd.grad(found, (real, fake, share), allow_unused=True) == (None, None, None)
+    penalty = GradientPenalty()(_smooth_critic(2), real, fake, share)
+    assert torch.autograd.grad(penalty, (real, fake, share), allow_unused=True) == (None, None, None)
 
 
 def test_without_gradients_it_is_the_same_number() -> None:
     critic, draws = _smooth_critic(2), _draws(4, 2)
     with torch.no_grad():
-        found = GradientPenalty()(critic, *draws)
+        penalty = GradientPenalty()(critic, *draws)
         assert not torch.is_grad_enabled()
-    assert not found.requires_grad
-    assert torch.equal(found, GradientPenalty()(critic, *draws).detach())
+    assert not penalty.requires_grad
+    assert torch.equal(penalty, GradientPenalty()(critic, *draws).detach())
 
 
 def test_a_flat_critic_pays_the_target_and_has_a_finite_gradient() -> None:
     critic = _linear([0.0, 0.0])
-    found = GradientPenalty(weight=3.0, target=2.0)(critic, *_draws(4, 2))
-    assert float(found.detach()) == 12
-    assert bool(torch.isfinite(torch.autograd.grad(found, critic.weight)[0]).all())
+    penalty = GradientPenalty(weight=3.0, target=2.0)(critic, *_draws(4, 2))
+    assert float(penalty.detach()) == 12
+    assert bool(torch.isfinite(torch.autograd.grad(penalty, critic.weight)[0]).all())
 
 
 @pytest.mark.parametrize(

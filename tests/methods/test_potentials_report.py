@@ -14,9 +14,9 @@ from torch import Tensor
 
 from otgen.methods import potentials_report as module
 from otgen.methods.neural_potentials import DualProblem, DualState
-from otgen.methods.potentials_report import DualReport, dual_report
+from otgen.methods.potentials_report import PotentialsReport, potentials_report
 from otgen.ot import KL, L1, Cosine, Cost, Discrete, PNorm, Potentials, Quadratic, SmoothRegulariser, SqEuclidean, solve
-from otgen.ot.continuous.capped_conjugate import Guard
+from otgen.ot.continuous.capped_conjugate import CappedConjugate
 from otgen.ot.discrete.plan import PseudoPlan
 
 COSTS = (L1(), SqEuclidean(), PNorm(p=1.0), Cosine())
@@ -34,9 +34,11 @@ class Vectors:
         return self.f, self.g
 
 
-def report(x: Tensor, y: Tensor, cost: Cost, reg: SmoothRegulariser, f: Tensor, g: Tensor) -> DualReport:
+def report(x: Tensor, y: Tensor, cost: Cost, reg: SmoothRegulariser, f: Tensor, g: Tensor) -> PotentialsReport:
     problem = DualProblem(cost, reg, lambda count: repeat((x, y), count), lambda: (x, y))
-    return dual_report(cast(DualState, Vectors(f, g)), problem, (x, y), Guard(reg=problem.reg, exponent=80.0))
+    return potentials_report(
+        cast(DualState, Vectors(f, g)), problem, (x, y), CappedConjugate(reg=problem.reg, exponent=80.0)
+    )
 
 
 def clouds(n: int, m: int, d: int, seed: int = 0) -> tuple[Tensor, Tensor, torch.Generator]:
@@ -61,9 +63,9 @@ def test_the_bound_holds_near_the_optimum_and_far_from_it(kind: Any, cost: Cost)
         for noise in (3.0, 0.3, 0.03, 1e-3):
             scaled = noise * math.sqrt(reg.weight)
             at = noisy(x, y, cost, reg, scaled, rng)
-            found = report(x, y, cost, reg, at.f, at.g)
-            assert found.gradient_error <= found.gradient_error_bound
-            ratios.setdefault(noise, []).append(found.gradient_error_bound / found.gradient_error)
+            judged = report(x, y, cost, reg, at.f, at.g)
+            assert judged.gradient_error <= judged.gradient_error_bound
+            ratios.setdefault(noise, []).append(judged.gradient_error_bound / judged.gradient_error)
     assert max(statistics.median(values) for values in ratios.values()) < 3
 
 
@@ -71,26 +73,26 @@ def test_the_bound_holds_near_the_optimum_and_far_from_it(kind: Any, cost: Cost)
 def test_nothing_is_unknown_where_there_is_one_plan(reg: SmoothRegulariser) -> None:
     x, y, rng = clouds(9, 1, 3)
     at = noisy(x, y, L1(), reg, 0.1, rng)
-    found = report(x, y, L1(), reg, at.f, at.g)
-    assert found.gradient_error > 1e-2
-    assert found.gradient_error_bound == pytest.approx(found.gradient_error, rel=1e-4)
+    judged = report(x, y, L1(), reg, at.f, at.g)
+    assert judged.gradient_error > 1e-2
+    assert judged.gradient_error_bound == pytest.approx(judged.gradient_error, rel=1e-4)
 
 
 @every_reg
 def test_hopeless_potentials_are_no_further_off_than_a_coupling(reg: SmoothRegulariser) -> None:
     x, y, _ = clouds(12, 10, 3)
-    found = report(x, y, L1(), reg, torch.full((12,), -30.0).double(), torch.zeros(10).double())
+    judged = report(x, y, L1(), reg, torch.full((12,), -30.0).double(), torch.zeros(10).double())
     # No plan at all: a row of a coupling is a mean of vectors of signs, of length sqrt(3), over n.
-    assert found.dual_gap > 20
-    assert found.gradient_error == pytest.approx(found.gradient_norm, rel=1e-6)
-    assert found.gradient_error_bound <= math.sqrt(3 / 12) * (1 + 1e-4)
+    assert judged.dual_gap > 20
+    assert judged.gradient_error == pytest.approx(judged.gradient_norm, rel=1e-6)
+    assert judged.gradient_error_bound <= math.sqrt(3 / 12) * (1 + 1e-4)
 
 
 def test_a_plan_beyond_numbers_is_as_near_as_a_coupling_can_be() -> None:
     x, y, _ = clouds(5, 4, 2)
-    found = report(x, y, L1(), KL(eps=1e-3), torch.full((5,), 1e3).double(), torch.zeros(4).double())
-    assert found.dual_gap == math.inf
-    assert found.gradient_error <= found.gradient_error_bound < math.inf
+    judged = report(x, y, L1(), KL(eps=1e-3), torch.full((5,), 1e3).double(), torch.zeros(4).double())
+    assert judged.dual_gap == math.inf
+    assert judged.gradient_error <= judged.gradient_error_bound < math.inf
 
 
 def test_the_bound_is_sharper_than_the_theorem() -> None:
@@ -98,13 +100,13 @@ def test_the_bound_is_sharper_than_the_theorem() -> None:
     for eps, noise in ((0.02, 0.02), (0.3, 0.02), (0.3, 0.3)):
         quadratic, entropic = Quadratic(eps=eps), KL(eps=eps)
         at = noisy(x, y, L1(), quadratic, noise, rng)
-        found = report(x, y, L1(), quadratic, at.f, at.g)
+        judged = report(x, y, L1(), quadratic, at.f, at.g)
         # Theorem 4.1 with its constants; L1's gradients have length sqrt(2).
-        assert found.gradient_error_bound < math.sqrt(2 * found.dual_gap / eps * 2 / 60)
+        assert judged.gradient_error_bound < math.sqrt(2 * judged.dual_gap / eps * 2 / 60)
         at = noisy(x, y, L1(), entropic, noise, rng)
-        found = report(x, y, L1(), entropic, at.f, at.g)
+        judged = report(x, y, L1(), entropic, at.f, at.g)
         mass = PseudoPlan.of(Discrete(x, y, cost=L1(), reg=entropic), at).mass
-        assert found.gradient_error_bound < 0.3 * math.sqrt(2 * found.dual_gap / eps) * (1 + math.sqrt(mass))
+        assert judged.gradient_error_bound < 0.3 * math.sqrt(2 * judged.dual_gap / eps) * (1 + math.sqrt(mass))
 
 
 @every_reg
@@ -126,6 +128,6 @@ def test_the_largest_eigenvalue_is_bounded_from_above() -> None:
         gram = factors @ factors.mT
         gram[0] = 0
         largest = torch.linalg.eigvalsh(gram)[:, -1]
-        found = module._largest_eigenvalue(gram, gram.diagonal(dim1=-2, dim2=-1).sum(-1))
-        assert bool((found >= largest * (1 - 1e-14)).all())
-        assert bool((found <= largest * k ** (1 / 32) * (1 + 1e-9)).all())
+        bound = module._largest_eigenvalue(gram, gram.diagonal(dim1=-2, dim2=-1).sum(-1))
+        assert bool((bound >= largest * (1 - 1e-14)).all())
+        assert bool((bound <= largest * k ** (1 / 32) * (1 + 1e-9)).all())

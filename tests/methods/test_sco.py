@@ -80,9 +80,9 @@ def test_an_identical_pair_has_distance_0_and_stays(data: Mixture, tmp_path: Pat
     method = replace(LINE if data.shape == (1,) else PLANE, stop=0.0, patience=0)
     trainer = _trainer(tmp_path, data, method, generator, steps=5)
     assert _run(trainer) == 0
-    found = _parameters(trainer)
-    assert found[0].tolist() == list(location)
-    assert found[1].tolist() == list(scale)
+    parameters = _parameters(trainer)
+    assert parameters[0].tolist() == list(location)
+    assert parameters[1].tolist() == list(scale)
     assert trainer.state.step == 5
     ended = _trainer(tmp_path, data, replace(method, stop=None), generator)
     assert _run(ended) == 0

@@ -100,7 +100,7 @@ def test_a_step_is_41(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_psi_is_as_accurate_as_it_says(tmp_path: Path) -> None:
-    # A step that throws the generator far: what is measured afterwards is of the one that psi was found for.
+    # A step that throws the generator far: what is measured afterwards is of the one that psi is for.
     far = Adam(lr=50.0)
     method = replace(SMALL, first=300, solver=replace(SOLVER, check_samples=3200), generator_optimizer=far)
     trainer = _trainer(tmp_path, method, data=Pairs())
@@ -193,8 +193,8 @@ def test_it_goes_on_bit_for_bit(solver: StochasticSinkhorn | AveragedSGD, tmp_pa
 
 def test_data_points_are_all_or_some(tmp_path: Path) -> None:
     def atoms(method: SemiDiscreteGAN, data: Source) -> Tensor:
-        found: Tensor = _trainer(tmp_path, method, data=data).state.method.target.y
-        return found
+        atoms: Tensor = _trainer(tmp_path, method, data=data).state.method.target.y
+        return atoms
 
     assert len(atoms(SMALL, Quantiles())) == 200
     some = atoms(replace(SMALL, atoms=50), Quantiles())

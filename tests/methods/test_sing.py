@@ -36,17 +36,17 @@ def test_conjugate_gradients_solve_the_damped_system() -> None:
         image = hessian @ flat(v)
         return image[:2], image[2:]
 
-    found, residual = solve_damped(product, (right[:2], right[2:]), 0.3, 6)
+    direction, residual = solve_damped(product, (right[:2], right[2:]), 0.3, 6)
     expected = torch.linalg.solve(hessian + shift * torch.eye(6, dtype=torch.float64), right)
-    torch.testing.assert_close(flat(found), expected, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(flat(direction), expected, rtol=1e-8, atol=1e-10)
     assert residual < 1e-8
     assert solve_damped(product, (right[:2], right[2:]), 0.3, 2)[1] > 1e-4
 
 
 def test_without_a_gradient_nothing_moves() -> None:
     zero = (torch.zeros(3),)
-    found, residual = solve_damped(lambda v: v, zero, 0.1, 5)
-    assert torch.equal(found[0], zero[0])
+    direction, residual = solve_damped(lambda v: v, zero, 0.1, 5)
+    assert torch.equal(direction[0], zero[0])
     assert residual == 0.0
 
 
@@ -57,7 +57,7 @@ def test_the_product_is_the_hessian_of_the_divergence_from_where_it_is() -> None
     weights = list(module.parameters())
     product = METHOD._curvature(module(codes), weights, EPS)
     vector = tuple(torch.randn_like(p) for p in weights)
-    found, held, step = flat(product(vector)), module(codes).detach(), 1e-4
+    image, held, step = flat(product(vector)), module(codes).detach(), 1e-4
 
     def slope(sign: float) -> Tensor:
         """Gradient of S(G_theta', G_theta) at a shifted theta', every solve exact."""
@@ -72,7 +72,7 @@ def test_the_product_is_the_hessian_of_the_divergence_from_where_it_is() -> None
         return gradient
 
     expected = (slope(1) - slope(-1)) / (2 * step)
-    torch.testing.assert_close(found, expected, rtol=2e-3, atol=1e-5)
+    torch.testing.assert_close(image, expected, rtol=2e-3, atol=1e-5)
 
 
 def test_a_step_moves_along_the_natural_gradient(trainer: Any, spy: Any) -> None:
@@ -111,8 +111,8 @@ def fitted(method: Any, lr_scale: float, folder: Path) -> float:
 
 def test_a_gaussian_is_learnt_in_few_steps(tmp_path: Path) -> None:
     """The quadratic nature of the transport: steps of half the way need no tuning to reach the mean."""
-    found = [fitted(replace(METHOD, cg_steps=10), 0.5, tmp_path / str(k)) for k in range(1)]
-    assert max(found) < 0.6
+    errors = [fitted(replace(METHOD, cg_steps=10), 0.5, tmp_path / str(k)) for k in range(1)]
+    assert max(errors) < 0.6
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from cases.methods import EPS, LEARNT, METHODS, PIXEL, TRANSPORT
+from otgen import methods
 from otgen.data import Normal
-from otgen.errors import InputError
+from otgen.errors import InputError, RenamedWarning
 from otgen.methods import (
     Adam,
     Batches,
@@ -55,16 +56,16 @@ def test_what_is_logged(name: str, trainer: Any, spy: Any, divergence: Any) -> N
     for value in logged.values.values():
         assert value.ndim == 0
         assert not value.requires_grad
-    found = logged.objective()
-    assert isinstance(found, Combination)
-    assert not found.value.requires_grad
-    assert found.weights == (1.0, -0.5, -0.5)
-    assert found.eps == EPS
-    assert found.steps == method.max_steps
+    objective = logged.objective()
+    assert isinstance(objective, Combination)
+    assert not objective.value.requires_grad
+    assert objective.weights == (1.0, -0.5, -0.5)
+    assert objective.eps == EPS
+    assert objective.steps == method.max_steps
     # The interval is certain, so it holds whatever the steps were.
-    assert float(found.lower) - 1e-9 <= seen["exact"] <= float(found.upper) + 1e-9
-    assert float(found.value) == pytest.approx(seen["exact"], abs=1e-4)
-    assert float(found.upper) > float(found.lower)
+    assert float(objective.lower) - 1e-9 <= seen["exact"] <= float(objective.upper) + 1e-9
+    assert float(objective.value) == pytest.approx(seen["exact"], abs=1e-4)
+    assert float(objective.upper) > float(objective.lower)
 
 
 def test_the_objective_is_computed_only_when_it_is_asked_for(trainer: Any, monkeypatch: Any) -> None:
@@ -158,8 +159,8 @@ def test_images_are_flattened_and_transported_whole(trainer: Any) -> None:
 def test_the_quadratic_regulariser_trains_too(trainer: Any) -> None:
     method = replace(PIXEL, reg=Quadratic(eps=EPS), max_steps=20)
     at_work = trainer(method)
-    found = method.step(at_work.state.method, at_work.batches, at_work.update).objective()
-    assert float(found.lower) <= float(found.upper)
+    objective = method.step(at_work.state.method, at_work.batches, at_work.update).objective()
+    assert float(objective.lower) <= float(objective.upper)
 
 
 def test_adam_passes_its_hyper_parameters_on() -> None:
@@ -199,6 +200,18 @@ def test_impossible_critics_are_refused(change: dict[str, float]) -> None:
         match="features must be at least 1, got 0; a method|n_critic must be at least 1 and clip positive, got",
     ):
         replace(LEARNT, **change)
+
+
+def test_a_gradient_is_no_word() -> None:
+    with pytest.raises(
+        InputError, match=r"gradient must be a Gradient, such as Envelope\(\) or Unroll\(\); got 'unroll'"
+    ):
+        replace(PIXEL, gradient="unroll")  # type: ignore[arg-type]
+
+
+def test_former_names_are_known() -> None:
+    with pytest.warns(RenamedWarning, match="otgen.methods.Grid is now CriticGrid"):
+        assert methods.Grid is methods.CriticGrid
 
 
 @pytest.mark.parametrize("name", METHODS)

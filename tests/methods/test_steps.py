@@ -14,14 +14,13 @@ from cases.methods import EPS, LEARNT, METHODS, PIXEL
 from otgen.methods import (
     Adam,
     Fake,
-    GradientKind,
     Player,
     Real,
     Term,
     TransportMethod,
 )
 from otgen.nets import MlpGenerator
-from otgen.ot import KL, SinkhornDivergence
+from otgen.ot import KL, Envelope, Gradient, SinkhornDivergence, Unroll
 from otgen.train import Trainer
 
 # In the first step
@@ -130,10 +129,10 @@ def test_a_pixel_step_descends_the_exact_divergence(seed: int, trainer: Any, spy
     assert after < before - 1e-6
 
 
-@pytest.mark.parametrize("gradient", GradientKind)
+@pytest.mark.parametrize("gradient", [Envelope(), Unroll()], ids=str)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_critic_ascends_and_a_generator_descends(
-    seed: int, gradient: GradientKind, trainer: Any, spy: Any, divergence: Any
+    seed: int, gradient: Gradient, trainer: Any, spy: Any, divergence: Any
 ) -> None:
     slow = Adam(lr=1e-3)
     method = replace(
@@ -192,20 +191,18 @@ def test_unrolled_and_envelope_gradients_agree_when_converged_and_not_before(tra
     batches, generator = spy(at_work, fixed=True), at_work.state.method.generator.module
     parameters = list(generator.parameters())
 
-    def gradient(kind: GradientKind, steps: int) -> Tensor:
-        found: list[Tensor] = []
+    def gradient(kind: Gradient, steps: int) -> Tensor:
+        gradients: list[Tensor] = []
 
         def note(player: Player, loss: Tensor) -> None:
-            found.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)]))
+            gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)]))
 
         replace(PIXEL, gradient=kind, max_steps=steps).step(at_work.state.method, batches, note)
-        return found[0]
+        return gradients[0]
 
-    torch.testing.assert_close(
-        gradient(GradientKind.UNROLL, 200), gradient(GradientKind.ENVELOPE, 200), rtol=1e-3, atol=1e-5
-    )
-    early = gradient(GradientKind.ENVELOPE, 2)
-    assert float((gradient(GradientKind.UNROLL, 2) - early).norm() / early.norm()) > 1e-3
+    torch.testing.assert_close(gradient(Unroll(), 200), gradient(Envelope(), 200), rtol=1e-3, atol=1e-5)
+    early = gradient(Envelope(), 2)
+    assert float((gradient(Unroll(), 2) - early).norm() / early.norm()) > 1e-3
 
 
 def test_draws_of_a_method_without_a_critic(trainer: Any, spy: Any) -> None:

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from cases.critics import BatchNormCritic
 from otgen.errors import InputError
 from otgen.methods import SWGAN, Adam, DualOracle, Player, SWGANSinkhorn
-from otgen.methods.neural_potentials import DualAccuracy, DualProblem, DualState, Pair
-from otgen.methods.potentials_report import dual_report
+from otgen.methods.neural_potentials import DualAccuracy, DualProblem, DualState, PotentialPair
+from otgen.methods.potentials_report import potentials_report
 from otgen.methods.swgan import held_cost
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.ot import KL, L1, Discrete, MarginalError, MeanMass, Quadratic, SmoothRegulariser, SqEuclidean, Steps, solve
-from otgen.ot.continuous.capped_conjugate import Guard
+from otgen.ot.continuous.capped_conjugate import CappedConjugate
 
 REGS = {"KL": KL(eps=0.5), "Quadratic": Quadratic(eps=0.5)}
 every_reg = pytest.mark.parametrize("reg", REGS.values(), ids=REGS)
@@ -59,7 +59,7 @@ class Table(nn.Module):
 
 
 def tabled(f: Tensor, g: Tensor) -> DualState:
-    pair = Pair(Table(f), Table(g))
+    pair = PotentialPair(Table(f), Table(g))
     return DualState(Player("potentials", pair, torch.optim.Adam(pair.parameters(), lr=0.05)))
 
 
@@ -68,8 +68,8 @@ def fixed(x: Tensor, y: Tensor, reg: SmoothRegulariser, cost: Any = None) -> Dua
     return DualProblem(cost, reg, lambda count: repeat((x, y), count), lambda: (x, y))
 
 
-def unguarded(problem: DualProblem) -> Guard:
-    return Guard(reg=problem.reg, exponent=80.0)
+def unguarded(problem: DualProblem) -> CappedConjugate:
+    return CappedConjugate(reg=problem.reg, exponent=80.0)
 
 
 def descend(player: Player, loss: Tensor) -> None:
@@ -127,7 +127,7 @@ def test_potentials_reach_the_value_of_a_finite_problem(reg: SmoothRegulariser) 
     problem = fixed(x, y, reg)
     assert oracle.ascend(state, problem, descend) < 3000
     report, exact = (
-        dual_report(state, problem, (x, y), unguarded(problem)),
+        potentials_report(state, problem, (x, y), unguarded(problem)),
         solve(Discrete(x, y, reg=reg), tol=1e-6),
     )
     assert report.value == pytest.approx(float(exact.value), rel=1e-5)
@@ -148,11 +148,11 @@ def test_theorem_4_1_holds_for_any_potentials_and_closes(reg: SmoothRegulariser,
         rng, ratios = torch.Generator().manual_seed(seed), []
         for noise in (1.0, 0.3, 0.1):
             state = tabled(f + noise * torch.randn(10, generator=rng), g + noise * torch.randn(8, generator=rng))
-            report = dual_report(state, problem, (x, y), unguarded(problem))
+            report = potentials_report(state, problem, (x, y), unguarded(problem))
             assert report.gradient_error <= report.gradient_error_bound
             ratios.append(report.gradient_error_bound / report.gradient_error)
         assert max(ratios) < 8
-        close = dual_report(tabled(f, g), problem, (x, y), unguarded(problem))
+        close = potentials_report(tabled(f, g), problem, (x, y), unguarded(problem))
         assert close.gradient_error_bound < 0.1 * close.gradient_norm
         assert close.gradient_error < 1e-2 * close.gradient_norm
 
@@ -176,11 +176,11 @@ def test_the_generator_descends_the_plans_cost_with_the_plan_held(trainer: Any, 
     at_work = trainer(PLAIN)
     batches, state = spy(at_work, fixed=True), at_work.state.method
     codes, real = batches.latent(16), batches.real(16)
-    module, found = state.generator.module, []
+    module, gradients = state.generator.module, []
 
     def update(player: Player, loss: Tensor) -> None:
         if player is state.generator:
-            found.append(torch.autograd.grad(loss, list(module.parameters())))
+            gradients.append(torch.autograd.grad(loss, list(module.parameters())))
         else:
             at_work.update(player, loss)
 
@@ -189,7 +189,9 @@ def test_the_generator_descends_the_plans_cost_with_the_plan_held(trainer: Any, 
     f, g = state.cross.values(fake.detach(), real)
     costs = SqEuclidean()(fake, real)
     held = KL(eps=0.5).density(f[:, None] + g - costs.detach())
-    for got, expected in zip(found[0], torch.autograd.grad((held * costs).mean(), module.parameters()), strict=True):
+    for got, expected in zip(
+        gradients[0], torch.autograd.grad((held * costs).mean(), module.parameters()), strict=True
+    ):
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -270,7 +272,7 @@ def test_a_large_exponent_meets_the_guard_and_is_counted() -> None:
     state = tabled(torch.full((6,), 40.0), torch.zeros(5))
     problem = fixed(x, y, KL(eps=0.1))
     assert ORACLE.ascend(state, problem, descend) == 3
-    assert state.trips == 3
+    assert state.capped_updates == 3
     density, _ = ORACLE.density(state, problem, x, y)
     assert float(density.max()) <= math.exp(ORACLE.guard) * (1 + 1e-5)
 
@@ -294,8 +296,8 @@ def test_settings_that_make_no_sense_are_refused(make: Callable[[], object], mes
 def test_a_guarded_plan_is_judged_as_it_is_used() -> None:
     x, y = points(6, 5)
     state, problem = tabled(torch.full((6,), 3.0), torch.zeros(5)), fixed(x, y, KL(eps=0.05))
-    guard = Guard(reg=problem.reg, exponent=ORACLE.guard)
-    report = dual_report(state, problem, (x, y), guard)
+    guard = CappedConjugate(reg=problem.reg, exponent=ORACLE.guard)
+    report = potentials_report(state, problem, (x, y), guard)
     density, _ = ORACLE.density(state, problem, x, y)
     by_x, _ = SqEuclidean().vjp(x.double(), y.double(), density.double() / density.numel())
     exact = solve(Discrete(x.double(), y.double(), reg=problem.reg), tol=1e-9)
@@ -303,6 +305,6 @@ def test_a_guarded_plan_is_judged_as_it_is_used() -> None:
     assert report.gradient_error == pytest.approx(float((by_x - held).norm()), rel=1e-4)
     assert report.gradient_error <= report.gradient_error_bound < math.inf
     # Beyond float64 the dual value is minus infinity: every coupling is still as near as a coupling can be.
-    far = dual_report(tabled(torch.full((6,), 60.0), torch.zeros(5)), problem, (x, y), guard)
+    far = potentials_report(tabled(torch.full((6,), 60.0), torch.zeros(5)), problem, (x, y), guard)
     assert far.dual_gap == math.inf
     assert far.gradient_error <= far.gradient_error_bound < math.inf

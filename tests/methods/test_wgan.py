@@ -77,9 +77,9 @@ def test_the_losses_and_what_is_logged(name: str, trainer: Any, spy: Any, monkey
     logged = method.step(state, batches, update)
     assert losses[:2] == pytest.approx([loss for loss, _, _ in expected], abs=1e-5)
     assert losses[0] != losses[1]
-    found = {key: float(value) for key, value in logged.values.items()}
+    numbers = {key: float(value) for key, value in logged.values.items()}
     keys = ("critic_loss", "wasserstein_estimate", "penalty")[: 3 if isinstance(method, WGANGP) else 2]
-    assert found == pytest.approx(dict(zip(keys, expected[-1], strict=False)), abs=1e-5)
+    assert numbers == pytest.approx(dict(zip(keys, expected[-1], strict=False)), abs=1e-5)
     assert logged.objective is None
     assert all(value.ndim == 0 and not value.requires_grad for value in logged.values.values())
 
@@ -242,15 +242,15 @@ def _critic_alone(
         weight, bias = state.generator.module.parameters()
         weight.copy_(torch.eye(len(weight)))
         bias.zero_()
-    found = []
+    estimates = []
 
     def update(player: Player, loss: Tensor) -> None:
         if player is state.critic:
             trainer.update(player, loss)
 
     for _ in range(steps):
-        found.append(float(method.step(state, trainer.batches, update).values["wasserstein_estimate"]))
-    return sum(found[-20:]) / 20
+        estimates.append(float(method.step(state, trainer.batches, update).values["wasserstein_estimate"]))
+    return sum(estimates[-20:]) / 20
 
 
 FAST = Adam(lr=5e-3, beta1=0.0, beta2=0.9)
@@ -267,17 +267,17 @@ def test_between_two_points_the_estimate_is_above_w1_by_what_the_penalty_allows(
         critic_optimizer=FAST,
         penalty=GradientPenalty(weight=weight),
     )
-    found = _critic_alone(method, Point(at=(1.2, 1.6)), Point(at=(0.0, 0.0)), 300, tmp_path)
+    estimate = _critic_alone(method, Point(at=(1.2, 1.6)), Point(at=(0.0, 0.0)), 300, tmp_path)
     # Five seeds: 2.1993 to 2.1998 of 2.2, 3.9995 to 3.9996 of 4.
-    assert found == pytest.approx(m + m**2 / (2 * weight), rel=2e-3)
+    assert estimate == pytest.approx(m + m**2 / (2 * weight), rel=2e-3)
 
 
 def test_between_two_shifted_gaussians_the_estimate_is_near_w1(tmp_path: Path) -> None:
     data, latent = Gaussian2D(mean=(3.0, -4.0), std=(1.0, 1.0)), Normal(dim=2)
     method = WGANGP(batch=256, n_critic=1, critic=MlpCritic(widths=(32,)), critic_optimizer=FAST)
-    found = _critic_alone(replace(method, penalty=GradientPenalty(weight=50.0)), data, latent, 400, tmp_path)
+    estimate = _critic_alone(replace(method, penalty=GradientPenalty(weight=50.0)), data, latent, 400, tmp_path)
     # W1 is 5, and 5 + 25 / 100 what two points so far apart would give. Five seeds: 5.21 to 5.27.
-    assert 5 < found < 5.35
+    assert 5 < estimate < 5.35
 
 
 def _fitted(method: KantorovichRubinstein, seed: int, folder: Path, steps: int) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ from otgen.ot import (
     WithinNoise,
     solve,
 )
-from otgen.ot.continuous.capped_conjugate import Guard
+from otgen.ot.continuous.capped_conjugate import CappedConjugate
 from otgen.ot.discrete.plan import PseudoPlan
 
 
@@ -81,17 +81,17 @@ def test_the_oracle_is_a_minimum_over_couplings() -> None:
 
 @every_smooth
 @pytest.mark.parametrize("upper", Upper)
-def test_the_interval_holds_the_banks_value_at_every_look(cls: type[SmoothRegulariser], upper: Upper) -> None:
+def test_the_interval_holds_the_banks_value_at_every_check(cls: type[SmoothRegulariser], upper: Upper) -> None:
     problem, solver = line(cls(eps=0.4)), small(bank=60, upper=upper)
     state = solver.init(problem, None, seed(1))
     iterate = solver.iterate(problem, state, None)
-    truth = solve(iterate.score.bank, tol=1e-6, max_steps=500)
+    truth = solve(iterate.bank.problem, tol=1e-6, max_steps=500)
     gaps = []
     for steps in (0, 1, 20, 200):
         state = solver.advance(problem, state, steps)
         iterate = solver.iterate(problem, state, iterate)
-        assert iterate.score.plan.lower <= truth.upper.item()
-        assert iterate.score.upper >= truth.lower.item()
+        assert iterate.on_bank.plan.lower <= truth.upper.item()
+        assert iterate.on_bank.upper >= truth.lower.item()
         assert iterate.rel_gap >= 0
         gaps.append(iterate.rel_gap)
     assert gaps[-1] < 0.2 < gaps[0]
@@ -152,47 +152,47 @@ def test_a_lower_bound_of_the_laws_holds_for_any_networks() -> None:
 
 
 def test_the_guarded_conjugate_has_the_capped_density_as_its_derivative() -> None:
-    guard = Guard(reg=KL(eps=0.1), exponent=10.0)
+    capped = CappedConjugate(reg=KL(eps=0.1), exponent=10.0)
     s = torch.linspace(-2.0, 30.0, 200).requires_grad_()
-    (slope,) = torch.autograd.grad(guard.conjugate(s).sum(), s)
+    (slope,) = torch.autograd.grad(capped.conjugate(s).sum(), s)
     # To the dtype's digits, small ones included: far below the slope of the tangent.
-    torch.testing.assert_close(slope, guard.density(s), rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(slope, capped.density(s), rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(slope, torch.exp((s / 0.1).clamp(max=10.0)), rtol=1e-5, atol=1e-7)
-    inside = s.detach() < guard.largest
-    torch.testing.assert_close(guard.conjugate(s)[inside], guard.reg.conjugate(s)[inside], rtol=1e-6, atol=0)
-    assert bool((guard.conjugate(s) <= guard.reg.conjugate(s) + 1e-6 * guard.reg.conjugate(s).abs()).all())
+    inside = s.detach() < capped.largest
+    torch.testing.assert_close(capped.conjugate(s)[inside], capped.reg.conjugate(s)[inside], rtol=1e-6, atol=0)
+    assert bool((capped.conjugate(s) <= capped.reg.conjugate(s) + 1e-6 * capped.reg.conjugate(s).abs()).all())
     assert bool((slope.diff() >= 0).all())
-    assert bool(guard.tripped(s))
-    assert not bool(guard.tripped(s[:15]))
+    assert capped.caps(s)
+    assert not capped.caps(s[:15])
 
 
 def test_quadratic_needs_no_guard() -> None:
-    guard, s = Guard(reg=Quadratic(eps=0.1), exponent=10.0), torch.tensor([-1.0, 1.0, 1e6])
-    assert torch.equal(guard.conjugate(s), guard.reg.conjugate(s))
-    assert torch.equal(guard.density(s), guard.reg.density(s))
-    assert not bool(guard.tripped(s))
+    capped, s = CappedConjugate(reg=Quadratic(eps=0.1), exponent=10.0), torch.tensor([-1.0, 1.0, 1e6])
+    assert torch.equal(capped.conjugate(s), capped.reg.conjugate(s))
+    assert torch.equal(capped.density(s), capped.reg.density(s))
+    assert not capped.caps(s)
 
 
 def test_costs_a_thousand_times_eps_overflow_nothing() -> None:
     problem = Continuous(Gaussian((0.0, 0.0)), Gaussian((5.0, 5.0)), cost=L1(), reg=KL(eps=0.01))
     solution = trained(problem, 400, small(lr=2e-3))
-    assert 0 < solution.trips < 400
+    assert 0 < solution.capped_updates < 400
     assert "overflow guard met" in repr(solution)
     assert all(bool(torch.isfinite(p).all()) for p in weights_of(solution))
     density = solution.plan_density(*(side.points for side in solution.bank.sides()))
     assert bool(torch.isfinite(density).all())
     assert solution.lower <= solution.upper < math.inf
     # What it is trained on goes up all the same, from about zero.
-    at, guard = solution.potentials.on(*(side.points for side in solution.bank.sides())), small().guarded(problem)
+    at, capped = solution.potentials.on(*(side.points for side in solution.bank.sides())), small().conjugate(problem)
     s = at.f[:, None] + at.g - solution.bank.matrix
-    assert (at.f.mean() + at.g.mean() - guard.conjugate(s).mean()).item() > 3
+    assert (at.f.mean() + at.g.mean() - capped.conjugate(s).mean()).item() > 3
 
 
 def test_without_the_guard_the_same_run_is_lost() -> None:
     problem = Continuous(Gaussian((0.0, 0.0)), Gaussian((5.0, 5.0)), cost=L1(), reg=KL(eps=0.01))
     s = torch.full((2, 2), 1.0)
     assert math.isinf(float(problem.reg.conjugate(s).sum()))
-    assert math.isfinite(float(small().guarded(problem).conjugate(s).sum()))
+    assert math.isfinite(float(small().conjugate(problem).conjugate(s).sum()))
 
 
 # Stopping

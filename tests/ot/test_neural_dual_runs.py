@@ -69,7 +69,7 @@ def test_the_global_random_state_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("until", [RelGap(1e-6), MeanMass(1e-9), WithinNoise(1e-9), MarginalError(1e-9)], ids=str)
-def test_looks_change_nothing(until: Stopping) -> None:
+def test_checks_change_nothing(until: Stopping) -> None:
     problem, solver = line(KL(eps=0.5)), small(bank=50)
 
     def run(until: Stopping, every: int, callback: Callable[[HistoryEntry], None] | None = None) -> ContinuousSolution:
@@ -132,7 +132,7 @@ def test_a_run_that_leaves_the_finite_numbers_says_so() -> None:
         solution = solve(problem, solver, tol=1e-6, max_steps=20, check_every=2, rng=seed(7))
     assert solution.status is Status.NOT_FINITE
     assert math.isfinite(solution.upper)
-    # It is the last look at finite numbers, on the same bank.
+    # It is the last check of finite numbers, on the same bank.
     before = trained(problem, 4, solver, rng=7)
     assert same(solution, before)
     assert (solution.steps, solution.value) == (4, before.value)

@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from otgen.errors import InputError
+from otgen.methods import SWGAN, DualOracle
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.train import RunConfig, RunDir, Trainer, checkpoint
 
@@ -364,3 +365,19 @@ def test_a_checkpoint_is_never_without_a_successor(
     with contextlib.suppress(OSError):
         checkpoint.save(saved.parent, fresh.state, fresh.shapes, keep=1)
     assert checkpoint.newest(saved.parent) == checkpoint.verified(saved)
+
+
+def test_numbers_under_their_former_names_are_read(tiny: RunConfig, start: Start, tmp_path: Path) -> None:
+    net = MlpCritic(widths=(6,))
+    config = replace(tiny, method=SWGAN(batch=4, support=4, oracle=DualOracle(f=net, g=net, most=1)))
+    old, new = (start(config, name).state for name in ("old", "new"))
+    state: Any = old.method
+    state.cross.capped_updates = 7
+    saved = checkpoint.save(tmp_path, old, checkpoint.Shapes((2,), None), keep=1)
+    about = json.loads((saved / "state.json").read_text())
+    about["numbers"]["method.cross.trips"] = about["numbers"].pop("method.cross.capped_updates")
+    (saved / "state.json").write_text(json.dumps(about))
+    _sum_again(saved)
+    checkpoint.load(saved, new)
+    state = new.method
+    assert state.cross.capped_updates == 7

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from otgen import data, methods, nets, ot, recipes
 from otgen.data import Arrays, Digits, Gaussians8, ImageFolder, Uniform, ValueRange
 from otgen.errors import InputError, suggestion
-from otgen.methods import WGANGP, Adam, GradientKind, GradientPenalty, PixelSinkhorn, SinkhornAutoDiff
+from otgen.methods import WGANGP, Adam, GradientPenalty, PixelSinkhorn, SinkhornAutoDiff
 from otgen.nets import (
     Activation,
     DcganCritic,
@@ -27,7 +27,7 @@ from otgen.nets import (
     SanjabiCifarCritic,
     SanjabiCifarGenerator,
 )
-from otgen.ot import KL, NoReg, Quadratic, Relative
+from otgen.ot import KL, Envelope, NoReg, Quadratic, Relative
 from otgen.recipes import Scale
 from otgen.train import Device, Duration, RunConfig, TrainerConfig
 from otgen.train.config import differences, parse_relative, plain
@@ -43,7 +43,7 @@ VARIED = {
     "images": RunConfig(
         data=ImageFolder(folder="~/ü", size=64, channels=1, pixel_range=ValueRange.SYMMETRIC),
         generator=DcganGenerator(width=8, batch_norm=False),
-        method=SinkhornAutoDiff(critic=DcganCritic(width=4), gradient=GradientKind.ENVELOPE, clip=1e-5),
+        method=SinkhornAutoDiff(critic=DcganCritic(width=4), gradient=Envelope(), clip=1e-5),
         steps=10**7,
     ),
     "odd": RunConfig(
@@ -341,7 +341,8 @@ def test_an_own_component_is_named_by_its_module() -> None:
 
 def test_all_policies_are_written_by_their_values() -> None:
     config = plain(VARIED["images"])
-    assert config["method"]["init_args"]["gradient"] == "envelope"
+    assert config["method"]["init_args"]["value"] == "entropic"
+    assert config["method"]["init_args"]["gradient"] == {"class_path": "otgen.ot.Envelope", "init_args": {}}
     assert not any(isinstance(v, enum.Enum) for v in _leaves(config))
 
 

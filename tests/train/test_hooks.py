@@ -205,7 +205,7 @@ def test_a_line_of_neural_duals_has_the_error_of_the_gradient_and_its_bound(tiny
     for line in lines:
         assert line["lower"] - 1e-6 <= line["loss"] <= line["upper"] + 1e-6
         assert 0 <= line["dual_steps"] <= 2
-        assert {type(line[name]) for name in ("dual_steps", "plan_guard_trips")} == {int}  # counts
+        assert {type(line[name]) for name in ("dual_steps", "plan_capped_updates")} == {int}  # counts
         if "gradient_error" in line:
             assert 0 < line["gradient_error"] <= line["gradient_error_bound"]
             assert line["value"] == pytest.approx(line["loss"], rel=2e-3)

@@ -1,66 +1,50 @@
 """Training algorithms."""
 
-from otgen.methods.base import Adam, Batches, Logged, Method, MethodState, Player, Update
-from otgen.methods.critic_grid import Cells, Grid
-from otgen.methods.eot_gan import EOTGAN
-from otgen.methods.feature_game import FeatureGame, FeatureGameState, Turns
-from otgen.methods.learnt_features import LearntFeatures, Signs
-from otgen.methods.neural_potentials import DualOracle
-from otgen.methods.ot_gan import OTGAN
-from otgen.methods.penalty import GradientPenalty
-from otgen.methods.pixel_sinkhorn import PixelSinkhorn
-from otgen.methods.sco import SCO, ScoState
-from otgen.methods.semi_discrete import CostUnit, SemiDiscreteGAN, SemiDiscreteGanState
-from otgen.methods.seqsgda import Descent, SeqSGDA, SimSGDA
-from otgen.methods.sing import SiNG
-from otgen.methods.sinkhorn_autodiff import SinkhornAutoDiff
-from otgen.methods.swgan import SWGAN, SWGANSinkhorn, SwganState
-from otgen.methods.terms import Fake, Real, SelfTerms, Term
-from otgen.methods.transport import GradientKind, TransportMethod, TransportState
-from otgen.methods.wgan import WGAN, WGANGP, AdversarialState, KantorovichRubinstein
+from otgen.exports import exported
+from otgen.methods.base import Adam as Adam
+from otgen.methods.base import Batches as Batches
+from otgen.methods.base import Logged as Logged
+from otgen.methods.base import Method as Method
+from otgen.methods.base import MethodState as MethodState
+from otgen.methods.base import Player as Player
+from otgen.methods.base import Update as Update
+from otgen.methods.critic_grid import Cells as Cells
+from otgen.methods.critic_grid import CriticGrid as CriticGrid
+from otgen.methods.eot_gan import EOTGAN as EOTGAN
+from otgen.methods.feature_game import FeatureGame as FeatureGame
+from otgen.methods.feature_game import FeatureGameState as FeatureGameState
+from otgen.methods.feature_game import Turns as Turns
+from otgen.methods.learnt_features import LearntFeatures as LearntFeatures
+from otgen.methods.learnt_features import Signs as Signs
+from otgen.methods.neural_potentials import DualOracle as DualOracle
+from otgen.methods.ot_gan import OTGAN as OTGAN
+from otgen.methods.penalty import GradientPenalty as GradientPenalty
+from otgen.methods.pixel_sinkhorn import PixelSinkhorn as PixelSinkhorn
+from otgen.methods.sco import SCO as SCO
+from otgen.methods.sco import ScoState as ScoState
+from otgen.methods.semi_discrete import CostUnit as CostUnit
+from otgen.methods.semi_discrete import SemiDiscreteGAN as SemiDiscreteGAN
+from otgen.methods.semi_discrete import SemiDiscreteGanState as SemiDiscreteGanState
+from otgen.methods.seqsgda import Descent as Descent
+from otgen.methods.seqsgda import SeqSGDA as SeqSGDA
+from otgen.methods.seqsgda import SimSGDA as SimSGDA
+from otgen.methods.sing import SiNG as SiNG
+from otgen.methods.sinkhorn_autodiff import SinkhornAutoDiff as SinkhornAutoDiff
+from otgen.methods.swgan import SWGAN as SWGAN
+from otgen.methods.swgan import SWGANSinkhorn as SWGANSinkhorn
+from otgen.methods.swgan import SwganState as SwganState
+from otgen.methods.terms import Fake as Fake
+from otgen.methods.terms import Real as Real
+from otgen.methods.terms import SelfTerms as SelfTerms
+from otgen.methods.terms import Term as Term
+from otgen.methods.transport import TransportMethod as TransportMethod
+from otgen.methods.transport import TransportState as TransportState
+from otgen.methods.wgan import WGAN as WGAN
+from otgen.methods.wgan import WGANGP as WGANGP
+from otgen.methods.wgan import AdversarialState as AdversarialState
+from otgen.methods.wgan import KantorovichRubinstein as KantorovichRubinstein
+from otgen.renamed import former_names
 
-__all__ = [
-    "EOTGAN",
-    "OTGAN",
-    "SCO",
-    "SWGAN",
-    "WGAN",
-    "WGANGP",
-    "Adam",
-    "AdversarialState",
-    "Batches",
-    "Cells",
-    "CostUnit",
-    "Descent",
-    "DualOracle",
-    "Fake",
-    "FeatureGame",
-    "FeatureGameState",
-    "GradientKind",
-    "GradientPenalty",
-    "Grid",
-    "KantorovichRubinstein",
-    "LearntFeatures",
-    "Logged",
-    "Method",
-    "MethodState",
-    "PixelSinkhorn",
-    "Player",
-    "Real",
-    "SWGANSinkhorn",
-    "ScoState",
-    "SelfTerms",
-    "SemiDiscreteGAN",
-    "SemiDiscreteGanState",
-    "SeqSGDA",
-    "SiNG",
-    "Signs",
-    "SimSGDA",
-    "SinkhornAutoDiff",
-    "SwganState",
-    "Term",
-    "TransportMethod",
-    "TransportState",
-    "Turns",
-    "Update",
-]
+__all__ = exported(globals())
+
+__getattr__ = former_names(__name__)

@@ -77,13 +77,28 @@ class Player:
         name: in files, logs and messages.
         module: the network.
         optimizer: of its parameters.
-        clip: weights are kept in [-clip, clip] after each update; None for no limit.
+        clip: weights are kept in [-clip, clip], from the initial ones on; None for no limit.
     """
 
     name: str
     module: nn.Module
     optimizer: Optimizer
     clip: float | None = None
+
+    def __post_init__(self) -> None:
+        self.project()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The network's output, which is finite.
+
+        Raises:
+            NumericalError: it is not; the message names the player.
+        """
+        output: Tensor = self.module(x)
+        # A sum is finite only if all its terms are; the slow search runs on failure alone.
+        if not math.isfinite(output.detach().sum().item()) and not bool(torch.isfinite(output).all()):
+            raise NumericalError(f"{self.name}: its output is not finite, training diverged; lower the step size")
+        return output
 
     @property
     def weights(self) -> list[nn.Parameter]:
@@ -97,16 +112,6 @@ class Player:
         if self.clip is not None:
             for weight in self.weights:
                 weight.clamp_(-self.clip, self.clip)
-
-
-def check_finite(player: Player, output: Tensor) -> None:
-    """See that a player's output is finite.
-
-    Raises:
-        NumericalError: it is not; the message names the player.
-    """
-    if not math.isfinite(output.detach().sum().item()) and not bool(torch.isfinite(output).all()):
-        raise NumericalError(f"{player.name}: its output is not finite, training diverged; lower the step size")
 
 
 class Update(Protocol):

@@ -50,11 +50,11 @@ class Cells:
                 "or none"
             )
         if self.low is not None and self.high is not None:
-            Grid(low=self.low, high=self.high, count=_LEAST if self.count is None else self.count)
+            CriticGrid(low=self.low, high=self.high, count=_LEAST if self.count is None else self.count)
         elif self.count is not None and self.count < _LEAST:
             raise InputError(f"a grid needs at least {_LEAST} cells an axis, got count={self.count}; 64 is a start")
 
-    def grid(self, points: Tensor) -> Grid:
+    def grid(self, points: Tensor) -> CriticGrid:
         """The grid for points, ``(n, d)``.
 
         Raises:
@@ -62,18 +62,18 @@ class Cells:
         """
         count = _COUNTS[points.shape[1] - 1] if self.count is None else self.count
         if self.low is not None and self.high is not None:
-            return Grid(low=self.low, high=self.high, count=count)
+            return CriticGrid(low=self.low, high=self.high, count=count)
         low, high = float(points.min()), float(points.max())
         spare = _MARGIN * (high - low)
         if not spare > 0:
             raise InputError(
                 f"all points are at {low:.4g} along each axis, which leaves a grid no width; give it one by {_ENDS}"
             )
-        return Grid(low=low - spare, high=high + spare, count=count)
+        return CriticGrid(low=low - spare, high=high + spare, count=count)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
+class CriticGrid:
     """A regular grid on a cube: Pinetz et al. 2018, (11).
 
     Attributes:

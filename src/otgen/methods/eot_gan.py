@@ -73,7 +73,7 @@ class EOTGAN(FeatureGame):
 
     @override
     def points(self, outputs: Sides) -> Sides:
-        return {side: found[:, :-1] for side, found in outputs.items()}
+        return {side: values[:, :-1] for side, values in outputs.items()}
 
     @override
     def new_critic(self, shape: tuple[int, ...]) -> Player:
@@ -81,4 +81,4 @@ class EOTGAN(FeatureGame):
 
 
 def _scores(outputs: Sides) -> Sides:
-    return {side: found[:, -1] for side, found in outputs.items()}
+    return {side: values[:, -1] for side, values in outputs.items()}

@@ -113,8 +113,7 @@ class FeatureGame(TransportMethod):
         together = self.turns() is Turns.TOGETHER
         values, outputs = (self._together if together else self._in_turns)(state, batches, update)
         state.step += 1
-        points = self.points(outputs)
-        return Logged(values, self.certified(self.generator_terms(), points), self.measured(self.judged(), points))
+        return self.logged(values, self.points(outputs))
 
     def _in_turns(self, state: FeatureGameState, batches: Batches, update: Update) -> tuple[dict[str, Tensor], Sides]:
         """The critic's updates, then the generator's; returns what is logged, and the features of the latter."""
@@ -127,7 +126,7 @@ class FeatureGame(TransportMethod):
             # The generator is not the one in training here, unless this batch is to be its own too.
             with torch.set_grad_enabled(last), statistics_kept(None if last else generator.module):
                 clouds = drawn(terms, generator, batches, self.batch)
-            loss = self._critic_objective(features(_held(clouds), critic))
+            loss = self._critic_objective(features({side: cloud.detach() for side, cloud in clouds.items()}, critic))
             update(critic, loss)
             values["critic_loss"] = loss.detach()
         if clouds is None or self.turns() is Turns.FRESH:
@@ -162,10 +161,5 @@ class FeatureGame(TransportMethod):
         return _total(self.objective(terms, self.points(outputs))[0], extra)
 
 
-def _held(clouds: Sides) -> Sides:
-    return {side: cloud.detach() for side, cloud in clouds.items()}
-
-
-def _total(one: Tensor | None, other: Tensor | None) -> Tensor:
-    parts = [part for part in (one, other) if part is not None]
-    return torch.stack(parts).sum()
+def _total(*parts: Tensor | None) -> Tensor:
+    return torch.stack([part for part in parts if part is not None]).sum()

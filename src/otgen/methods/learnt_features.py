@@ -56,8 +56,7 @@ class LearntFeatures:
 
     def player(self, shape: tuple[int, ...], device: torch.device) -> Player:
         """A new eta for samples of a shape, its weights drawn from the global stream."""
-        trunk = self.net.trunk(shape).to(device)
-        return self.optimizer.player("critic", trunk)
+        return self.optimizer.player("critic", self.net.trunk(shape).to(device))
 
     def due(self, step: int) -> bool:
         """Whether eta moves in generator step ``step``, counted from 0."""
@@ -73,11 +72,7 @@ def embedded(clouds: Sides, critic: Player | None) -> Sides:
         return clouds
     fakes: Sides = {side: cloud for side, cloud in clouds.items() if isinstance(side, Fake)}
     reals: Sides = {side: cloud for side, cloud in clouds.items() if isinstance(side, Real)}
-    found: Sides = {}
     with scoring(critic.module):
-        if fakes:
-            found |= features(fakes, critic)
-        if reals:
-            with torch.no_grad():
-                found |= features(reals, critic)
-    return found
+        images = features(fakes, critic) if fakes else {}
+        with torch.no_grad():
+            return images | features(reals, critic) if reals else images

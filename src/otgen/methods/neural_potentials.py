@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +13,11 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.methods.base import Adam, Player, Update
 from otgen.nets import Activation, CriticNet, MlpCritic, scoring
-from otgen.ot import Cost, Discrete, MarginalError, Potentials, SmoothRegulariser, Stopping, solve
-from otgen.ot.continuous.capped_conjugate import Guard, pair_sums
+from otgen.ot import Cost, Discrete, MarginalError, Potentials, SmoothRegulariser, Stopping
+from otgen.ot.continuous.ascent import ascent_step, mean_mass
+from otgen.ot.continuous.bank import OnBank, SampleBank
+from otgen.ot.continuous.capped_conjugate import CappedConjugate, check_exponent, pair_sums
 from otgen.ot.core.iterate import Accuracy
-from otgen.ot.discrete.plan import PseudoPlan
 
 # Table 1 of Sanjabi et al. 2018: two hidden layers of 128.
 _NET = MlpCritic(widths=(128, 128), activation=Activation.RELU)
@@ -25,7 +25,7 @@ _NET = MlpCritic(widths=(128, 128), activation=Activation.RELU)
 Clouds = tuple[Tensor, Tensor]
 
 
-class Pair(nn.Module):
+class PotentialPair(nn.Module):
     """Two potentials with a plus sign; one for both sides of a problem of a law with itself.
 
     ``f = phi - eps`` and ``g = -psi`` for KL, ``f = phi`` and ``g = -psi`` for Quadratic, in the paper's letters.
@@ -53,20 +53,14 @@ class DualState:
     """The potentials of one transport problem in training.
 
     Attributes:
-        player: a :class:`Pair` and its optimiser.
+        player: a :class:`PotentialPair` and its optimiser.
         updates: taken since the networks were new.
-        trips: in how many of them an exponent met the guard.
+        capped_updates: in how many of them an exponent met the guard.
     """
 
     player: Player
     updates: int = 0
-    trips: int = 0
-
-    def set_unit(self, unit: Tensor) -> None:
-        """Make the networks' outputs multiples of a number."""
-        pair = self.player.module
-        assert isinstance(pair, Pair)
-        pair.unit.copy_(unit)
+    capped_updates: int = 0
 
     @torch.no_grad()
     def values(self, x: Tensor, y: Tensor) -> Clouds:
@@ -129,39 +123,33 @@ class DualOracle:
     def __post_init__(self) -> None:
         if self.most < 1 or self.check_every < 1:
             raise InputError(f"most and check_every must be at least 1, got {self.most} and {self.check_every}")
-        if not 0 < self.guard <= 80:
-            raise InputError(f"guard must lie in (0, 80], got {self.guard!r}: beyond, exp() overflows float32")
+        check_exponent(self.guard)
 
     def state(self, name: str, shape: tuple[int, ...], device: torch.device, *, symmetric: bool = False) -> DualState:
         """New potentials of samples of a shape, their weights drawn from the global stream."""
-        pair = Pair(self.f.build(shape, 1), None if symmetric else self.g.build(shape, 1)).to(device)
+        pair = PotentialPair(self.f.build(shape, 1), None if symmetric else self.g.build(shape, 1)).to(device)
         return DualState(self.optimizer.player(name, pair))
+
+    def conjugate(self, problem: DualProblem) -> CappedConjugate:
+        """The conjugate that is trained on."""
+        return CappedConjugate(reg=problem.reg, exponent=self.guard)
 
     def ascend(self, state: DualState, problem: DualProblem, update: Update) -> int:
         """Updates until the test is met; returns how many."""
-        guard = Guard(reg=problem.reg, exponent=self.guard)
+        conjugate, descend = self.conjugate(problem), partial(update, state.player)
         for spent in range(0, self.most, self.check_every):
             if self.until.met(DualAccuracy(state, problem)):
                 return spent
             # Nothing ends the updates before the next test: their batches are drawn together.
             for x, y in problem.draw(min(self.check_every, self.most - spent)):
-                f, g = state.player.module(x, y)
-                with torch.no_grad():
-                    s = pair_sums(f, g, problem.costs(x, y))
-                    density = guard.density(s)
-                # The gradient of (5), its last term over all pairs, by f(x_i) and g(y_j): the mass they lack. A scalar
-                # with this gradient needs no graph of the matrices.
-                update(state.player, ((density.mean(1) - 1) * f).mean() + ((density.mean(0) - 1) * g).mean())
-                state.updates += 1
-                state.trips += math.isfinite(guard.largest) and bool(guard.tripped(s))
+                ascent_step(state, conjugate, state.player.module(x, y), problem.costs(x, y), descend)
         return self.most
 
     @torch.no_grad()
     def density(self, state: DualState, problem: DualProblem, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The density ``m_ij`` of the pseudo-plan (6), ``(n, m)``, capped by the guard, and the costs."""
         costs = problem.costs(x, y)
-        s = pair_sums(*state.values(x, y), costs)
-        return Guard(reg=problem.reg, exponent=self.guard).density(s), costs
+        return self.conjugate(problem).density(pair_sums(*state.values(x, y), costs)), costs
 
 
 class DualAccuracy(Accuracy):
@@ -171,36 +159,25 @@ class DualAccuracy(Accuracy):
         self.state, self.problem = state, problem
 
     @cached_property
-    @torch.no_grad()
-    def _density(self) -> Tensor:
-        x, y = self.problem.support()
-        s = pair_sums(*self.state.values(x, y), self.problem.costs(x, y))
-        return self.problem.reg.density(s)
-
-    @cached_property
     @override
+    @torch.no_grad()
     def marginal_error(self) -> float:
-        """(25): ``mean_i |E_y m(x_i, y) - 1| + mean_j |E_x m(x, y_j) - 1|``."""
-        density = self._density
+        """(25): ``mean_i |E_y m(x_i, y) - 1| + mean_j |E_x m(x, y_j) - 1|``, in the samples' dtype."""
+        x, y = self.problem.support()
+        density = self.problem.reg.density(pair_sums(*self.state.values(x, y), self.problem.costs(x, y)))
         return float((density.mean(1) - 1).abs().mean() + (density.mean(0) - 1).abs().mean())
 
     @cached_property
     @override
-    @torch.no_grad()
     def mean_mass(self) -> float:
-        """(26): the mean density over fresh pairs (x_k, y_k)."""
         x, y = next(self.problem.draw(1))
-        f, g = self.state.values(x, y)
-        return float(self.problem.reg.density(f + g - self.problem.cost.paired(x.flatten(1), y.flatten(1))).mean())
+        at = Potentials(*self.state.values(x, y))
+        return mean_mass(self.problem.reg, self.problem.cost, at, x.flatten(1), y.flatten(1))
 
     @cached_property
     @override
     def rel_gap(self) -> float:
         """On the fixed support, whose problem is solved for it."""
         x, y = self.problem.support()
-        discrete = Discrete(x.flatten(1), y.flatten(1), cost=self.problem.cost, reg=self.problem.reg)
-        lower = PseudoPlan.of(discrete, Potentials(*self.state.values(x, y))).lower
-        if not math.isfinite(lower):
-            return math.inf
-        upper = float(solve(discrete, on_unconverged="ignore").upper)
-        return (upper - lower) / max(abs(upper), abs(lower), torch.finfo(torch.float64).tiny)
+        bank = SampleBank(Discrete(x.flatten(1), y.flatten(1), cost=self.problem.cost, reg=self.problem.reg))
+        return float(OnBank(bank, Potentials(*self.state.values(x, y)), solve_bank=True).interval.rel_gap)

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.methods.base import Adam
 from otgen.methods.feature_game import FeatureGame
-from otgen.methods.terms import Fake, Real, Term
+from otgen.methods.terms import Fake, Real, Side, Term
 from otgen.ot import KL, Cosine, Cost, MinibatchEnergyDistance, Regulariser, Relative, ValueKind
 
-# Between X, X' and Y, Y', in the order of the weights.
-_PAIRS: tuple[tuple[Fake | Real, Fake | Real], ...] = (
-    (Fake(0), Real(0)),
-    (Fake(0), Real(1)),
-    (Fake(1), Real(0)),
-    (Fake(1), Real(1)),
-    (Fake(0), Fake(1)),
-    (Real(0), Real(1)),
-)
+_X: tuple[Side, Side] = Fake(0), Fake(1)
+_Y: tuple[Side, Side] = Real(0), Real(1)
+# In the order of the weights.
+_PAIRS = [*product(_X, _Y), _X, _Y]
 ENERGY_DISTANCE = tuple(
     Term(weight, *pair) for weight, pair in zip(MinibatchEnergyDistance.WEIGHTS, _PAIRS, strict=True)
 )

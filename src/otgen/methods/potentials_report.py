@@ -31,14 +31,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from otgen.methods.neural_potentials import Clouds, DualProblem, DualState
 from otgen.ot import KL, Cost, Discrete, Potentials, solve
-from otgen.ot.continuous.capped_conjugate import Guard, pair_sums
+from otgen.ot.continuous.capped_conjugate import CappedConjugate, pair_sums
 from otgen.ot.discrete.plan import PseudoPlan
 
 # How exactly the batch is solved: its own gap, and its own error, are part of the bound.
@@ -50,7 +50,7 @@ _SLACK = 1e-12
 
 
 @dataclass(frozen=True)
-class DualReport:
+class PotentialsReport:
     """What potentials are worth on one batch, a transport problem of its own; gradients are those by its points.
 
     Attributes:
@@ -72,62 +72,60 @@ class DualReport:
     gradient_error: float
     gradient_error_bound: float
 
-    def values(self) -> dict[str, float]:
-        """As they are logged."""
-        return asdict(self)
-
 
 @torch.no_grad()
-def dual_report(duals: DualState, problem: DualProblem, clouds: Clouds, guard: Guard) -> DualReport:
+def potentials_report(
+    duals: DualState, problem: DualProblem, clouds: Clouds, conjugate: CappedConjugate
+) -> PotentialsReport:
     """Solve the batch exactly, from the potentials, and compare.
 
     Args:
         duals: the potentials.
         problem: what they solve.
         clouds: generated samples and data, ``(n, ...)`` and ``(m, ...)``.
-        guard: caps the density that the generator's gradient is taken with.
+        conjugate: caps the density that the generator's gradient is taken with.
     """
     x, y = (cloud.flatten(1).double() for cloud in clouds)
     discrete = Discrete(x, y, cost=problem.cost, reg=problem.reg)
-    f, g = (vector.double() for vector in duals.values(*clouds))
-    exact = solve(discrete, tol=_GAP, max_steps=_STEPS, warm_start=Potentials(f, g), on_unconverged="ignore")
-    seen = PseudoPlan.of(discrete, Potentials(f, g))
-    gap = max(float(exact.upper) - seen.lower, 0.0)
-    s = pair_sums(f, g, discrete.matrix)
-    plan, held = guard.density(s) / s.numel(), exact.plan().double()
-    optimal, _ = problem.cost.vjp(x, y, held)
-    error, _ = problem.cost.vjp(x, y, plan - held)
+    at = Potentials(*(vector.double() for vector in duals.values(*clouds)))
+    exact = solve(discrete, tol=_GAP, max_steps=_STEPS, warm_start=at, on_unconverged="ignore")
+    plan = PseudoPlan.of(discrete, at)
+    gap = max(float(exact.upper) - plan.lower, 0.0)
+    s = pair_sums(at.f, at.g, discrete.matrix)
+    capped, optimal = conjugate.density(s) / s.numel(), exact.plan().double()
     own = exact.grad_error_bound.x
     assert own is not None
-    return DualReport(
+    return PotentialsReport(
         value=float(exact.value),
         linear=float(exact.value_linear),
         dual_gap=gap,
-        marginal_error=seen.marginal_error,
-        gradient_norm=float(torch.linalg.vector_norm(optimal)),
-        gradient_error=float(torch.linalg.vector_norm(error)),
-        gradient_error_bound=_guarded_bound(problem, guard, gap, s, (x, y)) + own,
+        marginal_error=plan.marginal_error,
+        gradient_norm=_norm(problem.cost.vjp(x, y, optimal)[0]),
+        gradient_error=_norm(problem.cost.vjp(x, y, capped - optimal)[0]),
+        gradient_error_bound=_capped_bound(problem, gap, s, capped, (x, y)) + own,
     )
 
 
-def _guarded_bound(problem: DualProblem, guard: Guard, gap: float, s: Tensor, clouds: Clouds) -> float:
-    """The bound for the plan of the guard: that of the plan itself, and how far the two gradients are apart."""
-    x, y = clouds
-    plain, capped = (reg.density(s) / s.numel() for reg in (problem.reg, guard))
-    bound = math.inf
-    if math.isfinite(gap) and bool(plain.isfinite().all()):
-        apart, _ = problem.cost.vjp(x, y, plain - capped)
-        bound = _bound(problem, gap, s, x, y) + float(torch.linalg.vector_norm(apart))
-    return min(bound, _farthest(problem.cost, problem.cost.vjp(x, y, capped)[0], x, y))
+def _norm(gradient: Tensor) -> float:
+    return float(torch.linalg.vector_norm(gradient))
+
+
+def _capped_bound(problem: DualProblem, gap: float, s: Tensor, capped: Tensor, clouds: Clouds) -> float:
+    """The bound for the capped plan: that of the plan itself, and how far the two gradients are apart."""
+    (x, y), eps, bound = clouds, problem.reg.weight, math.inf
+    plain = problem.reg.density(s) / s.numel()
+    if math.isfinite(gap / eps) and bool(plain.isfinite().all()):
+        rows = _entropic if isinstance(problem.reg, KL) else _quadratic
+        bound = rows(problem.cost, s / eps, gap / eps, x, y) + _norm(problem.cost.vjp(x, y, plain - capped)[0])
+    # A bound that is not a number is none: the first of the two stands.
+    return min(_farthest(problem.cost, problem.cost.vjp(x, y, capped)[0], x, y), bound)
 
 
 def _farthest(cost: Cost, gradient: Tensor, x: Tensor, y: Tensor) -> float:
     """How far a gradient can be from that of any coupling at all."""
-    squares, step = 0.0, max(1, _HELD // y.numel())
-    for start in range(0, len(x), step):
-        rows = slice(start, start + step)
-        squares += float(_off(gradient[rows], _slopes(cost, x[rows], y), 1 / len(x)).square().sum())
-    return math.sqrt(squares) * (1 + _SLACK)
+    blocks = zip(*(torch.split(rows, max(1, _HELD // y.numel())) for rows in (gradient, x)), strict=True)
+    errors = (_off(rows, _slopes(cost, points, y), 1 / len(x)) for rows, points in blocks)
+    return math.sqrt(sum(float(error.square().sum()) for error in errors)) * (1 + _SLACK)
 
 
 def _off(gradient: Tensor, slopes: Tensor, a: float) -> Tensor:
@@ -136,64 +134,28 @@ def _off(gradient: Tensor, slopes: Tensor, a: float) -> Tensor:
     return distances.amax(-1)
 
 
-@dataclass
-class _Rows:
-    """The errors of the rows: ``|e_i| <= |known_i| + sqrt(slope_i k_i)``, ``sum k_i <= budget``, ``|e_i| <= most_i``.
+def _worst(known: Tensor, slope: Tensor, most: Tensor, budget: float) -> float:
+    """The largest ``sqrt(sum_i |e_i|^2)`` where ``|e_i| <= |known_i| + sqrt(slope_i k_i)`` and ``|e_i| <= most_i``.
 
-    ``known`` is ``(n, d)``, ``slope`` and ``most`` are ``(n,)``.
+    The budget is that of ``sum_i k_i``; ``known`` is ``(n, d)``, ``slope`` and ``most`` are ``(n,)``. In terms of
+    squares, ``|e_i|^2 <= min(most^2, (1 + t) |known|^2 + (1 + 1 / t) slope k)`` for each t > 0, concave in k: the
+    budget goes to the steepest rows first, until each is as wrong as a coupling can be.
     """
-
-    known: Tensor
-    slope: Tensor
-    most: Tensor
-    budget: float
-
-    def bound(self) -> float:
-        """The largest ``sqrt(sum_i |e_i|^2)`` that they allow, in terms of squares.
-
-        ``|e_i|^2 <= min(most^2, (1 + t) |known|^2 + (1 + 1 / t) slope k)`` for each t > 0, concave in k: the budget
-        goes to the steepest rows first, until each is as wrong as a coupling can be.
-        """
-        order = torch.argsort(self.slope, descending=True)
-        slope, most = self.slope[order], self.most[order].square()
-        known = self.known[order].square().sum(-1)
-        shares = torch.logspace(-4, 4, 33, dtype=slope.dtype, device=slope.device).unsqueeze(-1)
-        start = torch.minimum((1 + shares) * known, most)
-        rates = (1 + 1 / shares) * slope
-        wanted = (most - start) / rates.clamp(min=torch.finfo(rates.dtype).tiny)
-        left = self.budget - (wanted.cumsum(-1) - wanted)
-        spent = torch.minimum(left.clamp(min=0), wanted)
-        squares = (start + rates * spent).sum(-1)
-        # Gradients differ by what is left of numbers of the size of `most`.
-        return math.sqrt(float(squares.min())) + _SLACK * float(torch.linalg.vector_norm(most.sqrt()))
+    order = torch.argsort(slope, descending=True)
+    slope, most = slope[order], most[order].square()
+    known = known[order].square().sum(-1)
+    shares = torch.logspace(-4, 4, 33, dtype=slope.dtype, device=slope.device).unsqueeze(-1)
+    start = torch.minimum((1 + shares) * known, most)
+    rates = (1 + 1 / shares) * slope
+    wanted = (most - start) / rates.clamp(min=torch.finfo(rates.dtype).tiny)
+    left = budget - (wanted.cumsum(-1) - wanted)
+    spent = torch.minimum(left.clamp(min=0), wanted)
+    squares = (start + rates * spent).sum(-1)
+    # Gradients differ by what is left of numbers of the size of `most`.
+    return math.sqrt(float(squares.min())) + _SLACK * _norm(most.sqrt())
 
 
-@dataclass
-class _Moments:
-    """Of ``v_ij`` under nonnegative weights of the pairs of some rows: mean, largest distance, second moment."""
-
-    part: slice
-    slopes: Tensor  # v, (r, m, d)
-    centre: Tensor  # (r, d)
-    largest: Tensor  # max_j |v_ij - centre_i|, (r,)
-    spread: Tensor  # no less than the largest eigenvalue of sum_j weight (v - centre)(v - centre)^T, (r,)
-
-    def most(self, gradient: Tensor, a: float) -> Tensor:
-        """How far a row of the gradient, ``(r, d)``, can be from any coupling's, whose first marginal is ``a``."""
-        return _off(gradient, self.slopes, a)
-
-
-def _bound(problem: DualProblem, gap: float, s: Tensor, x: Tensor, y: Tensor) -> float:
-    """On the distance of the pseudo-plan's gradient by the points x from the optimal plan's; see the module."""
-    share = gap / problem.reg.weight
-    if not math.isfinite(share):
-        return math.inf
-    rows = _entropic if isinstance(problem.reg, KL) else _quadratic
-    bound = rows(problem.cost, s / problem.reg.weight, share, x, y).bound()
-    return bound if math.isfinite(bound) else math.inf
-
-
-def _entropic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> _Rows:
+def _entropic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> float:
     """For KL; ``s`` and ``share``, the gap, are in units of eps."""
     n, m = s.shape
     law, logs = s.softmax(-1), s.logsumexp(-1) - math.log(n * m)
@@ -201,21 +163,21 @@ def _entropic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> _Row
     told = (a * (-math.log(n) - logs) - a + rows).clamp(min=0)
     budget = max(share - float(told.sum()), 0.0) + _SLACK * (share + float(told.sum()))
     known, slope, most = [], [], []
-    for seen in _moments(cost, x, y, law):
-        row, width, spread = rows[seen.part], seen.largest, seen.spread
+    for part, slopes, centre, width, spread in _moments(cost, x, y, law):
+        row = rows[part]
         pinsker = a * (2 * width.square() + 4 * spread) / 3
         # Bernstein's is linear in k up to where the row is as far from its mean as it can be, at sqrt(k) = reach.
         deviation = (2 * a * spread).sqrt()
         reach = 2 * a * width / (deviation + (deviation.square() + 4 * a * width.square() / 3).sqrt())
         reach = reach.nan_to_num(nan=0.0).clamp(max=math.sqrt(budget))
         bernstein = (deviation + width * reach / 3).square()
-        known.append((row - a).unsqueeze(-1) * seen.centre)
+        known.append((row - a).unsqueeze(-1) * centre)
         slope.append(torch.minimum(pinsker, bernstein))
-        most.append(seen.most(row.unsqueeze(-1) * seen.centre, a))
-    return _Rows(torch.cat(known), torch.cat(slope), torch.cat(most), budget)
+        most.append(_off(row.unsqueeze(-1) * centre, slopes, a))
+    return _worst(torch.cat(known), torch.cat(slope), torch.cat(most), budget)
 
 
-def _quadratic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> _Rows:
+def _quadratic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> float:
     """For Quadratic; ``s`` and ``share``, the gap, are in units of eps."""
     n, m = s.shape
     density, below, pairs = s.clamp(min=0), (-s).clamp(min=0), n * m
@@ -227,12 +189,12 @@ def _quadratic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> _Ro
     shift, budget = _newton(inverse, *excess, 2 * pairs * share)
     left = excess[0] - shift.sum(1)
     known, slope, most = [], [], []
-    for seen in _moments(cost, x, y, inverse):
-        gradient, moved = (torch.einsum("ij,ijk->ik", w[seen.part], seen.slopes) / pairs for w in (density, shift))
-        known.append(moved + left[seen.part].unsqueeze(-1) * seen.centre / pairs)
-        slope.append(seen.spread / pairs**2)
-        most.append(seen.most(gradient, 1 / n))
-    return _Rows(torch.cat(known), torch.cat(slope), torch.cat(most), budget)
+    for part, slopes, centre, _, spread in _moments(cost, x, y, inverse):
+        gradient, moved = (torch.einsum("ij,ijk->ik", w[part], slopes) / pairs for w in (density, shift))
+        known.append(moved + left[part].unsqueeze(-1) * centre / pairs)
+        slope.append(spread / pairs**2)
+        most.append(_off(gradient, slopes, 1 / n))
+    return _worst(torch.cat(known), torch.cat(slope), torch.cat(most), budget)
 
 
 def _newton(inverse: Tensor, rows: Tensor, columns: Tensor, budget: float) -> tuple[Tensor, float]:
@@ -240,17 +202,14 @@ def _newton(inverse: Tensor, rows: Tensor, columns: Tensor, budget: float) -> tu
 
     Any alpha and beta will do, so that a ridge may take the place of the constant that can be moved between them.
     """
-    matrix = torch.cat(
-        [
-            torch.cat([inverse.sum(1).diag(), inverse], dim=1),
-            torch.cat([inverse.mT, inverse.sum(0).diag()], dim=1),
-        ]
-    )
+    upper, lower = (inverse.sum(1).diag(), inverse), (inverse.mT, inverse.sum(0).diag())
+    matrix = torch.cat([torch.cat(upper, dim=1), torch.cat(lower, dim=1)])
     matrix.diagonal().add_(1e-10 * matrix.diagonal().mean() + 1e-300)
     sums = torch.cat([rows, columns])
     dual = torch.linalg.solve_ex(matrix, sums)[0]
-    shift = (dual[: len(rows)].unsqueeze(-1) + dual[len(rows) :]) * inverse
-    own = float(((dual[: len(rows)].unsqueeze(-1) + dual[len(rows) :]) * shift).sum())
+    multipliers = dual[: len(rows)].unsqueeze(-1) + dual[len(rows) :]
+    shift = multipliers * inverse
+    own = float((multipliers * shift).sum())
     rounding = _SLACK * (budget + 2 * float((dual * sums).abs().sum()) + own)
     reduced = max(budget - 2 * float(dual @ sums) + own, 0.0) + rounding
     if not reduced <= budget:
@@ -258,8 +217,14 @@ def _newton(inverse: Tensor, rows: Tensor, columns: Tensor, budget: float) -> tu
     return shift, reduced
 
 
-def _moments(cost: Cost, x: Tensor, y: Tensor, weights: Tensor) -> Iterator[_Moments]:
-    """Of the gradients of the cost by x, in blocks of rows."""
+def _moments(
+    cost: Cost, x: Tensor, y: Tensor, weights: Tensor
+) -> Iterator[tuple[slice, Tensor, Tensor, Tensor, Tensor]]:
+    """Of the gradients v of the cost by x, ``(n, m, d)``, under nonnegative weights of the pairs, in blocks of rows.
+
+    Yields which rows; of these v, its mean ``(r, d)``, the largest distance ``max_j |v_ij - mean_i|``, ``(r,)``, and a
+    number no less than the largest eigenvalue of ``sum_j weight (v - mean)(v - mean)^T``, ``(r,)``.
+    """
     (n, m), d = weights.shape, x.shape[1]
     for start in range(0, n, step := max(1, _HELD // (m * d))):
         part = slice(start, start + step)
@@ -271,7 +236,7 @@ def _moments(cost: Cost, x: Tensor, y: Tensor, weights: Tensor) -> Iterator[_Mom
         spread = away.square().sum((1, 2))
         if n * m * d * min(m, d) <= _WORK:
             spread = _largest_eigenvalue(away @ away.mT if m < d else away.mT @ away, spread)
-        yield _Moments(part, slopes, centre, largest, spread)
+        yield part, slopes, centre, largest, spread
 
 
 def _slopes(cost: Cost, x: Tensor, y: Tensor) -> Tensor:

@@ -12,14 +12,14 @@ from typing_extensions import override
 
 from otgen.data import FiniteSource, Mixture, Normal, Source
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, check_finite, transient
-from otgen.methods.critic_grid import Cells, Grid
+from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, transient
+from otgen.methods.critic_grid import Cells, CriticGrid
 from otgen.nets import LocationScaleMap, statistics_kept
 from otgen.ot import GridMemory, GridSolution, GridSolver, GridW1, Outside, Stencil, solve
 
 # Generated samples at once.
 _CHUNK = 10_000
-# Codes whose samples the grid must hold, where it is found.
+# Codes whose samples the grid must hold, where none is given.
 _RANGE_CODES = 1000
 # Standard deviations of a normal law that it must hold.
 _REACH = 4.0
@@ -32,7 +32,7 @@ class ScoState:
     Attributes:
         generator: the generator.
         data: masses of the data, ``(N,)`` or ``(N, N)``, float64.
-        grid: that the critic lives on; found anew from the configuration, in no checkpoint.
+        grid: that the critic lives on; made anew from the configuration, in no checkpoint.
         memory: where the last solve ended, for the next to start from.
         steps: generator updates.
         counted: steps of the block of steps at hand.
@@ -45,7 +45,7 @@ class ScoState:
     generator: Player
     data: Tensor
     memory: GridMemory
-    grid: Grid = transient()
+    grid: CriticGrid = transient()
     steps: int = 0
     counted: int = 0
     total: float = 0.0
@@ -129,20 +129,23 @@ class SCO(Method):
         grid = self.cells.grid(torch.cat((points, self._first_samples(generator, latent, rng))))
         masses = self._data_masses(data, points, grid)
         grid.check(masses)
-        device = next(generator.parameters()).device
-        player = (
-            Player("generator", generator, torch.optim.SGD(generator.parameters(), lr=self.lr))
-            if self.adam is None
-            else self.adam.player("generator", generator)
-        )
-        masses = masses.to(device)
+        plain = torch.optim.SGD(generator.parameters(), lr=self.lr)
+        player = Player("generator", generator, plain if self.adam is None else self.adam.build(generator))
+        masses = masses.to(next(generator.parameters()).device)
         return ScoState(player, masses, GridMemory.empty(self._problem(grid, masses, masses)), grid)
 
     @override
     def step(self, state: ScoState, batches: Batches, update: Update) -> Logged:
-        solution = self._solved(state, self._generated_masses(state, batches))
-        x = state.generator.module(batches.latent(self.batch))
-        check_finite(state.generator, x)
+        solution: GridSolution = solve(
+            self._problem(state.grid, state.data, self._generated_masses(state, batches)),
+            self.solver,
+            tol=self.tol,
+            max_steps=self.max_steps,
+            warm_start=state.memory if state.steps else None,
+            on_unconverged="ignore",  # the interval is logged
+        )
+        state.memory = solution.memory
+        x = state.generator(batches.latent(self.batch))
         # Algorithm 2: theta + alpha / m sum_j grad f(g_theta(z_j)); c = d mu - d nu with mu the data.
         update(state.generator, -solution.critic_at(x, outside=Outside.CLAMP).mean())
         state.steps += 1
@@ -154,20 +157,7 @@ class SCO(Method):
         }
         return Logged(logged, settled=self._settled(state, solution))
 
-    def _solved(self, state: ScoState, generated: Tensor) -> GridSolution:
-        """The critic of the laws as they are."""
-        solution = solve(
-            self._problem(state.grid, state.data, generated),
-            self.solver,
-            tol=self.tol,
-            max_steps=self.max_steps,
-            warm_start=state.memory if state.steps else None,
-            on_unconverged="ignore",  # the interval is logged
-        )
-        state.memory = solution.memory
-        return solution
-
-    def _problem(self, grid: Grid, data: Tensor, generated: Tensor) -> GridW1:
+    def _problem(self, grid: CriticGrid, data: Tensor, generated: Tensor) -> GridW1:
         return GridW1.between(data, generated, grid.dx, low=grid.low, stencil=self.stencil)
 
     @torch.no_grad()
@@ -185,15 +175,14 @@ class SCO(Method):
             return torch.cat((centres - reach, centres + reach))
         return data.support() if isinstance(data, FiniteSource) else data.sample(self.samples, rng)
 
-    def _data_masses(self, data: Source, points: Tensor, grid: Grid) -> Tensor:
+    def _data_masses(self, data: Source, points: Tensor, grid: CriticGrid) -> Tensor:
         if isinstance(data, Mixture):
             return grid.of_normals(data.centres(), data.spread(), self.outside)
-        low, high = grid.low, grid.high
         lost = grid.lost(points)
         if lost and self.outside is not Outside.DROP:
             raise InputError(
-                f"{lost} of {len(points)} data points are outside SCO's grid, [{low}, {high}] along each axis: they "
-                f"span [{float(points.min()):.4g}, {float(points.max()):.4g}]; set cells.low and cells.high "
+                f"{lost} of {len(points)} data points are outside SCO's grid, [{grid.low}, {grid.high}] along each "
+                f"axis: they span [{float(points.min()):.4g}, {float(points.max()):.4g}]; set cells.low and cells.high "
                 "around them (--method.cells.low, --method.cells.high), or leave the points out with "
                 "outside='drop' (--method.outside drop)"
             )
@@ -206,8 +195,7 @@ class SCO(Method):
             return state.grid.of_normals(module.location.unsqueeze(0), module.scale, self.outside)
         codes = batches.latent(self.samples)
         with statistics_kept(module):
-            points = torch.cat([module(part) for part in torch.split(codes, _CHUNK)])
-        check_finite(state.generator, points)
+            points = torch.cat([state.generator(part) for part in torch.split(codes, _CHUNK)])
         return state.grid.of_samples(points, self.outside)
 
     def _settled(self, state: ScoState, solution: GridSolution) -> bool:

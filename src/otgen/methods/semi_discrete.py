@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from otgen.data import FiniteSource, Source
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, check_finite, transient
+from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, transient
 from otgen.nets import statistics_kept
 from otgen.ot import (
     KL,
@@ -28,13 +28,13 @@ from otgen.ot import (
     SemiDiscreteSolver,
     SemiDiscreteState,
     Sinkhorn,
+    SinkhornUpdate,
     SqEuclidean,
     Steps,
     StochasticSinkhorn,
     Stopping,
     solve,
 )
-from otgen.ot import SinkhornUpdate as Sweep
 
 # Points that a mean cost is taken from: it sets a scale, so that a thousand do.
 _SCALE_POINTS = 1000
@@ -87,7 +87,7 @@ class SemiDiscreteGAN(Method):
     through the potential of so many samples of its own, with independent ones in the first argument. That potential is
     known only as well as so many samples allow, which at a small eps is not well.
 
-    Logged: ``loss``, the semi-dual (39) on the batch, and ``psi_updates``, so far. From the solver's ``look_samples``
+    Logged: ``loss``, the semi-dual (39) on the batch, and ``psi_updates``, so far. From the solver's ``check_samples``
     fresh samples of the generator as it was before its step: ``semi_dual`` (a mean, of which ``semi_dual_lower`` is a
     lower bound with 99 % confidence), ``chi_square`` of the masses that the data points attract (0 at the exact psi;
     ``_low`` and ``_high`` are its confidence limits), ``mean_cost`` between generated samples and data, and
@@ -149,30 +149,7 @@ class SemiDiscreteGAN(Method):
 
     @override
     def step(self, state: SemiDiscreteGanState, batches: Batches, update: Update) -> Logged:
-        solution = self._solved(state, batches)
-        state.psi = replace(solution.state, buffer=None)
-        state.steps += 1
-        state.updates += solution.steps
-        values = {"psi_updates": torch.tensor(state.updates)}
-        x = self._generated(state, batches.latent(self.batch))
-        loss = solution.loss(x)  # (39); its gradient is (41)
-        values["loss"] = loss.detach()
-        if self.self_samples:
-            loss = loss - self._self_potential(state, batches).on(x).mean()
-        weights = state.generator.weights
-        before = [weight.detach().clone() for weight in weights]
-        update(state.generator, loss)
-
-        def measured() -> dict[str, float]:
-            # psi was found for the generator as it was: what it is after its step is the next step's affair.
-            with _held(weights, before):
-                return self._report(solution)
-
-        return Logged(values, measured=measured)
-
-    def _solved(self, state: SemiDiscreteGanState, batches: Batches) -> SemiDiscreteSolution:
-        """psi, some updates further."""
-        return solve(
+        solution: SemiDiscreteSolution = solve(
             state.target,
             self.solver,
             until=self.until,
@@ -182,33 +159,42 @@ class SemiDiscreteGAN(Method):
             on_unconverged="ignore",  # the chi-square is reported instead
             rng=batches.latent_rng,
         )
+        state.psi = replace(solution.state, buffer=None)
+        state.steps += 1
+        state.updates += solution.steps
+        values = {"psi_updates": torch.tensor(state.updates)}
+        x = state.generator(batches.latent(self.batch)).flatten(1)
+        loss = solution.loss(x)  # (39); its gradient is (41)
+        values["loss"] = loss.detach()
+        if self.self_samples:
+            loss = loss - self._self_potential(state, batches).on(x).mean()
+        weights = state.generator.weights
+        before = [weight.detach().clone() for weight in weights]
+        update(state.generator, loss)
 
-    def _generated(self, state: SemiDiscreteGanState, codes: Tensor) -> Tensor:
-        x: Tensor = state.generator.module(codes)
-        check_finite(state.generator, x)
-        return x.flatten(1)
+        def measured() -> dict[str, float]:
+            # psi is for the generator as it was: what it is after its step is the next step's affair.
+            with _held(weights, before):
+                estimate, mean = solution.estimate, solution.problem.mean_cost
+                return {
+                    "semi_dual": estimate.value,
+                    "semi_dual_lower": estimate.lower,
+                    "chi_square": estimate.chi2,
+                    "chi_square_low": estimate.chi2_low,
+                    "chi_square_high": estimate.chi2_high,
+                    "mean_cost": mean,
+                    "relative_eps": solution.eps / mean if mean > 0 else 0.0,
+                }
+
+        return Logged(values, measured=measured)
 
     def _self_potential(self, state: SemiDiscreteGanState, batches: Batches) -> AtomPotentials:
         """The potential of the generated law with itself, from a batch: its gradient is that of half the self term."""
         with torch.no_grad(), statistics_kept(state.generator.module):
-            own = self._generated(state, batches.latent(self.self_samples))
-        reg = state.target.reg
-        problem = Discrete(own, own, cost=self.cost, reg=reg)
-        sweeps = Sinkhorn(update=Sweep.SYMMETRIC, anneal=0.6)
-        g = solve(problem, sweeps, tol=0, max_steps=_SELF_STEPS).potentials.g
+            own = state.generator(batches.latent(self.self_samples)).flatten(1)
+        reg, sinkhorn = state.target.reg, Sinkhorn(update=SinkhornUpdate.SYMMETRIC, anneal=0.6)
+        g = solve(Discrete(own, own, cost=self.cost, reg=reg), sinkhorn, tol=0, max_steps=_SELF_STEPS).potentials.g
         return AtomPotentials(SemiDiscrete(state.target.source, own, cost=self.cost, reg=reg), g)
-
-    def _report(self, solution: SemiDiscreteSolution) -> dict[str, float]:
-        found, mean = solution.estimate, solution.problem.mean_cost
-        return {
-            "semi_dual": found.value,
-            "semi_dual_lower": found.lower,
-            "chi_square": found.chi2,
-            "chi_square_low": found.chi2_low,
-            "chi_square_high": found.chi2_high,
-            "mean_cost": mean,
-            "relative_eps": solution.eps / mean if mean > 0 else 0.0,
-        }
 
     def _points(self, data: Source, rng: torch.Generator) -> Tensor:
         """The data points that psi is a vector on, ``(m, d)``."""
@@ -234,20 +220,15 @@ class SemiDiscreteGAN(Method):
 
 
 @contextmanager
-def _held(weights: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
+def _held(weights: Sequence[Tensor], values: list[Tensor]) -> Iterator[None]:
     """The weights have other values inside."""
-    now = [weight.detach().clone() for weight in weights]
+    places = [weight.detach() for weight in weights]
+    now = [place.clone() for place in places]
     try:
-        _set(weights, values)
+        torch._foreach_copy_(places, values)
         yield
     finally:
-        _set(weights, now)
-
-
-@torch.no_grad()
-def _set(weights: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    for weight, value in zip(weights, values, strict=True):
-        weight.copy_(value)
+        torch._foreach_copy_(places, now)
 
 
 class _Pushforward:

@@ -11,9 +11,8 @@ from otgen.errors import InputError
 from otgen.methods.base import Adam
 from otgen.methods.feature_game import FeatureGame, Turns
 from otgen.methods.terms import SelfTerms, Term
-from otgen.methods.transport import GradientKind
 from otgen.nets import CriticNet, MlpCritic, SpectralNorm
-from otgen.ot import KL, Cost, Regulariser, SqEuclidean
+from otgen.ot import KL, Cost, Gradient, Regulariser, SqEuclidean, Unroll
 
 
 class Descent(StrEnum):
@@ -49,7 +48,7 @@ class SeqSGDA(FeatureGame):
     cost: Cost = SqEuclidean()
     reg: Regulariser = KL(eps=1.0)
     max_steps: int = 10
-    gradient: GradientKind = GradientKind.UNROLL
+    gradient: Gradient = Unroll()
     critic: CriticNet = SpectralNorm(net=MlpCritic())
     features: int = 100
     generator_optimizer: Adam = Adam(lr=1e-4, beta1=0.5)

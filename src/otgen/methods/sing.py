@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from otgen.data import Source
 from otgen.errors import InputError
-from otgen.methods.base import Batches, Logged, Player, Update, check_finite
+from otgen.methods.base import Batches, Logged, Player, Update
 from otgen.methods.terms import DIVERGENCE, Fake, Real, Sides, Term
 from otgen.methods.transport import TransportMethod, TransportState
 from otgen.ot import KL, Sinkhorn, SinkhornDivergence, Unroll
@@ -64,10 +64,8 @@ class SiNG(TransportMethod):
 
     @override
     def step(self, state: TransportState, batches: Batches, update: Update) -> Logged:
-        module = state.generator.module
-        weights = [p for p in module.parameters() if p.requires_grad]
-        fake = module(batches.latent(self.batch))
-        check_finite(state.generator, fake)
+        weights = state.generator.weights
+        fake = state.generator(batches.latent(self.batch))
         points: Sides = {Fake(): fake.flatten(1), Real(): batches.real(self.batch).flatten(1)}
         value, certified = self.objective(DIVERGENCE, points)
         gradient = torch.autograd.grad(value, weights, retain_graph=True)
@@ -75,8 +73,7 @@ class SiNG(TransportMethod):
         direction, residual = solve_damped(curvature, gradient, self.damping, self.cg_steps)
         # A scalar with the direction for its gradient.
         update(state.generator, torch.stack([(p * d).sum() for p, d in zip(weights, direction, strict=True)]).sum())
-        logged = {"natural_residual": torch.tensor(residual)}
-        return Logged(logged, self.certified(DIVERGENCE, points), self.measured(DIVERGENCE, points))
+        return self.logged({"natural_residual": torch.tensor(residual)}, points)
 
     def _curvature(self, fake: Tensor, weights: list[nn.Parameter], eps: float) -> Callable[[Vector], Vector]:
         """The product ``v -> J^T H_x J v``."""
@@ -113,7 +110,7 @@ def solve_damped(
     if size == 0:
         return right, 0.0
     shift = damping * max(_dot(right, product(right)), 0.0) / size or damping
-    found = tuple(torch.zeros_like(r) for r in right)
+    best = tuple(torch.zeros_like(r) for r in right)
     residual, direction, left = right, right, size
     for _ in range(steps):
         image = tuple(h + shift * d for h, d in zip(product(direction), direction, strict=True))
@@ -121,11 +118,11 @@ def solve_damped(
         if bend <= 0 or left <= 1e-20 * size:  # rounding has eaten the curvature, or nothing is left to do
             break
         length = left / bend
-        found = tuple(f + length * d for f, d in zip(found, direction, strict=True))
+        best = tuple(b + length * d for b, d in zip(best, direction, strict=True))
         residual = tuple(r - length * h for r, h in zip(residual, image, strict=True))
         before, left = left, _dot(residual, residual)
         direction = tuple(r + left / before * d for r, d in zip(residual, direction, strict=True))
-    return found, math.sqrt(left / size)
+    return best, math.sqrt(left / size)
 
 
 def _dot(one: Vector, other: Vector) -> float:

@@ -10,7 +10,7 @@ from otgen.errors import InputError
 from otgen.methods.base import Player
 from otgen.methods.feature_game import FeatureGame
 from otgen.methods.terms import DIVERGENCE, Term
-from otgen.methods.transport import GradientKind
+from otgen.ot import Gradient, Unroll
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class SinkhornAutoDiff(FeatureGame):
     """
 
     max_steps: int = 10
-    gradient: GradientKind = GradientKind.UNROLL
+    gradient: Gradient = Unroll()
     n_critic: int = 5
     clip: float = 0.05
 
@@ -49,7 +49,4 @@ class SinkhornAutoDiff(FeatureGame):
 
     @override
     def new_critic(self, shape: tuple[int, ...]) -> Player:
-        player = super().new_critic(shape)
-        player.clip = self.clip
-        player.project()
-        return player
+        return self.critic_optimizer.player("critic", self.critic.build(shape, self.features), self.clip)

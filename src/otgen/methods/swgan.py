@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +17,10 @@ from otgen.errors import InputError
 from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
 from otgen.methods.learnt_features import LearntFeatures, embedded
 from otgen.methods.neural_potentials import Clouds, DualOracle, DualProblem, DualState
-from otgen.methods.potentials_report import dual_report
+from otgen.methods.potentials_report import potentials_report
 from otgen.methods.terms import Fake, Real, Sides, Term, drawn, features
 from otgen.nets import mixes_samples, seeded, statistics_kept
 from otgen.ot import L1, Combination, Cost, Discrete, Quadratic, SmoothRegulariser
-from otgen.ot.continuous.capped_conjugate import Guard
 from otgen.ot.losses.combination import combine
 
 
@@ -74,9 +73,9 @@ class SwganState:
 
     def duals(self, between: Between) -> DualState:
         """The potentials of a problem."""
-        found = {Between.CROSS: self.cross, Between.OWN: self.own, Between.REAL: self.real}[between]
-        assert found is not None
-        return found
+        duals = {Between.CROSS: self.cross, Between.OWN: self.own, Between.REAL: self.real}[between]
+        assert duals is not None
+        return duals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +142,7 @@ class SWGAN(Method):
     def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> SwganState:
         device, shape, learnt = next(generator.parameters()).device, data.shape, self.features
         points = shape if learnt is None else (learnt.net.trunk_features(shape),)
-        alone = [term for term in self.terms() if isinstance(term.right, Fake)]
+        alone = any(isinstance(term.right, Fake) for term in self.terms())
         with seeded(rng):
             cross = self.oracle.state("potentials", points, device)
             own = self.oracle.state("own potential", points, device, symmetric=True) if alone or learnt else None
@@ -153,15 +152,17 @@ class SWGAN(Method):
         player = self.generator_optimizer.player("generator", generator)
         state = SwganState(player, cross, own, real, critic, latents, samples, eps=1.0)
         fake, truth = (cloud.flatten(1) for cloud in self._support(state)().values())
-        state.eps = _weight(Discrete(fake, truth, cost=self.cost, reg=self.reg).resolved().reg)
+        state.eps = self.reg.resolved(Discrete(fake, truth, cost=self.cost, reg=self.reg).mean_cost).weight
         for duals in (cross, own, real):
             if duals is not None and self.oracle.relative:
-                duals.set_unit(self.cost(fake, truth).mean())
+                duals.player.module.get_buffer("unit").copy_(self.cost(fake, truth).mean())
         return state
 
     @override
     def step(self, state: SwganState, batches: Batches, update: Update) -> Logged:
-        terms, rivals = self.terms(), self._rivals(state)
+        # What the features ascend; empty where they stand still.
+        rivals = self.features.terms() if self.features is not None and self.features.due(state.step) else ()
+        terms = self.terms()
         draw, support = self._draws(state, batches), self._support(state)
         problems = {Between.of(term): self._problem(term, state, draw, support) for term in (*terms, *rivals)}
         # Algorithm 1, (a): the oracle
@@ -187,10 +188,6 @@ class SWGAN(Method):
         """The regularisation weight of the next step."""
         left = 1 - min(state.step / self.anneal_steps, 1.0) if self.anneal_steps else 0.0
         return float(state.eps * self.anneal_from**left)
-
-    def _rivals(self, state: SwganState) -> tuple[Term, ...]:
-        """What the features ascend in the step at hand; empty where they stand still."""
-        return self.features.terms() if self.features is not None and self.features.due(state.step) else ()
 
     def _support(self, state: SwganState) -> Callable[[], Sides]:
         """The fixed samples in their present image; computed once a step, if at all."""
@@ -244,7 +241,7 @@ class SWGAN(Method):
             return (left, right) if type(term.left) is not type(term.right) else (left[:half], left[half:])
 
         reg = replace(self.reg, eps=self.present_eps(state))
-        return DualProblem(self.cost, reg, lambda count: draw(term, count), judged)
+        return DualProblem(self.cost, reg, partial(draw, term), judged)
 
     def _held(
         self, terms: tuple[Term, ...], state: SwganState, problems: Problems, points: Sides, judged: Sides
@@ -268,7 +265,7 @@ class SWGAN(Method):
             # Both arguments of a term between generated samples move.
             loss = loss + term.weight * held_cost(problem.cost, density, x, y)
             values |= {f"{between}_mass": density.mean(), f"{between}_cost": (density * costs).mean()}
-            values[f"{between}_guard_trips"] = torch.tensor(duals.trips)
+            values[f"{between}_capped_updates"] = torch.tensor(duals.capped_updates)
         return loss, values
 
     def _rivalry(
@@ -283,12 +280,11 @@ class SWGAN(Method):
         return self._held(rivals, state, problems, features(clouds, state.critic), judged)
 
     def _report(self, state: SwganState, problem: DualProblem, clouds: Clouds) -> dict[str, Tensor]:
-        found = dual_report(state.cross, problem, clouds, Guard(reg=problem.reg, exponent=self.oracle.guard))
+        report = potentials_report(state.cross, problem, clouds, self.oracle.conjugate(problem))
         state.reports += 1
-        state.bound_squares += found.gradient_error_bound**2
-        values = found.values()
+        state.bound_squares += report.gradient_error_bound**2
         # Remark 4.2.2 allows Theorem 4.2 the mean of the steps' own delta^2; by points here, and by weights there.
-        values["gradient_bound_mean_square"] = state.bound_squares / state.reports
+        values = asdict(report) | {"gradient_bound_mean_square": state.bound_squares / state.reports}
         return {name: torch.tensor(value) for name, value in values.items()}
 
     def _certified(self, points: Sides, reg: SmoothRegulariser) -> Combination:
@@ -333,8 +329,3 @@ def held_cost(cost: Cost, density: Tensor, x: Tensor, y: Tensor) -> Tensor:
         by_x, by_y = cost.vjp(x.detach(), y.detach(), density / density.numel())
     held = (x * by_x).sum()
     return held + (y * by_y).sum() if y.requires_grad else held
-
-
-def _weight(reg: object) -> float:
-    assert isinstance(reg, SmoothRegulariser)
-    return reg.weight

@@ -9,7 +9,7 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from otgen.methods.base import Batches, Player, check_finite
+from otgen.methods.base import Batches, Player
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Real:
     index: int = 0
 
 
-Sides = dict[Fake | Real, Tensor]
+Side = Fake | Real
+Sides = dict[Side, Tensor]
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Term:
     """
 
     weight: float
-    left: Fake | Real
-    right: Fake | Real
+    left: Side
+    right: Side
 
     @property
     def moves(self) -> bool:
@@ -82,18 +83,11 @@ DIVERGENCE = SelfTerms.SAME.divergence()
 
 def drawn(terms: Sequence[Term], generator: Player, batches: Batches, n: int) -> Sides:
     """``n`` samples for each side that the terms name, in the order they are first named."""
-    clouds: Sides = {}
-    for side in (side for term in terms for side in (term.left, term.right)):
-        if side not in clouds:
-            fake = isinstance(side, Fake)
-            clouds[side] = generator.module(batches.latent(n)) if fake else batches.real(n)
-            if fake:
-                check_finite(generator, clouds[side])
-    return clouds
+    sides = dict.fromkeys(side for term in terms for side in (term.left, term.right))
+    return {side: generator(batches.latent(n)) if isinstance(side, Fake) else batches.real(n) for side in sides}
 
 
 def features(clouds: Sides, critic: Player) -> Sides:
     """The features of all clouds, in one pass: in training mode they share their batch statistics."""
-    found = critic.module(torch.cat(list(clouds.values())))
-    check_finite(critic, found)
-    return dict(zip(clouds, found.split([len(cloud) for cloud in clouds.values()]), strict=True))
+    values = torch.split(critic(torch.cat(list(clouds.values()))), [len(cloud) for cloud in clouds.values()])
+    return dict(zip(clouds, values, strict=True))

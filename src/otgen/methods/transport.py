@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from torch import Tensor, nn
@@ -22,20 +20,14 @@ from otgen.ot import (
     Discrete,
     DiscreteSolver,
     Envelope,
+    Gradient,
     Regulariser,
     SqEuclidean,
-    Unroll,
     ValueKind,
 )
+from otgen.ot.core import checks
 from otgen.ot.losses.combination import combine
 from otgen.ot.losses.divergences import warn_if_negative
-
-
-class GradientKind(StrEnum):
-    """How the objective is differentiated."""
-
-    ENVELOPE = "envelope"
-    UNROLL = "unroll"
 
 
 @dataclass
@@ -61,7 +53,7 @@ class TransportMethod(Method):
         max_steps: the most solver steps a problem may take.
         tol: relative gap to stop at; 0 takes all ``max_steps``.
         value: which value of each problem counts: entropic, primal or linear.
-        gradient: envelope, or back-propagation through the solver's steps.
+        gradient: ``Envelope()``, or ``Unroll()``: back-propagation through the solver's steps.
         generator_optimizer: Adam of the generator.
     """
 
@@ -72,12 +64,13 @@ class TransportMethod(Method):
     max_steps: int = 100
     tol: float = 0.0
     value: ValueKind = ValueKind.ENTROPIC
-    gradient: GradientKind = GradientKind.ENVELOPE
+    gradient: Gradient = Envelope()
     generator_optimizer: Adam = Adam()
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.max_steps < 1:
             raise InputError(f"batch and max_steps must be at least 1, got {self.batch} and {self.max_steps}")
+        checks.component("gradient", self.gradient, Gradient, "Envelope() or Unroll()")
         if not self.tol >= 0:
             raise InputError(f"tol must be at least 0, got {self.tol}; 0 takes all max_steps")
 
@@ -104,7 +97,7 @@ class TransportMethod(Method):
         terms = self.generator_terms()
         points = {side: cloud.flatten(1) for side, cloud in drawn(terms, state.generator, batches, self.batch).items()}
         update(state.generator, self.objective(moving(terms), points)[0])
-        return Logged({}, self.certified(terms, points), self.measured(terms, points))
+        return self.logged({}, points)
 
     def objective(self, terms: tuple[Term, ...], points: Sides) -> tuple[Tensor, Combination]:
         """The sum of the terms between points ``(batch, k)``, and what is certain about it."""
@@ -118,37 +111,34 @@ class TransportMethod(Method):
             self.value,
             tol=self.tol,
             max_steps=self.max_steps,
-            gradient=Unroll() if self.gradient is GradientKind.UNROLL else Envelope(),
+            gradient=self.gradient,
             on_unconverged="ignore",  # the interval is logged instead
         )
 
-    def certified(self, terms: tuple[Term, ...], points: Sides) -> Callable[[], Combination]:
-        """What computes the objective with its interval, if it is logged."""
+    def logged(self, values: dict[str, Tensor], points: Sides) -> Logged:
+        """What a step tells: its values; and if they are logged, the objective and the bias that it has on batches."""
         held = {side: cloud.detach() for side, cloud in points.items()}
-        return lambda: self.objective(terms, held)[1]
+        return Logged(
+            values,
+            lambda: self.objective(self.generator_terms(), held)[1],
+            lambda: self.minibatch_bias(self.judged(), held),
+        )
 
-    def measured(self, terms: tuple[Term, ...], points: Sides) -> Callable[[], dict[str, float]]:
-        """What measures the bias of a divergence between batches, if it is logged.
+    def minibatch_bias(self, terms: tuple[Term, ...], points: Sides) -> dict[str, float]:
+        """The bias of a divergence between batches, to be logged; nothing of other sums.
 
-        ``minibatch_bias`` is the divergence, the terms, of the data batch's two halves: 0 for their laws, which are
-        one, so that what is left is due to batches of half this size (Adnan et al. 2021, section III.A.1, have none).
+        It is the divergence, the terms, of the data batch's two halves: 0 for their laws, which are one, so that what
+        is left is due to batches of half this size (Adnan et al. 2021, section III.A.1, have none).
         """
-        held = {side: cloud.detach() for side, cloud in points.items()}
-
-        def measure() -> dict[str, float]:
-            halves: Sides = {}
-            for side, cloud in held.items():
-                if isinstance(side, Real) and len(cloud) > 1:
-                    half = len(cloud) // 2
-                    halves |= {Fake(side.index): cloud[:half], side: cloud[half : 2 * half]}
-            # A single term between laws, no divergence, is not 0 for equal ones.
-            if not is_divergence(terms) or any(
-                side not in halves for term in terms for side in (term.left, term.right)
-            ):
-                return {}
-            return {"minibatch_bias": float(self.objective(terms, halves)[1].value)}
-
-        return measure
+        halves: Sides = {}
+        for side, cloud in points.items():
+            if isinstance(side, Real) and len(cloud) > 1:
+                half = len(cloud) // 2
+                halves |= {Fake(side.index): cloud[:half], side: cloud[half : 2 * half]}
+        # A single term between laws, no divergence, is not 0 for equal ones.
+        if not is_divergence(terms) or any(side not in halves for term in terms for side in (term.left, term.right)):
+            return {}
+        return {"minibatch_bias": float(self.objective(terms, halves)[1].value)}
 
 
 def moving(terms: tuple[Term, ...]) -> tuple[Term, ...]:

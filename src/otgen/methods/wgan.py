@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from otgen.data import Source
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, check_finite
+from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
 from otgen.methods.penalty import GradientPenalty
 from otgen.nets import CriticNet, MlpCritic, mixes_samples, seeded, statistics_kept
 
@@ -69,8 +69,7 @@ class KantorovichRubinstein(Method):
 
     def new_critic(self, shape: tuple[int, ...]) -> Player:
         """The critic of samples of a shape, its weights drawn from the global stream."""
-        module = self.critic.build(shape, 1)
-        return self.critic_optimizer.player("critic", module)
+        return self.critic_optimizer.player("critic", self.critic.build(shape, 1))
 
     @abstractmethod
     def critic_penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, batches: Batches) -> Tensor | None:
@@ -85,37 +84,29 @@ class KantorovichRubinstein(Method):
 
     @override
     def step(self, state: AdversarialState, batches: Batches, update: Update) -> Logged:
+        generator, critic = state.generator, state.critic
         values: dict[str, Tensor] = {}
         for _ in range(self.critic_updates()):
-            values = self._critic_step(state, batches, update)
-        fake = self._fake(state, batches)
+            with torch.no_grad(), statistics_kept(generator.module):
+                fake = generator(batches.latent(self.batch))
+            real = batches.real(self.batch)
+            on_fake, on_real = _scores(critic, fake, real)
+            loss = on_fake.mean() - on_real.mean()
+            values = {"critic_loss": loss.detach(), "wasserstein_estimate": -loss.detach()}
+            penalty = self.critic_penalty(critic.module, real, fake, batches)
+            if penalty is not None:
+                loss = loss + penalty
+                values |= {"critic_loss": loss.detach(), "penalty": penalty.detach()}
+            update(critic, loss)
+        fake = generator(batches.latent(self.batch))
         # It is the generator that is in training here: the critic's batch statistics stay.
-        with statistics_kept(state.critic.module):
-            if mixes_samples(state.critic.module):  # then the critic has to see what it sees in its own updates
-                scores, _ = _scores(state.critic, fake, batches.real(self.batch))
+        with statistics_kept(critic.module):
+            if mixes_samples(critic.module):  # then the critic has to see what it sees in its own updates
+                scores, _ = _scores(critic, fake, batches.real(self.batch))
             else:
-                scores = state.critic.module(fake)
-            update(state.generator, -scores.mean())
+                scores = critic.module(fake)
+            update(generator, -scores.mean())
         return Logged(values)
-
-    def _critic_step(self, state: AdversarialState, batches: Batches, update: Update) -> dict[str, Tensor]:
-        """One update of the critic, and what is logged of it."""
-        with torch.no_grad(), statistics_kept(state.generator.module):
-            fake = self._fake(state, batches)
-        real = batches.real(self.batch)
-        on_fake, on_real = _scores(state.critic, fake, real)
-        loss = on_fake.mean() - on_real.mean()
-        values = {"wasserstein_estimate": -loss.detach()}
-        penalty = self.critic_penalty(state.critic.module, real, fake, batches)
-        if penalty is not None:
-            loss, values["penalty"] = loss + penalty, penalty.detach()
-        update(state.critic, loss)
-        return {"critic_loss": loss.detach(), **values}
-
-    def _fake(self, state: AdversarialState, batches: Batches) -> Tensor:
-        fake: Tensor = state.generator.module(batches.latent(self.batch))
-        check_finite(state.generator, fake)
-        return fake
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,10 +133,7 @@ class WGAN(KantorovichRubinstein):
 
     @override
     def new_critic(self, shape: tuple[int, ...]) -> Player:
-        player = super().new_critic(shape)
-        player.clip = self.clip
-        player.project()
-        return player
+        return self.critic_optimizer.player("critic", self.critic.build(shape, 1), self.clip)
 
     @override
     def critic_penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, batches: Batches) -> None:

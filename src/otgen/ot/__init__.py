@@ -8,150 +8,93 @@
 True
 """
 
-from otgen.ot.continuous.barycentric_map import BarycentricMap
-from otgen.ot.continuous.neural_dual import NeuralDual, NeuralDualState, Upper
-from otgen.ot.continuous.perceptron import Perceptron
-from otgen.ot.continuous.potentials import FunctionPotentials
-from otgen.ot.continuous.problem import Continuous
-from otgen.ot.continuous.solution import ContinuousSolution
-from otgen.ot.continuous.within_noise import WithinNoise
-from otgen.ot.core.gradient import Envelope, Gradient, Unroll
-from otgen.ot.core.interval import Estimate, Interval
-from otgen.ot.core.iterate import Iterate
-from otgen.ot.core.loop import OnUnconverged
-from otgen.ot.core.problem import Problem, Sampler
-from otgen.ot.core.results import HistoryEntry, Status
-from otgen.ot.core.solver import Solver
-from otgen.ot.core.stopping import MarginalError, MeanMass, RelGap, Steps, Stopping
-from otgen.ot.costs.base import Cost
-from otgen.ot.costs.cosine import Cosine
-from otgen.ot.costs.l1 import L1
-from otgen.ot.costs.lp_power import LpPower
-from otgen.ot.costs.pnorm import PNorm
-from otgen.ot.costs.sqeuclidean import SqEuclidean
-from otgen.ot.discrete.certificate import Certificate, certify
-from otgen.ot.discrete.dual_ascent import DualAscent
-from otgen.ot.discrete.exact import Exact
-from otgen.ot.discrete.gradient_error import GradientError
-from otgen.ot.discrete.newton import Newton
-from otgen.ot.discrete.positive_features import PositiveFeatures
-from otgen.ot.discrete.potentials import Potentials
-from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.sinkhorn.solver import Acceleration, Sinkhorn, SinkhornUpdate
-from otgen.ot.discrete.solution import Solution
-from otgen.ot.discrete.solver import DiscreteSolver
-from otgen.ot.discrete.value_kind import ValueKind
-from otgen.ot.grid.certificate import GridCertificate
-from otgen.ot.grid.deposit import Deposit, Outside, histogram
-from otgen.ot.grid.exact_line import GridExact1D
-from otgen.ot.grid.operator import Stencil
-from otgen.ot.grid.pdhg import GridPDHG, StepNorm
-from otgen.ot.grid.problem import GridW1
-from otgen.ot.grid.solution import GridMemory, GridSolution
-from otgen.ot.grid.solver import GridSolver
-from otgen.ot.losses.combination import Combination
-from otgen.ot.losses.divergences import OTLoss, SinkhornDivergence, TransportLoss
-from otgen.ot.losses.energy import MinibatchEnergyDistance
-from otgen.ot.losses.geomloss import SamplesLoss
-from otgen.ot.regularisers.base import Regulariser, Relative, SmoothRegulariser
-from otgen.ot.regularisers.kl import KL
-from otgen.ot.regularisers.none import NoReg
-from otgen.ot.regularisers.quadratic import Quadratic
-from otgen.ot.semi_discrete.estimate import SemiDiscreteEstimate
-from otgen.ot.semi_discrete.potentials import AtomPotentials
-from otgen.ot.semi_discrete.problem import SemiDiscrete
-from otgen.ot.semi_discrete.solution import SemiDiscreteSolution
-from otgen.ot.semi_discrete.solvers import AveragedSGD, SemiDiscreteSolver, SemiDiscreteState, StochasticSinkhorn
-from otgen.ot.semi_discrete.upper_bound import sampled_upper_bound
-from otgen.ot.solve import default_solver, solve
-from otgen.ot.suggest import SuggestedEps, suggest_eps
+from otgen.exports import exported
+from otgen.ot.continuous.barycentric_map import BarycentricMap as BarycentricMap
+from otgen.ot.continuous.neural_dual import NeuralDual as NeuralDual
+from otgen.ot.continuous.neural_dual import NeuralDualState as NeuralDualState
+from otgen.ot.continuous.neural_dual import Upper as Upper
+from otgen.ot.continuous.perceptron import Perceptron as Perceptron
+from otgen.ot.continuous.potentials import FunctionPotentials as FunctionPotentials
+from otgen.ot.continuous.problem import Continuous as Continuous
+from otgen.ot.continuous.solution import ContinuousSolution as ContinuousSolution
+from otgen.ot.continuous.within_noise import WithinNoise as WithinNoise
+from otgen.ot.core.gradient import Envelope as Envelope
+from otgen.ot.core.gradient import Gradient as Gradient
+from otgen.ot.core.gradient import Unroll as Unroll
+from otgen.ot.core.interval import Estimate as Estimate
+from otgen.ot.core.interval import Interval as Interval
+from otgen.ot.core.iterate import Iterate as Iterate
+from otgen.ot.core.loop import OnUnconverged as OnUnconverged
+from otgen.ot.core.problem import Problem as Problem
+from otgen.ot.core.problem import Sampler as Sampler
+from otgen.ot.core.results import HistoryEntry as HistoryEntry
+from otgen.ot.core.results import Status as Status
+from otgen.ot.core.solver import Solver as Solver
+from otgen.ot.core.stopping import MarginalError as MarginalError
+from otgen.ot.core.stopping import MeanMass as MeanMass
+from otgen.ot.core.stopping import RelGap as RelGap
+from otgen.ot.core.stopping import Steps as Steps
+from otgen.ot.core.stopping import Stopping as Stopping
+from otgen.ot.costs.base import Cost as Cost
+from otgen.ot.costs.cosine import Cosine as Cosine
+from otgen.ot.costs.l1 import L1 as L1
+from otgen.ot.costs.lp_power import LpPower as LpPower
+from otgen.ot.costs.pnorm import PNorm as PNorm
+from otgen.ot.costs.sqeuclidean import SqEuclidean as SqEuclidean
+from otgen.ot.discrete.certificate import Certificate as Certificate
+from otgen.ot.discrete.certificate import certify as certify
+from otgen.ot.discrete.dual_ascent import DualAscent as DualAscent
+from otgen.ot.discrete.exact import Exact as Exact
+from otgen.ot.discrete.gradient_error import GradientError as GradientError
+from otgen.ot.discrete.newton import Newton as Newton
+from otgen.ot.discrete.positive_features import PositiveFeatures as PositiveFeatures
+from otgen.ot.discrete.potentials import Potentials as Potentials
+from otgen.ot.discrete.problem import Discrete as Discrete
+from otgen.ot.discrete.sinkhorn.solver import Acceleration as Acceleration
+from otgen.ot.discrete.sinkhorn.solver import Sinkhorn as Sinkhorn
+from otgen.ot.discrete.sinkhorn.solver import SinkhornUpdate as SinkhornUpdate
+from otgen.ot.discrete.solution import Solution as Solution
+from otgen.ot.discrete.solver import DiscreteSolver as DiscreteSolver
+from otgen.ot.discrete.value_kind import ValueKind as ValueKind
+from otgen.ot.grid.certificate import GridCertificate as GridCertificate
+from otgen.ot.grid.deposit import Deposit as Deposit
+from otgen.ot.grid.deposit import Outside as Outside
+from otgen.ot.grid.deposit import histogram as histogram
+from otgen.ot.grid.exact_line import GridExact1D as GridExact1D
+from otgen.ot.grid.operator import Stencil as Stencil
+from otgen.ot.grid.pdhg import GridPDHG as GridPDHG
+from otgen.ot.grid.pdhg import StepNorm as StepNorm
+from otgen.ot.grid.problem import GridW1 as GridW1
+from otgen.ot.grid.solution import GridMemory as GridMemory
+from otgen.ot.grid.solution import GridSolution as GridSolution
+from otgen.ot.grid.solver import GridSolver as GridSolver
+from otgen.ot.losses.combination import Combination as Combination
+from otgen.ot.losses.divergences import OTLoss as OTLoss
+from otgen.ot.losses.divergences import SinkhornDivergence as SinkhornDivergence
+from otgen.ot.losses.divergences import TransportLoss as TransportLoss
+from otgen.ot.losses.energy import MinibatchEnergyDistance as MinibatchEnergyDistance
+from otgen.ot.losses.geomloss import SamplesLoss as SamplesLoss
+from otgen.ot.regularisers.base import Regulariser as Regulariser
+from otgen.ot.regularisers.base import Relative as Relative
+from otgen.ot.regularisers.base import SmoothRegulariser as SmoothRegulariser
+from otgen.ot.regularisers.kl import KL as KL
+from otgen.ot.regularisers.none import NoReg as NoReg
+from otgen.ot.regularisers.quadratic import Quadratic as Quadratic
+from otgen.ot.semi_discrete.estimate import SemiDiscreteEstimate as SemiDiscreteEstimate
+from otgen.ot.semi_discrete.potentials import AtomPotentials as AtomPotentials
+from otgen.ot.semi_discrete.problem import SemiDiscrete as SemiDiscrete
+from otgen.ot.semi_discrete.solution import SemiDiscreteSolution as SemiDiscreteSolution
+from otgen.ot.semi_discrete.solvers import AveragedSGD as AveragedSGD
+from otgen.ot.semi_discrete.solvers import SemiDiscreteSolver as SemiDiscreteSolver
+from otgen.ot.semi_discrete.solvers import SemiDiscreteState as SemiDiscreteState
+from otgen.ot.semi_discrete.solvers import StochasticSinkhorn as StochasticSinkhorn
+from otgen.ot.semi_discrete.upper_bound import sampled_upper_bound as sampled_upper_bound
+from otgen.ot.solve import default_solver as default_solver
+from otgen.ot.solve import solve as solve
+from otgen.ot.suggest import SuggestedEps as SuggestedEps
+from otgen.ot.suggest import suggest_eps as suggest_eps
 from otgen.renamed import former_names
 
-__all__ = [
-    "KL",
-    "L1",
-    "Acceleration",
-    "AtomPotentials",
-    "AveragedSGD",
-    "BarycentricMap",
-    "Certificate",
-    "Combination",
-    "Continuous",
-    "ContinuousSolution",
-    "Cosine",
-    "Cost",
-    "Deposit",
-    "Discrete",
-    "DiscreteSolver",
-    "DualAscent",
-    "Envelope",
-    "Estimate",
-    "Exact",
-    "FunctionPotentials",
-    "Gradient",
-    "GradientError",
-    "GridCertificate",
-    "GridExact1D",
-    "GridMemory",
-    "GridPDHG",
-    "GridSolution",
-    "GridSolver",
-    "GridW1",
-    "HistoryEntry",
-    "Interval",
-    "Iterate",
-    "LpPower",
-    "MarginalError",
-    "MeanMass",
-    "MinibatchEnergyDistance",
-    "NeuralDual",
-    "NeuralDualState",
-    "Newton",
-    "NoReg",
-    "OTLoss",
-    "OnUnconverged",
-    "Outside",
-    "PNorm",
-    "Perceptron",
-    "PositiveFeatures",
-    "Potentials",
-    "Problem",
-    "Quadratic",
-    "Regulariser",
-    "RelGap",
-    "Relative",
-    "Sampler",
-    "SamplesLoss",
-    "SemiDiscrete",
-    "SemiDiscreteEstimate",
-    "SemiDiscreteSolution",
-    "SemiDiscreteSolver",
-    "SemiDiscreteState",
-    "Sinkhorn",
-    "SinkhornDivergence",
-    "SinkhornUpdate",
-    "SmoothRegulariser",
-    "Solution",
-    "Solver",
-    "SqEuclidean",
-    "Status",
-    "Stencil",
-    "StepNorm",
-    "Steps",
-    "StochasticSinkhorn",
-    "Stopping",
-    "SuggestedEps",
-    "TransportLoss",
-    "Unroll",
-    "Upper",
-    "ValueKind",
-    "WithinNoise",
-    "certify",
-    "default_solver",
-    "histogram",
-    "sampled_upper_bound",
-    "solve",
-    "suggest_eps",
-]
+__all__ = exported(globals())
 
 __getattr__ = former_names(__name__)

@@ -12,7 +12,6 @@ from otgen.methods import (
     OTGAN,
     WGANGP,
     Adam,
-    GradientKind,
     Method,
     PixelSinkhorn,
     SelfTerms,
@@ -31,7 +30,7 @@ from otgen.nets import (
     GeneratorNet,
     SpectralNorm,
 )
-from otgen.ot import KL, PNorm, Relative, Sinkhorn, SinkhornUpdate, SqEuclidean
+from otgen.ot import KL, Envelope, PNorm, Relative, Sinkhorn, SinkhornUpdate, SqEuclidean, Unroll
 from otgen.recipes.base import Scale
 from otgen.recipes.swgan_images import oracle_of
 from otgen.train import RunConfig, TrainerConfig
@@ -141,7 +140,7 @@ def seqsgda(setting: Setting, **changes: Any) -> SeqSGDA:
         critic=SpectralNorm(net=setting.critic()),
         features=100 if paper else 16,
         reg=KL(eps=1.0 if paper else Relative(0.05)),
-        gradient=GradientKind.UNROLL if paper else GradientKind.ENVELOPE,
+        gradient=Unroll() if paper else Envelope(),
         n_critic=10 if paper else 1,
         generator_optimizer=adam,
         critic_optimizer=adam,

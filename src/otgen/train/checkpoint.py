@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from otgen import files
 from otgen.errors import InputError
+from otgen.renamed import present_path
 from otgen.train.state import TrainState, put_back, take_apart
 
 FORMAT = 1
@@ -130,6 +131,7 @@ def read_about(path: Path) -> dict[str, Any]:
         raise InputError(f"{path / 'state.json'} cannot be read: {error}") from error
     if about.get("format") != FORMAT:
         raise InputError(f"{path} has checkpoint format {about.get('format')}, this version reads format {FORMAT}")
+    about["numbers"] = {present_path(path): value for path, value in about["numbers"].items()}
     # Checkpoints of versions that knew no method which ends a run by itself.
     about["numbers"].setdefault("settled", False)
     return about

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 import re
 import sys
+from abc import ABC
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -164,7 +164,7 @@ def plain(value: Any) -> Any:
             if f.type in ("float", "float | None") and type(fields[f.name]) is int:
                 fields[f.name] = float(fields[f.name])
         # A component is one of several that a configuration may name in its place.
-        component = any(inspect.isabstract(base) for base in type(value).__mro__)
+        component = ABC in type(value).__mro__
         return {"class_path": _class_path(type(value)), "init_args": fields} if component else fields
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]

@@ -63,7 +63,7 @@ class BarycentricMap:
             NumericalError: if its weights leave the finite numbers.
         """
         checks.component("solution", solution, ContinuousSolution, "that of a Continuous problem")
-        rng = torch.Generator().manual_seed(0) if rng is None else rng
+        rng = checks.generator(rng)
         like = solution.problem.reference
         with seeded(rng):
             net = self.net(like.shape[1], like.shape[1])

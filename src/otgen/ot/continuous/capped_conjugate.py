@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from otgen.errors import InputError
 from otgen.ot.regularisers.base import SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
 
 
 @dataclass(frozen=True, kw_only=True)
-class Guard:
+class CappedConjugate:
     """The conjugate of KL, continued along its tangent where ``s / eps`` exceeds ``exponent``.
 
     The objective stays concave, and its gradient finite. It is the exact dual of the problem whose plans have a
@@ -45,9 +46,15 @@ class Guard:
         """The derivative of :meth:`conjugate`: ``min(density(s), exp(exponent))`` for KL."""
         return self.reg.density(s.clamp(max=self.largest))
 
-    def tripped(self, s: Tensor) -> Tensor:
-        """Whether any of ``s`` is beyond: a boolean scalar."""
-        return (s.detach() > self.largest).any()
+    def caps(self, s: Tensor) -> bool:
+        """Whether any of ``s`` is beyond."""
+        return math.isfinite(self.largest) and bool((s > self.largest).any())
+
+
+def check_exponent(guard: float) -> None:
+    """See that exponents up to ``guard`` can be taken in float32."""
+    if not 0 < guard <= 80:
+        raise InputError(f"guard must lie in (0, 80], got {guard!r}: beyond, exp() overflows float32")
 
 
 def pair_sums(f: Tensor, g: Tensor, costs: Tensor) -> Tensor:

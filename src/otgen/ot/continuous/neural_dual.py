@@ -16,8 +16,9 @@ from torch.optim import Optimizer
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.ot.continuous.bank import Bank, Score
-from otgen.ot.continuous.capped_conjugate import Guard, pair_sums
+from otgen.ot.continuous.ascent import ascent_step, mean_mass
+from otgen.ot.continuous.bank import OnBank, SampleBank
+from otgen.ot.continuous.capped_conjugate import CappedConjugate, check_exponent
 from otgen.ot.continuous.perceptron import Perceptron
 from otgen.ot.continuous.potentials import FunctionPotentials, one_each
 from otgen.ot.continuous.problem import Continuous
@@ -36,7 +37,7 @@ from otgen.seeding import forked, new_seed, seeded
 class Upper(StrEnum):
     """Where the upper bound on the bank's value comes from."""
 
-    # The networks' own plan, made a coupling of the bank: a pass or two a look, and loose where eps is small.
+    # The networks' own plan, made a coupling of the bank: a pass or two a check, and loose where eps is small.
     OWN_PLAN = "own_plan"
     # The bank solved by itself, once in a run: tight, and worth its time where that is seconds.
     SOLVED_BANK = "solved_bank"
@@ -51,11 +52,11 @@ class NeuralDualState:
         g: potential of the target.
         optimizer: of the parameters of both.
         rng: stream of the training batches.
-        look_seed: seed of the streams that looks draw from, so that looking changes nothing.
+        check_seed: seed of the streams that checks draw from, so that checking changes nothing.
         bank_x: samples of the source on which the networks are judged, ``(bank, d)``.
         bank_y: samples of the target.
         updates: taken since the networks were new, warm starts included.
-        trips: in how many of them an exponent met the guard; an int64 scalar.
+        capped_updates: in how many of them an exponent met the guard.
     """
 
     f: nn.Module
@@ -65,19 +66,24 @@ class NeuralDualState:
     check_seed: int
     bank_x: Tensor
     bank_y: Tensor
-    updates: int
-    trips: Tensor
+    updates: int = 0
+    capped_updates: int = 0
 
     def copied(self) -> NeuralDualState:
         """An independent copy; the bank, which nothing changes, is shared."""
         f, g, optimizer = copy.deepcopy((self.f, self.g, self.optimizer))
         rng = torch.Generator().set_state(self.rng.get_state())
-        return replace(self, f=f, g=g, optimizer=optimizer, rng=rng, trips=self.trips.clone())
+        return replace(self, f=f, g=g, optimizer=optimizer, rng=rng)
 
     def parameters(self) -> Iterator[Tensor]:
         """Of both networks."""
         yield from self.f.parameters()
         yield from self.g.parameters()
+
+    @property
+    def finite(self) -> bool:
+        """Whether all weights are finite numbers."""
+        return all(bool(torch.isfinite(p).all()) for p in self.parameters())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,17 +140,7 @@ class NeuralDual(Solver):
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"betas must be two numbers in [0, 1), got {self.betas!r}")
         checks.component("upper", self.upper, Upper, "Upper.SOLVED_BANK")
-        if not 0 < self.guard <= 80:
-            raise InputError(f"guard must lie in (0, 80], got {self.guard!r}: beyond, exp() overflows float32")
-
-    @override
-    def accepts(self, problem: Any) -> None:
-        if not isinstance(problem, Continuous):
-            reg = getattr(problem, "reg", "")
-            raise InputError(
-                f"NeuralDual cannot solve a {type(problem).__name__} problem with {reg}: it needs laws to draw from; "
-                "use Continuous(source, target), or leave the solver out"
-            )
+        check_exponent(self.guard)
 
     @override
     def start(self, problem: Continuous, warm_start: Any) -> _Networks | None:
@@ -158,7 +154,7 @@ class NeuralDual(Solver):
             raise InputError(
                 f"the warm start has networks for samples of {d} numbers, the problem has samples of {like.shape[1]}"
             )
-        if not all(bool(torch.isfinite(p).all()) for p in state.parameters()):
+        if not state.finite:
             raise InputError("the warm start holds NaN or infinite weights; leave it out")
         return _Networks(state)
 
@@ -168,20 +164,24 @@ class NeuralDual(Solver):
     ) -> NeuralDualState:
         if isinstance(start, NeuralDualState):
             return start.copied()
-        rng = torch.Generator().manual_seed(0) if rng is None else rng
-        like = problem.reference
+        rng, like = checks.generator(rng), problem.reference
         with seeded(rng):
             f, g = (make(like.shape[1]) for make in (self.f, self.g))
         for name, module in (("f", f), ("g", g)):
             checks.component(f"what {name} makes", module, nn.Module, "nn.Sequential(...)")
-        f, g = (module.to(like) for module in (f, g))
-        optimizer: Optimizer = torch.optim.Adam([*f.parameters(), *g.parameters()], lr=self.lr, betas=self.betas)
-        updates, trips = 0, torch.zeros((), dtype=torch.int64, device=like.device)
-        if start is not None:
-            f, g, optimizer, updates, trips = start.taken(like, self)
         training, check_seed, bank_rng = forked(rng), new_seed(rng), forked(rng)
         x, y = (side.points for side in problem.sample(self.bank, bank_rng).sides())
-        return NeuralDualState(f, g, optimizer, training, check_seed, x, y, updates, trips)
+        if start is not None:
+            old = start.state.copied()
+            f, g = old.f.to(like), old.g.to(like)
+            for group in old.optimizer.param_groups:
+                group.update(lr=self.lr, betas=self.betas)
+            # Loading casts the moments to where the parameters are now.
+            old.optimizer.load_state_dict(old.optimizer.state_dict())
+            return replace(old, rng=training, check_seed=check_seed, bank_x=x, bank_y=y)
+        f, g = (module.to(like) for module in (f, g))
+        optimizer: Optimizer = torch.optim.Adam([*f.parameters(), *g.parameters()], lr=self.lr, betas=self.betas)
+        return NeuralDualState(f, g, optimizer, training, check_seed, x, y)
 
     @override
     def step(self, problem: Continuous, state: NeuralDualState) -> NeuralDualState:
@@ -190,27 +190,24 @@ class NeuralDual(Solver):
     @override
     def advance(self, problem: Continuous, state: NeuralDualState, steps: int) -> NeuralDualState:
         state.f.train(), state.g.train()
-        guard = self.guarded(problem)
+        conjugate = self.conjugate(problem)
+
+        def descend(loss: Tensor) -> None:
+            state.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            state.optimizer.step()
+
         with torch.enable_grad():
             for _ in range(steps):
-                self._update(problem.sample(self.batch, state.rng), guard, state)
+                batch = problem.sample(self.batch, state.rng)
+                x, y = (side.points for side in batch.sides())
+                potentials = one_each("f", state.f(x), x), one_each("g", state.g(y), y)
+                ascent_step(state, conjugate, potentials, batch.matrix, descend)
         return state
 
-    def _update(self, batch: Discrete, guard: Guard, state: NeuralDualState) -> None:
-        x, y = (side.points for side in batch.sides())
-        f, g = one_each("f", state.f(x), x), one_each("g", state.g(y), y)
-        s = pair_sums(f, g, batch.matrix)
-        # (5), its last term over all pairs
-        objective = f.mean() + g.mean() - guard.conjugate(s).mean()
-        state.optimizer.zero_grad()
-        (-objective).backward()  # type: ignore[no-untyped-call]
-        state.optimizer.step()
-        state.updates += 1
-        state.trips += guard.tripped(s)
-
-    def guarded(self, problem: Continuous) -> Guard:
+    def conjugate(self, problem: Continuous) -> CappedConjugate:
         """The conjugate that is trained on."""
-        return Guard(reg=problem.reg, exponent=self.guard)
+        return CappedConjugate(reg=problem.reg, exponent=self.guard)
 
     @override
     def iterate(
@@ -219,73 +216,64 @@ class NeuralDual(Solver):
         return NeuralDualIterate(self, problem, state, previous)
 
 
+@dataclass(frozen=True)
 class _Networks:
-    """What a warm start hands over: networks and optimiser, but no samples; the laws may have changed."""
+    """What a warm start hands over: networks, optimiser and counts, but no samples; the laws may have changed."""
 
-    def __init__(self, state: NeuralDualState) -> None:
-        self.state = state
-
-    def taken(self, like: Tensor, solver: NeuralDual) -> tuple[nn.Module, nn.Module, Optimizer, int, Tensor]:
-        """Copies on the problem's device, the optimiser with the step size and decays of this solver."""
-        state = self.state.copied()
-        f, g = state.f.to(like), state.g.to(like)
-        for group in state.optimizer.param_groups:
-            group.update(lr=solver.lr, betas=solver.betas)
-        # Loading casts the moments to where the parameters are now.
-        state.optimizer.load_state_dict(state.optimizer.state_dict())
-        return f, g, state.optimizer, state.updates, state.trips.to(like.device)
+    state: NeuralDualState
 
 
 class NeuralDualIterate(Iterate):
-    """A look at two networks, on a copy: the state goes on in place."""
+    """Two networks at a check, on a copy: the state goes on in place."""
 
     def __init__(
         self, solver: NeuralDual, problem: Continuous, state: NeuralDualState, previous: NeuralDualIterate | None
     ) -> None:
         self.solver, self.problem, self.state = solver, problem, state.copied()
-        potentials = FunctionPotentials(self.state.f.eval(), self.state.g.eval())
-        bank = self._bank() if previous is None else previous.score.samples
-        self.score: Score = Score(bank, potentials, solve_bank=solver.upper is Upper.SOLVED_BANK)
+        self.potentials = FunctionPotentials(self.state.f.eval(), self.state.g.eval())
+        self.bank = SampleBank(Discrete(state.bank_x, state.bank_y, cost=problem.cost, reg=problem.reg))
         # Gap per unit of marginal error at the last certificate: says when the next one is worth its passes.
-        self.gap_per_error: float = 0.0 if previous is None else previous.gap_per_error
+        self.gap_per_error = 0.0
+        if previous is not None:
+            self.bank, self.gap_per_error = previous.bank, previous.gap_per_error
 
-    def _bank(self) -> Bank:
-        return Bank(Discrete(self.state.bank_x, self.state.bank_y, cost=self.problem.cost, reg=self.problem.reg))
+    @cached_property
+    def on_bank(self) -> OnBank:
+        """The networks on the bank."""
+        at = self.potentials.on(self.state.bank_x, self.state.bank_y)
+        return OnBank(self.bank, at, solve_bank=self.solver.upper is Upper.SOLVED_BANK)
 
     def fresh_rng(self) -> torch.Generator:
-        """A stream that nobody has trained on; the same at every call for this look."""
+        """A stream that nobody has trained on; the same at every call for this check."""
         return torch.Generator().manual_seed((self.state.check_seed + self.state.updates) % 2**62)
 
     @cached_property
     @override
     def finite(self) -> bool:
-        return all(bool(torch.isfinite(p).all()) for p in self.state.parameters()) and self.score.finite
+        return self.state.finite and self.on_bank.potentials.finite
 
     @cached_property
     @override
     def marginal_error(self) -> float:
-        return self.score.plan.marginal_error
+        return self.on_bank.plan.marginal_error
 
     @cached_property
     @override
     def mean_mass(self) -> float:
-        # (26): the mean density over pairs (x_k, y_k), not over all pairs
         x, y = (side.points for side in self.problem.sample(self.solver.batch, self.fresh_rng()).sides())
-        at = self.score.potentials.on(x, y)
-        s = at.f.double() + at.g.double() - self.problem.cost.paired(x.double(), y.double())
-        return float(self.problem.reg.density(s).mean())
+        return mean_mass(self.problem.reg, self.problem.cost, self.potentials.on(x, y), x, y)
 
     @cached_property
     @override
     def rel_gap(self) -> float:
-        gap = self.score.rel_gap
+        gap = float(self.on_bank.interval.rel_gap)
         if math.isfinite(gap) and self.marginal_error > 0:
             self.gap_per_error = gap / self.marginal_error
         return gap
 
     @override
     def expects_gap(self, tol: float) -> bool:
-        # Both are noisy from look to look: half the last ratio is soon enough.
+        # Both are noisy from check to check: half the last ratio is soon enough.
         return self.last or 0.5 * self.gap_per_error * self.marginal_error <= tol
 
     @override
@@ -301,4 +289,5 @@ class NeuralDualIterate(Iterate):
                 f"{gradient} has nothing to go back to: NeuralDual draws its samples itself; leave the gradient out "
                 "and take solution.loss(x, y)"
             )
-        return ContinuousSolution(inner, self.score, self.solver.guarded(inner), outcome, self.state)
+        conjugate = self.solver.conjugate(inner)
+        return ContinuousSolution(inner, self.potentials, self.on_bank, conjugate, outcome, self.state)

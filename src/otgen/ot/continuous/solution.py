@@ -1,54 +1,55 @@
-"""What a solver of a sampled problem found, what of it is certain, and what is statistics."""
+"""What a solver of a sampled problem gives, what of it is certain, and what is statistics."""
 
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.ot.continuous.bank import Score
-from otgen.ot.continuous.capped_conjugate import Guard, pair_sums
+from otgen.ot.continuous.bank import OnBank
+from otgen.ot.continuous.capped_conjugate import CappedConjugate, pair_sums
 from otgen.ot.continuous.potentials import FunctionPotentials, flat
 from otgen.ot.continuous.problem import Continuous
 from otgen.ot.core import checks
-from otgen.ot.core.interval import Estimate, numbers_text
+from otgen.ot.core.interval import Certified, Estimate, Interval
 from otgen.ot.core.precision import full_precision
-from otgen.ot.core.results import Solved, SolveOutcome, Status
+from otgen.ot.core.results import Solved, SolveOutcome
 from otgen.ot.discrete.certificate import Certificate
 from otgen.ot.discrete.plan import PseudoPlan
 from otgen.ot.discrete.problem import Discrete
 
 
-class ContinuousSolution(Solved):
+class ContinuousSolution(Certified, Solved):
     """Two networks as the dual potentials of a problem between laws, at some iterate; all of it detached.
 
-    ``value``, ``lower``, ``upper`` and the errors concern the problem between the samples of the bank, where they are
+    ``value``, its bounds and the errors concern the problem between the samples of the bank, where they are
     certified. About the laws themselves they say nothing certain: :meth:`estimate` is what can be said, with a
     confidence. Bounds and errors are computed when they are first read.
 
     Attributes:
         problem: with a number for eps.
-        potentials: the networks, in evaluation mode.
+        potentials: the networks, in evaluation mode: ``potentials.on(x, y)`` gives vectors.
+        bank: the problem between the samples on which the networks are judged.
+        capped_updates: updates, since the networks were new, in which an exponent met the guard against overflow.
         state: the solver's; ``warm_start=solution`` starts another solve from here.
     """
 
-    def __init__(self, problem: Continuous, score: Score, guard: Guard, outcome: SolveOutcome, state: Any) -> None:
-        self.problem, self.outcome, self.state = problem, outcome, state
-        self._score, self._guard = score, guard
-
-    @property
-    def potentials(self) -> FunctionPotentials:
-        """The networks: ``potentials.on(x, y)`` gives vectors."""
-        return self._score.potentials
-
-    @property
-    def bank(self) -> Discrete:
-        """The problem between the samples on which the networks are judged."""
-        return self._score.bank
+    def __init__(
+        self,
+        problem: Continuous,
+        potentials: FunctionPotentials,
+        on_bank: OnBank,
+        conjugate: CappedConjugate,
+        outcome: SolveOutcome,
+        state: Any,
+    ) -> None:
+        self.problem, self.potentials, self.bank = problem, potentials, on_bank.problem
+        self.outcome, self.state, self.capped_updates = outcome, state, state.capped_updates
+        self._on_bank, self._conjugate = on_bank, conjugate
 
     @property
     def eps(self) -> float:
@@ -56,54 +57,35 @@ class ContinuousSolution(Solved):
         return self.problem.reg.weight
 
     @property
-    def trips(self) -> int:
-        """Updates, since the networks were new, in which an exponent met the guard against overflow."""
-        return int(self.state.trips)
+    def value(self) -> Tensor:
+        """The dual value of the networks on the bank, float64; minus infinity where it is beyond that."""
+        return torch.tensor(self._on_bank.plan.dual, dtype=torch.float64, device=self.bank.device)
 
     @property
-    def value(self) -> float:
-        """The dual value of the networks on the bank; minus infinity where it is beyond float64."""
-        return self._score.plan.dual
-
-    @property
-    def lower(self) -> float:
-        """``value`` less its rounding: certified lower bound on the bank's value."""
-        return self._score.plan.lower
-
-    @property
-    def upper(self) -> float:
-        """Certified upper bound on the bank's value."""
-        return self._score.upper
-
-    @property
-    def gap(self) -> float:
-        """``upper - lower >= 0``."""
-        return self.upper - self.lower
-
-    @property
-    def rel_gap(self) -> float:
-        """``gap / max(|lower|, |upper|)`` of the bank's problem."""
-        return self._score.rel_gap
+    @override
+    def interval(self) -> Interval:
+        """Certified bounds on the bank's value: the lower one is ``value`` less its rounding."""
+        return self._on_bank.interval
 
     @property
     def certificate(self) -> Certificate:
         """Bounds on the bank's value after a soft transform of ``g``: tighter, but they do not concern ``f``."""
-        return self._score.certificate
+        return self._on_bank.certificate
 
     @property
     def marginal_error(self) -> float:
         """``||row sums - a||_1 + ||column sums - b||_1`` of the networks' plan on the bank."""
-        return self._score.plan.marginal_error
+        return self._on_bank.plan.marginal_error
 
     @property
     def mass(self) -> float:
         """Mass of the networks' plan on the bank; 1 at the optimum."""
-        return self._score.plan.mass
+        return self._on_bank.plan.mass
 
     @property
     def plan_error_bound(self) -> float:
         """Certified bound on ``||plan - optimal plan||_1`` on the bank, for the networks' plan."""
-        return self._score.plan_error_bound
+        return self._on_bank.plan_error_bound
 
     def estimate(
         self, *, batches: int = 32, size: int = 512, confidence: float = 0.95, rng: torch.Generator | None = None
@@ -128,7 +110,7 @@ class ContinuousSolution(Solved):
         checks.count("size", size, 1)
         if not 0 < confidence < 1:
             raise InputError(f"confidence must lie in (0, 1), got {confidence!r}; 0.95 is usual")
-        rng = torch.Generator().manual_seed(0) if rng is None else rng
+        rng = checks.generator(rng)
         values = torch.tensor([self.dual_on(self.problem.sample(size, rng)) for _ in range(batches)]).double()
         mean, low = float(values.mean()), -math.inf
         if math.isfinite(mean):
@@ -156,7 +138,7 @@ class ContinuousSolution(Solved):
         with full_precision(x.device):
             at = self.potentials.on(x, y)
             s = pair_sums(at.f.double(), at.g.double(), self.problem.cost(x.double(), y.double()))
-            return self._guard.density(s).to(x.dtype)
+            return self._conjugate.density(s).to(x.dtype)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """``1/(n m) sum_ij m_ij c(x_i, y_j)``, the plan's density m held constant: what a generator descends.
@@ -200,20 +182,13 @@ class ContinuousSolution(Solved):
                 parts.append(rows @ points / rows.sum(-1, keepdim=True))
         return torch.cat(parts).to(x.dtype)
 
-    @cached_property
-    def _text(self) -> str:
+    def __repr__(self) -> str:
         n, m = self.bank.shape
         parts = [
-            f"value={numbers_text(self.value, self.lower, self.upper)} on a bank of {n} x {m} samples (certified "
-            "for the bank, not for the laws)",
-            f"gap {self.gap:.1e}",
-            f"{self.steps} step{'' if self.steps == 1 else 's'}",
+            f"{self.interval.text(self.value)} on a bank of {n} x {m} samples (certified for the bank, not for the "
+            "laws)",
+            f"gap {float(self.gap):.1e}",
         ]
-        if self.trips:
-            parts.append(f"overflow guard met in {self.trips} updates")
-        if self.status not in (Status.CONVERGED, Status.FIXED_STEPS):
-            parts.append(f"not converged: {self.status.value}")
-        return ", ".join(parts)
-
-    def __repr__(self) -> str:
-        return self._text
+        if self.capped_updates:
+            parts.append(f"overflow guard met in {self.capped_updates} updates")
+        return ", ".join([*parts, *self.outcome.texts()])

@@ -38,7 +38,7 @@ class WithinNoise(Stopping):
 
     Attributes:
         errors: how many standard errors.
-        batches: fresh batches a look, each of as many samples as an update's.
+        batches: fresh batches a check, each of as many samples as an update's.
     """
 
     errors: float = 2.0
@@ -70,8 +70,8 @@ class WithinNoise(Stopping):
         for _ in range(self.batches):
             batch = iterate.problem.sample(iterate.solver.batch, rng)
             x, y = (side.points for side in batch.sides())
-            best = PseudoPlan.of(batch, _extended(iterate.score.samples.solution, batch)).dual
-            differences.append(best - PseudoPlan.of(batch, iterate.score.potentials.on(x, y)).dual)
+            best = PseudoPlan.of(batch, _extended(iterate.bank.solution, batch)).dual
+            differences.append(best - PseudoPlan.of(batch, iterate.potentials.on(x, y)).dual)
         values = torch.tensor(differences).double()
         mean = float(values.mean())
         if not math.isfinite(mean):

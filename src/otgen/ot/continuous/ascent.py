@@ -1,0 +1,59 @@
+"""Stochastic ascent of the dual over two potentials, (5) of Sanjabi et al. 2018, and its stopping test (26)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from otgen.ot.continuous.capped_conjugate import CappedConjugate, pair_sums
+from otgen.ot.costs.base import Cost
+from otgen.ot.discrete.potentials import Potentials
+from otgen.ot.regularisers.base import SmoothRegulariser
+
+
+class Ascent(Protocol):
+    """What is counted of an ascent.
+
+    Attributes:
+        updates: taken since the potentials were new.
+        capped_updates: in how many of them the conjugate was capped.
+    """
+
+    updates: int
+    capped_updates: int
+
+
+def ascent_step(
+    state: Ascent,
+    conjugate: CappedConjugate,
+    potentials: tuple[Tensor, Tensor],
+    costs: Tensor,
+    descend: Callable[[Tensor], None],
+) -> None:
+    """One update of both potentials on a batch, its last term over all pairs.
+
+    Args:
+        state: counts it.
+        conjugate: of (5).
+        potentials: ``f(x_i)`` and ``g(y_j)``, with their graphs.
+        costs: ``c(x_i, y_j)``, ``(n, m)``.
+        descend: takes a step of the potentials' optimiser down a loss.
+    """
+    f, g = potentials
+    with torch.no_grad():
+        s = pair_sums(f, g, costs)
+        density = conjugate.density(s)
+    # The gradient of (5) by f(x_i) and g(y_j) is the mass that they lack. A scalar with this gradient needs no graph of
+    # the matrices.
+    descend(((density.mean(1) - 1) * f).mean() + ((density.mean(0) - 1) * g).mean())
+    state.updates += 1
+    state.capped_updates += conjugate.caps(s)
+
+
+def mean_mass(reg: SmoothRegulariser, cost: Cost, potentials: Potentials, x: Tensor, y: Tensor) -> float:
+    """(26): the mean density over the pairs (x_k, y_k), not over all pairs; samples are ``(n, d)``."""
+    s = potentials.f.double() + potentials.g.double() - cost.paired(x.double(), y.double())
+    return float(reg.density(s).mean())
