@@ -48,7 +48,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     "SemiDiscreteSolver": {"look_samples": "check_samples"},
 }
 
-# By option, what a value was and what it is, as a configuration writes it. A policy that is a component now has its class.
+# By option, what a value was and what it is, as a configuration writes it: a policy that is a component now, its class.
 VALUES: Mapping[str, Mapping[str, str]] = {
     "gradient": {"envelope": "otgen.ot.Envelope", "unroll": "otgen.ot.Unroll"},
 }
