@@ -9,7 +9,7 @@ from otgen.ot.continuous.neural_dual import NeuralDual
 from otgen.ot.continuous.problem import Continuous
 from otgen.ot.continuous.solution import ContinuousSolution
 from otgen.ot.core import checks
-from otgen.ot.core.loop import LoopSettings, SolveOptions, run
+from otgen.ot.core.loop import SolveOptions, run
 from otgen.ot.core.problem import Problem
 from otgen.ot.core.solver import Solver
 from otgen.ot.core.stopping import Steps
@@ -66,7 +66,8 @@ def solve(problem: Problem, solver: Solver | None = None, **options: Unpack[Solv
         UnconvergedError: under ``on_unconverged="raise"``.
     """
     if solver is None:
-        solver = default_solver(problem, fixed_steps=isinstance(LoopSettings.of(options).stopping, Steps))
+        fixed_steps = options.get("tol") == 0 or isinstance(options.get("until"), Steps)
+        solver = default_solver(problem, fixed_steps=fixed_steps)
     return run(problem, solver, **options)
 
 

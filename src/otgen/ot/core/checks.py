@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -106,11 +106,11 @@ def choice(name: str, kind: type[ChoiceT], value: Any) -> ChoiceT:
         raise InputError(f"{name} must be one of {[member.value for member in kind]}, got {value!r}") from None
 
 
-def options(owner: str, given: Iterable[str], known: Sequence[str]) -> None:
+def options(owner: str, given: Iterable[str], known: Collection[str]) -> None:
     """Options by name, each known to whoever takes them."""
-    unknown = sorted(set(given) - set(known))
+    unknown = [name for name in given if name not in known]
     if unknown:
-        raise InputError(f"{owner} has no option {unknown}; its options are {', '.join(known)}")
+        raise InputError(f"{owner} has no option {sorted(unknown)}; its options are {', '.join(known)}")
 
 
 def generator(rng: torch.Generator | None) -> torch.Generator:

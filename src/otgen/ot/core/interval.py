@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -16,12 +17,13 @@ class Interval:
     Attributes:
         lower: no larger than the value.
         upper: no smaller than the value.
-        negligible: a gap that is rounding at the problem's scale: the relative gap of a value near zero says nothing.
+        negligible: gives a gap that is rounding at the problem's scale: the relative gap of a value near zero says
+            nothing. Asked for the relative gap only: the scale takes a pass over the costs.
     """
 
     lower: Tensor
     upper: Tensor
-    negligible: float = 0.0
+    negligible: Callable[[], float] = float
 
     @property
     def gap(self) -> Tensor:
@@ -33,7 +35,7 @@ class Interval:
         """``gap / max(|lower|, |upper|)``; 0 where the gap is negligible, infinite where a bound is."""
         gap, size = self.gap, torch.maximum(self.lower.abs(), self.upper.abs())
         relative = gap / size.clamp(min=torch.finfo(size.dtype).tiny)
-        return torch.where(gap <= self.negligible, 0.0, torch.where(gap.isinf(), torch.inf, relative))
+        return torch.where(gap <= self.negligible(), 0.0, torch.where(gap.isinf(), torch.inf, relative))
 
     def text(self, value: Tensor) -> str:
         """``value=2.6091 in [2.6087, 2.6108]``; all of a small batch."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self, TypedDict, Unpack
 
@@ -81,7 +81,7 @@ class LoopSettings:
     @classmethod
     def of(cls, options: SolveOptions) -> Self:
         """From options by name."""
-        checks.options("solve", options, [field.name for field in fields(cls)])
+        checks.options("solve", options, cls.__dataclass_fields__)
         return cls(**options)
 
     @property

@@ -194,9 +194,13 @@ class Discrete(Problem):
 
     def interval(self, lower: Tensor, upper: Tensor) -> Interval:
         """Bounds on this problem's value, which know what is rounding at its scale."""
-        # The certificate allows for a rounding of every entry of the regularisation term: that grows with the sizes.
-        entropy = torch.finfo(torch.float64).eps * 64 * (sum(self.shape[-2:]) + 256)
-        return Interval(lower, upper, _NEGLIGIBLE * abs(self.mean_cost) + max(_NEGLIGIBLE, entropy) * self.eps)
+
+        def negligible() -> float:
+            # The certificate allows for a rounding of every entry of the penalty: that grows with the sizes.
+            entropy = torch.finfo(torch.float64).eps * 64 * (sum(self.shape[-2:]) + 256)
+            return _NEGLIGIBLE * abs(self.mean_cost) + max(_NEGLIGIBLE, entropy) * self.eps
+
+        return Interval(lower, upper, negligible)
 
     @override
     def with_settings_of(self, resolved: Discrete) -> Discrete:

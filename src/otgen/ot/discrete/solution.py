@@ -88,7 +88,7 @@ class Solution(Certified, Solved):
             correction = None if self._correction is None else self._correction()
             return certify(self.problem, self.potentials, self._plan, correction)
 
-    @property
+    @cached_property
     @override
     def interval(self) -> Interval:
         """Certified bounds on the regularised value; a gap below 1e-12 of the mean cost and eps is rounding."""

@@ -46,7 +46,7 @@ class GridCertificate:
         upper = 0.0 if still else self.upper * problem.unit * (1 + 4 * _EPS)
         bounds = (self.lower * problem.unit * (1 - 4 * _EPS), upper)
         lower, upper_ = (torch.tensor(bound, dtype=torch.float64, device=problem.device) for bound in bounds)
-        return Interval(lower, upper_, _NEGLIGIBLE * problem.unit * problem.operator.diameter)
+        return Interval(lower, upper_, lambda: _NEGLIGIBLE * problem.unit * problem.operator.diameter)
 
 
 @torch.no_grad()

@@ -38,7 +38,7 @@ class Combination(Certified):
         """One a term, detached; taken out of what was solved together when they are first asked for."""
         return tuple(solution.detached() for solution in self._terms())
 
-    @property
+    @cached_property
     @override
     def interval(self) -> Interval:
         """``sum_k (w_k > 0 ? w_k lower_k : w_k upper_k)`` and the other way round."""
