@@ -86,6 +86,7 @@ class Theorem(ABC):
     key: ClassVar[str]
     """Short name, as ``otgen verify`` takes it."""
     paper: ClassVar[Paper]
+    """By default that of the folder in which the class stands."""
     where: ClassVar[str]
     """Number of the theorem or equation in the paper."""
     statement: ClassVar[str]
@@ -96,6 +97,11 @@ class Theorem(ABC):
     """What holds instead, where the printed statement does not."""
     recorded: ClassVar[TheoremStatus]
     """What the check found when it was written."""
+
+    def __init_subclass__(cls) -> None:
+        folder = cls.__module__.split(".")[-2:-1]
+        if not hasattr(cls, "paper") and folder and folder[0].upper() in Paper.__members__:
+            cls.paper = Paper[folder[0].upper()]
 
     @abstractmethod
     def relations(self, trials: Trials) -> Iterable[Relation]:

@@ -1,14 +1,34 @@
-"""Every claim that is checked, paper by paper."""
+"""Every theorem that is checked: what the modules of each paper's folder define, in the order of their keys."""
 
 from __future__ import annotations
 
-from otgen.claims import adnan, houdard, oracles, pinetz, sanjabi
-from otgen.claims.base import Theorem
+import pkgutil
+import re
+from importlib import import_module
+from types import ModuleType
 
-THEOREMS: tuple[Theorem, ...] = (
-    *sanjabi.THEOREMS,
-    *adnan.THEOREMS,
-    *houdard.THEOREMS,
-    *pinetz.THEOREMS,
-    *oracles.THEOREMS,
-)
+from otgen.claims.base import Paper, Theorem
+
+
+def _modules(paper: Paper) -> list[ModuleType]:
+    folder = import_module(f"{__package__}.{paper.name.lower()}")
+    return [import_module(f"{folder.__name__}.{file.name}") for file in pkgutil.iter_modules(folder.__path__)]
+
+
+def _place(theorem: Theorem) -> tuple[int, str, int, str]:
+    """Short prefixes first, numbers by their size: ``A2``, ``A10``, ``A10b``, ``B1``, ``AE1``."""
+    prefix, number, suffix = re.findall(r"[A-Z]+|\d+|[a-z]*$", theorem.key)[:3]
+    return len(prefix), prefix, int(number), suffix
+
+
+def _theorems(paper: Paper) -> list[Theorem]:
+    classes = {
+        value
+        for module in _modules(paper)
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Theorem) and value.__module__ == module.__name__
+    }
+    return sorted((cls() for cls in classes if hasattr(cls, "key")), key=_place)
+
+
+THEOREMS: tuple[Theorem, ...] = tuple(theorem for paper in Paper for theorem in _theorems(paper))

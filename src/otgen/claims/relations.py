@@ -278,15 +278,8 @@ class Cited(Relation):
     def standing(self) -> Standing:
         return Standing.HOLDS if self.supported else Standing.BROKEN
 
-    @property
-    @override
-    def worst(self) -> float:
-        return math.nan
-
-    @property
-    @override
-    def instances(self) -> int:
-        return 0
+    worst = math.nan
+    instances = 0
 
     @property
     @override

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -45,7 +44,6 @@ def potentials(f: Any, g: Any, eps: float) -> tuple[Tensor, Tensor]:
     return tuple(torch.from_numpy(np.array(p)) + eps * float(np.log(len(p))) for p in (f, g))  # type: ignore[return-value]
 
 
-@dataclass(frozen=True)
 class OttJax(Peer):
     """``ott.solvers.linear.sinkhorn.Sinkhorn`` in the log domain, jitted."""
 

@@ -8,24 +8,14 @@ objective that it minimised, so that is computed from the plan, too.
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
 
 from otgen.ot import NoReg, Quadratic
+from otgen.ot.discrete.exact import pot
 from otgen.peers.base import Answer, Call, Peer, Task, Unavailable, entropic_eps
-
-
-def _pot() -> Any:
-    # A peer runs as its users run it; other frameworks that POT may find only slow it down.
-    for backend in ("JAX", "TENSORFLOW", "CUPY"):
-        os.environ.setdefault(f"POT_BACKEND_DISABLE_{backend}", "1")
-    import ot
-
-    return ot
 
 
 def _arrays(task: Task) -> tuple[np.ndarray[Any, Any], ...]:
@@ -38,7 +28,6 @@ def _residual(plan: np.ndarray[Any, Any], a: np.ndarray[Any, Any], b: np.ndarray
     return float(np.abs(plan.sum(1) - a).sum() + np.abs(plan.sum(0) - b).sum())
 
 
-@dataclass(frozen=True)
 class _PotSinkhorn(Peer):
     package: ClassVar[str] = "POT"
     method: ClassVar[str]
@@ -47,14 +36,14 @@ class _PotSinkhorn(Peer):
     def prepare(self, task: Task) -> Call:
         from scipy.special import xlogy
 
-        eps, pot = entropic_eps(task), _pot()
+        eps, peer = entropic_eps(task), pot()
 
         def call() -> Answer:
             a, b, costs = _arrays(task)
             options = {"numItermax": task.max_steps, "stopThr": task.tol, "warn": False, "check_marginals": False}
             # POT's plain kernel underflows at small eps; its answer shows it.
             with np.errstate(all="ignore"):
-                plan, log = pot.sinkhorn(a, b, costs, eps, method=self.method, log=True, **options)
+                plan, log = peer.sinkhorn(a, b, costs, eps, method=self.method, log=True, **options)
             # <P, C> + eps KL(P | a x b)
             value = float((plan * costs).sum() + eps * xlogy(plan, plan * plan.size).sum())
             unit = float(np.finfo(costs.dtype).eps)
@@ -66,7 +55,6 @@ class _PotSinkhorn(Peer):
         return call
 
 
-@dataclass(frozen=True)
 class PotLog(_PotSinkhorn):
     """``ot.sinkhorn(method="sinkhorn_log")``."""
 
@@ -74,7 +62,6 @@ class PotLog(_PotSinkhorn):
     method: ClassVar[str] = "sinkhorn_log"
 
 
-@dataclass(frozen=True)
 class PotKernel(_PotSinkhorn):
     """``ot.sinkhorn(method="sinkhorn")``."""
 
@@ -82,7 +69,6 @@ class PotKernel(_PotSinkhorn):
     method: ClassVar[str] = "sinkhorn"
 
 
-@dataclass(frozen=True)
 class PotExact(Peer):
     """``ot.emd``, a network simplex."""
 
@@ -93,11 +79,11 @@ class PotExact(Peer):
     def prepare(self, task: Task) -> Call:
         if not isinstance(task.reg, NoReg):
             raise Unavailable("solves the unregularised problem (--reg NoReg)")
-        pot = _pot()
+        peer = pot()
 
         def call() -> Answer:
             a, b, costs = (array.astype(np.float64) for array in _arrays(task))
-            plan, log = pot.emd(a, b, costs, numItermax=10_000_000, log=True)
+            plan, log = peer.emd(a, b, costs, numItermax=10_000_000, log=True)
             return Answer(
                 value=float((plan * costs).sum()), converged=log["warning"] is None, residual=_residual(plan, a, b)
             )
@@ -105,7 +91,6 @@ class PotExact(Peer):
         return call
 
 
-@dataclass(frozen=True)
 class PotQuadratic(Peer):
     """``ot.smooth.smooth_ot_dual(reg_type="l2")``, SciPy's L-BFGS."""
 
@@ -118,7 +103,7 @@ class PotQuadratic(Peer):
 
         if not isinstance(task.reg, Quadratic):
             raise Unavailable("solves the quadratic problem (--reg Quadratic)")
-        eps, pot = task.reg.weight, _pot()
+        eps, peer = task.reg.weight, pot()
 
         def call() -> Answer:
             a, b, costs = (array.astype(np.float64) for array in _arrays(task))
@@ -126,7 +111,7 @@ class PotQuadratic(Peer):
             weight = eps * costs.size
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # of SciPy's
-                plan, log = pot.smooth.smooth_ot_dual(
+                plan, log = peer.smooth.smooth_ot_dual(
                     a, b, costs, weight, reg_type="l2", stopThr=1e-2 * task.tol, numItermax=task.max_steps, log=True
                 )
             return Answer(

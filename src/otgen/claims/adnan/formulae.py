@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, divergence, normal, one_and_two, random_problems, spread_out
 from otgen.claims.relations import Part, Relation, at_most, equal, power_law
 from otgen.nets import MlpCritic, SpectralNorm
@@ -27,7 +27,6 @@ class Transform(Theorem):
     """
 
     key: ClassVar[str] = "A14"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "(14)"
     statement: ClassVar[str] = (
         "The potential on the model's side that goes with g is -eps log of the integral of exp((g(x) - c(x, y))/eps) "
@@ -72,7 +71,6 @@ class MissingWeights(Theorem):
     """
 
     key: ClassVar[str] = "A17"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "(17)"
     statement: ClassVar[str] = (
         "The mean over x of -eps log sum_i exp((g_i - c(x, y_i))/eps) + sum_i g_i nu_i has W as its maximum."
@@ -120,7 +118,6 @@ class SemiDualHessian(Theorem):
     """
 
     key: ClassVar[str] = "A18"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "Remark 4.1, (18)"
     statement: ClassVar[str] = (
         "In g the semi-dual has the gradient nu - X, X the softmax (18), the Hessian (X X^T - diag X)/eps, and this "
@@ -196,7 +193,6 @@ class Separates(Theorem):
     """
 
     key: ClassVar[str] = "A19"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "(19)"
     statement: ClassVar[str] = (
         "Under c = ||x - y||^p the divergence S is not negative, is 0 for equal laws alone, and tends to 0 exactly as "
@@ -263,7 +259,6 @@ class SpectralConstant(Theorem):
     """
 
     key: ClassVar[str] = "A21"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "(21)"
     statement: ClassVar[str] = (
         "A critic of n layers whose weights are k_SN W/sigma(W) has a Lipschitz constant of at most k_SN^n."

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import circle, divergence, normal, solved, uniform
 from otgen.claims.relations import Part, Relation, Slope, at_most, equal
 from otgen.methods import SeqSGDA
@@ -28,7 +28,6 @@ class OrderOfPlay(Theorem):
     """
 
     key: ClassVar[str] = "A22"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "(22)"
     statement: ClassVar[str] = "min over theta of max over phi of S differs from max over phi of min over theta."
     corrected: ClassVar[str] = (
@@ -122,7 +121,6 @@ class LocalMinimax(Theorem):
     """
 
     key: ClassVar[str] = "A23"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "Definitions 2.2, 2.3, (23)"
     statement: ClassVar[str] = (
         "At a local minimax point both gradients are 0, the Hessian in theta is positive and that in phi negative; and "
@@ -190,7 +188,6 @@ class GlobalIsLocal(Theorem):
     """
 
     key: ClassVar[str] = "A23b"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "Theorem 2.1, Lemma 2.1"
     statement: ClassVar[str] = "A global minimax point of S is a local minimax point."
     conditions: ClassVar[str] = (
@@ -256,7 +253,6 @@ class CrossTermStep(Theorem):
     """
 
     key: ClassVar[str] = "A26"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "(26), Algorithm 1"
     statement: ClassVar[str] = (
         "The gradient in theta of the self term W(theta, theta) may be left out as eps falls to 0: a step down W is a "

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.relations import Cited, Relation
 
 _SETTING = "Digits, small networks, a minute or two and a half on one core; the paper takes 400,000 steps and more."
@@ -18,12 +17,10 @@ def _cited(label: str, figure: str, found: str, *, supported: bool) -> Relation:
     return Cited(label=label, found=found, source=f"experiments/seqsgda/{figure}", supported=supported)
 
 
-@dataclass(frozen=True, kw_only=True)
 class LargeBatches(Theorem):
     """Section IV.A: batches must be small."""
 
     key: ClassVar[str] = "B6"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "section IV.A, Figure 11"
     statement: ClassVar[str] = "Batches of 200 and 300 make the game unstable, as it needs m far below N."
     conditions: ClassVar[str] = f"{_SETTING} Quality was measured, not the losses' fluctuation."
@@ -38,12 +35,10 @@ class LargeBatches(Theorem):
         return [_cited("larger batches do harm", "fig11/report.md", found, supported=False)]
 
 
-@dataclass(frozen=True, kw_only=True)
 class BetterThanAutoDiff(Theorem):
     """Figures 4 and 5."""
 
     key: ClassVar[str] = "AE1"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "Figures 4, 5 and 10"
     statement: ClassVar[str] = "On digits SeqSGDA makes better, less blurry samples than SGD-AutoDiff."
     conditions: ClassVar[str] = _SETTING
@@ -59,12 +54,10 @@ class BetterThanAutoDiff(Theorem):
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Cats(Theorem):
     """Figures 6, 8 and 10."""
 
     key: ClassVar[str] = "AE2"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "Figures 6, 8 and 10"
     statement: ClassVar[str] = "On cats too SeqSGDA comes nearer to the data than SGD-AutoDiff."
     conditions: ClassVar[str] = "One seed at scale cpu, by W1 of pixels; faces of CelebA were not tried."
@@ -76,12 +69,10 @@ class Cats(Theorem):
         return [_cited("nearer to the data", "fig6/report.md", found, supported=True)]
 
 
-@dataclass(frozen=True, kw_only=True)
 class BetterThanOthers(Theorem):
     """Section V: the comparison with the other games."""
 
     key: ClassVar[str] = "AE3"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "section V"
     statement: ClassVar[str] = "It is better than OT-GAN, EOT-GAN and SWGAN too."
     conditions: ClassVar[str] = f"{_SETTING} The paper shows no run of the three."
@@ -99,12 +90,10 @@ class BetterThanOthers(Theorem):
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
 class BatchSize(Theorem):
     """Figure 12."""
 
     key: ClassVar[str] = "AE4"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "Figure 12"
     statement: ClassVar[str] = "The quality of samples does not depend on m in 100, 200, 300; m = 10 is poor."
     conditions: ClassVar[str] = _SETTING
@@ -120,12 +109,10 @@ class BatchSize(Theorem):
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
 class LowerEps(Theorem):
     """Figures 13 and 14."""
 
     key: ClassVar[str] = "AE5"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "Figures 13 and 14"
     statement: ClassVar[str] = "A lower eps makes better samples."
     conditions: ClassVar[str] = f"{_SETTING} eps is relative to the mean cost of the features."
@@ -137,12 +124,10 @@ class LowerEps(Theorem):
         return [_cited("lower is better", "fig13/report.md", found, supported=False)]
 
 
-@dataclass(frozen=True, kw_only=True)
 class MoreSteps(Theorem):
     """Figures 15 and 16."""
 
     key: ClassVar[str] = "AE5b"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "Figures 15 and 16"
     statement: ClassVar[str] = "More than 10 Sinkhorn steps do not make better samples."
     conditions: ClassVar[str] = _SETTING
@@ -158,12 +143,10 @@ class MoreSteps(Theorem):
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
 class BestPower(Theorem):
     """Figures 17 and 18."""
 
     key: ClassVar[str] = "AE6"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "Figures 17 and 18"
     statement: ClassVar[str] = "p = 2 is better than 5 and 7, and all of them converge to samples of like quality."
     conditions: ClassVar[str] = _SETTING
@@ -181,12 +164,10 @@ class BestPower(Theorem):
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
 class LittleAboveTwo(Theorem):
     """Figures 19 and 20."""
 
     key: ClassVar[str] = "AE7"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "Figures 19 and 20"
     statement: ClassVar[str] = "For p from 2.05 to 2.3 the samples are alike."
     conditions: ClassVar[str] = _SETTING
@@ -201,12 +182,10 @@ class LittleAboveTwo(Theorem):
         return [_cited("alike", "fig19/report.md", found, supported=False)]
 
 
-@dataclass(frozen=True, kw_only=True)
 class SimilarityOfWeights(Theorem):
     """Figures 21 and 22."""
 
     key: ClassVar[str] = "AE8"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "Figures 21 and 22"
     statement: ClassVar[str] = (
         "The SSIM of the weights tends to 1 at the stopping point, and the slope of log(1/SSIM) over log updates is a "
@@ -225,12 +204,10 @@ class SimilarityOfWeights(Theorem):
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
 class CriticUpdates(Theorem):
     """Section IV.C: the step ratio."""
 
     key: ClassVar[str] = "AE9"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "section IV.C, Figure 22"
     statement: ClassVar[str] = "With 5, 10 and 15 critic updates a step at p = 2.15 the generator ends as well."
     conditions: ClassVar[str] = f"{_SETTING} In equal time, not in equal steps."

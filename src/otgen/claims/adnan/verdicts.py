@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.adnan.games import normal_nodes
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import divergence, normal, one_and_two, solved, spread_out, uniform
 from otgen.claims.relations import Part, Relation, Slope, at_most, equal, power_law, straight
 from otgen.methods.terms import Fake, SelfTerms
@@ -30,7 +30,6 @@ class Convexity(Theorem):
     """
 
     key: ClassVar[str] = "B1"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "sections I and IV.B"
     statement: ClassVar[str] = (
         "S is concave in the critic's weights; and the ground cost ||x - y||^p is convex for p in {1, 2}, but not for "
@@ -100,7 +99,6 @@ class SelfTermDropped(Theorem):
     """
 
     key: ClassVar[str] = "B2"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "section III.C"
     statement: ClassVar[str] = (
         "As eps falls, small changes in theta make insignificant changes in the plan (Sanjabi et al., Theorem 3.1), so "
@@ -173,7 +171,6 @@ class TenSteps(Theorem):
     """
 
     key: ClassVar[str] = "B3"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "section IV.A"
     statement: ClassVar[str] = "At eps = 0.01 L = 10 steps are enough to compute W: the plan has its marginals to 1 %."
     corrected: ClassVar[str] = (
@@ -226,7 +223,6 @@ class LogarithmicRate(Theorem):
     """
 
     key: ClassVar[str] = "B4"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "section IV.C, Figure 22"
     statement: ClassVar[str] = (
         "A line of slope kappa through log(1/SSIM) over log(updates) shows that kappa log(1/eps) updates reach the "
@@ -304,7 +300,6 @@ class MinibatchBias(Theorem):
     """
 
     key: ClassVar[str] = "B5"
-    paper: ClassVar[Paper] = Paper.ADNAN
     where: ClassVar[str] = "section III.A, 1)"
     statement: ClassVar[str] = "The mean of S over batches of m is S of the laws."
     corrected: ClassVar[str] = (

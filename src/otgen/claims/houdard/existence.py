@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import FixedPoints, normal, spread_out, uniform
 from otgen.claims.relations import Part, Relation, at_most, equal, straight
 from otgen.claims.two_atoms import TwoAtoms
@@ -42,7 +42,6 @@ class NoGradient(Theorem):
     """
 
     key: ClassVar[str] = "C1"
-    paper: ClassVar[Paper] = Paper.HOUDARD
     where: ClassVar[str] = "Proposition 1"
     statement: ClassVar[str] = (
         "For a point against two atoms and c = ||x - y||^p, p >= 1, W is the mean of both costs; and F(psi*, .) is "
@@ -119,7 +118,6 @@ class NotAlways(Theorem):
     """
 
     key: ClassVar[str] = "C2"
-    paper: ClassVar[Paper] = Paper.HOUDARD
     where: ClassVar[str] = "section 2.2"
     statement: ClassVar[str] = (
         "Whenever the generated law is not absolutely continuous, F(psi*, .) has no gradient at the theta that psi* is "
@@ -166,7 +164,6 @@ class Oscillation(Theorem):
     """
 
     key: ClassVar[str] = "H1"
-    paper: ClassVar[Paper] = Paper.HOUDARD
     where: ClassVar[str] = "Figure 1, (38)"
     statement: ClassVar[str] = (
         "With regularisation the point converges to the middle, and without it does not converge, however many steps "

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import FixedPoints, Problems, even, normal, spread_out, uniform, weights
 from otgen.claims.relations import Cited, Part, Relation, at_most, equal
 from otgen.ot import KL, AtomPotentials, SemiDiscrete
@@ -29,7 +29,6 @@ class SharedModulus(Theorem):
     """
 
     key: ClassVar[str] = "C3"
-    paper: ClassVar[Paper] = Paper.HOUDARD
     where: ClassVar[str] = "Lemma 1, Proposition 4"
     statement: ClassVar[str] = (
         "The best potentials with KL share the modulus of continuity of the cost: |psi_i - psi_j| is at most "
@@ -65,7 +64,6 @@ class LipschitzValue(Theorem):
     """
 
     key: ClassVar[str] = "C4"
-    paper: ClassVar[Paper] = Paper.HOUDARD
     where: ClassVar[str] = "Theorem 3"
     statement: ClassVar[str] = (
         "|W(theta_1) - W(theta_2)| is at most kappa E ||g_theta1(z) - g_theta2(z)||, kappa the Lipschitz constant of c "
@@ -158,7 +156,6 @@ class GradientExists(Theorem):
     """
 
     key: ClassVar[str] = "C5"
-    paper: ClassVar[Paper] = Paper.HOUDARD
     where: ClassVar[str] = "Theorems 4 and 5"
     statement: ClassVar[str] = (
         "With regularisation, a C^1 cost and a C^1 generator, F(psi, .) has the gradient (23) for every psi, and W has "
@@ -202,7 +199,6 @@ class EntropicGradient(Theorem):
     """
 
     key: ClassVar[str] = "C6"
-    paper: ClassVar[Paper] = Paper.HOUDARD
     where: ClassVar[str] = "(40), beside Sanjabi et al. 2018, below (4)"
     statement: ClassVar[str] = (
         "The semi-discrete gradient is sum pi* grad c of the best plan, which is that of the value with the entropy in "
@@ -246,7 +242,6 @@ class OneJacobian(Theorem):
     """
 
     key: ClassVar[str] = "H41"
-    paper: ClassVar[Paper] = Paper.HOUDARD
     where: ClassVar[str] = "(41)"
     statement: ClassVar[str] = (
         "The gradient of W is the mean of (d g/d theta)^T sum_i eta_i grad_theta c(g_theta(z), y_i), both the Jacobian "
@@ -294,12 +289,10 @@ class OneJacobian(Theorem):
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
 class DigitsByEps(Theorem):
     """Figure 2."""
 
     key: ClassVar[str] = "H2"
-    paper: ClassVar[Paper] = Paper.HOUDARD
     where: ClassVar[str] = "Figure 2"
     statement: ClassVar[str] = "With a small eps the generator learns digits; with a large one it makes a mean image."
     conditions: ClassVar[str] = "eps is relative to a cost per pixel; 5,000 digits, 150 seconds on one core."

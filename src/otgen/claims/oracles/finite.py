@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, one_and_two, random_problems, solved, spread_out, symmetric_pair, weights
 from otgen.claims.relations import Relation, at_most, equal, power_law
 from otgen.claims.sanjabi.stationary import bipartite_laws
@@ -39,7 +39,6 @@ class UniqueCoupling(Theorem):
     """
 
     key: ClassVar[str] = "O1"
-    paper: ClassVar[Paper] = Paper.ORACLES
     where: ClassVar[str] = "one point"
     statement: ClassVar[str] = (
         "One point has one coupling with a law: the value is the mean cost whatever eps with KL, and eps/2 more with "
@@ -69,7 +68,6 @@ class OneAgainstTwo(Theorem):
     """
 
     key: ClassVar[str] = "O2"
-    paper: ClassVar[Paper] = Paper.ORACLES
     where: ClassVar[str] = "a point at 0 and two at -h and h"
     statement: ClassVar[str] = (
         "Under |x - y|^p and KL, S = h^p + (eps/2) log((1 + exp(-(2h)^p/eps))/2): negative for p > 2 and large eps."
@@ -102,7 +100,6 @@ class TwoWithThemselves(Theorem):
     """
 
     key: ClassVar[str] = "O3"
-    paper: ClassVar[Paper] = Paper.ORACLES
     where: ClassVar[str] = "two points and themselves, squared norm"
     statement: ClassVar[str] = (
         "Between points at -h and h and themselves, D = (2h)^p, each entry of the plan's diagonal is "
@@ -137,7 +134,6 @@ class GapOfIterates(Theorem):
     """
 
     key: ClassVar[str] = "O6"
-    paper: ClassVar[Paper] = Paper.ORACLES
     where: ClassVar[str] = "problems built from their optimum"
     statement: ClassVar[str] = (
         "With C = f* + g* - eps log(pi*/(a x b)) the optimum is <a, f*> + <b, g*>, and a solver stopped early is short "
@@ -189,7 +185,6 @@ class CompleteBipartite(Theorem):
     """
 
     key: ClassVar[str] = "O9"
-    paper: ClassVar[Paper] = Paper.ORACLES
     where: ClassVar[str] = "the graph K_{2,3}"
     statement: ClassVar[str] = (
         "On K_{2,3}, uniform on either side, the loss 2d - d - d with KL is "
@@ -229,7 +224,6 @@ class LargeEps(Theorem):
     """
 
     key: ClassVar[str] = "O12"
-    paper: ClassVar[Paper] = Paper.ORACLES
     where: ClassVar[str] = "eps to infinity"
     statement: ClassVar[str] = (
         "As eps grows the plan tends to the product plan as 1/eps, and the value is E c - E(c~^2)/(2 eps), c~ the cost "

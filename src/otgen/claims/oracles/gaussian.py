@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, solved, spread_out, uniform
 from otgen.claims.relations import Relation, at_most, equal
 from otgen.claims.sanjabi.appendix import LinearGame, clouds
@@ -43,7 +43,6 @@ class Shrinkage(Theorem):
     """
 
     key: ClassVar[str] = "O4"
-    paper: ClassVar[Paper] = Paper.ORACLES
     where: ClassVar[str] = "one scale, Gaussians on the line"
     statement: ClassVar[str] = (
         "The s that minimises the KL value between N(0, s^2) and N(0, sigma^2) has s^2 = max(sigma^2 - eps, 0) under "
@@ -110,7 +109,6 @@ class HessianAtZero(Theorem):
     """
 
     key: ClassVar[str] = "O5"
-    paper: ClassVar[Paper] = Paper.ORACLES
     where: ClassVar[str] = "linear generators (Sanjabi et al. 2018, appendix F) at Theta = 0"
     statement: ClassVar[str] = (
         "For c = ||Theta x - y||^2/2 and laws of mean zero, the Hessian at Theta = 0 sends V to "
@@ -169,7 +167,6 @@ class EntropicGaussians(Theorem):
     """
 
     key: ClassVar[str] = "O11"
-    paper: ClassVar[Paper] = Paper.ORACLES
     where: ClassVar[str] = "Janati et al. 2020, Theorem 1"
     statement: ClassVar[str] = (
         "With KL, c = ||x - y||^2 and eps = 2 s, the value between N(m, A) and N(n, B) in R^d is ||m - n||^2 + Tr A + "

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform, weights
 from otgen.claims.relations import Relation, at_most, equal
 from otgen.claims.two_atoms import TwoAtoms
@@ -26,7 +26,6 @@ class CumulativeSums(Theorem):
     """
 
     key: ClassVar[str] = "O7"
-    paper: ClassVar[Paper] = Paper.ORACLES
     where: ClassVar[str] = "grids on a line"
     statement: ClassVar[str] = (
         "On a line W1 = dx sum |cumsum(mu - nu)|: for the grid's closed form, its primal-dual iteration within its "
@@ -68,7 +67,6 @@ class PointAndTwoAtoms(Theorem):
     """
 
     key: ClassVar[str] = "O8"
-    paper: ClassVar[Paper] = Paper.ORACLES
     where: ClassVar[str] = "Houdard et al. 2021, (38)"
     statement: ClassVar[str] = (
         "A point against atoms at (0, 0) and (0, 1), squared distance, steps tau, best psi: with eps > 0 it contracts "
@@ -109,7 +107,6 @@ class GridAnisotropy(Theorem):
     """
 
     key: ClassVar[str] = "O10"
-    paper: ClassVar[Paper] = Paper.ORACLES
     where: ClassVar[str] = "Pinetz et al. 2018, (17)"
     statement: ClassVar[str] = (
         "Between two nodes of a grid, W1 under forward differences is the distance along the axes and along (1, -1); "

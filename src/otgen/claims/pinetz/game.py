@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform, weights
 from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.data import Gaussian1D, Normal
@@ -56,7 +56,6 @@ class ZeroError(Theorem):
     """
 
     key: ClassVar[str] = "D5"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "section 5.1"
     statement: ClassVar[str] = "Algorithm 2 with a constant step ends at parameters without any error."
     corrected: ClassVar[str] = (
@@ -102,7 +101,6 @@ class WeightsGradient(Theorem):
     """
 
     key: ClassVar[str] = "D6"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "(5)"
     statement: ClassVar[str] = "The gradient of W in theta is -E grad_theta f(g_theta(z)), f the best critic."
     conditions: ClassVar[str] = (
@@ -159,7 +157,6 @@ class DescentSign(Theorem):
     """
 
     key: ClassVar[str] = "D8"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "Algorithm 2"
     statement: ClassVar[str] = (
         "With c = d mu - d nu and mu the data, theta + alpha mean grad_theta f(g_theta(z)) descends W: the sign is "
@@ -222,7 +219,6 @@ class Interpolation(Theorem):
     """
 
     key: ClassVar[str] = "D12"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "(25), (26)"
     statement: ClassVar[str] = (
         "Between the nodes the critic is sum_i f_i phi(x - i), on a plane the product over both axes, with the hat "

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import normal, spread_out, uniform, weights
 from otgen.claims.relations import Part, Relation, at_most, equal, straight
 from otgen.errors import InputError
@@ -42,7 +42,6 @@ class LineOptimum(Theorem):
     """
 
     key: ClassVar[str] = "D1"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "(14), (15)"
     statement: ClassVar[str] = (
         "On a line the linear program over critics of slope at most 1 between nodes has W1 of the masses of the cells "
@@ -79,7 +78,6 @@ class AnyCritic(Theorem):
     """
 
     key: ClassVar[str] = "D1b"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "(7)"
     statement: ClassVar[str] = (
         "The best critic of Lipschitz constant K gains K times W1, so a network of constant K gains at most K W1, on "
@@ -153,7 +151,6 @@ class Balance(Theorem):
     """
 
     key: ClassVar[str] = "D2"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "(14), Algorithm 1"
     statement: ClassVar[str] = (
         "Algorithm 1 converges to a maximum of the program for c = d mu - d nu of the cells; so its critics, scaled to "
@@ -215,7 +212,6 @@ class OperatorNorm(Theorem):
     """
 
     key: ClassVar[str] = "D10"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "below (16), below (19)"
     statement: ClassVar[str] = "On a line ||D||_2 = 2/dx; on a plane ||D||_2 <= sqrt(8)/dx."
     corrected: ClassVar[str] = (
@@ -275,7 +271,6 @@ class ErgodicGap(Theorem):
     """
 
     key: ClassVar[str] = "D11"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "below (16)"
     statement: ClassVar[str] = (
         "With sigma tau L^2 <= 1 Algorithm 1 converges as O(1/N): the primal-dual gap of the averages over any box of "

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.relations import Cited, Relation
 
 _SOURCE = "experiments/sco/README.md"
 
 
-@dataclass(frozen=True, kw_only=True)
 class WganFails(Theorem):
     """Section 5.1: networks for critics."""
 
     key: ClassVar[str] = "D7"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "section 5.1"
     statement: ClassVar[str] = (
         "Wasserstein GANs reach the optimum of none of the parameter games, not even on the line."
@@ -36,12 +33,10 @@ class WganFails(Theorem):
         return [Cited(label="errors of WGAN and WGAN-GP", found=found, source=_SOURCE, supported=True)]
 
 
-@dataclass(frozen=True, kw_only=True)
 class LineCritics(Theorem):
     """Figure 1."""
 
     key: ClassVar[str] = "P1"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "Figure 1"
     statement: ClassVar[str] = (
         "On the line, networks for critics turn bent critics into straight ones and are not 0 where both laws are "
@@ -65,12 +60,10 @@ class LineCritics(Theorem):
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
 class PlaneCritics(Theorem):
     """Figure 2."""
 
     key: ClassVar[str] = "P2"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "Figure 2"
     statement: ClassVar[str] = "On the plane, networks for critics underestimate W1 by far, clipped and penalised."
     recorded: ClassVar[TheoremStatus] = TheoremStatus.UNSUPPORTED
@@ -85,12 +78,10 @@ class PlaneCritics(Theorem):
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
 class LineParameters(Theorem):
     """Figure 3."""
 
     key: ClassVar[str] = "P3"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "Figure 3"
     statement: ClassVar[str] = (
         "On the line SCO finds location and scale in 1,000 steps, and Wasserstein GANs stay further off."
@@ -107,12 +98,10 @@ class LineParameters(Theorem):
         return [Cited(label="errors on the line", found=found, source=_SOURCE, supported=True)]
 
 
-@dataclass(frozen=True, kw_only=True)
 class PlaneParameters(Theorem):
     """Figure 4."""
 
     key: ClassVar[str] = "P4"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "Figure 4"
     statement: ClassVar[str] = "On the plane too SCO finds the parameters, and Wasserstein GANs stay further off."
     conditions: ClassVar[str] = "Within a step of 0.005."
@@ -127,12 +116,10 @@ class PlaneParameters(Theorem):
         return [Cited(label="errors on the plane", found=found, source=_SOURCE, supported=True)]
 
 
-@dataclass(frozen=True, kw_only=True)
 class EightGaussians(Theorem):
     """Figure 5."""
 
     key: ClassVar[str] = "P5"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "Figure 5"
     statement: ClassVar[str] = (
         "On eight Gaussians SCO finds all modes, and ends at a lower W1 than clipping and penalty with ten times its "

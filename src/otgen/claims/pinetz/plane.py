@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import spread_out, weights
 from otgen.claims.relations import Part, Relation, at_most, equal, power_law
 from otgen.ot import Discrete, Exact, GridW1, NoReg, PNorm, Stencil, solve
@@ -85,7 +85,6 @@ class Boundary(Theorem):
     """
 
     key: ClassVar[str] = "D3"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "below (19)"
     statement: ClassVar[str] = (
         "With (D f) = 0 along the last row and the last column, both components, the program (17) has a maximum: no "
@@ -136,7 +135,6 @@ class Radius(Theorem):
     """
 
     key: ClassVar[str] = "D9"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "(20)"
     statement: ClassVar[str] = "The program (17) holds D f, with D of (18) and (19), in the ball of radius dx."
     corrected: ClassVar[str] = (
@@ -182,7 +180,6 @@ class Anisotropy(Theorem):
     """
 
     key: ClassVar[str] = "D4"
-    paper: ClassVar[Paper] = Paper.PINETZ
     where: ClassVar[str] = "(17)"
     statement: ClassVar[str] = "The maximum of (17) is W1 of the masses at the nodes of the grid."
     corrected: ClassVar[str] = (

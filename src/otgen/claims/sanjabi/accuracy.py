@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import DualPair, Problems, even, spread_out, uniform
 from otgen.claims.relations import Part, Relation, at_most
 from otgen.claims.sanjabi.scaled import ScaledGame
@@ -106,7 +106,6 @@ class NormAccuracy(Theorem):
     """
 
     key: ClassVar[str] = "S7"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Theorem 4.1, (31) to (33)"
     statement: ClassVar[str] = (
         "With the squared norm and potentials whose dual value is within eps' of the best, "
@@ -133,7 +132,6 @@ class EntropicAccuracy(Theorem):
     """
 
     key: ClassVar[str] = "S7k"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Theorem 4.1, (7), (35)"
     statement: ClassVar[str] = (
         "With KL and potentials whose dual value is within eps' of the best, ||pi - pi*||_1 <= 2 sqrt(m_max eps'/eps) "
@@ -201,7 +199,6 @@ class MassAccuracy(Theorem):
     """
 
     key: ClassVar[str] = "S7c"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "behind Theorem 4.1"
     statement: ClassVar[str] = (
         "With KL, ||pi - pi*||_1 <= sqrt(eps'/eps) (1 + sqrt(mass)), mass that of the pseudo-plan, hence "

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import DualPair, circle, even, normal, random_problems, spread_out, uniform, weights
 from otgen.claims.relations import Part, Relation, at_most
 from otgen.ot import KL, Discrete, Newton, Quadratic, SmoothRegulariser, Solution, solve
@@ -105,7 +105,6 @@ class LinearPlans(Theorem):
     """
 
     key: ClassVar[str] = "S12"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Corollary F.0.1, (29)"
     statement: ClassVar[str] = (
         "For c = ||z - y||^2/2 and linear generators on a latent law within r_x and data within r_y, the optimal plans "
@@ -145,7 +144,6 @@ class LinearSmoothness(Theorem):
     """
 
     key: ClassVar[str] = "S12b"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Corollary F.0.1"
     statement: ClassVar[str] = (
         "There the regularised value is L-smooth in Theta, with L = sigma_max(Sigma_X)^2 + r_x^2 r_y^2 sqrt(nd)/eps."
@@ -203,7 +201,6 @@ class LinearConvexity(Theorem):
     """
 
     key: ClassVar[str] = "S12c"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Corollary F.0.2"
     statement: ClassVar[str] = (
         "If the latent law is uniform on a sphere of R^n and eps >= n r_y^2 sqrt(nd), the regularised value is convex "
@@ -269,7 +266,6 @@ class DualStability(Theorem):
     """
 
     key: ClassVar[str] = "S13"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Theorem I.1, (42) and (43)"
     statement: ClassVar[str] = (
         "Optimal potentials for one theta are within ||d||_2/||A||_2 of an optimal pair for another, d what they lack "

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import DualPair, Problems, even, normal, random_problems, uniform
 from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.claims.sanjabi.appendix import distance
@@ -27,7 +27,6 @@ class AscentRate(Theorem):
     """
 
     key: ClassVar[str] = "S15"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Appendix D.2, (24)"
     statement: ClassVar[str] = (
         "Gradient ascent on the dual reaches a gap eps' in O(1/eps') iterations: with steps 1/L_F the gap after k of "
@@ -108,7 +107,6 @@ class Derivation(Theorem):
     """
 
     key: ClassVar[str] = "S16"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Appendix D.1, (19) to (22)"
     statement: ClassVar[str] = (
         "Minimised over all pi >= 0, the Lagrangian (19) of the regularised problem is, with V = phi - psi - c, "

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import circle, even, normal, solved, spread_out, uniform
 from otgen.claims.relations import Relation, at_most, power_law
 from otgen.ot import KL, Cosine, Discrete, Sinkhorn, solve
@@ -106,7 +106,6 @@ class DescentRate(Theorem):
     """
 
     key: ClassVar[str] = "S8"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Theorem 4.2, Remark 4.2.2"
     statement: ClassVar[str] = (
         "Descent by T steps on an L-smooth h, with gradients off by delta_t and noise of variance sigma^2: if "

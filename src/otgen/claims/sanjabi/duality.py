@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, even, random_problems, regularisers, spread_out, uniform
 from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.ot import KL, Quadratic
@@ -24,7 +24,6 @@ class StrongDuality(Theorem):
     """
 
     key: ClassVar[str] = "S1"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Lemma 2.1"
     statement: ClassVar[str] = (
         "The maximum of the regularised dual (5) is the minimum of the primal (4), for KL and for the squared norm."
@@ -56,7 +55,6 @@ class GapIdentity(Theorem):
     """
 
     key: ClassVar[str] = "S7b"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "behind Theorem 4.1"
     statement: ClassVar[str] = (
         "With KL, the dual gap is exactly eps times the generalised divergence of the best plan to the pseudo-plan; "
@@ -102,7 +100,6 @@ class GradientAtAccuracy(Theorem):
     """
 
     key: ClassVar[str] = "S9"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Appendix D.3"
     statement: ClassVar[str] = (
         "At a dual value within eps' of the best, the gradient's norm is at most 2 L_F eps', with "

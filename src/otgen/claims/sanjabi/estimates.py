@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, normal, random_problems, spread_out, weights
 from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.methods import SWGANSinkhorn
@@ -26,7 +26,6 @@ class NormPenalty(Theorem):
     """
 
     key: ClassVar[str] = "S1b"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "(4), norm-2"
     statement: ClassVar[str] = (
         "The squared-norm penalty of a plan is at least 1/2, with equality at the product plan alone. So the "
@@ -66,7 +65,6 @@ class IndependentBatches(Theorem):
     """
 
     key: ClassVar[str] = "S17"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Algorithm 2, Corollary 4.3.1"
     statement: ClassVar[str] = (
         "The estimate of Algorithm 2 for the Sinkhorn loss is right on average at optimal potentials; where each of "
@@ -219,7 +217,6 @@ class Overflow(Theorem):
     """
 
     key: ClassVar[str] = "S18"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "(6), with Tables 1 to 3"
     statement: ClassVar[str] = (
         "With KL the density m = exp(V/eps)/e overflows float32 as soon as V > 89.7 eps: 0.90 at eps = 0.01, 44.9 at "

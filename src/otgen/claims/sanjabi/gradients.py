@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import Problems, normal, solved, spread_out, weights
 from otgen.claims.relations import Part, Relation, at_most, equal
 from otgen.claims.sanjabi.scaled import ScaledGame
@@ -95,7 +95,6 @@ class LinearPart(Theorem):
     """
 
     key: ClassVar[str] = "S2"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "after (4); (9), (10), (44)"
     statement: ClassVar[str] = (
         "The regularised value and its linear part <pi*, c> have the same gradient in theta, <pi*, grad c>, so that "
@@ -184,7 +183,6 @@ class Unbiased(Theorem):
     """
 
     key: ClassVar[str] = "S14"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "section 5, Algorithm 1"
     statement: ClassVar[str] = (
         "With potentials that are functions of the points, the estimate of Algorithm 1 on a batch of any size is "

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import (
     Problems,
     circle,
@@ -98,7 +98,6 @@ class Triangle(Theorem):
     """
 
     key: ClassVar[str] = "S3"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Theorem A.1"
     statement: ClassVar[str] = (
         "For a metric c the regularised value is at least 0, symmetric, and obeys the triangle inequality, with either "
@@ -174,7 +173,6 @@ class SelfDistance(Theorem):
     """
 
     key: ClassVar[str] = "S3b"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Theorem A.1"
     statement: ClassVar[str] = (
         "The regularised value of a metric is a pseudo-distance, in the usual sense of the word: d(p, p) = 0."
@@ -236,7 +234,6 @@ class ValueBounds(Theorem):
     """
 
     key: ClassVar[str] = "S4"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Lemma B.1, Corollary B.1.1"
     statement: ClassVar[str] = (
         "d_eps - eps I* <= d_c <= d_eps, with I* the least penalty of an optimal plan; for uniform laws on M and N "

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import circle, even, normal, solved, spread_out, uniform, weights
 from otgen.claims.relations import Part, Relation, at_most
 from otgen.ot import (
@@ -134,7 +134,6 @@ class EntropicSmoothness(Theorem):
     """
 
     key: ClassVar[str] = "S5"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Theorem 3.1"
     statement: ClassVar[str] = (
         "With KL, if grad_theta c is bounded by L_0 and L_1-Lipschitz in theta for all pairs, then "
@@ -207,7 +206,6 @@ class NormSmoothness(Theorem):
     """
 
     key: ClassVar[str] = "S6"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Theorem E.1, Remark E.1.1"
     statement: ClassVar[str] = (
         "With the squared norm, ||pi_1 - pi_2||_2 <= (lhat p_max/eps) ||theta_1 - theta_2|| and h is smooth with L = "

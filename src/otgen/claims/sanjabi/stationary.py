@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import (
     divergence,
     even,
@@ -90,7 +90,6 @@ class StationaryAtData(Theorem):
     """
 
     key: ClassVar[str] = "S11"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Lemma 4.3"
     statement: ClassVar[str] = (
         "If c is symmetric and the generator has the law of the data at theta_0, then the Sinkhorn loss is 0 there and "
@@ -207,7 +206,6 @@ class Positivity(Theorem):
     """
 
     key: ClassVar[str] = "S11b"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "section 4.1, (9)"
     statement: ClassVar[str] = (
         "Assumed rather than printed: the Sinkhorn loss, with KL and with the regularised values, is at least 0, so "
@@ -264,7 +262,6 @@ class Limits(Theorem):
     """
 
     key: ClassVar[str] = "S11c"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "section 4.1, below (9)"
     statement: ClassVar[str] = (
         "When c is a distance, the Sinkhorn loss tends to 2 d_c as eps falls to 0, and as eps grows to a maximum mean "

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Paper, Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, TheoremStatus, Trials
 from otgen.claims.instances import DualPair, Problems, normal, random_problems, spread_out
 from otgen.claims.relations import Part, Relation, at_most, equal, power_law
 from otgen.ot import KL, Discrete, MarginalError, MeanMass, Quadratic, Sinkhorn, SmoothRegulariser, solve
@@ -30,7 +30,6 @@ class MeanDensity(Theorem):
     """
 
     key: ClassVar[str] = "S10"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Appendix D.3, (25) and (26)"
     statement: ClassVar[str] = (
         "At accurate potentials the mean of m over the pairs, and with high probability over S independent ones, is "
@@ -128,7 +127,6 @@ class Translation(Theorem):
     """
 
     key: ClassVar[str] = "N1"
-    paper: ClassVar[Paper] = Paper.SANJABI
     where: ClassVar[str] = "Lemma 2.1, (5) and (6), with KL"
     statement: ClassVar[str] = (
         "The dual (5), with its potentials phi - psi and its factor 1/e, has the same best value as the dual with "

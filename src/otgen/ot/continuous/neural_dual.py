@@ -115,6 +115,7 @@ class NeuralDual(Solver):
 
     kinds: ClassVar[tuple[type[Problem], ...]] = (Continuous,)
     check_every: ClassVar[int] = 100
+    unrecorded: ClassVar[str] = "it draws its samples itself; leave the gradient out and take solution.loss(x, y)"
     until: ClassVar[Stopping] = RelGap(0.05)
 
     f: Callable[[int], nn.Module] = Perceptron()
@@ -284,10 +285,5 @@ class NeuralDualIterate(Iterate):
     def solution(
         self, outer: Continuous, inner: Continuous, gradient: Gradient, outcome: SolveOutcome
     ) -> ContinuousSolution:
-        if gradient.unrolls:
-            raise InputError(
-                f"{gradient} has nothing to go back to: NeuralDual draws its samples itself; leave the gradient out "
-                "and take solution.loss(x, y)"
-            )
         conjugate = self.solver.conjugate(inner)
         return ContinuousSolution(inner, self.potentials, self.on_bank, conjugate, outcome, self.state)

@@ -115,6 +115,8 @@ def run(problem: Problem, solver: Solver, **options: Unpack[SolveOptions]) -> An
     with full_precision(problem.device), contextlib.ExitStack() as stack:
         inner = problem.detached().resolved()
         solver.accepts(inner)
+        if settings.unrolls and solver.unrecorded:
+            raise InputError(f"{type(solver).__name__} cannot be differentiated by {gradient}: {solver.unrecorded}")
         start = solver.start(inner, settings.warm_start)
         if not settings.unrolls:
             stack.enter_context(torch.no_grad())

@@ -29,6 +29,8 @@ class Solver(ABC):
     until: ClassVar[Stopping] = RelGap()
     # Whether its steps converge to the optimum of a problem that is only near the given one: more steps do not help.
     approximates: ClassVar[bool] = False
+    # Why its steps cannot be recorded, and what to differentiate instead; empty where they can.
+    unrecorded: ClassVar[str] = ""
     # What to do about a solve that stopped before its tolerance.
     remedy: ClassVar[str] = "raise max_steps, loosen the tolerance, use a larger eps"
 

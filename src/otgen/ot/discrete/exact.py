@@ -93,7 +93,7 @@ class Exact(DiscreteSolver):
             warnings.simplefilter("ignore")
             # From zero upwards: the simplex fails where all costs are well below it.
             low = inner.min()
-            coupling, log = _pot().emd(
+            coupling, log = pot().emd(
                 *(w / w.sum() for w in masses), (inner - low).cpu().numpy(), numItermax=self.max_pivots, log=True
             )
         if not np.isfinite(coupling).all() or abs(coupling.sum() - 1) > 1e-6:
@@ -109,7 +109,8 @@ class Exact(DiscreteSolver):
         return g, plan
 
 
-def _pot() -> Any:
+def pot() -> Any:
+    """POT, without the other frameworks that it would load."""
     # POT looks for other frameworks when it is imported, and they take memory on every device they find.
     for backend in ("JAX", "TENSORFLOW", "CUPY"):
         os.environ.setdefault(f"POT_BACKEND_DISABLE_{backend}", "1")

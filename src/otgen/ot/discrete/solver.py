@@ -31,14 +31,9 @@ from otgen.ot.regularisers.base import SmoothRegulariser
 
 @dataclass(frozen=True, kw_only=True)
 class DiscreteSolver(Solver):
-    """A solver of discrete problems. A new one needs `accepts`, `init`, `step` and `potentials`."""
+    """A solver of discrete problems. A new one needs `init`, `step` and `potentials`, and mostly `accepts`."""
 
     kinds: ClassVar[tuple[type[Problem], ...]] = (Discrete,)
-
-    @abstractmethod
-    @override
-    def accepts(self, problem: Discrete) -> None:
-        super().accepts(problem)
 
     @override
     def start(self, problem: Discrete, warm_start: Any) -> Potentials | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -92,10 +91,6 @@ class GridSolver(Solver):
     def step_lengths(self, problem: GridW1, flow_norm: float) -> tuple[float, float]:
         """Step lengths of critic and flow, in grid units; ``flow_norm`` is the 2-norm of the potential flow of c."""
         return 1.0, 1.0
-
-    @abstractmethod
-    @override
-    def step(self, problem: GridW1, state: GridState) -> GridState: ...
 
     @override
     def iterate(self, problem: GridW1, state: GridState, previous: GridIterate | None) -> GridIterate:

@@ -44,11 +44,8 @@ class SemiDiscreteIterate(Iterate):
         # ||q - b||_1 <= sqrt(chi2), by Cauchy and Schwarz; the upper limit, so that no lucky sample stops a solve.
         return math.sqrt(max(self.estimate.chi2_high, 0.0))
 
-    @property
-    @override
-    def mean_mass(self) -> float:
-        # f is the soft transform of g: every row has its mass.
-        return 1.0
+    # f is the soft transform of g: every row has its mass.
+    mean_mass = 1.0
 
     @property
     @override
@@ -66,11 +63,6 @@ class SemiDiscreteIterate(Iterate):
     def solution(
         self, outer: SemiDiscrete, inner: SemiDiscrete, gradient: Gradient, outcome: SolveOutcome
     ) -> SemiDiscreteSolution:
-        if gradient.unrolls:
-            raise InputError(
-                f"a semi-discrete problem cannot be differentiated by {gradient}: its solvers are not recorded; "
-                "descend solution.loss(x), which needs no gradient option"
-            )
         return SemiDiscreteSolution(self, outcome)
 
 

@@ -90,6 +90,7 @@ class SemiDiscreteSolver(Solver):
 
     kinds: ClassVar[tuple[type[Problem], ...]] = (SemiDiscrete,)
     check_every: ClassVar[int] = 100
+    unrecorded: ClassVar[str] = "its steps are not recorded; descend solution.loss(x), which needs no gradient option"
     # How small a marginal error can be shown depends on the atoms and on the samples of a check: no default fits.
     until: ClassVar[Stopping] = Steps()
 
