@@ -20,7 +20,7 @@ from otgen.recipes import Scale
 from otgen.renamed import updated, updated_words
 from otgen.train import RunConfig, RunDir
 from otgen.train.config import plain
-from otgen.train.parsing import load
+from otgen.train.config_files import load
 
 
 @pytest.fixture(autouse=True)

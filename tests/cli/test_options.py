@@ -17,7 +17,7 @@ from otgen.data import ImageFolder, ValueRange
 from otgen.methods import SinkhornAutoDiff
 from otgen.nets import Activation
 from otgen.train import RunConfig, RunDir, Trainer
-from otgen.train.parsing import load, save
+from otgen.train.config_files import load, save
 
 Call = Callable[..., Any]
 

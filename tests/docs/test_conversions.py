@@ -189,7 +189,7 @@ def test_ott() -> None:
 
 def test_semi_dual_of_a_vector() -> None:
     """Houdard et al. 2021, (15): the dual value at any psi and its soft transform."""
-    from otgen.ot.discrete.gradients import dual_value
+    from otgen.ot.discrete.envelope import dual_value
     from otgen.ot.discrete.potentials import Potentials
 
     psi = torch.randn(20, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

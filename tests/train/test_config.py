@@ -31,7 +31,7 @@ from otgen.ot import KL, Envelope, NoReg, Quadratic, Relative
 from otgen.recipes import Scale
 from otgen.train import Device, Duration, RunConfig, TrainerConfig
 from otgen.train.config import differences, parse_relative, plain
-from otgen.train.parsing import load, save
+from otgen.train.config_files import load, save
 
 VARIED = {
     "plain": RunConfig(steps=3),

@@ -31,7 +31,7 @@ def run(arguments: Sequence[str]) -> int:
         name = _DEFAULT_RECIPE if given.data is None and given.config is None else _ANY_DATA
     recipe = _recipe(name)
     if given.print_config is not None:
-        from otgen.train.parsing import written
+        from otgen.train.config_files import written
 
         print(written(_config(recipe, recipe.build(_scale(given.scale)), words, given)[1]), end="")
         return 0
@@ -94,7 +94,7 @@ def _resumed(recipe: Recipe, words: Sequence[str], given: argparse.Namespace) ->
     """The run to continue; only its length may change."""
     from otgen.train import RunDir
     from otgen.train.config import differences
-    from otgen.train.parsing import save
+    from otgen.train.config_files import save
 
     if given.out is None:
         raise UsageError("--resume needs --out: the run directory to continue")
@@ -139,7 +139,7 @@ def _config(
     recipe: Recipe, default: RunConfig, words: Sequence[str], given: argparse.Namespace
 ) -> tuple[str | None, RunConfig]:
     """Where the run shall be, and its configuration: what the words say, else the default's."""
-    from otgen.train.parsing import build, parse_config
+    from otgen.train.config_files import build, parse_config
 
     parser, parsed = parse_config(lambda: _parser(recipe), lambda p: p.parse_args(words), default)
     # Steps and budget replace each other: what was given wins over what the recipe says.

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from typing_extensions import override
 
 from otgen.errors import InputError, OtgenError, suggestion
-from otgen.train.parsing import ConfigParser
+from otgen.train.config_files import ConfigParser
 
 
 class UsageError(OtgenError):

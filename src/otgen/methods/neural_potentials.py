@@ -15,8 +15,8 @@ from otgen.methods.base import Adam, Player, Update
 from otgen.nets import Activation, CriticNet, MlpCritic, scoring
 from otgen.ot import Cost, Discrete, MarginalError, Potentials, SmoothRegulariser, Stopping
 from otgen.ot.continuous.ascent import ascent_step, mean_mass
-from otgen.ot.continuous.bank import OnBank, SampleBank
 from otgen.ot.continuous.capped_conjugate import CappedConjugate, check_exponent, pair_sums
+from otgen.ot.continuous.sample_bank import OnBank, SampleBank
 from otgen.ot.core.iterate import Accuracy
 
 # Table 1 of Sanjabi et al. 2018: two hidden layers of 128.

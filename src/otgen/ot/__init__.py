@@ -18,9 +18,9 @@ from otgen.ot.continuous.potentials import FunctionPotentials as FunctionPotenti
 from otgen.ot.continuous.problem import Continuous as Continuous
 from otgen.ot.continuous.solution import ContinuousSolution as ContinuousSolution
 from otgen.ot.continuous.within_noise import WithinNoise as WithinNoise
-from otgen.ot.core.gradient import Envelope as Envelope
-from otgen.ot.core.gradient import Gradient as Gradient
-from otgen.ot.core.gradient import Unroll as Unroll
+from otgen.ot.core.gradient_policy import Envelope as Envelope
+from otgen.ot.core.gradient_policy import Gradient as Gradient
+from otgen.ot.core.gradient_policy import Unroll as Unroll
 from otgen.ot.core.interval import Estimate as Estimate
 from otgen.ot.core.interval import Interval as Interval
 from otgen.ot.core.iterate import Iterate as Iterate
@@ -47,9 +47,9 @@ from otgen.ot.discrete.dual_ascent import DualAscent as DualAscent
 from otgen.ot.discrete.exact import Exact as Exact
 from otgen.ot.discrete.gradient_error import GradientError as GradientError
 from otgen.ot.discrete.newton import Newton as Newton
-from otgen.ot.discrete.positive_features import PositiveFeatures as PositiveFeatures
 from otgen.ot.discrete.potentials import Potentials as Potentials
 from otgen.ot.discrete.problem import Discrete as Discrete
+from otgen.ot.discrete.sinkhorn.positive_features import PositiveFeatures as PositiveFeatures
 from otgen.ot.discrete.sinkhorn.solver import Acceleration as Acceleration
 from otgen.ot.discrete.sinkhorn.solver import Sinkhorn as Sinkhorn
 from otgen.ot.discrete.sinkhorn.solver import SinkhornUpdate as SinkhornUpdate

@@ -13,7 +13,7 @@ from otgen.ot.core.loop import SolveOptions, run
 from otgen.ot.core.problem import Problem
 from otgen.ot.core.solver import Solver
 from otgen.ot.core.stopping import Steps
-from otgen.ot.discrete.default import default_discrete_solver
+from otgen.ot.discrete.default_solver import default_discrete_solver
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.grid.exact_line import GridExact1D

@@ -19,8 +19,8 @@ from otgen.runs.run_lock import locked, remove_lock
 from otgen.seeding import named_stream
 from otgen.train import Ending, Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import differences, plain
+from otgen.train.config_files import written
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
-from otgen.train.parsing import written
 from otgen.train.rundir import environment
 
 _DIVERGED = "diverged.json"

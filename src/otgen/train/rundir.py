@@ -16,7 +16,7 @@ import torch
 
 from otgen import files
 from otgen.errors import InputError
-from otgen.train import parsing
+from otgen.train import config_files
 from otgen.train.config import RunConfig
 
 _PACKAGES = ("otgen", "torch", "numpy", "scipy", "POT", "safetensors", "jsonargparse")
@@ -74,7 +74,7 @@ class RunDir:
         try:
             path.mkdir(parents=True, exist_ok=True)
             # First of all: what is killed after this is a run without a checkpoint, and before it an empty folder.
-            parsing.save(config, run.config)
+            config_files.save(config, run.config)
             for folder in (run.samples, run.checkpoints, run.evaluations):
                 folder.mkdir(exist_ok=True)
             files.write_json(run.environment, environment())
@@ -110,7 +110,7 @@ class RunDir:
 
     def load_config(self) -> RunConfig:
         """The configuration it was started with."""
-        return parsing.load(self.config)
+        return config_files.load(self.config)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add a line to the metrics."""

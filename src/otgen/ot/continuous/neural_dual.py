@@ -17,14 +17,14 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.continuous.ascent import ascent_step, mean_mass
-from otgen.ot.continuous.bank import OnBank, SampleBank
 from otgen.ot.continuous.capped_conjugate import CappedConjugate, check_exponent
 from otgen.ot.continuous.perceptron import Perceptron
 from otgen.ot.continuous.potentials import FunctionPotentials, one_each
 from otgen.ot.continuous.problem import Continuous
+from otgen.ot.continuous.sample_bank import OnBank, SampleBank
 from otgen.ot.continuous.solution import ContinuousSolution
 from otgen.ot.core import checks
-from otgen.ot.core.gradient import Gradient
+from otgen.ot.core.gradient_policy import Gradient
 from otgen.ot.core.iterate import Iterate
 from otgen.ot.core.problem import Problem
 from otgen.ot.core.results import SolveOutcome

@@ -10,10 +10,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.ot.continuous.bank import OnBank
 from otgen.ot.continuous.capped_conjugate import CappedConjugate, pair_sums
 from otgen.ot.continuous.potentials import FunctionPotentials, flat
 from otgen.ot.continuous.problem import Continuous
+from otgen.ot.continuous.sample_bank import OnBank
 from otgen.ot.core import checks
 from otgen.ot.core.interval import Certified, Estimate, Interval
 from otgen.ot.core.precision import full_precision

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any
 
-from otgen.ot.core.gradient import Gradient
+from otgen.ot.core.gradient_policy import Gradient
 from otgen.ot.core.results import HistoryEntry, SolveOutcome
 
 

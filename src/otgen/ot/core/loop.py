@@ -12,7 +12,7 @@ import torch
 
 from otgen.errors import ConvergenceWarning, InputError, UnconvergedError, warn
 from otgen.ot.core import checks
-from otgen.ot.core.gradient import Envelope, Gradient
+from otgen.ot.core.gradient_policy import Envelope, Gradient
 from otgen.ot.core.precision import full_precision
 from otgen.ot.core.problem import Problem
 from otgen.ot.core.results import HistoryEntry, SolveOutcome, Status

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.costs.base import Cost
-from otgen.ot.costs.distances import squared_distances_refined
+from otgen.ot.costs.pairwise_distances import squared_distances_refined
 
 
 @dataclass(frozen=True, kw_only=True)

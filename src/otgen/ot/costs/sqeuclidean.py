@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.ot.costs.base import Cost
-from otgen.ot.costs.distances import centre, rounding_units, squared_distances
+from otgen.ot.costs.pairwise_distances import centre, rounding_units, squared_distances
 
 
 @dataclass(frozen=True, kw_only=True)

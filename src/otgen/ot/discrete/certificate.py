@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from otgen.ot.discrete.plan import _UNIT, PlanRows, PlanSums, roundings
+from otgen.ot.discrete.plan import _UNIT, PlanBlocks, PlanSums, roundoff_terms
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.regularisers.base import SmoothRegulariser
@@ -54,7 +54,7 @@ def certify(
             positive, before it is rounded. Any numbers are allowed. Those that make its marginals right to first order
             make the gap one of second order; without, rounding by a product makes it one of first order.
     """
-    rows = PlanRows(problem, potentials, plan, correction)
+    rows = PlanBlocks(problem, potentials, plan, correction)
     sums, row_scale, columns = PlanSums(rows), torch.ones_like(rows.a), torch.zeros_like(rows.b)
     for block in rows:
         row_mass = sums.add(block)
@@ -67,7 +67,7 @@ def certify(
     return Certificate(sums.value - sums.rounding(), upper, linear, sums.row_error, sums.column_error)
 
 
-def _rounded(rows: PlanRows, sums: PlanSums, row_scale: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+def _rounded(rows: PlanBlocks, sums: PlanSums, row_scale: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
     """Transport cost and upper bound of the plan, its rows scaled down to their mass, rounded to a coupling.
 
     Args:
@@ -97,5 +97,5 @@ def _rounded(rows: PlanRows, sums: PlanSums, row_scale: Tensor, columns: Tensor)
     if isinstance(reg, SmoothRegulariser):
         # A density is at most 1 / min(a, b) on its support; 50 covers its logarithm.
         magnitude = magnitude + 2 * penalty + 50 * reg.weight
-    slack = _UNIT * (roundings(rows.problem) * magnitude + 16 * sums.largest)
+    slack = _UNIT * (roundoff_terms(rows.problem) * magnitude + 16 * sums.largest)
     return linear, linear + penalty + slack

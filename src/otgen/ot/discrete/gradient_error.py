@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from otgen.ot.discrete.certificate import Certificate
+from otgen.ot.discrete.envelope import envelope_gradients
 from otgen.ot.discrete.geometry import Points
-from otgen.ot.discrete.gradients import envelope_gradients
-from otgen.ot.discrete.plan import PlanRows, plan_rows
+from otgen.ot.discrete.plan import PlanBlocks, plan_rows
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.regularisers.base import SmoothRegulariser
@@ -89,7 +89,7 @@ def gradient_error_bound(
     kappa = (certificate.upper - certificate.lower).clamp(min=0) / reg.weight
     # L1 distance between the plan in the problem's dtype and in float64.
     rounding = torch.zeros_like(kappa)
-    for block in PlanRows(problem, potentials):
+    for block in PlanBlocks(problem, potentials):
         used = plan_rows(problem, potentials, plan, block.part).double()
         rounding = rounding + (used - block.weights * block.density).abs().sum((-2, -1))
     in_plan = float(((2 * kappa).sqrt() + rounding).max())
@@ -137,7 +137,7 @@ def gradient_error_estimate(problem: Discrete, potentials: Potentials, plan: Ten
 
 def _sides(problem: Discrete, geometry: Points, potentials: Potentials) -> tuple[tuple[Tensor, Tensor], _Side, _Side]:
     """The gradients in float64 at these potentials, and the moments of grad c by rows and by columns."""
-    rows = PlanRows(problem, potentials)
+    rows = PlanBlocks(problem, potentials)
     x, y = geometry.x.double(), geometry.y.double()
     a, b, entropic = rows.a, rows.b, isinstance(problem.reg, KL)
     gradient = (torch.zeros_like(x), torch.zeros_like(y))

@@ -20,7 +20,7 @@ _UNIT = torch.finfo(torch.float64).eps / 2
 _KEEP_ENTRIES = 1 << 23
 
 
-def pair_sums(problem: Discrete, potentials: Potentials, costs: Tensor, part: slice = slice(None)) -> Tensor:
+def pair_sums_of(problem: Discrete, potentials: Potentials, costs: Tensor, part: slice = slice(None)) -> Tensor:
     """``s_ij = f_i + g_j - c_ij``; minus infinity in columns of zero weight, so that they carry no plan."""
     g = potentials.g.to(costs.dtype).masked_fill(problem.b == 0, -torch.inf)
     return potentials.f.to(costs.dtype)[..., part].unsqueeze(-1) + (g.unsqueeze(-2) - costs)
@@ -31,7 +31,7 @@ def plan_rows(problem: Discrete, potentials: Potentials, plan: Tensor | None, pa
     if plan is not None:
         return plan[..., part, :].to(problem.dtype)
     assert isinstance(problem.reg, SmoothRegulariser)
-    density = problem.reg.density(pair_sums(problem, potentials, problem.rows(part, problem.dtype), part))
+    density = problem.reg.density(pair_sums_of(problem, potentials, problem.rows(part, problem.dtype), part))
     return density.mul_(problem.a[..., part].unsqueeze(-1)).mul_(problem.b.unsqueeze(-2))
 
 
@@ -48,7 +48,7 @@ class PlanBlock(DualBlock):
     corrected: Tensor
 
 
-class PlanRows(Dual):
+class PlanBlocks(Dual):
     """The plan of some potentials (or a given one), in float64, one block of rows after the other.
 
     Args:
@@ -119,7 +119,7 @@ class PlanSums:
         column_error: ``sum_j |sum_i pi_ij - b_j|``.
     """
 
-    def __init__(self, rows: PlanRows) -> None:
+    def __init__(self, rows: PlanBlocks) -> None:
         self.rows = rows
         zero = rows.a.new_zeros(rows.a.shape[:-1])
         self.value, self.absolute, self.mass, self.largest, self.row_error = zero, zero, zero, zero, zero
@@ -152,10 +152,10 @@ class PlanSums:
 
     def rounding(self) -> Tensor:
         """A bound on the rounding of the value."""
-        return _UNIT * (roundings(self.rows.problem) * self.absolute + 16 * self.largest * (1 + self.mass))
+        return _UNIT * (roundoff_terms(self.rows.problem) * self.absolute + 16 * self.largest * (1 + self.mass))
 
 
-def roundings(problem: Discrete) -> int:
+def roundoff_terms(problem: Discrete) -> int:
     """Roundings that a sum over the plan, and the cost of one pair, may go through."""
     *_, n, m = problem.shape
     coordinates = problem.geometry.inputs()[0].shape[-1]
@@ -187,7 +187,7 @@ class PseudoPlan:
             problem: one problem, no batch, with a smooth regulariser and a number for eps.
             potentials: any two vectors, ``(n,)`` and ``(m,)``.
         """
-        rows = PlanRows(problem, potentials, as_they_are=True)
+        rows = PlanBlocks(problem, potentials, as_they_are=True)
         sums = PlanSums(rows)
         for block in rows:
             sums.add(block)

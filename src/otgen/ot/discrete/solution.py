@@ -17,8 +17,8 @@ from otgen.ot.core.interval import Certified, Interval
 from otgen.ot.core.precision import full_precision
 from otgen.ot.core.results import Solved, SolveOutcome
 from otgen.ot.discrete.certificate import Certificate, certify
+from otgen.ot.discrete.envelope import value_of
 from otgen.ot.discrete.gradient_error import GradientError, gradient_error_bound, gradient_error_estimate
-from otgen.ot.discrete.gradients import value_of
 from otgen.ot.discrete.plan import plan_rows
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete

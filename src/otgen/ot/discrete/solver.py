@@ -14,14 +14,14 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.core import checks
-from otgen.ot.core.gradient import Gradient
+from otgen.ot.core.gradient_policy import Gradient
 from otgen.ot.core.interval import Interval
 from otgen.ot.core.iterate import Iterate
 from otgen.ot.core.problem import Problem
 from otgen.ot.core.results import SolveOutcome
 from otgen.ot.core.solver import Solver
 from otgen.ot.discrete.certificate import Certificate, certify
-from otgen.ot.discrete.gradients import DifferentiableValues
+from otgen.ot.discrete.envelope import DifferentiableValues
 from otgen.ot.discrete.plan import plan_rows
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
@@ -158,9 +158,9 @@ class DiscreteIterate(Iterate):
     @cached_property
     def interval(self) -> Interval:
         """Certified bounds on the value."""
-        return self.exact_interval()
+        return self.float64_interval()
 
-    def exact_interval(self) -> Interval:
+    def float64_interval(self) -> Interval:
         """That of the certificate, evaluated in float64 from the points."""
         return self.problem.interval(self.certificate.lower, self.certificate.upper)
 

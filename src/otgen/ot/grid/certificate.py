@@ -54,7 +54,7 @@ def certify_grid(problem: GridW1, critics: tuple[Tensor, ...], flow: Tensor) -> 
     """Bounds from any critics ``(n, m)`` and any field, in grid units of a unit mass.
 
     Every bound on a rounding is first order in the unit roundoff, with constants rounded up: a sum of N terms errs by
-    less than N roundings of the sum of their absolute values.
+    less than N roundoff_terms of the sum of their absolute values.
     """
     operator, c = problem.operator, problem.balanced
     size, total = c.numel() + 16, c.abs().sum().item()

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.core import checks
-from otgen.ot.core.gradient import Gradient
+from otgen.ot.core.gradient_policy import Gradient
 from otgen.ot.core.iterate import Iterate
 from otgen.ot.core.problem import Problem
 from otgen.ot.core.results import SolveOutcome

@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.ot.core.gradient import Gradient
+from otgen.ot.core.gradient_policy import Gradient
 from otgen.ot.core.iterate import Iterate
 from otgen.ot.core.results import Solved, SolveOutcome
 from otgen.ot.semi_discrete.estimate import SemiDiscreteEstimate, semi_dual_estimate

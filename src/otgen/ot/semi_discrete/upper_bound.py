@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 from otgen.ot.core import checks
 from otgen.ot.core.interval import Estimate
 from otgen.ot.core.loop import run
-from otgen.ot.discrete.default import default_discrete_solver
+from otgen.ot.discrete.default_solver import default_discrete_solver
 from otgen.ot.semi_discrete.problem import SemiDiscrete
 
 _CONFIDENCE = 0.99

@@ -120,17 +120,17 @@ class KernelIterate(DiscreteIterate):
     def interval(self) -> Interval:
         quick = self._quick_bounds()
         if quick is None:
-            return self.exact_interval()
+            return self.float64_interval()
         interval, slack = self.problem.interval(*quick[:2]), quick[2]
         if bool(interval.rel_gap.max() <= self.wanted):
             # Potentials of the dtype may be too coarse for eps: theirs is then another plan than the kernel's.
             unit = torch.finfo(self.problem.dtype).eps
             coarse = unit * abs(self.problem.mean_cost) > _COARSE * self.kernel.eps
-            return self.exact_interval() if coarse else interval
+            return self.float64_interval() if coarse else interval
         if not (self.last or bool((slack > _ROUNDED * interval.gap).any())):
             return interval
         # Rounding may be what is in the way: float64 allows less for it.
-        exact = self.exact_interval()
+        exact = self.float64_interval()
         lower, upper = torch.maximum(exact.lower, interval.lower), torch.minimum(exact.upper, interval.upper)
         return self.problem.interval(lower, upper)
 

@@ -20,11 +20,11 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.sinkhorn.coarse_start import coarse_start
 from otgen.ot.discrete.sinkhorn.kernel import MOST_DRIFT, Kernel, KernelUpdate
 from otgen.ot.discrete.sinkhorn.kernel_iterate import KernelIterate
-from otgen.ot.discrete.sinkhorn.multiscale import coarse_start
 from otgen.ot.discrete.sinkhorn.streaming import Pace, Sweep, sweep
-from otgen.ot.discrete.sinkhorn.updates import alternating, anderson, newton, relaxed, symmetric
+from otgen.ot.discrete.sinkhorn.updates import alternating, anderson, relaxed, symmetric, truncated_newton
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 from otgen.ot.regularisers.kl import KL
 
@@ -263,7 +263,7 @@ class Sinkhorn(DiscreteSolver):
             case Acceleration.ANDERSON:
                 return anderson(self.depth)
             case Acceleration.NEWTON:
-                return newton
+                return truncated_newton
 
     def _fused(self, problem: Discrete, state: SinkhornState, steps: int) -> int:
         """Take up to ``steps`` steps on the kernel, in place. Returns how many; 0 where it is not safe."""

@@ -99,7 +99,7 @@ def _extrapolated(window: _Window) -> Any:
     return sum(float(weight) * image for weight, image in zip(weights, window.images, strict=True))
 
 
-def newton(sub: SubProblem, steps: int) -> None:
+def truncated_newton(sub: SubProblem, steps: int) -> None:
     """Truncated Newton steps on the semi-dual, each polished by one alternating step."""
     K, a, b = sub.K, sub.a, sub.b
     for _ in range(steps):

@@ -11,7 +11,7 @@ from otgen.ot.core.interval import Interval
 from otgen.ot.core.loop import run
 from otgen.ot.core.precision import full_precision
 from otgen.ot.discrete.certificate import Certificate, certify
-from otgen.ot.discrete.default import default_discrete_solver
+from otgen.ot.discrete.default_solver import default_discrete_solver
 from otgen.ot.discrete.plan import PseudoPlan
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from otgen.ot.core.gradient import Gradient
+from otgen.ot.core.gradient_policy import Gradient
 from otgen.ot.core.precision import full_precision
-from otgen.ot.discrete.plan import pair_sums, plan_rows
+from otgen.ot.discrete.plan import pair_sums_of, plan_rows
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.value_kind import ValueKind
@@ -107,7 +107,7 @@ def dual_value(problem: Discrete, potentials: Potentials) -> Tensor:
     reg = problem.reg
     if isinstance(reg, SmoothRegulariser) and not reg.conjugate_vanishes:
         for part, costs in _costs(problem):
-            conjugate = reg.conjugate(pair_sums(problem, Potentials(f, g), costs, part))
+            conjugate = reg.conjugate(pair_sums_of(problem, Potentials(f, g), costs, part))
             mean = problem.a[..., part].unsqueeze(-2) @ conjugate @ problem.b.unsqueeze(-1)
             value = value - mean.squeeze((-2, -1))
     return value
@@ -124,7 +124,7 @@ def value_of(kind: ValueKind, problem: Discrete, potentials: Potentials, plan: T
             assert plan is not None
             value = value + (plan[..., part, :].to(problem.dtype) * costs).sum((-2, -1))
             continue
-        sums = pair_sums(problem, potentials, costs, part)
+        sums = pair_sums_of(problem, potentials, costs, part)
         density = reg.density(sums)
         price = costs * density
         if kind is ValueKind.PRIMAL:
