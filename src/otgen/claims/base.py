@@ -95,8 +95,8 @@ class Theorem(ABC):
     """What it needs to hold."""
     corrected: ClassVar[str] = ""
     """What holds instead, where the printed statement does not."""
-    recorded: ClassVar[TheoremStatus]
-    """What the check found when it was written."""
+    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
+    """What the check found when it was written; a theorem that is not true as printed says so."""
 
     def __init_subclass__(cls) -> None:
         folder = cls.__module__.split(".")[-2:-1]

@@ -5,14 +5,8 @@ from __future__ import annotations
 import pkgutil
 import re
 from importlib import import_module
-from types import ModuleType
 
 from otgen.claims.base import Paper, Theorem
-
-
-def _modules(paper: Paper) -> list[ModuleType]:
-    folder = import_module(f"{__package__}.{paper.name.lower()}")
-    return [import_module(f"{folder.__name__}.{file.name}") for file in pkgutil.iter_modules(folder.__path__)]
 
 
 def _place(theorem: Theorem) -> tuple[int, str, int, str]:
@@ -22,9 +16,11 @@ def _place(theorem: Theorem) -> tuple[int, str, int, str]:
 
 
 def _theorems(paper: Paper) -> list[Theorem]:
+    folder = import_module(f"{__package__}.{paper.name.lower()}")
+    modules = (import_module(f"{folder.__name__}.{file.name}") for file in pkgutil.iter_modules(folder.__path__))
     classes = {
         value
-        for module in _modules(paper)
+        for module in modules
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Theorem) and value.__module__ == module.__name__
     }

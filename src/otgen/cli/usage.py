@@ -82,14 +82,13 @@ def _fields() -> dict[str, list[str]]:
 
     from otgen import data, methods, nets, ot, train
 
-    fields: dict[str, list[str]] = {}
+    components = {name: getattr(module, name) for module in (data, methods, nets, ot, train) for name in module.__all__}
     # Of `ot` these alone: results, stopping tests and other problems' solvers are dataclasses too.
     named = (ot.Cost, ot.Regulariser, ot.Relative, ot.DiscreteSolver)
-    for module in (data, methods, nets, ot, train):
-        for name in module.__all__:
-            component = getattr(module, name)
-            if not isinstance(component, type) or (module is ot and not issubclass(component, named)):
-                continue
-            if dataclasses.is_dataclass(component):
-                fields[name] = [field.name for field in dataclasses.fields(component)]
-    return fields
+    return {
+        name: [field.name for field in dataclasses.fields(kind)]
+        for name, kind in components.items()
+        if isinstance(kind, type)
+        and dataclasses.is_dataclass(kind)
+        and (name not in ot.__all__ or issubclass(kind, named))
+    }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from otgen.recipes.figures import Figure, Panel, figure
+from otgen.recipes.figures import Figure, figure, panels_of
 from otgen.recipes.measures import MODES, QUALITY, W1
 from otgen.recipes.sco import EIGHT, LINE, PLANE, Game
-from otgen.recipes.verdicts import Better, Bound, Claim, Compared, Measure, Reached
+from otgen.recipes.verdicts import Better, Bound, Compared, Measure, Reached
 
 _ERROR = Measure(key="parameter_error", label="largest error of a parameter", better=Better.LOWER, form=".4f")
 
@@ -19,42 +19,38 @@ _STEPS = (
 )
 
 
-def _panels(games: Mapping[str, Game]) -> Iterator[Panel]:
-    for name, game in games.items():
-        for method, build in (("sco", game.sco), ("wgan", game.wgan), ("wgan-gp", game.wgan_gp)):
-            yield Panel(name=f"{name}-{method}", title=f"{_TITLES[method]}: {name}", build=build)
-
-
-def _claims(games: Mapping[str, Game], source: str) -> tuple[Claim, ...]:
-    rivals = ("wgan", "wgan-gp")
-    return (
-        Reached(
-            text="SCO ends within a step, 0.005, of the truth",
-            source=f"{source}; the paper says at 0, where a step of constant length cannot end",
-            bounds=(Bound(measure=_ERROR, value=0.005),),
-            by=tuple(f"{name}-sco" for name in games),
-        ),
-        Compared(
-            text="Networks in the critic's place come less near",
-            source=source,
-            measure=_ERROR,
-            pairs=tuple((f"{name}-sco", f"{name}-{rival}") for name in games for rival in rivals),
-        ),
-    )
-
-
 def _fit(number: int, parameters: str, games: Mapping[str, Game]) -> Figure:
     """A figure of parameter-fit games."""
+    source = f"Section 4, Figure {number}"
     return figure(
         Figure(
             name=f"sco.fig{number}",
             summary=f"{parameters} by SCO, WGAN and WGAN-GP",
             source=f"Pinetz et al. 2018, Figure {number}",
-            panels=tuple(_panels(games)),
+            panels=panels_of(
+                *(
+                    (f"{name}-{method}", f"{_TITLES[method]}: {name}", build)
+                    for name, game in games.items()
+                    for method, build in (("sco", game.sco), ("wgan", game.wgan), ("wgan-gp", game.wgan_gp))
+                )
+            ),
             columns=3,
             main="means-sco",
             measures=(_ERROR, W1),
-            claims=_claims(games, f"Section 4, Figure {number}"),
+            claims=(
+                Reached(
+                    text="SCO ends within a step, 0.005, of the truth",
+                    source=f"{source}; the paper says at 0, where a step of constant length cannot end",
+                    bounds=(Bound(measure=_ERROR, value=0.005),),
+                    by=tuple(f"{name}-sco" for name in games),
+                ),
+                Compared(
+                    text="Networks in the critic's place come less near",
+                    source=source,
+                    measure=_ERROR,
+                    pairs=tuple((f"{name}-sco", f"{name}-{rival}") for name in games for rival in ("wgan", "wgan-gp")),
+                ),
+            ),
             deviations=(_LOST, _STEPS),
         )
     )
@@ -71,7 +67,7 @@ SCO_FIG5 = figure(
         name="sco.fig5",
         summary="eight Gaussians on a circle by SCO, and by WGAN and WGAN-GP in ten times its time",
         source="Pinetz et al. 2018, Figure 5",
-        panels=tuple(Panel(name=name, title=_TITLES[name], build=build) for name, build in EIGHT.items()),
+        panels=panels_of(*((name, _TITLES[name], build) for name, build in EIGHT.items())),
         columns=3,
         main="sco",
         measures=(MODES, QUALITY, W1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import linear_regression
 from typing import ClassVar
 
 import torch
@@ -243,7 +244,7 @@ class LogarithmicRate(Theorem):
             # A track whose error falls as updates^-kappa, with noise: on it the paper's regression is a straight line.
             updates = torch.logspace(0, 12, 4000, dtype=torch.float64)
             error = 0.5 * updates**-kappa * (0.02 * normal(trials.rng, len(updates))).exp()
-            fitted = _slope_of(updates.log(), (1 / error).log())
+            fitted = linear_regression(updates.log().tolist(), (1 / error).log().tolist()).slope
             needed = _first_below(error, tolerance, updates)
             log_needed, log_inverse = needed.log(), (1 / tolerance).log()
             label = "log updates over log log(1/eps), where log-log is a line"
@@ -269,11 +270,6 @@ class LogarithmicRate(Theorem):
             gradients.append(slope.norm() if similar > 0.999 else torch.zeros(()).double())
         label = "gradient where the SSIM with the end is above 0.999, and 0.01"
         return at_most(label, gradients, 1e-2)
-
-
-def _slope_of(x: Tensor, y: Tensor) -> float:
-    x = x - x.mean()
-    return float((x * y).sum() / x.square().sum())
 
 
 def _first_below(error: Tensor, tolerance: Tensor, updates: Tensor) -> Tensor:

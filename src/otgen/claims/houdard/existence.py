@@ -173,7 +173,6 @@ class Oscillation(Theorem):
         "The generator is z + theta; the printed z - theta ends at (0, -1/2). Without regularisation F has no gradient "
         "at the best psi, and ties are taken in turn."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     rate: float = 2.0
     swing: float = 1.0

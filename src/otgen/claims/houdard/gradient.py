@@ -34,7 +34,6 @@ class SharedModulus(Theorem):
         "The best potentials with KL share the modulus of continuity of the cost: |psi_i - psi_j| is at most "
         "sup_x |c(x, y_i) - c(x, y_j)|, for every eps."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -69,7 +68,6 @@ class LipschitzValue(Theorem):
         "|W(theta_1) - W(theta_2)| is at most kappa E ||g_theta1(z) - g_theta2(z)||, kappa the Lipschitz constant of c "
         "in x."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -84,17 +82,13 @@ class LipschitzValue(Theorem):
             size = spread_out(trials.rng, k, 1e-3, 0.3)[:, None, None]
             move = torch.where(far > 3, 2.0, 0.0) * torch.tensor([1.0, 0.0], dtype=torch.float64)
             moved = x + size * (move + normal(trials.rng, k, n, 2) * (far < 30))
-            values = [_value(points, y, a, b, eps) for points in (x, moved)]
+            # The smooth cost sqrt(1 + ||x - y||^2), whose kappa is 1.
+            costs = ((1 + (p.unsqueeze(-2) - y.unsqueeze(-3)).square().sum(-1)).sqrt() for p in (x, moved))
+            values = [Problems(C=C, a=a, b=b, reg=KL(eps=eps)).optimum.dual for C in costs]
             mean = (a * (moved - x).square().sum(-1).sqrt()).sum(-1)
             label = f"|W - W'| and kappa E ||g - g'||, eps = {eps:g}"
             left = (values[0] - values[1]).abs()
             yield at_most(label, left, self.factor * mean, tight=0.9, slack=1e-6)
-
-
-def _value(x: Tensor, y: Tensor, a: Tensor, b: Tensor, eps: float) -> Tensor:
-    """W under the smooth cost ``sqrt(1 + ||x - y||^2)``, whose kappa is 1."""
-    C = (1 + (x.unsqueeze(-2) - y.unsqueeze(-3)).square().sum(-1)).sqrt()
-    return Problems(C=C, a=a, b=b, reg=KL(eps=eps)).optimum.dual
 
 
 @dataclass(frozen=True)
@@ -165,7 +159,6 @@ class GradientExists(Theorem):
         "A C^1 cost: ||x - y|| is none where points meet. At a psi that is not the best one the gradient is F's, not "
         "W's."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -204,7 +197,6 @@ class EntropicGradient(Theorem):
         "The semi-discrete gradient is sum pi* grad c of the best plan, which is that of the value with the entropy in "
         "it; the linear part <pi*, c> has another one."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -217,7 +209,7 @@ class EntropicGradient(Theorem):
         for potentials, points in zip(games.potentials(best.g), x, strict=True):
             points = points.clone().requires_grad_()
             mine.append(torch.autograd.grad(potentials.loss(points), points)[0])
-        ahead, behind = (self._linear(games, step) for step in (_STEP, -_STEP))
+        ahead, behind = ((p.optimum.plan * p.C).sum((-1, -2)) for p in map(games.problems, (_STEP, -_STEP)))
         linear, slope = (ahead - behind) / (2 * _STEP), games.slopes(best.g)
         off = ((linear - slope).square().mean() / slope.square().mean()).sqrt()
         right, scale = self.factor * danskin.flatten(), float(danskin.abs().mean())
@@ -225,11 +217,6 @@ class EntropicGradient(Theorem):
             equal("gradient of otgen's loss and sum pi* grad c", mine, right, scale=scale, tol=1e-7),
             at_most("0.01 and how far that of <pi*, c> is off", 0.01, off),
         ]
-
-    @staticmethod
-    def _linear(games: _Games, step: float) -> Tensor:
-        problems = games.problems(step)
-        return (problems.optimum.plan * problems.C).sum((-1, -2))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, Trials
 from otgen.claims.instances import normal, one_and_two, random_problems, solved, spread_out, symmetric_pair, weights
 from otgen.claims.relations import Relation, at_most, equal, power_law
 from otgen.claims.sanjabi.stationary import bipartite_laws
@@ -44,7 +44,6 @@ class UniqueCoupling(Theorem):
         "One point has one coupling with a law: the value is the mean cost whatever eps with KL, and eps/2 more with "
         "the squared norm."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     norm: float = 0.5
 
@@ -72,7 +71,6 @@ class OneAgainstTwo(Theorem):
     statement: ClassVar[str] = (
         "Under |x - y|^p and KL, S = h^p + (eps/2) log((1 + exp(-(2h)^p/eps))/2): negative for p > 2 and large eps."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 0.5
 
@@ -105,7 +103,6 @@ class TwoWithThemselves(Theorem):
         "Between points at -h and h and themselves, D = (2h)^p, each entry of the plan's diagonal is "
         "a = min(1/2, 1/4 + D/(8 eps)), and the value (1 - 2a) D + eps (4 a^2 + 4 (1/2 - a)^2)."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     stiffness: float = 8.0
 
@@ -139,7 +136,6 @@ class GapOfIterates(Theorem):
         "With C = f* + g* - eps log(pi*/(a x b)) the optimum is <a, f*> + <b, g*>, and a solver stopped early is short "
         "of it by exactly eps times the generalised KL divergence of pi* to its plan; its certified interval holds it."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -191,7 +187,6 @@ class CompleteBipartite(Theorem):
         "2 + eps log((1 + q)/2) + eps log((1 + 2q)/3), q = exp(-2/eps): -0.0127 at eps = 3, -0.238 at 10, and -1/3 in "
         "the limit, though c is a distance."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     limit: float = -1 / 3
     inside: float = 2.0
@@ -230,7 +225,6 @@ class LargeEps(Theorem):
         "less its row and column means: to second order with KL; exactly, on top of eps/2, with the squared norm once "
         "eps >= max c~. The Sinkhorn divergence tends to half the energy distance."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 0.5
 

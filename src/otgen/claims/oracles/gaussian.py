@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, Trials
 from otgen.claims.instances import normal, solved, spread_out, uniform
 from otgen.claims.relations import Relation, at_most, equal
 from otgen.claims.sanjabi.appendix import LinearGame, clouds
@@ -48,7 +48,6 @@ class Shrinkage(Theorem):
         "The s that minimises the KL value between N(0, s^2) and N(0, sigma^2) has s^2 = max(sigma^2 - eps, 0) under "
         "c = |x - y|^2/2, and max(sigma^2 - eps/2, 0) under |x - y|^2; that of the Sinkhorn loss is sigma."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     shrink: float = 1.0
     debiased: float = 1.0
@@ -115,7 +114,6 @@ class HessianAtZero(Theorem):
         "(1 - Sigma_Y/eps) V Sigma_X, with KL and with the squared norm; so 0 is a local minimum from "
         "eps = lambda_max(Sigma_Y) on."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     coupling: float = 1.0
 
@@ -172,7 +170,6 @@ class EntropicGaussians(Theorem):
         "With KL, c = ||x - y||^2 and eps = 2 s, the value between N(m, A) and N(n, B) in R^d is ||m - n||^2 + Tr A + "
         "Tr B - Tr D + d s (1 - log(2 s)) + s log det(D + s), with D = (4 A^(1/2) B A^(1/2) + s^2)^(1/2)."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     coupling: float = 4.0
 

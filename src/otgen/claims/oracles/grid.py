@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from typing_extensions import override
 
-from otgen.claims.base import Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, Trials
 from otgen.claims.instances import normal, spread_out, uniform, weights
 from otgen.claims.relations import Relation, at_most, equal
 from otgen.claims.two_atoms import TwoAtoms
@@ -31,7 +31,6 @@ class CumulativeSums(Theorem):
         "On a line W1 = dx sum |cumsum(mu - nu)|: for the grid's closed form, its primal-dual iteration within its "
         "interval, and exact transport of the masses at the nodes."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -73,7 +72,6 @@ class PointAndTwoAtoms(Theorem):
         "to (0, 1/2) by 1 - 2 tau a step; with eps = 0 and ties taken in turn it ends in the cycle of a/(1 + a) and "
         "1/(1 + a), a = 1 - 2 tau."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     rate: float = 2.0
 
@@ -113,7 +111,6 @@ class GridAnisotropy(Theorem):
         "along (1, 1) it is (1 + 1/sqrt 2)/sqrt 2 = 1.207 times as much over one step, 1.073 over seven. The "
         "symmetric stencil has the distance in all four directions."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     one: float = (1 + math.sqrt(0.5)) / math.sqrt(2)
     seven: float = 1.073

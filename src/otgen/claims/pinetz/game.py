@@ -163,7 +163,6 @@ class DescentSign(Theorem):
         "plus."
     )
     conditions: ClassVar[str] = "Printed are f_i in place of f^l, and codes z_j of R^m: misprints."
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     sign: float = 1.0
 

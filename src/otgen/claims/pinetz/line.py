@@ -47,7 +47,6 @@ class LineOptimum(Theorem):
         "On a line the linear program over critics of slope at most 1 between nodes has W1 of the masses of the cells "
         "as its maximum, which is dx sum |cumsum(c)|."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -83,7 +82,6 @@ class AnyCritic(Theorem):
         "The best critic of Lipschitz constant K gains K times W1, so a network of constant K gains at most K W1, on "
         "the line and on the plane."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     power: float = 1.0
 
@@ -277,7 +275,6 @@ class ErgodicGap(Theorem):
         "critics and flows is at most (max |f|^2/(2 tau) + max |y|^2/(2 sigma))/N from a start at 0."
     )
     conditions: ClassVar[str] = "It is the gap of the averaged iterates; nothing is said of the last one."
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     rate: float = -1.0
     factor: float = 1.0

@@ -112,7 +112,6 @@ class NormAccuracy(Theorem):
         "||pi - pi*||_1 <= sqrt(2 eps'/eps) and ||G - grad h|| <= l_0 sqrt(2 eps'/eps), l_0^2 the mean of "
         "||grad c||^2 over q x p."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 2.0
 
@@ -204,7 +203,6 @@ class MassAccuracy(Theorem):
         "With KL, ||pi - pi*||_1 <= sqrt(eps'/eps) (1 + sqrt(mass)), mass that of the pseudo-plan, hence "
         "||G - grad h|| <= L_0 sqrt(eps'/eps) (1 + sqrt(mass)), L_0 the largest ||grad c||: no m_max. (Not printed.)"
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
     power: float = 0.5

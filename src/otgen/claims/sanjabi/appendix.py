@@ -110,7 +110,6 @@ class LinearPlans(Theorem):
         "For c = ||z - y||^2/2 and linear generators on a latent law within r_x and data within r_y, the optimal plans "
         "satisfy ||pi_1 - pi_2||_1 <= (r_x r_y/eps) ||Theta_1 - Theta_2||_F."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
 
@@ -207,7 +206,6 @@ class LinearConvexity(Theorem):
         "in Theta and least at Theta = 0. (It is so from eps >= r_y^2 on already: n and sqrt(nd) are superfluous. "
         "With data on a line through 0 it fails below.)"
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     threshold: float = 1.0
 

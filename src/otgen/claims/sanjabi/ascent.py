@@ -113,7 +113,6 @@ class Derivation(Theorem):
         "E phi - E psi - (eps/e) E exp(V/eps) for KL, and E phi - E psi - E max(V, 0)^2/(2 eps) for the squared norm. "
         "(In (19) the last bracket must read pi(x, y) - q(x).)"
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     shrink: float = math.exp(-1)
     norm: float = 0.5

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.claims.base import Theorem, TheoremStatus, Trials
+from otgen.claims.base import Theorem, Trials
 from otgen.claims.instances import circle, even, normal, solved, spread_out, uniform
 from otgen.claims.relations import Relation, at_most, power_law
 from otgen.ot import KL, Cosine, Discrete, Sinkhorn, solve
@@ -113,7 +113,6 @@ class DescentRate(Theorem):
         "if not, steps sqrt(2 Delta/(L sigma^2 T)) give sigma sqrt(8 L Delta/T) + delta^2; delta^2 the mean of "
         "delta_t^2. So it falls as 1/T without errors and as 1/sqrt(T) with noise."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     start: float = 2.0
     noise: float = 1.0

@@ -28,7 +28,6 @@ class StrongDuality(Theorem):
     statement: ClassVar[str] = (
         "The maximum of the regularised dual (5) is the minimum of the primal (4), for KL and for the squared norm."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     entropy_factor: float = 1.0
 
@@ -60,7 +59,6 @@ class GapIdentity(Theorem):
         "With KL, the dual gap is exactly eps times the generalised divergence of the best plan to the pseudo-plan; "
         "with the squared norm it is at least eps/2 times the mean squared difference of the densities."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
     norm_factor: float = 0.5

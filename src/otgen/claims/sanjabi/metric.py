@@ -240,7 +240,6 @@ class ValueBounds(Theorem):
         "points and K = min(M, N), I* <= log K with KL and I* <= K/2 with the squared norm. (For the latter even "
         "d_c <= d_eps - eps/2; and the linear part of d_eps is at least d_c.)"
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     factor: float = 1.0
     entropy: float = 1.0

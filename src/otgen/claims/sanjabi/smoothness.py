@@ -213,7 +213,6 @@ class NormSmoothness(Theorem):
         "laws that is l_0/(eps sqrt(MN)) and L_1 + l_0^2/eps, l_0 = lhat/sqrt(MN), and ||pi_1 - pi_2||_1 <= "
         "(l_0/eps) ||theta_1 - theta_2||."
     )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.TRUE
 
     plan: float = 1.0
     curvature: float = 1.0
