@@ -88,7 +88,7 @@ class SCO(Method):
         tol: relative gap at which the solver stops.
         lr: step size of plain gradient descent, alpha.
         adam: replaces plain gradient descent.
-        stop: upper bound of W at which the run ends; None is ``0.8 lr`` for plain descent and 0 for Adam; 0 means never.
+        stop: upper bound of W at which the run ends; 0 means never; None is ``0.8 lr`` for plain descent, 0 for Adam.
         patience: number of steps within which W has to fall; 0 turns this test off.
     """
 
