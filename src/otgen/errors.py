@@ -13,7 +13,7 @@ _INSIDE = ("otgen", "torch", "jsonargparse")
 
 
 class OtgenError(Exception):
-    """Base of every error that is the caller's to mend. The command prints it without a traceback."""
+    """Base class of the errors that the caller can fix. The command line prints them without a traceback."""
 
 
 class InputError(OtgenError, ValueError):
@@ -21,11 +21,11 @@ class InputError(OtgenError, ValueError):
 
 
 class MissingDependency(OtgenError, ImportError):
-    """An optional package is needed and not installed; the message names the extra that brings it."""
+    """An optional package is needed and not installed; the message names the extra that installs it."""
 
 
 class NumericalError(OtgenError, ArithmeticError):
-    """A loss, a gradient or a solver left the finite numbers."""
+    """A loss, a gradient or a solver's iterate is not finite."""
 
 
 class UnconvergedError(OtgenError, RuntimeError):
@@ -37,7 +37,7 @@ class ConvergenceWarning(UserWarning):
 
 
 class NegativeDivergenceWarning(UserWarning):
-    """A Sinkhorn divergence is asked for under a cost with which it may be negative."""
+    """A Sinkhorn divergence is used with a cost under which it may be negative."""
 
 
 class FewDataWarning(UserWarning):
@@ -45,11 +45,11 @@ class FewDataWarning(UserWarning):
 
 
 class RenamedWarning(FutureWarning):
-    """A former name is used, which the next release will not know."""
+    """A former name is used, which the next release will no longer accept."""
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn at the caller's line: the nearest that is neither otgen's nor of a package that otgen works through."""
+    """Warn at the caller's line: the innermost one outside otgen, torch and jsonargparse."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
         level, frame = level + 1, frame.f_back
@@ -57,7 +57,7 @@ def warn(message: str, category: type[Warning]) -> None:
 
 
 def suggestion(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """``; did you mean 'x'?`` where something known is near, else nothing; it follows what is said of the word."""
+    """``; did you mean 'x'?`` if a known word is close, else an empty string; to be appended to an error message."""
     # The word itself may be known elsewhere; here it was wrong.
     near = difflib.get_close_matches(word, [name for name in known if name != word], n=1, cutoff=cutoff)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,4 +1,4 @@
-"""What a package offers: the names that its ``__init__`` imports, each said once: ``from file import Name as Name``."""
+"""The public names of a package: those that its ``__init__`` imports, as ``from file import Name as Name``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def exported(namespace: Mapping[str, Any]) -> list[str]:
-    """The ``__all__`` of a package: its public names but modules, constants, then classes, then functions.
+    """The ``__all__`` of a package: its public names without modules; constants, then classes, then functions.
 
     Args:
         namespace: its ``globals()``.
@@ -21,7 +21,7 @@ def exported(namespace: Mapping[str, Any]) -> list[str]:
 
 
 def _order(name: str) -> tuple[int, list[str | int]]:
-    """Constants first, then classes, then functions; numbers by their size."""
+    """Sort key: constants first, then classes, then functions; digits are compared as numbers."""
     parts: list[str | int] = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
     if name.isupper() and len(name) > 1:
         return 0, parts

@@ -1,4 +1,4 @@
-"""The one writer of files: what it writes is there whole, or as it was before; lines and logs are added to the end."""
+"""The only writer of files: a file is written completely or left as it was; logs are appended to."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def whole(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
     """A binary file that takes its name when the block is done; after an error nothing has changed.
 
     Args:
-        path: its name; a file that has it is replaced.
-        sync: let it reach the disk first, so that it survives a loss of power.
+        path: its name; an existing file is replaced.
+        sync: flush it to the disk first, so that it survives a loss of power.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -39,23 +39,23 @@ def write(path: Path, content: bytes | str, *, sync: bool = False) -> Path:
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> Path:
-    """Write a record for people and programs to read; NaN and infinity, which JSON does not know, as null."""
+    """Write a record as indented JSON; NaN and infinity, which JSON lacks, become null."""
     return write(path, json.dumps(_finite(record), indent=1) + "\n")
 
 
 def appending(path: Path) -> BinaryIO:
-    """A binary file to add to, new where there is none."""
+    """A binary file opened for appending, created if it does not exist."""
     return path.open("ab")
 
 
 def append_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Add a record as a line. Who is killed meanwhile may leave half of it."""
+    """Append a record as one line. A process that is killed meanwhile may leave half of the line."""
     with appending(path) as file:
         file.write((json.dumps(_finite(record)) + "\n").encode())
 
 
 def sync_folder(path: Path) -> None:
-    """Let the names in a folder reach the disk."""
+    """Flush the entries of a folder to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

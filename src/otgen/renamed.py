@@ -1,7 +1,7 @@
 """Former names, which work for one more release with a warning: public names, options, and values of options.
 
-The one table of them. Packages look up what they no longer have (:func:`former_names`), constructors take former
-options (:func:`accepts_former_options`), and whoever reads a configuration brings it up to date (:func:`updated`).
+This is the only table of them. Packages resolve former names (:func:`former_names`), constructors accept former options
+(:func:`accepts_former_options`), and readers of a configuration replace former names in it (:func:`updated`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from otgen.errors import RenamedWarning, warn
 
 T = TypeVar("T", bound=type)
 
-# Where a configuration may name a class without its package.
+# The packages whose classes a configuration may name without the package.
 _PACKAGES = ("otgen.ot", "otgen.nets", "otgen.data", "otgen.methods")
 
-# By package, what a name was and what it is.
+# By package, from the former name to the current one.
 NAMES: Mapping[str, Mapping[str, str]] = {
     "otgen.claims": {
         "CLAIMS": "THEOREMS",
@@ -42,23 +42,23 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     },
 }
 
-# By class, what an option was and what it is; its subclasses have the same.
+# By class, from the former option to the current one; subclasses inherit them.
 OPTIONS: Mapping[str, Mapping[str, str]] = {
     "GridPDHG": {"metric": "norm"},
     "SemiDiscreteSolver": {"look_samples": "check_samples"},
 }
 
-# By option, what a value was and what it is, as a configuration writes it: a policy that is a component now, its class.
+# By option, from the former value to the current one, as a configuration writes it: a component as its class.
 VALUES: Mapping[str, Mapping[str, str]] = {
     "gradient": {"envelope": "otgen.ot.Envelope", "unroll": "otgen.ot.Unroll"},
 }
 
-# By the last part of a path in a saved state, what it is.
+# From the former last part of a path in a saved state to the current one.
 STATE: Mapping[str, str] = {"trips": "capped_updates", "look_seed": "check_seed"}
 
 
 def former_names(package: str) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package: what it has under a former name, with a warning."""
+    """The ``__getattr__`` of a package, which resolves former names with a warning."""
     table = NAMES.get(package, {})
 
     def look_up(name: str) -> Any:
@@ -71,19 +71,19 @@ def former_names(package: str) -> Callable[[str], Any]:
 
 
 def former_options(cls: type) -> dict[str, str]:
-    """The former options of a class, its own and those it inherits; what it has is no former one."""
+    """The former options of a class, inherited ones included, except names that are current fields of the class."""
     options = {old: new for base in reversed(cls.__mro__) for old, new in OPTIONS.get(base.__name__, {}).items()}
     return {old: new for old, new in options.items() if old not in getattr(cls, "__dataclass_fields__", ())}
 
 
 def present_path(path: str) -> str:
-    """The path of a number of a saved state, whatever its last part was called."""
+    """The current path of a value in a saved state, whose last part may be a former name."""
     head, dot, last = path.rpartition(".")
     return head + dot + STATE.get(last, last)
 
 
 def accepts_former_options(cls: T) -> T:
-    """A class whose constructor takes its former options too, with a warning."""
+    """Make the constructor of a class accept its former options too, with a warning."""
     constructor = cls.__init__  # type: ignore[misc]
 
     @functools.wraps(constructor)
@@ -99,13 +99,13 @@ def accepts_former_options(cls: T) -> T:
 
 
 def updated(config: Any, base: Any = None) -> Any:
-    """A configuration with today's names; one warning tells all that were former ones.
+    """A configuration with current names; one warning lists all former names in it.
 
     Args:
         config: nested dictionaries and lists. A component is given by its class and options (``class_path`` and
             ``init_args``), by its class alone, or by its options alone.
-        base: has as attributes the components that are given by their options alone: an object, or a class with its
-            defaults.
+        base: an object, or a class with defaults, whose attributes are the components that are given by their options
+            alone.
     """
     notes: list[str] = []
     today = _updated(config, base, notes)
@@ -114,7 +114,7 @@ def updated(config: Any, base: Any = None) -> Any:
 
 
 def updated_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words of a command with today's names, and what was former in them. An option's class is not in the words."""
+    """The words of a command with current names, and notes on the former ones. Options of all classes are replaced."""
     options = {old: new for table in OPTIONS.values() for old, new in table.items()}
     today, notes, name = list[str](), list[str](), ""
     for word in words:
@@ -157,7 +157,7 @@ def _updated(value: Any, base: Any, notes: list[str]) -> Any:
 
 
 def _value(option: str, value: Any, names_class: bool, notes: list[str]) -> Any:
-    """A value of an option with today's names; text with a dot, or where a class may be named, may be a class."""
+    """An option's value with current names; text may name a class if it has a dot or if the option takes a class."""
     if not isinstance(value, str):
         return value
     value = _noted(value, VALUES.get(option, {}).get(value, value), notes)
@@ -173,12 +173,12 @@ def _class_path(path: Any, notes: list[str]) -> Any:
 
 
 def _class_of(path: Any) -> type | None:
-    """The class that a configuration names, in short or in full; None where there is none."""
+    """The class that a configuration names, with or without its package; None if there is none."""
     package, _, name = str(path).rpartition(".")
     for module in [package] if package else _PACKAGES:
         try:
             named = getattr(importlib.import_module(module), name, None)
-        except Exception:  # whoever builds the component says what is wrong with its module
+        except Exception:  # building the component will report what is wrong with its module
             return None
         if isinstance(named, type):
             return named

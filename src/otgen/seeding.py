@@ -1,4 +1,4 @@
-"""Random streams from seeds and from each other, and initial weights; the process's random state stays as it is."""
+"""Random streams from seeds or from other streams, and seeded initial weights; the global random state is kept."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 
 
 def named_stream(seed: int, name: str) -> torch.Generator:
-    """An independent random stream for each purpose, from one seed."""
+    """An independent random stream for each name, from one seed."""
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 def forked(rng: torch.Generator) -> torch.Generator:
-    """An independent stream, forked off ``rng``."""
+    """An independent stream, seeded by a draw from ``rng``."""
     return torch.Generator().manual_seed(new_seed(rng))
 
 
@@ -27,7 +27,7 @@ def new_seed(rng: torch.Generator) -> int:
 
 @contextlib.contextmanager
 def seeded(rng: torch.Generator) -> Iterator[None]:
-    """Modules built inside draw their initial weights from ``rng``, and the global random state stays as it was."""
+    """Modules built inside the context draw their initial weights from ``rng``; the global random state is restored."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(new_seed(rng))
         yield

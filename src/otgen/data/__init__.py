@@ -1,7 +1,6 @@
 """Data laws and latent laws: everything that can be sampled.
 
-Importing this package is cheap: Pillow, pyarrow and mlxtend are imported by the sources that read with them,
-on use.
+Importing this package is cheap: Pillow, pyarrow and mlxtend are imported only when a source reads with them.
 """
 
 from otgen.data.arrays import Arrays as Arrays

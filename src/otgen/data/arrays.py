@@ -23,7 +23,7 @@ from otgen.data.source import FiniteSource
 from otgen.data.tables import Table, pick, read_csv, read_parquet
 from otgen.errors import InputError
 
-# What numpy raises on damaged files; a header that lies about its size ends in MemoryError or OverflowError.
+# What numpy raises on damaged files; a header with a wrong size leads to MemoryError or OverflowError.
 _UNREADABLE = (
     OSError,
     ValueError,
@@ -53,8 +53,8 @@ class Arrays(FiniteSource):
         columns: The columns to use, in this order; by name, or by position ("0", "1", ...) in a file without
             names.
         standardise: Give every coordinate mean 0 and standard deviation 1; a constant one becomes 0.
-        sample_shape: The shape that each point is given, e.g. ``(1, 28, 28)`` for rows of 784 pixels.
-        scale: What every value is multiplied by, e.g. 1/255; before ``standardise``.
+        sample_shape: The shape to give each point, e.g. ``(1, 28, 28)`` for rows of 784 pixels.
+        scale: The factor by which every value is multiplied, e.g. 1/255; applied before ``standardise``.
     """
 
     path: str
@@ -75,7 +75,7 @@ class Arrays(FiniteSource):
         """All points, float32, shape ``(N, *shape)``, cached.
 
         Raises:
-            InputError: The file is missing or damaged, or what it holds is not finite numbers of one shape.
+            InputError: The file is missing or damaged, or does not hold finite numbers of one shape.
             MissingDependency: The file is ``.parquet`` and pyarrow is not installed.
         """
         return self._loaded[0]
@@ -137,9 +137,9 @@ class Arrays(FiniteSource):
 
 @contextmanager
 def _opened(path: Path, magic: bytes) -> Iterator[BinaryIO]:
-    """A file whose first bytes are checked; what numpy cannot read of it becomes an error of ours.
+    """Open a file, check its first bytes, and turn numpy's errors on reading it into `InputError`.
 
-    Numpy would take for a pickle whatever it does not know. Pickled objects can run code, and are never loaded.
+    Numpy would take any unknown format for a pickle. Pickled objects can run code, and are never loaded.
     """
     try:
         with path.open("rb") as stream:
@@ -169,13 +169,13 @@ def _read_npy(path: Path, key: str | None, columns: Sequence[str] | None) -> Tab
     with _opened(path, _NPY_MAGIC):
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError:  # an empty array cannot be mapped, and what is really damaged says so again
+        except ValueError:  # an empty array cannot be memory-mapped; a damaged file raises again
             array = np.load(path, allow_pickle=False)
     return _select(array, columns, path.name)
 
 
 def _read_npz(path: Path, key: str | None, columns: Sequence[str] | None) -> Table:
-    # A stream, not the path: numpy leaves a damaged archive open.
+    # A stream instead of the path, because numpy does not close a damaged archive.
     with _opened(path, _ZIP_MAGIC) as stream, np.load(stream, allow_pickle=False) as archive:
         array = archive[_choose_key(archive.files, key, path)]
     if not isinstance(array, np.ndarray):

@@ -44,7 +44,7 @@ _FILES = {
     Split.TRAIN: tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
     Split.TEST: ("test_batch.bin",),
 }
-# A JPEG of 32 x 32 pixels has about one kilobyte; what is far larger is something else, and is not read.
+# A JPEG of 32 x 32 pixels has about one kilobyte; a far larger file is something else, and is not read.
 _LARGEST_JPEG = 1 << 20
 _Read = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -100,7 +100,7 @@ class _LabelledImages(SplitSource):
 
 @dataclass(frozen=True, kw_only=True)
 class Cifar10(_LabelledImages):
-    """CIFAR-10 from its binary version: 50,000 images to train on, 10,000 to test, pixel-exact.
+    """CIFAR-10 from its binary version: 50,000 training images and 10,000 test images, pixel-exact.
 
     Reads ``data_batch_1.bin`` to ``data_batch_5.bin`` and ``test_batch.bin``: records of 3,073 bytes, one for the
     label and 3,072 for the pixels. The version for Python is a set of pickles, which can run code when they are
@@ -164,14 +164,14 @@ def _read_records(path: Path) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, kw_only=True)
 class Cifar10Jpeg(_LabelledImages):
-    """CIFAR-10 as someone saved it to JPEGs, from a folder or from a tar archive of it: **lossy**.
+    """CIFAR-10 saved as JPEGs, from a folder or a tar archive: **lossy**.
 
     Finds ``{train,test}/<class>/<name>.jpg`` in the folder, or below a folder ``cifar10`` in it, or in an archive with
     the same names, compressed or not. The images are sorted by split, class and name, and the class folder is the
     label. An archive is read in memory: nothing is extracted to the disk.
 
-    JPEG smoothes an image and leaves blocks of 8x8 pixels. Train on it and compare numbers from it with each other,
-    but with no published number: those are from the exact pixels, which `Cifar10` reads.
+    JPEG smoothes an image and leaves blocks of 8x8 pixels. Results on these images can be compared with each other, but
+    not with published ones, which are from the exact pixels that `Cifar10` reads.
 
     Args:
         path: The folder or the archive.
@@ -213,11 +213,12 @@ class Cifar10Jpeg(_LabelledImages):
 def cifar10_at(path: str, like: Cifar10) -> Cifar10 | Cifar10Jpeg:
     """CIFAR-10 from wherever it is: the binary version if the folder has it, else the JPEGs of a folder or archive.
 
-    Which of the two it is, its class says in every configuration. Numbers from the JPEGs compare with no published one.
+    The class in a configuration says which of the two it is. Results on the JPEGs cannot be compared with published
+    ones.
 
     Args:
-        path: where to look; what is found nowhere is the binary version, so that its error says how to get it.
-        like: has the split and the range of the pixels.
+        path: where to look; if nothing is found, the binary version is returned, so that its error says how to get it.
+        like: a source with the split and the range of the pixels to use.
     """
     exact = replace(like, folder=path)
     jpegs = Cifar10Jpeg(path=path, split=like.split, pixel_range=like.pixel_range)

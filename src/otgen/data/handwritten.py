@@ -1,4 +1,4 @@
-"""What the data sets of handwritten digits share: splits, and a black border for networks that halve more often."""
+"""What the data sets of handwritten digits share: splits, and a black border that makes the side a power of two."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class HandwrittenDigits(SplitSource):
 
     Args:
         split: Which part is read.
-        padding: Black pixels on each side; 2 make a digit 32 x 32, a side that halves three times. Metrics look at
-            what is inside.
+        padding: Black pixels on each side; 2 make a digit 32 x 32, a side that can be halved three times, to 4. Metrics
+            ignore the border.
     """
 
     padding: int = 0

@@ -69,7 +69,7 @@ def _parse(stream: BufferedIOBase, path: Path, ndim: int) -> NDArray[np.uint8]:
 
 
 def _read(stream: BufferedIOBase, limit: int) -> bytearray:
-    """Read up to ``limit`` bytes, in blocks: a header may lie about the size; memory must not follow it."""
+    """Read up to ``limit`` bytes, in blocks, so that a wrong size in the header does not allocate that much memory."""
     content = bytearray()
     while len(content) < limit:
         block = stream.read(min(_BLOCK, limit - len(content)))

@@ -1,4 +1,4 @@
-"""A folder of images, of any sizes and kinds, as one tensor."""
+"""A folder of images of any sizes and formats, as one tensor."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _LARGE_FILE = 100_000  # bytes
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder(PixelSource):
-    """All images below a folder, made equal: upright, on white, square, of one size, with 8 bits a channel.
+    """All images below a folder, converted: upright, on white, square, of one size, with 8 bits per channel.
 
     Files are found recursively by their endings (png, jpg, jpeg, bmp, webp, gif, tif, tiff, ppm, pgm, pbm)
-    and sorted by path; names that start with a dot are passed over, links are followed. The orientation
+    and sorted by path; names that start with a dot are skipped, links are followed. The orientation
     stored by a camera is applied, transparency is laid on white, palettes and CMYK become RGB, 16 bits become
     8, and an animation gives its first frame. An image that already has the right size keeps its pixels.
 
@@ -39,7 +39,7 @@ class ImageFolder(PixelSource):
         size: Width and height of every sample.
         channels: 3 for colour, 1 for grey.
         crop: Cut the largest centred square out of an image that is not square; otherwise squeeze it.
-        skip_bad: Go on without the files that cannot be used, with a warning that lists them.
+        skip_bad: Skip the files that cannot be used, with a warning that lists them.
         pixel_range: The interval that pixels are mapped to.
     """
 
@@ -102,7 +102,7 @@ class ImageFolder(PixelSource):
                 return _reason(error)
             return None
 
-        # Threads share large images; on small ones they only fight for a lock. A broken link counts as nothing.
+        # Threads speed up large images; on small ones they only compete for a lock. A broken link counts 0 bytes.
         large = sum(path.stat().st_size for path in paths if path.is_file()) > _LARGE_FILE * len(paths)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -141,7 +141,7 @@ def _find_images(root: Path) -> list[Path]:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    """All files whose names do not start with a dot; through links, but into no folder twice."""
+    """All files whose names do not start with a dot; links are followed, but no folder is read twice."""
 
     def refuse(error: OSError) -> None:
         raise InputError(f"a folder cannot be read: got {error.filename} ({error.strerror}); change its permissions")

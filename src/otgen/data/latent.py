@@ -1,4 +1,4 @@
-"""Latent laws: what a generator is fed with."""
+"""Latent laws: the laws of a generator's input."""
 
 from __future__ import annotations
 

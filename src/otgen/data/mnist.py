@@ -1,4 +1,4 @@
-"""MNIST, and whatever is stored in its form: Fashion-MNIST, KMNIST."""
+"""MNIST, and data sets in the same format: Fashion-MNIST, KMNIST."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _SIDE = 28
 
 @dataclass(frozen=True, kw_only=True)
 class Mnist(HandwrittenDigits):
-    """MNIST from its IDX files, plain or gzipped: 60,000 digits to train on, 10,000 to test.
+    """MNIST from its IDX files, plain or gzipped: 60,000 training digits and 10,000 test digits.
 
     Both spellings of the names are known, ``train-images-idx3-ubyte`` and ``train-images.idx3-ubyte``, each
-    with or without ``.gz``; the plain file is read where both are there. Any set of the same form works, such
-    as Fashion-MNIST.
+    with or without ``.gz``; if both exist, the plain file is read. Any set in the same format works, such as
+    Fashion-MNIST.
 
     Args:
         folder: Where the files are.
         split: ``train``, ``test``, or ``all``.
-        download: Fetch those of MNIST's four files that are missing, and verify their checksums.
+        download: Download those of MNIST's four files that are missing, and verify their checksums.
         pixel_range: The interval that pixels are mapped to.
         padding: Black pixels on each side; 2 make a digit 32 x 32.
     """
@@ -99,8 +99,7 @@ class Mnist(HandwrittenDigits):
         folder = Path(self.folder).expanduser()
         path = _existing(folder, name)
         if path is None and self.download:
-            # All four at once: whoever trains today without labels evaluates tomorrow, perhaps without a
-            # network.
+            # All four at once: a later evaluation needs the labels too, perhaps without a network connection.
             for file in _FILES:
                 if _existing(folder, file.name.removesuffix(".gz")) is None:
                     fetch(file, folder, _MIRRORS)

@@ -1,8 +1,7 @@
-"""Turning any numeric array into points: checked, float32, in memory of their own.
+"""Turn any numeric array into points: checked, float32, in their own memory.
 
-Everything goes through blocks of rows, so that a file larger than memory as float64 can still be read as
-float32. The array received is only ever read: it may be a read-only memory map, in any order, with any
-strides.
+The work is done in blocks of rows, so that a file that would exceed the memory as float64 can still be read as
+float32. The given array is never written to: it may be a read-only memory map, in any order, with any strides.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class Affine:
 
 
 def check_numeric(array: NDArray[Any], name: str, columns: Sequence[str] | None = None) -> NDArray[Any]:
-    """Make sure that an array is points: numbers, at least one, all finite.
+    """Check that an array holds points: numbers, at least one, all finite.
 
     Args:
         array: Any array.
@@ -56,7 +55,7 @@ def check_numeric(array: NDArray[Any], name: str, columns: Sequence[str] | None 
         columns: The names of its columns, for messages.
 
     Returns:
-        The array itself, or a view of it with shape ``(N, 1)`` where it has one dimension.
+        The array itself, or a view of it with shape ``(N, 1)`` if it has one dimension.
 
     Raises:
         InputError: It is not numeric, has no dimension, no element, or values that are NaN or infinite.
@@ -101,8 +100,8 @@ def moments(points: NDArray[Any], scale: float, name: str) -> Affine:
             f"{name} cannot be standardised: got values up to {np.abs([low, high]).max():.3g}, whose "
             "variance is infinite; rescale it, e.g. with scale=1e-200"
         )
-    # The extremes, not the variance, tell a constant: rounding leaves a variance of 1e-34 that would be
-    # divided by.
+    # A constant coordinate is recognised by its extremes, not by its variance: roundoff may leave a variance of 1e-34,
+    # by whose root the coordinate would be divided.
     varies = high > low
     return Affine(
         scale=scale,
@@ -113,7 +112,7 @@ def moments(points: NDArray[Any], scale: float, name: str) -> Affine:
 
 
 def to_float32(points: NDArray[Any], affine: Affine | None, name: str) -> NDArray[np.float32]:
-    """Copy points as float32, mapped in float64 where there is a map.
+    """Copy points as float32, after mapping them in float64 if there is a map.
 
     Args:
         points: What `check_numeric` returned.

@@ -1,4 +1,4 @@
-"""What the image data sets share: bytes in memory, floats on the way out."""
+"""What the image data sets share: bytes in memory, converted to floats on output."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ class Split(StrEnum):
 
     @property
     def parts(self) -> tuple[Split, ...]:
-        """The parts that it is made of: itself, or train and then test."""
+        """The parts that the split consists of: itself, or train and then test."""
         return (Split.TRAIN, Split.TEST) if self is Split.ALL else (self,)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PixelSource(FiniteSource):
-    """A data set of images with 8 bits a channel.
+    """A data set of images with 8 bits per channel.
 
-    The pixels stay bytes in memory, a quarter of their size as floats; `take` and `sample` convert what they
-    return. `support` converts everything anew on each call: call it once and keep the result.
+    The pixels are kept as bytes in memory, a quarter of their size as floats; `take` and `sample` convert what they
+    return. `support` converts everything again on each call: call it once and keep the result.
 
     Args:
         pixel_range: The interval that bytes 0 to 255 are mapped to.
@@ -93,7 +93,7 @@ class PixelSource(FiniteSource):
 
 @dataclass(frozen=True, kw_only=True)
 class SplitSource(PixelSource):
-    """A data set of images in two parts, one to train on and one to test with.
+    """A data set of images with a training split and a test split.
 
     Args:
         split: ``train``, ``test``, or ``all``: first train, then test.
@@ -107,9 +107,9 @@ class SplitSource(PixelSource):
         object.__setattr__(self, "split", as_member(Split, self.split, "split"))
 
     def held_out(self) -> Self | None:
-        """The split ``test``, for the split ``train``; None where it is not there."""
+        """The split ``test``, if this is the split ``train`` and the data have one; else None."""
         return replace(self, split=Split.TEST) if self.split is Split.TRAIN and self._has_test() else None
 
     def _has_test(self) -> bool:
-        """Whether the split ``test`` is there."""
+        """Whether the data have the split ``test``."""
         return True

@@ -1,4 +1,4 @@
-"""What a law is: something that can be sampled. Data laws and latent laws are the same kind of thing."""
+"""The interface of a law, which can be sampled. Data laws and latent laws share it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Source(ABC):
 
     @property
     def value_range(self) -> tuple[float, float] | None:
-        """The interval that every value lies in, or None where the law is unbounded."""
+        """The interval that every value lies in, or None if there is no such interval."""
         return None
 
     @abstractmethod
@@ -42,9 +42,8 @@ class Source(ABC):
 class FiniteSource(Source):
     """A law that is uniform on finitely many points: a data set.
 
-    `support` is all that a data set must define. One that keeps its points in another form (bytes of pixels)
-    also overrides `count`, `shape` and `take`, so that a batch costs the conversion of a batch and not of
-    everything.
+    `support` is all that a data set must define. One that stores its points in another form (bytes of pixels) also
+    overrides `count`, `shape` and `take`, so that drawing a batch converts only that batch.
     """
 
     @abstractmethod
@@ -66,7 +65,7 @@ class FiniteSource(Source):
         return self.support()[index]
 
     def held_out(self) -> FiniteSource | None:
-        """Points of the same law that training does not see, for evaluation; None where there are none."""
+        """Points of the same law that training does not see, for evaluation; None if there are none."""
         return None
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:

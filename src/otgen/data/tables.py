@@ -1,4 +1,4 @@
-"""Reading tables of numbers, .csv and .parquet: every cell is a number, or the message names the column."""
+"""Read tables of numbers, .csv and .parquet; if a cell is no number, the error names its column."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Table:
 
     Args:
         values: Shape ``(rows, columns)``.
-        columns: The name of each column; its position from 0, as a string, where the file has no names.
+        columns: The name of each column; its position from 0, as a string, if the file has no names.
     """
 
     values: NDArray[Any]
@@ -32,10 +32,10 @@ class Table:
 
 
 def pick(wanted: Sequence[str] | None, available: Sequence[str], name: str) -> list[int]:
-    """The positions of the wanted columns, all where None.
+    """The positions of the wanted columns; None wants all of them.
 
     Raises:
-        InputError: A column does not exist, exists twice, or none is wanted.
+        InputError: A column does not exist or exists twice, or no column is wanted.
     """
     if wanted is None:
         return list(range(len(available)))
@@ -52,13 +52,12 @@ def pick(wanted: Sequence[str] | None, available: Sequence[str], name: str) -> l
 def read_csv(path: Path, columns: Sequence[str] | None) -> Table:
     """Read a comma-separated file.
 
-    The first row is a header where none of its cells is a number, and data where all are; a mixture is
-    refused, because taking it for a header could drop a row of data.
+    The first row is a header if none of its cells is a number, and data if all are; a mixture is refused, because
+    taking it for a header could drop a row of data.
 
     Args:
         path: The file, UTF-8.
-        columns: The columns to read, by name, or by position ("0", "1", ...) where there is no header; None
-            for all.
+        columns: The columns to read, by name, or by position ("0", "1", ...) if there is no header; None for all.
 
     Raises:
         InputError: The file is not text, rows differ in length, a line is blank, a cell is not a number, ...
@@ -81,7 +80,7 @@ def read_csv(path: Path, columns: Sequence[str] | None) -> Table:
         raise InputError(f"a table has no rows: got only a header in {path}; give one with data")
     values = _parse_fast(lines[skipped:], len(names)) if columns is None else None
     if values is None:
-        # The careful pass reads what the fast one refused, or says in which cell the fault is.
+        # The careful pass reads what the fast one refused, or reports the cell that is at fault.
         rows = _parse_carefully(lines, skipped, names, chosen, path)
         values = np.array(list(rows), dtype=np.float64)
     return Table(values=values, columns=tuple(names[i] for i in chosen))
@@ -121,7 +120,7 @@ def _is_header(cells: Sequence[str], path: Path) -> bool:
 
 
 def _number(cell: str) -> float | None:
-    """A cell's value, or None. float() alone would take the underscores of Python's own literals."""
+    """A cell's value, or None. float() alone would accept the underscores of Python's own literals."""
     try:
         return None if "_" in cell else float(cell)
     except ValueError:
@@ -129,7 +128,7 @@ def _number(cell: str) -> float | None:
 
 
 def _parse_fast(lines: list[str], width: int) -> NDArray[np.float64] | None:
-    """All cells, by numpy's parser; None where it stumbles."""
+    """All cells, by numpy's parser; None if it fails."""
     try:
         values = np.loadtxt(lines, delimiter=",", dtype=np.float64, comments=None, quotechar='"', ndmin=2)
     except ValueError:
@@ -206,7 +205,7 @@ def read_parquet(path: Path, columns: Sequence[str] | None) -> Table:
                 f"a table holds an index beside its data: got the column {names[i]!r} in {path}; "
                 "write it with index=False, or choose columns=(...)"
             )
-        # What is read by name comes in the order of the file, not in the order of the names.
+        # Columns that are read by name come in the order of the file, not in the order of the names.
         column = table.column(i if columns is None else names[i])
         arrays.append(_column_values(column, names[i], path))
     if not arrays:

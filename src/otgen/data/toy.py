@@ -16,10 +16,10 @@ from otgen.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture(Source):
-    """A mixture of k Gaussians on R^d, equal weights, one diagonal covariance for all.
+    """A mixture of k Gaussians on R^d with equal weights and one common diagonal covariance.
 
-    A concrete mixture gives `centres` and `spread`, both in the coordinates of the samples; the sampling is
-    here. Metrics that count modes read `centres` and `mode_std`.
+    A concrete mixture defines `centres` and `spread`, both in the coordinates of the samples; this class samples.
+    Metrics that count modes read `centres` and `mode_std`.
     """
 
     @abstractmethod
@@ -60,7 +60,7 @@ class Gaussians25(Mixture):
     Args:
         spacing: Distance between neighbouring centres, before the division by ``scale``.
         std: Standard deviation of each Gaussian, before the division by ``scale``.
-        scale: What every coordinate is divided by.
+        scale: Number by which every coordinate is divided.
     """
 
     spacing: float = 2.0
@@ -92,7 +92,7 @@ class Gaussians8(Mixture):
     Args:
         radius: Radius of the circle, before the division by ``scale``.
         std: Standard deviation of each Gaussian, before the division by ``scale``.
-        scale: What every coordinate is divided by.
+        scale: Number by which every coordinate is divided.
     """
 
     radius: float = 2.0

@@ -1,4 +1,4 @@
-"""What a training algorithm is: how its players are made, and one generator update with its inner loop."""
+"""The interface of a training algorithm: how it builds its players, and one generator update with its inner loop."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from otgen.ot import Combination
 
 @dataclass(frozen=True, kw_only=True)
 class Adam:
-    """Adam's hyper-parameters (Kingma and Ba 2015), and how its step size falls over a run.
+    """Hyper-parameters of Adam (Kingma and Ba 2015), and the decay of its step size over a run.
 
-    At a share t of the run the step size is ``lr`` up to ``hold``, then ``lr (end + (1 - end) (1 + cos(pi u)) / 2)``
-    with ``u = (t - hold) / (1 - hold)``.
+    At a fraction t of the run the step size is ``lr`` if ``t <= hold``; after that it is
+    ``lr (end + (1 - end) (1 + cos(pi u)) / 2)`` with ``u = (t - hold) / (1 - hold)``.
 
     Attributes:
         lr: step size.
         beta1: decay of the first moment.
         beta2: decay of the second moment.
-        hold: share of the run's steps, or of its budget, before the step size falls.
-        end: what is left of the step size at the end of the run; 1 for no fall.
+        hold: fraction of the run's steps, or of its budget, before the step size decays.
+        end: final step size as a fraction of ``lr``; 1 for no decay.
     """
 
     lr: float = 1e-3
@@ -45,17 +45,17 @@ class Adam:
             raise InputError(f"Adam's hold must lie in [0, 1) and its end in (0, 1], got {self.hold} and {self.end}")
 
     def build(self, module: nn.Module) -> Optimizer:
-        """An optimiser of the module's parameters; :func:`pace` has its step size fall."""
-        # One kernel for all parameters: small networks spend most of an update in the optimiser's calls otherwise.
+        """An optimiser of the module's parameters, whose step size :func:`pace` lowers."""
+        # One kernel for all parameters: otherwise small networks spend most of an update in the optimiser's calls.
         group = {"params": list(module.parameters()), "pace": self}
         return torch.optim.Adam([group], lr=self.lr, betas=(self.beta1, self.beta2), fused=True)
 
     def player(self, name: str, module: nn.Module, clip: float | None = None) -> Player:
-        """A player of a game, with an optimiser of its own."""
+        """A player with its own optimiser."""
         return Player(name, module, self.build(module), clip)
 
     def lr_at(self, progress: float) -> float:
-        """The step size at a share of the run."""
+        """The step size at a fraction of the run, in [0, 1]."""
         if self.end == 1 or progress <= self.hold:
             return self.lr
         fallen = (1 - math.cos(math.pi * (progress - self.hold) / (1 - self.hold))) / 2
@@ -63,7 +63,7 @@ class Adam:
 
 
 def pace(optimizer: Optimizer, progress: float) -> None:
-    """Set the step size of a share of the run, in [0, 1]; an optimiser that no :class:`Adam` built keeps its own."""
+    """Set the step size for a fraction of the run, in [0, 1]; an optimiser not built by :class:`Adam` keeps its own."""
     for group in optimizer.param_groups:
         if "pace" in group:
             group["lr"] = group["pace"].lr_at(progress)
@@ -74,10 +74,10 @@ class Player:
     """A network that is being trained, with its optimiser.
 
     Attributes:
-        name: in files, logs and messages.
+        name: its name in files, logs and messages.
         module: the network.
-        optimizer: of its parameters.
-        clip: weights are kept in [-clip, clip], from the initial ones on; None for no limit.
+        optimizer: the optimiser of its parameters.
+        clip: weights are clipped to [-clip, clip], initial weights included; None for no clipping.
     """
 
     name: str
@@ -89,10 +89,10 @@ class Player:
         self.project()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The network's output, which is finite.
+        """The network's output, checked to be finite.
 
         Raises:
-            NumericalError: it is not; the message names the player.
+            NumericalError: the output is not finite; the message names the player.
         """
         output: Tensor = self.module(x)
         # A sum is finite only if all its terms are; the slow search runs on failure alone.
@@ -102,20 +102,20 @@ class Player:
 
     @property
     def weights(self) -> list[nn.Parameter]:
-        """What is trained."""
-        # The optimiser has them in a list: to walk a small network's modules takes as long as its last layer.
+        """The trainable parameters."""
+        # Read from the optimiser's list: walking the modules of a small network takes as long as its last layer.
         return [p for group in self.optimizer.param_groups for p in group["params"] if p.requires_grad]
 
     @torch.no_grad()
     def project(self) -> None:
-        """Bring the weights back into their constraint set."""
+        """Project the weights onto their constraint set."""
         if self.clip is not None:
             for weight in self.weights:
                 weight.clamp_(-self.clip, self.clip)
 
 
 class Update(Protocol):
-    """The trainer's: backward, finite guard, optimiser step, projection."""
+    """The trainer's update of a player: backward pass, check for finite gradients, optimiser step, projection."""
 
     def __call__(self, player: Player, loss: Tensor) -> None:
         """Descend ``loss`` by one step of the player's optimiser."""
@@ -123,14 +123,14 @@ class Update(Protocol):
 
 @dataclass
 class Batches:
-    """What a step draws from, as often as it needs; its random streams are saved with the run.
+    """The laws and random streams that a step draws from, as often as it needs; the streams are saved with the run.
 
     Attributes:
         data: the data law p.
         latent_law: the latent law q.
         data_rng: stream of the data draws.
         latent_rng: stream of the latent draws, and of a method's other random numbers.
-        device: where the draws go.
+        device: device of the drawn tensors.
     """
 
     data: Source
@@ -140,7 +140,7 @@ class Batches:
     device: torch.device
 
     def real(self, n: int) -> Tensor:
-        """``n`` fresh samples of the data, ``(n, *shape)``; with a warning where there are not as many."""
+        """``n`` fresh samples of the data, ``(n, *shape)``; warns if the data set has fewer."""
         if isinstance(self.data, FiniteSource) and n > self.data.count:
             warn(
                 f"a batch of {n:,} of {self.data.count:,} data has some of them several times; a batch of at most "
@@ -154,20 +154,21 @@ class Batches:
         return self.latent_law.sample(n, self.latent_rng).to(self.device)
 
     def uniform(self, n: int) -> Tensor:
-        """``n`` fresh numbers, uniform on [0, 1), ``(n,)``; from the stream of the latent codes."""
+        """``n`` fresh numbers, uniform on [0, 1), ``(n,)``, from the stream of the latent codes."""
         return torch.rand(n, generator=self.latent_rng).to(self.device)
 
 
 @dataclass(frozen=True)
 class Logged:
-    """What a step has to tell.
+    """What a step reports.
 
     Attributes:
         values: numbers to log, detached scalars.
-        objective: gives the generator's objective with its interval, or None where it is no transport value. Called
-            only when it is logged: a certificate, and terms that are constant to the generator, cost time.
-        measured: gives more numbers to log; called only when they are, before the next step.
-        settled: whether there is nothing left to gain, so that the run ends.
+        objective: computes the generator's objective with its interval; None if the objective is no transport value.
+            Called only if it is logged, because the certificate, and terms that do not depend on the generator, cost
+            time.
+        measured: computes more numbers to log; called only if they are logged, before the next step.
+        settled: whether the run should end, because the method expects no further progress.
     """
 
     values: dict[str, Tensor] = field(default_factory=dict)
@@ -177,14 +178,15 @@ class Logged:
 
 
 def transient() -> Any:
-    """A field of a state that no checkpoint holds: what a new state builds from the run's configuration again."""
+    """A field of a state that is not saved in checkpoints: a new state builds it from the run's configuration."""
     return field(metadata={"transient": True})
 
 
 class MethodState(Protocol):
-    """What every method's state has: the generator being trained. The rest is the method's own.
+    """What the states of all methods share: the generator being trained. Each method adds its own fields.
 
-    A state is a dataclass of players, modules, optimisers, tensors, generators and numbers: it is saved by walking it.
+    A state is a dataclass of players, modules, optimisers, tensors, random generators and numbers. A checkpoint saves
+    it field by field.
     """
 
     generator: Player
@@ -192,16 +194,16 @@ class MethodState(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Method(ABC):
-    """A training algorithm: hyper-parameters only. Labels are nobody's business here."""
+    """A training algorithm, given by its hyper-parameters alone. No method uses labels."""
 
-    # Whose the logged loss and its interval are, for whoever shows them.
+    # What the logged loss and its interval refer to, for display.
     loss_of: ClassVar[str] = "a minibatch's"
 
     def accepts(self, data: Source) -> None:
-        """See that the method can learn a law; asked before a network is built for it.
+        """Check that the method can learn this data law; called before a network is built for it.
 
         Raises:
-            InputError: it cannot.
+            InputError: the method cannot learn it.
         """
         # Any law, unless a method says otherwise.
         return
@@ -214,7 +216,7 @@ class Method(ABC):
             generator: the module to train, on its device.
             latent: the latent law q.
             data: the data law p.
-            rng: for initial weights.
+            rng: stream of the initial weights.
         """
 
     @abstractmethod

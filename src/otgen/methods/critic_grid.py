@@ -1,4 +1,4 @@
-"""How a law's mass lies on the cells of a grid: exactly where the law is known, else from samples."""
+"""The mass of a law in each cell of a grid: exact if the law is known, else from samples."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from torch import Tensor
 from otgen.errors import InputError
 from otgen.ot import Outside, histogram
 
-# A known law with more mass than this outside the grid is refused, where points outside are.
+# Under Outside.REFUSE, a known law with more mass than this outside the grid is refused.
 _NEGLIGIBLE = 1e-4
-# Cells along an axis where nobody says how many, on a line and in the plane: a line has a closed form.
+# Default number of cells along each axis, on a line and in the plane; a line affords more, as it has a closed form.
 _COUNTS = (256, 64)
-# Room at either end, as a share of what the cells must hold: outside of them the critic has no slope.
+# Margin at either end, as a fraction of the points' range: outside the grid the critic has no gradient.
 _MARGIN = 0.25
-# Cells along an axis, at the least.
+# Minimum number of cells along each axis.
 _LEAST = 2
 # What messages advise, in Python and on the command line.
 _ENDS = "cells.low and cells.high (--method.cells.low, --method.cells.high)"
 _ENLARGE = f"enlarge it by {_ENDS}"
 _CLAMP = "outside='clamp' (--method.outside clamp)"
 _OTHERS = "outside='clamp' or 'drop' (--method.outside clamp, or drop)"
-# The least standard deviation of the data in cells: three or four cells where they are evenly spread.
+# Minimum standard deviation of the data, in cells; evenly spread data then cover three or four cells.
 _LEAST_SPREAD = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """Which grid to take: what is left out follows from the points that it must hold.
+    """The choice of the grid; what is not given is computed from the points that the grid has to contain.
 
     Attributes:
-        low: lower end of every axis; given with ``high`` or not at all. Without them the grid holds all points, with a
-            quarter of their range to spare at either end.
+        low: lower end of every axis; give it with ``high`` or not at all. Without them the grid contains all points,
+            with a margin of a quarter of their range at either end.
         high: upper end of every axis.
         count: cells along every axis; None takes 256 on a line and 64 in the plane.
     """
@@ -58,7 +58,7 @@ class Cells:
         """The grid for points, ``(n, d)``.
 
         Raises:
-            InputError: the grid is theirs to give, and all of their numbers are one.
+            InputError: the ends of the grid are not given, and all coordinates of the points are equal.
         """
         count = _COUNTS[points.shape[1] - 1] if self.count is None else self.count
         if self.low is not None and self.high is not None:
@@ -99,16 +99,16 @@ class CriticGrid:
         return (self.high - self.low) / self.count
 
     def lost(self, points: Tensor) -> int:
-        """How many of points, ``(n, d)``, are outside."""
+        """The number of points, of ``(n, d)``, that lie outside the grid."""
         return int(((points < self.low) | (points > self.high)).any(1).sum())
 
     def of_samples(self, points: Tensor, outside: Outside = Outside.CLAMP) -> Tensor:
-        """Masses of samples, ``(n, d) -> (count,) * d``, float64: Pinetz et al. 2018, below (13).
+        """Masses of the cells from samples, ``(n, d) -> (count,) * d``, float64: Pinetz et al. 2018, below (13).
 
         Args:
             points: the samples.
-            outside: what to do with mass outside: refuse it, move it to the nearest cell, or leave it out, so that it
-                goes to the rest in proportion.
+            outside: what to do with mass outside: refuse it, move it to the nearest cell, or drop it and rescale the
+                rest to mass 1.
         """
         lost = self.lost(points)
         if lost and (outside is Outside.REFUSE or (outside is Outside.DROP and lost == len(points))):
@@ -120,11 +120,11 @@ class CriticGrid:
         return histogram(points.double(), shape, self.dx, low=self.low, outside=outside)
 
     def of_normals(self, centres: Tensor, spread: Tensor, outside: Outside = Outside.CLAMP) -> Tensor:
-        """Masses of a mixture of normal laws with equal weights and one diagonal covariance, in closed form, (13).
+        """Masses of the cells for a mixture of Gaussians with equal weights and one diagonal covariance, by (13).
 
         Args:
-            centres: ``(k, d)``.
-            spread: standard deviations, ``(d,)``; 0 for points.
+            centres: the means, ``(k, d)``.
+            spread: standard deviations, ``(d,)``; 0 for point masses.
             outside: what to do with mass outside.
 
         Returns:
@@ -156,11 +156,11 @@ class CriticGrid:
         return total / inside
 
     def check(self, masses: Tensor) -> None:
-        """See that a law is spread over the cells.
+        """Check that a law is spread over several cells.
 
         Raises:
-            InputError: its standard deviation is less than a cell along each axis: a critic on the grid sees where it
-                is, and next to nothing of its shape.
+            InputError: its standard deviation is below one cell along every axis, so that a critic on the grid sees
+                where the law is but next to nothing of its shape.
         """
         spread = max(_deviation(masses, axis) for axis in range(masses.ndim))
         if spread < _LEAST_SPREAD:

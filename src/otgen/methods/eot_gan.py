@@ -17,16 +17,16 @@ from otgen.methods.terms import DIVERGENCE, Fake, Real, Sides, Term
 
 @dataclass(frozen=True, kw_only=True)
 class EOTGAN(FeatureGame):
-    """A game in which both players minimise, at once: the Sinkhorn divergence of the features, and a hinge loss each.
+    """A simultaneous game: both players minimise the Sinkhorn divergence of the features, plus a hinge loss each.
 
-    The critic's last output is a score h, the others are the features f:
+    The critic's last output is a score h, the other outputs are the features f:
 
     - the critic descends ``mean relu(1 - h(y)) + mean relu(1 + h(G(z))) + pull S(f(G(z)), f(y))``;
     - the generator descends ``S(f(G(z)), f(y)) - hinge mean h(G(z))``.
 
-    Adnan et al. 2021, section II, say of it: squared distance of features, Sinkhorn divergence and hinge losses, both
-    minimised, simultaneous steps. The weights are our choice. Features that minimise S shrink, and only the score,
-    which shares all layers but the last with them, keeps them apart: ``pull`` is small.
+    Adnan et al. 2021, section II, specify the squared distance of the features, the Sinkhorn divergence and the hinge
+    losses, both minimised, and simultaneous steps. The weights are our choice. Minimising S shrinks the features. Only
+    the score, which shares all layers but the last with them, keeps them apart, so ``pull`` has to be small.
 
     Attributes:
         hinge: weight of the score in the generator's loss.
@@ -51,7 +51,7 @@ class EOTGAN(FeatureGame):
 
     @override
     def critic_terms(self) -> tuple[Term, ...]:
-        # What the critic ascends: minus what it descends.
+        # The critic ascends these terms, so the weights that it descends change sign.
         return tuple(Term(-self.pull * term.weight, term.left, term.right) for term in DIVERGENCE if self.pull)
 
     @override

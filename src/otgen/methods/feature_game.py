@@ -1,4 +1,4 @@
-"""The template of games: a critic learns the features in which the generator's objective transports."""
+"""Base class of adversarial methods: a critic learns the features between which the objective transports mass."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from otgen.nets import CriticNet, MlpCritic, seeded, statistics_kept
 
 
 class Turns(StrEnum):
-    """On which batches, and in which order, the two players move."""
+    """The order of the players' updates, and the batches that they use."""
 
     FRESH = "fresh"
-    """The critic's updates, each on batches of its own; then the generator's, on fresh ones."""
+    """First the critic's updates, each on its own batches; then the generator's update, on fresh batches."""
     SAME_BATCH = "same_batch"
-    """Likewise, but the generator takes the batches of the critic's last update."""
+    """The same order, but the generator reuses the batches of the critic's last update."""
     TOGETHER = "together"
-    """Both move at once, on the same batches: neither sees the other's move."""
+    """Both players update at once, on the same batches: neither sees the other's update."""
 
 
 @dataclass
@@ -46,10 +46,11 @@ class FeatureGameState(TransportState):
 class FeatureGame(TransportMethod):
     """A generator against a critic f_phi, on transport values between features f_phi(G(z)) and f_phi(y).
 
-    A method says what each descends: the terms, and losses of the features besides; and how they take turns.
+    Each method defines the objectives of both players (transport terms and further losses of the features) and the
+    order of their updates.
 
-    Logged: ``critic_loss``, what the critic descended in its last update, and before it; and the ``minibatch_bias`` of
-    what it ascends.
+    Logged: ``critic_loss``, the critic's loss in its last update, computed before its step; and the ``minibatch_bias``
+    of the generator's terms if they are a divergence, else of the critic's.
 
     Attributes:
         critic: the feature map f_phi.
@@ -70,11 +71,11 @@ class FeatureGame(TransportMethod):
 
     @abstractmethod
     def critic_terms(self) -> tuple[Term, ...]:
-        """What the critic ascends; empty where it has :meth:`critic_loss` only."""
+        """The terms that the critic ascends; empty if it has :meth:`critic_loss` only."""
 
     @abstractmethod
     def critic_updates(self, step: int) -> int:
-        """Critic updates in generator step ``step``, counted from 0."""
+        """Number of critic updates in generator step ``step``, counted from 0."""
 
     @override
     def judged(self) -> tuple[Term, ...]:
@@ -85,19 +86,19 @@ class FeatureGame(TransportMethod):
         return Turns.FRESH
 
     def critic_loss(self, outputs: Sides) -> Tensor | None:
-        """What the critic descends besides its terms, of its outputs ``(batch, ...)``; None for nothing."""
+        """A loss of its outputs ``(batch, ...)`` that the critic descends besides its terms; None if there is none."""
         return None
 
     def generator_loss(self, outputs: Sides) -> Tensor | None:
-        """What the generator descends besides its terms; None for nothing."""
+        """A loss of the critic's outputs that the generator descends besides its terms; None if there is none."""
         return None
 
     def points(self, outputs: Sides) -> Sides:
-        """What of the critic's outputs is transported: all, unless a method says otherwise."""
+        """The part of the critic's outputs that is transported: all of them, unless overridden."""
         return outputs
 
     def new_critic(self, shape: tuple[int, ...]) -> Player:
-        """The critic of samples of a shape, its weights drawn from the global stream."""
+        """A new critic for samples of this shape, with weights drawn from the global random stream."""
         return self.critic_optimizer.player("critic", self.critic.build(shape, self.features))
 
     @override
@@ -116,14 +117,14 @@ class FeatureGame(TransportMethod):
         return self.logged(values, self.points(outputs))
 
     def _in_turns(self, state: FeatureGameState, batches: Batches, update: Update) -> tuple[dict[str, Tensor], Sides]:
-        """The critic's updates, then the generator's; returns what is logged, and the features of the latter."""
+        """The critic's updates, then the generator's; returns the values to log and the generator update's features."""
         generator, critic = state.generator, state.critic
         values: dict[str, Tensor] = {}
         clouds: Sides | None = None
         for left in reversed(range(self.critic_updates(state.step))):
             last = left == 0 and self.turns() is Turns.SAME_BATCH
             terms = (*self.critic_terms(), *self.generator_terms()) if last else self.critic_terms()
-            # The generator is not the one in training here, unless this batch is to be its own too.
+            # The generator needs a graph only if it will reuse this batch for its own update.
             with torch.set_grad_enabled(last), statistics_kept(None if last else generator.module):
                 clouds = drawn(terms, generator, batches, self.batch)
             loss = self._critic_objective(features({side: cloud.detach() for side, cloud in clouds.items()}, critic))
@@ -137,7 +138,7 @@ class FeatureGame(TransportMethod):
         return values, outputs
 
     def _together(self, state: FeatureGameState, batches: Batches, update: Update) -> tuple[dict[str, Tensor], Sides]:
-        """Both updates from one point: the generator's gradient is taken before the critic moves."""
+        """Both updates from the same weights: the generator's gradient is computed before the critic's step."""
         clouds = drawn((*self.critic_terms(), *self.generator_terms()), state.generator, batches, self.batch)
         leaves = {side: cloud.detach().requires_grad_(isinstance(side, Fake)) for side, cloud in clouds.items()}
         outputs = features(leaves, state.critic)
@@ -147,7 +148,7 @@ class FeatureGame(TransportMethod):
         )
         loss = self._critic_objective(outputs)
         update(state.critic, loss)
-        # A scalar with the generator's gradient; its value is another one.
+        # A surrogate with the generator's gradient; its value has no meaning.
         pairs = zip(moved, slopes, strict=True)
         update(state.generator, torch.stack([(clouds[side] * slope).sum() for side, slope in pairs]).sum())
         return {"critic_loss": loss.detach()}, outputs

@@ -1,4 +1,4 @@
-"""Adversarially learnt features: the samples are transported in the image of a network that is trained against them."""
+"""Adversarially learnt features: transport between the features of a network trained against the generator."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from otgen.nets import MlpSplitCritic, SplitCriticNet, scoring
 
 
 class Signs(StrEnum):
-    """How the objective of the features counts the two problems of a law with itself."""
+    """The sign of the two self terms in the objective of the features."""
 
     SUM = "sum"
-    """Plus, as Sanjabi et al. 2018, (46), print it: all distances are to grow."""
+    """Plus, as printed in Sanjabi et al. 2018, (46): all distances are made to grow."""
     DIVERGENCE = "divergence"
     """Minus, as in the Sinkhorn loss (10) that the generator descends."""
 
@@ -26,17 +26,18 @@ class Signs(StrEnum):
 class LearntFeatures:
     """A feature map eta that ascends ``2 d(eta G, eta Y) +- d(eta G, eta G) +- d(eta Y, eta Y)``.
 
-    Sanjabi et al. 2018, (46): eta stands still for ``every`` generator steps, and then takes one gradient step, each d
-    differentiated with its pseudo-plan held. Potentials are functions of the features: the best ones factor through
-    them, so that nothing is lost. Outside its own update eta is in evaluation mode, a function of one sample.
+    Sanjabi et al. 2018, (46): eta takes one gradient step every ``every`` generator steps, and the pseudo-plan of each
+    d is held constant in its gradient. The potentials are functions of the features. This loses nothing, because the
+    optimal potentials factor through them. Outside its own update eta is in evaluation mode, so that each feature
+    depends on one sample only.
 
-    The objective grows with the scale of eta wherever the cost does (L1 does, the cosine cost does not): the trunk has
-    to bound its features, as a layer normalisation without a learnt gain at its end does.
+    The objective grows with the scale of eta if the cost does (L1 does, the cosine cost does not). The trunk therefore
+    has to bound its features, for example by ending in a layer normalisation without a learnt gain.
 
     Attributes:
         net: its trunk is eta; its head is not used.
-        every: generator steps an update of eta.
-        signs: of the self terms.
+        every: generator steps per update of eta.
+        signs: sign of the self terms.
         optimizer: Adam of eta.
     """
 
@@ -50,23 +51,23 @@ class LearntFeatures:
             raise InputError(f"every must be at least 1 generator step, got {self.every}")
 
     def terms(self) -> tuple[Term, ...]:
-        """What eta ascends, each term between two independent batches; the terms share some."""
+        """The terms that eta ascends, each between two independent batches; a batch may occur in several terms."""
         own = 1.0 if self.signs is Signs.SUM else -1.0
         return Term(2.0, Fake(), Real()), Term(own, Fake(), Fake(1)), Term(own, Real(), Real(1))
 
     def player(self, shape: tuple[int, ...], device: torch.device) -> Player:
-        """A new eta for samples of a shape, its weights drawn from the global stream."""
+        """A new eta for samples of this shape, with weights drawn from the global random stream."""
         return self.optimizer.player("critic", self.net.trunk(shape).to(device))
 
     def due(self, step: int) -> bool:
-        """Whether eta moves in generator step ``step``, counted from 0."""
+        """Whether eta is updated in generator step ``step``, counted from 0."""
         return (step + 1) % self.every == 0
 
 
 def embedded(clouds: Sides, critic: Player | None) -> Sides:
-    """What is transported: the samples themselves, or their features, eta in evaluation mode.
+    """The points that are transported: the samples themselves or, with a critic, their features in evaluation mode.
 
-    No graph leads through the data's: nothing moves there but eta, whose own update is on :func:`features`.
+    The features of the data have no graph: they depend on eta alone, whose own update uses :func:`features`.
     """
     if critic is None:
         return clouds

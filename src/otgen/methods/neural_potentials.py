@@ -1,4 +1,4 @@
-"""The oracle of SWGAN: networks as dual potentials, trained until they are accurate."""
+"""The dual oracle of SWGAN: networks as dual potentials, trained until they are accurate."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Clouds = tuple[Tensor, Tensor]
 
 
 class PotentialPair(nn.Module):
-    """Two potentials with a plus sign; one for both sides of a problem of a law with itself.
+    """Dual potentials f and g, in the sign convention f + g - c; a law's transport to itself uses one network for both.
 
-    ``f = phi - eps`` and ``g = -psi`` for KL, ``f = phi`` and ``g = -psi`` for Quadratic, in the paper's letters.
-    The networks' outputs are multiples of ``unit``, a buffer.
+    In the paper's notation ``f = phi - eps`` and ``g = -psi`` for KL, ``f = phi`` and ``g = -psi`` for Quadratic.
+    The networks' outputs are multiplied by ``unit``, a buffer.
     """
 
     unit: Tensor
@@ -42,7 +42,7 @@ class PotentialPair(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Clouds:
         """``f(x_i)``, ``(n,)``, and ``g(y_j)``, ``(m,)``."""
         if self.g is None:
-            # One pass, so that batch statistics are shared.
+            # One forward pass, so that batch statistics are shared.
             values = self.unit * self.f(torch.cat([x, y])).squeeze(-1)
             return values[: len(x)], values[len(x) :]
         return self.unit * self.f(x).squeeze(-1), self.unit * self.g(y).squeeze(-1)
@@ -50,12 +50,12 @@ class PotentialPair(nn.Module):
 
 @dataclass
 class DualState:
-    """The potentials of one transport problem in training.
+    """The potentials of one transport problem during training.
 
     Attributes:
         player: a :class:`PotentialPair` and its optimiser.
-        updates: taken since the networks were new.
-        capped_updates: in how many of them an exponent met the guard.
+        updates: number of updates since the networks were initialised.
+        capped_updates: number of those in which an exponent exceeded the guard.
     """
 
     player: Player
@@ -72,13 +72,13 @@ class DualState:
 
 @dataclass(frozen=True)
 class DualProblem:
-    """Two laws, and what transport between them costs.
+    """A transport problem between two laws that are known by their samples.
 
     Attributes:
-        cost: ground cost on samples, flattened.
+        cost: ground cost on flattened samples.
         reg: regulariser.
-        draw: so many fresh batches of both laws, without a graph.
-        support: the fixed samples that accuracy is judged on.
+        draw: ``draw(k)`` yields k fresh batches from both laws, without a graph.
+        support: returns the fixed samples on which accuracy is judged.
     """
 
     cost: Cost
@@ -95,19 +95,19 @@ class DualProblem:
 class DualOracle:
     """Stochastic ascent of the dual (5) of Sanjabi et al. 2018 over two networks, until they are accurate.
 
-    ``max_{f,g} E f(x) + E g(y) - E conjugate(f(x) + g(y) - c(x, y))``, each update on fresh samples, the last
-    expectation over all their pairs; warm-started from one generator step to the next.
+    It maximises ``E f(x) + E g(y) - E conjugate(f(x) + g(y) - c(x, y))`` over f and g. Each update uses fresh samples,
+    and the last expectation is over all their pairs. The networks are kept from one generator step to the next.
 
     Attributes:
-        f: potential of the generated law.
-        g: potential of the data.
-        most: the most updates a generator step.
-        until: the test that ends them. ``MarginalError`` on a fixed support is the paper's (25); ``MeanMass``, on
-            fresh pairs, its (26), which a constant added to f can fool.
-        check_every: updates between two tests, the first before any update.
-        guard: largest exponent of KL's conjugate in training; its tangent follows.
-        relative: the networks' outputs are multiples of the mean cost at the start, so that no step size depends on
-            the unit of the cost.
+        f: network of the generated law's potential.
+        g: network of the data's potential.
+        most: maximum number of updates per generator step.
+        until: the stopping test of these updates. ``MarginalError`` on a fixed support is the paper's (25);
+            ``MeanMass`` on fresh pairs is its (26), which a constant added to f can fool.
+        check_every: updates between two tests; the first test comes before any update.
+        guard: largest exponent of KL's conjugate in training; beyond it the conjugate is continued by its tangent.
+        relative: multiply the networks' outputs by the initial mean cost, so that no step size depends on the unit of
+            the cost.
         optimizer: Adam of both networks.
     """
 
@@ -126,34 +126,34 @@ class DualOracle:
         check_exponent(self.guard)
 
     def state(self, name: str, shape: tuple[int, ...], device: torch.device, *, symmetric: bool = False) -> DualState:
-        """New potentials of samples of a shape, their weights drawn from the global stream."""
+        """New potentials for samples of this shape, with weights drawn from the global random stream."""
         pair = PotentialPair(self.f.build(shape, 1), None if symmetric else self.g.build(shape, 1)).to(device)
         return DualState(self.optimizer.player(name, pair))
 
     def conjugate(self, problem: DualProblem) -> CappedConjugate:
-        """The conjugate that is trained on."""
+        """The capped conjugate used in training."""
         return CappedConjugate(reg=problem.reg, exponent=self.guard)
 
     def ascend(self, state: DualState, problem: DualProblem, update: Update) -> int:
-        """Updates until the test is met; returns how many."""
+        """Update until the stopping test passes; returns the number of updates."""
         conjugate, descend = self.conjugate(problem), partial(update, state.player)
         for spent in range(0, self.most, self.check_every):
             if self.until.met(DualAccuracy(state, problem)):
                 return spent
-            # Nothing ends the updates before the next test: their batches are drawn together.
+            # All updates up to the next test will be taken, so their batches are drawn together.
             for x, y in problem.draw(min(self.check_every, self.most - spent)):
                 ascent_step(state, conjugate, state.player.module(x, y), problem.costs(x, y), descend)
         return self.most
 
     @torch.no_grad()
     def density(self, state: DualState, problem: DualProblem, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The density ``m_ij`` of the pseudo-plan (6), ``(n, m)``, capped by the guard, and the costs."""
+        """The density ``m_ij`` of the pseudo-plan (6), ``(n, m)``, capped by the guard, and the cost matrix."""
         costs = problem.costs(x, y)
         return self.conjugate(problem).density(pair_sums(*state.values(x, y), costs)), costs
 
 
 class DualAccuracy(Accuracy):
-    """How accurate two potentials are: on the fixed support, and (26) on fresh pairs."""
+    """Accuracy of two potentials on the fixed support, and by (26) on fresh pairs."""
 
     def __init__(self, state: DualState, problem: DualProblem) -> None:
         self.state, self.problem = state, problem
@@ -177,7 +177,7 @@ class DualAccuracy(Accuracy):
     @cached_property
     @override
     def rel_gap(self) -> float:
-        """On the fixed support, whose problem is solved for it."""
+        """The relative gap on the fixed support, whose discrete problem is solved for it."""
         x, y = self.problem.support()
         bank = SampleBank(Discrete(x.flatten(1), y.flatten(1), cost=self.problem.cost, reg=self.problem.reg))
         return float(OnBank(bank, Potentials(*self.state.values(x, y)), solve_bank=True).interval.rel_gap)

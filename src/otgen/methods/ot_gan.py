@@ -24,13 +24,14 @@ ENERGY_DISTANCE = tuple(
 
 @dataclass(frozen=True, kw_only=True)
 class OTGAN(FeatureGame):
-    """``min_theta max_phi`` of the minibatch energy distance of two batches a side (Salimans et al. 2018).
+    """``min_theta max_phi`` of the minibatch energy distance with two batches per side (Salimans et al. 2018).
 
-    Each W is the plan's cost, the plan held constant, under the cosine distance of the features. The critic moves less
-    often than the generator, once in ``critic_every`` steps: a critic ahead of it finds directions that no plan pays.
+    Each W is the transport cost of its plan, held constant, under the cosine distance of the features. The critic is
+    updated less often than the generator, once in ``critic_every`` steps: a critic that is ahead of the generator finds
+    directions along which transport costs nothing.
 
     Attributes:
-        critic_every: generator updates a critic update.
+        critic_every: generator updates per critic update.
     """
 
     batch: int = 100

@@ -17,13 +17,13 @@ from otgen.nets import mixes_samples
 class GradientPenalty:
     """``weight * E[(|grad D(xhat)|_2 - target)^2]`` at ``xhat = share * real + (1 - share) * fake``.
 
-    Gulrajani et al. 2017, (3): the norm is a sample's, over all its dimensions, the mean is over the batch. The paper's
-    shares are uniform on [0, 1], one a sample; its one-sided form leaves gradients below the target alone.
+    Gulrajani et al. 2017, (3). The norm is taken per sample over all dimensions, and the mean over the batch. The paper
+    draws one share per sample, uniform on [0, 1]; its one-sided form does not penalise norms below the target.
 
     Attributes:
         weight: the factor, lambda in the paper.
-        target: the norm that costs nothing.
-        one_sided: only norms above the target cost.
+        target: the gradient norm without penalty.
+        one_sided: penalise only norms above the target.
     """
 
     weight: float = 10.0
@@ -38,10 +38,10 @@ class GradientPenalty:
             )
 
     def check(self, critic: nn.Module) -> None:
-        """See that a network's gradient at a sample is that sample's alone.
+        """Check that the critic's gradient at a sample does not depend on the rest of the batch.
 
         Raises:
-            InputError: it has batch normalisation in training mode.
+            InputError: the critic has batch normalisation in training mode.
         """
         if mixes_samples(critic):
             raise InputError(
@@ -52,17 +52,17 @@ class GradientPenalty:
     def __call__(self, critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
         """The penalty, a scalar, to be differentiated with respect to the critic's weights.
 
-        Nothing flows back into ``real``, ``fake`` and ``share``. Under ``no_grad`` it is a number alone.
+        No gradient flows back into ``real``, ``fake`` and ``share``. Under ``no_grad`` the penalty has no graph.
 
         Args:
-            critic: a potential: samples ``(n, *shape)`` to ``(n, 1)`` or ``(n,)``.
-            real: ``(n, *shape)``.
-            fake: as many.
-            share: of the real sample in each interpolate, ``(n,)``.
+            critic: a potential that maps samples ``(n, *shape)`` to ``(n, 1)`` or ``(n,)``.
+            real: real samples, ``(n, *shape)``.
+            fake: generated samples, of the same shape.
+            share: the share of the real sample in each interpolate, ``(n,)``.
 
         Raises:
-            InputError: shapes that do not fit, no samples, several numbers a sample, a critic that ignores its input or
-                mixes its samples.
+            InputError: the shapes do not fit, there are no samples, or the critic gives several numbers per sample,
+                ignores its input or mixes samples.
         """
         if isinstance(critic, nn.Module):
             self.check(critic)
@@ -82,7 +82,7 @@ class GradientPenalty:
 
 
 def _gradient(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
-    """Each sample's gradient of the critic at that sample, differentiable where the caller differentiates."""
+    """The critic's gradient at each sample; it has a graph if the caller has gradients enabled."""
     differentiable = torch.is_grad_enabled()
     with torch.enable_grad():
         points.requires_grad_()
@@ -94,6 +94,6 @@ def _gradient(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
             )
         if not scores.requires_grad:
             raise InputError("the critic has no gradient: its value does not depend on its input, or is detached")
-        # Scores do not mix samples, so that the gradient of their sum is all of their gradients.
+        # Each score depends on its own sample only, so the gradient of their sum holds the gradient of each.
         (gradient,) = torch.autograd.grad(scores.sum(), points, create_graph=differentiable, materialize_grads=True)
     return gradient

@@ -1,30 +1,35 @@
-r"""How far the gradient of a generator step may be from that of the optimal plan, on the batch at hand.
+r"""The gradient error of a generator step: its distance from the optimal plan's gradient, on one batch.
 
-The bound on it uses the potentials' plan and the gap, never the optimal plan. Write ``v_ij = grad_x c(x_i, y_j)``,
-``e_i`` for the error of row i, ``kappa = gap / eps`` and ``*`` for the optimal plan, whose marginals are exact.
+The bound on it uses the plan of the potentials and the gap, never the optimal plan. Write
+``v_ij = grad_x c(x_i, y_j)``, ``e_i`` for the error of row i, ``kappa = gap / eps`` and ``*`` for the optimal plan,
+whose marginals are exact.
 
-Every coupling, whatever the gap: ``|e_i| <= t_i = max_j |G_i - v_ij / n|``, ``G_i`` the row of the gradient at hand.
+The optimal plan is a coupling. So, whatever the gap, ``|e_i| <= t_i = max_j |G_i - v_ij / n|``, with ``G_i`` row i of
+the gradient in use.
 
 Quadratic, with densities m = relu(s) / eps and ``delta = m - m*``. With exact marginals the gap is
-``mean_ij(eps / 2 delta^2 + relu(-s) m*)``: pairs with s < 0 pay twice. As ``m*_ij`` is at most D_ij, the least of n, m
-and what one pair could have for all of the gap, ``sum_ij w delta^2 <= 2 n m kappa`` with ``w = 1`` where s >= 0 and
-``1 + 2 |s| / (eps D)`` elsewhere. The sums of delta over rows and columns are known, R and C: for any alpha, beta and
-``delta' = delta - delta0``, ``delta0 = (alpha_i + beta_j) / w_ij``,
+``mean_ij(eps / 2 delta^2 + relu(-s) m*)``: pairs with s < 0 contribute to both terms. Let D_ij bound ``m*_ij``: the
+minimum of n, m and the density at which this pair alone would use up the whole gap. Then
+``sum_ij w delta^2 <= 2 n m kappa`` with ``w = 1`` where s >= 0 and ``1 + 2 |s| / (eps D)`` elsewhere. The sums of
+delta over rows and columns are known, R and C. So for any alpha and beta, with
+``delta0 = (alpha_i + beta_j) / w_ij`` and ``delta' = delta - delta0``,
 
     sum w delta'^2 = sum w delta^2 - 2 <alpha, R> - 2 <beta, C> + sum (alpha_i + beta_j)^2 / w,
 
-least for the Newton step towards the marginals. So ``e_i`` is known but for ``sum_j delta'_ij (v_ij - c_i) / (n m)``
-with any ``c_i``, and by Cauchy-Schwarz its square is at most ``lambda_i / (n m)^2`` times the row's share of the sum
-above, ``lambda_i`` the largest eigenvalue of ``sum_j (v_ij - c_i)(v_ij - c_i)^T / w_ij``.
+which is smallest when (alpha, beta) is the Newton step towards the marginals. Hence ``e_i`` equals a computable vector
+plus the unknown term ``sum_j delta'_ij (v_ij - c_i) / (n m)``, for any ``c_i``. By Cauchy-Schwarz the square of that
+term is at most ``lambda_i / (n m)^2`` times the row's part of the sum above, with ``lambda_i`` the largest eigenvalue
+of ``sum_j (v_ij - c_i)(v_ij - c_i)^T / w_ij``.
 
-KL, with plans p* and p. ``kappa = sum p* log(p* / p) - p* + p``, an identity, splits into what the row sums say,
-``a log(a / row) - a + row``, and ``a KL`` of the conditional laws, ``a = 1 / n``. So ``e_i = (row_i - a) c_i + a r_i``
-with ``c_i`` the mean of v under the row's law, and ``r_i`` the difference of two means. With V the largest eigenvalue
-of that law's covariance and ``R = max_j |v_ij - c_i|``, ``|r_i|^2`` is at most ``KL (2 R^2 + 4 V) / 3`` (the sharpened
-inequality of Pinsker) and at most ``(sqrt(2 V KL) + R KL / 3)^2`` (Bernstein's, in its transport form).
+KL, with plans p* and p and ``a = 1 / n``. The identity ``kappa = sum p* log(p* / p) - p* + p`` splits by rows into a
+part known from the row sums, ``a log(a / row) - a + row``, and ``a KL`` of the conditional laws. So
+``e_i = (row_i - a) c_i + a r_i`` with ``c_i`` the mean of v under the conditional law of row i, and ``r_i`` the
+difference of two means. With V the largest eigenvalue of that law's covariance and ``R = max_j |v_ij - c_i|``,
+``|r_i|^2`` is at most ``KL (2 R^2 + 4 V) / 3`` (Pinsker's inequality, sharpened) and at most
+``(sqrt(2 V KL) + R KL / 3)^2`` (Bernstein's inequality in its transport form).
 
-Either way ``|e_i| <= |known_i| + sqrt(C_i k_i)`` with ``sum_i k_i`` bounded, and ``|e_i| <= t_i``: the worst way to
-divide the budget over the rows is a fractional knapsack.
+In both cases ``|e_i| <= |known_i| + sqrt(C_i k_i)`` with a bound on ``sum_i k_i``, and ``|e_i| <= t_i``. The worst
+division of this budget among the rows solves a fractional knapsack problem.
 """
 
 from __future__ import annotations
@@ -41,27 +46,29 @@ from otgen.ot import KL, Cost, Discrete, Potentials, solve
 from otgen.ot.continuous.capped_conjugate import CappedConjugate, pair_sums
 from otgen.ot.discrete.plan import PseudoPlan
 
-# How exactly the batch is solved: its own gap, and its own error, are part of the bound.
+# How exactly the batch is solved: the remaining gap and the remaining gradient error enter the bound.
 _GAP, _STEPS = 1e-9, 2000
-# Numbers held at once by the gradients of a block of rows, and multiplications that eigenvalues are worth.
+# Most numbers that the gradients of a block of rows hold, and most multiplications spent on eigenvalues.
 _HELD, _WORK = 1 << 22, 2e10
-# What the rounding of a sum may come to, relative to its terms.
+# Bound on the roundoff error of a sum, relative to its terms.
 _SLACK = 1e-12
 
 
 @dataclass(frozen=True)
 class PotentialsReport:
-    """What potentials are worth on one batch, a transport problem of its own; gradients are those by its points.
+    """Accuracy of the potentials on one batch, seen as a discrete OT problem.
+
+    Gradients are with respect to the generated points.
 
     Attributes:
         value: d, the batch's regularised value.
         linear: d-bar, the transport cost of its optimal plan.
-        dual_gap: ``d`` less the dual value of the potentials: the epsilon of the paper's "epsilon-accurate".
-        marginal_error: of the pseudo-plan, both sides.
-        gradient_norm: of d by the generated points.
-        gradient_error: distance of the pseudo-plan's gradient from it.
-        gradient_error_bound: what follows for that distance from ``dual_gap`` and the pseudo-plan alone: Theorem 4.1
-            of Sanjabi et al. 2018, sharpened row by row; no larger than what any coupling could be off.
+        dual_gap: ``d`` minus the dual value of the potentials: the epsilon of the paper's "epsilon-accurate".
+        marginal_error: marginal error of the pseudo-plan, summed over both sides.
+        gradient_norm: norm of the gradient of d.
+        gradient_error: distance between the pseudo-plan's gradient and the gradient of d.
+        gradient_error_bound: bound on that distance from ``dual_gap`` and the pseudo-plan alone: Theorem 4.1 of
+            Sanjabi et al. 2018, sharpened row by row, and never above the bound that holds for any coupling.
     """
 
     value: float
@@ -77,13 +84,13 @@ class PotentialsReport:
 def potentials_report(
     duals: DualState, problem: DualProblem, clouds: Clouds, conjugate: CappedConjugate
 ) -> PotentialsReport:
-    """Solve the batch exactly, from the potentials, and compare.
+    """Solve the batch exactly, warm-started from the potentials, and compare.
 
     Args:
         duals: the potentials.
-        problem: what they solve.
+        problem: the transport problem that they solve.
         clouds: generated samples and data, ``(n, ...)`` and ``(m, ...)``.
-        conjugate: caps the density that the generator's gradient is taken with.
+        conjugate: defines the cap on the density in the generator's gradient.
     """
     x, y = (cloud.flatten(1).double() for cloud in clouds)
     discrete = Discrete(x, y, cost=problem.cost, reg=problem.reg)
@@ -111,35 +118,35 @@ def _norm(gradient: Tensor) -> float:
 
 
 def _capped_bound(problem: DualProblem, gap: float, s: Tensor, capped: Tensor, clouds: Clouds) -> float:
-    """The bound for the capped plan: that of the plan itself, and how far the two gradients are apart."""
+    """Bound for the capped plan: the uncapped plan's bound plus the distance between the two gradients."""
     (x, y), eps, bound = clouds, problem.reg.weight, math.inf
     plain = problem.reg.density(s) / s.numel()
     if math.isfinite(gap / eps) and bool(plain.isfinite().all()):
         rows = _entropic if isinstance(problem.reg, KL) else _quadratic
         bound = rows(problem.cost, s / eps, gap / eps, x, y) + _norm(problem.cost.vjp(x, y, plain - capped)[0])
-    # A bound that is not a number is none: the first of the two stands.
+    # If `bound` is NaN, `min` returns its first argument, the bound that holds for any coupling.
     return min(_farthest(problem.cost, problem.cost.vjp(x, y, capped)[0], x, y), bound)
 
 
 def _farthest(cost: Cost, gradient: Tensor, x: Tensor, y: Tensor) -> float:
-    """How far a gradient can be from that of any coupling at all."""
+    """Bound on the distance between a gradient and the gradient of any coupling."""
     blocks = zip(*(torch.split(rows, max(1, _HELD // y.numel())) for rows in (gradient, x)), strict=True)
     errors = (_off(rows, _slopes(cost, points, y), 1 / len(x)) for rows, points in blocks)
     return math.sqrt(sum(float(error.square().sum()) for error in errors)) * (1 + _SLACK)
 
 
 def _off(gradient: Tensor, slopes: Tensor, a: float) -> Tensor:
-    """How far rows of a gradient, ``(r, d)``, can be from any coupling's, whose first marginal is ``a``: ``(r,)``."""
+    """The same bound for rows of a gradient, ``(r, d)``, and couplings with row sums ``a``: ``(r,)``."""
     distances: Tensor = torch.linalg.vector_norm(gradient.unsqueeze(-2) - a * slopes, dim=-1)
     return distances.amax(-1)
 
 
 def _worst(known: Tensor, slope: Tensor, most: Tensor, budget: float) -> float:
-    """The largest ``sqrt(sum_i |e_i|^2)`` where ``|e_i| <= |known_i| + sqrt(slope_i k_i)`` and ``|e_i| <= most_i``.
+    """Maximise ``sqrt(sum_i |e_i|^2)`` given ``|e_i| <= |known_i| + sqrt(slope_i k_i)`` and ``|e_i| <= most_i``.
 
-    The budget is that of ``sum_i k_i``; ``known`` is ``(n, d)``, ``slope`` and ``most`` are ``(n,)``. In terms of
-    squares, ``|e_i|^2 <= min(most^2, (1 + t) |known|^2 + (1 + 1 / t) slope k)`` for each t > 0, concave in k: the
-    budget goes to the steepest rows first, until each is as wrong as a coupling can be.
+    ``budget`` bounds ``sum_i k_i``; ``known`` is ``(n, d)``, ``slope`` and ``most`` are ``(n,)``. In terms of
+    squares, ``|e_i|^2 <= min(most^2, (1 + t) |known|^2 + (1 + 1 / t) slope k)`` for each t > 0. This is concave in k,
+    so the budget is spent on the steepest rows first, on each until its error reaches ``most``.
     """
     order = torch.argsort(slope, descending=True)
     slope, most = slope[order], most[order].square()
@@ -151,12 +158,12 @@ def _worst(known: Tensor, slope: Tensor, most: Tensor, budget: float) -> float:
     left = budget - (wanted.cumsum(-1) - wanted)
     spent = torch.minimum(left.clamp(min=0), wanted)
     squares = (start + rates * spent).sum(-1)
-    # Gradients differ by what is left of numbers of the size of `most`.
+    # Allow for cancellation: a difference of gradients carries roundoff of up to `_SLACK` times `most`.
     return math.sqrt(float(squares.min())) + _SLACK * _norm(most.sqrt())
 
 
 def _entropic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> float:
-    """For KL; ``s`` and ``share``, the gap, are in units of eps."""
+    """The bound for KL; ``s`` and ``share``, the gap, are in units of eps."""
     n, m = s.shape
     law, logs = s.softmax(-1), s.logsumexp(-1) - math.log(n * m)
     rows, a = logs.exp(), 1 / n
@@ -166,7 +173,8 @@ def _entropic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> floa
     for part, slopes, centre, width, spread in _moments(cost, x, y, law):
         row = rows[part]
         pinsker = a * (2 * width.square() + 4 * spread) / 3
-        # Bernstein's is linear in k up to where the row is as far from its mean as it can be, at sqrt(k) = reach.
+        # Bernstein's bound is replaced by one on the square that is linear in k, valid up to sqrt(k) = reach, where
+        # the bound attains a * width, the largest error of the row's mean.
         deviation = (2 * a * spread).sqrt()
         reach = 2 * a * width / (deviation + (deviation.square() + 4 * a * width.square() / 3).sqrt())
         reach = reach.nan_to_num(nan=0.0).clamp(max=math.sqrt(budget))
@@ -178,10 +186,10 @@ def _entropic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> floa
 
 
 def _quadratic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> float:
-    """For Quadratic; ``s`` and ``share``, the gap, are in units of eps."""
+    """The bound for Quadratic; ``s`` and ``share``, the gap, are in units of eps."""
     n, m = s.shape
     density, below, pairs = s.clamp(min=0), (-s).clamp(min=0), n * m
-    # D: the larger root of D^2 / 2 + |s| D = n m share, in the form that does not cancel; then 1 / w.
+    # D: the larger root of D^2 / 2 + |s| D = n m share, in the form without cancellation; then 1 / w.
     most_mass = 2 * pairs * share / (below + (below.square() + 2 * pairs * share).sqrt()).clamp(min=1e-300)
     most_mass = most_mass.clamp(max=min(n, m))
     inverse = torch.where(below > 0, most_mass / (most_mass + 2 * below), 1.0)
@@ -198,9 +206,10 @@ def _quadratic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> flo
 
 
 def _newton(inverse: Tensor, rows: Tensor, columns: Tensor, budget: float) -> tuple[Tensor, float]:
-    """``delta0``, ``(n, m)``, which has the known sums, and the bound on ``sum w delta'^2`` that it leaves.
+    """``delta0``, ``(n, m)``, whose sums are the known ones, and the resulting bound on ``sum w delta'^2``.
 
-    Any alpha and beta will do, so that a ridge may take the place of the constant that can be moved between them.
+    The system is singular (a constant can be shifted from alpha to beta). Since any alpha and beta give a valid bound,
+    a small ridge removes the singularity.
     """
     upper, lower = (inverse.sum(1).diag(), inverse), (inverse.mT, inverse.sum(0).diag())
     matrix = torch.cat([torch.cat(upper, dim=1), torch.cat(lower, dim=1)])
@@ -220,10 +229,11 @@ def _newton(inverse: Tensor, rows: Tensor, columns: Tensor, budget: float) -> tu
 def _moments(
     cost: Cost, x: Tensor, y: Tensor, weights: Tensor
 ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor, Tensor]]:
-    """Of the gradients v of the cost by x, ``(n, m, d)``, under nonnegative weights of the pairs, in blocks of rows.
+    """Moments of the cost's gradients v with respect to x, ``(n, m, d)``, under nonnegative weights of the pairs.
 
-    Yields which rows; of these v, its mean ``(r, d)``, the largest distance ``max_j |v_ij - mean_i|``, ``(r,)``, and a
-    number no less than the largest eigenvalue of ``sum_j weight (v - mean)(v - mean)^T``, ``(r,)``.
+    Computed in blocks of r rows. Yields, for each block, its slice; v, ``(r, m, d)``; the mean of v, ``(r, d)``; the
+    largest distance ``max_j |v_ij - mean_i|``, ``(r,)``; and an upper bound on the largest eigenvalue of
+    ``sum_j weight (v - mean)(v - mean)^T``, ``(r,)``.
     """
     (n, m), d = weights.shape, x.shape[1]
     for start in range(0, n, step := max(1, _HELD // (m * d))):
@@ -249,7 +259,10 @@ def _slopes(cost: Cost, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _largest_eigenvalue(gram: Tensor, trace: Tensor) -> Tensor:
-    """From above, of nonnegative matrices A, ``(r, k, k)``: ``tr(A^32)^(1/32)``, too large by ``k^(1/32)`` at most."""
+    """Upper bound on the largest eigenvalue of positive semidefinite matrices A, ``(r, k, k)``.
+
+    It is ``tr(A^32)^(1/32)``, at most a factor ``k^(1/32)`` too large.
+    """
     power = gram / trace.clamp(min=torch.finfo(trace.dtype).tiny).reshape(-1, 1, 1)
     for _ in range(4):
         power = power @ power

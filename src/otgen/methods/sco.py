@@ -1,4 +1,4 @@
-"""The convex critic (Pinetz et al. 2018): W1 on a grid, solved to an accuracy at every step."""
+"""The convex critic (Pinetz et al. 2018): W1 on a grid, solved to a given accuracy at every generator step."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from otgen.methods.critic_grid import Cells, CriticGrid
 from otgen.nets import LocationScaleMap, statistics_kept
 from otgen.ot import GridMemory, GridSolution, GridSolver, GridW1, Outside, Stencil, solve
 
-# Generated samples at once.
+# Samples generated at a time.
 _CHUNK = 10_000
-# Codes whose samples the grid must hold, where none is given.
+# Number of latent codes whose samples a grid without given ends has to contain.
 _RANGE_CODES = 1000
-# Standard deviations of a normal law that it must hold.
+# Standard deviations of a Gaussian around its mean that such a grid has to contain.
 _REACH = 4.0
 
 
@@ -32,14 +32,14 @@ class ScoState:
     Attributes:
         generator: the generator.
         data: masses of the data, ``(N,)`` or ``(N, N)``, float64.
-        grid: that the critic lives on; made anew from the configuration, in no checkpoint.
-        memory: where the last solve ended, for the next to start from.
+        grid: the critic's grid; rebuilt from the configuration, not saved in checkpoints.
+        memory: final state of the last solve, from which the next one is warm-started.
         steps: generator updates.
-        counted: steps of the block of steps at hand.
-        total: sum of W over them.
-        squares: sum of its squares.
-        before: mean of W over the block before; infinite while there is none.
-        error: its standard error.
+        counted: steps so far in the current block of ``patience`` steps.
+        total: sum of W over these steps.
+        squares: sum of W^2 over these steps.
+        before: mean of W over the previous block; infinite if there is none.
+        error: standard error of ``before``.
     """
 
     generator: Player
@@ -58,36 +58,38 @@ class ScoState:
 class SCO(Method):
     """``min_theta W1(p, g_theta(q))`` on a grid of one or two dimensions: Pinetz et al. 2018, Algorithm 2.
 
-    Each step finds the masses of both laws on the cells, the critic f that is the best one on the grid (Algorithm 1,
-    going on from the last one; a line has a closed form), and descends ``-mean f(g_theta(z))`` on fresh codes, with f
-    between the nodes by interpolation (26). Masses are exact where the law is known: data that are Gaussians, and
-    :class:`otgen.nets.LocationScale` of normal codes. Otherwise they are those of ``samples`` points, a data set's of
-    all of its points, and W of two equal laws is not 0 but what the noise of sampling makes it. The paper takes 50,000.
+    Each generator step computes the masses of both laws in the cells and the optimal critic f on the grid (Algorithm 1,
+    warm-started from the last critic; a line has a closed form). It then descends ``-mean f(g_theta(z))`` on fresh
+    codes, with f interpolated between the nodes (26). The masses are exact if the law is known: Gaussian mixtures, and
+    :class:`otgen.nets.LocationScale` on normal codes. Otherwise they come from ``samples`` points, or from all points
+    of a data set, and sampling noise makes W of two equal laws positive. The paper takes 50,000 points.
 
-    The step is plain gradient descent of length ``lr``, as in the paper, and W's slope does not fall as W does: a mean
-    goes to and fro around the truth by up to ``lr`` for ever. Two tests end a run, and neither knows the truth:
+    The update is plain gradient descent with step size ``lr``, as in the paper. The gradient of W does not vanish as W
+    falls, so that a mean oscillates around the true one by up to ``lr`` for ever. Two tests end a run, and neither uses
+    the true parameters:
 
     - W's upper bound is at most ``stop``. At ``0.8 lr``, the default, the mean and the standard deviation of a normal
-      law are then within lr of the truth, up to the width of the cells, since W1 is at least the difference of the
+      law are then within lr of the true ones, up to the width of a cell, because W1 is at least the difference of the
       means, and at least ``sqrt(2 / pi)`` times that of the standard deviations;
-    - the mean of W over ``patience`` steps is not below that of the ``patience`` steps before by three standard errors.
+    - the mean of W over ``patience`` steps is not at least three standard errors below that of the ``patience`` steps
+      before.
 
-    Logged: ``loss``, which is W of the grid, in ``lower`` and ``upper`` for certain, and its ``solver_steps``.
+    Logged: ``loss``, W on the grid; its certified bounds ``lower`` and ``upper``; and ``solver_steps``.
 
     Attributes:
-        batch: codes of a generator update, m.
-        cells: of the grid; one whose ends are left out holds the data and the first samples of the generator.
-        outside: what to do with mass outside the grid: refuse it, move it to the nearest cell, or leave it out, so that
-            it goes to the rest in proportion. Data points are never moved: they are refused, or left out.
-        samples: points that a law's masses are taken from where they are not known.
+        batch: codes per generator update, m.
+        cells: the grid; if its ends are not given, it contains the data and the generator's first samples.
+        outside: what to do with mass outside the grid: refuse it, move it to the nearest cell, or drop it and rescale
+            the rest to mass 1. Data points are never moved: they are refused or dropped.
+        samples: number of points from which the masses of a law are estimated if they are not known.
         stencil: which differences of the critic are held to length 1.
-        solver: of W1 on the grid; chosen by the grid where it is left out.
-        max_steps: the most solver steps.
-        tol: relative gap to stop the solver at.
-        lr: length of a step of plain descent, alpha.
-        adam: takes the place of plain descent.
-        stop: W at which the run ends; None is ``0.8 lr`` under plain descent, and 0 for Adam; 0 is never.
-        patience: steps in which W must fall; 0 does not ask.
+        solver: solver of W1 on the grid; None takes the default one for the grid.
+        max_steps: maximum number of solver steps.
+        tol: relative gap at which the solver stops.
+        lr: step size of plain gradient descent, alpha.
+        adam: replaces plain gradient descent.
+        stop: upper bound of W at which the run ends; 0 means never; None is ``0.8 lr`` for plain descent, 0 for Adam.
+        patience: number of steps within which W has to fall; 0 turns this test off.
     """
 
     loss_of: ClassVar[str] = "W1 of both laws' masses on the grid"
@@ -162,14 +164,14 @@ class SCO(Method):
 
     @torch.no_grad()
     def _first_samples(self, generator: nn.Module, latent: Source, rng: torch.Generator) -> Tensor:
-        # The grid must hold them too: outside of it the critic has no slope to bring them back.
+        # The grid has to contain these too: outside of it the critic has no gradient that would bring them back.
         codes = latent.sample(_RANGE_CODES, rng).to(next(generator.parameters()).device)
         with statistics_kept(generator):
             samples: Tensor = generator(codes).cpu()
         return samples
 
     def _data_points(self, data: Source, rng: torch.Generator) -> Tensor:
-        """Points that stand for the data, ``(n, d)``; of normal laws those that span them."""
+        """Points that represent the data, ``(n, d)``; for Gaussians, the corners of the range to cover."""
         if isinstance(data, Mixture):
             centres, reach = data.centres(), _REACH * data.spread()
             return torch.cat((centres - reach, centres + reach))
@@ -199,7 +201,7 @@ class SCO(Method):
         return state.grid.of_samples(points, self.outside)
 
     def _settled(self, state: ScoState, solution: GridSolution) -> bool:
-        """Whether there is nothing left to gain; W is noted."""
+        """Whether one of the two tests ends the run; records W."""
         stop = (0.8 * self.lr if self.adam is None else 0.0) if self.stop is None else self.stop
         upper = float(solution.upper)
         if stop > 0 and upper <= stop:

@@ -36,16 +36,16 @@ from otgen.ot import (
     solve,
 )
 
-# Points that a mean cost is taken from: it sets a scale, so that a thousand do.
+# Pairs of points for a mean cost, which only sets a scale; also the default number of atoms of a law without points.
 _SCALE_POINTS = 1000
-# The self term's potential: Sinkhorn's steps on a batch, from nothing, with an annealed start.
+# Sinkhorn steps for the self term's potential on a batch, from a cold start with annealing.
 _SELF_STEPS = 50
-# Samples of the self term, at the least.
+# Minimum number of samples of the self term.
 _LEAST_OWN = 2
 
 
 class CostUnit(StrEnum):
-    """What a regularisation weight that is a number is measured in.
+    """The unit of a regularisation weight that is given as a number.
 
     COST: the cost as it is. COORDINATE: the cost divided by the number of coordinates, a mean over pixels.
     """
@@ -61,9 +61,10 @@ class SemiDiscreteGanState:
     Attributes:
         generator: the generator.
         psi: the potentials on the data points, as their solver left them.
-        target: transport from the generated law to the data points; built anew from the data, in no checkpoint.
+        target: the transport problem from the generated law to the data points; rebuilt from the data, not saved in
+            checkpoints.
         steps: generator updates.
-        updates: of psi, since the beginning.
+        updates: updates of psi since the start of the run.
     """
 
     generator: Player
@@ -77,36 +78,37 @@ class SemiDiscreteGanState:
 class SemiDiscreteGAN(Method):
     """``min_theta W(theta)``, ``W = max_psi E_z psi^c(g_theta(z)) + <b, psi>``: Houdard et al. 2021, Algorithm 1.
 
-    psi has a number for every data point. Each step goes on with the psi of the last one, for ``most`` stochastic
-    updates or until it is accurate; then the generator takes one step along (41), on fresh codes. The gradient of (41)
-    is W's at the exact psi alone, so that accuracy comes first: where psi is wrong the generator chases single points.
+    psi has one entry per data point. Each generator step continues from the psi of the step before, for ``most``
+    stochastic updates or until psi is accurate. Then the generator takes one gradient step along (41), on fresh codes.
+    (41) is the gradient of W at the exact psi only, so psi has to be accurate first: with a wrong psi the generator
+    chases single data points.
 
-    The regularised cost is biased: the generated law shrinks towards the mean, to the mean itself where half of eps
-    exceeds the largest eigenvalue of the data's covariance (squared Euclidean cost). ``self_samples`` takes the bias
-    off, which the paper leaves open: the generator descends ``W(theta) - W(g_theta q, g_theta q) / 2``, the second term
-    through the potential of so many samples of its own, with independent ones in the first argument. That potential is
-    known only as well as so many samples allow, which at a small eps is not well.
+    The regularised cost is biased: the generated law shrinks towards the mean, and collapses to it if half of eps
+    exceeds the largest eigenvalue of the data's covariance (squared Euclidean cost). ``self_samples`` removes the bias,
+    which the paper leaves open: the generator descends ``W(theta) - W(g_theta q, g_theta q) / 2``. The second term uses
+    a potential computed on ``self_samples`` generated samples, with independent ones in the first argument. That
+    potential is only as accurate as this number of samples allows, which is poor at a small eps.
 
-    Logged: ``loss``, the semi-dual (39) on the batch, and ``psi_updates``, so far. From the solver's ``check_samples``
-    fresh samples of the generator as it was before its step: ``semi_dual`` (a mean, of which ``semi_dual_lower`` is a
-    lower bound with 99 % confidence), ``chi_square`` of the masses that the data points attract (0 at the exact psi;
-    ``_low`` and ``_high`` are its confidence limits), ``mean_cost`` between generated samples and data, and
-    ``relative_eps``, eps over that. These are measured where a line is logged, and only there.
+    Logged: ``loss``, the semi-dual (39) on the batch, and ``psi_updates``, their number so far. The other values are
+    estimated only when a line is logged, from fresh samples of the generator before its update, as many as the solver's
+    ``check_samples``: ``semi_dual``, a mean, with ``semi_dual_lower``, a lower bound with 99 % confidence;
+    ``chi_square`` of the masses that the data points attract (0 at the exact psi), with confidence limits ``_low`` and
+    ``_high``; ``mean_cost`` between generated samples and data; and ``relative_eps``, eps divided by that.
 
     Attributes:
-        batch: codes of a generator update, K.
-        atoms: so many data points, drawn once, no more than there are; None takes all, and of a law that is no data set
-            1,000.
-        cost: on the samples, flattened.
+        batch: codes per generator update, K.
+        atoms: number of data points to use, drawn once, at most as many as the data set has; None takes all of a data
+            set, and 1,000 samples of any other law.
+        cost: ground cost on flattened samples.
         reg: KL, with a number or relative to the mean cost between two data points; or NoReg.
-        unit: of a number given for eps.
+        unit: unit of an eps given as a number.
         solver: how psi is updated; :class:`otgen.ot.AveragedSGD` is the paper's.
-        most: the most updates of psi a step, the paper's N_psi.
-        first: the most before the first step.
-        until: the test of accuracy that ends them; Steps() takes them all.
+        most: maximum number of updates of psi per step, the paper's N_psi.
+        first: maximum number of updates before the first step.
+        until: the accuracy test that ends them early; Steps() takes them all.
         check_every: updates between two tests.
-        self_samples: samples of the self term, at least 2: with one the only plan is the product of the marginals,
-            whatever eps is. 0 leaves the bias in.
+        self_samples: samples of the self term, at least 2: with one, the only plan is the product of the marginals,
+            whatever eps is. 0 keeps the bias.
         generator_optimizer: Adam of the generator.
     """
 
@@ -173,7 +175,7 @@ class SemiDiscreteGAN(Method):
         update(state.generator, loss)
 
         def measured() -> dict[str, float]:
-            # psi is for the generator as it was: what it is after its step is the next step's affair.
+            # psi was computed for the generator before its update, so it is measured with those weights.
             with _held(weights, before):
                 estimate, mean = solution.estimate, solution.problem.mean_cost
                 return {
@@ -189,7 +191,7 @@ class SemiDiscreteGAN(Method):
         return Logged(values, measured=measured)
 
     def _self_potential(self, state: SemiDiscreteGanState, batches: Batches) -> AtomPotentials:
-        """The potential of the generated law with itself, from a batch: its gradient is that of half the self term."""
+        """The potential of the self term, computed on a batch: its gradient is that of half the self term."""
         with torch.no_grad(), statistics_kept(state.generator.module):
             own = state.generator(batches.latent(self.self_samples)).flatten(1)
         reg, sinkhorn = state.target.reg, Sinkhorn(update=SinkhornUpdate.SYMMETRIC, anneal=0.6)
@@ -197,7 +199,7 @@ class SemiDiscreteGAN(Method):
         return AtomPotentials(SemiDiscrete(state.target.source, own, cost=self.cost, reg=reg), g)
 
     def _points(self, data: Source, rng: torch.Generator) -> Tensor:
-        """The data points that psi is a vector on, ``(m, d)``."""
+        """The data points that the entries of psi belong to, ``(m, d)``."""
         if not isinstance(data, FiniteSource):
             return data.sample(self.atoms or _SCALE_POINTS, rng).flatten(1)
         if self.atoms is not None and self.atoms > data.count:
@@ -214,14 +216,14 @@ class SemiDiscreteGAN(Method):
             return self.reg
         if not self.reg.is_relative:
             return KL(eps=self.reg.weight * (points.shape[1] if self.unit is CostUnit.COORDINATE else 1))
-        # Of the data with itself: what the generated law costs changes while it trains.
+        # The mean cost between data points: that to generated samples changes during training.
         pairs = torch.randint(len(points), (2, _SCALE_POINTS), generator=rng).to(points.device)
         return self.reg.resolved(float(self.cost.paired(points[pairs[0]], points[pairs[1]]).mean()))
 
 
 @contextmanager
 def _held(weights: Sequence[Tensor], values: list[Tensor]) -> Iterator[None]:
-    """The weights have other values inside."""
+    """Give the weights other values inside the context."""
     places = [weight.detach() for weight in weights]
     now = [place.clone() for place in places]
     try:
@@ -239,7 +241,7 @@ class _Pushforward:
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        """``n`` samples, ``(n, d)``; the generator's batch statistics stay."""
+        """``n`` samples, ``(n, d)``; the generator's batch statistics are kept."""
         with statistics_kept(self.generator):
             x: Tensor = self.generator(self.latent.sample(n, rng).to(self.device))
         return x.flatten(1)

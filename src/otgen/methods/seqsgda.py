@@ -16,32 +16,32 @@ from otgen.ot import KL, Cost, Gradient, Regulariser, SqEuclidean, Unroll
 
 
 class Descent(StrEnum):
-    """What the generator descends."""
+    """The generator's objective."""
 
     CROSS = "cross"
-    """W(G(q), p) alone, (26). Its minimiser is biased: the generated variance is too small by eps / 2 a dimension."""
+    """W(G(q), p) alone, (26). Its minimiser is biased: the generated variance is too small by eps / 2 per dimension."""
     DIVERGENCE = "divergence"
-    """S, what the critic ascends."""
+    """S, which the critic ascends."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeqSGDA(FeatureGame):
     """Sequential stochastic gradient descent ascent (Adnan et al. 2021, Algorithm 1).
 
-    ``n_critic`` times: draw y and z, ascend ``S^{eps(L)}(D_phi(G_theta(z)), D_phi(y))`` in phi. Then descend
+    ``n_critic`` times, draw y and z and ascend ``S^{eps(L)}(D_phi(G_theta(z)), D_phi(y))`` in phi. Then descend
     ``W^{eps(L)}``, the first of its three terms (26), in theta, with the last z and y. The ground cost is
-    ``||D_phi(x) - D_phi(y)||^p`` (20): ``SqEuclidean()`` for p = 2, ``PNorm(p=...)`` for the others, ``LpPower(p=...)``
-    for the sum over coordinates of the authors' code. D_phi has its weights divided by their spectral norms:
-    :class:`otgen.nets.SpectralNorm`, with the paper's k_SN.
+    ``||D_phi(x) - D_phi(y)||^p`` (20): ``SqEuclidean()`` for p = 2, ``PNorm(p=...)`` for other p, and
+    ``LpPower(p=...)`` for the sum over coordinates of the authors' code. The weights of D_phi are divided by their
+    spectral norms, by :class:`otgen.nets.SpectralNorm` with the paper's k_SN.
 
-    The paper back-propagates through the L steps (``Unroll``) and leaves open which value they have; the authors' code
-    takes the linear one with the envelope gradient. The defaults are (27), the entropic value, and the usual betas,
-    which the paper does not give. For p > 2 the divergence may be negative: what the critic ascends is none.
+    The paper back-propagates through the L steps (``Unroll``) and does not say through which value; the authors' code
+    takes the linear value with the envelope gradient. The defaults are the entropic value (27) and the usual betas of
+    Adam, which the paper does not give. For p > 2 what the critic ascends may be negative, and so is no divergence.
 
     Attributes:
-        n_critic: critic updates a generator update.
-        descent: what the generator descends.
-        self_terms: between which batches the self terms of S are.
+        n_critic: critic updates per generator update.
+        descent: the generator's objective.
+        self_terms: which two batches each self term of S compares.
     """
 
     batch: int = 100
@@ -80,13 +80,13 @@ class SeqSGDA(FeatureGame):
 
     @override
     def turns(self) -> Turns:
-        # Line 10 draws nothing.
+        # Line 10 draws no new batch.
         return Turns.SAME_BATCH
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimSGDA(SeqSGDA):
-    """Simultaneous stochastic gradient descent ascent (Adnan et al. 2021, (25)): both players move on S at once."""
+    """Simultaneous stochastic gradient descent ascent on S (Adnan et al. 2021, (25)): both players update at once."""
 
     n_critic: int = 1
     descent: Descent = Descent.DIVERGENCE

@@ -23,19 +23,19 @@ from otgen.ot import SinkhornUpdate as Steps
 class SiNG(TransportMethod):
     """``theta - lr d`` with ``(H + damping I) d = grad_theta S(G_theta(q), p)``.
 
-    H is the Hessian in theta' of ``S(G_theta'(q), G_theta(q))`` at ``theta' = theta``: the metric in which a step is
-    measured by how far it moves the law, not the weights. S is least there and its gradient 0, so that
-    ``H = J^T H_x J`` with J the generator's Jacobian and H_x the Hessian in the points, which back-propagation through
-    ``max_steps`` solver steps gives; nothing but products with vectors is computed. d comes from ``cg_steps`` conjugate
-    gradients.
-    The update is plain: Adam's scaling would undo the metric, so ``generator_optimizer`` is not used.
+    H is the Hessian in theta' of ``S(G_theta'(q), G_theta(q))`` at ``theta' = theta``. This metric measures a step by
+    how far it moves the generated law, not the weights. S is minimal there and its gradient is 0, so that
+    ``H = J^T H_x J`` with J the generator's Jacobian and H_x the Hessian in the points. Only products with vectors are
+    computed, by back-propagation through ``max_steps`` solver steps, and ``cg_steps`` iterations of conjugate gradients
+    solve for d. The update is plain gradient descent: Adam's scaling would undo the metric, so ``generator_optimizer``
+    is not used.
 
     Logged: ``natural_residual``, ``||(H + damping I) d - grad|| / ||grad||`` after the conjugate gradients.
 
     Attributes:
-        lr: length of a step.
-        damping: added to H, relative to the mean of the gradient's curvature ``<grad, H grad> / <grad, grad>``.
-        cg_steps: conjugate gradients a step, each a product with H.
+        lr: step size.
+        damping: what is added to H, relative to the curvature along the gradient, ``<grad, H grad> / <grad, grad>``.
+        cg_steps: conjugate-gradient iterations per step, each with one product with H.
     """
 
     batch: int = 100
@@ -71,7 +71,7 @@ class SiNG(TransportMethod):
         gradient = torch.autograd.grad(value, weights, retain_graph=True)
         curvature = self._curvature(points[Fake()], weights, certified.eps)
         direction, residual = solve_damped(curvature, gradient, self.damping, self.cg_steps)
-        # A scalar with the direction for its gradient.
+        # A scalar whose gradient is the direction.
         update(state.generator, torch.stack([(p * d).sum() for p, d in zip(weights, direction, strict=True)]).sum())
         return self.logged({"natural_residual": torch.tensor(residual)}, points)
 
@@ -101,10 +101,10 @@ Vector = tuple[Tensor, ...]
 def solve_damped(
     product: Callable[[Vector], Vector], right: Vector, damping: float, steps: int
 ) -> tuple[Vector, float]:
-    """``(H + damping kappa I) d = right`` by conjugate gradients, ``kappa = <right, H right> / <right, right>``.
+    """Solve ``(H + damping kappa I) d = right``, ``kappa = <right, H right> / <right, right>``, by conjugate gradients.
 
     Returns:
-        d, and the norm of the residual over that of ``right``.
+        d, and the norm of the residual relative to that of ``right``.
     """
     size = _dot(right, right)
     if size == 0:
@@ -115,7 +115,7 @@ def solve_damped(
     for _ in range(steps):
         image = tuple(h + shift * d for h, d in zip(product(direction), direction, strict=True))
         bend = _dot(direction, image)
-        if bend <= 0 or left <= 1e-20 * size:  # rounding has eaten the curvature, or nothing is left to do
+        if bend <= 0 or left <= 1e-20 * size:  # the curvature is lost to roundoff, or the system is solved
             break
         length = left / bend
         best = tuple(b + length * d for b, d in zip(best, direction, strict=True))

@@ -17,11 +17,11 @@ from otgen.ot import Gradient, Unroll
 class SinkhornAutoDiff(FeatureGame):
     """``min_theta max_phi S^{eps(L)}(f_phi(G_theta(q)), f_phi(p))``, the same S for both players.
 
-    L solver steps (``max_steps``) with back-propagation through them, ``n_critic`` ascents of phi, then one descent
-    of theta on a fresh batch; phi is kept in a box by clipping its weights.
+    S is back-propagated through its L solver steps (``max_steps``). Each generator step makes ``n_critic`` ascent steps
+    in phi, then one descent step in theta on a fresh batch. Weight clipping keeps phi in a box.
 
     Attributes:
-        n_critic: critic updates a generator update.
+        n_critic: critic updates per generator update.
         clip: largest absolute weight of the critic.
     """
 

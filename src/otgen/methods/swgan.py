@@ -1,4 +1,4 @@
-"""SWGAN (Sanjabi, Ba, Razaviyayn, Lee 2018): gradients of a smooth transport value from nearly optimal duals."""
+"""SWGAN (Sanjabi, Ba, Razaviyayn, Lee 2018): gradients of a smooth transport value from nearly optimal potentials."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from otgen.ot.losses.combination import combine
 
 
 class Between(StrEnum):
-    """Which laws a transport problem is between. The value begins its names in the log."""
+    """The pair of laws of a transport problem. The value is the prefix of its names in the log."""
 
     CROSS = "plan"
     OWN = "own_plan"
@@ -33,7 +33,7 @@ class Between(StrEnum):
 
     @classmethod
     def of(cls, term: Term) -> Between:
-        """The laws of a term's problem, whichever batches it takes."""
+        """The pair of laws of a term, whatever the indices of its batches."""
         fakes = isinstance(term.left, Fake) + isinstance(term.right, Fake)
         return (cls.REAL, cls.CROSS, cls.OWN)[fakes]
 
@@ -48,14 +48,14 @@ class SwganState:
     Attributes:
         generator: the generator.
         cross: potentials between generated samples and data.
-        own: the potential of generated samples with themselves; None where no term needs it.
-        real: the potential of the data with themselves; None likewise.
-        critic: the feature map; None where samples are transported as they are.
-        latents: the fixed latent codes that accuracy is judged on.
-        data: the fixed data that accuracy is judged on.
-        eps: regularisation weight once annealing has ended.
+        own: the potential between generated samples and generated samples; None if no term needs it.
+        real: the potential between data and data; None if no term needs it.
+        critic: the feature map; None if samples are transported as they are.
+        latents: the fixed latent codes on which accuracy is judged.
+        data: the fixed data on which accuracy is judged.
+        eps: regularisation weight at the end of annealing.
         step: generator steps taken.
-        reports: how many of them were reported on.
+        reports: number of those with a report on the potentials.
         bound_squares: sum of the squared gradient-error bounds of these reports.
     """
 
@@ -83,23 +83,23 @@ class SWGAN(Method):
     """Stochastic gradient descent on ``h(theta) = d_{c,eps}(G_theta(q), p)`` (Sanjabi et al. 2018, Algorithm 1).
 
     Each generator step trains the potentials until they are accurate, draws fresh batches, takes the density ``m`` of
-    the pseudo-plan (6) between them as a constant, and descends ``1 / S^2 sum_ij m_ij c(G(x_i), y_j)``. Nothing is
-    propagated through the potentials. What is descended is d, the regularisation term included: its gradient is that
-    of the optimal plan's cost with the plan held, the gradient of the plan's cost alone is another one.
+    the pseudo-plan (6) between them as a constant, and descends ``1 / S^2 sum_ij m_ij c(G(x_i), y_j)``. No gradient
+    flows through the potentials. This descends d, its regularisation term included: the gradient of d is that of the
+    optimal plan's cost with the plan held constant. The gradient of that cost alone, through the plan, is different.
 
     Attributes:
-        batch: samples of each law, S, in each update of either kind.
-        cost: ground cost on samples, flattened, or on their learnt features.
-        reg: regulariser, KL or Quadratic; a relative weight is resolved once, on the fixed support at the start.
-        oracle: how the potentials are trained; its networks read what the cost reads.
+        batch: samples of each law, S, per update of the generator or of the potentials.
+        cost: ground cost on flattened samples, or on their learnt features.
+        reg: regulariser, KL or Quadratic; a relative weight is resolved once, on the initial fixed support.
+        oracle: how the potentials are trained; its networks have the same inputs as the cost.
         features: adversarially learnt features; None transports the samples as they are.
-        pool: samples of each law that are drawn afresh once a generator step, and that all updates of its potentials
-            take their batches from: each sample is generated, and its features are computed, once. At 0 each update
-            draws its own. (26) is then tested on the pool, too.
-        support: fixed samples of each law that accuracy is judged on.
-        anneal_from: multiple of the regularisation weight to begin with.
-        anneal_steps: generator steps in which it falls to 1, geometrically.
-        report_every: steps between two reports of the plan's error, which solve the batch exactly.
+        pool: samples of each law that are drawn once per generator step, and from which all updates of the potentials
+            take their batches, so that each sample is generated and mapped to features once. With a pool, (26) is
+            tested on it too. 0 draws fresh samples for each update.
+        support: number of fixed samples of each law on which accuracy is judged.
+        anneal_from: initial multiple of the regularisation weight.
+        anneal_steps: generator steps in which this multiple falls geometrically to 1.
+        report_every: generator steps between two reports of the plan's error, which solve the batch exactly.
         generator_optimizer: Adam of the generator.
     """
 
@@ -135,7 +135,7 @@ class SWGAN(Method):
             raise InputError(f"anneal_from {self.anneal_from} needs anneal_steps: in how many steps eps falls; got 0")
 
     def terms(self) -> tuple[Term, ...]:
-        """What the generator descends, each term between fresh, independent batches."""
+        """The terms that the generator descends, each between fresh, independent batches."""
         return (Term(1.0, Fake(), Real()),)
 
     @override
@@ -160,7 +160,7 @@ class SWGAN(Method):
 
     @override
     def step(self, state: SwganState, batches: Batches, update: Update) -> Logged:
-        # What the features ascend; empty where they stand still.
+        # The terms that the features ascend; empty if they are not updated in this step.
         rivals = self.features.terms() if self.features is not None and self.features.due(state.step) else ()
         terms = self.terms()
         draw, support = self._draws(state, batches), self._support(state)
@@ -190,12 +190,12 @@ class SWGAN(Method):
         return float(state.eps * self.anneal_from**left)
 
     def _support(self, state: SwganState) -> Callable[[], Sides]:
-        """The fixed samples in their present image; computed once a step, if at all."""
+        """The fixed samples as the current networks map them; computed at most once per step."""
 
         @cache
         @torch.no_grad()
         def support() -> Sides:
-            # The generator and the features stand still while the potentials are trained.
+            # The generator and the features do not change while the potentials are trained.
             with statistics_kept(state.generator.module):
                 fake = state.generator.module(state.latents)
             return embedded({Fake(): fake, Real(): state.data}, state.critic)
@@ -203,7 +203,7 @@ class SWGAN(Method):
         return support
 
     def _draws(self, state: SwganState, batches: Batches) -> Callable[[Term, int], Iterator[Clouds]]:
-        """What draws so many batches to train a term's potentials on, in their present image."""
+        """A function of a term and a number of batches that draws them for training the term's potentials."""
 
         @torch.no_grad()
         def drawn_afresh(terms: Sequence[Term], n: int) -> Sides:
@@ -213,7 +213,7 @@ class SWGAN(Method):
         pooled = cache(lambda: drawn_afresh([Term(1.0, Fake(), Real())], self.pool))
 
         def fresh(term: Term, count: int) -> Iterator[Clouds]:
-            # A generator that normalises a batch by its own statistics sees the batches one by one.
+            # If the generator uses batch statistics, it has to generate one batch at a time.
             together = 1 if mixes_samples(state.generator.module) else count
             for _ in range(count // together):
                 points = drawn_afresh([term], together * self.batch)
@@ -223,7 +223,7 @@ class SWGAN(Method):
         def out_of_pool(term: Term, count: int) -> Iterator[Clouds]:
             left, right = (pooled()[type(side)()] for side in (term.left, term.right))
             for _ in range(count):
-                # One order for both sides: of a law with itself they have no sample in common.
+                # One permutation for both sides, so that the batches of a self term have no sample in common.
                 order = batches.uniform(self.pool).argsort()
                 yield left[order[: self.batch]], right[order[-self.batch :]]
 
@@ -232,11 +232,11 @@ class SWGAN(Method):
     def _problem(
         self, term: Term, state: SwganState, draw: Callable[[Term, int], Iterator[Clouds]], support: Callable[[], Sides]
     ) -> DualProblem:
-        """The problem of a term."""
+        """The dual problem of a term."""
 
         def judged() -> Clouds:
             left, right = (support()[type(side)()] for side in (term.left, term.right))
-            # A law with itself: two halves of its samples
+            # A self term: the two halves of its law's samples
             half = len(left) // 2
             return (left, right) if type(term.left) is not type(term.right) else (left[:half], left[half:])
 
@@ -246,14 +246,14 @@ class SWGAN(Method):
     def _held(
         self, terms: tuple[Term, ...], state: SwganState, problems: Problems, points: Sides, judged: Sides
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Algorithms 1 and 2, (c): a scalar with the gradient of the terms, m held; and what is logged of them.
+        """Algorithms 1 and 2, (c): a surrogate with the gradient of the terms, m held constant; and values to log.
 
         Args:
-            terms: what is summed.
-            state: has the potentials.
-            problems: of the terms.
-            points: what moves.
-            judged: the same as the potentials know them, from which m is.
+            terms: the terms to sum.
+            state: holds the potentials.
+            problems: the dual problems of the terms.
+            points: the points that the gradient is with respect to.
+            judged: the same points as the potentials see them; m is computed from these.
         """
         values: dict[str, Tensor] = {}
         loss = next(iter(points.values())).new_zeros(())
@@ -262,7 +262,7 @@ class SWGAN(Method):
             duals, problem = state.duals(between), problems[between]
             seen = judged[term.left].detach(), judged[term.right].detach()
             density, costs = self.oracle.density(duals, problem, *seen)
-            # Both arguments of a term between generated samples move.
+            # In a term between generated samples, both arguments depend on the generator.
             loss = loss + term.weight * held_cost(problem.cost, density, x, y)
             values |= {f"{between}_mass": density.mean(), f"{between}_cost": (density * costs).mean()}
             values[f"{between}_capped_updates"] = torch.tensor(duals.capped_updates)
@@ -271,11 +271,11 @@ class SWGAN(Method):
     def _rivalry(
         self, rivals: tuple[Term, ...], state: SwganState, problems: Problems, batches: Batches
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """A scalar with the gradient of (46) by the features' weights; and what is logged of it."""
+        """A surrogate with the gradient of (46) with respect to the features' weights; and values to log."""
         assert state.critic is not None
         with torch.no_grad(), statistics_kept(state.generator.module):
             clouds = drawn(rivals, state.generator, batches, self.batch)
-            # The potentials were trained on features in evaluation mode: on others their plan means nothing.
+            # The potentials were trained on features in evaluation mode: on other features their plan is meaningless.
             judged = embedded(clouds, state.critic)
         return self._held(rivals, state, problems, features(clouds, state.critic), judged)
 
@@ -283,7 +283,8 @@ class SWGAN(Method):
         report = potentials_report(state.cross, problem, clouds, self.oracle.conjugate(problem))
         state.reports += 1
         state.bound_squares += report.gradient_error_bound**2
-        # Remark 4.2.2 allows Theorem 4.2 the mean of the steps' own delta^2; by points here, and by weights there.
+        # By Remark 4.2.2, Theorem 4.2 needs only the mean of delta^2 over the steps. Its gradients are with respect to
+        # the weights; here they are with respect to the points.
         values = asdict(report) | {"gradient_bound_mean_square": state.bound_squares / state.reports}
         return {name: torch.tensor(value) for name, value in values.items()}
 
@@ -300,8 +301,9 @@ class SWGAN(Method):
 class SWGANSinkhorn(SWGAN):
     """SWGAN on the Sinkhorn loss ``factor d(G(q), p) - factor / 2 d(G(q), G(q))`` (Sanjabi et al. 2018, Algorithm 2).
 
-    Two oracles, one a term; the self term takes two batches that are independent of each other and of the cross
-    term's. The problem of the data with themselves is constant to the generator and left out, of the logged loss too.
+    Each of the two terms has its own potentials. The self term uses two batches that are independent of each other and
+    of the cross term's. The self term of the data does not depend on the generator; it is left out, of the logged loss
+    too.
 
     Attributes:
         factor: 2 as in the paper, or 1 for the scale of the Sinkhorn divergence.
@@ -320,9 +322,9 @@ class SWGANSinkhorn(SWGAN):
 
 
 def held_cost(cost: Cost, density: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """A scalar with the gradient of ``mean_ij m_ij c(x_i, y_j)``, m held constant; its value is another one.
+    """A surrogate with the gradient of ``mean_ij m_ij c(x_i, y_j)``, m held constant; its value has no meaning.
 
-    The gradient by the points comes from the cost's own formula, which needs no ``(n, m, d)`` graph.
+    The gradient with respect to the points comes from the cost's own formula, which needs no ``(n, m, d)`` graph.
     """
     x, y = x.flatten(1), y.flatten(1)
     with torch.no_grad():

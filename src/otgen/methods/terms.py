@@ -1,4 +1,4 @@
-"""What an objective of several transport problems is made of: its terms, and the batches that they name."""
+"""The terms of an objective that sums several transport problems, and the batches that they refer to."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Term:
     """One transport problem of an objective.
 
     Attributes:
-        weight: its factor.
-        left: one side.
-        right: the other.
+        weight: its factor in the objective.
+        left: the batch on the first side.
+        right: the batch on the second side.
     """
 
     weight: float
@@ -46,17 +46,19 @@ class Term:
 
     @property
     def moves(self) -> bool:
-        """Whether the generator moves it: data against data is constant to it."""
+        """Whether the term depends on the generator; a term between two batches of data does not."""
         return isinstance(self.left, Fake) or isinstance(self.right, Fake)
 
 
 class SelfTerms(StrEnum):
-    """Between which batches the two self terms of a divergence are."""
+    """Which two batches each self term of a divergence compares."""
 
     SAME = "same"
-    """A batch and itself, as the papers have it: 0 for equal batches, but above the value of the laws on average."""
+    """A batch with itself, as in the papers. The divergence is 0 for equal batches, but exceeds that of the laws on
+    average."""
     INDEPENDENT = "independent"
-    """Two independent batches of the law: 0 on average for equal laws, but noisier, and it may be negative."""
+    """Two independent batches of the law. The divergence is 0 on average for equal laws, but noisier, and may be
+    negative."""
 
     def divergence(self) -> tuple[Term, ...]:
         """The Sinkhorn divergence: Genevay et al. 2018; Adnan et al. 2021, (5)."""
@@ -69,7 +71,7 @@ class SelfTerms(StrEnum):
 
 
 def is_divergence(terms: Sequence[Term]) -> bool:
-    """Whether the sum of the terms is 0 for equal laws, as far as the weights say."""
+    """Whether the weights sum to 0, as they do if the sum of the terms is 0 for equal laws."""
     return sum(term.weight for term in terms) == 0
 
 
@@ -82,12 +84,12 @@ DIVERGENCE = SelfTerms.SAME.divergence()
 
 
 def drawn(terms: Sequence[Term], generator: Player, batches: Batches, n: int) -> Sides:
-    """``n`` samples for each side that the terms name, in the order they are first named."""
+    """``n`` samples for each side that occurs in the terms, in order of first occurrence."""
     sides = dict.fromkeys(side for term in terms for side in (term.left, term.right))
     return {side: generator(batches.latent(n)) if isinstance(side, Fake) else batches.real(n) for side in sides}
 
 
 def features(clouds: Sides, critic: Player) -> Sides:
-    """The features of all clouds, in one pass: in training mode they share their batch statistics."""
+    """The features of all clouds, from one forward pass: in training mode they share batch statistics."""
     values = torch.split(critic(torch.cat(list(clouds.values()))), [len(cloud) for cloud in clouds.values()])
     return dict(zip(clouds, values, strict=True))

@@ -1,4 +1,4 @@
-"""The template of methods whose objective is a weighted sum of transport values between batches."""
+"""Base class of methods whose objective is a weighted sum of transport values between batches."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ class TransportState:
 
 @dataclass(frozen=True, kw_only=True)
 class TransportMethod(Method):
-    """Descent of a weighted sum of transport values; a method gives the terms.
+    """Gradient descent on a weighted sum of transport values; each method defines the terms.
 
     Attributes:
         batch: samples on each side of a problem.
-        cost: ground cost, on the samples flattened or on the critic's features.
+        cost: ground cost, on flattened samples or on the critic's features.
         reg: regulariser.
-        solver: how the problems are solved; chosen by the regulariser where it is left out.
-        max_steps: the most solver steps a problem may take.
-        tol: relative gap to stop at; 0 takes all ``max_steps``.
-        value: which value of each problem counts: entropic, primal or linear.
+        solver: solver of the transport problems; None takes the default one for the regulariser.
+        max_steps: maximum number of solver steps per problem.
+        tol: relative gap at which the solver stops; 0 takes all ``max_steps``.
+        value: which value of each problem enters the sum: entropic, primal or linear.
         gradient: ``Envelope()``, or ``Unroll()``: back-propagation through the solver's steps.
         generator_optimizer: Adam of the generator.
     """
@@ -76,16 +76,16 @@ class TransportMethod(Method):
 
     @abstractmethod
     def generator_terms(self) -> tuple[Term, ...]:
-        """What the generator descends."""
+        """The terms that the generator descends."""
 
     def judged(self) -> tuple[Term, ...]:
-        """The terms whose sum tells laws apart."""
+        """The terms that compare the two laws: checked for a possibly negative sum, measured for minibatch bias."""
         return self.generator_terms()
 
     @override
     def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> TransportState:
         if self.solver is not None:
-            # On two points: what a solver cannot take shows before a run begins.
+            # A problem of two points: a solver that cannot take such problems is refused before the run begins.
             pair = torch.eye(2)
             self.solver.accepts(Discrete(pair, pair, cost=self.cost, reg=self.reg))
         if is_sinkhorn_divergence(self.judged()):
@@ -100,7 +100,7 @@ class TransportMethod(Method):
         return self.logged({}, points)
 
     def objective(self, terms: tuple[Term, ...], points: Sides) -> tuple[Tensor, Combination]:
-        """The sum of the terms between points ``(batch, k)``, and what is certain about it."""
+        """The weighted sum of the terms between points ``(batch, k)``, and its certificate."""
         problems = tuple(
             Discrete(points[term.left], points[term.right], cost=self.cost, reg=self.reg) for term in terms
         )
@@ -116,7 +116,7 @@ class TransportMethod(Method):
         )
 
     def logged(self, values: dict[str, Tensor], points: Sides) -> Logged:
-        """What a step tells: its values; and if they are logged, the objective and the bias that it has on batches."""
+        """What a step reports: its values and, computed only if logged, the objective and the minibatch bias."""
         held = {side: cloud.detach() for side, cloud in points.items()}
         return Logged(
             values,
@@ -125,22 +125,23 @@ class TransportMethod(Method):
         )
 
     def minibatch_bias(self, terms: tuple[Term, ...], points: Sides) -> dict[str, float]:
-        """The bias of a divergence between batches, to be logged; nothing of other sums.
+        """The minibatch bias of a divergence, to be logged; empty if the terms are no divergence.
 
-        It is the divergence, the terms, of the data batch's two halves: 0 for their laws, which are one, so that what
-        is left is due to batches of half this size (Adnan et al. 2021, section III.A.1, have none).
+        It is the divergence between the two halves of the data batch. Both halves have the same law, whose divergence
+        from itself is 0, so that the value is the bias at batches of half this size (Adnan et al. 2021, section
+        III.A.1, claim that there is none).
         """
         halves: Sides = {}
         for side, cloud in points.items():
             if isinstance(side, Real) and len(cloud) > 1:
                 half = len(cloud) // 2
                 halves |= {Fake(side.index): cloud[:half], side: cloud[half : 2 * half]}
-        # A single term between laws, no divergence, is not 0 for equal ones.
+        # Terms that are no divergence, such as the cross term alone, are not 0 for equal laws.
         if not is_divergence(terms) or any(side not in halves for term in terms for side in (term.left, term.right)):
             return {}
         return {"minibatch_bias": float(self.objective(terms, halves)[1].value)}
 
 
 def moving(terms: tuple[Term, ...]) -> tuple[Term, ...]:
-    """Those that the generator moves: the others are added where a value is logged."""
+    """The terms that depend on the generator; the others are added only if a value is logged."""
     return tuple(term for term in terms if term.moves)

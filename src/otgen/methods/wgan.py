@@ -1,4 +1,4 @@
-"""Wasserstein GANs: by clipping (Arjovsky et al. 2017) and by a gradient penalty (Gulrajani et al. 2017)."""
+"""Wasserstein GANs, with weight clipping (Arjovsky et al. 2017) or a gradient penalty (Gulrajani et al. 2017)."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ class AdversarialState:
 
 @dataclass(frozen=True, kw_only=True)
 class KantorovichRubinstein(Method):
-    """``min_theta max_D E_p[D(y)] - E_q[D(G_theta(z))]``, D Lipschitz: a method gives the constraint.
+    """``min_theta max_D E_p[D(y)] - E_q[D(G_theta(z))]`` over Lipschitz D; each method defines the constraint.
 
-    Before each generator update ``n_critic`` updates of D, each on fresh batches; then one descent of ``-E_q[D(G(z))]``
-    (Arjovsky et al. 2017, Algorithm 1). The maximum over all 1-Lipschitz D is W1, the transport value of the Euclidean
-    distance. Logged, of the last critic update and before it:
+    Each generator step makes ``n_critic`` updates of D, each on fresh batches, and then one descent step on
+    ``-E_q[D(G(z))]`` (Arjovsky et al. 2017, Algorithm 1). The maximum over all 1-Lipschitz D is W1, the transport value
+    of the Euclidean distance. Logged are values of the last critic update, computed before its step:
 
-    - ``critic_loss``: what the critic descended, a penalty included;
-    - ``wasserstein_estimate``: ``mean D(real) - mean D(fake)`` of the batch. No bound on W1 on either side: it is a
-      lower bound (on the W1 of the two batches) only after division by D's Lipschitz constant, which clipping leaves
-      unknown and a penalty leaves soft. It compares a run with itself, and not two methods;
-    - ``penalty``: its part of the loss, where there is one.
+    - ``critic_loss``: the loss that the critic descended, including a penalty;
+    - ``wasserstein_estimate``: ``mean D(real) - mean D(fake)`` of the batch. It bounds W1 from neither side: it is a
+      lower bound (on the W1 of the two batches) only after division by D's Lipschitz constant, which is unknown under
+      clipping and only softly constrained by a penalty. Use it to compare stages of one run, not two methods;
+    - ``penalty``: the penalty's part of the loss, if there is one.
 
-    There is no transport value and so no certified interval.
+    No transport problem is solved, so there is no certified interval.
 
     Attributes:
         batch: samples on each side.
-        n_critic: critic updates a generator update.
+        n_critic: critic updates per generator update.
         critic: the potential D; built with one feature.
         generator_optimizer: Adam of the generator.
         critic_optimizer: Adam of the critic.
@@ -68,12 +68,12 @@ class KantorovichRubinstein(Method):
         return self.n_critic
 
     def new_critic(self, shape: tuple[int, ...]) -> Player:
-        """The critic of samples of a shape, its weights drawn from the global stream."""
+        """A new critic for samples of this shape, with weights drawn from the global random stream."""
         return self.critic_optimizer.player("critic", self.critic.build(shape, 1))
 
     @abstractmethod
     def critic_penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, batches: Batches) -> Tensor | None:
-        """What the critic's loss has besides; None for a method that constrains the critic otherwise."""
+        """The penalty added to the critic's loss; None for a method that constrains the critic in another way."""
 
     @override
     def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> AdversarialState:
@@ -99,9 +99,9 @@ class KantorovichRubinstein(Method):
                 values |= {"critic_loss": loss.detach(), "penalty": penalty.detach()}
             update(critic, loss)
         fake = generator(batches.latent(self.batch))
-        # It is the generator that is in training here: the critic's batch statistics stay.
+        # Only the generator is trained here, so the critic's batch statistics are kept.
         with statistics_kept(critic.module):
-            if mixes_samples(critic.module):  # then the critic has to see what it sees in its own updates
+            if mixes_samples(critic.module):  # then it scores fake and real samples together, as in its own updates
                 scores, _ = _scores(critic, fake, batches.real(self.batch))
             else:
                 scores = critic.module(fake)
@@ -113,13 +113,13 @@ class KantorovichRubinstein(Method):
 class WGAN(KantorovichRubinstein):
     """The Wasserstein GAN of Arjovsky et al. 2017: the critic's weights are clipped to a box.
 
-    Defaults are those of the paper's Algorithm 1, which takes RMSprop because momentum made the critic unstable. Adam
-    without momentum is RMSprop with its second moment unbiased: its t-th step is ``sqrt(1 - beta2^t)`` times as long,
-    the same after some hundred steps. The box bounds D's Lipschitz constant by an unknown K, so that
+    Defaults are those of the paper's Algorithm 1, which uses RMSprop because momentum made the critic unstable. Adam
+    without momentum is RMSprop with a bias-corrected second moment: step t is ``sqrt(1 - beta2^t)`` times as long, a
+    difference that vanishes within some hundred steps. The box bounds D's Lipschitz constant by an unknown K, so that
     ``wasserstein_estimate`` is at most K times the W1 of the two batches.
 
     Attributes:
-        clip: largest absolute weight of the critic, from its initial weights on.
+        clip: largest absolute weight of the critic, initial weights included.
     """
 
     generator_optimizer: Adam = Adam(lr=5e-5, beta1=0.0, beta2=0.99)
@@ -142,10 +142,10 @@ class WGAN(KantorovichRubinstein):
 
 @dataclass(frozen=True, kw_only=True)
 class WGANGP(KantorovichRubinstein):
-    """The Wasserstein GAN of Gulrajani et al. 2017: a penalty draws the norm of the critic's gradient to one.
+    """The Wasserstein GAN of Gulrajani et al. 2017: a penalty pulls the norm of the critic's gradient to one.
 
-    Defaults are those of the paper's Algorithm 1. The constraint is soft, and the best critic breaks it: between two
-    points at distance m its slope is ``1 + m / (2 weight)`` (target 1), and ``wasserstein_estimate`` tends to
+    Defaults are those of the paper's Algorithm 1. The constraint is soft, and the optimal critic violates it: between
+    two point masses at distance m its slope is ``1 + m / (2 weight)`` (target 1), and ``wasserstein_estimate`` tends to
     ``m + m^2 / (2 weight)``, above the W1 of m. A critic with batch normalisation is refused, see
     :class:`GradientPenalty`.
 
@@ -167,6 +167,6 @@ class WGANGP(KantorovichRubinstein):
 
 
 def _scores(critic: Player, fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-    """D of both, in one forward pass, so that batch statistics are shared."""
+    """The critic's scores of both batches, from one forward pass, so that batch statistics are shared."""
     on_fake, on_real = critic.module(torch.cat((fake, real))).split([len(fake), len(real)])
     return on_fake, on_real

@@ -23,7 +23,7 @@ from otgen.metrics.statistics import Gaussian as Gaussian
 from otgen.metrics.statistics import fit_gaussian as fit_gaussian
 
 # isort: off
-# In the order in which an evaluation measures and keeps them.
+# In the order in which an evaluation computes and stores them.
 from otgen.metrics.modes import ModeAssignment as ModeAssignment
 from otgen.metrics.modes import ModeCoverage as ModeCoverage
 from otgen.metrics.parameters import ParameterError as ParameterError

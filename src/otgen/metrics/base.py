@@ -1,4 +1,4 @@
-"""What a metric is, and the checks that all metrics share."""
+"""The interface of a metric, and the checks that all metrics share."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from otgen.metrics.features import Features
 
 
 class Label(NamedTuple):
-    """How a number is shown to a person.
+    """How a number is displayed.
 
     Attributes:
-        text: what the number says.
-        place: labels are shown by their places, the smallest first; by default behind those of the package.
+        text: what the number means.
+        place: labels are displayed in ascending order of their places; the default comes after the package's own.
     """
 
     text: str
@@ -30,9 +30,9 @@ class FeatureSets(NamedTuple):
     """Features of three sets of samples, by one extractor.
 
     Attributes:
-        fake: of generated samples.
-        real: of real ones: those that the generator was trained on, where they are a data set.
-        held_out: of real samples that the training did not see; None where there are none.
+        fake: features of generated samples.
+        real: features of real samples: of the training set, if the data are a data set.
+        held_out: features of real samples held out of training; None if there are none.
     """
 
     fake: Features
@@ -42,13 +42,13 @@ class FeatureSets(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationInput:
-    """What an evaluation knows of a generator and of its data. A metric takes from it what it needs.
+    """What an evaluation knows about a generator and its data. Each metric takes from it what it needs.
 
     Attributes:
         points: the samples themselves, flattened.
-        classified: in the features of the classifier that knows the data; None where there is no such classifier.
-        mixture: the centres ``(K, d)`` and the standard deviation of the modes; None where the data are no mixture.
-        parameters: those of the generator and the true ones, two vectors; None where they do not compare.
+        classified: the samples in the features of a classifier of these data; None if there is no such classifier.
+        mixture: the centres ``(K, d)`` and the standard deviation of the modes; None if the data are no mixture.
+        parameters: the generator's parameters and the true ones, two vectors; None if they cannot be compared.
     """
 
     points: FeatureSets
@@ -61,27 +61,26 @@ class EvaluationInput:
 class Metric(ABC):
     """A comparison of generated with real samples that gives a few named numbers.
 
-    A metric is a frozen dataclass. What it needs beyond the two sets (the modes of a mixture, the training
-    set) is a field. The same features give the same numbers, in any order of the
-    samples.
+    A metric is a frozen dataclass. What it needs beyond the two sets (the modes of a mixture, the training set) is a
+    field. The same features give the same numbers, in any order of the samples.
 
     To add one: a file with a subclass, an export in ``otgen.metrics``, a test.
 
     Attributes:
-        labels: of the keys that are shown to a person, a constant of the class. The others are only kept.
+        labels: labels of the keys that are displayed, a class constant. The other keys are only stored.
     """
 
     labels: ClassVar[Mapping[str, Label]] = {}
 
     @classmethod
     def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
-        """The metric's part of an evaluation: built for these data and measured; nothing where it does not suit them.
+        """The metric's part of an evaluation: build the metric for these data and measure; empty if it does not apply.
 
         Args:
-            given: all that there is to measure.
+            given: what the evaluation provides.
 
         Returns:
-            The numbers under their keys; by default none, for a metric that is only called by hand.
+            The numbers under their keys; by default none, for a metric that is only called directly.
         """
         return {}
 
@@ -100,12 +99,12 @@ class Metric(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierMetric(Metric):
-    """A metric that an evaluation takes in the features of a classifier. It can be built without arguments."""
+    """A metric that an evaluation computes on the features of a classifier. It can be built without arguments."""
 
     @classmethod
     @override
     def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
-        """For data that a classifier knows."""
+        """Measure, if there is a classifier of the data."""
         return {} if given.classified is None else cls()(given.classified.fake, given.classified.real)
 
 

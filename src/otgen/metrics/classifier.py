@@ -21,17 +21,17 @@ class Classifier(nn.Module):
     """A small convolutional network from images to 64 features and 10 classes.
 
     Blocks (convolution 3x3, batch norm, ReLU, max pooling), then a linear map to the 64 features. These are
-    normalised without a learned scale, so that over the images of the training (moved a little, some of them
-    noisy) each has mean 0 and variance 1: distances between features have a natural unit. The classes are read
-    from the features' ReLU.
+    normalised without a learned scale, so that each has mean 0 and variance 1 over the augmented training images
+    (slightly shifted, some with noise). This gives distances between features a natural unit. A linear map of the
+    features' ReLU gives the logits of the classes.
 
     Attributes:
-        subject: What it classifies, as messages and the names of its files say it.
-        image_shape: ``(C, H, W)`` of what it reads.
+        subject: What it classifies, as named in messages and file names.
+        image_shape: Shape ``(C, H, W)`` of its input.
         widths: Channels of the input and of each block.
         centre: Mean of the training images' values.
         spread: Their standard deviation.
-        layout: In which order the values lie in memory while it works; changes its speed.
+        layout: Memory layout of its tensors; it affects the speed.
     """
 
     subject: ClassVar[str]
@@ -57,12 +57,12 @@ class Classifier(nn.Module):
 
     @classmethod
     def weights_file(cls) -> str:
-        """The name of the file of its weights."""
+        """The name of the weights file."""
         return f"{cls.subject.lower()}_classifier.safetensors"
 
     @classmethod
     def card_file(cls) -> str:
-        """The name of the file of its card."""
+        """The name of the card's file."""
         return f"{cls.subject.lower()}_classifier.json"
 
     def features(self, images: Tensor) -> Tensor:
@@ -79,12 +79,12 @@ class Classifier(nn.Module):
         return out
 
     def logits(self, features: Tensor) -> Tensor:
-        """The log-odds of the classes, shape ``(n, 10)``, from features ``(n, 64)``."""
+        """The logits of the classes, shape ``(n, 10)``, from features ``(n, 64)``."""
         out: Tensor = self.head(torch.relu(features))
         return out
 
     def forward(self, images: Tensor) -> Tensor:
-        """The log-odds of the classes, shape ``(n, 10)``, from images ``(n, *image_shape)``."""
+        """The logits of the classes, shape ``(n, 10)``, from images ``(n, *image_shape)``."""
         return self.logits(self.features(images))
 
 
@@ -107,20 +107,20 @@ class CifarClassifier(Classifier):
     widths = (3, 24, 40, 64, 80)
     centre = 0.4733
     spread = 0.2504
-    # Measured on one core: a third of the time of the other order for features, half for training.
+    # Measured on one core: a third of the time of the other layout for features, half of it for training.
     layout = torch.channels_last
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierCard:
-    """What is known of shipped weights.
+    """Facts about shipped weights.
 
     Attributes:
-        sha256: of the weights' file, in hexadecimal digits. Two numbers compare only where this agrees.
-        parameters: how many numbers were trained.
-        test_accuracy: on the 10,000 test images, as a share.
-        training: how the weights were made: data, seed, epochs, optimiser, augmentation, seconds.
-        baselines: what the metrics say of sets of known quality; see ``docs/metrics.md``.
+        sha256: SHA-256 of the weights file, in hexadecimal digits. Metric values are comparable only if it agrees.
+        parameters: number of trained parameters.
+        test_accuracy: accuracy on the 10,000 test images, in [0, 1].
+        training: how the weights were trained: data, seed, epochs, optimiser, augmentation, seconds.
+        baselines: metric values for sets of known quality; see ``docs/metrics.md``.
     """
 
     sha256: str
@@ -151,10 +151,10 @@ def classifier_card(kind: type[Classifier]) -> ClassifierCard:
 def load_classifier(kind: type[C]) -> C:
     """A shipped classifier, in eval mode, float32, on the CPU, its parameters frozen.
 
-    Draws no random number and touches no network. Raises :class:`otgen.errors.InputError` where the weights
-    are missing or are not those of the card.
+    Draws no random number and needs no network connection. Raises :class:`otgen.errors.InputError` if the weights are
+    missing or are not those of the card.
     """
-    from safetensors.torch import load  # only those who classify pay for this import
+    from safetensors.torch import load  # imported here, so that only classification pays for it
 
     data = _read(kind, kind.weights_file())
     actual, expected = hashlib.sha256(data).hexdigest(), classifier_card(kind).sha256
@@ -163,7 +163,7 @@ def load_classifier(kind: type[C]) -> C:
             f"the weights of the {kind.subject} classifier are damaged: sha256 {actual[:12]}..., "
             f"the card says {expected[:12]}...; reinstall otgen"
         )
-    with torch.device("meta"):  # a network built here would draw its first weights from the global random state
+    with torch.device("meta"):  # otherwise its initial weights would be drawn from the global random state
         network = kind()
     network.load_state_dict(load(data), assign=True)
     return network.eval().requires_grad_(False)

@@ -15,17 +15,17 @@ from otgen.errors import InputError
 from otgen.metrics.classifier import CifarClassifier, Classifier, DigitClassifier, classifier_card, load_classifier
 from otgen.metrics.statistics import Gaussian, blocks, fit_gaussian
 
-_SUM_TOLERANCE = 1e-3  # of class probabilities; a softmax in half precision stays within it
+_SUM_TOLERANCE = 1e-3  # for class probabilities; a softmax in half precision stays within it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
-    """What an extractor made of ``n`` samples. Always finite: a NaN is refused here, once for all metrics.
+    """The features of ``n`` samples. They are finite: NaN is refused here, once for all metrics.
 
     Attributes:
         values: shape ``(n, k)``, floating, finite, ``n >= 1``.
-        probabilities: shape ``(n, classes)``, rows that sum to 1; None where the extractor is no classifier.
-        name: the extractor's. Metrics refuse to compare features of different names.
+        probabilities: shape ``(n, classes)``, rows that sum to 1; None if the extractor is no classifier.
+        name: the extractor's name. Metrics refuse to compare features of different names.
     """
 
     values: Tensor
@@ -71,16 +71,16 @@ class Features:
 
 
 class Extractor(ABC):
-    """A map from samples to features, fixed once and for all: eval mode, no gradient, no randomness.
+    """A fixed map from samples to features: eval mode, no gradient, no randomness.
 
-    Samples are handled one by one, so that what a sample becomes does not depend on the batch that it came in
-    (to the rounding of the dtype), and the memory does not grow with the number of samples.
+    The features of a sample do not depend on the rest of its batch (up to the roundoff of the dtype), and the memory
+    does not grow with the number of samples.
     """
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What distinguishes this extractor's features from all others', weights included."""
+        """A name that identifies the extractor, including its weights."""
 
     @abstractmethod
     def __call__(self, samples: Tensor) -> Features:
@@ -99,7 +99,7 @@ class Identity(Extractor):
 
     @override
     def __call__(self, samples: Tensor) -> Features:
-        """Shape ``(n, *shape)`` to ``(n, k)``, k the product of the shape; dtype and device are kept."""
+        """Flatten ``(n, *shape)`` to ``(n, k)``; dtype and device are kept."""
         if samples.dim() < 2:
             raise InputError(
                 f"samples must have shape (n, *shape); got {tuple(samples.shape)}; "
@@ -112,10 +112,10 @@ def classify(network: Classifier, images: Tensor, *, name: str, batch: int = 512
     """The features and the class probabilities that a classifier gives to images.
 
     Args:
-        network: in eval mode; the work is done on its device.
+        network: a classifier in eval mode; the computation runs on its device.
         images: shape ``(n, *network.image_shape)``, floating, values in [0, 1].
-        name: of the features.
-        batch: how many images at a time.
+        name: name of the features.
+        batch: number of images at a time.
 
     Returns:
         Values ``(n, 64)`` and probabilities ``(n, 10)``, float32, on the CPU.
@@ -134,14 +134,14 @@ def classify(network: Classifier, images: Tensor, *, name: str, batch: int = 512
 class ClassifierFeatures(Extractor):
     """A shipped classifier: 64 features and the probabilities of 10 classes.
 
-    None of them is the Inception network, and numbers that come from one compare only with numbers that come
-    from the same one.
+    No shipped classifier is the Inception network, and metric values are comparable only if the same classifier was
+    used.
 
     Attributes:
-        kind: the classifier, a constant of the class.
-        family: how the features' name begins, a constant of the class.
-        batch: how many images are handled at a time; changes the memory, not the features.
-        device: where the network runs; the features come back on the CPU.
+        kind: the classifier, a class constant.
+        family: prefix of the features' name, a class constant.
+        batch: number of images at a time; affects the memory, not the features.
+        device: device of the network; the features are returned on the CPU.
     """
 
     kind: ClassVar[type[Classifier]]
@@ -196,12 +196,12 @@ class ClassifierFeatures(Extractor):
 class DigitFeatures(ClassifierFeatures):
     """The shipped classifier of handwritten digits: 64 features and the probabilities of 10 classes.
 
-    It knows MNIST: white digits on black, 28x28, values in [0, 1]. It is not the Inception network, and
-    numbers that come from it compare only with numbers that come from it.
+    It reads MNIST images: white digits on black, 28x28, values in [0, 1]. It is not the Inception network, and metric
+    values from it are comparable only with each other.
 
     Attributes:
-        batch: how many images are handled at a time; changes the memory, not the features.
-        device: where the network runs; the features come back on the CPU.
+        batch: number of images at a time; affects the memory, not the features.
+        device: device of the network; the features are returned on the CPU.
     """
 
     kind = DigitClassifier
@@ -212,12 +212,12 @@ class DigitFeatures(ClassifierFeatures):
 class CifarFeatures(ClassifierFeatures):
     """The shipped classifier of CIFAR-10's classes: 64 features and the probabilities of 10 classes.
 
-    It reads colour images, 32x32, values in [0, 1]. It is not the Inception network, it was trained on
-    JPEGs of CIFAR-10 (lossy), and numbers that come from it compare only with numbers that come from it.
+    It reads colour images, 32x32, values in [0, 1]. It is not the Inception network, it was trained on JPEGs of
+    CIFAR-10 (lossy), and metric values from it are comparable only with each other.
 
     Attributes:
-        batch: how many images are handled at a time; changes the memory, not the features.
-        device: where the network runs; the features come back on the CPU.
+        batch: number of images at a time; affects the memory, not the features.
+        device: device of the network; the features are returned on the CPU.
     """
 
     kind = CifarClassifier

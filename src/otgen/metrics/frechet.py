@@ -16,8 +16,8 @@ from otgen.metrics.statistics import Gaussian
 def _root(covariance: Tensor) -> Tensor:
     """The symmetric square root of a positive semi-definite matrix, singular or not."""
     values, vectors = torch.linalg.eigh(covariance)
-    # What lies below the rounding of the largest eigenvalue is a zero that rounding has moved, of either
-    # sign. Its root would be 1e8 times too large.
+    # An eigenvalue below the roundoff of the largest one is a zero perturbed by roundoff, of either sign. Its root
+    # would be 1e8 times too large.
     floor = values.abs().max() * len(values) * torch.finfo(values.dtype).eps
     root = torch.where(values > floor, values, 0.0).sqrt()
     out: Tensor = (vectors * root) @ vectors.T
@@ -25,20 +25,20 @@ def _root(covariance: Tensor) -> Tensor:
 
 
 def frechet_terms(a: Gaussian, b: Gaussian) -> tuple[float, float]:
-    r"""The squared Wasserstein-2 distance between Gaussians as two terms: of means, of covariances.
+    r"""The squared Wasserstein-2 distance between Gaussians, as a term of the means and a term of the covariances.
 
     .. math:: \|\mu_a - \mu_b\|^2, \qquad
         \operatorname{tr}\Sigma_a + \operatorname{tr}\Sigma_b
         - 2 \operatorname{tr}\bigl(\Sigma_a^{1/2} \Sigma_b \Sigma_a^{1/2}\bigr)^{1/2}
 
     (Dowson and Landau 1982). The last trace is the sum of the singular values of
-    :math:`\Sigma_a^{1/2}\Sigma_b^{1/2}`, with symmetric roots. No root of a non-symmetric matrix is ever
-    taken, so nothing turns complex, and singular covariances are no special case.
+    :math:`\Sigma_a^{1/2}\Sigma_b^{1/2}`, with symmetric roots. This needs no root of a non-symmetric matrix, so no
+    complex numbers occur, and singular covariances are no special case.
     """
     means = (a.mean - b.mean).square().sum().item()
     fidelity = torch.linalg.svdvals(_root(a.covariance) @ _root(b.covariance)).sum()
     covariances = (a.covariance.trace() + b.covariance.trace() - 2 * fidelity).item()
-    return means, max(covariances, 0.0)  # of equal ones it is 0, and rounding may go below
+    return means, max(covariances, 0.0)  # 0 for equal covariances; roundoff may make it negative
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
@@ -48,15 +48,15 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class FrechetDistance(ClassifierMetric):
-    """How far the mean and the covariance of the generated features are from those of the real ones.
+    """The distance of the mean and the covariance of the generated features from those of the real ones.
 
-    The formula of the Fréchet inception distance (Heusel et al. 2017), on the features that it is given.
-    Computed in float64, symmetric, 0 for equal sets, independent of the order of the samples.
+    It is the formula of the Fréchet inception distance (Heusel et al. 2017), applied to the given features. It is
+    computed in float64, symmetric, 0 for equal sets, and independent of the order of the samples.
 
-    Biased upward for small sets, by about 1/n: two samples of one law are at a positive distance, and the
-    fewer they are the larger it is. Compare numbers of equal n only, and set them beside real against real at
-    that n (``digit_classifier_card().baselines`` has them for digits). With ``n <= k`` samples the covariance
-    is singular, which is legal here, but the bias then rules.
+    It is biased upward by about 1/n: two finite samples of one law have a positive distance, the larger the fewer
+    they are. Compare only numbers of equal n, and compare them with real against real at that n
+    (``digit_classifier_card().baselines`` has these for digits). With ``n <= k`` samples the covariance is singular,
+    which is allowed here, but the bias then dominates.
 
     Keys: ``frechet``; its two terms ``frechet_mean`` and ``frechet_covariance``. Range: [0, inf), 0 the best.
     """
@@ -87,7 +87,7 @@ class RealFrechet(Metric):
     @classmethod
     @override
     def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
-        """For data that a classifier knows and some of which are held out."""
+        """Measure, if there is a classifier of the data and some data are held out."""
         sets = given.classified
         return {} if sets is None or sets.held_out is None else cls()(sets.held_out, sets.real)
 

@@ -1,4 +1,4 @@
-"""The score of Salimans et al. (2016), with whatever classifier made the probabilities."""
+"""The score of Salimans et al. (2016), on the probabilities of any classifier."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from otgen.metrics.statistics import shuffled_order
 
 
 def classifier_score(probabilities: Tensor) -> float:
-    r"""How sure a classifier is of each sample, and how evenly the samples fall on the classes.
+    r"""How certain a classifier is of each sample, and how evenly the samples are spread over the classes.
 
     .. math:: \exp\Bigl( \frac1n \sum_i \mathrm{KL}\bigl(p(y|x_i) \,\|\, p(y)\bigr) \Bigr)
         = \exp\bigl( H(y) - H(y|x) \bigr), \qquad p(y) = \frac1n \sum_i p(y|x_i)
 
     Args:
-        probabilities: ``p(y|x_i)`` in its rows, shape ``(n, classes)``.
+        probabilities: shape ``(n, classes)``, with ``p(y|x_i)`` in row i.
 
     Returns:
         A number in [1, classes].
     """
     p = probabilities.detach().double()
     p = p / p.sum(1, keepdim=True)
-    # As entropies: 0 log 0 is 0, and a class that never occurs divides nothing.
+    # Written with entropies, where 0 log 0 is 0, so that a class that never occurs causes no division by 0.
     information = torch.special.entr(p.mean(0)).sum() - torch.special.entr(p).sum(1).mean()
-    # The bounds hold in exact arithmetic; rounding alone could pass them.
+    # The bounds hold in exact arithmetic; only roundoff could exceed them.
     return min(max(math.exp(information.item()), 1.0), float(p.shape[1]))
 
 
@@ -48,19 +48,19 @@ def _probabilities(features: Features, which: str, asks: str = "classifier score
 class ClassifierScore(ClassifierMetric):
     """The Inception score's formula on the probabilities of the features' own classifier.
 
-    It is named for what it is: only the Inception network gives the Inception score. It looks at the
-    generated samples alone and cannot see whether they resemble the data: one perfect sample of each class,
-    repeated, has the best score. The real samples' score is given beside it as the scale.
+    It has another name because only the Inception network gives the Inception score. It uses the generated samples
+    alone and cannot tell whether they resemble the data: one perfect sample of each class, repeated, has the best
+    score. The score of the real samples is given for comparison.
 
-    Biased downward for few samples, so compare sets of equal size. The mean over splits is the customary
-    figure, and the more biased one; the spread over splits says how far that many samples determine it.
+    It is biased downward for few samples, so compare sets of equal size. The mean over splits is the customary number,
+    but it is more biased; the standard deviation over splits shows how precisely that many samples determine it.
 
     Keys: ``classifier_score`` (all generated samples), ``classifier_score_mean`` and ``classifier_score_std``
     (over the splits; 0 for one split), ``classifier_score_real`` (all real samples).
     Range: [1, classes], larger is better.
 
     Attributes:
-        splits: into how many parts the generated samples are dealt, after a shuffle that is always the same
+        splits: number of parts into which the generated samples are divided, after a shuffle that is always the same
             for the same set.
     """
 
@@ -77,7 +77,7 @@ class ClassifierScore(ClassifierMetric):
 
     @override
     def __call__(self, fake: Features, real: Features) -> dict[str, float]:
-        """Measure; needs one generated sample a split."""
+        """Measure; needs one generated sample per split."""
         check_pair(fake, real)
         if len(fake) < self.splits:
             raise InputError(
@@ -99,7 +99,7 @@ class ClassifierScore(ClassifierMetric):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassShares(ClassifierMetric):
-    """How evenly the generated samples fall on the classes, each by its most probable one.
+    """How evenly the generated samples are spread over the classes, each assigned to its most probable one.
 
     Keys: ``classes_share_min`` and ``classes_share_max``, the shares of the rarest and of the most frequent class.
     Range: [0, 1]; both are 1 / classes when even.

@@ -1,4 +1,4 @@
-"""How the generated samples fall on the modes of a known mixture."""
+"""How the generated samples are distributed over the modes of a known mixture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otgen.metrics.base import EvaluationInput, Label, Metric, check_pair
 from otgen.metrics.features import Features
 from otgen.metrics.statistics import blocks
 
-_ROWS = 8192  # how many samples meet all the modes at a time
+_ROWS = 8192  # number of samples compared with all modes at a time
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,32 +32,33 @@ class ModeAssignment:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModeCoverage(Metric):
-    r"""Which modes of a mixture of evenly weighted, round modes a generator reaches, and how evenly.
+    r"""How many modes of a mixture a generator finds, and how evenly it covers them.
 
-    A sample belongs to its nearest mode. It is of high quality when it lies within ``radius`` standard
-    deviations of it. With :math:`h_j` the share of all generated samples that belongs to mode j, of K modes:
+    The modes of the mixture have equal weights and are isotropic. A sample belongs to its nearest mode. It is of high
+    quality if it lies within ``radius`` standard deviations of that mode. With :math:`h_j` the share of all generated
+    samples that belong to mode j, of K modes:
 
     .. math:: \mathrm{KL} = \sum_j h_j \log (K h_j) \in [0, \log K]
 
     Keys:
-        ``modes_found``: how many modes have a high-quality sample; in 0..K.
+        ``modes_found``: number of modes with a high-quality sample; in 0..K.
         ``modes_high_quality``: the share of generated samples of high quality; in [0, 1].
-        ``modes_share_min``, ``modes_share_max``: the smallest and the largest :math:`K h_j`; 1 and 1 when
-            even.
-        ``modes_kl``: the KL above, in nats; 0 when even.
-        ``modes_high_quality_real``, ``modes_kl_real``: the same of the real samples, which is the best to
-            hope for.
+        ``modes_share_min``, ``modes_share_max``: the smallest and the largest :math:`K h_j`; 1 and 1 if the
+            modes are covered evenly.
+        ``modes_kl``: the KL above, in nats; 0 if the modes are covered evenly.
+        ``modes_high_quality_real``, ``modes_kl_real``: the same for the real samples, the best that a generator can
+            be expected to reach.
 
-    Read the shares beside the quality: samples that lie between all the modes fall evenly on them, and none
-    is good. A finite sample of an even law has a KL of about (K - 1) / (2 n).
+    Read the shares together with the quality: samples that lie between the modes may be spread evenly over them
+    without one of high quality. A finite sample of an even law has a KL of about (K - 1) / (2 n).
 
     Attributes:
-        centres: shape ``(K, d)``.
-        std: of each mode, in each coordinate.
-        radius: of high quality, in standard deviations. In two dimensions 98.9 % of a Gaussian mode lies
-            within 3; in d dimensions the typical distance is sqrt(d), so raise it with d.
-        min_share: a mode counts as found when it has at least one high-quality sample, and at least this
-            share of all the generated samples, of high quality.
+        centres: means of the modes, shape ``(K, d)``.
+        std: standard deviation of each mode, in each coordinate.
+        radius: largest distance of a high-quality sample from its mode, in standard deviations. In two dimensions
+            98.9 % of a Gaussian mode lies within 3; in d dimensions the typical distance is sqrt(d): raise it with d.
+        min_share: a mode counts as found if it has at least one high-quality sample and if its high-quality samples
+            are at least this share of all generated samples.
     """
 
     labels = {
@@ -87,14 +88,14 @@ class ModeCoverage(Metric):
     @classmethod
     @override
     def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
-        """For mixtures."""
+        """Measure, if the data are a mixture."""
         if given.mixture is None:
             return {}
         centres, std = given.mixture
         return cls(centres=centres, std=std)(given.points.fake, given.points.real)
 
     def assign(self, features: Features) -> ModeAssignment:
-        """The mode of each sample, and whether it is of high quality. Of ties the first mode wins."""
+        """The mode of each sample, and whether the sample is of high quality. Ties go to the first mode."""
         if features.values.shape[1] != self.centres.shape[1]:
             raise InputError(
                 f"the modes lie in {self.centres.shape[1]} dimensions, the features ({features.name}) in "
@@ -115,7 +116,7 @@ class ModeCoverage(Metric):
         return ModeAssignment(nearest=torch.cat(nearest), high_quality=torch.cat(near))
 
     def _shares(self, nearest: Tensor) -> Tensor:
-        """K times the share of each mode: 1 everywhere when even. Shape ``(K,)``, float64."""
+        """K times the share of each mode, all 1 if the modes are covered evenly. Shape ``(K,)``, float64."""
         modes = len(self.centres)
         return nearest.bincount(minlength=modes).double() * modes / len(nearest)
 

@@ -1,4 +1,4 @@
-"""Does the generator copy? The nearest training sample of each generated one."""
+"""A test for copying: the nearest training sample of each generated sample."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ class Neighbours:
 
     Attributes:
         index: its row in the training features, shape ``(n,)``, int64.
-        distance: the Euclidean distance to it, shape ``(n,)``, float64; 0 for an exact copy and for nothing
-            else.
+        distance: the Euclidean distance to it, shape ``(n,)``, float64; 0 for an exact copy only.
     """
 
     index: Tensor
@@ -37,16 +36,16 @@ class Neighbours:
 def nearest_neighbours(queries: Tensor, training: Tensor) -> Neighbours:
     """The row of ``training`` nearest to each row of ``queries``; the first of several that are equally near.
 
-    In float64 and over blocks: the memory beyond the two arrays does not grow with their lengths.
+    Distances are computed in float64 and in blocks: the memory beyond the two arrays does not grow with their lengths.
 
     Args:
         queries: shape ``(n, k)``.
-        training: shape ``(N, k)``. The work is done on its device.
+        training: shape ``(N, k)``. The computation runs on its device.
     """
     training, queries = training.detach(), queries.detach().to(training.device)
-    # |x - y|^2 = |x|^2 - 2 x.y + |y|^2 loses digits where the norms are large, so the norms are made small.
+    # |x - y|^2 = |x|^2 - 2 x.y + |y|^2 loses digits if the norms are large, so the points are centred first.
     # What float64 then loses (1e-8 of the norm, in a distance) is less than what float32 data resolve. The
-    # centre is a median because a mean would follow a single training sample that lies far out.
+    # centre is a median because a mean would follow a single outlier among the training samples.
     centre = training[:: len(training) // 1024 + 1].double().median(0).values
     best = torch.full((len(queries),), math.inf, dtype=torch.float64, device=training.device)
     index = torch.zeros(len(queries), dtype=torch.int64, device=training.device)
@@ -54,13 +53,13 @@ def nearest_neighbours(queries: Tensor, training: Tensor) -> Neighbours:
         block = training[rows].double() - centre
         norms = block.square().sum(1)
         for part in blocks(len(queries), _QUERIES):
-            # Without |x|^2, which does not change which y is the nearest.
+            # |x|^2 is left out: it does not change which y is the nearest.
             scores = torch.addmm(norms, queries[part].double() - centre, block.T, alpha=-2)
             least, where = scores.min(1)
             closer = least < best[part]
             best[part] = torch.where(closer, least, best[part])
             index[part] = torch.where(closer, where + rows.start, index[part])
-    # From the differences, so that a copy is at the distance 0, and nothing else is.
+    # Distances from the differences, so that exact copies, and nothing else, have distance 0.
     distance = torch.empty_like(best)
     for part in blocks(len(queries), _QUERIES):
         distance[part] = (queries[part].double() - training[index[part]].double()).square().sum(1).sqrt()
@@ -71,24 +70,24 @@ def nearest_neighbours(queries: Tensor, training: Tensor) -> Neighbours:
 class CopyCheck(Metric):
     """Whether generated samples lie nearer to the training samples than unseen real samples do.
 
-    With ``D(x)`` the Euclidean distance from x to the nearest training sample. Pass real samples that
-    were *held out* of training: they show how near an honest sample comes.
+    ``D(x)`` is the Euclidean distance from x to the nearest training sample. Pass real samples that were *held out* of
+    training: they show how near an independent sample comes.
 
     Keys:
         ``copy_median``: the median of D over the generated samples.
-        ``copy_median_real``: the same over the held-out ones.
-        ``copy_ratio``: the first over the second. About 1 for a generator of the law itself; well below 1 is
-            copying (or a collapse onto an easy part of the law); above 1, samples that are unlike the data.
-        ``copy_close``: the share of generated samples with D below the ``quantile`` of D over the held-out
-            ones. About ``quantile`` for the law itself.
-        ``copy_exact``: how many generated samples equal a training sample.
+        ``copy_median_real``: the median of D over the held-out samples.
+        ``copy_ratio``: the first over the second. About 1 for a generator of the data law itself; well below 1 means
+            copying (or a collapse onto an easy part of the law); above 1 means samples that are unlike the data.
+        ``copy_close``: the share of generated samples with D below the ``quantile`` of D over the held-out samples.
+            About ``quantile`` for the data law itself.
+        ``copy_exact``: number of generated samples that equal a training sample.
 
-    For pixels, extract all three sets with Identity. A copy that is shifted by a pixel is far away in pixels;
-    look at it again in the features of a classifier.
+    For pixels, extract all three sets with Identity. A copy that is shifted by a pixel is far away in pixels; check
+    again in the features of a classifier.
 
     Attributes:
         training: features of the training samples.
-        quantile: of the held-out distances, below which a generated sample counts as close.
+        quantile: quantile of the held-out distances below which a generated sample counts as close.
     """
 
     labels = {
@@ -107,7 +106,7 @@ class CopyCheck(Metric):
     @classmethod
     @override
     def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
-        """For data some of which are held out."""
+        """Measure, if some data are held out."""
         held_out = given.points.held_out
         if held_out is None:
             return {}
@@ -116,7 +115,7 @@ class CopyCheck(Metric):
         return cls(training=given.points.real)(given.points.fake, some)
 
     def neighbours(self, samples: Features) -> Neighbours:
-        """The nearest training sample of each sample: what a picture of pairs is drawn from."""
+        """The nearest training sample of each sample, for example for a picture of the pairs."""
         check_pair(samples, self.training)
         return nearest_neighbours(samples.values, self.training.values)
 

@@ -1,4 +1,4 @@
-"""How far a fitted law is from the true one, where both have the same parameters."""
+"""The parameter error of a fitted law, if it has the same parameters as the true one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from otgen.metrics.features import Features
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ParameterError(Metric):
-    """The largest error of a parameter, where a normal law is fitted to another one. It does not look at samples.
+    """The largest parameter error of a Gaussian that is fitted to another Gaussian. It does not depend on samples.
 
     Keys: ``parameter_error``. Range: [0, inf), 0 the best.
 
     Attributes:
         learnt: the mean and the standard deviation of every coordinate, in one vector.
-        true: the same of the data's law.
+        true: the same for the data law.
     """
 
     labels = {"parameter_error": Label("largest error of a parameter", 6)}
@@ -30,7 +30,7 @@ class ParameterError(Metric):
     @classmethod
     @override
     def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
-        """For generators whose parameters compare with those of the data."""
+        """Measure, if the generator's parameters can be compared with those of the data."""
         if given.parameters is None:
             return {}
         learnt, true = given.parameters

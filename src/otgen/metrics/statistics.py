@@ -11,7 +11,7 @@ from torch import Tensor
 
 from otgen.errors import InputError
 
-_ROWS = 8192  # how many rows are lifted to float64 at a time
+_ROWS = 8192  # number of rows converted to float64 at a time
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,13 +30,13 @@ class Gaussian:
 
 
 def blocks(n: int, size: int) -> Iterator[slice]:
-    """The slices of ``size`` rows, the last one maybe shorter, that make up ``n`` rows."""
+    """Slices of ``size`` rows that cover ``n`` rows; the last block may be shorter."""
     for start in range(0, n, size):
         yield slice(start, start + size)
 
 
 def canonical_order(values: Tensor) -> Tensor:
-    """An order of the rows that depends on the rows only, not on the order they came in.
+    """An order of the rows that depends on the rows only, not on their original order.
 
     Sums over rows in this order are the same to the last bit for every permutation of the rows. The order
     itself (by the rows' bytes) means nothing.
@@ -56,17 +56,17 @@ def canonical_order(values: Tensor) -> Tensor:
 
 
 def shuffled_order(values: Tensor) -> Tensor:
-    """A shuffle of the rows that depends on the rows only, not on the order they came in.
+    """A shuffle of the rows that depends on the rows only, not on their original order.
 
-    The first h rows in this order are a fair subset. Neither the first h nor every second one are, in the
-    order that a data set comes in: some are sorted by class, and MNIST alternates between two groups of
+    The first h rows in this order are a representative subset. In the original order of a data set neither the first h
+    rows nor every second row need be one: some sets are sorted by class, and MNIST alternates between two groups of
     writers.
 
     Args:
         values: shape ``(n, k)``.
 
     Returns:
-        Shape ``(n,)``, int64, a permutation on the CPU; the same at every call, by a generator of its own.
+        Shape ``(n,)``, int64, a permutation on the CPU; it is the same at every call and draws from no global stream.
     """
     rng = torch.Generator().manual_seed(0)
     return canonical_order(values)[torch.randperm(len(values), generator=rng)]
@@ -77,8 +77,8 @@ def fit_gaussian(values: Tensor) -> Gaussian:
 
     .. math:: \mu = \frac1n \sum_i x_i, \qquad \Sigma = \frac1{n-1} \sum_i (x_i - \mu)(x_i - \mu)^\top
 
-    Two passes in float64 over blocks of rows, so that the memory beyond the result is bounded and a mean far
-    from zero costs no digits. The result does not depend on the order of the rows, to the last bit.
+    Two passes in float64 over blocks of rows, so that the memory beyond the result is bounded and a mean far from zero
+    costs no digits. The result is the same to the last bit for every order of the rows.
 
     Args:
         values: shape ``(n, k)`` with ``n >= 2``, finite, any floating dtype, any device.

@@ -1,4 +1,4 @@
-"""The exact Wasserstein distance between samples, inside a certified interval, beside real against real."""
+"""The exact Wasserstein distance between samples, with a certified interval and a real-against-real baseline."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otgen.metrics.base import EvaluationInput, Label, Metric, check_pair
 from otgen.metrics.features import Features
 from otgen.metrics.statistics import shuffled_order
 
-# Points of a set in an evaluation. Exact transport is cubic: more would cost minutes.
+# Points per set in an evaluation. The time of exact transport is cubic: more would take minutes.
 _EVALUATED = 1000
 
 
@@ -33,7 +33,7 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Bracket:
-    """The value of an optimal transport problem and an interval that certainly holds it."""
+    """The value of an optimal transport problem and a certified interval that contains it."""
 
     value: float
     lower: float
@@ -49,12 +49,12 @@ def exact_wasserstein(x: Tensor, y: Tensor, order: Order = Order.W1) -> Bracket:
     Args:
         x: shape ``(n, k)``.
         y: shape ``(m, k)``.
-        order: p = 1, or p = 2 (and then no root is taken).
+        order: p = 1, or p = 2 without the square root.
 
     Returns:
         The value and the certified interval around it. Time grows like the cube of n, memory like ``n m``.
     """
-    # Here, so that those who never ask for a distance do not import the solvers.
+    # Imported here, so that the other metrics do not need the solvers.
     from otgen.ot import Discrete, Exact, NoReg, PNorm, solve
 
     x, y = x.detach().double(), y.detach().double()
@@ -70,21 +70,20 @@ def _shuffled(values: Tensor) -> Tensor:
 class WassersteinDistance(Metric):
     """The exact optimal transport cost between the generated and the real samples.
 
-    The interval is about these samples: it holds the exact value of this finite problem for certain. It says
-    nothing certain of the laws behind them. The distance between two samples of one law is far from 0 and
-    falls slowly (like n^(-1/d) in d dimensions), so a value means something beside ``*_real``: two disjoint
-    sets of h real samples, h = min(n, m // 2, max_points).
-    ``*_matched`` puts h generated samples in the place of the second set: it and ``*_real`` are taken at one
-    sample size against one reference, and a perfect generator gives the same number for both, up to chance.
+    The interval is about these samples: it contains the exact value of this finite problem. It is no bound for the laws
+    behind the samples. The distance between two samples of one law is far from 0 and falls slowly (like n^(-1/d) in d
+    dimensions), so compare values with ``*_real``, the distance between two disjoint sets of h real samples,
+    h = min(n, m // 2, max_points). ``*_matched`` puts h generated samples in the place of the second set. It and
+    ``*_real`` have the same sample size and the same reference, so a perfect generator gives the same number for both,
+    up to chance.
 
-    Keys, with the prefix ``w1`` or ``w2_squared``: the prefix alone (the value), ``*_lower`` and ``*_upper``
-    (the interval), ``*_points`` (how many generated samples took part), ``*_matched``, ``*_real``. Range:
-    [0, inf).
+    Keys, with the prefix ``w1`` or ``w2_squared``: the prefix alone (the value), ``*_lower`` and ``*_upper`` (the
+    interval), ``*_points`` (number of generated samples used), ``*_matched``, ``*_real``. Range: [0, inf).
 
     Attributes:
         order: W1, or the square of W2.
-        max_points: of each set at most this many samples take part, picked by a
-            shuffle that is always the same for the same set.
+        max_points: at most this many samples of each set are used, picked by a shuffle that is always the same for the
+            same set.
     """
 
     labels = {
@@ -104,7 +103,7 @@ class WassersteinDistance(Metric):
     @classmethod
     @override
     def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
-        """For all data."""
+        """Measure, for all data."""
         fake, real, _ = given.points
         if min(len(fake), len(real)) > 1:
             return cls(max_points=_EVALUATED)(fake, real)

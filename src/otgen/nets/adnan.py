@@ -1,9 +1,9 @@
 """The networks of Adnan et al. 2021, Tables 2 and 3, for images of side 32.
 
-The tables are lost in the paper's text; these are what its text and its authors' public figures agree on. Initial
-weights are normal of standard deviation 0.02 in the DCGAN pair. The critics come without spectral normalisation:
-``SpectralNorm(net=AdnanDcganCritic())``. The paper's text gives the residual critic batch normalisation too, which
-would break its Lipschitz bound; it has none here.
+The tables are missing from the paper's text; these networks are what the text and the authors' public figures agree on.
+In the DCGAN pair the initial weights are normal with standard deviation 0.02. The critics have no spectral
+normalisation of their own; ``SpectralNorm(net=AdnanDcganCritic())`` adds it. The paper's text gives the residual critic
+batch normalisation too, which would break its Lipschitz bound; here it has none.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class _Side32:
 
 @dataclass(frozen=True, kw_only=True)
 class AdnanDcganGenerator(_Side32, GeneratorNet):
-    """Four transposed convolutions, batch normalisation and ReLU between them (Table 2).
+    """Four transposed convolutions with batch normalisation and ReLU between them (Table 2).
 
-    With the width of 64 and codes of 100 numbers, all without bias::
+    For a width of 64 and codes of 100 numbers, all without bias::
 
         DECONV(100, 256, to 4) - BN - ReLU - DECONV(256, 128) - BN - ReLU - DECONV(128, 64) - BN - ReLU
         - DECONV(64, c) - Tanh
 
-    Kernels of 4; the side grows as 4, 8, 16, 32. The tangent's ends are those of the data's range.
+    Kernels have side 4; the side of the images grows as 4, 8, 16, 32. The tanh is scaled to the data's range.
 
     Attributes:
         width: channels of the last hidden layer; each earlier one has twice as many.
@@ -74,7 +74,7 @@ class AdnanDcganGenerator(_Side32, GeneratorNet):
 
 @dataclass(frozen=True, kw_only=True)
 class AdnanDcganCritic(_Side32, CriticNet):
-    """Four convolutions, leaky ReLU between them (Table 2); the last makes the features::
+    """Four convolutions with leaky ReLU between them (Table 2); the last one outputs the features::
 
         CONV(c, 64) - LReLU - CONV(64, 128) - LReLU - CONV(128, 256) - LReLU - CONV(256, features, to 1)
 
@@ -97,8 +97,8 @@ class AdnanDcganCritic(_Side32, CriticNet):
 class AdnanResnetGenerator(_Side32, GeneratorNet):
     """A linear layer and three residual blocks that double the side (Table 3).
 
-    ``FC(100, 4 x 4 x 64) - 3 x block - BN - ReLU - CONV(64, c) - Tanh``; a block is
-    ``BN - ReLU - double - CONV - BN - ReLU - CONV`` beside ``double``. Kernels of 3.
+    ``FC(100, 4 x 4 x 64) - 3 x block - BN - ReLU - CONV(64, c) - Tanh``; a block is the sum of
+    ``BN - ReLU - double - CONV - BN - ReLU - CONV`` and ``double``. Kernels have side 3.
 
     Attributes:
         width: channels of all layers.
@@ -122,11 +122,12 @@ class AdnanResnetGenerator(_Side32, GeneratorNet):
 
 @dataclass(frozen=True, kw_only=True)
 class AdnanResnetCritic(_Side32, CriticNet):
-    """Four residual blocks, the first two of which halve the side (Table 3), and a linear map of their mean.
+    """Four residual blocks, the first two of which halve the side (Table 3), and a linear map of the spatial mean.
 
-    ``first block - block, halving - 2 x block - ReLU - mean over 8 x 8 - FC(64, features)``; a block is
-    ``ReLU - CONV - ReLU - CONV``, and a mean over 2 x 2 where it halves, beside a ``CONV`` of kernel 1 where it halves
-    too. The first block has no ReLU in front.
+    ``first block - block, halving - 2 x block - ReLU - mean over 8 x 8 - FC(64, features)``; a block is the sum of
+    ``ReLU - CONV - ReLU - CONV`` and the identity. In a halving block a mean over 2 x 2 ends the first branch, and the
+    second branch is a mean over 2 x 2 and a ``CONV`` of kernel 1. The first block, which halves too, begins without
+    ReLU.
 
     Attributes:
         width: channels of all layers.
@@ -149,7 +150,7 @@ class AdnanResnetCritic(_Side32, CriticNet):
 
 
 class _Residual(nn.Module):
-    """Layers beside a bypass, and their sum."""
+    """The sum of a residual branch and a bypass."""
 
     def __init__(self, residual: nn.Module, bypass: nn.Module) -> None:
         super().__init__()
@@ -187,7 +188,7 @@ def _plain(width: int) -> nn.Module:
 
 
 def _small(module: nn.Module) -> nn.Module:
-    """The initial weights of DCGAN; gains of the normalisations are normal around 1."""
+    """Set the initial weights of DCGAN; the gains of batch normalisations are normal around 1."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(part.weight, 0.0, _STD)

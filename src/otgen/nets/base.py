@@ -1,4 +1,4 @@
-"""What builds networks: frozen hyper-parameters that turn shapes into modules. No loss, no optimiser inside."""
+"""Builders of networks: frozen hyper-parameters that turn shapes into modules, without losses and optimisers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class GeneratorNet(ABC):
         Args:
             latent: shape of one latent code.
             shape: shape of one sample.
-            value_range: interval that the output must keep, or None for any number.
+            value_range: interval of the output, or None if it is unbounded.
         """
 
 
@@ -41,7 +41,7 @@ class CriticNet(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class SplitCriticNet(CriticNet):
-    """A critic in two parts, the head after the trunk: a feature map eta, that a cost may use, and what judges it."""
+    """A critic in two parts: the trunk, a feature map eta that a cost may use, and the head, a map of its features."""
 
     @abstractmethod
     def trunk(self, shape: Shape) -> nn.Module:
@@ -61,18 +61,18 @@ class SplitCriticNet(CriticNet):
 
 
 class ToRange(nn.Module):
-    """The last layer of a generator: any number into an interval, by a logistic function."""
+    """The last layer of a generator, which maps any number into an interval by a logistic function."""
 
     def __init__(self, value_range: tuple[float, float] | None) -> None:
         super().__init__()
         self.value_range = value_range
 
     def forward(self, x: Tensor) -> Tensor:
-        """Elementwise; the identity where there is no interval."""
+        """Map elementwise; the identity if there is no interval."""
         return x if self.value_range is None else self.squash(x, *self.value_range).clamp(*self.value_range)
 
     def squash(self, x: Tensor, low: float, high: float) -> Tensor:
-        """Into the interval, to the rounding."""
+        """Map into the interval, up to roundoff."""
         return low + (high - low) * torch.sigmoid(x)
 
 
@@ -83,7 +83,7 @@ def mixes_samples(module: nn.Module) -> bool:
 
 @contextlib.contextmanager
 def scoring(module: nn.Module) -> Iterator[None]:
-    """Forward passes inside are in evaluation mode: a sample's value is its own, and batch statistics stand still."""
+    """Forward passes inside are in evaluation mode: samples do not affect each other, running statistics are kept."""
     training = module.training
     module.eval()
     try:
@@ -95,7 +95,7 @@ def scoring(module: nn.Module) -> Iterator[None]:
 @contextlib.contextmanager
 def statistics_kept(module: nn.Module | None) -> Iterator[None]:
     """Forward passes inside leave the module's buffers (batch statistics) as they were before."""
-    # By hand: the names that module.buffers() makes take longer than a small network's layer.
+    # Collected by hand: the names that module.buffers() builds take longer than a small network's layer.
     buffers = [] if module is None else list(_buffers(module))
     before = [buffer.clone() for buffer in buffers]
     try:

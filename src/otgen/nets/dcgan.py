@@ -18,14 +18,14 @@ _SMALLEST = 4
 
 @dataclass(frozen=True, kw_only=True)
 class DcganGenerator(GeneratorNet):
-    """Transposed convolutions that double the side, from 4 (or what an image of this size halves to) upwards.
+    """Transposed convolutions that double the side, from 4 (or where halving an image of this size ends) upwards.
 
     28 pixels grow as 7, 14, 28; 32 as 4, 8, 16, 32.
 
     Attributes:
         width: channels of the last hidden layer; each earlier one has twice as many.
-        hidden: widths of linear layers before the first map. Convolutions see a neighbourhood: that the parts of an
-            image belong together is learnt here, and a few hundred units do that for little.
+        hidden: widths of fully connected layers before the first feature map. Convolutions see a neighbourhood only.
+            These layers learn how the parts of an image belong together, for which a few hundred units suffice.
         batch_norm: batch normalisation before each activation.
     """
 
@@ -40,9 +40,9 @@ class DcganGenerator(GeneratorNet):
     def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
         channels, side, doublings = _plan(shape)
         width = self.width * 2 ** (doublings - 1)
-        # After hidden layers each unit is normalised by itself, so that each varies from sample to sample: a channel's
-        # statistics are met by what varies from place to place as well, which a fresh linear map makes most of, and
-        # samples become alike.
+        # After hidden layers batch normalisation is per unit, so that each unit varies from sample to sample.
+        # Statistics per channel would include the variation between positions, which dominates in a freshly
+        # initialised linear map, and samples would become alike.
         units = (*self.hidden, width * side * side) if self.hidden else ()
         layers, before = hidden(math.prod(latent), units, Activation.RELU, batch_norm=self.batch_norm)
         unflatten = nn.Unflatten(1, (width, side, side))
@@ -68,7 +68,7 @@ class DcganCritic(CriticNet):
 
     Attributes:
         width: channels of the first layer; each later one has twice as many.
-        hidden: widths of linear layers after the last map.
+        hidden: widths of fully connected layers after the last feature map.
     """
 
     width: int = 64
@@ -90,7 +90,7 @@ class DcganCritic(CriticNet):
 
 
 def _plan(shape: Shape) -> tuple[int, int, int]:
-    """Channels, the smallest side, and how often it doubles up to the image's."""
+    """The channels, the smallest side, and the number of doublings from it to the image's side."""
     if len(shape) != 3 or shape[1] != shape[2] or shape[1] % 2:
         raise InputError(
             f"a DCGAN needs square images of an even size, (channels, side, side), got samples of shape {shape}; "

@@ -10,37 +10,38 @@ from otgen.nets.base import ToRange
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """The same images ``(n, c, h, w)``, on a CPU with the channels of a pixel side by side in memory.
+    """The same images ``(n, c, h, w)``, on a CPU in channels-last memory layout.
 
-    What follows keeps that layout. Convolutions of many channels take up to a third less time so; where the layout is
-    the other, each of them turns its input over and back.
+    The layers that follow keep this layout. It saves convolutions of many channels up to a third of their time: in the
+    default layout, each of them converts its input there and back.
     """
     if x.device.type != "cpu":
         return x
     _, c, h, w = x.shape
-    # The strides are set: where a side or the channels are 1 both layouts are one, and PyTorch leaves them as they are.
+    # The strides are set explicitly: if a side or the number of channels is 1, both layouts coincide, and PyTorch would
+    # keep the old strides.
     return x.contiguous(memory_format=torch.channels_last).as_strided(x.shape, (c * h * w, 1, c * w, c))
 
 
 class OnImages(nn.Sequential):
-    """Layers on images, which they get with their channels last in memory."""
+    """A sequence of layers on images, whose input is converted to channels-last layout."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """As a sequence's."""
+        """Convert the layout, then apply the layers in sequence."""
         result: Tensor = super().forward(channels_last(x))  # type: ignore[no-untyped-call]
         return result
 
 
 class ToImages(nn.Unflatten):
-    """Vectors into images, with their channels last in memory."""
+    """Reshapes vectors to images in channels-last layout."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """As an unflattening's."""
+        """Unflatten, then convert the layout."""
         return channels_last(super().forward(x))
 
 
 class TanhToRange(ToRange):
-    """The last layer of a generator: any number into an interval, by a hyperbolic tangent; plain tanh for [-1, 1]."""
+    """The last layer of a generator, which maps any number into an interval by a tanh; plain tanh for [-1, 1]."""
 
     @override
     def squash(self, x: Tensor, low: float, high: float) -> Tensor:
@@ -48,8 +49,8 @@ class TanhToRange(ToRange):
 
 
 class ConcatenatedReLU(nn.Module):
-    """Both signs of each channel: ``(n, c, ...)`` to ``(n, 2 c, ...)``, relu(x) and then relu(-x). Keeps the norm."""
+    """Concatenates relu(x) and relu(-x) along the channels, ``(n, c, ...)`` to ``(n, 2 c, ...)``; it keeps the norm."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """The two halves, along the channels."""
+        """Concatenate the two halves along the channels."""
         return torch.cat([torch.relu(x), torch.relu(-x)], dim=1)

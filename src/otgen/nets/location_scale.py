@@ -26,13 +26,13 @@ class LocationScaleMap(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class LocationScale(GeneratorNet):
-    """``g_theta(z) = scale * z + location``: Pinetz et al. 2018, section 4; of normal codes a Gaussian.
+    """``g_theta(z) = scale * z + location``: Pinetz et al. 2018, section 4; a Gaussian if the codes are normal.
 
     Codes and samples have the same shape, ``(d,)``.
 
     Attributes:
-        location: where it starts, one number or one a coordinate.
-        scale: likewise; codes of a standard normal law make ``|scale|`` the standard deviation.
+        location: initial location, one number or one per coordinate.
+        scale: initial scale, likewise; for standard normal codes ``|scale|`` is the standard deviation.
     """
 
     location: tuple[float, ...] = (0.0,)

@@ -22,7 +22,7 @@ class Activation(StrEnum):
     TANH = "tanh"
 
     def module(self) -> nn.Module:
-        """A fresh module."""
+        """A new module of this activation."""
         if self is Activation.TANH:
             return nn.Tanh()
         return nn.ReLU() if self is Activation.RELU else nn.LeakyReLU(0.2)
@@ -33,8 +33,8 @@ class MlpGenerator(GeneratorNet):
     """A fully connected generator.
 
     Attributes:
-        widths: of the hidden layers.
-        activation: after each hidden layer.
+        widths: widths of the hidden layers.
+        activation: activation after each hidden layer.
         batch_norm: batch normalisation before each activation.
     """
 
@@ -58,8 +58,8 @@ class MlpCritic(CriticNet):
     """A fully connected critic; samples are flattened.
 
     Attributes:
-        widths: of the hidden layers.
-        activation: after each hidden layer.
+        widths: widths of the hidden layers.
+        activation: activation after each hidden layer.
     """
 
     widths: tuple[int, ...] = (256, 256)
@@ -81,10 +81,10 @@ class MlpSplitCritic(SplitCriticNet):
     The trunk ends in a layer normalisation without a learnt gain: a feature vector has the length ``sqrt(size)``.
 
     Attributes:
-        widths: of the trunk's hidden layers.
-        size: of the feature vectors.
-        head_widths: of the head's hidden layers.
-        activation: after each hidden layer.
+        widths: widths of the trunk's hidden layers.
+        size: dimension of the feature vectors.
+        head_widths: widths of the head's hidden layers.
+        activation: activation after each hidden layer.
     """
 
     widths: tuple[int, ...] = (256, 256)
@@ -112,7 +112,7 @@ class MlpSplitCritic(SplitCriticNet):
 
 
 def check_widths(widths: Sequence[int]) -> None:
-    """See that layers have units."""
+    """Check that every layer has at least one unit."""
     if any(width < 1 for width in widths):
         raise InputError(f"widths of hidden layers must be at least 1, got {tuple(widths)}")
 
@@ -120,7 +120,7 @@ def check_widths(widths: Sequence[int]) -> None:
 def hidden(
     size: int, widths: Sequence[int], activation: Activation, *, batch_norm: bool = False
 ) -> tuple[list[nn.Module], int]:
-    """Hidden layers on vectors ``(n, size)``, and the size of what leaves them."""
+    """Hidden layers on vectors ``(n, size)``, and the size of their output."""
     layers: list[nn.Module] = []
     for width in widths:
         norm = [nn.BatchNorm1d(width)] if batch_norm else []

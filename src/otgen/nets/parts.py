@@ -14,7 +14,7 @@ from otgen.nets.mlp import MlpSplitCritic
 
 @dataclass(frozen=True, kw_only=True)
 class HeadOf(CriticNet):
-    """The head of a critic in two parts, alone: for features that a trunk has made.
+    """The head of a critic in two parts, as a critic on features that a trunk has computed.
 
     Attributes:
         net: the critic.
@@ -31,7 +31,7 @@ class HeadOf(CriticNet):
 
 @dataclass(frozen=True, kw_only=True)
 class TrunkOf(CriticNet):
-    """The trunk of a critic in two parts, alone: a feature map for methods that take any critic for one.
+    """The trunk of a critic in two parts, as a feature map for methods that accept any critic.
 
     Attributes:
         net: the critic.

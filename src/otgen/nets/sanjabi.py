@@ -1,9 +1,10 @@
 """What the networks of Sanjabi et al. 2018 share.
 
-The MNIST pair is in appendix L.3, the CIFAR-10 pair in appendix M; misprints in their lists are mended. What the lists
-leave open, for all four: kernels of 5, padded by 2; initial weights, and the constants of the normalisations, as
-PyTorch has them; no bias where batch normalisation follows, which would cancel it; the batch normalisation after a
-generator's first, fully connected layer is per unit, not per channel.
+The MNIST pair is in appendix L.3, the CIFAR-10 pair in appendix M; misprints in the printed lists of layers are
+corrected. The lists leave the following open, which is the same in all four networks: kernels have side 5 and padding
+2; initial weights and the constants of the normalisations are PyTorch's defaults; a layer before a batch normalisation
+has no bias, as that would cancel it; and the batch normalisation after a generator's first, fully connected layer is
+per unit, not per channel.
 """
 
 from __future__ import annotations
@@ -22,26 +23,26 @@ from otgen.nets.base import Shape, SplitCriticNet
 
 MNIST: Shape = (1, 28, 28)
 CIFAR: Shape = (3, 32, 32)
-# The generators' first maps and the critics' last have this side.
+# Side of the generators' first feature maps and of the critics' last.
 SIDE = 4
 # Units of the critics' one hidden layer between features and output.
 _BOTTLENECK = 5
 
 
 class CriticNorm(StrEnum):
-    """What normalises between a critic's convolutions, and in its head."""
+    """The normalisation between a critic's convolutions, and in its head."""
 
     BATCH = "batch"
-    """As the paper has it."""
+    """Batch normalisation, as in the paper."""
     LAYER = "layer"
-    """Each sample by itself, as a gradient penalty needs it."""
+    """Layer normalisation, per sample, as a gradient penalty requires."""
 
     def of_maps(self, channels: int) -> nn.Module:
-        """For maps ``(n, channels, h, w)``."""
+        """The layer for feature maps ``(n, channels, h, w)``."""
         return nn.BatchNorm2d(channels) if self is CriticNorm.BATCH else nn.GroupNorm(1, channels)
 
     def of_units(self, units: int) -> nn.Module:
-        """For vectors ``(n, units)``."""
+        """The layer for vectors ``(n, units)``."""
         return nn.BatchNorm1d(units) if self is CriticNorm.BATCH else nn.LayerNorm(units)
 
 
@@ -50,9 +51,9 @@ class SanjabiCritic(SplitCriticNet):
     """What the two critics share: the head, and a feature map that ends in a layer normalisation."""
 
     reads: ClassVar[Shape]
-    # Channels of what leaves each layer, in widths.
+    # Output channels of each layer, in multiples of the width.
     growth: ClassVar[tuple[int, ...]]
-    # Why the width must be even; None where it need not.
+    # Why the width must be even; None if it need not be.
     even: ClassVar[str | None] = None
 
     width: int
@@ -102,12 +103,12 @@ class SanjabiCritic(SplitCriticNet):
         """A convolution and its activation, together from ``before`` channels to ``after``."""
 
     def _convolution(self, before: int, after: int, *, stride: int) -> nn.Conv2d:
-        """To 1 / stride of the side, rounded up."""
+        """A convolution whose output has 1 / stride of the side, rounded up."""
         return nn.Conv2d(before, after, self.kernel, stride, self.kernel // 2, bias=False)
 
 
 def first_maps(latent: Shape, units: int, activation: nn.Module, channels: int) -> nn.Sequential:
-    """A generator's first group: a layer of units that are normalised each by itself, as maps of 4 x 4."""
+    """A generator's first group: a fully connected layer, normalised per unit and reshaped to maps of 4 x 4."""
     return nn.Sequential(
         nn.Flatten(),
         nn.Linear(math.prod(latent), units, bias=False),
@@ -118,7 +119,7 @@ def first_maps(latent: Shape, units: int, activation: nn.Module, channels: int) 
 
 
 def check_width(width: int, *, even: str | None = None) -> None:
-    """``even`` is why an odd width will not do."""
+    """Check a width; ``even`` is the reason why it must be even, None if it need not be."""
     if width < 1:
         raise InputError(f"width must be at least 1, got {width}")
     if even is not None and width % 2:
@@ -126,13 +127,13 @@ def check_width(width: int, *, even: str | None = None) -> None:
 
 
 def check_kernel(kernel: int) -> None:
-    """Refuse sides that cannot be padded alike on both ends, and 1, which skips pixels at stride 2."""
+    """Refuse even sides, which cannot be padded alike on both ends, and 1, which skips pixels at stride 2."""
     if kernel < 3 or kernel % 2 == 0:
         raise InputError(f"the kernels' side must be odd and at least 3, got {kernel}; the usual one is 5")
 
 
 def check_shape(net: object, shape: Shape, expected: Shape, kind: str) -> None:
-    """Refuse samples of another shape; ``kind`` is the end of the names of what to use instead."""
+    """Refuse samples of another shape; ``kind`` is the suffix of the names of the networks to use instead."""
     if shape == expected:
         return
     instead = {MNIST: f"SanjabiMnist{kind}", CIFAR: f"SanjabiCifar{kind}"}.get(shape, f"Dcgan{kind} or Mlp{kind}")

@@ -14,15 +14,15 @@ from otgen.nets.sanjabi import CIFAR, SIDE, SanjabiCritic, check_kernel, check_s
 
 
 class GluReading(StrEnum):
-    """Which channels the generator's list counts: gated linear units halve them."""
+    """Whether the printed list counts channels after or before the gated linear units, which halve them."""
 
     POST = "post"
-    """Those that leave a unit: the layer before it makes twice as many. The printed pairs (in, out) then chain."""
+    """After a unit: the layer before it outputs twice as many. The printed pairs (in, out) then fit together."""
     PRE = "pre"
-    """Those that enter a unit: every map is half as wide as printed. ``FC(128, 16384)`` is then literal."""
+    """Before a unit: every feature map has half the printed channels. ``FC(128, 16384)`` is then literal."""
 
     def kept(self, channels: int) -> int:
-        """What leaves the unit where the list has ``channels``; twice as many enter it."""
+        """The channels after the unit if the list says ``channels``; twice as many enter it."""
         return channels if self is GluReading.POST else channels // 2
 
 
@@ -30,19 +30,19 @@ class GluReading(StrEnum):
 class SanjabiCifarGenerator(GeneratorNet):
     """CIFAR-10 generator of Sanjabi et al. 2018, for samples of shape (3, 32, 32).
 
-    With the paper's width of 128, for codes of 128 numbers, all convolutions of stride 1::
+    For the paper's width of 128 and codes of 128 numbers, with all convolutions of stride 1::
 
         FC(128, 16384) - BN - GLU - Up2x - CONV(1024, 512) - BN - GLU - Up2x - CONV(512, 256) - BN - GLU
         - Up2x - CONV(256, 128) - BN - GLU - CONV(128, 3) - Tanh
 
-    A gated linear unit turns channels (a, b) into a sigmoid(b), half as many, so the list can be read in two ways, see
-    ``GluReading``: 16384 is 1024 maps of 4 x 4 after the first unit, or before it. Up2x repeats pixels. The tangent's
-    ends are those of the data's range; without a range the last layer is linear.
+    A gated linear unit maps channels (a, b) to a sigmoid(b), half as many. The list can therefore be read in two ways,
+    see ``GluReading``: 16384 counts 1024 maps of 4 x 4 after the first unit, or before it. Up2x repeats pixels. The
+    tanh is scaled to the data's range; without a range the last layer is linear.
 
     Attributes:
         width: channels of the last hidden layer, as the paper counts them; each earlier one has twice as many.
         kernel: side of the kernels, odd.
-        glu: which channels the paper counts.
+        glu: whether the paper counts channels after or before the gated linear units.
     """
 
     width: int = 128
@@ -77,27 +77,27 @@ class SanjabiCifarGenerator(GeneratorNet):
 class SanjabiCifarCritic(SanjabiCritic):
     """CIFAR-10 critic of Sanjabi et al. 2018, for samples of shape (3, 32, 32).
 
-    With the paper's width of 256, for one feature, the first convolution of stride 1, the others of stride 2 (the side
-    goes 32, 16, 8, 4)::
+    For the paper's width of 256 and one feature, with the first convolution of stride 1 and the others of stride 2 (the
+    side shrinks as 32, 16, 8, 4)::
 
         [ CONV(3, 256) - BN - CReLU - CONV(256, 512) - BN - CReLU - CONV(512, 1024) - BN - CReLU
         - CONV(1024, 2048) - BN - LN - CReLU ] - FC(32768, 5) - BN - LReLU - FC(5, 1)
 
-    What stands in brackets is the trunk. CReLU, relu(x) beside relu(-x), doubles the channels; the numbers are those
-    after it, as only so are the 2048 maps of 4 x 4 the 32768 learnt features: a convolution makes half as many, and
-    the normalisations act on these. The paper prints CONV(64, 1024) and CONV(128, 2048), which its own list
-    contradicts.
+    The trunk is in brackets. CReLU concatenates relu(x) and relu(-x), which doubles the channels. The printed numbers
+    count channels after it, since only then do 2048 maps of 4 x 4 give the 32768 learnt features. So each convolution
+    outputs half as many channels, and the normalisations act on these. The paper prints CONV(64, 1024) and
+    CONV(128, 2048), which its own list contradicts.
 
-    Batch normalisation makes a sample's output depend on its batch: where potentials are scored, use eval mode.
+    Batch normalisation makes a sample's output depend on its batch: use eval mode to evaluate potentials.
 
     Attributes:
         width: channels of the first layer, even; each later one has twice as many.
         kernel: side of the kernels, odd.
-        slope: of the leaky ReLU in the head, below zero.
+        slope: slope below zero of the leaky ReLU in the head.
         affine: learn a gain and a bias per channel in the layer normalisation (LN), which is over all of (C, H, W).
-            Without them every feature vector has length sqrt(64 width), 128 at the paper's width, but for the
-            normalisation's small constant; with them its length has no bound, nor has an objective that grows with the
-            scale of the features, as the paper's (46) does under an L1 cost.
+            Without them every feature vector has length sqrt(64 width), 128 at the paper's width, up to the
+            normalisation's small constant. With them its length is unbounded, and so is an objective that grows with
+            the scale of the features, as the paper's (46) does under an L1 cost.
         norm: batch normalisation as in the paper, or layer normalisation in its place.
     """
 

@@ -16,14 +16,14 @@ from otgen.nets.sanjabi import MNIST, SIDE, SanjabiCritic, check_kernel, check_s
 class SanjabiMnistGenerator(GeneratorNet):
     """MNIST generator of Sanjabi et al. 2018, for samples of shape (1, 28, 28).
 
-    With the paper's width of 64, for codes of 128 numbers::
+    For the paper's width of 64 and codes of 128 numbers::
 
         FC(128, 4096) - BN - ReLU - DECONV(256, 128) - BN - ReLU - DECONV(128, 64) - BN - ReLU - DECONV(64, 1) - Tanh
 
     4096 is 256 maps of 4 x 4. The paper prints DECONV(128, 1) at the end, which its own list contradicts. Plain
-    doubling from 4 never meets 28: here the transposed convolutions of stride 2 have an output padding of 0, 1 and 1,
-    so that the side grows as 4, 7, 14, 28. The paper's text speaks of leaky ReLU, its list of ReLU: the list holds.
-    The tangent's ends are those of the data's range; without a range the last layer is linear.
+    doubling from 4 never gives 28, so the transposed convolutions of stride 2 have an output padding of 0, 1 and 1
+    here, and the side grows as 4, 7, 14, 28. The paper's text says leaky ReLU, its list says ReLU; this network follows
+    the list. The tanh is scaled to the data's range; without a range the last layer is linear.
 
     Attributes:
         width: channels of the last hidden layer; each earlier one has twice as many.
@@ -49,7 +49,7 @@ class SanjabiMnistGenerator(GeneratorNet):
         )
 
     def _doubled(self, before: int, after: int, *, extra: int, bias: bool = False) -> nn.Module:
-        """From a side s to 2 s - 1 + extra, for every odd kernel."""
+        """A transposed convolution from side s to 2 s - 1 + extra, for every odd kernel."""
         return nn.ConvTranspose2d(
             before, after, self.kernel, stride=2, padding=self.kernel // 2, output_padding=extra, bias=bias
         )
@@ -59,24 +59,24 @@ class SanjabiMnistGenerator(GeneratorNet):
 class SanjabiMnistCritic(SanjabiCritic):
     """MNIST critic of Sanjabi et al. 2018, for samples of shape (1, 28, 28).
 
-    With the paper's width of 64, for one feature, all convolutions of stride 2 (the side goes 28, 14, 7, 4)::
+    For the paper's width of 64 and one feature, with all convolutions of stride 2 (the side shrinks as 28, 14, 7, 4)::
 
         [ CONV(1, 64) - BN - LReLU - CONV(64, 128) - BN - LReLU - CONV(128, 256) - BN - LN - LReLU ]
         - FC(4096, 5) - BN - LReLU - FC(5, 1)
 
-    What stands in brackets is the trunk, whose 256 maps of 4 x 4 are the 4096 learnt features. The paper's text has a
-    linear layer after them, its list the head above: the list holds.
+    The trunk is in brackets; its 256 maps of 4 x 4 are the 4096 learnt features. The paper's text has a linear layer
+    after them, its list the head above; this network follows the list.
 
-    Batch normalisation makes a sample's output depend on its batch: where potentials are scored, use eval mode.
+    Batch normalisation makes a sample's output depend on its batch: use eval mode to evaluate potentials.
 
     Attributes:
         width: channels of the first layer; each later one has twice as many.
         kernel: side of the kernels, odd.
-        slope: of the leaky ReLU below zero.
+        slope: slope of the leaky ReLU below zero.
         affine: learn a gain and a bias per channel in the layer normalisation (LN), which is over all of (C, H, W).
-            Without them no feature vector is longer than sqrt(64 width), 64 at the paper's width; with them its
-            length has no bound, nor has an objective that grows with the scale of the features, as the paper's
-            (46) does under an L1 cost.
+            Without them no feature vector is longer than sqrt(64 width), 64 at the paper's width. With them its length
+            is unbounded, and so is an objective that grows with the scale of the features, as the paper's (46) does
+            under an L1 cost.
         norm: batch normalisation as in the paper, or layer normalisation in its place.
     """
 

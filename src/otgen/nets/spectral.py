@@ -31,14 +31,14 @@ class _Scaled(nn.Module):
 class SpectralNorm(CriticNet):
     """A critic whose linear and convolutional weights are ``scale W / sigma(W)`` (Miyato et al. 2018).
 
-    sigma is the spectral norm of the weight as a matrix (output channels) x (the rest), of which one step of the power
-    method keeps track in every forward pass in training mode. With activations of slope at most 1 a network of n
-    linear layers has a Lipschitz constant of about ``scale^n`` (Adnan et al. 2021, (21), whose k_SN is ``scale``); a
-    convolution's own norm is at most ``sqrt(kernel height x width)`` times that of its matrix, not 1.
+    sigma is the spectral norm of the weight as a matrix (output channels) x (the rest). One step of power iteration in
+    every forward pass in training mode keeps its estimate up to date. With activations of slope at most 1 a network of
+    n linear layers has a Lipschitz constant of about ``scale^n`` (Adnan et al. 2021, (21), whose k_SN is ``scale``).
+    The norm of a convolution is at most ``sqrt(kernel height x width)`` times that of its matrix, and may exceed it.
 
     Attributes:
         net: the critic. Batch normalisation in it would undo the bound.
-        scale: what each weight's norm is brought to.
+        scale: spectral norm that each weight is scaled to.
     """
 
     net: CriticNet = MlpCritic()

@@ -1,4 +1,4 @@
-"""What reads run directories, and what trains a figure's."""
+"""Tools that read run directories, and the training of all runs of a figure."""
 
 from otgen.exports import exported
 from otgen.runs.assumptions import Assumption as Assumption

@@ -1,4 +1,4 @@
-"""What the convergence theorems assume of a run, as quantities that it logged, each with a verdict."""
+"""The assumptions of the convergence theorems, checked on the quantities that a run logged."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from otgen.ot import Cost
 
 Records = Sequence[Mapping[str, Any]]
 
-# A relative gap at the median above this is no solved problem: the error is no small part of the value.
+# With a median relative gap above this the problems do not count as solved: the error is no small part of the value.
 _GAP = 0.05
-# A Lipschitz constant that grows by more than this over the second half of a run is not taken to be bounded.
+# A Lipschitz constant that grows by more than this factor in the second half of a run does not count as bounded.
 _GROWTH = 2.0
-# What a critic's constant may exceed 1 by before its value is none of a 1-Lipschitz function.
+# Up to this Lipschitz constant a critic counts as 1-Lipschitz.
 _STEEP = 1.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class Assumption:
-    """Something that a theorem needs, and what the run says to it.
+    """An assumption of a theorem, and what the run shows about it.
 
     Attributes:
-        name: of the assumption.
+        name: name of the assumption.
         needed_by: paper and theorem.
-        quantity: what was found, with its numbers.
-        met: whether the run meets it, as far as can be seen; None where it cannot be told.
+        quantity: what was measured, with its numbers.
+        met: whether the run meets it, as far as can be seen; None if this cannot be told.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Assumption:
 
 
 def assumptions(method: Method, records: Records) -> list[Assumption]:
-    """What can be said of a run's assumptions.
+    """The assumptions that can be checked for a run.
 
     Args:
-        method: the run's.
+        method: the run's method.
         records: the lines of its metrics.
     """
     return [*_of_the_cost(method), *_of_the_solves(records), *_of_the_slopes(method, records)]
@@ -73,7 +73,7 @@ def _of_the_cost(method: Method) -> Iterator[Assumption]:
 
 
 def _of_the_solves(records: Records) -> Iterator[Assumption]:
-    # The gap of the potentials that trained the generator, relative to the batch's value; else of the logged loss.
+    # The gap of the potentials that trained the generator, relative to the batch's value; else that of the logged loss.
     gaps = [line["dual_gap"] / max(abs(line["value"]), 1e-300) for line in records if _has(line, "dual_gap", "value")]
     gaps = gaps or _column(records, "rel_gap")
     if gaps:

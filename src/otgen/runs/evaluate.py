@@ -15,14 +15,14 @@ from otgen.train.pictures import save_picture
 
 @dataclass(frozen=True)
 class RunEvaluation:
-    """An evaluation that is kept in the run directory.
+    """An evaluation that is stored in the run directory.
 
     Attributes:
         values: metric name to number.
         file: the JSON file.
-        picture: the newest picture of samples; None if samples make none.
-        neighbours: pictures of samples above their nearest training samples; None likewise.
-        assumptions: what the convergence theorems need, and what the run says to it.
+        picture: the newest picture of samples; None if there is none.
+        neighbours: picture of samples above their nearest training samples; None if there is none.
+        assumptions: the assumptions of the convergence theorems, checked for the run.
     """
 
     values: dict[str, float]
@@ -40,14 +40,14 @@ def evaluate_run(
     raw: bool = False,
     config: RunConfig | None = None,
 ) -> RunEvaluation:
-    """Evaluate the newest checkpoint and keep the result under ``eval/``.
+    """Evaluate the newest checkpoint and store the result under ``eval/``.
 
     Args:
         run: the run directory.
-        n: generated samples; by default what the run's configuration says.
-        seed: of the evaluation's own streams; the run's by default.
-        raw: the weights themselves rather than their moving average.
-        config: the run's, where it is at hand: reading it takes a tenth of a second.
+        n: number of generated samples; by default that of the run's configuration.
+        seed: seed of the evaluation's own random streams; by default the run's.
+        raw: use the weights themselves rather than their moving average.
+        config: the run's configuration, if it is already loaded: reading it takes a tenth of a second.
     """
     config = run.load_config() if config is None else config
     path = checkpoint.newest(run.checkpoints)
@@ -71,10 +71,10 @@ def evaluate_run(
 
 
 def _draw_neighbours(evaluation: Evaluation, path: Path, shapes: checkpoint.Shapes) -> bool:
-    """Rows of samples, each with a row of their nearest training samples below."""
+    """Draw rows of samples, each with the row of their nearest training samples below."""
     if evaluation.neighbours is None:
         return False
-    # As many columns as the square grid of the picture has rows: pairs of rows of the same length.
+    # The picture is a square grid, so it has as many columns as rows, in pairs of rows of the same length.
     columns = 8
     count = columns * columns // 2
     samples, nearest = evaluation.samples[:count], evaluation.neighbours[:count]

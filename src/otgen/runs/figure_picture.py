@@ -1,4 +1,4 @@
-"""The picture of a figure: a grid of panels, each with samples and, below, what was measured."""
+"""The picture of a figure: a grid of panels, each with samples and, below, the measured numbers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ _DATA, _SAMPLES = "#9ecae1", "#c0392b"
 
 
 def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDir, RunConfig]], path: Path) -> Path:
-    """Write the PNG, whole or not at all.
+    """Write the PNG, completely or not at all.
 
     Args:
         figure: what to draw.
         results: the numbers below the panels.
-        runs: by the panel's name, the run whose samples are shown, and its configuration; panels without one are left
-            out.
-        path: of the PNG.
+        runs: by panel name, the run whose samples are shown and its configuration; panels without a run are left out.
+        path: path of the PNG.
     """
     from matplotlib.figure import Figure as Canvas
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -50,7 +49,7 @@ def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDi
     below = (len(figure.measures) + 2) * _LINE
     head = (heading.count("\n") + 4) * _LINE
     size = (columns * (_SIDE + 0.25), rows * (_SIDE + below + 0.25) + head)
-    # Without pyplot: no window, and no state that a process shares.
+    # Drawn without pyplot: no window, and no global state.
     canvas = Canvas(figsize=size, dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     canvas.suptitle(heading, fontsize=11)
     grid = canvas.subplots(rows, columns, squeeze=False)
@@ -70,7 +69,7 @@ def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDi
 
 
 def _measured(figure: Figure, results: Results, panel: str) -> str:
-    """A line a metric, below a panel."""
+    """The text below a panel, one line per metric."""
     lines = [f"{m.label}: {m.text(results.values(panel, m))}" for m in figure.measures]
     diverged = sum(run.diverged is not None for run in results.runs[panel])
     if diverged:
@@ -79,7 +78,7 @@ def _measured(figure: Figure, results: Results, panel: str) -> str:
 
 
 def _samples(axes: Axes, run: RunDir, config: RunConfig) -> None:
-    """Samples of a run's newest checkpoint: images, or points over the data's."""
+    """Draw samples of a run's newest checkpoint: images, or points on top of the data's."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_box_aspect(1)
@@ -101,7 +100,7 @@ def _samples(axes: Axes, run: RunDir, config: RunConfig) -> None:
         for points, colour, label in ((data, _DATA, "data"), (samples, _SAMPLES, "samples")):
             axes.hist(points[:, 0].numpy(), bins=100, density=True, alpha=0.6, color=colour, label=label)
         return
-    # In the window of the data: all panels of a figure have the same.
+    # The limits come from the data, so that all panels of a figure have the same.
     low, high = data.amin(0), data.amax(0)
     margin = 0.15 * float((high - low).max())
     axes.scatter(data[:, 0], data[:, 1], s=14, color=_DATA, linewidths=0, label="data")

@@ -1,4 +1,4 @@
-"""What came out of a figure, as a page for people and as JSON for programs."""
+"""The results of a figure, as a page for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from otgen.train.config import plain
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A figure with its runs and what they say.
+    """A figure with its runs and the verdicts on its claims.
 
     Attributes:
         figure: the figure.
-        results: its runs.
+        results: the results of its runs.
         verdicts: each claim, and a verdict for each part of it.
-        configs: by the panel's name, the configuration of its first seed.
-        environments: what the runs were trained with.
+        configs: by panel name, the configuration of its first seed.
+        environments: the software and hardware of the runs.
     """
 
     figure: Figure
@@ -34,19 +34,19 @@ class Judged:
 
     @property
     def seeds(self) -> int:
-        """Runs of each panel."""
+        """Number of runs per panel."""
         return max(len(runs) for runs in self.results.runs.values())
 
     @property
     def command(self) -> str:
-        """What repeats it; the data's folder is the reader's own."""
+        """The command that repeats the figure, without the folder of the data."""
         words = f"otgen reproduce {self.figure.name} --scale {self.results.scale} --seeds {self.seeds}"
         left_out = len(self.configs) < len(self.figure.panels)
         return f"{words} --panels {','.join(self.configs)}" if left_out else words
 
 
 def write_results(judged: Judged, path: Path) -> Path:
-    """All numbers of all runs, the verdicts, the configurations and the environment, as JSON."""
+    """Write all numbers of all runs, the verdicts, the configurations and the environments, as JSON."""
     results = judged.results
     about = {
         "figure": judged.figure.name,
@@ -76,12 +76,12 @@ def write_results(judged: Judged, path: Path) -> Path:
 
 
 def write_report(judged: Judged, path: Path, picture: str, data: str) -> Path:
-    """The page: the picture, each claim with its verdict and the numbers behind it, a table of the panels.
+    """Write the page: the picture, each claim with its verdict and the numbers behind it, a table of the panels.
 
     Args:
         judged: the figure.
-        path: of the page.
-        picture: file name of the picture; it lies beside the page, and so does ``data``.
+        path: path of the page.
+        picture: file name of the picture, which is in the page's folder, as is ``data``.
         data: file name of the JSON.
     """
     figure, results = judged.figure, judged.results
@@ -116,7 +116,7 @@ def write_report(judged: Judged, path: Path, picture: str, data: str) -> Path:
 
 
 def _rules(least_steps: int) -> list[str]:
-    """What the words of the verdicts mean."""
+    """The meaning of the words in the verdicts."""
     return [
         f"A claim that one panel is better *{ClaimStatus.HOLDS}* when every seed of the one is strictly better than "
         f"every seed of the other, *{ClaimStatus.FAILS}* when no seed is better than any, and is "
@@ -133,7 +133,7 @@ def _rules(least_steps: int) -> list[str]:
 
 
 def _table(judged: Judged) -> list[str]:
-    """A row a panel."""
+    """The table of the panels, one row each."""
     results, measures = judged.results, judged.figure.measures
     heads = ["panel", *(m.label for m in measures), "generator steps", "critic updates", "seconds of training"]
     rows = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]

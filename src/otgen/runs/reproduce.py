@@ -1,4 +1,4 @@
-"""A figure of a paper, trained, evaluated, drawn and judged. What is done already is not done again."""
+"""The reproduction of a paper's figure: train, evaluate, draw, judge. Finished runs are not repeated."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Interrupted(OtgenError):
     """Training was interrupted; what was done is saved.
 
     Attributes:
-        signal: that did it.
+        signal: number of the signal that interrupted it.
     """
 
     def __init__(self, job: Job, step: int, signal: int) -> None:
@@ -43,11 +43,11 @@ class Job:
     """One run of a figure.
 
     Attributes:
-        panel: what it is a run of.
-        scale: how much computing it may take.
-        seed: of the run.
-        run: its directory.
-        edit: a change to what the panel builds.
+        panel: the panel that the run belongs to.
+        scale: how much computing the run may take.
+        seed: seed of the run.
+        run: directory of the run.
+        edit: a change to the configuration that the panel builds.
     """
 
     panel: Panel
@@ -57,40 +57,40 @@ class Job:
     edit: Callable[[RunConfig], RunConfig]
 
     def config(self) -> RunConfig:
-        """Built anew each time: a data set in memory is not kept for runs to come."""
+        """The run's configuration, built anew each time so that a data set in memory is not kept for later runs."""
         return replace(self.edit(self.panel.build(self.scale)), seed=self.seed)
 
 
 class Observer(Protocol):
-    """Who watches a figure being reproduced."""
+    """An observer of the reproduction of a figure."""
 
     def hooks(self, job: Job, log: Log) -> Sequence[Hook]:
-        """Called before a run trains: what shall happen beside it."""
+        """Called before a run trains; returns the hooks to run beside it."""
 
     def done(self, job: Job, outcome: Outcome) -> None:
-        """Called when a run is trained and evaluated, or was found so."""
+        """Called when a run has been trained and evaluated, now or before."""
 
 
 class Silent:
     """An observer that shows nothing."""
 
     def hooks(self, job: Job, log: Log) -> Sequence[Hook]:
-        """None."""
+        """No hooks."""
         return ()
 
     def done(self, job: Job, outcome: Outcome) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is to be run for a figure.
+    """The runs of a figure to train and evaluate.
 
     Attributes:
         figure: the figure.
-        out: the folder of its runs, and of what is made of them.
+        out: the folder of its runs and of the results.
         scale: how much computing each run may take.
-        seeds: runs of each panel, seeds 0, 1, ...; None for the figure's own number, at smoke scale one.
+        seeds: number of runs per panel, with seeds 0, 1, ...; None for the figure's own number, or one at smoke scale.
         only: names of the panels to run; empty for all.
         edit: a change to each configuration, such as the folder of the data.
     """
@@ -110,7 +110,7 @@ class Plan:
 
     @property
     def runs_each(self) -> int:
-        """Seeds of each panel."""
+        """Number of seeds per panel."""
         own = 1 if self.scale is Scale.SMOKE else self.figure.seeds
         return own if self.seeds is None else self.seeds
 
@@ -120,19 +120,19 @@ class Plan:
         return tuple(p for p in self.figure.panels if not self.only or p.name in self.only)
 
     def jobs(self) -> Iterator[Job]:
-        """All runs, seed by seed: the first seed of all panels is there first."""
+        """All runs, ordered by seed, so that the first seed of all panels is finished first."""
         for seed in range(self.runs_each):
             for panel in self.panels:
                 run = RunDir(self.out / f"{panel.name}-seed{seed}")
                 yield Job(panel, self.scale, seed, run, self.edit)
 
     def remove_locks(self) -> None:
-        """Remove what locks of the runs left behind, once nobody is at them any more."""
+        """Remove the lock files of the runs, once no process works on them any more."""
         for job in self.jobs():
             remove_lock(job.run.path)
 
     def check(self) -> None:
-        """See that everything can start: before hours of training, not between them.
+        """Check, before hours of training, that every run can start.
 
         Raises:
             InputError: a run in ``out`` was started with another configuration, or data cannot be read.
@@ -145,7 +145,7 @@ class Plan:
         for job in self.jobs():
             config = job.config()
             with locked(job.run.path, wait=False) as mine:
-                if mine:  # else another process is at it, and may have half made its folder
+                if mine:  # otherwise another process works on it, and its folder may be incomplete
                     _refuse_another(job, config)
             data = plain(config.data)
             if data not in read and progress(job) < 1:
@@ -162,12 +162,12 @@ def _refuse_another(job: Job, config: RunConfig) -> None:
         return
     saved = run.load_config()
     changed = differences(saved, config)
-    if not changed:  # in other words, such as former names
+    if not changed:  # the same configuration in other words, such as former names
         return
     threads = saved.trainer.threads
     if all(change.startswith("trainer.threads:") for change in changed):
         if progress(job) >= 1:
-            return  # trained: its threads are history
+            return  # already trained, so its threads no longer matter
         raise InputError(
             f"{run.path} was started with {threads or 'the default number of'} threads and would go on with "
             f"{config.trainer.threads or 'that'}, in other roundings; give --threads {threads}, or delete that folder"
@@ -183,11 +183,11 @@ class Reproduction:
     """A figure, reproduced.
 
     Attributes:
-        results: all runs.
+        results: the results of all runs.
         verdicts: each claim, and a verdict for each part of it.
-        picture: the figure.
-        report: claims, verdicts and numbers, beside the picture.
-        data: the same as JSON.
+        picture: file of the figure.
+        report: file of the claims, verdicts and numbers, in the picture's folder.
+        data: file of the same as JSON.
     """
 
     results: Results
@@ -200,12 +200,12 @@ class Reproduction:
 def reproduce(plan: Plan, observer: Observer | None = None) -> Reproduction:
     """Train what is missing, evaluate it, draw the figure, judge the claims.
 
-    A run that is finished is taken as it is, a half-finished one goes on from its newest checkpoint. One that diverged
-    is a result.
+    A finished run is used as it is, and an unfinished one continues from its newest checkpoint. Divergence is a result
+    too: a run that diverged is not repeated.
 
     Raises:
         InputError: see :meth:`Plan.check`.
-        Interrupted: by Ctrl-C or SIGTERM; the same plan goes on from there.
+        Interrupted: by Ctrl-C or SIGTERM; the same plan continues from there.
     """
     outcomes = train_all(plan, observer)
     plan.remove_locks()
@@ -236,13 +236,13 @@ def reproduce(plan: Plan, observer: Observer | None = None) -> Reproduction:
 
 
 def train_all(plan: Plan, observer: Observer | None = None) -> dict[tuple[str, int], Outcome]:
-    """Train and evaluate what is missing; what became of each run, by panel and seed.
+    """Train and evaluate what is missing; returns the outcome of each run, by panel and seed.
 
-    Processes that do this to one plan at the same time share the runs: each takes one that nobody else is at.
+    Processes that call this for one plan at the same time share the runs: each takes runs that no other works on.
 
     Raises:
         InputError: see :meth:`Plan.check`.
-        Interrupted: by Ctrl-C or SIGTERM; the same plan goes on from there.
+        Interrupted: by Ctrl-C or SIGTERM; the same plan continues from there.
     """
     observer = Silent() if observer is None else observer
     plan.check()
@@ -251,11 +251,11 @@ def train_all(plan: Plan, observer: Observer | None = None) -> dict[tuple[str, i
     while left:
         before = len(left)
         for job in list(left):
-            # Others are at all that is left: wait for one of them, and take over what it leaves undone.
+            # If others work on all remaining runs, wait for one of them and take over what it leaves undone.
             with locked(job.run.path, wait=len(left) == before and job is left[-1]) as mine:
                 if not mine:
                     continue
-                # One for training and evaluation: the data are read once.
+                # One configuration for training and evaluation, so that the data are read once.
                 config = job.config()
                 if progress(job) < 1:
                     _refuse_another(job, config)
@@ -268,7 +268,7 @@ def train_all(plan: Plan, observer: Observer | None = None) -> dict[tuple[str, i
 
 
 def progress(job: Job) -> float:
-    """Share of a run that is done, in [0, 1], from its directory alone; a run that diverged is done."""
+    """Fraction of a run that is done, in [0, 1], from its directory alone; a run that diverged is done."""
     if (job.run.path / _DIVERGED).exists():
         return 1.0
     if not checkpoint.checkpoints(job.run.checkpoints):
@@ -306,7 +306,7 @@ def _train(job: Job, config: RunConfig, observer: Observer) -> None:
 
 
 def _outcome(job: Job, config: RunConfig) -> Outcome:
-    """What became of a run that is done; the evaluation of its end is the one that is kept, if it is the run's own."""
+    """The outcome of a finished run; a stored evaluation of its end is used if it was made with the run's settings."""
     run = job.run
     if (run.path / _DIVERGED).exists():
         about = json.loads((run.path / _DIVERGED).read_text())
@@ -315,7 +315,7 @@ def _outcome(job: Job, config: RunConfig) -> Outcome:
     step = numbers["step"]
     about = {"step": step, "samples": config.trainer.eval_samples, "seed": config.seed, "weights": "ema"}
     kept: dict[str, Any] = {}
-    # There is none, or who wrote it was killed.
+    # The file does not exist, or the process that wrote it was killed.
     with contextlib.suppress(FileNotFoundError, ValueError):
         kept = json.loads((run.evaluations / f"step_{step:08d}.json").read_text())
     if not about.items() <= kept.items():

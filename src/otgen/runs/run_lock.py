@@ -1,4 +1,4 @@
-"""Several processes at the runs of one folder: each run belongs to one of them."""
+"""Locks of runs: several processes may work on the runs of one folder, and each run belongs to one of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # no POSIX system: a process that starts alone stays alone
+except ImportError:  # no POSIX system: no locks, so only one process may work on a folder
     fcntl = None  # type: ignore[assignment]
 
 
@@ -20,11 +20,11 @@ def has_locks() -> bool:
 
 @contextlib.contextmanager
 def locked(run: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold a run while the block runs; gives whether it is held. The system lets go of it when a process dies.
+    """Lock a run inside the context; yields whether it is locked. The system releases the lock of a dead process.
 
     Args:
-        run: its directory, which need not exist.
-        wait: for whoever holds it.
+        run: directory of the run, which need not exist.
+        wait: wait for the process that holds the lock.
     """
     if fcntl is None:
         yield True
@@ -42,10 +42,10 @@ def locked(run: Path, *, wait: bool) -> Iterator[bool]:
 
 
 def remove_lock(run: Path) -> None:
-    """Remove what locks of a run left behind, once nobody will lock it any more."""
+    """Remove the lock file of a run, once no process will lock it any more."""
     _lock(run).unlink(missing_ok=True)
 
 
 def _lock(run: Path) -> Path:
-    # Beside the run: a new run's directory has to be empty.
+    # In the parent folder: a new run's directory has to be empty.
     return run.with_name(f".{run.name}.lock")

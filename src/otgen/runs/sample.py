@@ -11,12 +11,12 @@ from otgen.train import RunConfig, RunDir, build_generator, checkpoint, generate
 def load_generator(
     run: RunDir, *, raw: bool = False, config: RunConfig | None = None
 ) -> tuple[nn.Module, checkpoint.Shapes]:
-    """The generator of the newest checkpoint, in evaluation mode, and what its samples look like.
+    """The generator of the newest checkpoint, in evaluation mode, and the shape and range of its samples.
 
     Args:
-        run: the run directory; the data is not needed.
-        raw: the weights themselves rather than their moving average.
-        config: the run's, where it is at hand: reading it takes a tenth of a second.
+        run: the run directory; the data are not needed.
+        raw: use the weights themselves rather than their moving average.
+        config: the run's configuration, if it is already loaded: reading it takes a tenth of a second.
     """
     path = checkpoint.verified(checkpoint.newest(run.checkpoints))
     shapes = checkpoint.read_shapes(path)

@@ -1,8 +1,8 @@
-"""How still a generator stands at the end of a run: the similarity of its weights around the stopping point.
+"""How much a generator still changes at the end of a run: the similarity of its weights around the stopping point.
 
 Adnan et al. 2021, sections III.D and IV.C: back- and forward tracking from a stopping point, with the structural
-similarity (SSIM, Wang et al. 2004) of the generator's parameters. It measures how much the weights still move, which
-small steps make little whether or not anything has converged.
+similarity (SSIM, Wang et al. 2004) of the generator's parameters. It measures how much the weights still move. With
+small step sizes they move little, whether or not the run has converged.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Tracked:
 
     Attributes:
         step: generator updates so far, the paper's eta_theta.
-        updates: with the critic's, eta_theta + eta_phi.
+        updates: generator and critic updates so far, eta_theta + eta_phi.
         similarity: SSIM with the stopping point.
     """
 
@@ -44,12 +44,12 @@ class PowerLaw:
     """The line ``log(1 / SSIM) = kappa log(eta_theta + eta_phi) + const``, fitted by least squares.
 
     Attributes:
-        kappa: its slope.
-        low: end of the 95 % confidence interval of the slope, for residuals that are independent. Those of a track
-            are not: the true interval is wider.
-        high: its other end.
-        constant: its intercept.
-        points: how many points it is through.
+        kappa: slope of the line.
+        low: lower end of the 95 % confidence interval of the slope, for independent residuals. Those of a track are
+            not independent: the true interval is wider.
+        high: upper end of that interval.
+        constant: intercept of the line.
+        points: number of points that the line is fitted to.
     """
 
     kappa: float
@@ -62,19 +62,19 @@ class PowerLaw:
 def track(
     run: RunDir, *, back: int, forward: int, every: int, report: Callable[[int, int], None] | None = None
 ) -> list[Tracked]:
-    """Train once more up to the stopping point of a run, and on beyond it, and compare the weights with it.
+    """Train a run once more, up to its stopping point and beyond, and compare the weights with those at that point.
 
-    A run of so many steps is repeated bit by bit, from its newest checkpoint that is early enough or from its start.
-    One with a time budget is repeated as a run of the steps that it took: its step sizes fell with the clock, which
-    nothing brings back, so that the stopping point is another one, to which the track belongs. The run's own files stay
-    as they are.
+    A run with a number of steps is repeated bit by bit, from its newest checkpoint that is early enough or from its
+    start. A run with a time budget is repeated as a run of the steps that it took. Its step sizes may have fallen with
+    the clock, which cannot be repeated, so the track belongs to the stopping point of the repetition, which may differ.
+    The run's own files are not changed.
 
     Args:
         run: a finished run.
         back: generator steps before the stopping point.
         forward: generator steps after it.
         every: steps between two comparisons, the paper's lambda.
-        report: called with the steps done and their number, after each.
+        report: called after each step with the steps done and their total.
 
     Returns:
         A point for each comparison, in the order of the steps.
@@ -96,7 +96,7 @@ def track(
             checkpoint.load(early[-1], trainer.state)
         state, first = trainer.state, trainer.state.step
         reference: list[Tensor] | None = None
-        # What lies before the stopping point waits for its weights.
+        # Points before the stopping point wait until its weights are known.
         waiting: list[tuple[int, int, list[Tensor]]] = []
         points: list[Tracked] = []
         while True:
@@ -115,15 +115,15 @@ def track(
 
 
 def logarithms(points: Sequence[Tracked]) -> list[tuple[float, float]]:
-    """``log(eta_theta + eta_phi)`` and ``log(1 / SSIM)`` of the points that have them."""
+    """``log(eta_theta + eta_phi)`` and ``log(1 / SSIM)`` of the points where both can be used."""
     return [(math.log(p.updates), -math.log(p.similarity)) for p in points if p.updates > 0 and 0 < p.similarity < 1]
 
 
 def fit_power_law(points: Sequence[Tracked]) -> PowerLaw:
-    """The regression of the paper's Figure 22. Points with an SSIM of 1, the stopping point itself, have no logarithm.
+    """The regression of the paper's Figure 22. Points with an SSIM of 1, such as the stopping point, are left out.
 
     Raises:
-        InputError: fewer than three points are left, or all have one number of updates.
+        InputError: the points that are left have fewer than three different numbers of updates.
     """
     pairs = logarithms(points)
     if len({x for x, _ in pairs}) < 3:
@@ -135,10 +135,11 @@ def fit_power_law(points: Sequence[Tracked]) -> PowerLaw:
 
 
 def parameter_similarity(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
-    """The SSIM of two lists of tensors of equal shapes: 1 for equal ones, at most 1 always.
+    """The SSIM of two lists of tensors of equal shapes: at most 1, and 1 for equal lists.
 
-    Each tensor is a signal in the order of its memory; its range is that of the first list's. Local means, variances
-    and covariances are those of a Gaussian window; the local scores are averaged over all entries of all tensors.
+    Each tensor is flattened to a signal, and the signal's range is taken from the tensor of the first list. Local
+    means, variances and covariances use a Gaussian window; the local scores are averaged over all entries of all
+    tensors.
     """
     total, entries = 0.0, 0
     for a, b in zip(one, other, strict=True):
@@ -149,7 +150,7 @@ def parameter_similarity(one: Sequence[Tensor], other: Sequence[Tensor]) -> floa
 
 def _local_scores(a: Tensor, b: Tensor) -> Tensor:
     span = float(a.max() - a.min())
-    # A constant tensor, a bias at its start for one, has no range: its own size stands for it.
+    # A constant tensor, such as an initial bias, has no range: its magnitude is used instead.
     span = span or float(a.abs().max()) or 1.0
     c1, c2 = (_K1 * span) ** 2, (_K2 * span) ** 2
     mean_a, mean_b = _smoothed(a), _smoothed(b)
@@ -160,7 +161,7 @@ def _local_scores(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _smoothed(signal: Tensor) -> Tensor:
-    """The mean in a Gaussian window around each entry; at the ends, of the part of it that is there."""
+    """The mean in a Gaussian window around each entry; at the ends the window is cut off and renormalised."""
     offsets = torch.arange(_WINDOW, dtype=signal.dtype) - _WINDOW // 2
     window = torch.exp(-(offsets**2) / (2 * _STD**2))[None, None]
 

@@ -12,13 +12,13 @@ _DPI = 110
 
 
 def draw_track(points: Sequence[Tracked], law: PowerLaw, stop: int, path: Path) -> Path:
-    """Write the PNG, whole or not at all.
+    """Write the PNG, completely or not at all.
 
     Args:
-        points: of the track.
-        law: the line through them.
+        points: points of the track.
+        law: the line fitted to them.
         stop: step of the stopping point.
-        path: of the PNG.
+        path: path of the PNG.
     """
     from matplotlib.figure import Figure as Canvas
 

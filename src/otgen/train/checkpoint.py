@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors and JSON, summed in a manifest, written beside and renamed into place. No pickle.
+"""Checkpoints: safetensors and JSON files with a manifest of checksums, put in place by a rename. No pickle.
 
 ``step_00001000/`` holds ``generator.safetensors``, ``generator_ema.safetensors``, one file for each further network,
 ``state.safetensors`` and ``state.json`` for the rest, and ``MANIFEST.json`` with the SHA-256 sum of each.
@@ -30,10 +30,10 @@ _PREFIX = "step_"
 
 @dataclass(frozen=True)
 class Shapes:
-    """What samples look like: all that sampling needs to know of the data.
+    """The shape and range of samples: all that sampling needs to know about the data.
 
     Attributes:
-        shape: of one sample.
+        shape: shape of one sample.
         value_range: interval of the values, or None.
     """
 
@@ -42,7 +42,7 @@ class Shapes:
 
 
 def save(folder: Path, state: TrainState, shapes: Shapes, *, keep: int) -> Path:
-    """Write a checkpoint of a state under ``folder``, then drop all but the newest ``keep``."""
+    """Write a checkpoint of a state under ``folder``, then delete all but the newest ``keep`` checkpoints."""
     target = folder / f"{_PREFIX}{state.step:08d}"
     temporary = folder / f".tmp-{target.name}-{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -79,7 +79,7 @@ def _replace(temporary: Path, target: Path) -> None:
     if not target.exists():
         temporary.rename(target)
         return
-    # At no time is there neither the old one nor the new one.
+    # The old checkpoint stays on the disk, under another name, until the new one is in place.
     aside = target.with_name(f".old-{target.name}-{os.getpid()}")
     target.rename(aside)
     try:
@@ -112,7 +112,7 @@ def load(path: Path, state: TrainState) -> None:
     """Fill a freshly built state from a checkpoint.
 
     Raises:
-        InputError: a file is missing, damaged, or of another run's shape.
+        InputError: a file is missing or damaged, or does not fit this run.
     """
     about = read_about(verified(path))
     modules = take_apart(state).modules
@@ -132,20 +132,20 @@ def read_about(path: Path) -> dict[str, Any]:
     if about.get("format") != FORMAT:
         raise InputError(f"{path} has checkpoint format {about.get('format')}, this version reads format {FORMAT}")
     about["numbers"] = {present_path(path): value for path, value in about["numbers"].items()}
-    # Checkpoints of versions that knew no method which ends a run by itself.
+    # Missing in checkpoints of versions in which no method could end a run.
     about["numbers"].setdefault("settled", False)
     return about
 
 
 def read_shapes(path: Path) -> Shapes:
-    """What the samples of a checkpoint look like."""
+    """The shape and range of a checkpoint's samples."""
     about = read_about(path)
     span = about["value_range"]
     return Shapes(tuple(about["shape"]), None if span is None else (float(span[0]), float(span[1])))
 
 
 def read_fitting(file: Path, module: nn.Module) -> dict[str, Tensor]:
-    """The tensors of a safetensors file of a verified checkpoint, which are those of the module in name and shape."""
+    """The tensors of a safetensors file of a verified checkpoint; they must match the module's in name and shape."""
     tensors = read_tensors(file)
     expected = {name: tuple(t.shape) for name, t in module.state_dict().items()}
     shapes = {name: tuple(t.shape) for name, t in tensors.items()}
@@ -168,7 +168,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def verified(path: Path) -> Path:
-    """The same path, its sums checked.
+    """The same path, after its checksums have been verified.
 
     Raises:
         InputError: a file is missing, damaged, or not in the manifest.

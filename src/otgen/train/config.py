@@ -37,7 +37,7 @@ class Duration(float):
 
     @classmethod
     def parse(cls, text: Any) -> Duration:
-        """From a string or a number."""
+        """Parse a string or a number."""
         match = cls._PATTERN.fullmatch(str(text))
         if match is None or not 0 < float(match[1]) < math.inf:
             raise ValueError(f"not a duration: {text!r}; write 90, 150s, 2m or 1h")
@@ -48,7 +48,7 @@ class Duration(float):
 
 
 def parse_relative(text: Any) -> Relative:
-    """``0.05*mean`` as a weight relative to the mean cost."""
+    """Parse ``0.05*mean``, a weight relative to the mean cost."""
     if isinstance(text, dict) and set(text) == {"factor"}:  # how jsonargparse hands over a default
         return Relative(**text)
     match = re.fullmatch(r"\s*([0-9.eE+-]+)\s*\*\s*mean\s*", str(text))
@@ -58,7 +58,7 @@ def parse_relative(text: Any) -> Relative:
 
 
 def register_enum(cls: type[StrEnum]) -> None:
-    """Have a StrEnum read and written by its values; jsonargparse takes the names of its members."""
+    """Make jsonargparse read and write a StrEnum by its values instead of the names of its members."""
 
     def member(text: Any) -> StrEnum:
         try:
@@ -79,16 +79,16 @@ for _component in (Device, *_exported):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
-    """How a run is driven; nothing here changes the trajectory of the weights but the EMA's own.
+    """How a run is executed; these settings do not affect the weights, except those of the moving average.
 
     Attributes:
-        ema: decay a step of the generator's exponential moving average.
+        ema: decay per step of the generator's exponential moving average.
         log_every: steps between two lines of metrics.jsonl, each with a certified interval.
         sample_every: steps between two pictures of samples.
         checkpoint_every: steps between two checkpoints.
-        keep: checkpoints that are kept, the newest ones.
+        keep: number of newest checkpoints to keep.
         eval_every: steps between two evaluations; 0 evaluates at the end only.
-        eval_samples: samples that an evaluation draws.
+        eval_samples: samples drawn per evaluation.
         device: where to train.
         threads: CPU threads; 0 leaves PyTorch's choice. Weights are reproducible for a fixed number of them.
     """
@@ -122,10 +122,10 @@ class RunConfig:
         latent: the latent law q.
         generator: the generator's architecture.
         method: the training algorithm.
-        trainer: how the run is driven.
-        seed: of all random streams.
-        steps: generator steps to train for; left out where a budget is given.
-        budget: training time to train for, e.g. 150s; it replaces the step count.
+        trainer: how the run is executed.
+        seed: seed of all random streams.
+        steps: number of generator steps; None if a budget is given.
+        budget: training time, e.g. 150s, in place of a number of steps.
     """
 
     data: Source = Digits()
@@ -146,7 +146,7 @@ class RunConfig:
             raise InputError(f"seed must not be negative, got {self.seed}")
 
     def progress(self, step: int, elapsed: float) -> float:
-        """Share of the run that is done after so many steps and seconds of training, in [0, 1]."""
+        """Fraction of the run that is done after ``step`` steps and ``elapsed`` seconds of training, in [0, 1]."""
         if self.steps is not None:
             return min(1.0, step / self.steps)
         assert self.budget is not None
@@ -160,10 +160,10 @@ def plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         for f in dataclasses.fields(value):
-            # A whole number for a float reads back as a float: written as one, the text stays the same.
+            # An integer given for a float is read back as a float; written as a float, the text stays the same.
             if f.type in ("float", "float | None") and type(fields[f.name]) is int:
                 fields[f.name] = float(fields[f.name])
-        # A component is one of several that a configuration may name in its place.
+        # A component is one of several classes that a configuration may choose from.
         component = ABC in type(value).__mro__
         return {"class_path": _class_path(type(value)), "init_args": fields} if component else fields
     if isinstance(value, (list, tuple)):
@@ -172,7 +172,7 @@ def plain(value: Any) -> Any:
 
 
 def differences(old: RunConfig, new: RunConfig) -> list[str]:
-    """What differs between two configurations, one ``name: old -> new`` a value."""
+    """The differences between two configurations, one ``name: old -> new`` per value."""
     before, after = (dict(_flat(plain(config))) for config in (old, new))
     pairs = {name: (before.get(name), after.get(name)) for name in sorted(before.keys() | after.keys())}
     return [f"{name}: {one} -> {other}" for name, (one, other) in pairs.items() if one != other]

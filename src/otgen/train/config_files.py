@@ -26,10 +26,10 @@ _COMPONENTS = ("data", "latent", "generator", "method")
 
 
 class _ByValue:
-    """Policies are written by their values: jsonargparse would show and keep the names of the members."""
+    """Writes enums by their values: jsonargparse would show and store the names of the members."""
 
     def add_argument(self, *args: Any, **kwargs: Any) -> Any:
-        """As the parser's, with an enum's default and choices by value."""
+        """Add an argument as the base class does, but show an enum's default and choices by value."""
         if isinstance(kwargs.get("default"), StrEnum):
             kwargs["default"] = kwargs["default"].value
         kind = kwargs.get("type")
@@ -43,24 +43,24 @@ class _Group(_ByValue, ArgumentGroup):
 
 
 class ConfigParser(_ByValue, ArgumentParser):
-    """A parser of configurations; former names in them are brought up to date.
+    """A parser of configurations, which replaces former names in them by the current ones.
 
     Attributes:
-        base: what the values that are not given come from.
+        base: the configuration that supplies the values that are not given.
     """
 
     _group_class = _Group
     base: RunConfig | None = None
 
     def add_config(self, default: RunConfig) -> None:
-        """Take a run's options, with the values of ``default``."""
+        """Add the options of a run, with the values of ``default`` as defaults."""
         self.add_class_arguments(RunConfig)
         self.set_defaults(plain(default))
         self.base = default
 
     @override
     def parse_args(self, args: Sequence[str], **options: Any) -> Namespace:  # type: ignore[override]
-        """Parse the words of a command; those that do not parse as they are may have former names in them."""
+        """Parse the words of a command; if that fails, try again with former names replaced."""
         parsed: Namespace
         try:
             parsed = super().parse_args(args, **options)
@@ -75,11 +75,11 @@ class ConfigParser(_ByValue, ArgumentParser):
 
     @override
     def parse_string(self, content: str, *args: Any, **options: Any) -> Namespace:
-        """Parse the text of a file, whose names may be former ones."""
+        """Parse the text of a file, which may use former names."""
         try:
             config = get_loader("yaml")(content)
         except (ValueError, yaml.YAMLError):
-            config = None  # which the parser will tell
+            config = None  # the parser will report the error
         today = renamed.updated(config, self.base)
         parsed: Namespace = super().parse_string(content if today == config else _dumped(today), *args, **options)
         return parsed
@@ -87,16 +87,16 @@ class ConfigParser(_ByValue, ArgumentParser):
 
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
-    """Former names were told already, and are met once more inside."""
+    """Suppress warnings of former names inside the context, because they have been given already."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RenamedWarning)
         yield
 
 
 def parse_config(make: Callable[[], P], parse: Callable[[P], Namespace], default: RunConfig) -> tuple[P, Namespace]:
-    """Parse, so that a component of another class than the default's starts from its own class's values.
+    """Parse; a component of another class than the default's starts from the defaults of its own class.
 
-    jsonargparse would carry the values of equal names over.
+    jsonargparse alone would carry over the values of options with the same name.
     """
     parser = make()
     parser.add_config(default)
@@ -115,17 +115,17 @@ def parse_config(make: Callable[[], P], parse: Callable[[P], Namespace], default
 
 
 def build(parser: ArgumentParser, parsed: Namespace) -> RunConfig:
-    """The configuration of what a parser parsed."""
+    """Build the configuration from a parser's result."""
     names = {field.name for field in dataclasses.fields(RunConfig)}
     instance = parser.instantiate(parsed)
     return RunConfig(**{name: instance[name] for name in names})
 
 
 def load(path: Path) -> RunConfig:
-    """Read a ``config.yaml`` that :func:`save` wrote, or a person.
+    """Read a ``config.yaml``, written by :func:`save` or by hand.
 
     Raises:
-        InputError: a missing or malformed file, an unknown key, a value of the wrong type.
+        InputError: the file is missing or malformed, a key is unknown, or a value has the wrong type.
     """
     try:
         make, default = (lambda: ConfigParser(exit_on_error=False)), RunConfig(steps=1)
@@ -136,7 +136,7 @@ def load(path: Path) -> RunConfig:
 
 
 def save(config: RunConfig, path: Path) -> None:
-    """Write every value, resolved; the file is whole or as it was."""
+    """Write every value, resolved; the file is written completely or left as it was."""
     files.write(path, written(config))
 
 
@@ -151,7 +151,7 @@ def _dumped(config: dict[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
-    """Quotes all text that some YAML reader takes for something else."""
+    """Quotes all text that some YAML reader would take for another type."""
 
 
 def _text(dumper: Any, value: str) -> Any:

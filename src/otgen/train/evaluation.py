@@ -1,4 +1,4 @@
-"""The evaluation of a generator: which samples, and what there is to compare them with. The metrics say what suits."""
+"""The evaluation of a generator: its samples and the reference data. Each metric decides whether it applies to them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Evaluation:
 
     Attributes:
         values: metric name to number.
-        samples: what was evaluated.
+        samples: the evaluated samples.
         neighbours: for each of the first samples, its nearest training sample; None without a training set.
     """
 
@@ -39,7 +39,7 @@ def exported_metrics() -> list[type[metrics.Metric]]:
 
 @torch.no_grad()
 def generate(generator: nn.Module, latent: Source, n: int, rng: torch.Generator) -> Tensor:
-    """``n`` samples in evaluation mode, on the CPU: batch statistics are neither used nor touched."""
+    """``n`` samples in evaluation mode, on the CPU: batch statistics are neither used nor updated."""
     parameter = next(generator.parameters())
     with scoring(generator):
         codes = latent.sample(n, rng).to(parameter.device)
@@ -47,14 +47,14 @@ def generate(generator: nn.Module, latent: Source, n: int, rng: torch.Generator)
 
 
 def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: int) -> Evaluation:
-    """All metrics that suit the data.
+    """Compute all metrics that apply to the data.
 
     Args:
-        generator: usually the moving average.
+        generator: the generator, usually its moving average.
         latent: the latent law.
-        data: the data law; a data set is compared whole, any other law by ``n`` fresh samples.
-        n: generated samples.
-        seed: of the evaluation's own streams.
+        data: the data law; a data set is used as a whole, any other law through ``n`` fresh samples.
+        n: number of generated samples.
+        seed: seed of the evaluation's own random streams.
     """
     samples = generate(generator, latent, n, named_stream(seed, "evaluation/latent"))
     if data.value_range is not None:
@@ -80,7 +80,7 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
 
 
 def _parameters(generator: nn.Module, latent: Source, data: Source) -> tuple[Tensor, Tensor] | None:
-    """Mean and standard deviation, learnt and true, where a normal law is fitted to another one."""
+    """Learnt and true mean and standard deviation, if a Gaussian is fitted to a Gaussian; else None."""
     if not (isinstance(data, Mixture) and isinstance(generator, LocationScaleMap) and isinstance(latent, Normal)):
         return None
     centres = data.centres()
@@ -91,7 +91,7 @@ def _parameters(generator: nn.Module, latent: Source, data: Source) -> tuple[Ten
 
 
 def _classified(data: Source, samples: Tensor, real: Tensor, held_out: Tensor | None) -> metrics.FeatureSets | None:
-    """In the features of the shipped classifier that knows these data; None where there is none for their range."""
+    """The samples in the features of the shipped classifier of these data; None if there is none for their range."""
     if data.value_range != (0.0, 1.0) or not isinstance(data, HandwrittenDigits | Cifar10 | Cifar10Jpeg):
         return None
     features = metrics.DigitFeatures() if isinstance(data, HandwrittenDigits) else metrics.CifarFeatures()

@@ -1,4 +1,4 @@
-"""What happens beside training: metrics, pictures, checkpoints, evaluations."""
+"""Hooks that run beside training: metrics, pictures, checkpoints, evaluations."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from otgen.train.trainer import Trainer
 
 _PICTURED = 100
 _REFERENCE = 2000
-# Points around which a network's slope is looked for.
+# Number of points at which the slope of a network is estimated.
 _STEEP = 32
 
 
 @dataclass
 class Log:
-    """A line of metrics.jsonl every so many steps, the objective's certified interval included.
+    """Writes a line of metrics.jsonl at regular steps, with the objective's certified interval.
 
     Attributes:
         last: the newest line.
@@ -38,7 +38,7 @@ class Log:
             self._write(trainer, logged)
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-        """Log the last step, unless it just was."""
+        """Log the last step, unless it has been logged."""
         if logged is not None and (self.last is None or self.last["step"] != trainer.state.step):
             self._write(trainer, logged)
 
@@ -58,7 +58,8 @@ class Log:
             }
         if logged.measured is not None:
             record |= logged.measured()
-        # What the papers' theorems take to be bounded, from below. A stream of its own: no draw is taken from training.
+        # Lower bounds of the Lipschitz constants that the papers' theorems assume to be bounded. The random stream is
+        # separate, so that training draws the same numbers with and without it.
         config, state = trainer.config, trainer.state.method
         rng = named_stream(config.seed, f"lipschitz/{trainer.state.step}")
         codes = config.latent.sample(_STEEP, rng).to(trainer.device)
@@ -73,7 +74,7 @@ class Log:
 
 
 class Pictures:
-    """The samples of fixed noise, every so many steps and at the end."""
+    """Draws pictures of the samples of fixed latent codes, at regular steps and at the end."""
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
         """Draw on schedule."""
@@ -81,12 +82,12 @@ class Pictures:
             self._draw(trainer)
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-        """Draw the end."""
+        """Draw the final samples."""
         self._draw(trainer)
 
     def _draw(self, trainer: Trainer) -> None:
         config, state = trainer.config, trainer.state
-        # A stream of its own, begun anew each time: the same noise, and no draw taken from training.
+        # A separate stream, restarted each time: the same latent codes, and no effect on the draws of training.
         rng = named_stream(config.seed, "pictures")
         points = len(config.data.shape) == 1
         samples = generate(state.ema, config.latent, _REFERENCE if points else _PICTURED, rng)
@@ -98,7 +99,7 @@ class Pictures:
 
 
 class Checkpoints:
-    """A checkpoint every so many steps and at the end."""
+    """Saves a checkpoint at regular steps and at the end."""
 
     def __init__(self) -> None:
         self._saved = -1
@@ -109,7 +110,7 @@ class Checkpoints:
             self._save(trainer)
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-        """Save the end."""
+        """Save the final state, unless it has been saved."""
         if logged is not None and self._saved != trainer.state.step:
             self._save(trainer)
 
@@ -120,7 +121,7 @@ class Checkpoints:
 
 
 class Evaluations:
-    """An evaluation every so many steps, where the configuration asks for it."""
+    """Evaluates at regular steps, if the configuration asks for it."""
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
         """Evaluate on schedule."""
@@ -131,4 +132,4 @@ class Evaluations:
             trainer.run.write_evaluation(state.step, {"step": state.step, **done.values})
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-        """Nothing: the end is evaluated by who asked for the run."""
+        """Do nothing: whoever started the run evaluates its end."""

@@ -1,26 +1,26 @@
-"""How steep a network is: the Lipschitz constants that convergence theorems ask for, estimated while it trains."""
+"""Lipschitz constants of networks, which convergence theorems assume to be bounded, estimated during training."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-# Alternations between the steepest input and the steepest output direction: the largest singular value is near.
+# Power iterations; a few of them come close to the largest singular value.
 _ITERATIONS = 3
-# Length of the chords that stand for derivatives, relative to the points' size.
+# Length of the finite differences, relative to the root mean square of the points' coordinates.
 _STEP = 1e-2
 
 
 def steepness(network: nn.Module, points: Tensor, rng: torch.Generator) -> float:
     """The largest slope found around points: a lower bound on the Lipschitz constant, in Euclidean norms.
 
-    At every point the largest singular value of the Jacobian is approached by power iteration, with one product from
-    the left by autograd and one from the right by a short chord. The slope of a chord never exceeds the constant.
+    Power iteration approximates the largest singular value of the Jacobian at every point. Its product from the left
+    uses autograd, its product from the right a finite difference, whose slope never exceeds the constant.
 
     Args:
-        network: in evaluation mode while it is looked at: ``(n, *shape)`` to ``(n, ...)``.
+        network: maps ``(n, *shape)`` to ``(n, ...)``; it is put in evaluation mode meanwhile.
         points: ``(n, *shape)``.
-        rng: for the first directions.
+        rng: stream of the initial directions.
     """
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
@@ -35,10 +35,10 @@ def steepness(network: nn.Module, points: Tensor, rng: torch.Generator) -> float
         for _ in range(_ITERATIONS):
             (inward,) = torch.autograd.grad(here, moving, outward, retain_graph=True)
             norms = inward.flatten(1).norm(dim=1)
-            # Where the network is flat, any direction will do.
+            # At a point where the network is flat, any direction will do.
             direction = inward / norms.clamp(min=1e-30).view(-1, *[1] * (inward.ndim - 1))
             with torch.no_grad():
-                # What was really moved by, after rounding.
+                # The actual displacement, after rounding.
                 there = points + length * direction
                 moved = (there - points).flatten(1).norm(dim=1)
                 outward = network(there).flatten(1) - here.detach()

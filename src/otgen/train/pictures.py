@@ -21,13 +21,13 @@ _GAP = 2
 def save_picture(
     samples: Tensor, path: Path, *, value_range: tuple[float, float] | None, reference: Tensor | None = None
 ) -> bool:
-    """Write a PNG of samples, whole or not at all. Returns whether samples of this shape can be drawn.
+    """Write a PNG of samples, completely or not at all. Returns whether samples of this shape can be drawn.
 
     Args:
         samples: ``(n, c, h, w)`` with 1 or 3 channels, ``(n, 2)`` or ``(n, 1)``.
-        path: of the PNG.
-        value_range: of the samples; images without one are stretched to their own.
-        reference: data to draw beneath points.
+        path: path of the PNG.
+        value_range: range of the samples; images without one are scaled to their own range.
+        reference: data to draw behind the samples, if these are points.
     """
     samples = samples.detach().cpu().float()
     images = samples.ndim == 4 and samples.shape[1] in (1, 3)

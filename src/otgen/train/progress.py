@@ -1,4 +1,4 @@
-"""A live line on a terminal, plain lines elsewhere: rate, time left, loss and its interval."""
+"""Progress of a run, live on a terminal and as plain lines elsewhere: rate, time left, loss and its interval."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _REDRAW_EVERY = 0.2
 
 
 class ProgressLine:
-    """Shows how training goes.
+    """Shows the progress of training.
 
     Args:
-        log: where the newest interval is.
-        console: where to show it.
-        beside: what to add to the line, from the seconds that the run has left.
+        log: the log that holds the newest interval.
+        console: where to print.
+        beside: maps the seconds that the run has left to a text that is added to the line.
     """
 
     def __init__(self, log: Log, console: Console | None = None, beside: Callable[[float], str] | None = None) -> None:
@@ -35,14 +35,14 @@ class ProgressLine:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._shown = 0.0
-        # Since when it goes, by the wall clock: the time, the steps and the seconds of training by then.
+        # At the first step shown: the wall-clock time, the steps and the seconds of training.
         self._began: tuple[float, int, float] | None = None
         self._steps_per_second = 0.0
         # Pictures and checkpoints take time that a budget does not count.
         self._wall_per_training = 1.0
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
-        """Redraw, not too often."""
+        """Redraw, at a limited rate."""
         now, state = time.monotonic(), trainer.state
         if self._began is None:
             self._began = (now, state.step, state.elapsed)
@@ -61,14 +61,14 @@ class ProgressLine:
             self._shown = now
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-        """A last line that stays."""
+        """Print a last line, which stays."""
         if self._bar is not None:
             self._redraw(trainer)
         else:
             self._say(self._text(trainer))
 
     def interrupted(self, trainer: Trainer) -> None:
-        """Say what is being waited for."""
+        """Say what the process is waiting for."""
         step = trainer.state.step + 1
         self._say(f"Interrupted: step {step} is being finished, then saved. Once more: stop at once and save nothing.")
 
@@ -106,7 +106,7 @@ class ProgressLine:
 
 
 def loss_text(record: dict[str, Any]) -> str | None:
-    """``loss 2.609 in [2.608, 2.611]`` of a line of metrics; None where there is no loss in it."""
+    """``loss 2.609 in [2.608, 2.611]`` from a line of metrics; None if the line has no loss."""
     if record.get("loss") is None:
         return None
     if record.get("lower") is None:
@@ -115,7 +115,7 @@ def loss_text(record: dict[str, Any]) -> str | None:
 
 
 def clock(seconds: float) -> str:
-    """``1:30`` or ``2:05:00``."""
+    """Format seconds as ``1:30`` or ``2:05:00``."""
     minutes, seconds = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -27,39 +27,39 @@ class RunDir:
     """A run directory.
 
     Attributes:
-        path: ``--out`` itself.
+        path: the directory given as ``--out``.
     """
 
     path: Path
 
     @property
     def config(self) -> Path:
-        """Every value of the configuration."""
+        """The file with every value of the configuration."""
         return self.path / "config.yaml"
 
     @property
     def environment(self) -> Path:
-        """What the run was started with: versions, device, cores."""
+        """The file with the versions, device and cores that the run was started with."""
         return self.path / "env.json"
 
     @property
     def metrics(self) -> Path:
-        """One JSON object a line."""
+        """The file of the metrics, one JSON object per line."""
         return self.path / "metrics.jsonl"
 
     @property
     def samples(self) -> Path:
-        """Pictures of the samples of fixed noise."""
+        """The folder of pictures, all of the samples of the same latent codes."""
         return self.path / "samples"
 
     @property
     def checkpoints(self) -> Path:
-        """One folder a checkpoint."""
+        """The folder of checkpoints, one folder each."""
         return self.path / "checkpoints"
 
     @property
     def evaluations(self) -> Path:
-        """One JSON file an evaluation."""
+        """The folder of evaluations, one JSON file each."""
         return self.path / "eval"
 
     @classmethod
@@ -73,7 +73,7 @@ class RunDir:
         run.refuse_existing()
         try:
             path.mkdir(parents=True, exist_ok=True)
-            # First of all: what is killed after this is a run without a checkpoint, and before it an empty folder.
+            # Written first: a process killed after this leaves a run without a checkpoint; before it, an empty folder.
             config_files.save(config, run.config)
             for folder in (run.samples, run.checkpoints, run.evaluations):
                 folder.mkdir(exist_ok=True)
@@ -83,7 +83,7 @@ class RunDir:
         return run
 
     def refuse_existing(self) -> None:
-        """An error where the directory holds something.
+        """Raise an error if the directory is not empty.
 
         Raises:
             InputError: it holds a run, or something else.
@@ -101,7 +101,7 @@ class RunDir:
         """An existing run directory.
 
         Raises:
-            InputError: there is none.
+            InputError: the directory holds no run.
         """
         run = cls(path)
         if not run.config.is_file():
@@ -109,7 +109,7 @@ class RunDir:
         return run
 
     def load_config(self) -> RunConfig:
-        """The configuration it was started with."""
+        """The configuration that the run was started with."""
         return config_files.load(self.config)
 
     def append(self, record: Mapping[str, Any]) -> None:
@@ -128,19 +128,19 @@ class RunDir:
         return records
 
     def forget_after(self, step: int) -> None:
-        """Drop the lines of steps that a resumed run will take again."""
+        """Drop the metrics of the steps after ``step``, which a resumed run will repeat."""
         kept = [record for record in self.read_metrics() if record.get("step", 0) <= step]
         files.write(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
 
     def write_evaluation(self, step: int, result: Mapping[str, Any], suffix: str = "") -> Path:
-        """Keep the result of an evaluation."""
+        """Store the result of an evaluation; returns its file."""
         file = self.evaluations / f"step_{step:08d}{suffix}.json"
         file.parent.mkdir(exist_ok=True)
         return files.write_json(file, result)
 
 
 def environment() -> dict[str, Any]:
-    """Versions, device and cores: what numbers may depend on beside the configuration."""
+    """Versions, device and cores, on which results may depend besides the configuration."""
     versions = dict.fromkeys(_PACKAGES, "unknown")
     for package in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):

@@ -1,4 +1,4 @@
-"""Signals, as whoever trains wants to hear of them."""
+"""Handling of signals during training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 
 @contextmanager
 def handled(handler: Callable[[int, FrameType | None], None], *numbers: int) -> Iterator[None]:
-    """Give signals to a handler inside; they are the main thread's, and whoever runs another one stops it himself."""
+    """Handle signals inside the context, in the main thread only; another thread has to be stopped by its caller."""
     if current_thread() is not main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""The state of a run, and the one way to take any state apart into tensors and numbers and put it back."""
+"""The state of a run, and the only code that takes a state apart into tensors and numbers and restores it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from torch.optim import Optimizer
 from otgen.errors import InputError
 from otgen.methods import MethodState
 
-# How many parameters an optimiser keeps moments of.
+# Key of the number of parameters of which an optimiser keeps moments.
 _MOMENTS = "moments"
 
 
 @dataclass
 class TrainState:
-    """All that evolves during a run.
+    """Everything that changes during a run.
 
     Attributes:
         method: the method's state.
@@ -31,7 +31,7 @@ class TrainState:
         step: generator steps taken.
         elapsed: seconds of training.
         critic_updates: updates of any player but the generator: critics, potentials, learnt features.
-        settled: whether the method found that there is nothing left to gain: the run is at its end.
+        settled: whether the method ended the run, because it expects no further progress.
     """
 
     method: MethodState
@@ -46,12 +46,12 @@ class TrainState:
 
 @dataclass
 class Parts:
-    """A state taken apart.
+    """The parts of a state, each by its path.
 
     Attributes:
-        modules: by path.
-        tensors: everything else that is a tensor, random streams included, by path.
-        numbers: numbers, by path.
+        modules: the modules.
+        tensors: all other tensors, including the states of random streams.
+        numbers: the numbers.
     """
 
     modules: dict[str, nn.Module] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Parts:
 
 
 def average_of(generator: nn.Module) -> nn.Module:
-    """A copy to hold the moving average: without gradients."""
+    """A copy of the generator without gradients, to hold the moving average."""
     twin = copy.deepcopy(generator)
     twin.requires_grad_(False)
     return twin
@@ -68,7 +68,7 @@ def average_of(generator: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def update_average(average: nn.Module, generator: nn.Module, decay: float, step: int) -> None:
-    """``average <- d * average + (1 - d) * generator``, d rising to ``decay`` while there is little to average."""
+    """``average <- d * average + (1 - d) * generator``, with d rising to ``decay`` over the first steps."""
     d = min(decay, (1 + step) / (10 + step))
     torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - d)
     for kept, buffer in zip(average.buffers(), generator.buffers(), strict=True):
@@ -76,7 +76,7 @@ def update_average(average: nn.Module, generator: nn.Module, decay: float, step:
 
 
 def take_apart(state: Any) -> Parts:
-    """Walk a state: dataclasses of modules, optimisers, tensors, generators, numbers, or the same again."""
+    """Take apart a state: a nested dataclass of modules, optimisers, tensors, random generators and numbers."""
     parts = Parts()
     for name, value in _leaves(state).items():
         if isinstance(value, nn.Module):
@@ -87,7 +87,7 @@ def take_apart(state: Any) -> Parts:
             parts.tensors[name] = value.get_state()
         elif isinstance(value, Optimizer):
             moments = value.state_dict()["state"]
-            # Without it moments that are lost could not be told from moments that are not there yet.
+            # This number distinguishes moments that are lost from moments that do not exist yet.
             parts.numbers[f"{name}/{_MOMENTS}"] = len(moments)
             for index, entries in moments.items():
                 for key, entry in entries.items():
@@ -99,7 +99,7 @@ def take_apart(state: Any) -> Parts:
 
 
 def put_back(state: Any, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-    """Fill a freshly built state of the same shape with saved tensors and numbers; modules are filled apart.
+    """Fill a freshly built state of the same shape with saved tensors and numbers; modules are filled separately.
 
     Nothing is changed unless everything fits.
     """
@@ -126,7 +126,7 @@ def put_back(state: Any, tensors: dict[str, Tensor], numbers: dict[str, Any]) ->
 def _optimizer_misfits(
     name: str, optimizer: Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]
 ) -> Iterator[str]:
-    """What is missing of an optimiser's entries, or of another shape."""
+    """The entries of an optimiser that are missing or have another shape."""
     entries = _entries(name, tensors, numbers)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     if not entries and not numbers.get(f"{name}/{_MOMENTS}"):
@@ -144,7 +144,7 @@ def _optimizer_misfits(
 
 
 def _leaves(state: Any, path: str = "") -> dict[str, Any]:
-    """What a state consists of, each part under its path."""
+    """The leaves of a state, by path."""
     if dataclasses.is_dataclass(state) and not isinstance(state, type):
         leaves: dict[str, Any] = {}
         for f in dataclasses.fields(state):
@@ -171,7 +171,7 @@ def _fill(state: Any, path: str, tensors: dict[str, Tensor], numbers: dict[str, 
 
 
 def _entries(name: str, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """An optimiser's saved values by parameter."""
+    """An optimiser's saved values, by the index of the parameter."""
     entries: dict[int, dict[str, Any]] = {}
     values: dict[str, Any] = {**tensors, **numbers}
     for path, value in values.items():

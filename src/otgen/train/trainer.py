@@ -32,7 +32,7 @@ class Ending(StrEnum):
 
 
 class Hook(Protocol):
-    """Something that happens beside training; it must leave the state as it is."""
+    """An action that runs beside training and must not change the state."""
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
         """Called after each generator step."""
@@ -43,31 +43,31 @@ class Hook(Protocol):
 
 @runtime_checkable
 class Closing(Protocol):
-    """A hook that must give something back."""
+    """A hook that must release a resource."""
 
     def close(self) -> None:
-        """Called last, after an error too."""
+        """Called last, also after an error."""
 
 
 @runtime_checkable
 class Noticing(Protocol):
-    """A hook that wants to know of a signal at once."""
+    """A hook that is notified of a signal at once."""
 
     def interrupted(self, trainer: Trainer) -> None:
-        """Called when the first signal comes while a step is under way, which may go on for a while."""
+        """Called at the first signal that comes during a step, which may still take a while."""
 
 
 class Trainer:
-    """A run at work.
+    """Trains one run.
 
     Args:
-        config: what to train.
-        run: where it is kept.
+        config: configuration of the run.
+        run: directory of the run.
         hooks: logging, pictures, checkpoints, progress.
 
     Attributes:
-        state: all that evolves.
-        shapes: what samples look like.
+        state: everything that changes during the run.
+        shapes: shape and range of the samples.
     """
 
     def __init__(self, config: RunConfig, run: RunDir, hooks: Sequence[Hook] = ()) -> None:
@@ -78,10 +78,10 @@ class Trainer:
         if choice is Device.CUDA and not cuda:
             raise InputError("trainer.device is cuda, but this PyTorch finds no CUDA device; use auto or cpu")
         self.device = torch.device(choice.value if choice is not Device.AUTO else "cuda" if cuda else "cpu")
-        # Reads the data: what is wrong with it is said before anything is written.
+        # Reads the data, so that errors in it are reported before anything is written.
         config.data.sample(1, named_stream(config.seed, "probe"))
         self.shapes = checkpoint.Shapes(config.data.shape, config.data.value_range)
-        # Before the generator is built: where both refuse the data, the method's reason is the one to know.
+        # Before the generator is built: if both refuse the data, the method's reason is the one to report.
         config.method.accepts(config.data)
         generator = build_generator(config, self.shapes).to(self.device)
         average = average_of(generator)
@@ -93,17 +93,17 @@ class Trainer:
         self._in_step = False
 
     def resume(self) -> None:
-        """Go on from the newest checkpoint of the run."""
+        """Continue from the newest checkpoint of the run."""
         checkpoint.load(checkpoint.newest(self.run.checkpoints), self.state)
         self.run.forget_after(self.state.step)
 
     @property
     def progress(self) -> float:
-        """Share of the run that is done, in [0, 1]: of the steps, or of the budget; 1 where the method ended it."""
+        """Fraction of the run that is done, in [0, 1], by steps or by budget; 1 if the method ended the run."""
         return 1.0 if self.state.settled else self.config.progress(self.state.step, self.state.elapsed)
 
     def train(self) -> Ending:
-        """Train to the end of the steps or the budget, or until interrupted; the hooks see either end."""
+        """Train to the end of the steps or the budget, or until interrupted; then call the hooks a last time."""
         logged: Logged | None = None
         try:
             with handled(self._note, signal.SIGINT, signal.SIGTERM):
@@ -111,7 +111,7 @@ class Trainer:
                     logged = self.step()
                     for hook in self.hooks:
                         hook.after_step(self, logged)
-                # Here too: a signal at the end must not cut the last checkpoint.
+                # Signals are handled here too: one at the end must not cut off the last checkpoint.
                 for hook in self.hooks:
                     hook.at_end(self, logged)
         finally:
@@ -138,16 +138,16 @@ class Trainer:
         return logged
 
     def update(self, player: Player, loss: Tensor) -> None:
-        """Backward, finite guard, optimiser step, projection: the only place where weights change.
+        """Backward pass, check for finite gradients, optimiser step, projection: the only place where weights change.
 
         Raises:
-            NumericalError: the loss or a gradient is not finite; the weights are as they were.
+            NumericalError: the loss or a gradient is not finite; the weights are unchanged.
         """
         value = loss.item()
         if not math.isfinite(value):
             raise NumericalError(f"{player.name}: the loss is {value}, not finite; lower the step size or raise eps")
         parameters = player.weights
-        # Only this player's gradients: the other's networks are part of the graph too.
+        # Only this player's gradients: the graph also contains the networks of other players.
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         _guard(player, parameters, gradients)
         for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -161,11 +161,11 @@ class Trainer:
             self.state.critic_updates += 1
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        """Ctrl-C and SIGTERM end the loop after the step at hand; a second one ends the process at once."""
+        """Ctrl-C and SIGTERM end the loop after the current step; a second one ends the process at once."""
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = number
-        # Not while a hook is at work: it may be in the middle of writing, and it is over soon.
+        # Not while a hook runs: it may be writing, and it ends soon.
         for hook in self.hooks if self._in_step else ():
             if isinstance(hook, Noticing):
                 hook.interrupted(self)
@@ -178,7 +178,7 @@ def build_generator(config: RunConfig, shapes: checkpoint.Shapes) -> nn.Module:
 
 
 def _guard(player: Player, parameters: list[nn.Parameter], gradients: tuple[Tensor | None, ...]) -> None:
-    """An error where a gradient is not finite, naming the first."""
+    """Raise an error that names the first parameter whose gradient is not finite, if there is one."""
     if math.isfinite(torch.stack([g.sum() for g in gradients if g is not None]).sum().item()):
         return
     names = {id(p): name for name, p in player.module.named_parameters()}
