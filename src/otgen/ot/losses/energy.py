@@ -23,8 +23,8 @@ class MinibatchEnergyDistance(TransportLoss):
 
     The paper's W is the linear part ``<pi, C>`` of the entropic plan, with pi held constant in the gradient. That is
     the gradient of the entropic value, so the entropic value is returned here: training then descends the value that is
-    reported, and that value has an interval. ``value=ValueKind.LINEAR`` returns the paper's number instead. It has the
-    same gradient with respect to points at convergence, none with respect to weights.
+    reported, and that value has an interval. ``value=ValueKind.LINEAR`` returns the paper's number instead. Under
+    :class:`Envelope` it carries the gradient of the entropic value, with respect to points and weights.
 
     Args:
         cost: the ground cost; :class:`Cosine` by default, as in the paper.
