@@ -17,7 +17,7 @@ class Cost(ABC):
     """A symmetric ground cost ``c(x, y) >= 0`` on R^d.
 
     A new cost needs :meth:`paired` only. The other methods have defaults that are right for any cost that
-    autograd can differentiate; override them where a formula is faster or more accurate. Costs are pure: no
+    autograd can differentiate; override them if a formula is faster or more accurate. Costs are pure: no
     parameters, no state. Learnt features are applied to the points before the problem is built.
     """
 
@@ -48,7 +48,7 @@ class Cost(ABC):
 
         Returns:
             ``c(x_i, y_i)``, shape ``(...)``. Its gradient must be finite everywhere, coinciding points
-            included (there a subgradient; zero where the cost has its minimum).
+            included (there a subgradient; zero at a minimum of the cost).
         """
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:

@@ -112,7 +112,7 @@ class Dual:
         return torch.cat([block.f for block in self.blocks(g)], -1)
 
     def evaluate(self, g: Tensor, f: Tensor | None = None, guess: Tensor | None = None) -> DualValue:
-        """The value and the marginals at potentials given as to :meth:`blocks`, in one pass."""
+        """The dual value and the marginals in one pass, at potentials given as for :meth:`blocks`."""
         reg, rows, transformed = self.reg, [], []
         value, columns = (self.b * g).sum(-1), torch.zeros_like(g)
         for block in self.blocks(g, f, guess):

@@ -122,7 +122,7 @@ class DualAscent(SmoothDualSolver[DualAscentState]):
     def _search(
         self, dual: _Ascent, state: DualAscentState, direction: Tensor, first: Tensor
     ) -> tuple[Tensor, DualAscentState | None]:
-        """A length from a search for the Wolfe conditions, per problem; 0 if none was found. The state there, if known."""
+        """Per problem, a length found by a search for the Wolfe conditions, else 0; and the state there, if known."""
         slope = dual.slope(state, direction)
         # A rise smaller than the roundoff of the value cannot be asked for.
         slack = 1e-15 * (state.value.abs() + dual.reg.weight)

@@ -49,7 +49,7 @@ class Newton(SmoothDualSolver[NewtonState]):
     ``-(diag(W^T 1) - W^T diag(1 / (W 1)) W)``, ``W_ij = a_i b_j curvature(s_ij)``: a Schur complement of the full
     dual's Hessian. A step solves the damped system and backtracks until the dual rises. The system is solved by
     conjugate gradients, with two products with an n x m matrix per iteration, O(nm). Small systems, and those on which
-    conjugate gradients fail, are factorised, O(nm^2). Memory: the costs, n x m numbers more, and m x m where a system
+    conjugate gradients fail, are factorised, O(nm^2). Memory: the costs, n x m numbers more, and m x m if a system
     is factorised.
 
     Attributes:

@@ -269,7 +269,7 @@ class Discrete(Problem):
         return self._with(self.geometry[index], self.a[index], self.b[index], self.reg)
 
     def columns(self, where: Tensor) -> Discrete:
-        """Costs and weights of some columns; the weights are not renormalised, so it is no transport problem by itself."""
+        """Costs and weights of some columns. The weights are not renormalised: it is no transport problem by itself."""
         return self._with(self.geometry.columns(where), self.a, self.b[..., where], self.reg)
 
     def subsample(self, rows: Tensor, columns: Tensor) -> Discrete:

@@ -19,7 +19,7 @@ def coarse_start(
 ) -> Potentials | None:
     """Potentials of some points of each side, extended to all columns by a soft transform.
 
-    None for a batch, and for a problem of fewer than twice as many points.
+    None for a batch, or if a side has fewer than twice as many points.
 
     Args:
         problem: the whole problem.

@@ -14,8 +14,8 @@ from torch import Tensor
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.matvec import MatVec, matvecs
 
-# The largest |log u|, |log v| allowed, by dtype; and the floor on the exponent of a kernel entry, so low that exp(floor
-# + 2 * drift) is below the roundoff of a row's sum.
+# By dtype: the largest |log u|, |log v| allowed; and the floor on the exponent of a kernel entry, so low that
+# exp(floor + 2 * drift) is below the roundoff of a row's sum.
 MOST_DRIFT = {torch.float32: 18.0, torch.float64: 200.0}
 LEAST_EXPONENT = {torch.float32: -56.0, torch.float64: -440.0}
 # Initial number of conjugate-gradient iterations in a Newton step.
@@ -205,14 +205,14 @@ class Kernel:
         return 4 * self.drift <= -self.least_exponent
 
     def absorb(self) -> None:
-        """Multiply the scalings into the entries, in place; the caller adds their logarithms to F and G."""
+        """Multiply the scalings into the entries, in place; the caller adds eps times their logarithms to F and G."""
         u, v = 1 / self.p, 1 / self.q
         self.matrix.mul_(u.unsqueeze(-1)).mul_(v.unsqueeze(-2))
         self.rounding, self.drift = self.rounding.absorbed(), 0.0
         self._split()
 
     def halve(self) -> None:
-        """Turn into the kernel of half the eps, in place: ``exp(z / (eps / 2)) = exp(z / eps)^2``; scalings likewise."""
+        """Square kernel and scalings in place, which halves eps: ``exp(z / (eps / 2)) = exp(z / eps)^2``."""
         self.matrix.square_().clamp_(min=math.exp(self.least_exponent))
         self.eps, self.rounding, self.drift = self.eps / 2, self.rounding.halved(), 2 * self.drift
         before = self.subproblems
@@ -256,7 +256,7 @@ def ignore_fp_flags() -> np.errstate:
 
 
 def _largest_log(vectors: list[Any]) -> float:
-    """The largest ``|log|`` of all entries, or NaN; they are concatenated, since a call costs more than the arithmetic."""
+    """The largest ``|log|`` of all entries, or NaN; concatenated, since a call costs more than the arithmetic."""
     if isinstance(vectors[0], np.ndarray):
         return float(abs(np.log(np.concatenate(vectors))).max())
     return float(torch.cat([vector.flatten() for vector in vectors]).log_().abs_().max())
