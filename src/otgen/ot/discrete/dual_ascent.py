@@ -232,7 +232,7 @@ class _Ascent(Dual):
         return replace(state, f=f, g=g, value=value, rows=rows, columns=columns)
 
     def slope(self, state: DualAscentState, direction: Tensor) -> Tensor:
-        """The derivative of F along the direction, one a problem."""
+        """The derivative of F along the direction, one per problem."""
         return _dot(self.plain(state), direction)
 
     def _scaled_gradient(self, state: DualAscentState) -> Tensor:

@@ -179,7 +179,7 @@ class _SemiDual(Dual):
         """The direction by conjugate gradients with products in float32; None if they do not converge soon enough."""
         curvature = self.b.new_empty(self.problem.shape, dtype=torch.float32)
         for block in self.blocks(state.g, state.f):
-            # In units of 1 / eps, so that float32 holds it.
+            # In units of 1 / eps, so that it fits into float32.
             curvature[..., block.part, :] = self.reg.curvature(block.s) * self.reg.weight
         root, ridge = self.b.sqrt(), ridge.unsqueeze(-1) * self.reg.weight
         mean = self.a / _product(curvature, self.b).clamp(min=torch.finfo(torch.float32).tiny)
