@@ -1,4 +1,4 @@
-"""One door to all kinds of problems: which solver, and what comes back."""
+"""Solving a problem of any kind: the choice of the solver, and the type of the solution."""
 
 from __future__ import annotations
 
@@ -38,32 +38,32 @@ def solve(problem: GridW1, solver: Solver | None = None, **options: Unpack[Solve
 @overload
 def solve(problem: Problem, solver: Solver | None = None, **options: Unpack[SolveOptions]) -> Any: ...
 def solve(problem: Problem, solver: Solver | None = None, **options: Unpack[SolveOptions]) -> Any:
-    """Solve a transport problem to an accuracy.
+    """Solve a transport problem to a given accuracy.
 
     Args:
         problem: what to solve.
-        solver: how; :func:`default_solver` says which where it is left out.
+        solver: the solver; if omitted, :func:`default_solver` chooses it.
         options: by name, all optional.
 
-            - ``until``: the stopping test; the solver's own, mostly ``RelGap(1e-3)``, where neither this nor ``tol`` is
-              given.
+            - ``until``: the stopping test; if neither this nor ``tol`` is given, the solver's own, mostly
+              ``RelGap(1e-3)``.
             - ``tol``: shorthand: ``tol=t`` is ``until=RelGap(t)``, ``tol=0`` is ``until=Steps()``.
-            - ``max_steps``: the most steps to take; 1000.
-            - ``check_every``: steps between two checks of the accuracy; the solver's own number where it is left out.
+            - ``max_steps``: the maximum number of steps; 1000 by default.
+            - ``check_every``: steps between two checks of the accuracy; the solver's own number if omitted.
             - ``warm_start``: an earlier solution of a problem of this kind, or its potentials, to start from.
             - ``gradient``: ``Envelope()`` (default) or ``Unroll()``.
-            - ``on_unconverged``: ``"warn"`` (default), ``"raise"`` or ``"ignore"`` when the steps run out before the
-              tolerance.
+            - ``on_unconverged``: ``"warn"`` (default), ``"raise"`` or ``"ignore"``, if the steps run out before the
+              tolerance is reached.
             - ``callback``: called with the :class:`HistoryEntry` of every check.
-            - ``rng``: what a stochastic solver, or a statistical check, draws from; a generator seeded with 0 if left
-              out. Deterministic solvers do not touch it.
+            - ``rng``: the generator that a stochastic solver or a statistical check draws from; one seeded with 0 if
+              omitted. Deterministic solvers do not use it.
 
     Returns:
         The solution; ``solution.value`` carries the gradient.
 
     Raises:
-        InputError: where problem, solver and options do not fit.
-        UnconvergedError: under ``on_unconverged="raise"``.
+        InputError: if problem, solver and options do not fit together.
+        UnconvergedError: if the tolerance is missed under ``on_unconverged="raise"``.
     """
     if solver is None:
         fixed_steps = options.get("tol") == 0 or isinstance(options.get("until"), Steps)
@@ -72,14 +72,16 @@ def solve(problem: Problem, solver: Solver | None = None, **options: Unpack[Solv
 
 
 def default_solver(problem: Problem, *, fixed_steps: bool = False) -> Solver:
-    """The solver that :func:`solve` takes for a problem.
+    """The solver that :func:`solve` uses for a problem by default.
 
-    KL: Sinkhorn. NoReg: Exact. Quadratic and others: Newton where ``B (n m + m^2)`` is at most 2^26, which is half a
-    gigabyte of float64 (n = m = 5,792 without a batch); beyond, DualAscent, which holds no matrix.
+    Discrete problems: Sinkhorn for KL, Exact for NoReg. For Quadratic and others: Newton if ``B (n m + m^2)`` is at
+    most 2^26, which is half a gigabyte of float64 (n = m = 5,792 without a batch); otherwise DualAscent, which keeps no
+    matrix.
 
     Args:
         problem: what is to be solved.
-        fixed_steps: whether steps are asked for, not an accuracy: Sinkhorn's are then the plain ones.
+        fixed_steps: whether a fixed number of steps is requested instead of an accuracy; Sinkhorn then takes plain
+            steps.
     """
     checks.component("problem", problem, Problem, "Discrete(x, y)")
     if isinstance(problem, Discrete):

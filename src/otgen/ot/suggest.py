@@ -1,4 +1,4 @@
-"""An eps for two clouds, from what a few of their points show."""
+"""A choice of eps for two clouds, from measurements on a sample of their points."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from otgen.ot.regularisers.kl import KL
 from otgen.ot.regularisers.none import NoReg
 from otgen.ot.solve import solve
 
-# The accuracy to which convergence is judged, the first eps over the mean cost, and how often it is halved at most.
+# The tolerance of each solve, the first eps relative to the mean cost, and the maximum number of halvings.
 _TOL = 1e-2
 _FIRST = 1.0
 _HALVINGS = 16
@@ -26,13 +26,13 @@ _HALVINGS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class SuggestedEps:
-    """A weight for :class:`KL`, and what it was measured to do.
+    """A regularisation weight for :class:`KL`, with the measurements behind it.
 
     Attributes:
         eps: the weight, in units of the cost: ``KL(eps=suggested.eps)``.
-        relative: eps over the mean cost of the points looked at: ``KL(eps=Relative(suggested.relative))``.
-        bias: by which fraction the cost of the plan was above that of the best plan, on the points looked at.
-        steps: steps that the default solver took there to a relative gap of 1e-2.
+        relative: eps divided by the mean cost of the sampled points: ``KL(eps=Relative(suggested.relative))``.
+        bias: relative excess of the plan's cost over the exact transport cost, on the sampled points.
+        steps: steps that the default solver took on these points to a relative gap of 1e-2.
         text: the same in a sentence, and what limited the choice.
     """
 
@@ -57,10 +57,10 @@ def suggest_eps(
     points: int = 256,
     rng: torch.Generator | None = None,
 ) -> SuggestedEps:
-    """An eps for KL that is small enough to see the clouds apart, and large enough to be solved.
+    """An eps for KL that is small enough to distinguish the clouds and large enough to be solved quickly.
 
     On up to ``points`` points of each cloud, eps is halved from the mean cost down. The answer is the first one whose
-    plan costs at most ``1 + bias`` times the exact transport, or else the last one that the default solver takes to a
+    plan costs at most ``1 + bias`` times the exact transport, or else the last one that the default solver solves to a
     relative gap of 1e-2 within ``max_steps``. A plan of small eps in d dimensions costs about ``d eps / 2`` too much
     (squared Euclidean), so no fixed fraction of the mean cost serves all data. All of this is measured, not assumed.
 
@@ -68,18 +68,18 @@ def suggest_eps(
         x: points, ``(n, d)``.
         y: points, ``(m, d)``.
         cost: the ground cost; squared Euclidean by default.
-        bias: the wanted fraction. 0.1 suits a training loss, which is debiased anyway; 0.01 suits a plan to be used
-            for itself.
-        max_steps: the most steps a solve may take.
-        points: the most points of each cloud to look at. The clouds as a whole have a smaller exact value, so their
-            bias is larger.
-        rng: what chooses the points; a generator seeded with 0 if left out.
+        bias: the target for the relative excess cost. 0.1 suits a training loss, which is debiased anyway; 0.01 suits a
+            plan that is itself the result.
+        max_steps: the maximum number of steps of each solve.
+        points: the maximum number of points sampled from each cloud. The full clouds have a smaller exact value, so
+            their bias is larger.
+        rng: the generator that samples the points; one seeded with 0 if omitted.
 
     Returns:
         eps with the numbers behind it.
 
     Raises:
-        InputError: on bad points, where all costs are 0, or where not even eps = mean cost is solved in ``max_steps``.
+        InputError: on bad points, if all costs are 0, or if even eps = mean cost is not solved in ``max_steps``.
     """
     if not 0 < bias < float("inf"):
         raise InputError(f"bias is a fraction of the exact value and must be positive, got {bias!r}; 0.1 is a start")

@@ -15,11 +15,11 @@ from otgen.ot.regularisers.base import SmoothRegulariser
 
 
 class Ascent(Protocol):
-    """What is counted of an ascent.
+    """The counters of an ascent.
 
     Attributes:
-        updates: taken since the potentials were new.
-        capped_updates: in how many of them the conjugate was capped.
+        updates: number of updates since the potentials were new.
+        capped_updates: number of them in which the conjugate was capped.
     """
 
     updates: int
@@ -33,21 +33,21 @@ def ascent_step(
     costs: Tensor,
     descend: Callable[[Tensor], None],
 ) -> None:
-    """One update of both potentials on a batch, its last term over all pairs.
+    """One update of both potentials on a batch, with the last term of (5) over all pairs.
 
     Args:
-        state: counts it.
-        conjugate: of (5).
+        state: its counters are advanced.
+        conjugate: the conjugate in (5).
         potentials: ``f(x_i)`` and ``g(y_j)``, with their graphs.
         costs: ``c(x_i, y_j)``, ``(n, m)``.
-        descend: takes a step of the potentials' optimiser down a loss.
+        descend: takes a step of the potentials' optimiser on a loss.
     """
     f, g = potentials
     with torch.no_grad():
         s = pair_sums(f, g, costs)
         density = conjugate.density(s)
-    # The gradient of (5) by f(x_i) and g(y_j) is the mass that they lack. A scalar with this gradient needs no graph of
-    # the matrices.
+    # The gradient of (5) with respect to f(x_i) or g(y_j) is the mass missing in that row or column. A linear loss with
+    # the same gradient avoids back-propagation through n x m matrices.
     descend(((density.mean(1) - 1) * f).mean() + ((density.mean(0) - 1) * g).mean())
     state.updates += 1
     state.capped_updates += conjugate.caps(s)

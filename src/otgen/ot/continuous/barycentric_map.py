@@ -21,16 +21,16 @@ from otgen.seeding import forked, seeded
 class BarycentricMap:
     """A network T that learns the barycentric map of a plan (Seguy et al. 2018, Algorithm 2, squared distance).
 
-    ``min_T E m(x, y) ||T(x) - y||^2`` over independent samples, m the density of the networks' plan: a regression
-    on fresh batches, its minimiser is :meth:`ContinuousSolution.map` on infinitely many samples. It is as good as the
-    plan, and nothing about it is certified.
+    ``min_T E m(x, y) ||T(x) - y||^2`` over independent samples, m the density of the networks' plan: a regression on
+    fresh batches, whose minimiser is the plan's barycentric map; :meth:`ContinuousSolution.map` computes it from
+    samples. It is at best as accurate as the plan, and nothing about it is certified.
 
     Attributes:
-        net: makes T: a callable from the sizes of a sample of x and of y to a module ``(n, d) -> (n, d)``.
+        net: makes T: a callable from the dimensions of x and of y to a module ``(n, d) -> (n, d)``.
         batch: samples of each law in an update.
         lr: step size of Adam.
         betas: decays of Adam's moments.
-        steps: updates.
+        steps: the number of updates.
     """
 
     net: Callable[[int, int], nn.Module] = Perceptron()
@@ -53,14 +53,14 @@ class BarycentricMap:
         """Learn the map of a solution's plan.
 
         Args:
-            solution: whose plan.
-            rng: for initial weights and samples; a generator seeded with 0 if left out.
+            solution: the solution whose plan is used.
+            rng: the generator of initial weights and samples; one seeded with 0 if omitted.
 
         Returns:
             The network, in evaluation mode.
 
         Raises:
-            NumericalError: if its weights leave the finite numbers.
+            NumericalError: if its weights become NaN or infinite.
         """
         checks.component("solution", solution, ContinuousSolution, "that of a Continuous problem")
         rng = checks.generator(rng)

@@ -17,13 +17,13 @@ class CappedConjugate:
     """The conjugate of KL, continued along its tangent where ``s / eps`` exceeds ``exponent``.
 
     The objective stays concave, and its gradient finite. It is the exact dual of the problem whose plans have a
-    density of at most ``exp(exponent)``: value and maximisers are those of the problem itself as long as its plan is
-    that small (on n x m atoms of equal weight its density is at most ``min(n, m)``), and its value is larger where
-    not. So it is good to train on; bounds are evaluated without it.
+    density of at most ``exp(exponent)``: value and maximisers are those of the uncapped problem if the density of its
+    plan stays below that (on n x m atoms of equal weight it is at most ``min(n, m)``); otherwise the value is larger.
+    It is therefore used for training; bounds are evaluated without it.
 
     Attributes:
-        reg: the regulariser; one that is no KL is left as it is, as a power does not overflow.
-        exponent: largest exponent.
+        reg: the regulariser; others than KL are left uncapped, since a power does not overflow.
+        exponent: the largest exponent.
     """
 
     reg: SmoothRegulariser
@@ -31,15 +31,15 @@ class CappedConjugate:
 
     @property
     def largest(self) -> float:
-        """Where the tangent begins."""
+        """The s at which the tangent begins; infinite without a cap."""
         return self.exponent * self.reg.weight if isinstance(self.reg, KL) else math.inf
 
     def conjugate(self, s: Tensor) -> Tensor:
-        """``conjugate(s)``, above :attr:`largest` its tangent."""
+        """``conjugate(s)``, continued by its tangent above :attr:`largest`."""
         if math.isinf(self.largest):
             return self.reg.conjugate(s)
         slope = self.reg.density(s.new_tensor(self.largest))
-        # s - min(s, largest) would cost the small derivatives their digits: the slope, and minus the slope.
+        # With s - min(s, largest), small derivatives would lose their digits to plus and minus the slope.
         return self.reg.conjugate(s.clamp(max=self.largest)) + slope * (s - self.largest).clamp(min=0)
 
     def density(self, s: Tensor) -> Tensor:
@@ -47,12 +47,12 @@ class CappedConjugate:
         return self.reg.density(s.clamp(max=self.largest))
 
     def caps(self, s: Tensor) -> bool:
-        """Whether any of ``s`` is beyond."""
+        """Whether any of ``s`` is above :attr:`largest`."""
         return math.isfinite(self.largest) and bool((s > self.largest).any())
 
 
 def check_exponent(guard: float) -> None:
-    """See that exponents up to ``guard`` can be taken in float32."""
+    """Check that exponents up to ``guard`` do not overflow in float32."""
     if not 0 < guard <= 80:
         raise InputError(f"guard must lie in (0, 80], got {guard!r}: beyond, exp() overflows float32")
 

@@ -37,9 +37,9 @@ from otgen.seeding import forked, new_seed, seeded
 class Upper(StrEnum):
     """Where the upper bound on the bank's value comes from."""
 
-    # The networks' own plan, made a coupling of the bank: a pass or two a check, and loose where eps is small.
+    # The networks' own plan, rounded to a coupling of the bank: one or two passes per check, but loose if eps is small.
     OWN_PLAN = "own_plan"
-    # The bank solved by itself, once in a run: tight, and worth its time where that is seconds.
+    # The bank's problem, solved once in a run: tight, and worth it if that takes seconds.
     SOLVED_BANK = "solved_bank"
 
 
@@ -50,13 +50,13 @@ class NeuralDualState:
     Attributes:
         f: potential of the source.
         g: potential of the target.
-        optimizer: of the parameters of both.
-        rng: stream of the training batches.
+        optimizer: the optimiser of the parameters of both.
+        rng: the generator of the training batches.
         check_seed: seed of the streams that checks draw from, so that checking changes nothing.
         bank_x: samples of the source on which the networks are judged, ``(bank, d)``.
         bank_y: samples of the target.
-        updates: taken since the networks were new, warm starts included.
-        capped_updates: in how many of them an exponent met the guard.
+        updates: number of updates since the networks were new, across warm starts.
+        capped_updates: number of them in which an exponent reached the guard.
     """
 
     f: nn.Module
@@ -70,13 +70,13 @@ class NeuralDualState:
     capped_updates: int = 0
 
     def copied(self) -> NeuralDualState:
-        """An independent copy; the bank, which nothing changes, is shared."""
+        """An independent copy; the bank, which is never modified, is shared."""
         f, g, optimizer = copy.deepcopy((self.f, self.g, self.optimizer))
         rng = torch.Generator().set_state(self.rng.get_state())
         return replace(self, f=f, g=g, optimizer=optimizer, rng=rng)
 
     def parameters(self) -> Iterator[Tensor]:
-        """Of both networks."""
+        """The parameters of both networks."""
         yield from self.f.parameters()
         yield from self.g.parameters()
 
@@ -90,26 +90,27 @@ class NeuralDualState:
 class NeuralDual(Solver):
     """Stochastic ascent of the dual over two networks (Sanjabi et al. 2018; Seguy et al. 2018, Algorithm 1).
 
-    ``max_{f,g} E f(x) + E g(y) - E conjugate(f(x) + g(y) - c(x, y))``, one Adam update a step, each on fresh samples,
-    the last expectation over all their pairs. The defaults are those of Sanjabi et al. 2018, Table 1.
+    ``max_{f,g} E f(x) + E g(y) - E conjugate(f(x) + g(y) - c(x, y))``, one Adam update per step, each on fresh samples,
+    with the last expectation over all their pairs. The defaults are those of Sanjabi et al. 2018, Table 1.
 
-    The accuracy is judged on a bank of samples drawn once: marginal error and certified gap are those of the problem
-    between these samples. They say nothing certain about the laws; and as the networks fit the laws rather than the
-    bank, the gap on the bank ends above zero, the lower the larger the bank. ``until=WithinNoise()`` stops where
-    fresh samples no longer tell the networks from an exact solution of the bank, and ``until=MeanMass(tol)`` is the
-    test of the paper, (26), on ``batch`` fresh pairs, which can be fooled.
+    The accuracy is computed on a bank of samples drawn once: marginal error and certified gap are those of the problem
+    between these samples. They certify nothing about the laws. As the networks fit the laws rather than the bank, the
+    gap on the bank stays above zero; the larger the bank, the smaller it becomes. ``until=WithinNoise()`` stops when
+    fresh samples no longer distinguish the networks from an exact solution of the bank, and ``until=MeanMass(tol)`` is
+    the test of the paper, (26), on ``batch`` fresh pairs, which can be fooled.
 
     Attributes:
-        f: makes the potential of the source: a callable from the size d of a sample to a module
-            ``(n, d) -> (n,)`` or ``(n, 1)``. Modules with batch statistics are judged in evaluation mode.
+        f: makes the potential of the source: a callable from the dimension d of a sample to a module ``(n, d) -> (n,)``
+            or ``(n, 1)``. Modules with batch statistics are evaluated in evaluation mode.
         g: makes the potential of the target.
         batch: samples of each law in an update.
         lr: step size of Adam.
         betas: decays of Adam's moments.
-        bank: samples of each law to judge on.
-        guard: largest exponent of KL's conjugate in training; its tangent follows. It caps the density of the plan at
-            ``exp(guard)``: far above ``batch``, the most that the plan of a batch needs. Much larger, and one
-            gradient beyond it stops Adam for hundreds of updates. float32 ends at 88.
+        bank: samples of each law in the bank.
+        guard: largest exponent of KL's conjugate in training; beyond it the conjugate is continued by its tangent. This
+            caps the density of the plan at ``exp(guard)``, far above ``batch``, the largest that the plan of a batch
+            needs. With a much larger guard, a single huge gradient stops Adam for hundreds of updates. float32
+            overflows above 88.
         upper: where the upper bound on the bank's value comes from.
     """
 
@@ -177,7 +178,7 @@ class NeuralDual(Solver):
             f, g = old.f.to(like), old.g.to(like)
             for group in old.optimizer.param_groups:
                 group.update(lr=self.lr, betas=self.betas)
-            # Loading casts the moments to where the parameters are now.
+            # Loading casts the moments to the present dtype and device of the parameters.
             old.optimizer.load_state_dict(old.optimizer.state_dict())
             return replace(old, rng=training, check_seed=check_seed, bank_x=x, bank_y=y)
         f, g = (module.to(like) for module in (f, g))
@@ -207,7 +208,7 @@ class NeuralDual(Solver):
         return state
 
     def conjugate(self, problem: Continuous) -> CappedConjugate:
-        """The conjugate that is trained on."""
+        """The conjugate used in training."""
         return CappedConjugate(reg=problem.reg, exponent=self.guard)
 
     @override
@@ -219,13 +220,13 @@ class NeuralDual(Solver):
 
 @dataclass(frozen=True)
 class _Networks:
-    """What a warm start hands over: networks, optimiser and counts, but no samples; the laws may have changed."""
+    """What a warm start passes on: networks, optimiser and counts, but no samples, since the laws may have changed."""
 
     state: NeuralDualState
 
 
 class NeuralDualIterate(Iterate):
-    """Two networks at a check, on a copy: the state goes on in place."""
+    """The two networks at a check. They are copied, since training goes on in place."""
 
     def __init__(
         self, solver: NeuralDual, problem: Continuous, state: NeuralDualState, previous: NeuralDualIterate | None
@@ -233,19 +234,19 @@ class NeuralDualIterate(Iterate):
         self.solver, self.problem, self.state = solver, problem, state.copied()
         self.potentials = FunctionPotentials(self.state.f.eval(), self.state.g.eval())
         self.bank = SampleBank(Discrete(state.bank_x, state.bank_y, cost=problem.cost, reg=problem.reg))
-        # Gap per unit of marginal error at the last certificate: says when the next one is worth its passes.
+        # Gap per unit of marginal error at the last certificate; it predicts when the next one is worth its passes.
         self.gap_per_error = 0.0
         if previous is not None:
             self.bank, self.gap_per_error = previous.bank, previous.gap_per_error
 
     @cached_property
     def on_bank(self) -> OnBank:
-        """The networks on the bank."""
+        """The potentials evaluated on the bank."""
         at = self.potentials.on(self.state.bank_x, self.state.bank_y)
         return OnBank(self.bank, at, solve_bank=self.solver.upper is Upper.SOLVED_BANK)
 
     def fresh_rng(self) -> torch.Generator:
-        """A stream that nobody has trained on; the same at every call for this check."""
+        """A generator whose samples were never trained on; the same at every call for this check."""
         return torch.Generator().manual_seed((self.state.check_seed + self.state.updates) % 2**62)
 
     @cached_property
@@ -274,7 +275,7 @@ class NeuralDualIterate(Iterate):
 
     @override
     def expects_gap(self, tol: float) -> bool:
-        # Both are noisy from check to check: half the last ratio is soon enough.
+        # Gap and error are noisy from check to check: half of the last ratio makes the certificate early enough.
         return self.last or 0.5 * self.gap_per_error * self.marginal_error <= tol
 
     @override

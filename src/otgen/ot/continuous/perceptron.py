@@ -1,4 +1,4 @@
-"""The network that stands in where no other is given."""
+"""The default network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Perceptron:
     """Hyper-parameters of a fully connected network with ReLU, from ``(n, d)`` to ``(n, out)``.
 
     Attributes:
-        widths: of the hidden layers. Sanjabi et al. 2018 use two of 128 for points in the plane.
+        widths: the widths of the hidden layers. Sanjabi et al. 2018 use two of width 128 for points in the plane.
     """
 
     widths: tuple[int, ...] = (128, 128)
@@ -24,7 +24,7 @@ class Perceptron:
             raise InputError(f"widths of hidden layers must be whole numbers of at least 1, got {self.widths!r}")
 
     def __call__(self, d: int, out: int = 1) -> nn.Module:
-        """A module from ``d`` numbers a sample to ``out``; a potential has one."""
+        """A module from ``(n, d)`` to ``(n, out)``; a potential has ``out=1``."""
         sizes = (d, *self.widths)
         layers: list[nn.Module] = []
         for size, width in zip(sizes, self.widths, strict=False):

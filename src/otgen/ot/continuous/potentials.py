@@ -49,7 +49,7 @@ def flat(name: str, points: Tensor) -> Tensor:
 
 
 def one_each(name: str, output: Tensor, points: Tensor) -> Tensor:
-    """A network's output as ``(n,)``; an error where it is not one number a sample."""
+    """A network's output as ``(n,)``; raises InputError if it is not one number per sample."""
     if not isinstance(output, Tensor) or output.numel() != len(points):
         got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise InputError(

@@ -17,7 +17,7 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
 
-# How many samples of each law, and which, stand for the laws where a relative eps asks for the mean cost.
+# Number and seed of the samples of each law that give the mean cost for a relative eps.
 _MEAN_SAMPLES, _MEAN_SEED = 1000, 0
 
 
@@ -28,14 +28,14 @@ class Continuous(Problem):
     (Sanjabi et al. 2018, (4)).
 
     Args:
-        source: what ``x`` is drawn from: anything with ``sample(n, rng) -> (n, ...)``.
-        target: what ``y`` is drawn from, of as many numbers a sample, the same dtype and device.
+        source: the law of ``x``: any object with ``sample(n, rng) -> (n, ...)``.
+        target: the law of ``y``, likewise; its samples have the same dimension, dtype and device.
         cost: the ground cost between samples flattened to ``(n, d)``.
         reg: ``KL`` or ``Quadratic``; the default is KL at 5 % of the mean cost, which is estimated once, from 1,000
             samples of each law that are the same at every call.
 
     Raises:
-        InputError: where a law cannot be sampled, the samples do not fit, or there is no smooth regulariser.
+        InputError: if a law cannot be sampled, the samples do not fit together, or the regulariser is not smooth.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Continuous(Problem):
     def sample(self, n: int, rng: torch.Generator) -> Discrete:
         """The problem between ``n`` fresh samples of each law, drawn independently, without a graph.
 
-        It has this problem's eps as a number, whatever the samples are.
+        Its eps is this problem's, as a number, and does not depend on the samples.
         """
         checks.count("n", n, 1)
         x, y = self._draw("source", n, rng), self._draw("target", n, rng)
@@ -89,7 +89,7 @@ class Continuous(Problem):
 
     @cached_property
     def reference(self) -> Tensor:
-        """One sample, ``(1, d)``, the same at every call: gives the samples' size, dtype and device."""
+        """One sample, ``(1, d)``, the same at every call: gives the samples' dimension, dtype and device."""
         return self.sample(1, torch.Generator().manual_seed(_MEAN_SEED)).sides()[0].points
 
     @property
@@ -99,7 +99,7 @@ class Continuous(Problem):
 
     @override
     def detached(self) -> Continuous:
-        """The same: samples carry no graph."""
+        """This problem itself: its samples carry no graph."""
         return self
 
     @override

@@ -1,4 +1,4 @@
-"""How good two networks are on a fixed support."""
+"""The accuracy of two networks on a fixed set of samples."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.regularisers.kl import KL
 
-# How exactly a bank is solved: far below what its samples say about the laws.
+# Relative gap and maximum steps for the solution of a bank; the gap is far below the sampling error.
 _GAP, _STEPS = 1e-3, 5000
 
 
 class SampleBank:
-    """The samples of both laws that networks are judged on.
+    """The samples of both laws on which the accuracy of networks is computed.
 
     Attributes:
         problem: the transport problem between the samples.
@@ -34,24 +34,24 @@ class SampleBank:
 
     @cached_property
     def solution(self) -> Solution:
-        """The problem solved by itself, when first asked for, and once."""
+        """The solution of the bank's problem, computed once, when first read."""
         solver = default_discrete_solver(self.problem)
         solution: Solution = run(self.problem, solver, tol=_GAP, max_steps=_STEPS, on_unconverged="ignore")
         return solution
 
 
 class OnBank:
-    """Two potentials judged on a bank of samples; each number is computed when it is first read.
+    """The accuracy of two potentials on a bank of samples; each number is computed when it is first read.
 
-    The lower bound is the dual value of both potentials as they are, so that the gap holds the error of either. The
+    The lower bound is the dual value of both potentials as they are, so that the gap includes the errors of both. The
     upper bound is the primal value of the plan of ``g`` and its soft transform, rounded to a coupling of the bank; or
-    that of the bank's own solution, once it is there.
+    that of the bank's own solution, once it has been computed.
 
     Attributes:
         bank: the samples.
         problem: the transport problem between them.
         potentials: at the samples.
-        solve_bank: whether the upper bound is worth a solution of the bank, where there is none yet.
+        solve_bank: whether to solve the bank's problem for the upper bound, if it has not been solved yet.
     """
 
     def __init__(self, bank: SampleBank, potentials: Potentials, *, solve_bank: bool) -> None:
@@ -59,19 +59,19 @@ class OnBank:
 
     @cached_property
     def plan(self) -> PseudoPlan:
-        """What the potentials' own plan is like."""
+        """Dual value, mass and marginal error of the potentials' own plan."""
         with full_precision(self.problem.device):
             return PseudoPlan.of(self.problem, self.potentials)
 
     @cached_property
     def certificate(self) -> Certificate:
-        """Bounds after a soft transform of ``g``: they concern ``g`` alone."""
+        """Bounds after a soft transform of ``g``: they depend on ``g`` alone."""
         with torch.no_grad(), full_precision(self.problem.device):
             return certify(self.problem, self.potentials)
 
     @cached_property
     def upper(self) -> float:
-        """No smaller than the bank's value."""
+        """Certified upper bound on the bank's value."""
         solved = self.solve_bank or "solution" in vars(self.bank)
         return float((self.bank.solution if solved else self.certificate).upper)
 

@@ -1,4 +1,4 @@
-"""What a solver of a sampled problem gives, what of it is certain, and what is statistics."""
+"""The solution of a problem between sampled laws: what is certified, and what is statistical."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from otgen.ot.discrete.problem import Discrete
 
 
 class ContinuousSolution(Certified, Solved):
-    """Two networks as the dual potentials of a problem between laws, at some iterate; all of it detached.
+    """Two networks as the dual potentials of a problem between laws, at some iterate; everything is detached.
 
     ``value``, its bounds and the errors concern the problem between the samples of the bank, where they are
-    certified. About the laws themselves they say nothing certain: :meth:`estimate` is what can be said, with a
+    certified. They certify nothing about the laws themselves, for which :meth:`estimate` gives a bound with a
     confidence. Bounds and errors are computed when they are first read.
 
     Attributes:
         problem: with a number for eps.
         potentials: the networks, in evaluation mode: ``potentials.on(x, y)`` gives vectors.
         bank: the problem between the samples on which the networks are judged.
-        capped_updates: updates, since the networks were new, in which an exponent met the guard against overflow.
-        state: the solver's; ``warm_start=solution`` starts another solve from here.
+        capped_updates: updates, since the networks were new, in which an exponent reached the guard against overflow.
+        state: the solver's state; ``warm_start=solution`` starts another solve from here.
     """
 
     def __init__(
@@ -58,18 +58,18 @@ class ContinuousSolution(Certified, Solved):
 
     @property
     def value(self) -> Tensor:
-        """The dual value of the networks on the bank, float64; minus infinity where it is beyond that."""
+        """The dual value of the networks on the bank, float64; minus infinity if it overflows."""
         return torch.tensor(self._on_bank.plan.dual, dtype=torch.float64, device=self.bank.device)
 
     @property
     @override
     def interval(self) -> Interval:
-        """Certified bounds on the bank's value: the lower one is ``value`` less its rounding."""
+        """Certified bounds on the bank's value: the lower one is ``value`` minus a bound on its roundoff."""
         return self._on_bank.interval
 
     @property
     def certificate(self) -> Certificate:
-        """Bounds on the bank's value after a soft transform of ``g``: tighter, but they do not concern ``f``."""
+        """Bounds on the bank's value after a soft transform of ``g``: tighter, but independent of ``f``."""
         return self._on_bank.certificate
 
     @property
@@ -90,19 +90,19 @@ class ContinuousSolution(Certified, Solved):
     def estimate(
         self, *, batches: int = 32, size: int = 512, confidence: float = 0.95, rng: torch.Generator | None = None
     ) -> Estimate:
-        """What fresh samples say about the value of the problem between the laws.
+        """A statistical lower bound on the value of the problem between the laws, from fresh samples.
 
         The dual value of any two potentials on independent samples is in expectation no larger than the laws' value
-        ((5) of Sanjabi et al. 2018 is a maximum), so its mean over independent batches, less a one-sided margin, is
-        a lower bound with a confidence. The margin is Student's t: it takes the means of batches for normal. There
-        is no upper bound.
+        ((5) of Sanjabi et al. 2018 is a maximum), so its mean over independent batches, minus a one-sided margin, is a
+        lower bound with a confidence. The margin is Student's t, which assumes that the means of batches are normal.
+        There is no upper bound.
 
         Args:
             batches: independent batches, at least 2.
             size: samples of each law in a batch; all their pairs are used.
             confidence: of the lower bound, in (0, 1).
-            rng: what the samples are drawn from; a generator seeded with 0 if left out. It must be none that the
-                networks were trained from.
+            rng: the generator of the samples; one seeded with 0 if omitted. The networks must not have been trained on
+                its samples.
         """
         from scipy.special import stdtrit
 
@@ -127,8 +127,7 @@ class ContinuousSolution(Certified, Solved):
     def plan_density(self, x: Tensor, y: Tensor) -> Tensor:
         """Density of the networks' plan with respect to the product of the laws, ``(n, m)``, without a graph.
 
-        ``density(f(x_i) + g(y_j) - c(x_i, y_j))`` (Sanjabi et al. 2018, (6)), capped where the guard of the solver
-        caps it.
+        ``density(f(x_i) + g(y_j) - c(x_i, y_j))`` (Sanjabi et al. 2018, (6)), capped by the guard of the solver.
 
         Args:
             x: points of the source, ``(n, ...)``.
@@ -144,7 +143,8 @@ class ContinuousSolution(Certified, Solved):
         """``1/(n m) sum_ij m_ij c(x_i, y_j)``, the plan's density m held constant: what a generator descends.
 
         Step (c) of Algorithm 1 of Sanjabi et al. 2018. Its gradient is that of the transport value by the envelope
-        theorem; nothing flows through the potentials, whose own derivative vanishes at the optimum only.
+        theorem; no gradient flows through the potentials, although the derivative through them vanishes at the optimum
+        only.
 
         Args:
             x: fresh samples, ``(n, ...)``, with a graph if they come from a generator.
@@ -168,7 +168,7 @@ class ContinuousSolution(Certified, Solved):
 
         Args:
             x: points of the source, ``(n, ...)``.
-            y: samples of the target, ``(m, ...)``; the bank's if left out.
+            y: samples of the target, ``(m, ...)``; the bank's if omitted.
         """
         x = flat("x", x)
         y = self.bank.sides()[1].points if y is None else flat("y", y)

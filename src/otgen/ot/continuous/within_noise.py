@@ -1,4 +1,4 @@
-"""Stop where fresh samples see nothing left to gain."""
+"""Stop when fresh samples show no further gain."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 class WithinNoise(Stopping):
     """Stop when the excess gap on fresh samples is within ``errors`` standard errors of zero.
 
-    The gap of a fresh batch, its own optimal value less the dual value of the networks, is mostly what sampling
-    explains: any fixed potentials, the laws' own included, leave it open. So it is compared with the gap, on the same
-    batches, that a solution of the bank leaves, extended to new points by soft transforms. The batch's own value
-    cancels, and what is left is ``mean(dual of the bank's potentials - dual of the networks)``: the excess. Its
-    standard error is that of the mean over the batches.
+    The gap of a fresh batch, its own optimal value minus the dual value of the networks, is mostly sampling error: no
+    fixed potentials close it, not even those of the laws. So it is compared with the gap that the bank's solution,
+    extended to new points by soft transforms, leaves on the same batches. The batch's own value cancels; what remains
+    is the excess, ``mean(dual of the bank's potentials - dual of the networks)``. Its standard error is that of the
+    mean over the batches.
 
-    Met, it says that fresh samples do not tell the networks from a solution of the bank; a larger bank is a harder
-    master. It solves the bank's problem once.
+    If the test is met, fresh samples do not distinguish the networks from a solution of the bank; a larger bank makes
+    the test stricter. The bank's problem is solved once.
 
     Attributes:
-        errors: how many standard errors.
-        batches: fresh batches a check, each of as many samples as an update's.
+        errors: the number of standard errors.
+        batches: fresh batches per check, each with as many samples as a training batch.
     """
 
     errors: float = 2.0
@@ -80,7 +80,7 @@ class WithinNoise(Stopping):
 
 
 def _extended(solution: Solution, batch: Discrete) -> Potentials:
-    """The potentials of a solution at new points: soft transforms on its support."""
+    """The potentials of a solution, extended to new points by soft transforms over its support."""
     bank, reg = solution.problem, solution.problem.reg
     assert isinstance(reg, SmoothRegulariser)
     (old_x, old_y), (x, y) = ((s.points.double() for s in problem.sides()) for problem in (bank, batch))

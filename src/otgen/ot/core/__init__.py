@@ -1,1 +1,1 @@
-"""What every kind of transport problem shares, and what knows none of them."""
+"""What all kinds of transport problem share; nothing here depends on a particular kind."""

@@ -1,4 +1,4 @@
-"""All checks of what a caller hands to `otgen.ot`, in one place."""
+"""All checks of arguments of `otgen.ot`, in one place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from otgen.errors import InputError
 
-# How far weights may sum from 1 before it is taken for a mistake rather than for rounding.
+# Weights whose sum differs from 1 by more than this are an error in the input, not roundoff.
 WEIGHT_TOLERANCE = 1e-4
 
 
@@ -46,7 +46,7 @@ def lifted(name: str, value: Any, dims: tuple[int, ...]) -> Tensor:
 
 
 def compatible(names: str, *tensors: Tensor) -> None:
-    """Equal device and dtype."""
+    """Check that the tensors have the same device and dtype."""
     devices = {str(t.device) for t in tensors}
     if len(devices) > 1:
         raise InputError(f"{names} are on different devices, {sorted(devices)}; move them to one with .to(device)")
@@ -56,7 +56,7 @@ def compatible(names: str, *tensors: Tensor) -> None:
 
 
 def weights(name: str, value: Tensor | None, like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Weights of a cloud: given ones checked and normalised to sum 1, uniform ones where none are given.
+    """Weights of a cloud, checked and normalised to sum 1; uniform if None.
 
     Args:
         name: for messages.
@@ -78,19 +78,19 @@ def weights(name: str, value: Tensor | None, like: Tensor, shape: tuple[int, ...
     off = (total.detach() - 1).abs().max().item()
     if off > WEIGHT_TOLERANCE:
         raise InputError(f"{name} sums to {total.flatten()[0].item():.6g}, not to 1; divide it by its sum")
-    # Through the graph: it makes the gradient with respect to weights the one along sum(delta) = 0.
+    # With a graph, so that the gradient with respect to the weights is the one along sum(delta) = 0.
     return (value / total).expand(shape)
 
 
 def component(name: str, value: Any, kind: type | tuple[type, ...], example: str) -> None:
-    """An object of a kind, not its name: names mean something on the command line only."""
+    """Check that ``value`` is an object of the kind; names of classes are for the command line only."""
     if not isinstance(value, kind):
         kinds = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
         raise InputError(f"{name} must be a {kinds}, such as {example}; got {value!r}")
 
 
 def count(name: str, value: Any, least: int) -> None:
-    """A whole number that is not too small."""
+    """Check that ``value`` is a whole number of at least ``least``."""
     if not isinstance(value, int) or value < least:
         raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
@@ -99,7 +99,7 @@ ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
 
 
 def choice(name: str, kind: type[ChoiceT], value: Any) -> ChoiceT:
-    """A member of a closed choice, which may be given by its value."""
+    """A member of the enum ``kind``, which may be given by its value."""
     try:
         return kind(value)
     except ValueError:
@@ -107,19 +107,19 @@ def choice(name: str, kind: type[ChoiceT], value: Any) -> ChoiceT:
 
 
 def options(owner: str, given: Iterable[str], known: Collection[str]) -> None:
-    """Options by name, each known to whoever takes them."""
+    """Check that every option given by name is one that ``owner`` has."""
     unknown = [name for name in given if name not in known]
     if unknown:
         raise InputError(f"{owner} has no option {sorted(unknown)}; its options are {', '.join(known)}")
 
 
 def generator(rng: torch.Generator | None) -> torch.Generator:
-    """What to draw from: the caller's, or one seeded with 0."""
+    """The caller's generator, or one seeded with 0."""
     return torch.Generator().manual_seed(0) if rng is None else rng
 
 
 def costs(matrix: Tensor) -> None:
-    """Costs that the dtype can hold."""
+    """Check that the costs do not overflow the dtype."""
     if not math.isfinite(matrix.sum()) and not bool(torch.isfinite(matrix).all()):
         raise InputError(
             f"the cost matrix overflows {matrix.dtype}: the points are too far apart for it; "

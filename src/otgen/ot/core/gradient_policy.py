@@ -1,4 +1,4 @@
-"""How the derivative of a value is taken, apart from how the value is found; each kind of problem acts on it."""
+"""How a value is differentiated, independently of how it is computed; each kind of problem implements it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Envelope(Gradient):
     """Potentials and plan are held constant (Danskin): exact at the optimum, O(1) memory in the steps.
 
     ``d value / d c_ij = pi_ij``, and through the cost ``d value / d x_i = sum_j pi_ij d c_ij / d x_i``;
-    ``d value / d a_i = f_i - sum_j b_j conjugate(s_ij)``, in the gauge ``sum_i a_i (d value / d a_i) = 0`` when
-    it reaches the weights that were given. Not twice differentiable: a second backward raises.
-    Away from the optimum the error is bounded by ``Solution.grad_error_bound``.
+    ``d value / d a_i = f_i - sum_j b_j conjugate(s_ij)``; back-propagated through the normalisation of the given
+    weights, it satisfies ``sum_i a_i (d value / d a_i) = 0``. Not twice differentiable: a second backward raises. Away
+    from the optimum the error is bounded by ``Solution.grad_error_bound``.
     """
 
     unrolls: ClassVar[bool] = False
@@ -30,9 +30,9 @@ class Envelope(Gradient):
 
 @dataclass(frozen=True, kw_only=True)
 class Unroll(Gradient):
-    """Back-propagation through every step that the solver took: the derivative of what was computed.
+    """Back-propagation through every step that the solver took: the derivative of the computed value.
 
-    Memory grows with the steps. Meant for a fixed number of them (``tol=0``), as the papers use it.
+    Memory grows with the number of steps. Meant for a fixed number of them (``tol=0``), as the papers use it.
     """
 
     unrolls: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""The iterate of a solve: what a stopping test may ask of it, and what the solve makes of the last one."""
+"""The iterate of a solve: the accuracy that stopping tests read, and the solution built from the last iterate."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ from otgen.ot.core.results import HistoryEntry, SolveOutcome
 
 
 class Accuracy(ABC):
-    """What a stopping test may ask of an iterate; computed on demand, and once: implement it with cached properties."""
+    """Accuracy of an iterate, as stopping tests read it.
 
-    # Set by the loop: no further check will follow, so nothing may be left to an estimate.
+    Each quantity is computed on demand and cached: implement them as cached properties.
+    """
+
+    # Set by the loop at the last check: the accuracy must then be computed, not estimated.
     last: bool = False
 
     @property
     @abstractmethod
     def marginal_error(self) -> float:
-        """L1 error of both marginals, worst of the batch: cheap."""
+        """L1 error of both marginals, the largest of the batch; cheap to compute."""
 
     @property
     @abstractmethod
     def mean_mass(self) -> float:
-        """The plan's total mass, furthest from 1 of the batch."""
+        """The plan's total mass; for a batch, the one furthest from 1."""
 
     @property
     @abstractmethod
     def rel_gap(self) -> float:
-        """The relative gap between upper and lower bound, worst of the batch."""
+        """The relative gap between upper and lower bound, the largest of the batch."""
 
     def expects_gap(self, tol: float) -> bool:
-        """Whether a relative gap of ``tol`` is likely, so that it is worth computing."""
+        """Whether the relative gap is likely to be at most ``tol``, so that computing it is worthwhile."""
         return True
 
 
@@ -42,7 +45,7 @@ class Iterate(Accuracy):
     @property
     @abstractmethod
     def finite(self) -> bool:
-        """Whether the state is made of finite numbers."""
+        """Whether all numbers of the state are finite."""
 
     @abstractmethod
     def restart(self) -> Any:
@@ -50,17 +53,17 @@ class Iterate(Accuracy):
 
     @abstractmethod
     def solution(self, outer: Any, inner: Any, gradient: Gradient, outcome: SolveOutcome) -> Any:
-        """What `solve` returns.
+        """The solution that `solve` returns.
 
         Args:
             outer: the problem with the caller's graph.
-            inner: the same without.
+            inner: the same problem without a graph.
             gradient: how the value is to be differentiated.
             outcome: how the solve went.
         """
 
     def record(self, step: int, *, with_error: bool) -> HistoryEntry:
-        """What was computed of the accuracy; the marginal error too where it is asked for."""
+        """The accuracy computed so far, as a history entry; ``with_error`` computes the marginal error if needed."""
         computed = self.__dict__
         error = self.marginal_error if with_error else computed.get("marginal_error", math.nan)
         return HistoryEntry(step, error, computed.get("rel_gap", math.nan))

@@ -1,4 +1,4 @@
-"""The only iteration loop: counting, checking, stopping, status. It is given its solver."""
+"""The one iteration loop, shared by all solvers: it counts steps, checks the accuracy, stops and reports a status."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from otgen.ot.core.results import HistoryEntry, SolveOutcome, Status
 from otgen.ot.core.solver import Solver
 from otgen.ot.core.stopping import RelGap, Steps, Stopping
 
-# Share of its relative gap to which one check must bring a solver whose steps end near the problem, or it is done.
+# A solver of an approximate problem has stalled when its relative gap exceeds this fraction of the gap at the previous
+# check.
 _STALLED = 0.99
 
 
 class OnUnconverged(StrEnum):
-    """What to do when the steps run out before the tolerance."""
+    """What to do if the steps run out before the tolerance is reached."""
 
     WARN = "warn"
     RAISE = "raise"
@@ -52,7 +53,7 @@ class SolveOptions(LossOptions, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class LoopSettings:
-    """The same with their defaults, checked."""
+    """The options of `solve`, with defaults filled in and values checked."""
 
     until: Stopping | None = None
     tol: float | None = None
@@ -80,18 +81,18 @@ class LoopSettings:
 
     @classmethod
     def of(cls, options: SolveOptions) -> Self:
-        """From options by name."""
+        """The settings from options given by name; raises InputError for an unknown name."""
         checks.options("solve", options, cls.__dataclass_fields__)
         return cls(**options)
 
     @property
     def unrolls(self) -> bool:
-        """Whether the steps are to be recorded."""
+        """Whether the steps are recorded for back-propagation."""
         return self.gradient is not None and self.gradient.unrolls
 
     @property
     def stopping(self) -> Stopping | None:
-        """The stopping test that was asked for."""
+        """The requested stopping test; None if the solver's own is to be used."""
         if self.tol is None:
             return self.until
         return RelGap(self.tol) if self.tol > 0 else Steps()
@@ -102,8 +103,8 @@ def run(problem: Problem, solver: Solver, **options: Unpack[SolveOptions]) -> An
 
     Args:
         problem: what to solve.
-        solver: how.
-        options: of :func:`otgen.ot.solve`.
+        solver: a solver of the problem's kind.
+        options: the options of :func:`otgen.ot.solve`.
 
     Returns:
         The solution of the problem's kind.
@@ -128,7 +129,7 @@ def run(problem: Problem, solver: Solver, **options: Unpack[SolveOptions]) -> An
 
 
 class _Loop:
-    """A solver at work."""
+    """One run of a solver on a problem."""
 
     def __init__(self, problem: Problem, solver: Solver, start: Any, settings: LoopSettings) -> None:
         self.problem, self.solver, self.start, self.settings = problem, solver, start, settings
@@ -139,7 +140,7 @@ class _Loop:
         self.iterate = solver.iterate(problem, self.state, None)
 
     def until(self, stopping: Stopping) -> Status:
-        """Step until the test is met or the steps run out; says so where it was not met."""
+        """Run until the test is met or ``max_steps`` is reached; if it is not met, act as ``on_unconverged`` says."""
         status = self._status(stopping)
         if status.fell_short and self.settings.on_unconverged != OnUnconverged.IGNORE:
             message = (
@@ -163,7 +164,8 @@ class _Loop:
             self._advance(min(check_every, max_steps - steps))
             self.iterate = solver.iterate(self.problem, self.state, before)
             if not self.iterate.finite:
-                # A solver may work in place, so the last finite iterate is entered anew from its potentials.
+                # Solvers may update their state in place, so the state is rebuilt from the last finite iterate's
+                # `restart()`, or from the start.
                 last = before.restart() if steps else self.start
                 self.state, self.steps = solver.init(self.problem, last, self.rng), steps
                 self.iterate = solver.iterate(self.problem, self.state, None)
@@ -181,7 +183,7 @@ class _Loop:
         return Status.FIXED_STEPS if isinstance(stopping, Steps) else Status.MAX_STEPS
 
     def _advance(self, count: int) -> None:
-        """Take steps, with a graph if the gradient goes back through them."""
+        """Take ``count`` steps, recorded if the gradient is propagated through them."""
         if self.settings.unrolls:
             for _ in range(count):
                 self.state = self.solver.step(self.problem, self.state)

@@ -1,4 +1,4 @@
-"""How much memory there is, so that what does not fit is refused before it is asked for."""
+"""Free memory, so that an allocation that does not fit is refused before it is attempted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from otgen.errors import InputError
 
 _PROC, _CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
-# Limit, usage and the name of what could be reclaimed, in the two versions of Linux control groups.
+# Names of the limit, the usage and the reclaimable part, in the two versions of Linux control groups.
 _VERSION_2 = ("memory.max", "memory.current", "inactive_file")
 _VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 
@@ -19,9 +19,9 @@ _VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_
 def free_bytes(device: torch.device | str = "cpu") -> int:
     """Bytes that can still be allocated on a device.
 
-    CUDA: what the driver and PyTorch's cache have free. Elsewhere: what Linux calls available, within the limits of
-    the process's control groups; on other systems the whole memory of the machine; ``sys.maxsize`` where nothing
-    can be found out, so that nothing is refused.
+    CUDA: the free memory of the driver and of PyTorch's cache. Otherwise, on Linux: ``MemAvailable``, within the limits
+    of the process's control groups; on other systems the whole memory of the machine; ``sys.maxsize`` if that is
+    unknown, so that nothing is refused.
     """
     device = torch.device(device)
     if device.type == "cuda":
@@ -32,16 +32,16 @@ def free_bytes(device: torch.device | str = "cpu") -> int:
 
 
 def require(needed: int, what: str, remedy: str, device: torch.device | str = "cpu") -> None:
-    """Refuse what does not fit.
+    """Raise an error if an allocation does not fit.
 
     Args:
-        needed: bytes.
+        needed: the number of bytes.
         what: what they are for; starts the message.
         remedy: what to do instead; ends it.
-        device: where they are to be.
+        device: where they would be allocated.
 
     Raises:
-        InputError: where fewer bytes than that are free.
+        InputError: if fewer bytes are free.
     """
     free = free_bytes(device)
     if needed > free:
@@ -65,7 +65,7 @@ def _available(proc: Path) -> int | None:
 
 
 def _within_groups(proc: Path, root: Path) -> int | None:
-    """The least room of the process's control groups and those above them; None without a limit."""
+    """The smallest free memory of the process's control groups and their parents; None without a limit."""
     rooms = []
     for line in _lines(proc / "self" / "cgroup"):
         number, _, rest = line.partition(":")
@@ -76,7 +76,7 @@ def _within_groups(proc: Path, root: Path) -> int | None:
             top, names = root / "memory", _VERSION_1
         else:
             continue
-        # Inside a container the path may be one of the host's; what can be seen is then at the top.
+        # Inside a container the path may be the host's; the group that is visible is then the root.
         inner = top / path.strip("/")
         groups = [inner, *(p for p in inner.parents if p.is_relative_to(top))] if path.strip("/") else [top]
         rooms += [room for room in (_room(group, *names) for group in groups) if room is not None]
@@ -87,7 +87,7 @@ def _room(group: Path, limit: str, usage: str, reclaimed: str) -> int | None:
     most, used = (next(iter(_lines(group / name)), "") for name in (limit, usage))
     if not (most.isdigit() and used.isdigit()):
         return None
-    # Cached files count as used, and make way.
+    # Cached files count as used, but can be reclaimed.
     cached = (line.split() for line in _lines(group / "memory.stat"))
     back = sum(int(words[1]) for words in cached if len(words) == 2 and words[0] == reclaimed)
     return max(0, int(most) - max(0, int(used) - back))

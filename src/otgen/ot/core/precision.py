@@ -1,4 +1,4 @@
-"""The arithmetic that transport is computed in."""
+"""The floating-point arithmetic of transport computations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 @contextlib.contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Autocast and TF32 off: a tenth of a per cent in a cost is many per cent in a plan."""
+    """A context without autocast and TF32: an error of 0.1 % in a cost is an error of many per cent in a plan."""
     if device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
         # Nothing to switch off: entering autocast costs as much as a product of small matrices.
         yield
@@ -28,15 +28,15 @@ def full_precision(device: torch.device) -> Iterator[None]:
 
 
 def least_exponent(dtype: torch.dtype) -> float:
-    """The least exponent whose exponential is a normal number for certain.
+    """The smallest exponent whose exponential is certainly a normal number.
 
-    Below, `exp` takes eight to fifty times as long on a CPU, and what is multiplied by its result does too.
+    Below it, `exp` takes eight to fifty times as long on a CPU, and so do products with its result.
     """
     return math.log(torch.finfo(dtype).tiny) + 1
 
 
 def normal_exp(exponent: Tensor) -> Tensor:
-    """``exp``, differentiable; 0 where the result would be no normal number of the dtype."""
+    """``exp``, differentiable; results too small to be normal numbers of the dtype become 0."""
     dtype = exponent.dtype
     result: Tensor = functional.threshold(
         exponent.clamp(min=least_exponent(dtype)).exp_(), 4 * torch.finfo(dtype).tiny, 0.0

@@ -1,4 +1,4 @@
-"""What every transport problem has."""
+"""The interface of a transport problem."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 class Problem(ABC):
-    """A transport problem: what is to be solved, apart from how."""
+    """A transport problem, independent of the solver."""
 
     @property
     @abstractmethod
     def device(self) -> torch.device:
-        """The device that the problem's numbers are on."""
+        """The device of the problem's tensors."""
 
     @abstractmethod
     def detached(self) -> Self:
@@ -23,15 +23,15 @@ class Problem(ABC):
 
     @abstractmethod
     def resolved(self) -> Self:
-        """The same problem with numbers where its settings were relative, and its input checked as far as it can be."""
+        """The same problem with its relative settings replaced by numbers, and its input checked as far as possible."""
 
     @abstractmethod
     def with_settings_of(self, resolved: Self) -> Self:
-        """This problem, graph included, with the settings that another one was resolved to."""
+        """This problem, with its graph, under the settings of the resolved one."""
 
 
 class Sampler(Protocol):
     """A law that can be sampled; every source of `otgen.data` is one."""
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        """``n`` samples, ``(n, ...)``, drawn through ``rng``; flattened to ``(n, d)`` by the problem."""
+        """``n`` samples, ``(n, ...)``, drawn with ``rng``; the problem flattens them to ``(n, d)``."""

@@ -1,4 +1,4 @@
-"""What every solve says of itself: how it ended, in how many steps, and what was seen on the way."""
+"""The outcome of a solve: its status, the number of steps, and the accuracy along the way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How a solve ended. The value is the sentence that says it."""
+    """How a solve ended; each value is a sentence that says so."""
 
     CONVERGED = "the tolerance was reached"
     FIXED_STEPS = "all the steps that were asked for were taken"
@@ -18,7 +18,7 @@ class Status(StrEnum):
 
     @property
     def fell_short(self) -> bool:
-        """Whether a tolerance was asked for and not reached."""
+        """Whether the solve missed what was asked for: the tolerance, or the fixed number of steps."""
         return self not in (Status.CONVERGED, Status.FIXED_STEPS)
 
 
@@ -28,8 +28,8 @@ class HistoryEntry:
 
     Attributes:
         step: steps taken by then.
-        marginal_error: L1 error of both marginals, worst of the batch; NaN where it was not computed.
-        rel_gap: certified relative gap, worst of the batch; NaN where it was not computed.
+        marginal_error: L1 error of both marginals, the largest of the batch; NaN if not computed.
+        rel_gap: certified relative gap, the largest of the batch; NaN if not computed.
     """
 
     step: int
@@ -52,13 +52,13 @@ class SolveOutcome:
     history: Sequence[HistoryEntry] = ()
 
     def texts(self) -> list[str]:
-        """What ends the ``repr`` of a result: ``12 steps``, and why it did not converge where it did not."""
+        """The last parts of a result's ``repr``: ``12 steps``, then the reason if it did not converge."""
         steps = f"{self.steps} step{'' if self.steps == 1 else 's'}"
         return [steps, f"not converged: {self.status.value}"] if self.status.fell_short else [steps]
 
 
 class Solved:
-    """What every solution says of its solve; a subclass sets ``outcome``."""
+    """The outcome of the solve, as every solution reports it; a subclass sets ``outcome``."""
 
     outcome: SolveOutcome
 

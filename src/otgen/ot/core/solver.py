@@ -1,4 +1,4 @@
-"""What a solver is: hyper-parameters, a state, one step. The loop, the stopping and the status are the loop's."""
+"""The interface of a solver: hyper-parameters, a state, one step. Iterating and stopping are left to the loop."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from otgen.ot.core.stopping import RelGap, Stopping
 
 @dataclass(frozen=True, kw_only=True)
 class Solver(ABC):
-    """A solver: hyper-parameters only.
+    """A solver, which holds hyper-parameters only.
 
-    What its state is is its own business: here it is ``Any``, in the solver it has a type.
+    Each solver defines the type of its own state; here it is ``Any``.
     """
 
-    # The problems that it solves.
+    # The kinds of problem that it solves.
     kinds: ClassVar[tuple[type[Problem], ...]]
     # How many steps `solve` takes between two checks of the accuracy, unless told otherwise.
     check_every: ClassVar[int] = 10
     # The stopping test that `solve` uses, unless told otherwise.
     until: ClassVar[Stopping] = RelGap()
-    # Whether its steps converge to the optimum of a problem that is only near the given one: more steps do not help.
+    # Whether its steps converge to the optimum of an approximate problem, so that more steps cannot close the gap.
     approximates: ClassVar[bool] = False
-    # Why its steps cannot be recorded, and what to differentiate instead; empty where they can.
+    # Why its steps cannot be recorded, and what to differentiate instead; empty if they can.
     unrecorded: ClassVar[str] = ""
     # What to do about a solve that stopped before its tolerance.
     remedy: ClassVar[str] = "raise max_steps, loosen the tolerance, use a larger eps"
 
     def accepts(self, problem: Any) -> None:
-        """Raise InputError (what, why, remedy) where this solver cannot take the problem."""
+        """Raise InputError if this solver cannot solve the problem; the message says what, why, and a remedy."""
         if not isinstance(problem, self.kinds):
             kinds = " or ".join(kind.__name__ for kind in self.kinds)
             raise InputError(
@@ -45,7 +45,7 @@ class Solver(ABC):
 
     @abstractmethod
     def start(self, problem: Any, warm_start: Any) -> Any:
-        """What :meth:`init` starts from: a caller's warm start (None included), checked."""
+        """The caller's warm start, checked and in the form that :meth:`init` takes; None if there is none."""
 
     @abstractmethod
     def init(self, problem: Any, start: Any = None, rng: torch.Generator | None = None) -> Any:
@@ -54,17 +54,17 @@ class Solver(ABC):
         Args:
             problem: what is to be solved.
             start: from :meth:`start`, or from an iterate's ``restart``.
-            rng: what a stochastic solver draws from.
+            rng: the generator that a stochastic solver draws from.
         """
 
     @abstractmethod
     def step(self, problem: Any, state: Any) -> Any:
-        """One step: pure (the given state stays as it is) and differentiable."""
+        """One step, differentiable; the given state is not modified."""
 
     def advance(self, problem: Any, state: Any, steps: int) -> Any:
-        """``steps`` steps without a graph; may reuse the state's memory.
+        """Take ``steps`` steps without a graph; may update the state in place.
 
-        The same as so many calls of :meth:`step`, unless the hyper-parameters ask for better steps than that.
+        Equivalent to ``steps`` calls of :meth:`step`, unless the hyper-parameters select accelerated steps.
         """
         for _ in range(steps):
             state = self.step(problem, state)
@@ -76,4 +76,4 @@ class Solver(ABC):
 
     @abstractmethod
     def iterate(self, problem: Any, state: Any, previous: Any) -> Iterate:
-        """The state as an iterate; ``previous`` is that of the check before, None at first."""
+        """The state as an iterate; ``previous`` is the iterate of the previous check, None at the first."""

@@ -22,7 +22,7 @@ class Stopping(ABC):
 
     @abstractmethod
     def missed(self, iterate: Accuracy) -> str:
-        """What to tell somebody whose solve stopped before."""
+        """The text that says how far the iterate is from meeting the test."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class MarginalError(Tolerance):
 class MeanMass(Tolerance):
     """Stop when the plan's mass is within ``tol`` of 1: the practical test of Sanjabi et al. 2018, (26).
 
-    Only necessary for convergence: a solver whose rows are exact meets it at once.
+    Necessary for convergence, not sufficient: a solver whose rows are exact meets it at once.
     """
 
     @override

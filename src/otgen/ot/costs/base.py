@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Pairs handled at once where a default has to materialise (pairs, d): bounds the extra memory to some 100 MB.
+# Numbers, pairs times coordinates, that a default method holds at once: bounds the extra memory to some 100 MB.
 _PAIR_BUDGET = 1 << 22
 
 
@@ -17,23 +17,24 @@ class Cost(ABC):
     """A symmetric ground cost ``c(x, y) >= 0`` on R^d.
 
     A new cost needs :meth:`paired` only. The other methods have defaults that are right for any cost that
-    autograd can differentiate; override them where a formula is faster or more accurate. Costs are pure: no
+    autograd can differentiate; override them if a formula is faster or more accurate. Costs are pure: no
     parameters, no state. Learnt features are applied to the points before the problem is built.
     """
 
     @property
     def negative_type(self) -> bool | None:
-        """Whether ``exp(-c / eps)`` is positive definite for every eps > 0; None where that is not known.
+        """Whether ``exp(-c / eps)`` is positive definite for every eps > 0; None if unknown.
 
-        Only then is the Sinkhorn divergence under KL sure not to be negative (Feydy et al. 2019).
+        Only then is the Sinkhorn divergence under KL guaranteed to be non-negative (Feydy et al. 2019).
         """
         return None
 
     @property
     def smooth(self) -> bool | None:
-        """Whether the gradient is Lipschitz on bounded sets, as convergence theorems want it; None where not known.
+        """Whether the gradient is Lipschitz on bounded sets, as convergence theorems require; None if unknown.
 
-        Sanjabi et al. 2018, Theorem 3.1; a cost that is so only off a point, such as the cosine, counts as smooth.
+        Sanjabi et al. 2018, Theorem 3.1; a cost that fails this at a single point only, such as the cosine at 0, counts
+        as smooth.
         """
         return None
 
@@ -47,7 +48,7 @@ class Cost(ABC):
 
         Returns:
             ``c(x_i, y_i)``, shape ``(...)``. Its gradient must be finite everywhere, coinciding points
-            included (there a subgradient; zero where the cost has its minimum).
+            included (there a subgradient; zero at a minimum of the cost).
         """
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
@@ -74,8 +75,8 @@ class Cost(ABC):
     def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:
         """An upper bound on ``||d c(x_i, y_j) / d x_i||_2`` for every pair, shape ``(..., n, m)``.
 
-        The certificate's gradient-error bound is built on it. By symmetry of the cost
-        ``grad_norm(y, x)`` serves the other side.
+        The bound on the gradient error uses it. By symmetry of the cost, ``grad_norm(y, x)`` bounds the gradient with
+        respect to y.
         """
         n, m, d = x.shape[-2], y.shape[-2], x.shape[-1]
         rows = max(1, _PAIR_BUDGET // max(1, m * d * x[..., 0, 0].numel()))
@@ -90,23 +91,22 @@ class Cost(ABC):
         return torch.cat(blocks, dim=-2)
 
     def factors(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
-        """The cost as a matrix product, where it is one: ``c_ij = r_i + s_j - <left_i, right_j>``.
+        """The cost as a matrix product, ``c_ij = r_i + s_j - <left_i, right_j>``, if it has this form.
 
-        What streams over many pairs spends a tenth of the time on costs of this form. Rounding is that of a product.
+        Costs of this form are streamed over the pairs in a tenth of the time. The roundoff is that of the product.
 
         Returns:
-            ``r (..., n)``, ``s (..., m)``, ``left (..., n, k)``, ``right (..., m, k)``; None where there is no such
-            form.
+            ``r (..., n)``, ``s (..., m)``, ``left (..., n, k)``, ``right (..., m, k)``; None if there is no such form.
         """
         return None
 
     def rounding(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
-        """A bound on the rounding of :meth:`__call__` in the points' dtype, in the form ``d_i + e_j``.
+        """A bound on the roundoff of :meth:`__call__` in the points' dtype, of the form ``d_i + e_j``.
 
-        With it a certificate may use the costs as they were computed, instead of computing them anew in float64.
+        With it, a certificate may use the costs as computed, instead of evaluating them again in float64.
 
         Returns:
             ``d`` of shape ``(..., n)`` and ``e`` of shape ``(..., m)`` with ``|computed - c(x_i, y_j)| <= d_i + e_j``,
-            or None where no bound is known.
+            or None if no bound is known.
         """
         return None

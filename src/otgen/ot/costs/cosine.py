@@ -13,7 +13,7 @@ from otgen.ot.costs.base import Cost
 
 @dataclass(frozen=True, kw_only=True)
 class Cosine(Cost):
-    """``c(x, y) = 1 - <x, y> / (||x|| ||y||)``, in [0, 2], blind to the scale of either point.
+    """``c(x, y) = 1 - <x, y> / (||x|| ||y||)``, in [0, 2], independent of the lengths of x and y.
 
     A zero vector has no direction: its cosine with anything is taken as 0, so its cost is 1 and its gradient 0.
     Not a metric: it violates the triangle inequality.
@@ -51,7 +51,7 @@ def _direction(x: Tensor) -> Tensor:
 
 
 def _from_cosine(cosine: Tensor) -> Tensor:
-    # Rounding may leave [-1, 1]; the clamp must not stop the gradient there.
+    # Roundoff may leave [-1, 1]; clamping must not set the gradient to zero there.
     with torch.no_grad():
         correction = cosine.clamp(-1, 1) - cosine
     return 1 - (cosine + correction)

@@ -12,16 +12,16 @@ from typing_extensions import override
 
 from otgen.ot.costs.base import Cost
 
-# Numbers in the differences of one block of rows: few enough for a cache, enough that the calls do not count.
+# Numbers in the differences of one block of rows: few enough for a cache, enough to make the cost of calls negligible.
 _BLOCK = 1 << 20
 _BLOCK_CUDA = 1 << 26
-# From here on a block of differences is faster than cdist, three times at d = 1,000.
+# From this many coordinates on, blocks of differences are faster than cdist: three times at d = 1,000.
 _LONG = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class L1(Cost):
-    """``c(x, y) = sum_k |x_k - y_k|``. The subgradient of a coordinate that coincides is zero."""
+    """``c(x, y) = sum_k |x_k - y_k|``. If a coordinate coincides, its subgradient is taken as zero."""
 
     negative_type = True
     smooth = False
@@ -33,7 +33,7 @@ class L1(Cost):
     @override
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         differentiable = torch.is_grad_enabled() and (x.requires_grad or y.requires_grad)
-        # Blocks are for a CPU's cache.
+        # Blocks pay off only in a CPU's cache.
         if x.shape[-1] < _LONG or differentiable or x.is_cuda or x.dtype != y.dtype:
             distances: Tensor = torch.cdist(x, y, p=1.0)
             return distances
@@ -49,7 +49,7 @@ class L1(Cost):
         plan = plan.to(dtype).expand(*batch, n, m)
         left, right = (cloud.to(dtype).expand(*batch, *cloud.shape[-2:]).contiguous() for cloud in (x, y))
         by_x, by_y = [], torch.zeros_like(right)
-        # The kernel holds all differences at once on a GPU, and none on a CPU.
+        # The backward kernel of cdist holds all differences at once on a GPU, and none on a CPU.
         rows = max(1, _BLOCK_CUDA // max(1, batch.numel() * m * d)) if x.is_cuda else max(1, n)
         for some, weights in zip(torch.split(left, rows, -2), torch.split(plan, rows, -2), strict=True):
             by_x.append(_signed_sum(some, right, weights))
@@ -58,13 +58,13 @@ class L1(Cost):
 
     @override
     def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:
-        # A vector of signs.
+        # The gradient is a vector of signs.
         shape = (*x.shape[:-1], y.shape[-2])
         return x.new_full(shape, math.sqrt(x.shape[-1]))
 
 
 def _signed_sum(x: Tensor, y: Tensor, plan: Tensor) -> Tensor:
-    """``sum_j plan_ij sign(x_i - y_j)``, ``(..., n, d)``: what ``cdist`` does backward, without its way forward."""
+    """``sum_j plan_ij sign(x_i - y_j)``, ``(..., n, d)``: the backward pass of ``cdist``, without its forward pass."""
     weights = plan.contiguous()
     # The distances are an argument that p = 1 does not read.
     total: Tensor = torch.ops.aten._cdist_backward(weights, x.contiguous(), y.contiguous(), 1.0, weights)
@@ -72,11 +72,11 @@ def _signed_sum(x: Tensor, y: Tensor, plan: Tensor) -> Tensor:
 
 
 def _differences(x: Tensor, y: Tensor) -> Iterator[Tensor]:
-    """``x_i - y_j`` for a block of rows i at a time, ``(..., rows, m, d)``, to be overwritten."""
+    """``x_i - y_j`` for a block of rows i at a time, ``(..., rows, m, d)``, in memory that is used again."""
     n, (m, d) = x.shape[-2], y.shape[-2:]
     batch = (x[..., :1, :1] - y[..., :1, :1]).shape[:-2]
     step = min(n, max(1, _BLOCK // max(1, batch.numel() * m * d)))
-    # One piece of memory for all blocks: the page faults of fresh ones take longer than the subtraction.
+    # One piece of memory for all blocks: the page faults of fresh memory take longer than the subtraction.
     space = x.new_empty(batch.numel() * step * m * d)
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))

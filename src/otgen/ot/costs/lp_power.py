@@ -49,5 +49,5 @@ class LpPower(Cost):
     def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:
         if self.p > 1:
             return super().grad_norm(x, y)
-        # A vector of signs, where coordinates coincide of any number between them.
+        # The gradient is a vector of signs, or of any numbers in [-1, 1] where coordinates coincide.
         return x.new_full((*x.shape[:-1], y.shape[-2]), math.sqrt(x.shape[-1]))

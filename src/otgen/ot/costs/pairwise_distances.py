@@ -7,16 +7,16 @@ from torch import Tensor
 
 # Below this many coordinates the differences themselves are cheaper than a matrix product, and exact.
 _FEW_COORDINATES = 4
-# Coordinates summed at once: what bounds the rounding of a distance, see `rounding_units`.
+# Coordinates summed at once: bounds the roundoff of a distance, see `rounding_units`.
 _SUMMED_AT_ONCE = 256
-# Close pairs corrected at once: bounds the extra memory.
+# Close pairs recomputed at once: bounds the extra memory.
 _PAIRS_AT_ONCE = 1 << 16
 
 
 def centre(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Both clouds minus one common point, so that a far-away pair of clouds loses no digits.
+    """Both clouds shifted by one common point, so that two clouds far from the origin lose no digits.
 
-    The shift is held constant: costs that use it do not depend on it.
+    The shift carries no gradient, because costs of shifted points do not depend on it.
     """
     with torch.no_grad():
         shift = (x.mean(dim=-2, keepdim=True) + y.mean(dim=-2, keepdim=True)) / 2
@@ -30,14 +30,14 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     x, y = centre(x, y)
     x_sq, y_sq = _squared_norms(x).unsqueeze(-1), _squared_norms(y).unsqueeze(-2)
     squared = _gram_form(x, y, x_sq, y_sq)
-    # In place where nobody differentiates: at this size a new matrix costs as much as the product.
+    # In place if there is no graph: at this size a new matrix costs as much as the product.
     return squared.clamp(min=0) if squared.requires_grad else squared.clamp_(min=0)
 
 
 def squared_distances_refined(x: Tensor, y: Tensor) -> Tensor:
-    """The same with exact zeros and full *relative* accuracy at close pairs: what a square root needs.
+    """Squared distances with exact zeros and full *relative* accuracy at close pairs, as a square root needs them.
 
-    One matrix product serves almost every pair. Where it cancels (the distance is small against the norms)
+    One matrix product serves almost every pair. If it suffers from cancellation (a distance small against the norms),
     the pair is computed again from its difference.
     """
     if x.shape[-1] <= _FEW_COORDINATES:
@@ -46,7 +46,8 @@ def squared_distances_refined(x: Tensor, y: Tensor) -> Tensor:
     x_sq, y_sq = _squared_norms(x).unsqueeze(-1), _squared_norms(y).unsqueeze(-2)
     squared = _gram_form(x, y, x_sq, y_sq)
     with torch.no_grad():
-        # The product form is wrong by some eps * norms; asking for three digits more than that.
+        # The product form has an error of some eps * norms; pairs whose distance is below a thousand times that are
+        # recomputed.
         floor = 1e3 * torch.finfo(x.dtype).eps * (x_sq.amax(-2, keepdim=True) + y_sq.amax(-1, keepdim=True))
         close = (squared < floor).nonzero(as_tuple=True)
     if len(close[0]) == 0:
@@ -65,9 +66,9 @@ def _by_differences(x: Tensor, y: Tensor) -> Tensor:
 
 
 def rounding_units(d: int) -> int:
-    """How many units of rounding of ``|x|^2 + |y|^2`` a squared distance of centred points is off by at most."""
-    # A sum of k products, in any order, is off by at most k units of the sum of their sizes: once in each norm and,
-    # as |x_k y_k| <= (x_k^2 + y_k^2) / 2, once in the product. Centring and adding up: a few more.
+    """A bound on the error of a squared distance of centred points, in units of roundoff of ``|x|^2 + |y|^2``."""
+    # A sum of k products, in any order, has an error of at most k units of the sum of their magnitudes: once in each
+    # norm and, as |x_k y_k| <= (x_k^2 + y_k^2) / 2, once in the product. Centring and the last sums add a few more.
     return 2 * (min(d, _SUMMED_AT_ONCE) + -(-d // _SUMMED_AT_ONCE)) + 24
 
 

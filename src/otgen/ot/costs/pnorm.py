@@ -17,8 +17,8 @@ from otgen.ot.costs.pairwise_distances import squared_distances_refined
 class PNorm(Cost):
     """``c(x, y) = ||x - y||_2^p`` for any ``p > 0``; ``p = 1`` is the Euclidean distance.
 
-    At coinciding points the gradient is taken as zero. For ``p < 1`` the true one is unbounded around them,
-    and so is the gradient-error bound of a plan that meets such a pair.
+    At coinciding points the gradient is taken as zero. For ``p < 1`` the true gradient is unbounded near them, and the
+    bound on the gradient error is infinite if two points of positive weight coincide.
 
     Attributes:
         p: the power.

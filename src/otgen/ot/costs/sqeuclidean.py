@@ -30,7 +30,7 @@ class SqEuclidean(Cost):
     @override
     def vjp(self, x: Tensor, y: Tensor, plan: Tensor) -> tuple[Tensor, Tensor]:
         # sum_j P_ij 2 (x_i - y_j) = 2 (row_i x_i - (P y)_i), and the same for the columns.
-        # Not `centre`: one mean is enough, as the gradient is as large as the distance between clouds that lie apart.
+        # Not `centre`: one mean is enough, since the gradient is as large as the distance if the clouds lie apart.
         shift = y.mean(dim=-2, keepdim=True)
         x, y = x - shift, y - shift
         rows, columns = plan.sum(-1, keepdim=True), plan.sum(-2).unsqueeze(-1)
@@ -49,7 +49,7 @@ class SqEuclidean(Cost):
     @override
     def rounding(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
         x, y = centre(x, y)
-        # A batch is multiplied at once; a single pair of clouds by so many coordinates at a time.
+        # A batch is multiplied over all coordinates at once, a single pair of clouds over a limited number at a time.
         d = x.shape[-1]
         units = (rounding_units(d) if x.ndim == 2 else 2 * d + 24) * torch.finfo(x.dtype).eps / 2
         rows, columns = (torch.linalg.vector_norm(points, dim=-1).square() for points in (x, y))

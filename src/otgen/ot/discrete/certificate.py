@@ -1,8 +1,8 @@
-"""What is certain about a problem's value at any potentials: bounds from below and above.
+"""Certified lower and upper bounds on a problem's value, from any potentials.
 
 Lower bound: the dual value, after the soft transform of g. Upper bound: the primal value of the plan of
 those potentials, rounded to the transport polytope (Altschuler, Weed, Rigollet 2017, Algorithm 2). Both are
-evaluated in float64, streamed over blocks of rows, and widened by a bound on the rounding of that evaluation.
+evaluated in float64, streamed over blocks of rows, and widened by a bound on the roundoff of that evaluation.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def certify(
     Args:
         problem: with a number for eps.
         potentials: any ``g``; ``f`` is computed from it.
-        plan: the coupling, ``(..., n, m)``, where it is no function of the potentials (exact transport).
-        correction: ``alpha (..., n)``, ``x (..., m)``: the plan is multiplied by ``1 + alpha_i + x_j``, where that is
-            positive, before it is rounded. Any numbers are allowed. Those that make its marginals right to first order
-            make the gap one of second order; without, rounding by a product makes it one of first order.
+        plan: the coupling, ``(..., n, m)``, if it is not determined by the potentials (exact transport).
+        correction: ``alpha (..., n)``, ``x (..., m)``: before it is rounded, the plan is multiplied by
+            ``max(1 + alpha_i + x_j, 0)``. Any numbers are valid. If they make its marginals right to first order, the
+            gap is of second order in the marginal error; without a correction it is of first order.
     """
     rows = PlanBlocks(problem, potentials, plan, correction)
     sums, row_scale, columns = PlanSums(rows), torch.ones_like(rows.a), torch.zeros_like(rows.b)
@@ -68,13 +68,13 @@ def certify(
 
 
 def _rounded(rows: PlanBlocks, sums: PlanSums, row_scale: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """Transport cost and upper bound of the plan, its rows scaled down to their mass, rounded to a coupling.
+    """Transport cost and upper bound of the plan rounded to a coupling, given the factors that scale its rows down.
 
     Args:
         rows: the plan.
-        sums: over it.
-        row_scale: of each row.
-        columns: sums of the columns over b once the rows are scaled.
+        sums: the sums over the plan.
+        row_scale: the factor of each row.
+        columns: column sums divided by b, after the rows are scaled.
     """
     reg, b = rows.problem.reg, rows.b
     column_scale = 1 / columns.clamp(min=1)

@@ -1,4 +1,4 @@
-"""The solver that a discrete problem gets where none is named."""
+"""The default solver of a discrete problem."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from otgen.ot.discrete.sinkhorn.solver import Sinkhorn
 from otgen.ot.regularisers.kl import KL
 from otgen.ot.regularisers.none import NoReg
 
-# Entries of the matrices up to which Newton is the default.
+# Newton is the default if its matrices have at most this many entries.
 _NEWTON_PAIRS = 1 << 26
 
 
 def default_discrete_solver(problem: Discrete, *, fixed_steps: bool = False) -> Solver:
-    """Sinkhorn for KL, Exact for NoReg, else Newton where its matrices are small, and DualAscent beyond."""
+    """Sinkhorn for KL, Exact for NoReg; otherwise Newton if its matrices are small, and DualAscent if not."""
     if isinstance(problem.reg, KL):
         return Sinkhorn() if fixed_steps else Sinkhorn.fastest()
     if isinstance(problem.reg, NoReg):
         return Exact()
-    # Newton holds n x m numbers, and m x m in float64 where it factorises.
+    # Newton keeps n x m numbers, and m x m in float64 if it factorises.
     pairs = math.prod(problem.shape) + math.prod(problem.shape[:-2]) * problem.shape[-1] ** 2
     return Newton() if pairs <= _NEWTON_PAIRS else DualAscent()

@@ -55,10 +55,10 @@ class DualBlock:
 
 
 class Dual:
-    """The dual as a function of its potentials, one block of rows after the other.
+    """The dual as a function of its potentials, evaluated one block of rows after another.
 
     Attributes:
-        problem: whose dual it is, with a number for eps.
+        problem: the problem, with a number for eps.
         keeps_costs: whether the costs are computed once, and kept by the problem in its dtype.
         a: weights of the rows, float64, summing to 1.
         b: weights of the columns, likewise.
@@ -75,13 +75,13 @@ class Dual:
         return self.problem.reg
 
     def costs(self, part: slice) -> Tensor:
-        """Costs of some rows, float64: of the problem's matrix, else evaluated in float64 from the points."""
+        """Costs of some rows in float64: from the problem's matrix if it is kept, else evaluated from the points."""
         if torch.is_grad_enabled() or self.keeps_costs:
             return self.problem.matrix[..., part, :].double()
         return self.problem.rows(part, torch.float64)
 
     def parts(self) -> Iterator[slice]:
-        """The blocks; all rows at once where a graph is recorded."""
+        """The blocks; a single one if a graph is recorded."""
         return iter([slice(0, self.problem.shape[-2])]) if torch.is_grad_enabled() else self.problem.row_blocks()
 
     def blocks(self, g: Tensor, f: Tensor | None = None, guess: Tensor | None = None) -> Iterator[DualBlock]:
@@ -90,7 +90,7 @@ class Dual:
         Args:
             g: of the columns, ``(..., m)``.
             f: of the rows, ``(..., n)``; the soft transform of g if None.
-            guess: at that.
+            guess: an initial guess of that soft transform.
         """
         # A column without mass must not matter, whatever its potential: exp(-inf) = relu(-inf) = 0.
         active, b = g.masked_fill(self.b == 0, -torch.inf).unsqueeze(-2), self.b.unsqueeze(-2)
@@ -103,16 +103,16 @@ class Dual:
                 rows = self.reg.soft_transform_near(z, b, guess[..., part])
             else:
                 rows = self.problem.reg.soft_transform(z, b, dim=-1)
-            # In place where no graph can want what is overwritten: fewer passes over memory.
+            # In place if there is no graph: fewer passes over memory.
             s = z + rows.unsqueeze(-1) if torch.is_grad_enabled() else z.add_(rows.unsqueeze(-1))
             yield DualBlock(part=part, costs=costs, a=self.a[..., part], b=self.b, f=rows, s=s)
 
     def soft_transform(self, g: Tensor) -> Tensor:
-        """The best f for g, ``(..., n)``."""
+        """The f that maximises the dual for this g, ``(..., n)``."""
         return torch.cat([block.f for block in self.blocks(g)], -1)
 
     def evaluate(self, g: Tensor, f: Tensor | None = None, guess: Tensor | None = None) -> DualValue:
-        """Value and masses at potentials as :meth:`blocks` takes them, in one pass."""
+        """The dual value and the marginals in one pass, at potentials given as for :meth:`blocks`."""
         reg, rows, transformed = self.reg, [], []
         value, columns = (self.b * g).sum(-1), torch.zeros_like(g)
         for block in self.blocks(g, f, guess):
@@ -137,9 +137,9 @@ class DualValue:
 
     Attributes:
         f: potential of the rows, ``(..., n)``.
-        value: one a problem.
-        rows: row sums of the plan over a, ``(..., n)``; 1 where f is a soft transform.
-        columns: column sums of the plan over b, ``(..., m)``.
+        value: the dual value, one per problem.
+        rows: row sums of the plan divided by a, ``(..., n)``; 1 if f is the soft transform of g.
+        columns: column sums of the plan divided by b, ``(..., m)``.
     """
 
     f: Tensor

@@ -1,4 +1,4 @@
-"""First-order ascent on the dual of both potentials, one pass over the pairs an evaluation."""
+"""First-order ascent on the dual of both potentials; each evaluation takes one pass over the pairs."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from otgen.ot.regularisers.quadratic import Quadratic
 
 # Up to this many pairs the costs are computed once, and kept by the problem.
 _KEPT_PAIRS = 1 << 22
-# Entries of the columns without weight that are held at once.
+# Entries of columns of zero weight that are held at once.
 _COLUMN_ENTRIES = 1 << 22
-# Share of the first slope that a step must gain, and that may be left of it: the conditions of Wolfe.
+# Constants of the Wolfe conditions, as fractions of the initial slope: the required gain, and the slope that may
+# remain.
 _GAIN, _LEFT = 1e-4, 0.9
 
 
 @dataclass(frozen=True)
 class CurvaturePair:
-    """One move of the past, in coordinates scaled by the root of the weights; zeros where it says nothing.
+    """A past step and its change of gradient, in coordinates scaled by the root of the weights; zeros if unusable.
 
     Attributes:
-        move: ``(..., n + m)``.
-        bend: how much the gradient fell on it, ``(..., n + m)``.
-        inverse: ``1 / <move, bend>``, one a problem; 0 where it says nothing.
+        move: the step, ``(..., n + m)``.
+        bend: the decrease of the gradient along it, ``(..., n + m)``.
+        inverse: ``1 / <move, bend>``, one per problem; 0 if the pair is unusable.
     """
 
     move: Tensor
@@ -45,12 +46,12 @@ class DualAscentState:
     Attributes:
         f: row potential, ``(..., n)``.
         g: column potential, ``(..., m)``.
-        value: the dual value at both, one a problem.
-        rows: ``1 - `` row sums of the plan over a, ``(..., n)``.
-        columns: ``1 - `` column sums of the plan over b, ``(..., m)``.
-        length: the step length of plain ascent, one a problem.
-        pairs: moves of the past, the newest last.
-        stalled: whether no length of the last step made the dual rise.
+        value: the dual value at both, one per problem.
+        rows: one minus the row sums of the plan divided by a, ``(..., n)``.
+        columns: one minus the column sums of the plan divided by b, ``(..., m)``.
+        length: the step length of plain ascent, one per problem.
+        pairs: past steps, the newest last.
+        stalled: whether no length of the last step made the dual rise, and no past steps are left to discard.
     """
 
     f: Tensor
@@ -67,18 +68,19 @@ class DualAscentState:
 class DualAscent(SmoothDualSolver[DualAscentState]):
     """Ascent on ``F(f, g) = <a, f> + <b, g> - sum_ij a_i b_j conjugate(s_ij)`` (Sanjabi et al. 2018, (23), D.2).
 
-    The pairs are streamed by blocks of rows: memory is O((n + m) d) and one block, time O(nm) an evaluation, and a
-    step is mostly one evaluation. What is reported has exact rows: f is then the soft transform of g.
+    The pairs are streamed by blocks of rows: memory is O((n + m) d) and one block, time is O(nm) per evaluation, and
+    most steps take one evaluation. The reported potentials have exact rows: their f is the soft transform of g.
 
-    With ``memory=0`` it is the paper's gradient ascent, with the step ``1 / L_F`` where the gradient is Lipschitz:
-    ``L_F = (max a + max b) / eps`` for Quadratic, ``(1/n + 1/m) / eps`` for uniform weights. Its value is within
-    ``L_F R^2 / (4 k + 2)`` of the optimum after k steps, R the distance to a maximiser. KL has no such constant;
-    there the length is searched for. With a memory the direction is that of limited-memory BFGS (Liu and Nocedal
-    1989), in coordinates scaled by the root of the weights, under the conditions of Wolfe.
+    With ``memory=0`` it is the paper's gradient ascent, with the step length ``1 / L_F`` if the gradient is Lipschitz:
+    for Quadratic ``L_F = (max a + max b) / eps``, which is ``(1/n + 1/m) / eps`` for uniform weights. Its value is
+    within ``L_F R^2 / (4 k + 2)`` of the optimum after k steps, R the distance to a maximiser. KL has no such constant;
+    its step length is found by a search. With ``memory > 0`` the direction is that of limited-memory BFGS (Liu and
+    Nocedal 1989), in coordinates scaled by the root of the weights, and the search is for a length that meets the Wolfe
+    conditions.
 
     Attributes:
-        memory: moves of the past that shape the direction; 0 is plain gradient ascent.
-        trials: lengths that are tried in one step.
+        memory: number of past steps that determine the direction; 0 is plain gradient ascent.
+        trials: the maximum number of lengths tried in one step.
     """
 
     memory: int = 10
@@ -103,7 +105,7 @@ class DualAscent(SmoothDualSolver[DualAscentState]):
         direction = dual.plain(state) if self.memory == 0 else dual.direction(state)
         if self.memory == 0 and isinstance(problem.reg, Quadratic):
             return dual.moved(state, direction, state.length)
-        # Plain ascent may have been careful before: twice its last length is tried first.
+        # The last length of plain ascent may have been too small: twice that length is tried first.
         first = 2 * state.length if self.memory == 0 else torch.ones_like(state.length)
         with torch.no_grad():
             length, after = self._search(dual, state, direction, first)
@@ -111,7 +113,7 @@ class DualAscent(SmoothDualSolver[DualAscentState]):
             after = dual.moved(state, direction, length)
         if self.memory == 0:
             return replace(after, length=torch.where(length > 0, length, first / 4), stalled=bool((length == 0).all()))
-        # Where no length would do, the memory misleads; without a memory, there is nothing left to gain.
+        # If no length works, the memory is discarded; if it is already empty, no further progress is possible.
         failed = length == 0
         empty = all(bool((pair.inverse[failed] == 0).all()) for pair in state.pairs)
         pairs = tuple(_kept(pair, ~failed) for pair in (*state.pairs, dual.pair(state, after))[-self.memory :])
@@ -120,16 +122,16 @@ class DualAscent(SmoothDualSolver[DualAscentState]):
     def _search(
         self, dual: _Ascent, state: DualAscentState, direction: Tensor, first: Tensor
     ) -> tuple[Tensor, DualAscentState | None]:
-        """A length under the conditions of Wolfe, one a problem, 0 where there is none; the state there, if known."""
+        """Per problem, a length found by a search for the Wolfe conditions, else 0; and the state there, if known."""
         slope = dual.slope(state, direction)
-        # Rounding forbids asking for a rise smaller than the value's own last digits.
+        # A rise smaller than the roundoff of the value cannot be asked for.
         slack = 1e-15 * (state.value.abs() + dual.reg.weight)
         length, low, high = first.clone(), torch.zeros_like(first), torch.full_like(first, torch.inf)
         best = torch.zeros_like(first)
         for _ in range(self.trials):
             trial = dual.moved(state, direction, length)
             left = dual.slope(trial, direction)
-            # F is concave: where the slope is still positive, the whole way was uphill.
+            # F is concave: if the slope is still positive, F has risen all the way.
             rises = (trial.value >= state.value + _GAIN * length * slope - slack) | (left >= 0)
             rises &= torch.isfinite(trial.value) & torch.isfinite(left)
             best = torch.where(rises, length, best)
@@ -153,7 +155,7 @@ class DualAscent(SmoothDualSolver[DualAscentState]):
 
     @override
     def marginal_error(self, problem: Discrete, state: DualAscentState) -> float:
-        # Of the iterate itself, known without a pass.
+        # The error of the iterate itself, not of `potentials`: known without a pass.
         a, b = problem.a.detach().double(), problem.b.detach().double()
         return float(((a * state.rows.abs()).sum(-1) + (b * state.columns.abs()).sum(-1)).max())
 
@@ -169,18 +171,18 @@ class _Ascent(Dual):
         self.inverse_root = torch.where(weights > 0, weights, 1.0).rsqrt()
 
     def at(self, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Value, and what the rows and the columns lack of their mass, relative to it."""
+        """Value, and the missing mass of rows and columns relative to their weights."""
         here = self.evaluate(g, f)
         # A row or column without weight lacks nothing.
         rows, columns = torch.where(self.a > 0, 1 - here.rows, 0.0), torch.where(self.b > 0, 1 - here.columns, 0.0)
         return here.value, rows, columns
 
     def lipschitz(self) -> Tensor:
-        """L_F of Quadratic, by Cauchy and Schwarz; for another regulariser a guess at it."""
+        """The Lipschitz constant L_F for Quadratic, by Cauchy and Schwarz; a guess for other regularisers."""
         return (self.a.detach().amax(-1) + self.b.detach().amax(-1)) / self.reg.weight
 
     def continued(self, f: Tensor, g: Tensor) -> Tensor:
-        """g, with what no step moves, the columns without mass, continued from the rows."""
+        """g, with the entries of columns of zero weight, which no step moves, set to the soft transform of f."""
         *batch, n, _ = self.problem.shape
         empty = (self.problem.b == 0).reshape(-1, g.shape[-1]).any(0).nonzero().squeeze(-1)
         if len(empty) == 0:
@@ -213,12 +215,12 @@ class _Ascent(Dual):
         return self.inverse_root * along
 
     def pair(self, before: DualAscentState, after: DualAscentState) -> CurvaturePair:
-        """What a step has taught."""
+        """The curvature pair of a step."""
         move = self.root * torch.cat([after.f - before.f, after.g - before.g], -1)
         bend = self._scaled_gradient(before) - self._scaled_gradient(after)
         product = _dot(move, bend)
         useful = product > 1e-12 * (_dot(move, move) * _dot(bend, bend)).sqrt()
-        # 1 where it is of no use: a division by zero would poison a graph.
+        # Unusable pairs divide by 1: a division by zero would put NaN into gradients.
         return _kept(CurvaturePair(move, bend, 1 / torch.where(useful, product, 1.0)), useful)
 
     def moved(self, state: DualAscentState, direction: Tensor, length: Tensor) -> DualAscentState:
@@ -230,7 +232,7 @@ class _Ascent(Dual):
         return replace(state, f=f, g=g, value=value, rows=rows, columns=columns)
 
     def slope(self, state: DualAscentState, direction: Tensor) -> Tensor:
-        """The derivative of F along the direction, one a problem."""
+        """The derivative of F along the direction, one per problem."""
         return _dot(self.plain(state), direction)
 
     def _scaled_gradient(self, state: DualAscentState) -> Tensor:

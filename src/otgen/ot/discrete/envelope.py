@@ -25,10 +25,10 @@ class DifferentiableValues:
 
     Args:
         outer: the problem with the caller's graph.
-        inner: the same without, its cost matrix known.
+        inner: the same problem without a graph.
         gradient: how to differentiate.
-        potentials: with exact rows; recorded if the gradient unrolls.
-        plan: the coupling where it is no function of the potentials.
+        potentials: with exact rows; with a graph if the gradient unrolls.
+        plan: the coupling, if it is not determined by the potentials.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class DifferentiableValues:
             self.dual = _EnvelopeValue.apply(self.dual, inner, self.potentials, plan, *inputs)  # type: ignore[no-untyped-call]
 
     def of(self, kind: ValueKind) -> Tensor:
-        """Another value than the dual one, carrying its gradient."""
+        """The value of another kind than the dual one, carrying its gradient."""
         if self.gradient.unrolls:
             return value_of(kind, self.problem, self.potentials, self.plan)
         with torch.no_grad():
             number = value_of(kind, self.problem, self.potentials, self.plan)
-        # With the plan held constant the cost moves every value alike.
+        # With the plan held constant, all values have the same derivative with respect to the costs.
         return number + (self.dual - self.dual.detach())
 
 
@@ -79,13 +79,13 @@ class _EnvelopeValue(torch.autograd.Function):
             for wanted, g in zip(needed, gradients, strict=True):
                 scaled.append(g * grad.reshape(grad.shape + (1,) * (g.ndim - grad.ndim)) if wanted else None)
         if torch.is_grad_enabled():
-            # create_graph=True: whoever differentiates the gradient must be told that it cannot be done.
+            # create_graph=True: differentiating the gradient again must raise an error.
             scaled = [None if g is None else _Once.apply(g, *ctx.saved_tensors) for g in scaled]  # type: ignore[no-untyped-call]
         return (None, None, None, None, *scaled)
 
 
 class _Once(torch.autograd.Function):
-    """A gradient that depends on the inputs, but not in a way that can be differentiated again."""
+    """A gradient that depends on the inputs, but raises an error if it is differentiated again."""
 
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, *inputs: Tensor) -> Tensor:  # noqa: D102
@@ -128,7 +128,7 @@ def value_of(kind: ValueKind, problem: Discrete, potentials: Potentials, plan: T
         density = reg.density(sums)
         price = costs * density
         if kind is ValueKind.PRIMAL:
-            # eps penalty(m) = s m - conjugate(s) for the density m of s, with a derivative where m is 0 too.
+            # eps penalty(m) = s m - conjugate(s) for the density m of s, differentiable also where m is 0.
             price = price + sums.masked_fill(sums.isinf(), 0.0) * density - reg.conjugate(sums)
         mean = problem.a[..., part].unsqueeze(-2) @ price @ problem.b.unsqueeze(-1)
         value = value + mean.squeeze((-2, -1))
@@ -136,7 +136,7 @@ def value_of(kind: ValueKind, problem: Discrete, potentials: Potentials, plan: T
 
 
 def _costs(problem: Discrete) -> Iterator[tuple[slice, Tensor]]:
-    """In one piece where a graph may be wanted; a problem too large to keep its costs has none."""
+    """The costs in one piece if the matrix is kept, possibly with a graph; otherwise in blocks, without a graph."""
     if not problem.streamed:
         yield slice(None), problem.matrix
         return
@@ -148,13 +148,13 @@ def _costs(problem: Discrete) -> Iterator[tuple[slice, Tensor]]:
 def envelope_gradients(
     problem: Discrete, potentials: Potentials, plan: Tensor | None, *, weights: bool = True
 ) -> tuple[Tensor, ...]:
-    """What the envelope theorem propagates: one tensor for each input of the geometry, then for a and b.
+    """The envelope gradients: one tensor for each input of the geometry, then for a and b.
 
     Args:
         problem: without a graph.
         potentials: with exact rows.
-        plan: the coupling where it is no function of the potentials.
-        weights: whether the gradients of a and b are wanted; without, they miss a term that costs a pass.
+        plan: the coupling, if it is not determined by the potentials.
+        weights: whether the gradients with respect to a and b are wanted; if not, they lack a term that takes a pass.
     """
     potentials = potentials.detached()
     blocks = list(problem.row_blocks())
@@ -178,5 +178,5 @@ def envelope_gradients(
 
 
 def _weighted(values: Tensor, weights: Tensor) -> Tensor:
-    # Where the weight is zero the value may be anything, infinity included.
+    # If the weight is zero, the value may be anything, infinity included.
     return torch.where(weights > 0, values * weights, 0.0)

@@ -37,7 +37,7 @@ class Exact(DiscreteSolver):
     """Exact transport (NoReg), by POT's network simplex in float64 on the CPU. One step solves it.
 
     Attributes:
-        max_pivots: pivots of the simplex before it gives up; the certificate then tells how far it came.
+        max_pivots: maximum number of pivots of the simplex; if it is reached, the certificate shows the accuracy.
     """
 
     check_every: ClassVar[int] = 1
@@ -83,15 +83,15 @@ class Exact(DiscreteSolver):
         return problem.a.detach().double().unsqueeze(-1) * problem.b.detach().double().unsqueeze(-2)
 
     def _simplex(self, costs: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        # Rows and columns without mass would leave the simplex's tree without a potential: left out here, and
-        # the column potentials are completed by a c-transform.
+        # Rows and columns of zero mass would get no potential from the simplex. They are left out here, and the column
+        # potentials are completed by a c-transform.
         rows, columns = (w.detach() > 0 for w in (a, b))
         inner = costs[rows][:, columns].contiguous()
         masses = [w.detach()[keep].double().cpu().numpy() for w, keep in ((a, rows), (b, columns))]
         with warnings.catch_warnings():
-            # Running out of pivots is told by the certificate, not by a warning from below.
+            # If the pivots run out, the certificate shows it; POT's warning is suppressed.
             warnings.simplefilter("ignore")
-            # From zero upwards: the simplex fails where all costs are well below it.
+            # Costs are shifted so that the smallest is zero: the simplex fails if all of them are far below zero.
             low = inner.min()
             coupling, log = pot().emd(
                 *(w / w.sum() for w in masses), (inner - low).cpu().numpy(), numItermax=self.max_pivots, log=True
@@ -110,7 +110,7 @@ class Exact(DiscreteSolver):
 
 
 def pot() -> Any:
-    """POT, without the other frameworks that it would load."""
+    """The POT module, imported without the other frameworks that it would load."""
     # POT looks for other frameworks when it is imported, and they take memory on every device they find.
     for backend in ("JAX", "TENSORFLOW", "CUPY"):
         os.environ.setdefault(f"POT_BACKEND_DISABLE_{backend}", "1")

@@ -39,29 +39,29 @@ class Geometry(ABC):
 
     @abstractmethod
     def add_vjp(self, part: slice, plan: Tensor, into: tuple[Tensor, ...]) -> None:
-        """Add the gradients of ``<plan, C>`` over some rows to ``into``, one tensor an input, of the plan's dtype."""
+        """Add the gradients of ``<plan, C>`` over some rows to ``into``, one tensor per input, of the plan's dtype."""
 
     def vjp(self, plan: Tensor) -> tuple[Tensor, ...]:
-        """The gradients of ``<plan, C>``, one tensor an input, of the plan's dtype."""
+        """The gradients of ``<plan, C>``, one tensor per input, of the plan's dtype."""
         inputs = self.zeros(plan.dtype)
         self.add_vjp(slice(None), plan, inputs)
         return inputs
 
     def zeros(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
-        """What gradients are added to: one tensor an input."""
+        """Zero tensors that gradients are added to, one per input."""
         return tuple(torch.zeros_like(tensor, dtype=dtype) for tensor in self.inputs())
 
     @abstractmethod
     def columns(self, where: Tensor) -> Geometry:
-        """Some columns."""
+        """The geometry of some columns."""
 
     @abstractmethod
     def detached(self) -> Self:
-        """The same without a graph."""
+        """The same geometry without a graph."""
 
     @abstractmethod
     def __getitem__(self, index: int | slice) -> Geometry:
-        """One problem of a batch."""
+        """The geometry of one problem of a batch."""
 
 
 class Points(Geometry):

@@ -5,12 +5,13 @@ With ``kappa = (dual optimum - dual value) / eps <= gap / eps`` the plan ``pi`` 
 - KL: ``KL(pi* || pi) = kappa``, an identity for a plan of mass 1, so ``||pi - pi*||_1 <= sqrt(2 kappa)``;
 - Quadratic: ``sum_ij a_i b_j (m_ij - m*_ij)^2 <= 2 kappa``, so ``||pi - pi*||_1 <= sqrt(2 kappa)``.
 
-Both split over the rows. For row i and KL, with ``k_i`` the row's share, ``sum_i a_i k_i <= kappa``, the mean of
-``grad c`` under the row's conditional law moves by at most ``sqrt(2 V_i k_i) + R_i k_i / 3`` (the transport form of
-Bernstein's inequality), where ``V_i`` is the trace of its covariance and ``R_i`` bounds its distance from its mean.
-Hence, in the Frobenius norm, ``sqrt(2 kappa max_i a_i V_i) + max_i R_i kappa / 3``. For Quadratic, Cauchy-Schwarz
-gives ``sqrt(2 kappa max_i a_i V_i)`` with ``V_i`` the variance under the product measure. Columns go the same way,
-plus ``||(q_j - b_j) centre_j||`` since they are not exact. What the arithmetic of the backward pass adds is measured.
+Both split over the rows. For KL, let ``k_i`` be the share of row i, with ``sum_i a_i k_i <= kappa``. The mean of
+``grad c`` under the row's conditional law then changes by at most ``sqrt(2 V_i k_i) + R_i k_i / 3`` (the transport form
+of Bernstein's inequality), where ``V_i`` is the trace of its covariance and ``R_i`` bounds its distance from its mean.
+Hence, in the Frobenius norm, ``sqrt(2 kappa max_i a_i V_i) + max_i R_i kappa / 3``. For Quadratic, Cauchy-Schwarz gives
+``sqrt(2 kappa max_i a_i V_i)`` with ``V_i`` the variance under the product measure. Columns are bounded in the same
+way, plus ``||(q_j - b_j) centre_j||`` since their sums q_j are not exact. The roundoff of the backward pass is measured
+and added.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ class GradientError:
     """Errors of the envelope gradient, absolute; the worst of a batch.
 
     Attributes:
-        plan: in ``||pi - pi*||_1``: the gradient with respect to the costs.
-        x: Frobenius norm for ``d value / d x``; None for a problem given by its matrix.
-        y: Frobenius norm for ``d value / d y``; None likewise.
-        relative: the larger of x and y, relative to that gradient's norm; None where there is none or no bound.
+        plan: ``||pi - pi*||_1``, the error of the gradient with respect to the costs.
+        x: Frobenius norm of the error of ``d value / d x``; None for a problem given by its matrix.
+        y: Frobenius norm of the error of ``d value / d y``; None likewise.
+        relative: the larger of x and y, each relative to the norm of its gradient; None if there is no finite one.
     """
 
     plan: float
@@ -50,7 +51,7 @@ class GradientError:
 
 @dataclass
 class _Side:
-    """Sums over the rows, or over the columns, of what the bound needs."""
+    """The sums over the rows, or over the columns, that the bound needs."""
 
     weight: Tensor  # a or b
     mass: Tensor  # marginal of the law under which the moments are taken
@@ -64,7 +65,7 @@ class _Side:
         mass = self.mass.clamp(min=torch.finfo(self.mass.dtype).tiny)
         centre = torch.linalg.vector_norm(self.first, dim=-1) / mass
         mean_square = self.second / mass
-        # The difference of two large numbers: never let rounding make it too small.
+        # A difference of two large numbers: the last term keeps roundoff from making it too small.
         variance = (mean_square - centre.square()).clamp(min=0) + 1e-12 * mean_square
         radius = (self.largest + centre).masked_fill(~positive, 0.0)
         spread = (self.weight * variance).masked_fill(~positive, 0.0).amax(-1)
@@ -80,10 +81,10 @@ class _Side:
 def gradient_error_bound(
     problem: Discrete, potentials: Potentials, plan: Tensor | None, certificate: Certificate
 ) -> GradientError:
-    """A certified bound, for the gradient that the backward pass really computes."""
+    """A certified bound on the error of the gradient as the backward pass computes it."""
     reg = problem.reg
     if not isinstance(reg, SmoothRegulariser):
-        # An exact plan need not be unique: nothing follows from the gap.
+        # An exact plan need not be unique, so the gap implies no bound.
         points = isinstance(problem.geometry, Points)
         return GradientError(math.inf, math.inf if points else None, math.inf if points else None)
     kappa = (certificate.upper - certificate.lower).clamp(min=0) / reg.weight
@@ -111,7 +112,7 @@ def gradient_error_bound(
 def gradient_error_estimate(problem: Discrete, potentials: Potentials, plan: Tensor | None) -> GradientError:
     """The change of plan and gradient under one more pair of soft transforms, extrapolated geometrically.
 
-    If each further step shrinks the marginal error by a factor r, the steps still to come add up to at most
+    If each further step reduces the marginal error by a factor r, the changes of all further steps add up to at most
     ``1 / (1 - r)`` times the next one.
     """
     reg = problem.reg
@@ -136,7 +137,7 @@ def gradient_error_estimate(problem: Discrete, potentials: Potentials, plan: Ten
 
 
 def _sides(problem: Discrete, geometry: Points, potentials: Potentials) -> tuple[tuple[Tensor, Tensor], _Side, _Side]:
-    """The gradients in float64 at these potentials, and the moments of grad c by rows and by columns."""
+    """The gradients in float64 at these potentials, and the moments of grad c over rows and over columns."""
     rows = PlanBlocks(problem, potentials)
     x, y = geometry.x.double(), geometry.y.double()
     a, b, entropic = rows.a, rows.b, isinstance(problem.reg, KL)

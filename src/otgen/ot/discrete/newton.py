@@ -16,7 +16,7 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate, SmoothDualSolver
 from otgen.ot.regularisers.base import SmoothRegulariser
 
-# Up to this many columns the Newton system is factorised; beyond it is solved by conjugate gradients first.
+# Up to this many columns the Newton system is factorised; beyond, conjugate gradients are tried first.
 _FACTORISED = 256
 
 
@@ -26,11 +26,11 @@ class NewtonState:
 
     Attributes:
         g: column potential, ``(..., m)``.
-        damping: ridge of the Newton system, relative to its natural scale 1 / eps, one a problem.
+        damping: ridge of the Newton system, relative to its natural scale 1 / eps, one per problem.
         f: row potential, the soft transform of g, ``(..., n)``.
-        value: the dual value at both, one a problem.
+        value: the dual value at both, one per problem.
         gradient: ``b - column sums`` of the plan at both, ``(..., m)``.
-        stalled: whether the last step could promise no rise beyond the value's last digits.
+        stalled: whether the predicted rise of the last step was below the roundoff of the value.
     """
 
     g: Tensor
@@ -46,13 +46,14 @@ class Newton(SmoothDualSolver[NewtonState]):
     """Newton's method on ``g -> max_f dual(f, g)``, float64: semismooth for Quadratic, damped for KL.
 
     With f eliminated by the soft transform the gradient is ``b - column sums`` and the Hessian
-    ``-(diag(W^T 1) - W^T diag(1 / (W 1)) W)``, ``W_ij = a_i b_j curvature(s_ij)``: one Schur complement of the full
-    dual's. A step solves the damped system and backtracks until the dual rises. The system is solved by conjugate
-    gradients, two products with an n x m matrix each, O(nm); small systems, and those that these do not solve, are
-    factorised, O(nm^2). Memory: the costs, n x m numbers more, and m x m where a system is factorised.
+    ``-(diag(W^T 1) - W^T diag(1 / (W 1)) W)``, ``W_ij = a_i b_j curvature(s_ij)``: a Schur complement of the full
+    dual's Hessian. A step solves the damped system and backtracks until the dual rises. The system is solved by
+    conjugate gradients, with two products with an n x m matrix per iteration, O(nm). Small systems, and those on which
+    conjugate gradients fail, are factorised, O(nm^2). Memory: the costs, n x m numbers more, and m x m if a system
+    is factorised.
 
     Attributes:
-        backtracks: halvings of a step before it is given up and the damping raised.
+        backtracks: lengths tried, each half the last, before a step is rejected and the damping raised.
     """
 
     check_every: ClassVar[int] = 1
@@ -73,7 +74,7 @@ class Newton(SmoothDualSolver[NewtonState]):
         slope = (direction * state.gradient).sum(-1)
         state, length = self._search(dual, state, direction, slope)
         with torch.no_grad():
-            # The constants are in the Hessian's kernel: the ridge must stay above the factorisation's rounding.
+            # Constants are in the Hessian's null space: the ridge must stay above the roundoff of the factorisation.
             least = 1e-13 * problem.shape[-1]
             damping = torch.where(length == 1, state.damping / 8, state.damping * 4).clamp(least, 1e6)
             stalled = bool((slope.abs() <= 1e-16 * (state.value.abs() + dual.reg.weight)).all())
@@ -82,13 +83,13 @@ class Newton(SmoothDualSolver[NewtonState]):
     def _search(
         self, dual: _SemiDual, state: NewtonState, direction: Tensor, slope: Tensor
     ) -> tuple[NewtonState, Tensor]:
-        """The state at the end of the step, and the step's length: 0 where no length made the dual rise."""
+        """The state at the end of the step, and the step's length: 0 if no length made the dual rise."""
         length, accepted = torch.ones_like(state.value), torch.zeros_like(state.value, dtype=torch.bool)
         with torch.no_grad():
             for _ in range(self.backtracks):
                 trial = state.g + length.unsqueeze(-1) * direction
                 here = dual.at(trial, state.f)
-                # Rounding forbids asking for a rise smaller than the value's own last digits.
+                # A rise smaller than the roundoff of the value cannot be asked for.
                 accepted = here[1] >= state.value + 1e-4 * length * slope - 1e-15 * state.value.abs()
                 if bool(accepted.all()):
                     break
@@ -114,7 +115,7 @@ class Newton(SmoothDualSolver[NewtonState]):
         b = problem.b.detach()
         if bool((b > 0).all()):
             return Potentials(state.f, state.g)
-        # No step moves a column without mass: its potential is continued from the rows.
+        # No step moves the potential of a column of zero weight: it is set to the soft transform of f.
         z = state.f.unsqueeze(-1) - problem.matrix.double()
         continued = problem.reg.soft_transform(z, problem.a.double().unsqueeze(-1), dim=-2)
         return Potentials(state.f, torch.where(b > 0, state.g, continued))
@@ -130,7 +131,7 @@ class Newton(SmoothDualSolver[NewtonState]):
 
 
 class _NewtonIterate(DiscreteIterate):
-    """An iterate that knows what a missing mass will cost before the first certificate has told it."""
+    """An iterate that predicts the gap per unit of marginal error before the first certificate."""
 
     @override
     def expects_gap(self, tol: float) -> bool:
@@ -139,7 +140,7 @@ class _NewtonIterate(DiscreteIterate):
         return self.last or self._guess() * self.marginal_error <= tol
 
     def _guess(self) -> float:
-        """Mean of ``c - f - g`` over the pairs without plan: what rounding pays for a missing mass; over the value."""
+        """Mean of ``c - f - g``, plus eps, relative to the value: about the gap per unit of missing mass."""
         assert isinstance(self.problem.reg, SmoothRegulariser)
         linear = (self.problem.a * self.state.f).sum(-1) + (self.problem.b * self.state.g).sum(-1)
         slack = self.problem.mean_cost + self.problem.reg.weight - linear
@@ -151,12 +152,12 @@ class _SemiDual(Dual):
     """The dual with f eliminated, as a function of g."""
 
     def at(self, g: Tensor, guess: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """f, the value and the gradient at g; with a guess at f."""
+        """f, the value and the gradient at g, from an initial guess of f if there is one."""
         here = self.evaluate(g, guess=guess)
         return here.f, here.value, self.b - self.b * here.columns
 
     def direction(self, state: NewtonState) -> Tensor:
-        """The solution of the damped Newton system, with the gradient on its right."""
+        """The Newton direction: the solution of the damped system with the gradient as right-hand side."""
         ridge = state.damping / self.reg.weight
         if not torch.is_grad_enabled() and self.b.shape[-1] > _FACTORISED:
             direction = self._by_gradients(state, ridge)
@@ -175,10 +176,10 @@ class _SemiDual(Dual):
         return torch.diag_embed(columns) - schur
 
     def _by_gradients(self, state: NewtonState, ridge: Tensor) -> Tensor | None:
-        """The same by conjugate gradients, the products in float32; None where they are slower than a factorisation."""
+        """The direction by conjugate gradients with products in float32; None if they do not converge soon enough."""
         curvature = self.b.new_empty(self.problem.shape, dtype=torch.float32)
         for block in self.blocks(state.g, state.f):
-            # In units of 1 / eps, so that float32 holds it.
+            # In units of 1 / eps, so that it fits into float32.
             curvature[..., block.part, :] = self.reg.curvature(block.s) * self.reg.weight
         root, ridge = self.b.sqrt(), ridge.unsqueeze(-1) * self.reg.weight
         mean = self.a / _product(curvature, self.b).clamp(min=torch.finfo(torch.float32).tiny)
@@ -189,7 +190,7 @@ class _SemiDual(Dual):
             return (diagonal + ridge) * u - root * _product(curvature.mT, rows)
 
         def project(u: Tensor) -> Tensor:
-            # Constants are in the kernel; rounding must not put them in.
+            # Constants are in the null space; roundoff must not introduce them.
             return u - root * (root * u).sum(-1, keepdim=True)
 
         right = torch.where(self.b > 0, state.gradient / root, 0.0)
@@ -210,7 +211,7 @@ def _conjugate_gradients(
     tol: Tensor,
     most: int,
 ) -> Tensor | None:
-    """The u of ``apply(u) = right``, to a residual of ``tol`` times that of 0; None if ``most`` steps miss it."""
+    """Solve ``apply(u) = right`` to a residual of ``tol`` times the initial one; None if ``most`` steps miss it."""
     residual = project(right)
     goal = tol * torch.linalg.vector_norm(residual, dim=-1)
     solution, move, before = torch.zeros_like(right), torch.zeros_like(right), torch.ones_like(goal)
@@ -223,7 +224,7 @@ def _conjugate_gradients(
         move = scaled + (now / before).unsqueeze(-1) * move
         image = apply(move)
         bend = (move * image).sum(-1)
-        # Rounding can leave a direction without curvature: then only a factorisation helps.
+        # Roundoff can leave a direction without curvature: then only a factorisation helps.
         if bool((open_ & ~(bend > 0)).any()):
             return None
         length = torch.where(open_, now / bend, 0.0).unsqueeze(-1)
@@ -232,7 +233,7 @@ def _conjugate_gradients(
 
 
 def _solve(hessian: Tensor, gradient: Tensor, b: Tensor, ridge: Tensor) -> Tensor:
-    # Scaled by sqrt(b): the system of a problem with a split atom is then that of the problem without.
+    # Scaled by sqrt(b), so that splitting an atom into several does not change the system.
     scale = torch.where(b > 0, b, 1.0).rsqrt()
     system = hessian * scale.unsqueeze(-1) * scale.unsqueeze(-2)
     identity = torch.eye(b.shape[-1], dtype=b.dtype, device=b.device)

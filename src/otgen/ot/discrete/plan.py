@@ -1,4 +1,4 @@
-"""The plan of some potentials, by blocks of rows: in the problem's dtype, and in float64 for what is certified."""
+"""The plan of given potentials, by blocks of rows: in the problem's dtype, and in float64 for certificates."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _KEEP_ENTRIES = 1 << 23
 
 
 def pair_sums_of(problem: Discrete, potentials: Potentials, costs: Tensor, part: slice = slice(None)) -> Tensor:
-    """``s_ij = f_i + g_j - c_ij``; minus infinity in columns of zero weight, so that they carry no plan."""
+    """``s_ij = f_i + g_j - c_ij``; minus infinity in columns of zero weight, so that they carry no mass."""
     g = potentials.g.to(costs.dtype).masked_fill(problem.b == 0, -torch.inf)
     return potentials.f.to(costs.dtype)[..., part].unsqueeze(-1) + (g.unsqueeze(-2) - costs)
 
 
 def plan_rows(problem: Discrete, potentials: Potentials, plan: Tensor | None, part: slice) -> Tensor:
-    """Rows of the coupling ``pi_ij = a_i b_j density(s_ij)`` in the problem's dtype; of ``plan`` where it is given."""
+    """Rows of the coupling ``pi_ij = a_i b_j density(s_ij)`` in the problem's dtype, or of ``plan`` if it is given."""
     if plan is not None:
         return plan[..., part, :].to(problem.dtype)
     assert isinstance(problem.reg, SmoothRegulariser)
@@ -40,8 +40,8 @@ class PlanBlock(DualBlock):
     """A block of rows of a plan.
 
     Attributes:
-        density: of the plan with respect to ``a x b``.
-        corrected: the density that is rounded: times ``1 + alpha_i + x_j`` where there is a correction.
+        density: the density of the plan with respect to ``a x b``.
+        corrected: the density to be rounded: ``density``, times ``max(1 + alpha_i + x_j, 0)`` if there is a correction.
     """
 
     density: Tensor
@@ -49,14 +49,14 @@ class PlanBlock(DualBlock):
 
 
 class PlanBlocks(Dual):
-    """The plan of some potentials (or a given one), in float64, one block of rows after the other.
+    """The plan of given potentials (or a given plan), in float64, one block of rows after another.
 
     Args:
         problem: with a number for eps.
         potentials: any; f is computed from g, unless ``as_they_are``.
-        plan: the coupling, ``(..., n, m)``, where it is no function of the potentials (exact transport).
+        plan: the coupling, ``(..., n, m)``, if it is not determined by the potentials (exact transport).
         correction: ``alpha (..., n)``, ``x (..., m)``: see :func:`otgen.ot.certify`.
-        as_they_are: whether f is taken as it is given.
+        as_they_are: whether to use the given f, not the soft transform of g.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class PlanBlocks(Dual):
         self.plan = plan
         self.correction = None if correction is None else tuple(vector.double() for vector in correction)
         self.g = potentials.g.detach().double()
-        # What a second pass need not compute again.
+        # Kept for a second pass.
         self._f = potentials.f.detach().double() if as_they_are else None
         self._costs: dict[int, Tensor] | None = {} if math.prod(problem.shape) <= _KEEP_ENTRIES else None
 
@@ -108,13 +108,13 @@ class PlanBlocks(Dual):
 
 
 class PlanSums:
-    """Sums over the blocks of a plan: the dual value with what its rounding needs, and the errors of the marginals.
+    """Running sums over the blocks of a plan: the dual value, the terms of its roundoff bound, and the marginal errors.
 
     Attributes:
-        value: the dual value; without the columns' part until :meth:`close`.
-        absolute: the same of the terms' sizes.
-        mass: of the plan.
-        largest: the largest size of a potential and of a cost, added.
+        value: the dual value; without the terms of the columns until :meth:`close`.
+        absolute: the sum of the absolute values of the terms of ``value``.
+        mass: the total mass of the plan.
+        largest: ``max(max|f|, max|c|) + max|g|``, the magnitude that the roundoff bound scales with.
         row_error: ``sum_i |sum_j pi_ij - a_i|``.
         column_error: ``sum_j |sum_i pi_ij - b_j|``.
     """
@@ -126,7 +126,7 @@ class PlanSums:
         self.column_error, self._columns = zero, torch.zeros_like(rows.b)
 
     def add(self, block: PlanBlock) -> Tensor:
-        """Add a block; returns the masses of its rows over their weights."""
+        """Add a block; returns its row sums divided by the weights of the rows."""
         reg, flat = self.rows.problem.reg, block.costs.flatten(-2)
         self.value = self.value + (block.a * block.f).sum(-1)
         self.absolute = self.absolute + (block.a * block.f.abs()).sum(-1)
@@ -143,7 +143,7 @@ class PlanSums:
         return row_mass
 
     def close(self) -> None:
-        """Add what the columns have, once all blocks are in."""
+        """Add the terms of the columns, after all blocks have been added."""
         b, g = self.rows.b, self.rows.g.masked_fill(self.rows.b == 0, 0.0)
         self.value = self.value + (b * g).sum(-1)
         self.absolute = self.absolute + (b * g.abs()).sum(-1)
@@ -151,12 +151,12 @@ class PlanSums:
         self.column_error = (b * (self._columns - 1).abs()).sum(-1)
 
     def rounding(self) -> Tensor:
-        """A bound on the rounding of the value."""
+        """A bound on the roundoff of the value."""
         return _UNIT * (roundoff_terms(self.rows.problem) * self.absolute + 16 * self.largest * (1 + self.mass))
 
 
 def roundoff_terms(problem: Discrete) -> int:
-    """Roundings that a sum over the plan, and the cost of one pair, may go through."""
+    """The number of roundings that a sum over the plan, and the cost of one pair, may accumulate."""
     *_, n, m = problem.shape
     coordinates = problem.geometry.inputs()[0].shape[-1]
     return n + m + coordinates + 64
@@ -164,12 +164,12 @@ def roundoff_terms(problem: Discrete) -> int:
 
 @dataclass(frozen=True)
 class PseudoPlan:
-    """The plan ``a_i b_j density(s_ij)`` of potentials whose rows and columns need not fit (Sanjabi et al. 2018, (6)).
+    """The plan ``a_i b_j density(s_ij)`` of potentials, whose marginals need not be a and b (Sanjabi et al. 2018, (6)).
 
     Attributes:
-        dual: dual value at the potentials; minus infinity where it is beyond float64.
-        lower: the same minus a bound on its rounding: no larger than the problem's value.
-        mass: of the plan; 1 at the optimum.
+        dual: dual value at the potentials; minus infinity if it overflows float64.
+        lower: ``dual`` minus a bound on its roundoff: no larger than the problem's value.
+        mass: total mass of the plan; 1 at the optimum.
         marginal_error: ``||row sums - a||_1 + ||column sums - b||_1``.
     """
 
@@ -181,7 +181,7 @@ class PseudoPlan:
     @classmethod
     @torch.no_grad()
     def of(cls, problem: Discrete, potentials: Potentials) -> PseudoPlan:
-        """That of any two potentials as they are: no soft transform, no rounding of the plan.
+        """The pseudo-plan of two given potentials: no soft transform, no rounding of the plan.
 
         Args:
             problem: one problem, no batch, with a smooth regulariser and a number for eps.
@@ -194,6 +194,6 @@ class PseudoPlan:
         sums.close()
         dual, lower = float(sums.value), float(sums.value - sums.rounding())
         if math.isnan(dual) or math.isnan(lower):
-            # Infinity less infinity: a plan beyond float64 has no finite dual value.
+            # Infinity minus infinity: a plan that overflows float64 has no finite dual value.
             dual, lower = -math.inf, -math.inf
         return cls(dual, lower, float(sums.mass), float(sums.row_error + sums.column_error))

@@ -24,15 +24,15 @@ class Potentials:
     g: Tensor
 
     def detached(self) -> Self:
-        """Without a graph."""
+        """The same potentials without a graph."""
         return type(self)(self.f.detach(), self.g.detach())
 
     @property
     def finite(self) -> bool:
-        """Whether each is a finite number: a sum is not where one of its terms is not."""
-        # By the number, not by torch.isfinite, which takes ten times as long for one number.
+        """Whether all entries are finite, judged by their sum, which is finite only if all its terms are."""
+        # math.isfinite of one number, since torch.isfinite takes ten times as long.
         return math.isfinite((self.f.sum() + self.g.sum()).item())
 
     def __getitem__(self, index: int | slice) -> Potentials:
-        """Those of one problem of a batch."""
+        """The potentials of one problem of a batch."""
         return Potentials(self.f[index], self.g[index])

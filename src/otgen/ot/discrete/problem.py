@@ -23,9 +23,9 @@ from otgen.ot.regularisers.kl import KL
 
 # A problem whose three matrices need no more than this is never streamed.
 _ALWAYS_KEPT_BYTES = 1 << 28
-# What a problem under another regulariser need not find out again.
+# Computed quantities that do not depend on the regulariser.
 _KNOWN = ("streamed", "matrix", "mean_cost", "_cost_summary")
-# A gap below this share of the mean cost and eps is rounding.
+# A gap below this fraction of the mean cost and eps is roundoff.
 _NEGLIGIBLE = 1e-12
 # Entries of a row block of the streamed passes: 2 MB in float64, which a cache holds.
 _BLOCK_ENTRIES = 1 << 18
@@ -33,7 +33,7 @@ _BLOCK_ENTRIES = 1 << 18
 
 @dataclass(frozen=True)
 class Side:
-    """A weighted cloud of a problem, checked already.
+    """A weighted cloud of a problem, already checked.
 
     Attributes:
         points: ``(..., n, d)``.
@@ -131,10 +131,10 @@ class Discrete(Problem):
 
     @cached_property
     def streamed(self) -> bool:
-        """Whether costs are computed block by block each time they are needed, since keeping them takes too much.
+        """Whether costs are computed block by block each time they are needed, since the matrix takes too much memory.
 
-        That is the case where three matrices of their size (the costs, a kernel, and what is built from them) would
-        fill more than half of the free memory.
+        That is so if three matrices of its size (the costs, a kernel, and what is computed from them) would fill more
+        than half of the free memory.
         """
         needed = 3 * math.prod(self.shape) * self.dtype.itemsize
         if not isinstance(self.geometry, Points) or needed <= _ALWAYS_KEPT_BYTES:
@@ -143,10 +143,10 @@ class Discrete(Problem):
 
     @cached_property
     def matrix(self) -> Tensor:
-        """The cost matrix: with a graph where the inputs have one.
+        """The cost matrix, with a graph if the inputs have one.
 
         Raises:
-            InputError: where it would not fit in memory, or its costs not in the dtype.
+            InputError: if it would not fit in memory, or if its costs overflow the dtype.
         """
         if self.streamed:
             needed = math.prod(self.shape) * self.dtype.itemsize
@@ -193,10 +193,13 @@ class Discrete(Problem):
         return mean, largest
 
     def interval(self, lower: Tensor, upper: Tensor) -> Interval:
-        """Bounds on this problem's value, which know what is rounding at its scale."""
+        """Bounds on this problem's value, as an interval in which a gap of the size of roundoff counts as zero.
+
+        That is a gap of at most 1e-12 of the mean cost plus ``1.4e-14 (n + m + 256) eps``.
+        """
 
         def negligible() -> float:
-            # The certificate allows for a rounding of every entry of the penalty: that grows with the sizes.
+            # The certificate allows for roundoff in every entry of the penalty: that grows with n and m.
             entropy = torch.finfo(torch.float64).eps * 64 * (sum(self.shape[-2:]) + 256)
             return _NEGLIGIBLE * abs(self.mean_cost) + max(_NEGLIGIBLE, entropy) * self.eps
 
@@ -208,8 +211,8 @@ class Discrete(Problem):
 
     @override
     def resolved(self) -> Discrete:
-        """The same problem with a number for eps; costs beyond the dtype are refused here."""
-        # Kept, or looked through once: either checks them.
+        """The same problem with a number for eps; raises InputError if the costs overflow the dtype."""
+        # Computing the matrix, or one pass over its blocks, checks the costs.
         _ = self._cost_summary if self.streamed else self.matrix
         if not self.reg.is_relative:
             return self
@@ -220,7 +223,7 @@ class Discrete(Problem):
 
     @classmethod
     def stack(cls, problems: Sequence[Discrete]) -> Discrete:
-        """Problems of points, of one shape, cost and regulariser, as one batch (after any batch they have)."""
+        """One batch from problems of points with the same shape, cost and regulariser; batches are concatenated."""
         first = problems[0]
         sides = [problem.sides() for problem in problems]
         x, y = (_joined([pair[k].points for pair in sides], 3) for k in range(2))
@@ -229,7 +232,7 @@ class Discrete(Problem):
 
     @cached_property
     def cost_rounding(self) -> tuple[Tensor, Tensor] | None:
-        """``d_i``, ``e_j`` with ``|c_ij as computed - c_ij| <= d_i + e_j``; None where no bound is known."""
+        """``d_i``, ``e_j`` with ``|c_ij as computed - c_ij| <= d_i + e_j``; None if no bound is known."""
         if not isinstance(self.geometry, Points):
             return torch.zeros_like(self.a), torch.zeros_like(self.b)
         with torch.no_grad():
@@ -266,7 +269,7 @@ class Discrete(Problem):
         return self._with(self.geometry[index], self.a[index], self.b[index], self.reg)
 
     def columns(self, where: Tensor) -> Discrete:
-        """The problem of some columns, weights as they are: no transport problem by itself, but their costs."""
+        """Costs and weights of some columns. The weights are not renormalised: it is no transport problem by itself."""
         return self._with(self.geometry.columns(where), self.a, self.b[..., where], self.reg)
 
     def subsample(self, rows: Tensor, columns: Tensor) -> Discrete:

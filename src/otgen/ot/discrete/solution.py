@@ -1,4 +1,4 @@
-"""What a solver found, and how far it may be from the truth."""
+"""The solution of a discrete problem, with its certified bounds and errors."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Solution(Certified, Solved):
             self.__dict__["certificate"] = certificate
 
     def value_of(self, kind: ValueKind) -> Tensor:
-        """The value of a kind at this iterate, with the gradient that was asked for; shape of the batch."""
+        """The value of a kind at this iterate, with the requested gradient; shape of the batch."""
         if kind is ValueKind.ENTROPIC:
             return self.value
         with full_precision(self.problem.device):
@@ -72,7 +72,7 @@ class Solution(Certified, Solved):
                 return value_of(kind, self.problem, self.potentials, self._plan)
 
     def _with_reader(self, reader: Callable[[ValueKind], Tensor]) -> Self:
-        """This, with what computes its other values with their gradients."""
+        """This solution, with a function that computes its other values and their gradients."""
         self._reader = reader
         return self
 
@@ -83,7 +83,7 @@ class Solution(Certified, Solved):
 
     @cached_property
     def certificate(self) -> Certificate:
-        """Bounds and errors, from one run over the plan in float64."""
+        """Bounds and marginal errors, evaluated over the plan in float64."""
         with full_precision(self.problem.device):
             correction = None if self._correction is None else self._correction()
             return certify(self.problem, self.potentials, self._plan, correction)
@@ -91,12 +91,12 @@ class Solution(Certified, Solved):
     @cached_property
     @override
     def interval(self) -> Interval:
-        """Certified bounds on the regularised value; a gap below 1e-12 of the mean cost and eps is rounding."""
+        """Certified bounds on the regularised value; see :meth:`Discrete.interval` for a gap that is only roundoff."""
         return self.problem.interval(self.certificate.lower, self.certificate.upper)
 
     @property
     def value_linear(self) -> Tensor:
-        """Transport cost ``<plan, C>`` of the rounded plan, between the exact value and ``upper``; float64."""
+        """Transport cost ``<plan, C>`` of the rounded plan, between the unregularised value and ``upper``; float64."""
         return self.certificate.value_linear
 
     @property
@@ -117,15 +117,15 @@ class Solution(Certified, Solved):
 
     @cached_property
     def grad_error_estimate(self) -> GradientError:
-        """An estimate of the same error, from what one more step changes. Not a bound."""
+        """An estimate of the error of the envelope gradient, from the change in one more step. Not a bound."""
         with torch.no_grad(), full_precision(self.problem.device):
             return gradient_error_estimate(self.problem, self.potentials, self._plan)
 
     def plan(self) -> Tensor:
-        """The coupling ``pi``, ``(..., n, m)``, in the problem's dtype: that of the potentials, not rounded.
+        """The coupling ``pi``, ``(..., n, m)``, in the problem's dtype: the plan of the potentials, not rounded.
 
         Raises:
-            InputError: where so large a matrix would not fit in memory; :meth:`sparse_plan` may.
+            InputError: if a matrix of this size would not fit in memory; :meth:`sparse_plan` may.
         """
         problem = self.problem
         remedy = "a KL plan has no zeros: take fewer points" if isinstance(problem.reg, KL) else "take sparse_plan()"
@@ -140,11 +140,11 @@ class Solution(Certified, Solved):
     def sparse_plan(self) -> Tensor:
         """The positive entries of :meth:`plan` as a coalesced ``torch.sparse_coo`` tensor of the same shape and dtype.
 
-        A batch is its first dimension. Built by blocks of rows: the dense matrix is never held. A plan of Quadratic
-        has few positive entries where eps is small; one of NoReg at most n + m - 1.
+        A batch is its first dimension. It is built by blocks of rows, without the dense matrix. A plan of Quadratic has
+        few positive entries if eps is small; a plan of NoReg has at most n + m - 1.
 
         Raises:
-            InputError: for KL, whose plan is positive everywhere: a zero in it has only left the dtype's range.
+            InputError: for KL, whose plan is positive everywhere: a zero in it is only an underflow.
         """
         problem = self.problem
         if isinstance(problem.reg, KL):
@@ -152,7 +152,7 @@ class Solution(Certified, Solved):
                 "a KL plan is positive everywhere, so that it has no sparse form; take plan(), or solve with "
                 f"Quadratic(), whose plans are sparse; got {problem.reg}"
             )
-        # The offset of the rows of a block, in their place among the dimensions.
+        # The offset of the row indices of a block; the rows are the last dimension but one.
         offset = torch.zeros((len(problem.shape), 1), dtype=torch.long, device=problem.device)
         indices, values = [], []
         with torch.no_grad(), full_precision(problem.device):
@@ -173,7 +173,7 @@ class Solution(Certified, Solved):
         return plan.coalesce()
 
     def detached(self) -> Solution:
-        """The same, its value without a graph."""
+        """The same solution, with a value without a graph."""
         twin = Solution.__new__(Solution)
         twin.__dict__.update(self.__dict__)
         twin.value, twin._reader = self.value.detach(), None
@@ -199,7 +199,7 @@ class Solution(Certified, Solved):
 
     def __repr__(self) -> str:
         parts = [self.interval.text(self.value), f"gap {float(self.gap.max()):.1e}"]
-        # A bound on the gradient is some five passes over the pairs: not for showing a problem that is streamed.
+        # A bound on the gradient error takes some five passes over the pairs: too many to print a streamed problem.
         known = not self.problem.streamed or "grad_error_bound" in self.__dict__
         error = self.grad_error_bound.relative if known else None
         if error is not None:

@@ -1,4 +1,4 @@
-"""What the solvers of discrete problems share: warm starts, the marginal error, the iterate with its certificate."""
+"""Base classes of the solvers of discrete problems: warm start, marginal error, iterate with its certificate."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from otgen.ot.regularisers.base import SmoothRegulariser
 
 @dataclass(frozen=True, kw_only=True)
 class DiscreteSolver(Solver):
-    """A solver of discrete problems. A new one needs `init`, `step` and `potentials`, and mostly `accepts`."""
+    """A solver of discrete problems. A new one implements `init`, `step` and `potentials`, and usually `accepts`."""
 
     kinds: ClassVar[tuple[type[Problem], ...]] = (Discrete,)
 
@@ -54,7 +54,7 @@ class DiscreteSolver(Solver):
         """The state's potentials, with exact rows: f is the soft transform of g."""
 
     def plan(self, problem: Discrete, state: Any) -> Tensor | None:
-        """The coupling where it is no function of the potentials, else None."""
+        """The coupling if it is not determined by the potentials, else None."""
         return None
 
     @override
@@ -65,7 +65,7 @@ class DiscreteSolver(Solver):
     def marginal_error(self, problem: Discrete, state: Any) -> float:
         """``||row sums - a||_1 + ||column sums - b||_1`` of the plan of :meth:`potentials`, worst of the batch.
 
-        The cheap check of the accuracy: override it where the state knows it better than from a new pass.
+        This is the cheap check of the accuracy: override it if the state gives it without a new pass.
         """
         potentials, plan = self.potentials(problem, state), self.plan(problem, state)
         columns = torch.zeros_like(problem.b)
@@ -79,7 +79,7 @@ class DiscreteSolver(Solver):
 
 
 class Stallable(Protocol):
-    """A state that knows when no further step would bring anything."""
+    """A state with a flag that says when no further step can improve it."""
 
     stalled: bool
 
@@ -89,7 +89,7 @@ StateT = TypeVar("StateT", bound=Stallable)
 
 @dataclass(frozen=True, kw_only=True)
 class SmoothDualSolver(DiscreteSolver, Generic[StateT]):
-    """A solver of problems whose dual is smooth; it ends its steps where nothing is left to gain."""
+    """A solver of problems with a smooth dual; it takes no more steps once its state has stalled."""
 
     @override
     def accepts(self, problem: Discrete) -> None:
@@ -114,17 +114,17 @@ class DiscreteIterate(Iterate):
 
     def __init__(self, solver: DiscreteSolver, problem: Discrete, state: Any, gap_per_error: float) -> None:
         self.solver, self.problem, self.state = solver, problem, state
-        # Gap per unit of marginal error at the last certificate: says when the next one is worth its pass.
+        # Gap per unit of marginal error at the last certificate; it predicts when the next one is worth its pass.
         self.gap_per_error = gap_per_error
 
     @cached_property
     def potentials(self) -> Potentials:
-        """With exact rows."""
+        """The potentials of the state, with exact rows."""
         return self.solver.potentials(self.problem, self.state)
 
     @cached_property
     def plan(self) -> Tensor | None:
-        """The coupling where it is no function of the potentials."""
+        """The coupling, if it is not determined by the potentials."""
         return self.solver.plan(self.problem, self.state)
 
     @cached_property
@@ -161,16 +161,16 @@ class DiscreteIterate(Iterate):
         return self.float64_interval()
 
     def float64_interval(self) -> Interval:
-        """That of the certificate, evaluated in float64 from the points."""
+        """Certified bounds on the value, evaluated in float64 from the points."""
         return self.problem.interval(self.certificate.lower, self.certificate.upper)
 
     @cached_property
     def certificate(self) -> Certificate:
-        """Bounds and errors, from one run over the plan in float64."""
+        """Bounds and marginal errors, evaluated over the plan in float64."""
         return certify(self.problem, self.potentials, self.plan, self.correction())
 
     def correction(self) -> tuple[Tensor, Tensor] | None:
-        """What makes the plan's marginals right to first order, where the solver's state knows it: see `certify`."""
+        """The correction that makes the plan's marginals right to first order, if the state has one: see `certify`."""
         return None
 
     @override

@@ -1,4 +1,4 @@
-"""What is certain about W1 on a grid: a feasible critic bounds it from below, a feasible flow from above."""
+"""Certified bounds on W1 on a grid: a feasible critic bounds it from below, a feasible flow from above."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from otgen.ot.grid.operator import lengths
 from otgen.ot.grid.problem import GridW1
 
 _EPS = torch.finfo(torch.float64).eps
-# A gap below this share of what the transport could cost at most is rounding.
+# A gap below this fraction of the largest possible transport cost is roundoff.
 _NEGLIGIBLE = 1e-12
 
 
 @dataclass(frozen=True)
 class GridCertificate:
-    """Bounds on the discretisation's value, with what proves them; float64, in grid units of a unit mass.
+    """Bounds on the discretisation's value, with critic and flow as proof; float64, in grid units, for a unit mass.
 
     Attributes:
-        lower: ``<c, critic>`` less a bound on the rounding.
-        upper: ``sum |flow|`` plus a bound on the rounding.
-        critic: ``(n, m)``, mean 0, ``|D critic| <= 1`` up to the rounding that `lower` allows for.
-        flow: a field with ``D^T flow = c`` up to the rounding that `upper` allows for.
+        lower: ``<c, critic>`` minus a bound on the roundoff.
+        upper: ``sum |flow|`` plus a bound on the roundoff.
+        critic: ``(n, m)``, mean 0, ``|D critic| <= 1`` up to the roundoff that `lower` allows for.
+        flow: a field with ``D^T flow = c`` up to the roundoff that `upper` allows for.
     """
 
     lower: float
@@ -34,7 +34,7 @@ class GridCertificate:
     flow: Tensor
 
     def or_better(self, other: GridCertificate | None) -> GridCertificate:
-        """The better bound on each side."""
+        """The better bound of the two on each side."""
         if other is None:
             return self
         below, above = max(self, other, key=lambda c: c.lower), min(self, other, key=lambda c: c.upper)
@@ -51,14 +51,14 @@ class GridCertificate:
 
 @torch.no_grad()
 def certify_grid(problem: GridW1, critics: tuple[Tensor, ...], flow: Tensor) -> GridCertificate:
-    """Bounds from any critics ``(n, m)`` and any field, in grid units of a unit mass.
+    """Bounds from any critics ``(n, m)`` and any field, in grid units, for a unit mass.
 
-    Every bound on a rounding is first order in the unit roundoff, with constants rounded up: a sum of N terms errs by
-    less than N roundoff_terms of the sum of their absolute values.
+    Every bound on roundoff is first order in the unit roundoff, with constants rounded up: the error of a sum of N
+    terms is less than N units of roundoff of the sum of their absolute values.
     """
     operator, c = problem.operator, problem.balanced
     size, total = c.numel() + 16, c.abs().sum().item()
-    # c itself was rounded when it was balanced and scaled: an L1 error.
+    # The L1 error of c itself, from balancing and scaling it.
     shift = 8 * _EPS * (total + 1)
 
     # A feasible critic. Its scale is 1 / max |D f|, rounded down.
@@ -70,8 +70,8 @@ def certify_grid(problem: GridW1, critics: tuple[Tensor, ...], flow: Tensor) -> 
         if slope > 0 and (gain - room) / slope > lower:
             lower, critic = (gain - room) / slope, f / slope
 
-    # A feasible flow: the field, and the potential flow that mends its divergence. What rounding then leaves can be
-    # sent along edges, at most the diameter each.
+    # A feasible flow: the field, and the potential flow that corrects its divergence. The divergence that roundoff
+    # leaves can be sent along edges, over at most the diameter.
     field = flow + operator.differences(operator.potential(c - operator.adjoint(flow)))
     left = (c - operator.adjoint(field)).abs().sum().item()
     left += shift + 32 * _EPS * (total + 2 * field.abs().sum().item())

@@ -1,4 +1,4 @@
-"""Points on a grid: how their mass goes to the nodes, and which nodes a value between them is read from."""
+"""Points on a grid: how their mass is distributed to the nodes, and how a value between nodes is interpolated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Outside(StrEnum):
 
 
 class Deposit(StrEnum):
-    """How a point's mass goes to the nodes.
+    """How a point's mass is distributed to the nodes.
 
     CELL: all to the node of its cell (Pinetz et al. 2018, section 3). HAT: by the weights of the hat kernel (24) to the
     two or four nodes around it; differentiable in the points, and ``<masses, f>`` is then the mean of the critic's
@@ -53,15 +53,16 @@ def histogram(
         points: ``(n,)`` or ``(n, 1)`` for a line, ``(n, 2)`` for a plane.
         shape: cells, ``N`` or ``(N1, N2)``.
         dx: the width of a cell.
-        low: the lower corner of the grid: cell i is ``[low + i dx, low + (i + 1) dx)``. The paper's is at ``dx / 2``.
+        low: the lower corner of the grid: cell i is ``[low + i dx, low + (i + 1) dx)``. The paper's grid has
+            ``low = dx / 2``.
         outside: what to do with points outside; the upper faces belong to the grid.
-        deposit: how a point's mass goes to the nodes.
+        deposit: how a point's mass is distributed to the nodes.
 
     Returns:
         Masses of the cells, of that shape, summing to 1, in the dtype of the points.
 
     Raises:
-        InputError: on wrong shapes, on points outside that are refused, or where no point is left.
+        InputError: on wrong shapes, on points outside that are refused, or if no point is left.
     """
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     if len(shape) not in (1, 2) or not all(isinstance(n, int) and n >= 1 for n in shape):
@@ -79,7 +80,7 @@ def histogram(
 
 
 def placed(points: Tensor, shape: tuple[int, ...], dx: float, low: tuple[float, ...], outside: Outside) -> Tensor:
-    """Points in grid units from the lower corner, ``(n, d)``, those outside dealt with; differentiable."""
+    """Points in grid units from the lower corner, ``(n, d)``, with those outside treated; differentiable."""
     dims = len(shape)
     points = checks.lifted("points", points, (1, 2))
     points = points.unsqueeze(-1) if points.ndim == 1 else points
@@ -129,7 +130,7 @@ def width_of(dx: Any) -> float:
 
 
 def corner_of(low: Any, dims: int) -> tuple[float, ...]:
-    """The lower corner of a grid of so many axes, checked."""
+    """The lower corner of a grid with ``dims`` axes, checked."""
     corner = tuple(low) if isinstance(low, Sequence) else (low,) * dims
     if len(corner) != dims or not all(isinstance(a, (int, float)) and math.isfinite(a) for a in corner):
         raise InputError(f"low must be one number, or one for each of the {dims} axes, got {low!r}")

@@ -13,7 +13,7 @@ from otgen.errors import InputError
 from otgen.ot.grid.problem import GridW1
 from otgen.ot.grid.solver import GridSolver, GridState
 
-# A flow of fewer roundings of a unit mass than this is no flow: the critic is flat there.
+# A flow below this many units of roundoff of a unit mass counts as zero: the critic is flat there.
 _ROUNDINGS = 16
 
 
@@ -21,8 +21,9 @@ _ROUNDINGS = 16
 class GridExact1D(GridSolver):
     """The exact value on a line, ``dx sum |cumsum(c)|``, with its critic: the optimum of (14) of Pinetz et al. 2018.
 
-    The flow across a face is the mass that is missing on one side of it, whatever its cost; the critic climbs by
-    ``dx`` against it, and is flat where nothing flows. One step solves it. Takes ``(N,)``, ``(N, 1)`` and ``(1, N)``.
+    The flow across a face is the mass that is missing on one side of it. The critic rises by ``dx`` along the flow
+    (which goes from nu to mu), and is flat where nothing flows. One step solves it. The shapes ``(N,)``, ``(N, 1)`` and
+    ``(1, N)`` are accepted.
     """
 
     check_every: ClassVar[int] = 1
@@ -42,7 +43,7 @@ class GridExact1D(GridSolver):
         across = -c.cumsum(0)[:-1]
         slope = torch.where(across.abs() > _ROUNDINGS * torch.finfo(c.dtype).eps, across.sign(), 0.0)
         f = pad(slope.cumsum(0), (1, 0)).reshape(problem.operator.shape)
-        # The field of this flow, shared among the pairs of a node.
+        # The field of this flow, divided equally among the pairs of a node.
         u = pad(across.cumsum(0), (1, 0)).reshape(problem.operator.shape)
         y = problem.operator.differences(u) / problem.operator.pairs
         return GridState(f=f, y=y, critic=f, flow=y, average=f)

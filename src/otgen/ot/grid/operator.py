@@ -1,4 +1,4 @@
-"""Differences on a grid, their adjoint, and the Poisson equation between them, all in grid units (dx = 1)."""
+"""Differences on a grid, their adjoint, and the Poisson equation of the two, all in grid units (dx = 1)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _THREADED_CELLS = 1 << 15
 
 
 class Stencil(StrEnum):
-    """Which differences of the critic are held to length 1: it decides which distance the grid measures.
+    """Which differences of the critic are constrained to length 1; this determines which distance the grid measures.
 
     FORWARD: the forward pair at every node, Pinetz et al. 2018, (17). The distance of two nodes is exact along the
     axes and the diagonal (1, -1), else too large: along (1, 1) by 7.3 % over 7 steps, by 1.6 % over 63.
-    SYMMETRIC: the four pairs of one-sided differences at every node, the largest of which is held to length 1. That is
-    so if and only if the bilinear interpolant (26) of the critic is 1-Lipschitz: its gradient in a cell is a convex
-    combination of the four at the corners. The value is therefore at most W1 of the masses at the nodes, and equal to
-    it for two nodes in any direction; the rougher the masses, the further below it is: 4 % for 1,000 samples on
-    16 x 16 cells, 11 % for white noise (the forward stencil: 0.2 % above, 3.5 % below). A step costs two to three
+    SYMMETRIC: the four pairs of one-sided differences at every node, the largest of which is constrained to length 1.
+    That holds if and only if the bilinear interpolant (26) of the critic is 1-Lipschitz: its gradient in a cell is a
+    convex combination of the four at the corners. The value is therefore at most W1 of the masses at the nodes, and
+    equal to it for two nodes in any direction; the rougher the masses, the further below it is: 4 % for 1,000 samples
+    on 16 x 16 cells, 11 % for white noise (the forward stencil: 0.2 % above, 3.5 % below). A step costs two to three
     times as much, and it takes more of them.
     On a line both are the same.
     """
@@ -38,8 +38,8 @@ class Stencil(StrEnum):
 class GridOperator:
     """The operator D of a stencil on a grid, with unit cells.
 
-    A field is ``(k, 2, n, m)``: k pairs of differences a node, 1 for the forward stencil, 4 for the symmetric one.
-    A component that would leave the grid is 0, and that component alone: Pinetz et al. print both, which leaves the
+    A field is ``(k, 2, n, m)``: k pairs of differences per node, 1 for the forward stencil, 4 for the symmetric one.
+    Only the component that would leave the grid is set to 0. Pinetz et al. print both components as 0, which leaves the
     last corner without a constraint.
 
     Attributes:
@@ -52,12 +52,12 @@ class GridOperator:
 
     @property
     def pairs(self) -> int:
-        """Pairs of differences a node: ``D^T D`` is so many times the Laplacian of the grid."""
+        """Pairs of differences per node; ``D^T D`` is the Laplacian of the grid times this number."""
         return 1 if self.stencil is Stencil.FORWARD else 4
 
     @property
     def diameter(self) -> int:
-        """Edges of the longest shortest path: what a unit of mass can cost at most."""
+        """Number of edges of the longest shortest path: the largest possible cost of a unit of mass."""
         return sum(self.shape) - 2
 
     def differences(self, f: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class GridOperator:
 
     @cached_property
     def inverse_eigenvalues(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Of ``(D^T D)^+`` under the type-2 cosine transform, ``(n, m)``."""
+        """The eigenvalues of ``(D^T D)^+`` under the type-2 cosine transform, ``(n, m)``."""
         n, m = (4 * np.sin(np.pi * np.arange(size) / (2 * size)) ** 2 for size in self.shape)
         values = self.pairs * (n[:, None] + m[None, :])
         values[0, 0] = np.inf

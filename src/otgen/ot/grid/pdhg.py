@@ -14,8 +14,8 @@ from otgen.ot.grid.problem import GridW1
 from otgen.ot.grid.solver import GridSolver, GridState
 from otgen.renamed import accepts_former_options
 
-# The ratio of the step lengths that took the fewest steps over five kinds of densities, as a share of the ratio of the
-# norms of critic and flow that either norm works in.
+# The ratio of the step lengths that took the fewest steps over five kinds of densities, as a fraction of the ratio of
+# critic and flow in the respective norm.
 _H1_RATIO = 0.4
 _EUCLIDEAN_RATIO = 0.05
 # Share of the newest critic in the moving average.
@@ -25,9 +25,10 @@ _NEWEST = 0.1
 class StepNorm(StrEnum):
     """The norm in which the critic takes its step.
 
-    EUCLIDEAN: Pinetz et al. 2018, Algorithm 1. The steps to a given accuracy grow with the number of cells a side.
+    EUCLIDEAN: Pinetz et al. 2018, Algorithm 1. The number of steps to a given accuracy grows with the number of cells
+    per side.
     H1: the seminorm ``||D f||``: the step is ``f + tau (D^T D)^+ (c - D^T y)``, a Poisson equation solved by cosine
-    transforms, and needs only ``tau sigma <= 1``. Nearly independent of the number of cells.
+    transforms. It needs only ``tau sigma <= 1``, and the number of steps is nearly independent of the number of cells.
     """
 
     EUCLIDEAN = "euclidean"
@@ -42,10 +43,11 @@ class GridPDHG(GridSolver):
     With ``norm=EUCLIDEAN``, ``relaxation=1`` and a given tau it is that algorithm. Works in float64.
 
     Attributes:
-        norm: in which the critic takes its step.
-        tau: step length of the critic, in the units of the problem (c a mass, f a length); sigma is the largest that
-            goes with it. None takes the ratio of the two from the size of the grid and the potential flow of c.
-        relaxation: how far each step goes along what the algorithm says, in (0, 2); 1 is the plain algorithm.
+        norm: the norm in which the critic takes its step.
+        tau: step length of the critic, in the units of the problem (c a mass, f a length); sigma is the largest
+            admissible one for it. If None, the ratio of the two is chosen from the size of the grid and the potential
+            flow of c.
+        relaxation: the factor applied to each step of the algorithm, in (0, 2); 1 is the plain algorithm.
     """
 
     norm: StepNorm = StepNorm.H1

@@ -17,9 +17,9 @@ from otgen.ot.core.problem import Problem
 from otgen.ot.grid.deposit import corner_of, width_of
 from otgen.ot.grid.operator import GridOperator, Stencil
 
-# How far c may sum from 0, as a share of its L1 norm, before it is taken for a mistake rather than for rounding.
+# The sum of c, as a fraction of its L1 norm, beyond which it is an error in the input rather than roundoff.
 _BALANCE = 1e-5
-# Roundings of a mass of 1 that a difference of two equal measures may leave.
+# Units of roundoff of a mass of 1 that the difference of two equal measures may leave.
 _ROUNDINGS = 8
 
 
@@ -33,12 +33,12 @@ class GridW1(Problem):
 
     Args:
         c: ``d mu - d nu``, the difference of the masses of the cells, ``(N,)`` or ``(N1, N2)``; float32 or float64
-            (half precision is lifted to float32). It must sum to 0; what rounding leaves is spread over all cells, so
-            gradients with respect to c have mean 0 (the critic's gauge).
+            (half precision is lifted to float32). It must sum to 0; a remainder from roundoff is spread over all cells,
+            so gradients with respect to c have mean 0 (the critic's gauge).
         dx: the width of a cell, the same along both axes, positive.
-        low: the lower corner of the grid, one number or one an axis; node i sits at ``low + (i + 1/2) dx``, the
-            middle of its cell. Matters to ``critic_at`` only.
-        stencil: which differences are held to length 1.
+        low: the lower corner of the grid, one number or one per axis; node i sits at ``low + (i + 1/2) dx``, the
+            middle of its cell. Used by ``critic_at`` only.
+        stencil: which differences of the critic are constrained to length 1.
 
     Raises:
         InputError: on empty or non-finite input, wrong shapes, a dx that is not positive, a c that does not balance.
@@ -105,18 +105,18 @@ class GridW1(Problem):
 
     @cached_property
     def mass(self) -> float:
-        """The mass that has to move, ``sum |c| / 2``; 1 where there is none, as a unit."""
+        """The mass that has to move, ``sum |c| / 2``; 1 if there is none."""
         half = 0.5 * self.c.detach().double().abs().sum().item()
         return half if half > 0 else 1.0
 
     @property
     def unit(self) -> float:
-        """What a value of 1 in grid units stands for: ``dx`` times the mass."""
+        """The value that corresponds to 1 in grid units: ``dx`` times the mass."""
         return self.dx * self.mass
 
     @property
     def balanced(self) -> Tensor:
-        """c less its mean, in shares of the mass that moves: float64, as nodes ``(n, m)``, carrying the graph."""
+        """c minus its mean, divided by :attr:`mass`: float64, as nodes ``(n, m)``, carrying the graph."""
         if self.c.requires_grad:
             nodes = self.c.double().reshape(self.operator.shape) / self.mass
             return nodes - nodes.mean()

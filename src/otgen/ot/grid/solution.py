@@ -1,4 +1,4 @@
-"""What was found about W1 on a grid, and how far it may be from the truth."""
+"""The solution of W1 on a grid, with its certified bounds."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from otgen.ot.grid.problem import GridW1
 
 @dataclass
 class GridMemory:
-    """What a solve leaves to a later one, as a warm start: tensors alone, so that it can be saved.
+    """What a later solve needs for a warm start: tensors alone, so that it can be saved.
 
     Attributes:
-        c: the balanced masses that it was found for, nodes ``(n, m)``; float64, of a unit mass.
+        c: the balanced c of the problem that was solved, nodes ``(n, m)``; float64, for a unit mass.
         f: the critic that the next step starts from, in grid units.
-        y: the flow that it starts from, a field of the operator.
+        y: the flow that the next step starts from, a field of the operator.
         critic: the critic behind the lower bound.
     """
 
@@ -36,7 +36,7 @@ class GridMemory:
 
     @classmethod
     def empty(cls, problem: GridW1) -> GridMemory:
-        """Nothing yet, in the shapes of a problem."""
+        """A memory of zeros, in the shapes of a problem."""
         nodes = torch.zeros(problem.operator.shape, dtype=torch.float64, device=problem.device)
         return cls(nodes, nodes.clone(), problem.operator.differences(nodes), nodes.clone())
 
@@ -69,12 +69,12 @@ class GridSolution(Certified, Solved):
     @cached_property
     @override
     def interval(self) -> Interval:
-        """Certified bounds on the discretisation's value; a gap below 1e-12 of mass times diameter is rounding."""
+        """Certified bounds on the discretisation's value; a gap below 1e-12 of mass times diameter is roundoff."""
         return self.certificate.interval(self.problem)
 
     @cached_property
     def marginal_error(self) -> float:
-        """``||D^T y - c||_1`` of the solver's own flow, before it is mended; a mass."""
+        """``||D^T y - c||_1`` of the solver's own flow, before its divergence is corrected; a mass."""
         return divergence_error(self.problem, self.state.flow.detach())
 
     @cached_property
@@ -117,12 +117,12 @@ class GridSolution(Certified, Solved):
 
     @property
     def memory(self) -> GridMemory:
-        """What a later solve can go on from; ``warm_start=solution`` takes it by itself."""
+        """What a later solve can start from; ``warm_start=solution`` uses it automatically."""
         f, y = self.state.f.detach(), self.state.y.detach()
         return GridMemory(self.problem.balanced, f, y, self.certificate.critic)
 
     def detached(self) -> GridSolution:
-        """The same, its value without a graph."""
+        """The same solution, with a value without a graph."""
         return GridSolution(self.problem, self.value.detach(), self.certificate, state=self.state, outcome=self.outcome)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What the solvers of W1 on a grid share: the state, the start, the iterate."""
+"""Base classes of the solvers of W1 on a grid: state, warm start, iterate."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from otgen.ot.grid.solution import GridMemory, GridSolution
 
 @dataclass
 class GridState:
-    """Where a solver of a grid problem stands; float64, in grid units (``dx = 1``) of a unit mass.
+    """The state of a solver of a grid problem; float64, in grid units (``dx = 1``), for a unit mass.
 
     Attributes:
         f: the critic that the next step starts from, nodes ``(n, m)``.
-        y: the flow that it starts from, a field of the operator.
+        y: the flow that the next step starts from, a field of the operator.
         critic: the critic that the last step found.
-        flow: the flow that it found.
+        flow: the flow that the last step found.
         average: a moving average of the critics: often closer to feasible than any of them.
         tau: step length of f.
         sigma: step length of y.
@@ -48,7 +48,7 @@ class GridState:
 
 @dataclass(frozen=True, kw_only=True)
 class GridSolver(Solver):
-    """A solver of W1 on a grid. A new one needs `step`."""
+    """A solver of W1 on a grid. A new one implements `step`."""
 
     kinds: ClassVar[tuple[type[Problem], ...]] = (GridW1,)
     check_every: ClassVar[int] = 20
@@ -66,8 +66,9 @@ class GridSolver(Solver):
             )
         if not bool(torch.isfinite(before.f.sum() + before.y.sum())):
             raise InputError("the warm start holds NaN or infinite values; leave it out")
-        # A critic keeps its slopes whatever the width of the cells. The flow is kept as far as the new c repeats the
-        # old one, and what is new is added as a potential flow: an unchanged problem goes on from where it stood.
+        # The critic is kept, since its slopes do not depend on the width of the cells. The flow is kept in proportion
+        # to the part of the old c that the new c repeats; the rest of c is added as a potential flow. So an unchanged
+        # problem goes on from where it stood.
         f, y, critic, old = (t.to(problem.device) for t in (before.f, before.y, before.critic, before.c))
         operator = problem.operator
         potential = operator.potential(old)
@@ -105,13 +106,13 @@ class GridIterate(Iterate):
 
     @cached_property
     def certificate(self) -> GridCertificate:
-        """Bounds from this state, or from an earlier one where that was better."""
+        """Bounds from this state, or from an earlier one if that was better."""
         critics = (self.state.critic.detach(), self.state.average.detach())
         return certify_grid(self.problem.detached(), critics, self.state.flow.detach()).or_better(self.before)
 
     @property
     def known(self) -> GridCertificate | None:
-        """The best bounds computed by now."""
+        """The best bounds computed so far, None if there are none."""
         known: GridCertificate | None = self.__dict__.get("certificate", self.before)
         return known
 
@@ -145,7 +146,7 @@ class GridIterate(Iterate):
     @override
     def solution(self, outer: GridW1, inner: GridW1, gradient: Gradient, outcome: SolveOutcome) -> GridSolution:
         if gradient.unrolls:
-            # The same scaling as the certificate's, recorded.
+            # Scaled to be feasible, like the certificate's critic, with a graph.
             f = self.state.critic
             critic = f / lengths(outer.operator.differences(f)).max().clamp(min=1.0)
         else:

@@ -1,4 +1,4 @@
-"""Weighted sums of transport values: solved together, with the interval that the terms' intervals imply."""
+"""Weighted sums of transport values: solved together, with the interval implied by the intervals of the terms."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from otgen.ot.solve import solve
 
 
 class Combination(Certified):
-    """A weighted sum of transport values, with the interval that theirs imply.
+    """A weighted sum of transport values, with the interval implied by theirs.
 
     Attributes:
         value: detached, shape of the batch.
-        weights: of the terms.
+        weights: the weights of the terms.
     """
 
     def __init__(self, value: Tensor, weights: tuple[float, ...], terms: Callable[[], Iterable[Solution]]) -> None:
@@ -35,13 +35,13 @@ class Combination(Certified):
 
     @cached_property
     def solutions(self) -> tuple[Solution, ...]:
-        """One a term, detached; taken out of what was solved together when they are first asked for."""
+        """The solution of each term, detached; extracted from the joint solve when first read."""
         return tuple(solution.detached() for solution in self._terms())
 
     @cached_property
     @override
     def interval(self) -> Interval:
-        """``sum_k (w_k > 0 ? w_k lower_k : w_k upper_k)`` and the other way round."""
+        """Lower bound ``sum_k (w_k > 0 ? w_k lower_k : w_k upper_k)``; upper bound with lower and upper exchanged."""
         terms = list(zip(self.weights, self.solutions, strict=True))
         lower = torch.stack([w * (s.lower if w > 0 else s.upper) for w, s in terms]).sum(0)
         upper = torch.stack([w * (s.upper if w > 0 else s.lower) for w, s in terms]).sum(0)
@@ -49,12 +49,12 @@ class Combination(Certified):
 
     @property
     def converged(self) -> bool:
-        """Whether all terms are."""
+        """Whether all terms converged."""
         return all(s.converged for s in self.solutions)
 
     @property
     def steps(self) -> int:
-        """The most steps that a term took."""
+        """The largest number of steps that a term took."""
         return max(s.steps for s in self.solutions)
 
     @property
@@ -80,14 +80,15 @@ def combine(
     value: ValueKind = ValueKind.ENTROPIC,
     **options: Unpack[LossOptions],
 ) -> tuple[Tensor, Combination]:
-    """``sum_k w_k OT(problem_k)``, differentiable, and what is certain about its entropic value.
+    """``sum_k w_k OT(problem_k)``, differentiable, and the certified combination of its entropic values.
 
     A relative eps is resolved once, from the first problem, and shared. Problems of one shape are solved as one
     batch. Under KL the update is symmetric unless a solver is given, so that terms can cancel exactly.
     """
     reg = problems[0].reg
     if reg.is_relative:
-        # Relative to the first (cross) term, for all terms: else a divergence would be none.
+        # Relative to the first (cross) term, for all terms: with different eps the terms of a divergence would not
+        # cancel.
         reg = problems[0].detached().resolved().reg
     if solver is None and isinstance(reg, KL):
         solver = Sinkhorn(update=SinkhornUpdate.SYMMETRIC)
@@ -105,7 +106,7 @@ def combine(
     total = entropic
     if value is not ValueKind.ENTROPIC:
         total = torch.stack([group.total(weights, value) for group in groups]).sum(0)
-    # Without a graph: who keeps what is known of a value shall not keep what it was computed from.
+    # Without a graph: keeping the combination must not keep the graph of the value in memory.
     kept = [replace(group, joint=group.joint.detached()) for group in groups]
 
     def solutions() -> Iterator[Solution]:
@@ -120,9 +121,9 @@ class _Group:
     """Terms that were solved as one batch.
 
     Attributes:
-        members: their places among the terms.
-        joint: the solution of the batch, or of the one term there is.
-        size: problems that a term is a batch of; None where it is a single one.
+        members: the indices of these terms among all terms.
+        joint: the solution of the batch, or of the only term.
+        size: the number of problems in a term that is itself a batch; None if a term is a single problem.
     """
 
     members: list[int]
@@ -138,7 +139,7 @@ class _Group:
         return own @ values.reshape(len(self.members), -1) if self.size is not None else own @ values
 
     def each(self) -> Iterator[tuple[int, Solution]]:
-        """The terms' places and solutions."""
+        """The index and the solution of each term."""
         for place, k in enumerate(self.members):
             if len(self.members) == 1:
                 yield k, self.joint

@@ -1,4 +1,4 @@
-"""Losses of two clouds as modules, with the certificate of the last call kept beside them."""
+"""Losses between two clouds as modules; each keeps the certified result of its last call."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from otgen.ot.solve import solve
 
 
 class TransportLoss(nn.Module, ABC):
-    """A loss built from transport problems; what all of them share.
+    """Base class of losses that are built from transport problems.
 
     Args:
         cost: the ground cost; squared Euclidean by default.
         reg: the regulariser; KL at 5 % of the mean cost by default.
-        solver: chosen by the regulariser where it is left out.
+        solver: if omitted, chosen by the regulariser.
         value: which value of each problem is summed: entropic, primal or linear.
         options: ``tol``, ``until``, ``max_steps``, ``check_every``, ``gradient``, ``on_unconverged`` of
             :func:`otgen.ot.solve`.
     """
 
-    # Whether it is a Sinkhorn divergence, which is negative for some costs.
+    # Whether it is a Sinkhorn divergence, which may be negative for some costs.
     debiases: ClassVar[bool] = False
-    # The ground cost where none is given.
+    # The ground cost if none is given.
     default_cost: ClassVar[Cost] = SqEuclidean()
 
     def __init__(
@@ -99,11 +99,11 @@ class SinkhornDivergence(TransportLoss):
 
     Genevay et al. 2018; Adnan et al. 2021, (5).
 
-    All terms share one eps and one kind of update from one start, so ``S(x, x)`` is 0 before convergence too. Its
-    gradient is 0 there for one tensor in both places, and for two equal ones as the solve converges.
-    Not negative for KL and costs ``||x - y||^p`` with ``p <= 2`` or L1 (those whose kernel ``exp(-c / eps)`` is
-    positive definite); otherwise it may be negative, a :class:`NegativeDivergenceWarning` says so once, and it is
-    reported as it is.
+    All terms share one eps and one kind of update from one start, so ``S(x, x)`` is 0 even before convergence. If x and
+    y are the same tensor, its gradient is 0 as well; if they are two equal tensors, it tends to 0 as the solve
+    converges. The divergence is non-negative for KL and costs ``||x - y||^p`` with ``p <= 2`` or L1 (those whose kernel
+    ``exp(-c / eps)`` is positive definite). Otherwise it may be negative: a :class:`NegativeDivergenceWarning` says so
+    once, and the value is not clipped.
 
     Attributes:
         last: the detached :class:`Combination` of the last call, None before the first.
@@ -123,8 +123,8 @@ class SinkhornDivergence(TransportLoss):
 
 
 def warn_if_negative(cost: Cost, reg: Regulariser) -> None:
-    """Say that a Sinkhorn divergence under this cost may be negative, where that is known."""
-    # What is no cost at all is refused at the call.
+    """Warn if it is known that a Sinkhorn divergence under this cost may be negative."""
+    # An object that is not a Cost is refused at the call.
     if isinstance(cost, Cost) and isinstance(reg, KL) and cost.negative_type is False:
         warn(
             f"under {cost} the kernel exp(-cost / eps) is not positive definite: the Sinkhorn divergence of laws that "

@@ -14,22 +14,22 @@ from otgen.ot.solve import default_solver
 
 
 class MinibatchEnergyDistance(TransportLoss):
-    """OT-GAN's distance of two independent batches a side, X and X' of one law, Y and Y' of the other.
+    """OT-GAN's distance between two laws, from two independent batches of each: X and X', Y and Y'.
 
-    ``W(X, Y) + W(X, Y') + W(X', Y) + W(X', Y') - 2 W(X, X') - 2 W(Y, Y')``, Salimans et al. 2018. ``x`` is X and
-    X' one after the other, ``y`` is Y and Y'. Their mean over independent batches is 0 for equal laws; a single value
-    may be negative, and is then reported as it is. The halves must be independent: for one tensor in both places the
-    value is ``W(X, X) + W(X', X') - 2 W(X, X')``, which is not 0.
+    ``W(X, Y) + W(X, Y') + W(X', Y) + W(X', Y') - 2 W(X, X') - 2 W(Y, Y')``, Salimans et al. 2018. ``x`` holds X
+    followed by X', ``y`` holds Y followed by Y'. The mean over independent batches is 0 for equal laws; a single value
+    may be negative, and is not clipped. The halves must be independent: if x and y are the same tensor, the value is
+    ``W(X, X) + W(X', X') - 2 W(X, X')``, which is not 0.
 
     The paper's W is the linear part ``<pi, C>`` of the entropic plan, with pi held constant in the gradient. That is
-    the gradient of the entropic value, so the entropic value is what is returned here: it descends what it reports,
-    and it has an interval. ``value=ValueKind.LINEAR`` returns the paper's number instead. It has the same gradient with
-    respect to points at convergence, none with respect to weights.
+    the gradient of the entropic value, so the entropic value is returned here: training then descends the value that is
+    reported, and that value has an interval. ``value=ValueKind.LINEAR`` returns the paper's number instead. Under
+    :class:`Envelope` it carries the gradient of the entropic value, with respect to points and weights.
 
     Args:
         cost: the ground cost; :class:`Cosine` by default, as in the paper.
         reg: the regulariser; KL at 5 % of the mean cost of the first halves by default.
-        solver: chosen by the regulariser where it is left out.
+        solver: if omitted, chosen by the regulariser.
         value: entropic, or the paper's linear part, or the primal value.
         options: as for every :class:`TransportLoss`.
 
@@ -56,7 +56,7 @@ class MinibatchEnergyDistance(TransportLoss):
             A scalar, or ``(B,)``.
 
         Raises:
-            InputError: where a number of points is odd, or a half has no mass.
+            InputError: if a number of points is odd, or a half has no mass.
         """
         whole = Discrete(x, y, a, b, cost=self.cost, reg=self.reg)
         left, right = whole.sides()

@@ -25,9 +25,9 @@ from otgen.ot.solve import solve
 
 CostFunction = Callable[[Tensor, Tensor], Tensor]
 
-# Annealing slower than this buys nothing where the solve goes on to a tolerance.
+# Annealing slower than this gains nothing, since the solve goes on to a tolerance.
 _SLOWEST = 0.9
-# What to take instead of a loss that is not here.
+# What to use instead of a loss that is not provided.
 _REFUSED = {
     "gaussian": "use loss='energy', or torch directly: a kernel distance needs no transport solver",
     "laplacian": "use loss='energy', or torch directly: a kernel distance needs no transport solver",
@@ -57,25 +57,25 @@ class SamplesLoss(nn.Module):
     debiased unless ``debias=False`` (Feydy et al. 2019). ``loss="energy"`` is the energy distance
     ``E|x - y| - E|x - x'| / 2 - E|y - y'| / 2``.
 
-    Called with ``(x, y)`` or ``(a, x, b, y)``: points ``(n, d)`` or ``(B, n, d)``, weights ``(n,)``, ``(n, 1)`` or
-    with the batch before. Returns a scalar, or ``(B,)``.
+    Called with ``(x, y)`` or ``(a, x, b, y)``: points ``(n, d)`` or ``(B, n, d)``, weights ``(n,)`` or ``(n, 1)``, or
+    these with a leading batch dimension. Returns a scalar, or ``(B,)``.
 
-    What is not the same:
+    Differences:
 
-    - GeomLoss stops where its annealing ends, converged or not. Here the solve goes on until the certified relative
-      gap of every term is below ``tol``, so values agree as far as theirs have converged, and ``last`` says how far
-      the value may be off.
-    - ``scaling`` is the factor of the blur in one annealing step, as theirs: eps falls by ``scaling^p`` a step, but by
-      no less than 0.9, since accuracy does not hang on it. That is ``tol``, and where it is left out
-      ``(1 - scaling) / 1000``: 5e-4 at 0.5, 1e-4 at 0.9.
-    - ``diameter``, ``truncate``, ``cluster_scale`` and ``verbose`` are taken and make no difference: they steer how
-      fast GeomLoss gets to a value, or what it prints. Annealing starts at the largest cost.
-    - Weights must sum to 1, and their gradient is theirs up to a constant.
-    - ``reach`` (unbalanced transport), other losses, backends that hold no cost matrix and labels of clusters are
-      refused with an :class:`~otgen.errors.InputError`.
+    - GeomLoss stops when its annealing ends, converged or not. Here the solve goes on until the certified relative gap
+      of every term is below ``tol``. So values agree up to GeomLoss's convergence error, and ``last`` bounds the error
+      of the value.
+    - ``scaling`` is the factor of the blur per annealing step, as in GeomLoss: each step multiplies eps by
+      ``scaling^p``, or by 0.9 if that is smaller. It does not determine the accuracy; ``tol`` does, which is
+      ``(1 - scaling) / 1000`` by default: 5e-4 at 0.5, 1e-4 at 0.9.
+    - ``diameter``, ``truncate``, ``cluster_scale`` and ``verbose`` are accepted and ignored: they control how fast
+      GeomLoss computes a value, or what it prints. Annealing starts at the largest cost.
+    - Weights must sum to 1, and the gradient with respect to them equals GeomLoss's up to a constant.
+    - ``reach`` (unbalanced transport), other losses, backends without a cost matrix, and cluster labels are refused
+      with an :class:`~otgen.errors.InputError`.
 
     ``potentials=True`` returns ``(F, G)`` instead of a number. Elsewhere in this package no return type depends on a
-    flag; here the interface that is copied has it so. Without a batch their shape is ``(1, n)`` and ``(1, m)``, as in
+    flag; here GeomLoss's interface requires it. Without a batch their shape is ``(1, n)`` and ``(1, m)``, as in
     GeomLoss. F is differentiable in x, G in y. Without ``debias`` only their sum is determined: a constant may move
     from one to the other.
 
@@ -84,9 +84,9 @@ class SamplesLoss(nn.Module):
         p: 1 or 2.
         blur: a length; ``eps = blur^p``.
         reach: None only.
-        diameter: makes no difference.
+        diameter: ignored.
         scaling: in (0, 1), see above.
-        truncate: makes no difference.
+        truncate: ignored.
         options: ``cost`` (a function of x ``(B, n, d)`` and y ``(B, m, d)`` that returns ``(B, n, m)``, or a
             :class:`Cost`), ``debias``, ``potentials``, ``backend`` (``"auto"`` or ``"tensorized"``), ``kernel`` (None
             only), ``cluster_scale``, ``verbose``, and of this package ``tol``, ``max_steps`` (2000),
@@ -94,7 +94,7 @@ class SamplesLoss(nn.Module):
 
     Attributes:
         last: the certified :class:`Combination` of the last call of ``"sinkhorn"``, in the units of the value; its
-            ``eps`` is that of the cost without the factor 1/p, ``p blur^p``.
+            ``eps`` belongs to the cost without the factor 1/p, and is ``p blur^p``.
     """
 
     last: Combination | None = None
@@ -148,11 +148,11 @@ class SamplesLoss(nn.Module):
             return self._energy(left, right)
         pairs = ((left, right), (left, left), (right, right)) if self.debias else ((left, right),)
         weights = tuple(factor * w for w in SinkhornDivergence.WEIGHTS[: len(pairs)])
-        # A debiased value needs terms that cancel; for a single one the alternating update is faster.
+        # A debiased value needs terms that cancel; for a single term the alternating update is faster.
         update = SinkhornUpdate.SYMMETRIC if self.debias else SinkhornUpdate.ALTERNATING
         solver = Sinkhorn(update=update, anneal=min(self.scaling**self.p, _SLOWEST))
         if self.cost is not None and not isinstance(self.cost, Cost):
-            # Costs that only the caller's function knows: no points to stack, so one problem after the other.
+            # Costs from a caller's function: such problems cannot be stacked, so they are solved one after the other.
             problems = tuple(
                 Discrete.from_matrix(self._costs(u.points, v.points), u.weights, v.weights, reg=like.reg)
                 for u, v in pairs
@@ -175,7 +175,7 @@ class SamplesLoss(nn.Module):
         return PNorm(p=1) if self.p == 1 or self.loss == "energy" else SqEuclidean()
 
     def _costs(self, x: Tensor, y: Tensor) -> Tensor:
-        """The cost matrix, without a factor."""
+        """The cost matrix, without the factor 1/p."""
         if self.cost is None or isinstance(self.cost, Cost):
             return self._cost()(x, y)
         single = x.ndim == 2
@@ -191,7 +191,7 @@ class SamplesLoss(nn.Module):
         self, left: Side, right: Side, solutions: tuple[Solution, ...], factor: float
     ) -> tuple[Tensor, Tensor]:
         def transformed(rows: Side, columns: Side, potential: Tensor, reg: KL) -> Tensor:
-            # The soft transform of a constant potential: exact, and differentiable in the points of its own side.
+            # The soft transform of a potential held constant: exact, and differentiable in the points of its own side.
             z = potential.to(rows.points.dtype).unsqueeze(-2) - self._costs(rows.points, columns.points.detach())
             return factor * reg.soft_transform(z, columns.weights.detach().unsqueeze(-2), dim=-1)
 
@@ -219,7 +219,7 @@ class SamplesLoss(nn.Module):
 
 
 def _refuse(loss: str, reach: float | None, options: SamplesLossOptions) -> None:
-    """What GeomLoss has and this does not."""
+    """Raise InputError for what GeomLoss has and this class does not."""
     if loss not in ("sinkhorn", "energy"):
         remedy = _REFUSED.get(loss, "take 'sinkhorn' or 'energy'")
         raise InputError(f"there is no loss {loss!r} here: {remedy}")

@@ -2,7 +2,7 @@
 
 The primal is ``min_pi <pi, C> + eps * sum_ij a_i b_j penalty(m_ij)`` with ``m = d pi / d(a x b)`` the plan's
 density. Its dual is ``max_{f,g} <a, f> + <b, g> - sum_ij a_i b_j conjugate(s_ij)``, ``s_ij = f_i + g_j - c_ij``,
-and the plan is ``density(s)``, the conjugate's derivative.
+and the plan's density is ``density(s)``, the derivative of the conjugate.
 Sanjabi et al. 2018, (4)-(6), with f = phi - eps, g = -psi for KL.
 """
 
@@ -22,7 +22,7 @@ from otgen.errors import InputError
 class Relative:
     """A regularisation weight relative to the mean cost, written ``0.05*mean`` in configurations.
 
-    Resolved once a call, from the detached cost between the two clouds; all terms of a divergence share it.
+    Resolved once per call, from the detached cost between the two clouds; all terms of a divergence share it.
 
     Attributes:
         factor: ``eps = factor * sum_ij a_i b_j c_ij``.
@@ -44,7 +44,7 @@ class Regulariser(ABC):
 
     @abstractmethod
     def soft_transform(self, z: Tensor, w: Tensor, dim: int) -> Tensor:
-        """The potential that maximises the dual for the other one given.
+        """The potential that maximises the dual, given the other one.
 
         Args:
             z: the other potential minus the cost, ``g_j - c_ij``; shape ``(..., n, m)``.
@@ -52,12 +52,12 @@ class Regulariser(ABC):
             dim: the dimension to reduce, -1 or -2.
 
         Returns:
-            ``z`` without ``dim``.
+            The potential, of the shape of ``z`` without ``dim``.
         """
 
     @property
     def is_relative(self) -> bool:
-        """Whether the weight still waits for the mean cost."""
+        """Whether the weight is relative to a mean cost that is not known yet."""
         return False
 
     def resolved(self, mean_cost: float) -> Self:
@@ -75,7 +75,7 @@ class SmoothRegulariser(Regulariser):
 
     eps: float | Relative = Relative(0.05)
 
-    # Whether sum_j b_j conjugate(s_ij) is zero as soon as row i of the plan has its mass.
+    # Whether sum_j b_j conjugate(s_ij) is zero whenever row i of the plan has mass a_i.
     conjugate_vanishes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -93,7 +93,7 @@ class SmoothRegulariser(Regulariser):
 
     @property
     def weight(self) -> float:
-        """``eps`` as a number; an error while it is still relative."""
+        """``eps`` as a number; raises InputError if it is still relative."""
         if isinstance(self.eps, Relative):
             raise InputError(f"eps={self.eps} is relative: solve() resolves it, or call problem.resolved()")
         return self.eps
@@ -111,7 +111,7 @@ class SmoothRegulariser(Regulariser):
         return replace(self, eps=self.eps.factor * mean_cost if mean_cost > 0 else self.eps.factor)
 
     def soft_transform_near(self, z: Tensor, w: Tensor, guess: Tensor) -> Tensor:
-        """:meth:`soft_transform` along the last dimension; one that iterates may start at a guess, ``(..., n)``."""
+        """:meth:`soft_transform` along the last dimension; iterative methods may start at ``guess``, ``(..., n)``."""
         return self.soft_transform(z, w, -1)
 
     @abstractmethod
@@ -128,4 +128,4 @@ class SmoothRegulariser(Regulariser):
 
     @abstractmethod
     def penalty(self, m: Tensor) -> Tensor:
-        """What a density ``m >= 0`` costs per unit of ``a x b``, before the weight eps."""
+        """The penalty of a density ``m >= 0`` per unit of ``a x b``, without the factor eps."""

@@ -28,20 +28,20 @@ class KL(SmoothRegulariser):
         empty = w == 0
         one_vector = w.ndim >= 2 and w.shape[-3 - dim] == 1 and w.shape[dim] == z.shape[dim]
         if torch.is_grad_enabled() or not one_vector:
-            # A zero weight is a log of -inf, taken so that its derivative is none.
+            # The logarithm of a zero weight is -inf, computed so that it carries no gradient.
             log_w = w.masked_fill(empty, 1.0).log().masked_fill(empty, -torch.inf)
             exponent = z / self.weight + log_w
             least = exponent.detach().amax(dim, keepdim=True) + least_exponent(z.dtype)
             return -self.weight * torch.logsumexp(torch.maximum(exponent, least), dim=dim)
-        # The same in place, the weighted sum as a product of matrix and vector: half the passes over memory.
+        # Without a graph, in place, the weighted sum as a matrix-vector product: half the passes over memory.
         exponent = z / self.weight
         some_empty = bool(empty.any())
         if some_empty:
             exponent.masked_fill_(empty, -torch.inf)
         top = exponent.amax(dim, keepdim=True)
         exponent.sub_(top)
-        # All exponents near zero: the sum is near one, and its logarithm would keep none of the dtype's digits. As
-        # the weights sum to one, log sum w e^t = log1p sum w expm1(t).
+        # If all exponents are near zero, the sum is near one, and its logarithm would lose the dtype's digits. As the
+        # weights sum to one, log sum w e^t = log1p sum w expm1(t).
         broad = bool((exponent.masked_fill(empty, 0.0) if some_empty else exponent).min() > -1)
         exponent = exponent.expm1_() if broad else exponent.clamp_(min=least_exponent(z.dtype)).exp_()
         sums = exponent @ w.mT if dim == -1 else w.mT @ exponent

@@ -10,9 +10,9 @@ from typing_extensions import override
 
 from otgen.ot.regularisers.base import SmoothRegulariser
 
-# Entries that are searched for their root together: what a core's cache holds a few times over.
+# Entries whose rows are solved together: a core's cache holds a few times as many.
 _CACHED_ENTRIES = 1 << 16
-# One entry in so many is looked at for a first guess.
+# A first guess uses every `_STRIDE`-th entry.
 _STRIDE = 16
 
 
@@ -30,7 +30,7 @@ class Quadratic(SmoothRegulariser):
         z, w = z.transpose(dim, -1), w.transpose(dim, -1)
         if not torch.is_grad_enabled():
             return _root(z, w, self.weight)
-        # With the active entries known, f = (eps - sum_active w z) / sum_active w: an expression with a graph.
+        # Given the active entries, f = (eps - sum_active w z) / sum_active w, which is differentiable.
         with torch.no_grad():
             f = _root(z, w, self.weight).unsqueeze(-1)
             active = (z + f > 0) & (w > 0)
@@ -44,7 +44,7 @@ class Quadratic(SmoothRegulariser):
 
     @override
     def conjugate(self, s: Tensor) -> Tensor:
-        # In place where no graph can want what is overwritten: fewer passes over memory.
+        # In place if there is no graph: fewer passes over memory.
         positive = s.clamp(min=0)
         return (positive.square() if torch.is_grad_enabled() else positive.square_()).div_(2 * self.weight)
 
@@ -62,7 +62,7 @@ class Quadratic(SmoothRegulariser):
 
 
 def _root(z: Tensor, w: Tensor, eps: float, guess: Tensor | None = None) -> Tensor:
-    """The f of ``sum_j w_j relu(f + z_j) = eps`` for every row of z; zero weights are skipped."""
+    """The root f of ``sum_j w_j relu(f + z_j) = eps`` for every row of z; zero weights are skipped."""
     rows = max(1, _CACHED_ENTRIES * z.shape[-2] // z.numel())
     if z.device.type != "cpu" or rows >= z.shape[-2]:
         return _root_of_rows(z, w, eps, guess)
@@ -81,18 +81,18 @@ def _root_of_rows(z: Tensor, w: Tensor, eps: float, guess: Tensor | None) -> Ten
         top = z.amax(-1, keepdim=True)
         z = (z - top).contiguous()
     else:
-        # An entry without weight becomes the least of those with: harmless to every sum.
+        # An entry of zero weight is replaced by the smallest entry of positive weight, which changes no sum.
         top = z.masked_fill(~positive, -torch.inf).amax(-1, keepdim=True)
         bottom = z.masked_fill(~positive, torch.inf).amin(-1, keepdim=True)
         z = (torch.where(positive, z, bottom) - top).contiguous()
     start = _start(z, w, eps) if guess is None else guess.unsqueeze(-1) + top
-    # Below the root, an entry active: a start for rows whose guess is worse.
+    # This start lies below the root, with at least one active entry; it replaces smaller guesses.
     start = start.clamp(min=eps * (1 - 1e-9))
     return (_newton(z, w, eps, start) - top).squeeze(-1)
 
 
 def _start(z: Tensor, w: Tensor, eps: float) -> Tensor:
-    """A guess at the root: that of every so manieth entry alone."""
+    """A first guess of the root: the root for every `_STRIDE`-th entry alone."""
     if z.shape[-1] < 2 * _STRIDE:
         return torch.full_like(z[..., :1], eps)
     some, weights = z[..., ::_STRIDE].contiguous(), w[..., ::_STRIDE]
@@ -101,17 +101,18 @@ def _start(z: Tensor, w: Tensor, eps: float) -> Tensor:
 
 
 def _newton(z: Tensor, w: Tensor, eps: float | Tensor, f: Tensor) -> Tensor:
-    # Newton's method on a convex, piecewise linear function: from the first step on it comes down to the root, the
-    # active entries of a step are among those of the step before, and it ends when they no longer change.
+    # Newton's method on a convex, piecewise linear function. From the first step on the iterates decrease to the root,
+    # the active entries of a step are among those of the step before, and it ends when they no longer change.
     below = (eps - _sums(z, w)) / _total(w, z)
     scratch, before = torch.empty_like(z), torch.full_like(f, -1.0)
     for _ in range(z.shape[-1] + 2):
         torch.add(z, f, out=scratch)
         excess = _sums(scratch.clamp_(min=0), w) - eps
-        # The scratch is not negative: its sign is one where an entry is active.
+        # The scratch is not negative: its sign is one for active entries and zero for the others.
         mass = _sums(scratch.sign_(), w)
         moved = torch.where(mass > 0, f - excess / mass, below)
-        # All entries active: a step from above that no other may exceed.
+        # At first `below` is the root if all entries were active: an upper bound on the root, as every later iterate
+        # is.
         f = torch.minimum(below, moved)
         if torch.equal(mass, before):
             break

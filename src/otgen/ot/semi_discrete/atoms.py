@@ -1,4 +1,4 @@
-"""Weighted atoms in space, and what a batch of points sees of them: one matrix product, one streamed softmax."""
+"""Weighted atoms, and how a batch of points is assigned to them: one matrix product, one streamed softmax."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from otgen.ot.costs.sqeuclidean import SqEuclidean
 
 # Entries of a block of atoms that stays in the cache through the passes of a softmax.
 _CACHED = 1 << 19
-# Entries (points x atoms) at once where a whole law is streamed, and (points x atoms x coordinates) for other costs.
+# Entries at once: (points x atoms) when many points are streamed, and (points x atoms x coordinates) for other costs.
 _STREAMED = 1 << 23
 _PAIRS = 1 << 22
-# Atoms a matrix product: few enough to leave the cache to the points.
+# Atoms per matrix product: few enough to leave the cache to the points.
 _PRODUCT = 1024
 
 
 class Atoms:
-    """Atoms with weights under a cost: built once a problem, shared by all that is derived from it.
+    """Weighted atoms under a cost: built once per problem, and shared by all problems derived from it.
 
-    For the squared Euclidean cost ``c(x, y_j) = |x|^2 + |y_j|^2 - 2 <x, y_j>`` with both centred at the atoms'
-    mean: the norms of the atoms are kept, and no array of (atoms, coordinates) is ever made again. A coordinate that
-    all atoms have in common (the border of MNIST's images) is no part of the product.
+    For the squared Euclidean cost ``c(x, y_j) = |x|^2 + |y_j|^2 - 2 <x, y_j>`` with x and the atoms centred at the
+    atoms' mean. The centred atoms and their norms are computed once. A coordinate in which all atoms agree (the border
+    of MNIST's images) is left out of the product.
 
     Attributes:
         y: ``(m, d)``, as given.
@@ -53,20 +53,20 @@ class Atoms:
         return len(self.b)
 
     def buffer(self, like: Tensor, n: int) -> Tensor:
-        """Memory for the scores of n points, ``(n, m)``: all of an atom's lie together."""
+        """Memory for the scores of n points, ``(n, m)``, with the scores of each atom contiguous."""
         return like.new_empty(self.count, n).T
 
     def scores(self, x: Tensor, bias: Tensor, eps: float, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """``bias_j - (c(x_i, y_j) - r_i) / eps``, and the shares ``r_i`` of the cost that all atoms have in common.
+        """``bias_j - (c(x_i, y_j) - r_i) / eps``, and the part ``r_i`` of the cost that all atoms have in common.
 
         Args:
             x: ``(n, d)``.
-            bias: ``(m,)``; minus infinity takes an atom out.
+            bias: ``(m,)``; minus infinity excludes an atom.
             eps: what the costs are divided by.
             out: ``(n, m)``, written to; see :meth:`buffer`.
 
         Returns:
-            Scores ``(n, m)`` and shares ``(n,)``.
+            Scores ``(n, m)`` and common parts r ``(n,)``.
         """
         if out is None:
             out = self.buffer(x, len(x))
@@ -74,7 +74,7 @@ class Atoms:
             x = x - self.mean
             shares, x = x.square().sum(1), x[:, self._varying].T.contiguous()
             bias = (bias - self._norms / eps).unsqueeze(1)
-            # Block by block, the atoms on the left, the product takes two thirds of the time.
+            # In blocks, with the atoms as the left factor, the product takes two thirds of the time.
             size = _PRODUCT if x.device.type == "cpu" else self.count
             for start in range(0, self.count, size):
                 part = slice(start, start + size)
@@ -96,18 +96,18 @@ class Atoms:
         return float(torch.cat(parts).double().mean())
 
     def row_blocks(self, n: int) -> Iterator[slice]:
-        """Blocks of points, each against all atoms of some ten megabytes."""
+        """Blocks of points whose scores against all atoms take some tens of megabytes."""
         size = max(1, _STREAMED // self.count)
         for start in range(0, n, size):
             yield slice(start, min(start + size, n))
 
     def soft(self, x: Tensor, g: Tensor, eps: float, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Where a point's mass goes: ``p_ij = b_j exp((f_i + g_j - c_ij) / eps)``, rows summing to 1, and ``f``.
+        """Soft assignment of points to atoms, ``p_ij = b_j exp((f_i + g_j - c_ij) / eps)`` with row sums 1, and ``f``.
 
         Houdard et al. 2021, (42) with weights, and (14).
 
         Returns:
-            ``p`` ``(n, m)`` (in ``out`` where it is given) and ``f`` ``(n,)``.
+            ``p`` ``(n, m)`` (in ``out`` if given) and ``f`` ``(n,)``.
         """
         scores, f = self.scores(x, self.log_b + g / eps, eps, out)
         sums, log_sums = _exponentials(scores)
@@ -148,7 +148,7 @@ class Atoms:
         return gradient
 
     def shares(self, x: Tensor, g: Tensor, eps: float, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What share of a batch each atom gets, ``mean_i p_ij``, ``(m,)``, and ``f``; hard cells where eps is 0."""
+        """The share of a batch that each atom gets, ``mean_i p_ij``, ``(m,)``, and ``f``; hard cells if eps is 0."""
         if eps == 0:
             index, f = self.hard(x, g, out)
             return torch.bincount(index, minlength=self.count).to(x.dtype).div_(len(x)), f
@@ -158,13 +158,13 @@ class Atoms:
         return scores.T @ (1 / (len(x) * sums.squeeze(1))), f.sub_(log_sums, alpha=eps)
 
     def spread(self, p: Tensor) -> float:
-        """``mean_i sum_j p_ij^2 / b_j``: 1 where all atoms look alike to a point, some m where it chooses one."""
+        """``mean_i sum_j p_ij^2 / b_j``: 1 for ``p_ij = b_j``, about m for a hard assignment."""
         total = sum(float((self.inverse[part] @ p[:, part].T.square()).sum()) for part in cached_blocks(p))
         return total / len(p)
 
 
 def _exponentials(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Each point's exponentials over the largest, in place; their sums, ``(n, 1)``, and the log-sum-exp, ``(n,)``."""
+    """Exponentials relative to each row's largest score, in place; row sums ``(n, 1)`` and log-sum-exp ``(n,)``."""
     top, sums = scores.amax(1, keepdim=True), scores.new_zeros(len(scores), 1)
     least = least_exponent(scores.dtype)
     for part in cached_blocks(scores):
@@ -173,7 +173,7 @@ def _exponentials(scores: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def cached_blocks(matrix: Tensor) -> Iterator[slice]:
-    """Blocks of columns that stay in the cache."""
+    """Blocks of columns that fit in the cache."""
     size = max(1, _CACHED // len(matrix))
     for start in range(0, matrix.shape[1], size):
         yield slice(start, start + size)

@@ -1,4 +1,4 @@
-"""What fresh samples say of the potentials of a semi-discrete problem."""
+"""Statistical estimates of the value and the chi-square of semi-discrete potentials, from fresh samples."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ _CONFIDENCE = 0.99
 
 @dataclass(frozen=True, kw_only=True)
 class SemiDiscreteEstimate(Estimate):
-    """What fresh samples say of potentials ``g``: statistical, each limit on its own at ``confidence``.
+    """Statistical estimates for potentials ``g``, from fresh samples; each limit holds by itself at ``confidence``.
 
-    ``lower`` is the mean of the semi-dual less a margin (one-sided, Student): it relies on the mean of ``samples``
-    values being nearly normal, and is optimistic where the source has tails so heavy that it is not. ``upper`` is
+    ``lower`` is the mean of the semi-dual minus a one-sided Student margin. It assumes that the mean of ``samples``
+    values is nearly normal, and is too optimistic for a source whose tails are too heavy for that. ``upper`` is
     infinite: see :func:`otgen.ot.sampled_upper_bound`.
 
     Attributes:
-        chi2: unbiased estimate of ``sum_j q_j^2 / b_j - 1``, with q_j the mass that atom j attracts: from pairs of
-            independent batches (one batch of K alone would add some m / K). May be negative.
+        chi2: unbiased estimate of ``sum_j q_j^2 / b_j - 1``, with q_j the mass that atom j attracts. It is computed
+            from pairs of independent batches, since a single batch of K samples has a bias of about m / K. May be
+            negative.
         chi2_low: no larger than the true chi-square, at ``confidence``.
         chi2_high: no smaller than the true chi-square, at ``confidence``.
     """
@@ -41,12 +42,12 @@ class SemiDiscreteEstimate(Estimate):
 
 @torch.no_grad()
 def semi_dual_estimate(potentials: AtomPotentials, samples: int, rng: torch.Generator) -> SemiDiscreteEstimate:
-    """Judge potentials by fresh samples.
+    """Estimate value and chi-square of potentials from fresh samples.
 
     Args:
         potentials: must not depend on what ``rng`` draws.
         samples: how many, at least 32; rounded up to 16 equal batches.
-        rng: what they are drawn through.
+        rng: the generator of the samples.
     """
     checks.count("samples", samples, 2 * _BATCHES)
     problem = potentials.problem
@@ -84,7 +85,7 @@ def semi_dual_estimate(potentials: AtomPotentials, samples: int, rng: torch.Gene
 def chi_square(gram: Tensor) -> tuple[float, float]:
     """The mean of ``sum_j p_j p'_j / b_j - 1`` over pairs of independent batches, and its standard error.
 
-    The error is the jackknife's, over the batches: on average no smaller than the true one (Efron and Stein 1981).
+    The error is a jackknife over the batches, on average no smaller than the true one (Efron and Stein 1981).
 
     Args:
         gram: ``sum_j p_rj p_sj / b_j`` of batches r and s, ``(R, R)``; its diagonal is not used.

@@ -1,4 +1,4 @@
-"""Potentials of a semi-discrete problem: a vector on the atoms, and with it a function everywhere."""
+"""Potentials of a semi-discrete problem: a vector g on the atoms, which defines a function f everywhere."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from otgen.ot.semi_discrete.problem import SemiDiscrete
 
 @dataclass(frozen=True)
 class AtomPotentials:
-    """Potentials of a semi-discrete problem: a vector on the atoms, and a function elsewhere.
+    """Potentials of a semi-discrete problem: a vector g on the atoms, which defines a function f everywhere.
 
     Attributes:
-        problem: whose atoms, cost and regulariser they belong to; its eps a number.
+        problem: the problem that they belong to, with a number for eps.
         g: ``(m,)``, units of the cost, plus sign: ``s_j(x) = f(x) + g_j - c(x, y_j)``.
     """
 
@@ -38,7 +38,7 @@ class AtomPotentials:
     def loss(self, x: Tensor) -> Tensor:
         """``mean_i f(x_i) + <b, g>``: the semi-dual on a batch, what a generator descends (their (39), (41)).
 
-        In (41) the gradient of the cost is the one with respect to its first point.
+        In (41) the gradient of the cost is taken with respect to its first argument.
         """
         return self.on(x).mean() + self.problem.b @ self.g
 
@@ -70,7 +70,7 @@ class _Transform(torch.autograd.Function):
 
 
 def _transform(x: Tensor, potentials: AtomPotentials, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
-    """``f`` and ``grad f`` at the points, streamed."""
+    """``f`` and, if wanted, ``grad f`` at the points, streamed over blocks of them."""
     atoms, eps = potentials.problem.atoms, potentials.problem.weight
     g = potentials.g.to(x.dtype)
     values, gradients = [], []

@@ -20,7 +20,7 @@ from otgen.ot.regularisers.kl import KL
 from otgen.ot.regularisers.none import NoReg
 from otgen.ot.semi_discrete.atoms import Atoms
 
-# What the mean cost is taken from: it sets scales, so that a few hundred points do.
+# Number and seed of the samples for the mean cost: it only sets scales, so a few hundred samples suffice.
 _SCALE_SAMPLES, _SCALE_SEED = 256, 0
 
 
@@ -29,20 +29,20 @@ class SemiDiscrete(Problem):
 
     Its semi-dual is ``max_g H(g) = E_x f_g(x) + <b, g>`` with the soft transform
     ``f_g(x) = -eps log sum_j b_j exp((g_j - c(x, y_j)) / eps)`` (KL; their (39), with weights), or
-    ``min_j c(x, y_j) - g_j`` (NoReg; Laguerre cells). Its gradient is ``b - E_x p(x)``: what the atoms lack.
+    ``min_j c(x, y_j) - g_j`` (NoReg; Laguerre cells). Its gradient is ``b - E_x p(x)``: the mass that the atoms lack.
 
-    A relative eps is resolved at each solve, from a sample with a fixed seed. Where the source is a generator in
-    training that makes it move: call ``problem.resolved()`` once to keep it.
+    A relative eps is resolved at each solve, from a sample with a fixed seed. If the source is a generator in training,
+    eps then changes between solves: call ``problem.resolved()`` once to fix it.
 
     Args:
-        source: what has ``sample(n, rng) -> (n, ...)``; samples are flattened to ``(n, d)``.
+        source: any object with ``sample(n, rng) -> (n, ...)``; samples are flattened to ``(n, d)``.
         y: atoms, ``(m, d)``; float32 or float64. Constants: no gradient reaches them.
         b: weights of the atoms: non-negative, summing to 1; zeros allowed; uniform if None.
-        cost: the ground cost; the squared Euclidean is the fast one.
+        cost: the ground cost; the squared Euclidean is the fastest.
         reg: KL (default, at 5 % of the mean cost) or NoReg.
 
     Attributes:
-        atoms: the atoms with what is derived from them, shared by all problems that differ in the regulariser only.
+        atoms: the atoms and what is computed from them, shared by all problems that differ in the regulariser only.
 
     Raises:
         InputError: on empty or non-finite atoms, wrong shapes, bad weights, a quadratic regulariser.
@@ -87,7 +87,7 @@ class SemiDiscrete(Problem):
 
     @property
     def weight(self) -> float:
-        """eps as a number; 0 without regularisation; an error while it is relative."""
+        """eps as a number; 0 without regularisation; raises InputError if it is still relative."""
         return self.reg.weight if isinstance(self.reg, KL) else 0.0
 
     @property
@@ -111,7 +111,7 @@ class SemiDiscrete(Problem):
 
     @override
     def resolved(self) -> SemiDiscrete:
-        """The same problem with a number for eps, its source tried."""
+        """The same problem with a number for eps, after a test draw from its source."""
         mean = self._fresh_mean_cost()
         problem = self.with_reg(self.reg.resolved(mean))
         problem.__dict__["mean_cost"] = mean

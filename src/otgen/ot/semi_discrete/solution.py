@@ -1,4 +1,4 @@
-"""What a semi-discrete solve gives: potentials that are functions, and what fresh samples say of their accuracy."""
+"""The solution of a semi-discrete problem: potentials as functions, and their accuracy on fresh samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from otgen.ot.semi_discrete.problem import SemiDiscrete
 
 
 class SemiDiscreteIterate(Iterate):
-    """Potentials with an accuracy that is found on samples of its own: it changes nothing for the solver."""
+    """Potentials, with their accuracy estimated on separate samples, so that a check changes nothing for the solver."""
 
     def __init__(self, problem: SemiDiscrete, g: Tensor, *, samples: int, seed: int, state: Any) -> None:
         self.problem, self.samples, self.seed, self.state = problem, samples, seed, state
@@ -34,17 +34,18 @@ class SemiDiscreteIterate(Iterate):
 
     @cached_property
     def estimate(self) -> SemiDiscreteEstimate:
-        """What fresh samples say."""
+        """Statistical estimates of value and chi-square, from fresh samples."""
         rng = torch.Generator().manual_seed(self.seed)
         return semi_dual_estimate(self.potentials, self.samples, rng)
 
     @cached_property
     @override
     def marginal_error(self) -> float:
-        # ||q - b||_1 <= sqrt(chi2), by Cauchy and Schwarz; the upper limit, so that no lucky sample stops a solve.
+        # ||q - b||_1 <= sqrt(chi2), by Cauchy and Schwarz. The upper confidence limit is used, so that no lucky sample
+        # stops a solve.
         return math.sqrt(max(self.estimate.chi2_high, 0.0))
 
-    # f is the soft transform of g: every row has its mass.
+    # f is the soft transform of g, so every row has the right mass.
     mean_mass = 1.0
 
     @property
@@ -67,13 +68,13 @@ class SemiDiscreteIterate(Iterate):
 
 
 class SemiDiscreteSolution(Solved):
-    """What a semi-discrete solve found. Its numbers are statistical: from fresh samples, and drawn when first read.
+    """The solution of a semi-discrete problem. Its numbers are statistical, from fresh samples drawn when first read.
 
     Attributes:
         problem: with a number for eps.
         potentials: :class:`AtomPotentials`: g on the atoms, f as a function.
         state: the solver's state; ``warm_start=solution`` starts another solve from here.
-        ending: how the solve went.
+        outcome: how the solve went.
     """
 
     def __init__(self, iterate: SemiDiscreteIterate, outcome: SolveOutcome) -> None:
@@ -87,7 +88,7 @@ class SemiDiscreteSolution(Solved):
 
     @property
     def estimate(self) -> SemiDiscreteEstimate:
-        """What fresh samples say of the potentials."""
+        """Statistical estimates of value and chi-square, from fresh samples."""
         return self._look.estimate
 
     @property
@@ -97,7 +98,7 @@ class SemiDiscreteSolution(Solved):
 
     @property
     def marginal_error(self) -> float:
-        """Upper confidence limit on ``||q - b||_1``, with q what the atoms attract."""
+        """Upper confidence limit on ``||q - b||_1``, with q_j the mass that atom j attracts."""
         return self._look.marginal_error
 
     def loss(self, x: Tensor) -> Tensor:

@@ -22,21 +22,22 @@ from otgen.ot.semi_discrete.problem import SemiDiscrete
 from otgen.ot.semi_discrete.solution import SemiDiscreteIterate, SemiDiscreteSolution
 from otgen.renamed import accepts_former_options
 
-# Where annealing begins, relative to the mean cost.
+# The eps at which annealing begins, relative to the mean cost.
 _TOP = 0.5
-# Without regularisation annealing ends where a point sees this share of hard cells' spread ...
+# Annealing stops before the problem's eps once the spread reaches this fraction of that of a hard assignment.
 _HARD = 0.5
-# ... and goes on slowly once this many samples an atom were drawn.
+# Afterwards the softmax's eps decays on the scale of this many samples per atom.
 _SAMPLES_PER_ATOM = 4.0
-# Annealing never goes below this share of the mean cost.
+# Annealing never goes below this fraction of the mean cost.
 _NOTHING = 1e-6
-# No step forgets the potentials altogether: an atom that a batch leaves out would go to infinity.
+# The gain stays below 1: at 1, an atom that gets no mass in a batch would get an infinite potential.
 _MOST_GAIN = 0.95
-# Two batches favour the same atoms where their surpluses correlate by more than this, and than so many errors of it.
+# Consecutive batches count as favouring the same atoms if the correlation of their surpluses exceeds both `_ALIKE` and
+# `_ERRORS` standard errors.
 _ALIKE, _ERRORS = 0.1, 3.0
-# The scale of the steps then rises by this factor a step, and else falls.
+# The scale of the steps is multiplied by `_RISE` if they do, and by `_FALL` if not.
 _RISE, _FALL = 1.3, 0.8
-# The average gives its latest term the weight (1 + this) / (t + this): early iterates are forgotten as t^-(this + 1).
+# The average gives its latest term the weight (1 + this) / (t + this): early iterates are forgotten like t^-(this + 1).
 _FORGET = 3.0
 
 
@@ -47,15 +48,16 @@ class SemiDiscreteState:
     Attributes:
         g: the last iterate, ``(m,)``, units of the cost.
         average: the running mean of the iterates, which is the answer.
-        rng: what the solver's own samples are drawn through.
-        check_seed: of the samples that checks of the accuracy draw.
+        rng: the generator of the solver's own samples.
+        check_seed: the seed of the samples that accuracy checks draw.
         steps: steps taken since `init`.
-        averaged: steps that the average holds, or was told to go on from.
+        averaged: number of iterates in the average, or the count that a warm start resumes from.
         eps: scale of the next step, falling while it is annealed.
-        scaled: whether that has come to its end.
-        floor: where it ended.
-        surplus: what the last batch gave each atom too much, as a share of its weight, ``(m,)``.
-        buffer: ``(K, m)``, written over by each step.
+        scaled: whether annealing has ended.
+        floor: the eps at which annealing ended.
+        surplus: relative excess mass ``p^_j / b_j - 1`` of each atom in the last batch, ``(m,)``; kept only if the
+            solver follows a moving source.
+        buffer: scratch memory, ``(K, m)``, overwritten by each step.
     """
 
     g: Tensor
@@ -74,24 +76,24 @@ class SemiDiscreteState:
 StateT = TypeVar("StateT", bound=SemiDiscreteState)
 
 
-# What a solver starts from.
+# What a solver can start from.
 Start = SemiDiscreteState | AtomPotentials
 
 
 @dataclass(frozen=True, kw_only=True)
 class SemiDiscreteSolver(Solver):
-    """What solvers of semi-discrete problems share: batches, states, checks. A new one needs `_begin` and `_update`.
+    """Base class of the solvers of semi-discrete problems. A new one implements `_begin` and `_update`.
 
     Attributes:
-        batch: samples a step, K.
-        check_samples: samples of a check of the accuracy (drawn apart: it changes no step). The chi-square of m
-            atoms is known to some ``sqrt(2 m) / look_samples`` at best.
+        batch: samples per step, K.
+        check_samples: samples of an accuracy check, drawn separately, so that checks change no step. The standard error
+            of the chi-square estimate for m atoms is at best about ``sqrt(2 m) / check_samples``.
     """
 
     kinds: ClassVar[tuple[type[Problem], ...]] = (SemiDiscrete,)
     check_every: ClassVar[int] = 100
     unrecorded: ClassVar[str] = "its steps are not recorded; descend solution.loss(x), which needs no gradient option"
-    # How small a marginal error can be shown depends on the atoms and on the samples of a check: no default fits.
+    # How small a marginal error can be verified depends on the atoms and on the samples of a check: no default fits.
     until: ClassVar[Stopping] = Steps()
 
     batch: int = 100
@@ -157,7 +159,7 @@ class SemiDiscreteSolver(Solver):
 
     @abstractmethod
     def _begin(self, problem: SemiDiscrete, state: SemiDiscreteState, start: Start | None) -> None:
-        """Complete a new state."""
+        """Complete a new state, in place."""
 
     @abstractmethod
     def _update(self, problem: SemiDiscrete, state: SemiDiscreteState, x: Tensor) -> None:
@@ -169,12 +171,12 @@ class SemiDiscreteSolver(Solver):
 class AveragedSGD(SemiDiscreteSolver):
     """Averaged stochastic gradient ascent (Genevay et al. 2016), as Algorithm 1 of Houdard et al. 2021 uses it.
 
-    ``g~_k = g~_{k-1} + C / sqrt(k) (b - p(x_k))``; the answer is the running mean of the g~. Slow where eps is far
-    below the costs, which the potentials have to travel: see :class:`StochasticSinkhorn`. A warm start begins at
-    k = 1 again.
+    ``g~_k = g~_{k-1} + C / sqrt(k) (b - p(x_k))``; the result is the running mean of the g~. It is slow if eps is far
+    below the costs, since the potentials have to move as far as the costs: see :class:`StochasticSinkhorn`. A warm
+    start begins again at k = 1.
 
     Attributes:
-        rate: C, in units of the cost; ``eps / max(b)`` if None, and ``mean cost / (100 max(b))`` where eps is 0.
+        rate: C, in units of the cost; if None, ``eps / max(b)``, or ``mean cost / (100 max(b))`` for eps = 0.
     """
 
     rate: float | None = None
@@ -205,27 +207,28 @@ class AveragedSGD(SemiDiscreteSolver):
 class StochasticSinkhorn(SemiDiscreteSolver):
     """Sinkhorn's update of the atoms from batches, annealed, damped and averaged.
 
-    One step is ``g_j <- g_j - eps_t log(1 - r + r p^_j / b_j)``, with p^ the batch's shares of the atoms and r the
-    gain: Sinkhorn's own update at r = 1, a gradient step in the scale of each atom's weight where r is small, and
-    only logarithmic in the surplus of an atom that a batch happens to favour (p^_j / b_j reaches m / K).
+    One step is ``g_j <- g_j - eps_t log(1 - r + r p^_j / b_j)``, with p^_j the share of the batch that atom j gets and
+    r the gain. At r = 1 it is Sinkhorn's own update; for small r it is a gradient step, divided by the weight of each
+    atom. It is only logarithmic in the surplus of an atom that a batch happens to favour (p^_j / b_j reaches m / K).
 
-    eps_t falls by ``anneal`` a step from half the mean cost, so that the potentials travel the costs' scale in some
-    ten steps; meanwhile ``r = 1 / (1 + (spread - 1) / K)``, the noise of one batch weighed against its signal, with
-    ``spread = mean_i sum_j p_ij^2 / b_j``. Annealing ends at the problem's eps, or before where points all but choose
-    (half of hard cells' spread). Where it ended remains the scale of the steps, with ``r = gain / sqrt(t)``; the
-    softmax's eps falls on as ``1 / sqrt(1 + t K / 4 m)``, to the problem's. The iterates are averaged with weights
-    that favour the later ones. No use of n samples can be expected to do better than a chi-square of ``spread / n``.
+    eps_t starts at half the mean cost and falls by the factor ``anneal`` per step, so that the potentials reach the
+    scale of the costs in some ten steps. Meanwhile ``r = 1 / (1 + (spread - 1) / K)``, which balances the sampling
+    noise of one batch against its signal, with ``spread = mean_i sum_j p_ij^2 / b_j``. Annealing ends at the problem's
+    eps, or earlier if the assignment is nearly hard (half the spread of a hard assignment). The eps at which it ended
+    remains the scale of the steps, with ``r = gain / sqrt(t)``; the softmax's eps decreases further as
+    ``1 / sqrt(1 + t K / (4 m))``, down to the problem's. The iterates are averaged with weights that favour the later
+    ones. With n samples, no method can be expected to reach a chi-square below ``spread / n``.
 
-    Where the source moves between two solves, as a generator in training does, psi has to travel again, and the scale
-    at which annealing ended may be far too small for that. With ``follow`` the scale rises while two batches in a row
-    favour the same atoms (their surpluses, which are noise at the optimum, correlate), and falls back when they do not.
+    If the source moves between two solves, as a generator in training does, g must move again, and the scale at which
+    annealing ended may be far too small for that. With ``follow`` the scale rises while consecutive batches favour the
+    same atoms (their surpluses, which are noise at the optimum, correlate), and falls back when they do not.
 
     Attributes:
-        anneal: factor of eps a step, in (0, 1).
+        anneal: factor of eps per annealing step, in (0, 1).
         gain: r at the first step of the averaging phase, in (0, 1).
-        memory: a warm start from a solution goes on with its step count t, but with this one at most: small follows
-            a moving source faster, large averages more.
-        follow: let the scale of the steps rise where psi lags behind.
+        memory: a warm start from a solution resumes with its step count t, but at most with this one. A small value
+            follows a moving source faster; a large one averages more.
+        follow: let the scale of the steps rise if g lags behind a moving source.
     """
 
     anneal: float = 0.7
@@ -277,7 +280,7 @@ class StochasticSinkhorn(SemiDiscreteSolver):
         if self.follow and state.averaged:
             scale, gain = self._followed(problem, state, surplus)
         state.g.sub_(torch.log1p_(surplus.mul_(gain)), alpha=scale)
-        # The semi-dual does not see a constant: the gauge <b, g> = 0.
+        # The semi-dual does not change if a constant is added to g: fix the gauge <b, g> = 0.
         state.g.sub_(problem.b @ state.g)
         if state.averaged:
             state.average.lerp_(state.g, min(1.0, (1 + _FORGET) / (state.averaged + _FORGET)))
@@ -286,7 +289,7 @@ class StochasticSinkhorn(SemiDiscreteSolver):
             state.average.copy_(state.g)
 
     def _followed(self, problem: SemiDiscrete, state: SemiDiscreteState, surplus: Tensor) -> tuple[float, float]:
-        """Scale and gain of this step, by whether the last batch favoured the same atoms."""
+        """Scale and gain of this step, which depend on whether the previous batch favoured the same atoms."""
         b, before = problem.b, state.surplus
         sizes = float(b @ surplus.square()) * float(b @ before.square())
         alike = float(b @ (surplus * before)) / math.sqrt(sizes) if sizes > 0 else 0.0
@@ -303,7 +306,7 @@ class StochasticSinkhorn(SemiDiscreteSolver):
 
     @torch.no_grad()
     def _scale(self, problem: SemiDiscrete, state: SemiDiscreteState, top: float) -> float:
-        """Where annealing would end at the potentials given, without moving them."""
+        """The eps at which annealing would end at the given potentials, which stay as they are."""
         x, atoms = problem.draw(self.batch, state.rng), problem.atoms
         state.eps = top
         while not self._annealed(problem, state, atoms.spread(atoms.soft(x, state.g, state.eps)[0])):
@@ -312,5 +315,6 @@ class StochasticSinkhorn(SemiDiscreteSolver):
 
 
 def _least(problem: SemiDiscrete) -> float:
-    # Coinciding atoms never look hard: far below the costs nothing is left to anneal. All at the samples: any will do.
+    # With coinciding atoms the hardness test may never pass, so annealing stops at this fraction of the mean cost. If
+    # all costs are zero, any positive value will do.
     return max(problem.weight, _NOTHING * problem.mean_cost) or 1.0

@@ -1,4 +1,4 @@
-"""A statistical upper bound on a semi-discrete value, from problems that are solved to a certificate."""
+"""A statistical upper bound on a semi-discrete value, from sampled problems with certified upper bounds."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ def sampled_upper_bound(
 ) -> Estimate:
     """An upper bound on the value of a semi-discrete problem (Mak, Morton and Wood 1999).
 
-    The value is convex in the source, so that sampled problems exceed it in the mean. Each is solved and bounded
-    from above for certain; their mean and a margin (one-sided, Student, nearly normal means assumed) make the bound.
-    How much sampling adds falls with n: some ``(m - 1) eps / 2 n`` where eps is not small.
+    The value is convex in the source, so the values of sampled problems exceed it on average. Each sampled problem is
+    solved, which gives a certified upper bound on its value. The result is the mean of these bounds plus a one-sided
+    Student margin, which assumes nearly normal means. The excess due to sampling decreases with n: it is about
+    ``(m - 1) eps / (2 n)`` if eps is not small.
 
     Args:
-        problem: what is to be bounded.
+        problem: the problem whose value is bounded.
         n: samples of each discrete problem.
         repeats: how many discrete problems, at least 2.
-        rng: what they are drawn through; a generator seeded with 0 if left out.
+        rng: the generator of the samples; one seeded with 0 if omitted.
         max_steps: of each solve; the bound holds wherever it stops.
 
     Raises:
-        InputError: where a number is too small.
+        InputError: if a number is too small.
     """
     checks.component("problem", problem, SemiDiscrete, "SemiDiscrete(source, y)")
     checks.count("n", n, 1)

@@ -1,4 +1,4 @@
-"""A start for a problem that is streamed, from a sub-sample of it."""
+"""A starting point for a streamed problem, from the solution of a sub-sample."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.streaming import extended
 from otgen.ot.discrete.solver import DiscreteSolver
 
-# Steps that a sub-sample gets: its sampling error is what counts in the end.
+# Steps on the sub-sample: more would not help, since its sampling error dominates.
 _STEPS = 40
 
 
 def coarse_start(
     problem: Discrete, solver: DiscreteSolver, points: int, rng: torch.Generator | None
 ) -> Potentials | None:
-    """Potentials of some points of each side, continued to all columns by a soft transform; None where it is small.
+    """Potentials of some points of each side, extended to all columns by a soft transform.
+
+    None for a batch, or if a side has fewer than twice as many points.
 
     Args:
-        problem: one problem, no batch.
-        solver: of the sub-sample.
-        points: of each side, drawn without replacement.
-        rng: what draws them; a generator seeded with 0 if None.
+        problem: the whole problem.
+        solver: the solver of the sub-sample.
+        points: number of points of each side, drawn without replacement.
+        rng: the generator that draws them; one seeded with 0 if None.
     """
     n, m = problem.shape[-2:]
     if len(problem.shape) == 3 or min(n, m) < 2 * points:

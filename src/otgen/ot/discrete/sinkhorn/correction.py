@@ -1,4 +1,4 @@
-"""The first-order correction of a plan of scalings: what a certificate rounds, and what a Newton step follows."""
+"""The first-order correction of a plan given by scalings, which certificates and Newton steps use."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ import torch
 
 from otgen.ot.discrete.sinkhorn.kernel import SWEEPS, SubProblem
 
-# Conjugate gradients of a Newton step: to more digits, they cost more than a next step with its better model.
+# Relative residual and maximum iterations of the conjugate gradients in a Newton step. More digits would cost more than
+# another step with a better model.
 _FORCING, _MOST_SWEEPS = 0.3, 160
 
 
 class Correction:
-    """The first-order change of the scalings that makes the columns exact, rows staying so.
+    """The first-order change of the scalings that makes the columns exact and keeps the rows exact.
 
     With ``x`` and ``alpha = -(plan x) / a`` the matrix ``plan_ij (1 + alpha_i + x_j)`` has the marginals a and b, up
     to ``residual``. Found by conjugate gradients on the semi-dual's Newton system
-    ``(diag(c) - plan^T diag(1 / a) plan) x = b - c``, c the column sums, preconditioned by them; each iteration is one
-    sweep.
+    ``(diag(c) - plan^T diag(1 / a) plan) x = b - c``, with c the column sums, which also precondition it; each
+    iteration is one sweep.
 
     Attributes:
-        at: the sub-problem's q that it belongs to.
+        at: the sub-problem's q that it was computed at.
         p: ``K (b v)``: the rows made exact.
         q: ``K^T (a / p)``.
         missing: ``b - c``.
         x: change of ``log v``.
         alpha: change of ``log u``.
-        solved: whether it has had the sweeps that a Newton step gives it.
+        solved: whether the sweeps for a Newton step have been taken.
     """
 
     def __init__(self, sub: SubProblem) -> None:
@@ -47,7 +48,7 @@ class Correction:
         self._rounding = 4 * float(kind.finfo(self.missing.dtype).eps)
 
     def improve(self, sweeps: int, goal: Any) -> None:
-        """Iterate until the residual is at most ``goal``, at most so many times."""
+        """Iterate until the residual is at most ``goal``, at most ``sweeps`` times."""
         K, v = self.K, self.v
         for _ in range(sweeps):
             if self.within(goal):
@@ -56,8 +57,8 @@ class Correction:
             moved = K.rows(v * d)
             system = self.columns * d - v * K.columns(self._weigh * moved)
             curvature = self.dot(d, system)
-            # The constants are in the system's kernel: rounding may leave no curvature along what is left. Where the
-            # residual is nothing but rounding, it may leave some, and a step along it would go anywhere.
+            # Constants are in the system's null space, so roundoff may leave no curvature along the residual. If the
+            # residual is only roundoff, a spurious curvature may remain, and a step along it would be arbitrary.
             curved = (curvature > 0) & (self.residual > self._rounding)
             length = curved * self._square / (curvature + (curvature <= 0))
             self.x, self.alpha = self.x + length * d, self.alpha - length * moved / self.p
@@ -67,32 +68,32 @@ class Correction:
             self._direction = z + self._square / (old + (old == 0)) * d
 
     def within(self, goal: Any) -> bool:
-        """Whether the residual is at most ``goal``, or nothing but rounding."""
+        """Whether the residual is at most ``goal``, or only roundoff."""
         residual = self.residual
         return bool(((residual <= goal) | (residual <= self._rounding)).all())
 
     def dot(self, left: Any, right: Any) -> Any:
-        """Sum over the points, the dimension kept."""
+        """Inner product over the points, with the dimension kept."""
         return (left * right).sum(self.axis, keepdims=True)
 
     @property
     def least_decrement(self) -> Any:
-        """A lower bound on the decrement, before any sweep: the system lies below its diagonal."""
+        """A lower bound on the decrement, known before any sweep: the system is bounded by its diagonal part."""
         return self.dot(self.missing, self.missing * self._inverse)
 
     @property
     def residual(self) -> Any:
-        """``||what is left of b - c||_1``."""
+        """The L1 norm of the residual of ``b - c``."""
         return abs(self._left).sum(self.axis, keepdims=True)
 
     @property
     def decrement(self) -> Any:
-        """``x (b - c)``: the gap in units of eps, to second order."""
+        """``<x, b - c>``: the dual gap divided by eps, to second order."""
         return self.dot(self.x, self.missing)
 
 
 def correction_started(sub: SubProblem) -> Correction:
-    """The correction at the sub-problem's scalings: the one that is there already, or a new one of no sweeps yet."""
+    """The correction at the sub-problem's scalings: the stored one, or a new one without any sweeps."""
     correction = correction_if_any(sub)
     if correction is None:
         sub.correction = correction = Correction(sub)
@@ -106,12 +107,12 @@ def correction_if_any(sub: SubProblem) -> Correction | None:
 
 
 def correction_solved(sub: SubProblem) -> Correction:
-    """The correction at the sub-problem's scalings: the one that is there already, or a new one, roughly solved."""
+    """The correction at the sub-problem's scalings: the stored one, or a new one, solved roughly."""
     correction = correction_started(sub)
     if not correction.solved:
         goal = _FORCING * correction.residual
         correction.improve(sub.sweeps, goal)
         correction.solved = True
-        # A direction that fell short makes a poor step: the next one may cost more, until it need not.
+        # A direction that misses its goal makes a poor step: the next one may take more sweeps.
         sub.sweeps = max(SWEEPS, sub.sweeps // 2) if correction.within(goal) else min(2 * sub.sweeps, _MOST_SWEEPS)
     return correction

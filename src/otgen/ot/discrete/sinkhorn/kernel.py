@@ -1,4 +1,4 @@
-"""The scaling form of Sinkhorn's algorithm, and the range in which it may be trusted."""
+"""The scaling form of Sinkhorn's algorithm, and the range in which it is safe."""
 
 from __future__ import annotations
 
@@ -14,52 +14,53 @@ from torch import Tensor
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.matvec import MatVec, matvecs
 
-# How far log u, log v may drift from the absorbed potentials, by dtype; and the exponent below which an entry
-# of the kernel is as good as nothing: exp(floor + 2 * drift) must vanish beside the rounding of a row's sum.
+# By dtype: the largest |log u|, |log v| allowed; and the floor on the exponent of a kernel entry, so low that
+# exp(floor + 2 * drift) is below the roundoff of a row's sum.
 MOST_DRIFT = {torch.float32: 18.0, torch.float64: 200.0}
 LEAST_EXPONENT = {torch.float32: -56.0, torch.float64: -440.0}
-# Conjugate gradients that a Newton step begins with.
+# Initial number of conjugate-gradient iterations in a Newton step.
 SWEEPS = 10
-# Entries built at once: all passes over a block find it in the cache.
+# Entries built at once, so that a block stays in the cache for all passes over it.
 _BUILD_ENTRIES = 1 << 19
 
 
 @dataclass(frozen=True)
 class Rounding:
-    """What rounding may have done to the logarithm of a kernel's entry: ``unit (spreads * spread + units)``.
+    """Bound on the roundoff of the logarithm of a kernel entry: ``unit * (spreads * spread + units)``.
 
-    ``unit`` is the dtype's, ``spread`` the size of the exponent's three terms together.
+    ``unit`` is the unit roundoff of the dtype; ``spread`` is the sum of the magnitudes of the exponent's three terms.
     """
 
-    # Of a fresh kernel: three sums and a product on numbers up to `spread`, then the exponential's own last digits.
+    # For a fresh kernel: three sums and a product of numbers up to `spread`, then the roundoff of the exponential.
     spreads: float = 6.0
     units: float = 16.0
 
     def absorbed(self) -> Rounding:
-        """After scalings have been multiplied in, and their logarithms added to F and G."""
+        """The bound after scalings are multiplied in, and their logarithms added to F and G."""
         return Rounding(self.spreads + 2, self.units + 64)
 
     def halved(self) -> Rounding:
-        """After squaring: the spread doubles with it."""
+        """The bound after squaring the kernel, which doubles the spread as well."""
         return Rounding(self.spreads, 2 * self.units + 1)
 
 
 @dataclass
 class SubProblem:
-    """A problem that is iterated on its own (or a batch of tiny ones), in the library that multiplies.
+    """A problem that is iterated by itself, or a batch of tiny ones, in arrays of the library that multiplies.
 
     ``u = 1 / p``, ``v = 1 / q``; the plan is ``a_i u_i K_ij v_j b_j``.
 
     Attributes:
-        K: the kernel's products.
+        K: the products with the kernel.
         a: weights of the rows.
         b: weights of the columns.
         p: ``1 / u``.
         q: ``1 / v``.
         memory: what an update keeps from one step to the next.
-        correction: the last one computed; it belongs to the scalings that it names.
-        sweeps: conjugate gradients that the next one may take.
-        decrement: the gap that the last step saw before it, in units of eps; 0 where its update does not know.
+        correction: the last correction computed; valid as long as ``q`` is the one it was computed at.
+        sweeps: conjugate-gradient iterations that the next correction may take.
+        decrement: estimated dual gap before the last step, divided by eps (from the Newton decrement); 0 for updates
+            that do not estimate it.
     """
 
     K: MatVec
@@ -88,10 +89,10 @@ class Kernel:
     Attributes:
         matrix: K, ``(..., n, m)``.
         eps: the weight it was built for.
-        subproblems: what is iterated, one after the other.
+        subproblems: the sub-problems, iterated one after another.
         drift: the largest ``|log u|``, ``|log v|``.
-        change: how far the last step moved them.
-        rounding: of the logarithms of the entries.
+        change: the largest change of ``log u``, ``log v`` in the last step.
+        rounding: the bound on the roundoff of the logarithms of the entries.
     """
 
     def __init__(self, matrix: Tensor, eps: float, a: Tensor, b: Tensor) -> None:
@@ -101,7 +102,7 @@ class Kernel:
         self._split()
 
     def _split(self) -> None:
-        """Scalings of 1."""
+        """Set up the sub-problems, with scalings of 1."""
         products = matvecs(self.matrix)
         vectors = (self.a, self.b, torch.ones_like(self.a), torch.ones_like(self.b))
         # Whether each problem of a batch is iterated on its own.
@@ -122,10 +123,10 @@ class Kernel:
         size = max(1, _BUILD_ENTRIES // (m * math.prod(batch)))
         for start in range(0, n, size):
             part = slice(start, start + size)
-            # Rows of a batch are no one piece of memory, unless they are all of it.
+            # A block of rows of a batch is not contiguous in memory, unless it holds all rows.
             whole = not batch or size >= n
             block = torch.sub(g.unsqueeze(-2), costs[..., part, :], out=matrix[..., part, :] if whole else None)
-            # The floor also keeps denormal numbers out of the products: they are slow beyond measure on a CPU.
+            # The floor also keeps denormal numbers out of the products: they are extremely slow on a CPU.
             block.add_(f[..., part].unsqueeze(-1)).mul_(1 / eps).clamp_(floor, -floor).exp_()
             if not whole:
                 matrix[..., part, :] = block
@@ -148,7 +149,7 @@ class Kernel:
         return tensors[0] if tensors[0].shape == like.shape else torch.stack(tensors)
 
     def log_u(self) -> Tensor:
-        """``log u``: the row potential less what is absorbed, in units of eps."""
+        """``log u``: the row potential minus its absorbed part, in units of eps."""
         return self.p.log().neg_()
 
     def log_v(self) -> Tensor:
@@ -156,7 +157,7 @@ class Kernel:
         return self.q.log().neg_()
 
     def row_half_step(self) -> Tensor:
-        """``K (b v)``: one over the u that makes the rows exact for the present v."""
+        """``K (b v)``: the inverse of the u that makes the rows exact for the present v."""
         with ignore_fp_flags():
             return self.joined([sub.K.rows(sub.b / sub.q) for sub in self.subproblems], self.a)
 
@@ -172,7 +173,7 @@ class Kernel:
 
     @property
     def near(self) -> bool:
-        """Whether the last step began within eps of the optimum, as far as its update knows: annealing may go on."""
+        """Whether annealing may go on: the dual gap estimated before the last step, if any, was at most eps."""
         return all(bool((sub.decrement <= 1).all()) for sub in self.subproblems)
 
     @property
@@ -181,10 +182,11 @@ class Kernel:
         return self.drift <= self.most_drift
 
     def steps_left(self) -> int:
-        """How many more steps stay in range for certain; where half of it is left, how many are likely to.
+        """How many steps to take before the range is checked again.
 
-        The changes shrink, so those are twice as many and one at least. They are taken back where they left the
-        range; a step costs a tenth of a new kernel.
+        Once more than half of the range is used up: the number that is certain to stay inside, since no step moves the
+        scalings further than the last. Before that: twice as many, at least one, because the moves shrink; `advance`
+        undoes them if they leave the range. An undone step costs about a tenth of rebuilding the kernel.
         """
         left = self.most_drift - self.drift
         if left <= 0:
@@ -194,23 +196,23 @@ class Kernel:
 
     @property
     def halvable(self) -> bool:
-        """Whether the scalings of half the eps, which are the squares of these, stay in range."""
+        """Whether the scalings at half the eps, which are the squares of these, stay in range."""
         return 2 * self.drift <= self.most_drift
 
     @property
     def absorbable(self) -> bool:
-        """Whether scalings multiplied in would lift no entry from the floor by more than `halve` takes it down."""
+        """Whether an entry at the floor, raised by absorbing the scalings, falls back to it when `halve` squares it."""
         return 4 * self.drift <= -self.least_exponent
 
     def absorb(self) -> None:
-        """Multiply the scalings into the entries, in place; whoever holds F and G adds their logarithms there."""
+        """Multiply the scalings into the entries, in place; the caller adds eps times their logarithms to F and G."""
         u, v = 1 / self.p, 1 / self.q
         self.matrix.mul_(u.unsqueeze(-1)).mul_(v.unsqueeze(-2))
         self.rounding, self.drift = self.rounding.absorbed(), 0.0
         self._split()
 
     def halve(self) -> None:
-        """Turn into the kernel of half the eps, in place: ``exp(z / (eps / 2)) = exp(z / eps)^2``, scalings as well."""
+        """Square kernel and scalings in place, which halves eps: ``exp(z / (eps / 2)) = exp(z / eps)^2``."""
         self.matrix.square_().clamp_(min=math.exp(self.least_exponent))
         self.eps, self.rounding, self.drift = self.eps / 2, self.rounding.halved(), 2 * self.drift
         before = self.subproblems
@@ -225,7 +227,7 @@ class Kernel:
             sub.q = sub.K.vector(one)
 
     def advance(self, steps: int, update: KernelUpdate) -> bool:
-        """Steps, taken back where they left the range; whether they were kept."""
+        """Take ``steps`` steps; if the scalings leave the range, undo them and return False."""
         before, changes, after = [(sub.p, sub.q) for sub in self.subproblems], [], []
         with ignore_fp_flags():
             for sub in self.subproblems:
@@ -245,16 +247,16 @@ class Kernel:
 
 
 def ignore_fp_flags() -> np.errstate:
-    """Floating-point flags ignored.
+    """A context that ignores floating-point flags.
 
-    An overflow is met by `in_range` and its fall-back, not by a warning; and numpy's products raise flags for lanes of
-    a register that hold no number of theirs.
+    An overflow is detected by the range check in `Kernel.advance`, not by a warning. NumPy's vectorised products also
+    raise spurious flags for unused lanes of a register.
     """
     return np.errstate(all="ignore")
 
 
 def _largest_log(vectors: list[Any]) -> float:
-    """The largest ``|log|`` of all entries, NaN where there is one: of all at once, as a call costs more than they."""
+    """The largest ``|log|`` of all entries, or NaN; concatenated, since a call costs more than the arithmetic."""
     if isinstance(vectors[0], np.ndarray):
         return float(abs(np.log(np.concatenate(vectors))).max())
     return float(torch.cat([vector.flatten() for vector in vectors]).log_().abs_().max())

@@ -1,13 +1,13 @@
 """A certified interval from the kernel that is being iterated, in the time of a few sweeps.
 
 The certificate of :mod:`otgen.ot.discrete.certificate` evaluates costs and plan anew in float64. This one takes the
-kernel's own entries, in the problem's dtype, as exact data, and pays for what their logarithms may be off:
+kernel's own entries, in the problem's dtype, as exact data, and allows for the roundoff of their logarithms:
 
 - lower: ``<a, f> + <b, g> - eps (mass - 1)``, the dual value at f and g themselves;
 - upper: the plan is made nearly feasible by a first-order :class:`~otgen.ot.discrete.sinkhorn.correction.Correction`,
   scaled down to the marginals, and what is missing is filled with the product of the deficits. As ``eps log density =
-  f + g - c + eps log(scalings)``, the cost of a scaled plan needs its marginals only, and KL is convex in the mixture
-  with the fill.
+  f + g - c + eps log(scalings)``, the cost of a scaled plan depends on its marginals only; and KL is convex in the
+  mixture with the fill.
 
 The error of the gap is of second order in the marginals' error; that of a product fill alone is of first order.
 """
@@ -24,23 +24,24 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.correction import Correction
 from otgen.ot.discrete.sinkhorn.kernel import LEAST_EXPONENT, Rounding, SubProblem
 
-# Entries handled at once, so that all passes over a block find it in the cache. Sums in float64 want them few.
+# Entries handled at once, so that a block stays in the cache for all passes. Sums in float64 favour small blocks.
 _BLOCK_ENTRIES = 1 << 17
-# A scaling is made smaller by so many units, so that its own rounding cannot lift a marginal above its weight.
+# A scaling is reduced by this many units of roundoff, so that roundoff cannot lift a marginal above its weight.
 _SAFETY_ULPS = 16
 _LEAST = 1e-30
-# Of an entry's correction: any will do; smaller ones would make the small entries denormal, which are slow.
+# Least factor of an entry in the correction. Any positive one is valid; smaller ones would make small entries denormal,
+# which are slow.
 _LEAST_FACTOR = 1e-4
 
 
 @dataclass(frozen=True)
 class KernelCertificate:
-    """An interval, and what rounding has of it.
+    """An interval, and the part of it that allows for roundoff.
 
     Attributes:
         lower: no larger than the value.
         upper: no smaller than the value.
-        slack: rounding's share of ``upper - lower``.
+        slack: the part of ``upper - lower`` that allows for roundoff.
     """
 
     lower: float
@@ -62,7 +63,7 @@ def certify_kernel(
         problem: one problem, no batch, with a number for eps.
         matrix: its kernel, ``(n, m)``.
         eps: what the kernel was built for.
-        rounding: of its entries' logarithms.
+        rounding: the bound on the roundoff of its entries' logarithms.
         scaled: the scalings, and the correction at them.
         absorbed: the potentials in the kernel.
     """
@@ -73,7 +74,7 @@ def certify_kernel(
 
 
 class _Plan:
-    """The corrected plan, its marginals in float64."""
+    """The corrected plan, with its marginals in float64."""
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ class _Plan:
             ((weight / sums.clamp(min=_LEAST)).clamp(max=1) * below).to(dtype)
             for weight, sums in ((self.a, whole.rows), (self.b, whole.columns))
         )
-        # What is taken off is little, and so is the rounding of its sums, which no order of summation is promised for.
+        # The mass taken off is small, and so is the roundoff of its sums, whatever the order of summation.
         off_rows, off_columns, off_logs = (vector.double() for vector in whole.products(1 - by_row, 1 - by_column))
         by_row, by_column = by_row.double(), by_column.double()
         self.rows = by_row * (whole.rows - off_rows).clamp(min=0)
@@ -116,7 +117,7 @@ class _Plan:
         self.summing = units * float(off_rows.sum() + off_columns.sum())
 
     def cost(self) -> float:
-        """``<plan, C> + eps KL`` of the plan with its deficits filled, a feasible one."""
+        """An upper bound on ``<plan, C> + eps KL`` of the feasible plan whose deficits are filled."""
         inside = float(self.rows @ self.f + self.columns @ self.g) + self.eps * self.entropy
         lacking_a, lacking_b = (self.a - self.rows).clamp(min=0), (self.b - self.columns).clamp(min=0)
         missing = float(lacking_a.sum())
@@ -125,9 +126,9 @@ class _Plan:
         share = lacking_b / max(float(lacking_b.sum()), _LEAST)
         costs = self.problem.matrix.detach()
         fill = float(lacking_a @ (costs @ share.to(costs.dtype)).double())
-        # A product in the problem's dtype, in an order that nobody promises.
+        # The roundoff of a product in the problem's dtype, whatever the order of summation.
         fill += missing * (2 * len(share) + 4) * torch.finfo(costs.dtype).eps * float(costs.abs().max())
-        # KL is convex: that of the mixture is at most the mixture of both, each of mass 1.
+        # KL is convex: the KL of the mixture is at most the mixture of the KLs of its two parts, each of mass 1.
         held = 1 - missing
         entropy = -held * math.log(held) if held > 0 else 0.0
         entropy += missing * (_divergence(lacking_a / missing, self.a) + _divergence(share, self.b))
@@ -135,7 +136,7 @@ class _Plan:
 
 
 class _Scaled:
-    """``E_ij = u_i K_ij v_j (1 + alpha_i + x_j)``, no factor below a positive one; its sums in float64."""
+    """``E_ij = u_i K_ij v_j (1 + alpha_i + x_j)``, the last factor at least `_LEAST_FACTOR`; its sums in float64."""
 
     def __init__(self, matrix: Tensor, u: Tensor, v: Tensor, alpha: Tensor, x: Tensor) -> None:
         self.rows, self.columns = u.new_zeros(len(u), dtype=torch.float64), v.new_zeros(len(v), dtype=torch.float64)
@@ -172,20 +173,20 @@ def _divergence(weights: Tensor, reference: Tensor) -> float:
 
 
 def _slack(problem: Discrete, plan: _Plan, rounding: Rounding) -> float:
-    """What rounding may hide, in units of the cost."""
+    """A bound on the roundoff of either bound, in units of the cost."""
     unit = torch.finfo(problem.dtype).eps / 2
     costs = problem.matrix.detach()
     largest = sum(float(vector.abs().max()) for vector in plan.absorbed)
     largest += max(abs(float(extreme)) for extreme in costs.aminmax())
     spread = largest / plan.eps
     floor = -LEAST_EXPONENT[problem.dtype]
-    # Of log K, and of the plan: products of scalings. A mass of at most 2 carries it.
+    # The roundoff of log K and of the products with scalings, for a mass of at most 2.
     logarithm = unit * (rounding.spreads * spread + rounding.units) + 16 * unit * (1 + plan.largest)
-    # Entries held at the floor weigh next to nothing, but their logarithm may be far off.
+    # Entries held at the floor have next to no mass, but the error of their logarithm may be large.
     held = math.exp(min(plan.log_reach - floor, 0.0)) * max(0.0, spread - floor)
     summing = plan.summing * (float(plan.f.abs().max() + plan.g.abs().max()) + plan.eps * (1 + plan.largest))
     total = 2 * plan.eps * (logarithm + held) + unit * largest + summing
-    # How far a mean of the costs, over any feasible plan, may be off; nothing for a matrix, which is what it is.
+    # The roundoff of the mean cost over any feasible plan; zero for a given matrix, which is exact by definition.
     rounding_of_costs = problem.cost_rounding
     if rounding_of_costs is None:
         return math.inf

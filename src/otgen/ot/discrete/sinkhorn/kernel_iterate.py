@@ -1,4 +1,4 @@
-"""The iterate of scalings of a kernel, which cost less to judge than potentials do."""
+"""The iterate given by scalings of a kernel, whose accuracy is cheaper to compute than that of potentials."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from otgen.ot.discrete.sinkhorn.kernel import Kernel, ignore_fp_flags
 from otgen.ot.discrete.sinkhorn.kernel_certificate import KernelCertificate, certify_kernel
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 
-# A gap is worth its pass where the estimate is within this factor of the tolerance.
+# The gap is worth its pass if its estimate is within this factor of the tolerance.
 _NEAR_TOL = 1.5
-# Where rounding is more than this share of a gap, float64 may do better.
+# If roundoff is more than this fraction of a gap, the certificate in float64 may be tighter.
 _ROUNDED = 0.5
-# Rounding of the potentials, in units of eps, from which the gap is certified as they are.
+# Roundoff of the potentials, in units of eps, above which the gap is certified in float64 at the rounded potentials.
 _COARSE = 0.01
-# Sweeps that a correction is worth once the potentials are good enough.
+# Sweeps to spend on a correction once the potentials are good enough.
 _MORE_SWEEPS = 40
 
 
@@ -51,7 +51,7 @@ class KernelIterate(DiscreteIterate):
     @cached_property
     @override
     def finite(self) -> bool:
-        # The drift is that of the scalings' logarithms.
+        # The drift is finite only if the logarithms of all scalings are.
         return math.isfinite(self.kernel.drift) and math.isfinite(self.absorbed[0].sum() + self.absorbed[1].sum())
 
     @cached_property
@@ -60,7 +60,7 @@ class KernelIterate(DiscreteIterate):
         if self.annealing:
             return self.solver.potentials(self.problem, self.state)
         kernel = self.kernel
-        # The rows made exact; a correction, where there is one, begins with the same product.
+        # The rows are made exact; if there is a correction, it already holds this product.
         started = [correction_if_any(one) for one in kernel.subproblems]
         if None in started:
             p = kernel.row_half_step()
@@ -81,7 +81,7 @@ class KernelIterate(DiscreteIterate):
 
     @cached_property
     def corrections(self) -> list[Correction]:
-        """One a problem of the batch; a Newton step starts from them."""
+        """One correction per sub-problem; a Newton step starts from them."""
         with ignore_fp_flags():
             return [correction_solved(one) for one in self.kernel.subproblems]
 
@@ -93,7 +93,7 @@ class KernelIterate(DiscreteIterate):
         if self.annealing:
             return False
         _ = self.marginal_error  # free here, and it belongs in the history
-        # About the smallest value of the batch: the dual's linear part.
+        # The dual's linear part, close to the value: the smallest of the batch.
         f, g = self.potentials.f, self.potentials.g
         size = ((self.problem.a * f).sum(-1) + (self.problem.b * g).sum(-1)).abs().min()
         goal = _NEAR_TOL * tol * float(size)
@@ -101,14 +101,14 @@ class KernelIterate(DiscreteIterate):
             started = [correction_started(one) for one in self.kernel.subproblems]
             if any(self.kernel.eps * float(one.least_decrement.max()) > goal for one in started):
                 return False
-        # To second order the gap is eps times the decrement; the residual goes where a product fill takes it.
+        # To second order the gap is eps times the decrement; the residual adds the cost of its fill by a product.
         scale = abs(self.problem.mean_cost) + self.kernel.eps
         for correction in self.corrections:
             gap = self.kernel.eps * float(correction.decrement.max())
             if gap > goal:
                 return False
             if gap <= goal / 2:
-                # The potentials are good enough: what the plan lacks is only a better correction.
+                # The potentials are good enough: only the correction of the plan must improve.
                 with ignore_fp_flags():
                     correction.improve(_MORE_SWEEPS, (goal / 2 - gap / 2) / scale)
             if gap + float(correction.residual.max()) * scale > goal:
@@ -123,13 +123,13 @@ class KernelIterate(DiscreteIterate):
             return self.float64_interval()
         interval, slack = self.problem.interval(*quick[:2]), quick[2]
         if bool(interval.rel_gap.max() <= self.wanted):
-            # Potentials of the dtype may be too coarse for eps: theirs is then another plan than the kernel's.
+            # Potentials in the dtype may be too coarse for eps: their plan then differs from the kernel's.
             unit = torch.finfo(self.problem.dtype).eps
             coarse = unit * abs(self.problem.mean_cost) > _COARSE * self.kernel.eps
             return self.float64_interval() if coarse else interval
         if not (self.last or bool((slack > _ROUNDED * interval.gap).any())):
             return interval
-        # Rounding may be what is in the way: float64 allows less for it.
+        # Roundoff may dominate the gap: float64 has a smaller allowance for it.
         exact = self.float64_interval()
         lower, upper = torch.maximum(exact.lower, interval.lower), torch.minimum(exact.upper, interval.upper)
         return self.problem.interval(lower, upper)
@@ -142,7 +142,7 @@ class KernelIterate(DiscreteIterate):
         return self.kernel.joined(alpha, self.kernel.a), self.kernel.joined(x, self.kernel.b)
 
     def _quick_bounds(self) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Lower and upper bound, and rounding's share of their distance, from the kernel itself."""
+        """Lower bound, upper bound and the part of the gap due to roundoff, from the kernel; None if unavailable."""
         if self.annealing or not self.kernel.separate:
             return None
         each = [self._certificate_of(k) for k in range(len(self.kernel.subproblems))]

@@ -1,4 +1,4 @@
-"""Products of a kernel with vectors, by whatever is the fastest at its size."""
+"""Products of a kernel with vectors, by the fastest method for its size."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Entries of a matrix: up to here numpy's products are the faster ones, since a call costs less. Its BLAS has one
-# thread there; beyond, it would start threads of its own, which spin on the cores that PyTorch's want next.
+# Up to this many entries of a matrix NumPy's products are faster, since a call costs less and its BLAS uses one thread.
+# Beyond, it would start threads of its own, which then compete with PyTorch's for the cores.
 _NUMPY_ENTRIES = 1 << 18
-# From here on a matrix leaves the cache, and reading it once an iteration is worth Python's threads.
+# Beyond this many entries a matrix does not fit in the cache, and reading it only once per iteration is worth Python's
+# threads.
 _CACHED_ENTRIES = 5 << 20
 # Entries of a block that stays in one core's cache between its two products.
 _BLOCK_ENTRIES = 1 << 17
-# Entries of a matrix of a batch from which on it is the faster to loop.
+# From this many entries per matrix on, a loop over the batch is faster than a batched product.
 _LOOP_ENTRIES = 1 << 12
 
 
 class MatVec(ABC):
-    """A matrix K, ``(n, m)``; vectors are of the library that multiplies, see :meth:`vector`."""
+    """A matrix K, ``(n, m)``; its vectors belong to the library that multiplies, see :meth:`vector`."""
 
     # Whether this is a whole batch of matrices, multiplied at once.
     batched: bool = False
 
     @abstractmethod
     def vector(self, tensor: Tensor) -> Any:
-        """A vector in this library, sharing memory where it can."""
+        """A vector in this library, sharing memory if possible."""
 
     @abstractmethod
     def rows(self, v: Any) -> Any:
@@ -68,7 +69,7 @@ class _Arrays(MatVec):
 
 
 class _Blocks(MatVec):
-    """Blocks of rows shared among Python's threads; a sweep reads each once. Numpy's `dot` releases the lock."""
+    """Blocks of rows divided among Python's threads; a sweep reads each block once. NumPy's `dot` releases the lock."""
 
     def __init__(self, matrix: Tensor) -> None:
         whole = matrix.numpy()
@@ -99,12 +100,12 @@ class _Blocks(MatVec):
         return self._pass(v, lambda part, _: u[part])
 
     def _pass(self, v: Any, weigh: Callable[[slice, Any], Any] | None) -> tuple[Any, Any]:
-        """``p = K v`` where there is a v, and ``K^T u`` where ``weigh`` gives u from p, block by block."""
+        """``p = K v`` if v is given, and ``K^T u`` if ``weigh``, which computes u from p, is given; block by block."""
         p = np.empty(self.shape[0], self.dtype)
 
         def work(share: Sequence[tuple[Any, slice]]) -> Any:
             total = np.zeros(self.shape[1], self.dtype)
-            # The state that says which flags are errors belongs to a thread.
+            # NumPy's error state belongs to a thread.
             with np.errstate(all="ignore"):
                 for block, part in share:
                     if v is not None:
@@ -118,13 +119,13 @@ class _Blocks(MatVec):
 
 
 class _Shares(MatVec):
-    """One matrix as a batch of row blocks: a batched product gives each thread one, a plain one runs on one thread."""
+    """One matrix as a batch of row blocks: a batched product gives each thread a block; a plain one uses one thread."""
 
     def __init__(self, matrix: Tensor, shares: int) -> None:
         self.count = len(matrix)
         size = -(-len(matrix) // shares)
         if size * shares != len(matrix):
-            # Rows of ones that no weight ever reaches.
+            # Padding rows of ones, whose weight is always zero.
             matrix = torch.cat([matrix, matrix.new_ones(size * shares - len(matrix), matrix.shape[1])])
         self.blocks = matrix.view(shares, size, -1)
         self.transposed = self.blocks.mT
@@ -164,7 +165,7 @@ class _Torch(MatVec):
 
 
 def matvecs(matrix: Tensor) -> list[MatVec]:
-    """What multiplies a matrix, or each of a batch; one for the whole batch where its matrices are tiny."""
+    """The products of a matrix, or of each matrix of a batch; one object for a whole batch of tiny matrices."""
     if matrix.ndim == 3:
         if matrix.device.type == "cpu" and matrix[0].numel() >= _LOOP_ENTRIES:
             return [_single(one) for one in matrix]

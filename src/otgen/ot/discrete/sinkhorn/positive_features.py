@@ -6,7 +6,7 @@ For ``c(x, y) = ||x - y||^2`` in d dimensions (Scetbon and Cuturi 2020, which Ad
 
 With u_1, ..., u_r drawn from a density rho, ``phi_k(x) = (4 / (pi eps))^(d/4) exp(-2 ||x - u_k||^2 / eps) /
 sqrt(r rho(u_k))`` is positive and the kernel is nearly ``phi(x) phi(y)^T``: two products with n x r and m x r matrices
-take the place of one with n x m.
+replace one with an n x m matrix.
 """
 
 from __future__ import annotations
@@ -50,21 +50,21 @@ class PositiveFeaturesState:
 
 @dataclass(frozen=True, kw_only=True)
 class PositiveFeatures(DiscreteSolver):
-    """Alternating Sinkhorn steps on a kernel of r positive random features: O(r (n + m)) a step.
+    """Alternating Sinkhorn steps on a kernel of r positive random features: O(r (n + m)) per step.
 
-    KL and the squared Euclidean cost only. The steps converge to the optimum of the *approximate* kernel, and more of
-    them do not bring it nearer to the true one: :func:`solve` stops, with a warning, when the gap no longer falls. What
-    is reported is certain all the same: the row potential is the soft transform of the column potential under the true
-    cost, one pass over the pairs at the end, so that the interval contains the true value and its width is the error
-    of the features and of the steps together.
+    KL and the squared Euclidean cost only. The steps converge to the optimum for the *approximate* kernel, and more
+    steps do not reduce the error of the approximation: :func:`solve` stops, with a warning, when the gap no longer
+    falls. The reported interval is certified all the same: the row potential is the soft transform of the column
+    potential under the true cost, in one pass over the pairs at the end. So the interval contains the true value, and
+    its width is the error of the features and of the steps together.
 
-    The density rho is a Gaussian around the points' centre, of the variance that makes the relative variance of the
-    kernel's estimate least for two points that coincide at the largest distance R from it. That least is
+    The density rho is a Gaussian around the points' centre. Its variance minimises the relative variance of the
+    kernel's estimate for two points that coincide at the largest distance R from the centre. The minimum is
     ``(M - 1) / r`` with ``M = (4 beta (1 - beta))^(-d/2) exp(8 R^2 beta / (eps (1 - beta)))``: see :meth:`spread`. It
-    grows like ``(R^2 / (d eps))^(d/2)``, so that few dimensions or a large eps are what this is for.
+    grows like ``(R^2 / (d eps))^(d/2)``, so the method suits few dimensions or a large eps.
 
     Attributes:
-        features: how many, r.
+        features: the number of features, r.
     """
 
     approximates: ClassVar[bool] = True
@@ -76,10 +76,10 @@ class PositiveFeatures(DiscreteSolver):
 
     @staticmethod
     def spread(radius_squared: float, dim: int, eps: float) -> tuple[float, float]:
-        """The variance of rho in a coordinate, and the factor M of the estimate's relative variance ``(M - 1) / r``.
+        """The variance of rho per coordinate, and the factor M of the estimate's relative variance ``(M - 1) / r``.
 
-        The second moment of one feature's product at x = y, ``||x|| = R``, under a variance ``eps / (16 beta)``, over
-        the squared kernel, is M. Its logarithm has one minimum on (0, 1/2], where
+        M is the second moment of one feature's product at x = y, ``||x|| = R``, under a variance ``eps / (16 beta)``,
+        divided by the squared kernel. Its logarithm has one minimum on (0, 1/2], where
         ``d (1 - 2 beta)(1 - beta) = 16 R^2 beta / eps``.
         """
         slope = 3 + 16 * radius_squared / (dim * eps)
@@ -133,7 +133,7 @@ class PositiveFeatures(DiscreteSolver):
     @torch.no_grad()
     def advance(self, problem: Discrete, state: PositiveFeaturesState, steps: int) -> PositiveFeaturesState:
         eps, a, b = problem.eps, problem.a.unsqueeze(-1), problem.b.unsqueeze(-1)
-        # Each row's largest feature leaves the matrix for the potentials: exp stays in range, and is taken once.
+        # Each row's largest log feature is moved to the potentials, so that exp stays in range and is computed once.
         tops = [log.amax(-1, keepdim=True) for log in (state.left, state.right)]
         left, right = (normal_exp(log - top) for log, top in zip((state.left, state.right), tops, strict=True))
         # u = exp((f + eps top) / eps), so that u_i v_j left_i . right_j is the plan's density.
@@ -142,7 +142,7 @@ class PositiveFeatures(DiscreteSolver):
             u = 1 / (left @ (right.mT @ (b * v)))
             v = 1 / (right @ (left.mT @ (a * u)))
         if not bool(torch.isfinite(u.sum() + v.sum())) or not bool((torch.minimum(u.amin(), v.amin()) > 0).all()):
-            for _ in range(steps):  # in the log domain, at several times the price
+            for _ in range(steps):  # in the log domain, at several times the cost
                 state = self.step(problem, state)
             return state
         f, g = (eps * (scaling.log() - top).squeeze(-1) for scaling, top in zip((u, v), tops, strict=True))

@@ -1,9 +1,9 @@
 """Sinkhorn's algorithm on a stabilised kernel: log-domain safety at the speed of matrix-vector products.
 
 The potentials are ``f = F + eps log u``, ``g = G + eps log v`` with ``F``, ``G`` absorbed in the kernel
-``K = exp((F + G - C) / eps)``. In this form one half-step is ``u = 1 / (K (b v))``. K is built again when u or v
-have drifted so far that a product could leave the dtype's range. For plain steps that needs no test inside the loop:
-the half-steps are non-expansive in the sup norm, so each later step moves log u no further than the last one did.
+``K = exp((F + G - C) / eps)``. In this form one half-step is ``u = 1 / (K (b v))``. K is built again when u or v have
+drifted so far that a product could leave the dtype's range. Plain steps need no test for this inside the loop: the
+half-steps are non-expansive in the sup norm, so each later step moves log u no further than the last one did.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ from otgen.ot.discrete.sinkhorn.updates import alternating, anderson, relaxed, s
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 from otgen.ot.regularisers.kl import KL
 
-# Where annealing begins under Newton's acceleration, as a share of the largest cost.
+# The eps at which annealing begins under Newton's acceleration, as a fraction of the largest cost.
 _FIRST_EPS = 0.06
 
 
 class SinkhornUpdate(StrEnum):
-    """Which half-steps a step is made of."""
+    """Which half-steps a step consists of."""
 
     ALTERNATING = "alternating"
     """f from g, then g from the new f: the fastest for a single problem."""
     SYMMETRIC = "symmetric"
-    """Both from the old ones, each averaged with its old value: keeps f = g where x = y, a = b."""
+    """f and g both from the old ones, each averaged with its old value: keeps f = g if x = y and a = b."""
 
 
 class Acceleration(StrEnum):
-    """What alternating steps are helped by, once annealing has ended."""
+    """How alternating steps are accelerated, once annealing has ended."""
 
     NONE = "none"
-    """Nothing: the papers' steps."""
+    """Not at all: the plain steps of the papers."""
     RELAXED = "relaxed"
-    """Over-relaxation: each half-step longer by a factor. Locally convergent, guarded."""
+    """Over-relaxation: each half-step longer by a factor. Locally convergent, safeguarded."""
     ANDERSON = "anderson"
-    """Extrapolation from the last few steps. Guarded."""
+    """Extrapolation from the last few steps. Safeguarded."""
     NEWTON = "newton"
-    """Truncated Newton steps on the semi-dual, by conjugate gradients on the kernel: the fewest sweeps by far where
-    eps is small. One step is worth some ten sweeps."""
+    """Truncated Newton steps on the semi-dual, by conjugate gradients on the kernel: the fewest sweeps by far if eps is
+    small. One step costs some ten sweeps."""
 
 
 @dataclass
@@ -60,17 +60,17 @@ class SinkhornState:
     """State of :class:`Sinkhorn`.
 
     Attributes:
-        f: ``(..., n)``, units of the cost; what is absorbed in the kernel if there is one.
+        f: ``(..., n)``, units of the cost; the part absorbed in the kernel if there is one.
         g: ``(..., m)``.
-        largest: the largest cost: annealing starts there, and scalings say nothing about an eps beyond it.
-        annealed: whether the start was near enough to skip the annealing.
+        largest: the largest cost: annealing starts there, and for a larger eps the scalings are only roundoff.
+        annealed: whether the solve began from a warm start, which skips annealing.
         steps: steps taken since `init`.
         stage: how often annealing has lowered eps.
         eps: the weight of the last step (larger than the problem's while annealing).
         change: a bound on how far the next step moves ``log u``, ``log v``; infinite while unknown.
         kernel: the scaled form, or None while the state is in f and g alone.
-        sweep: the last pass of a problem that is streamed, if it was at this g.
-        pace: how long the steps of a streamed problem are.
+        sweep: the last pass of a streamed problem, if it was at this g.
+        pace: the step lengths of a streamed problem.
     """
 
     f: Tensor
@@ -90,20 +90,20 @@ class SinkhornState:
 class Sinkhorn(DiscreteSolver):
     """Sinkhorn's algorithm for KL regularisation (Cuturi 2013), from eps = 1e-6 to 1e6 times the mean cost.
 
-    Without arguments it takes the papers' plain steps. :meth:`fastest` is what :func:`otgen.ot.solve` takes where an
-    accuracy is asked for.
+    Without arguments it takes the plain steps of the papers. :func:`otgen.ot.solve` uses :meth:`fastest` if an accuracy
+    is asked for.
 
     Attributes:
         update: alternating, or symmetric as a debiased divergence needs it.
         anneal: factor in (0, 1) by which eps falls each step, from near the largest cost (a few per cent of it under
             Newton's acceleration, which lowers eps once the gap is below it) down to the problem's eps; None starts at
-            the problem's eps. Annealing pays where eps is below a few per cent of the mean cost. Halving eps is free:
+            the problem's eps. Annealing pays off if eps is below a few per cent of the mean cost. Halving eps is cheap:
             the kernel is squared.
-        acceleration: of alternating steps, after the annealing; Newton's from its start.
+        acceleration: of alternating steps, after annealing; Newton's also during annealing.
         relaxation: factor of the over-relaxed half-steps, in (1, 2).
-        depth: how many steps Anderson's extrapolation rests on, at least 2.
-        coarse: where the costs are too many to keep, the start comes from so many points of each side, drawn without
-            replacement and solved first; None starts cold. There, over-relaxation takes the place of the other
+        depth: the number of steps that Anderson's extrapolation uses, at least 2.
+        coarse: for a problem that is streamed, the number of points of each side, drawn without replacement, that are
+            solved first to give a start; None starts cold. On such a problem over-relaxation replaces the other
             accelerations, whose sweeps would cost a pass each.
     """
 
@@ -132,10 +132,10 @@ class Sinkhorn(DiscreteSolver):
 
     @classmethod
     def fastest(cls) -> Sinkhorn:
-        """The settings that reach a relative gap of 1e-3 the soonest.
+        """The settings that reach a relative gap of 1e-3 the fastest.
 
         Measured on images and on mixtures in the plane, eps from 0.002 to 0.05 of the mean cost: two to twenty times
-        sooner there than plain, over-relaxed, extrapolated or annealed steps alone.
+        faster than plain, over-relaxed, extrapolated or annealed steps alone.
         """
         return cls(anneal=0.5, acceleration=Acceleration.NEWTON, coarse=4000)
 
@@ -161,7 +161,7 @@ class Sinkhorn(DiscreteSolver):
         if start is None and problem.streamed and self.coarse is not None:
             start = coarse_start(problem, Sinkhorn(anneal=0.5, acceleration=Acceleration.NEWTON), self.coarse, rng)
         if start is not None:
-            # A warm start is near the end of any annealing: it goes on at the problem's eps.
+            # A warm start skips annealing and goes on at the problem's eps.
             f, g = (p.detach().to(problem.dtype).clone() for p in (start.f, start.g))
             return SinkhornState(f, g, largest, annealed=True)
         return SinkhornState(torch.zeros_like(problem.a), torch.zeros_like(problem.b), largest)
@@ -228,7 +228,7 @@ class Sinkhorn(DiscreteSolver):
         return super().iterate(problem, state, previous)
 
     def _stream(self, problem: Discrete, state: SinkhornState, steps: int) -> SinkhornState:
-        """Steps that read the pairs once each."""
+        """Take steps that read the pairs once each."""
         relaxes = self.update is SinkhornUpdate.ALTERNATING and self.acceleration is not Acceleration.NONE
         for _ in range(steps):
             eps = self._eps(problem, state)
@@ -266,21 +266,22 @@ class Sinkhorn(DiscreteSolver):
                 return truncated_newton
 
     def _fused(self, problem: Discrete, state: SinkhornState, steps: int) -> int:
-        """Take up to ``steps`` steps on the kernel, in place. Returns how many; 0 where it is not safe."""
+        """Take up to ``steps`` steps on the kernel, in place. Returns the number taken; 0 if it is not safe."""
         eps = self._eps(problem, state)
         if eps > state.largest:
-            # u and v are 1 up to rounding, and eps log u is that rounding: the log domain keeps the digits.
+            # u and v are 1 up to roundoff, and eps log u is only that roundoff: the log domain keeps the digits.
             return 0
         update, kernel = self._kernel_update(eps, problem), state.kernel
         plain = update in (alternating, symmetric)
         if kernel is not None and kernel.eps == 2 * eps:
-            # Into that of half the eps, where that can be done without building it.
+            # Turn the kernel into that of half the eps, if that can be done without building it again.
             if not kernel.halvable and kernel.absorbable:
                 state.f, state.g = self._absorbed(state)
                 kernel.absorb()
             if kernel.halvable:
                 kernel.halve()
-        # The half-steps of other updates may move further than the last ones did; they are taken back if they do.
+        # Steps of other updates may move further than the last one did, so they are taken singly, and undone if out of
+        # range.
         if kernel is not None and kernel.eps == eps:
             steps_left = kernel.steps_left() if plain else int(kernel.in_range)
             count = min(steps, steps_left if plain and eps == problem.eps else 1)
@@ -291,9 +292,9 @@ class Sinkhorn(DiscreteSolver):
         if math.isinf(state.change) and update is not symmetric:
             return self._first(problem, state, eps)
         if math.isinf(state.change) and state.largest / eps > 4 * MOST_DRIFT[problem.dtype]:
-            # A cold start so far below the costs would leave the range for certain, or nearly so.
+            # A cold start with eps so far below the costs would almost certainly leave the range.
             return 0
-        # The first step after a build is tested; what follows moves no further than it did.
+        # The first step after a build is checked; later plain steps move no further than it did.
         kernel = Kernel.build(problem, state.f, state.g, eps)
         if not kernel.advance(1, update) and (plain or not kernel.advance(1, alternating)):
             return 0
@@ -301,10 +302,10 @@ class Sinkhorn(DiscreteSolver):
         return self._took(state, kernel, 1)
 
     def _first(self, problem: Discrete, state: SinkhornState, eps: float) -> int:
-        """The first alternating step of a cold start, which does not look at f.
+        """The first alternating step of a cold start, which does not depend on f.
 
-        What is absorbed are hard transforms, of g and back: each row and each column of the kernel has a one, and the
-        g to start from is a scaling.
+        The absorbed potentials are hard transforms, of g and back, so that each row and each column of the kernel
+        contains a one. The difference from the initial g becomes a scaling.
         """
         reduced = problem.matrix.detach() - state.g.unsqueeze(-2)
         f = reduced.amin(-1)
@@ -333,7 +334,7 @@ class Sinkhorn(DiscreteSolver):
     def _eps(self, problem: Discrete, state: SinkhornState) -> float:
         if self.anneal is None or state.annealed:
             return problem.eps
-        # Newton's steps need no more of a start than some fifth of the mean cost gives.
+        # Newton's steps need no larger first eps than some fifth of the mean cost.
         first = _FIRST_EPS if self.acceleration is Acceleration.NEWTON else 1.0
         eps = problem.eps
         stages = math.floor(math.log(max(first * state.largest / eps, 1.0)) / -math.log(self.anneal))

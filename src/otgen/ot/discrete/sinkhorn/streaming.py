@@ -1,7 +1,7 @@
-"""Sinkhorn's steps where the costs are too many to keep: one pass over them a step, O((n + m) d) memory.
+"""Sinkhorn's steps if the cost matrix is too large to keep: one pass over it per step, O((n + m) d) memory.
 
 A block of rows is exponentiated once and serves both half-steps: ``E_ij = exp((g_j - c_ij) / eps - top_i)`` gives
-``f_i = -eps (top_i + log sum_j b_j E_ij)``, and with it the share of row i in the columns,
+``f_i = -eps (top_i + log sum_j b_j E_ij)``, and then the contribution of row i to the column sums,
 ``exp((f_i + g_j - c_ij) / eps) = E_ij / sum_j b_j E_ij``.
 """
 
@@ -15,24 +15,25 @@ from torch import Tensor
 
 from otgen.ot.discrete.problem import Discrete
 
-# The least exponent relative to a row's largest: exp of it is nothing beside the rounding of a sum. A column whose sum
-# is so small that it might count there is computed again, in the log domain.
+# The least exponent relative to a row's largest: its exponential is far below the roundoff of a sum. A column whose sum
+# is below `_LEAST`, where it might matter, is computed again in the log domain.
 _FLOOR, _LEAST = -50.0, 1e-14
-# How far, in units of eps, a given f may lie above the one that is found before it is cut.
+# How far, in units of eps, the new f may lie above the exact one before the excess is clipped.
 _MOST = 60.0
-# Plain steps before the rate is taken, the rate beyond which it is not believed, and growth that is no hesitation.
+# Plain steps before the rate is measured, the largest rate accepted, and the growth of the error that ends
+# over-relaxation.
 _PLAIN_STEPS, _SLOWEST, _GROWN = 4, 0.99, 1.5
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What one pass finds at a column potential.
+    """The result of one pass at a column potential.
 
     Attributes:
         eps: of the pass.
         rows: the soft transform of g: exact rows.
-        f: what the columns are taken at: ``f_old + factor (rows - f_old)``, or the rows themselves.
-        log_columns: ``log sum_i a_i exp((f_i + g_j - c_ij) / eps)``: zero where a column is exact.
+        f: the row potential of the column sums: ``f_old + factor (rows - f_old)``, or ``rows`` itself.
+        log_columns: ``log sum_i a_i exp((f_i + g_j - c_ij) / eps)``: zero if column j is exact.
     """
 
     eps: float
@@ -52,7 +53,7 @@ def sweep(problem: Discrete, g: Tensor, eps: float, f: Tensor | None = None, fac
         problem: what is streamed.
         g: column potential.
         eps: weight of the step.
-        f: the old row potential where the new one shall lie at ``f + factor (rows - f)``.
+        f: the old row potential, if the new one is to be ``f + factor (rows - f)``.
         factor: 0 keeps f for the columns, 1 takes the exact rows.
     """
     a, b = problem.a, problem.b
@@ -62,7 +63,7 @@ def sweep(problem: Discrete, g: Tensor, eps: float, f: Tensor | None = None, fac
     for part in problem.row_blocks():
         exponents, offset = exponents_of(part)
         top = exponents.amax(-1, keepdim=True)
-        # The floor keeps denormal numbers out, which are slow beyond measure on a CPU.
+        # The floor keeps denormal numbers out, which are extremely slow on a CPU.
         exponents.sub_(top).clamp_(min=_FLOOR).exp_()
         sums = exponents @ b.unsqueeze(-1)
         exact = (sums.log() + top).squeeze(-1).mul_(-eps).add_(offset)
@@ -74,7 +75,7 @@ def sweep(problem: Discrete, g: Tensor, eps: float, f: Tensor | None = None, fac
         rows[..., part], new[..., part] = exact, taken
         columns += (weights.unsqueeze(-2) @ exponents).squeeze(-2)
     log_columns = columns.log().to(g.dtype)
-    # Columns without mass carry no exponents above; their mean is that of their own potential.
+    # Columns of zero weight had no exponents above; their sum is computed at their own potential.
     lost = ((columns < _LEAST) | (b == 0)).reshape(-1, b.shape[-1]).any(0).nonzero().squeeze(-1)
     for where in _pieces(lost) if len(lost) else ():
         log_columns[..., where] = _log_columns(problem, new, g, eps, where)
@@ -82,7 +83,7 @@ def sweep(problem: Discrete, g: Tensor, eps: float, f: Tensor | None = None, fac
 
 
 class _Exponents:
-    """``(g_j - c_ij) / eps`` in blocks of rows, up to a row's constant."""
+    """``(g_j - c_ij) / eps`` in blocks of rows, up to a constant per row."""
 
     def __init__(self, problem: Discrete, g: Tensor, eps: float) -> None:
         self.problem, self.eps = problem, eps
@@ -94,7 +95,7 @@ class _Exponents:
             self.bias, self.left, self.right = (self.active - s) / eps, left / eps, right.mT.contiguous()
 
     def __call__(self, part: slice) -> tuple[Tensor, Tensor | float]:
-        """The exponents of a block, and what its rows' potentials lack."""
+        """The exponents of a block, and the constants to add to the potentials of its rows."""
         if self.factors is None:
             costs = self.problem.rows(part, self.problem.dtype)
             return torch.sub(self.active.unsqueeze(-2), costs).mul_(1 / self.eps), 0.0
@@ -102,7 +103,7 @@ class _Exponents:
 
 
 def extended(rows: Discrete, f: Tensor, eps: float) -> Tensor:
-    """The soft transform of f, ``(..., m)``: a column potential from some rows' potential."""
+    """The soft transform of f, ``(..., m)``: a column potential from the potential of some rows."""
     g = torch.zeros_like(rows.b)
     for where in _pieces(torch.arange(g.shape[-1], device=g.device)):
         g[..., where] = -eps * _log_columns(rows, f, g, eps, where)
@@ -114,7 +115,7 @@ def _pieces(index: Tensor) -> list[Tensor]:
 
 
 def _log_columns(problem: Discrete, f: Tensor, g: Tensor, eps: float, where: Tensor) -> Tensor:
-    """Some columns in the log domain, blocks of rows merged by their maxima."""
+    """The logarithms of some column sums, in the log domain, accumulated over blocks of rows."""
     live = f.masked_fill(problem.a == 0, -torch.inf)
     log_a = problem.a.log()
     columns = problem.columns(where)
@@ -128,9 +129,9 @@ def _log_columns(problem: Discrete, f: Tensor, g: Tensor, eps: float, where: Ten
 
 @dataclass
 class Pace:
-    """How long over-relaxed steps are: ``2 / (1 + sqrt(1 - rate))``, the rate measured on plain ones.
+    """The factor of over-relaxed steps: ``2 / (1 + sqrt(1 - rate))``, with the rate measured on plain steps.
 
-    That is the best factor near the solution (Lehmann et al. 2021); where the error grows, plain steps are taken again.
+    That is the best factor near the solution (Lehmann et al. 2021). If the error grows, plain steps are taken again.
 
     Attributes:
         factor: of the next step.
@@ -143,7 +144,7 @@ class Pace:
     plain: int = 0
 
     def after(self, error: float, *, settled: bool) -> None:
-        """Choose the factor of the next step, after one that left this error at the final eps (or not yet)."""
+        """Choose the factor of the next step from the error after the last one; ``settled``: whether eps is final."""
         if not settled or (self.factor > 1 and error > _GROWN * self.error):
             self.factor, self.plain = 1.0, 0
         elif self.factor == 1:

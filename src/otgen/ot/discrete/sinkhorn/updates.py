@@ -1,4 +1,4 @@
-"""Ways to iterate the scalings of a kernel. Each is written with operators alone, so that it serves every library."""
+"""Updates of the scalings of a kernel, written with operators alone so that they work for NumPy and PyTorch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from otgen.ot.discrete.sinkhorn.correction import correction_solved
 from otgen.ot.discrete.sinkhorn.kernel import KernelUpdate, SubProblem
 
-# How far one Newton step may move an entry of log v: further, and the quadratic model says nothing.
+# The largest change of an entry of log v in one Newton step; beyond it the quadratic model is not valid.
 _REACH = 4.0
 _HALVINGS = 6
 
@@ -23,7 +23,7 @@ def alternating(sub: SubProblem, steps: int) -> None:
 
 
 def symmetric(sub: SubProblem, steps: int) -> None:
-    """Both from the old ones, each the geometric mean with its old value: ``f <- (f + T(g)) / 2``."""
+    """u and v from the old v and u, each the geometric mean with its old value: ``f <- (f + T(g)) / 2``."""
     K, a, b = sub.K, sub.a, sub.b
     for _ in range(steps):
         p, q = K.pair(b / sub.q, a / sub.p)
@@ -31,9 +31,10 @@ def symmetric(sub: SubProblem, steps: int) -> None:
 
 
 def relaxed(factor: float) -> KernelUpdate:
-    """Alternating, each half-step longer by a factor in (1, 2): ``f <- f + factor (T(g) - f)``.
+    """Alternating steps, with each half-step longer by a factor in (1, 2): ``f <- f + factor (T(g) - f)``.
 
-    Local convergence only (Lehmann et al. 2021), so a step is taken plain where the last one grew.
+    Convergence is only local (Lehmann et al. 2021), so a plain step is taken if the change is larger than at the last
+    step.
     """
 
     def update(sub: SubProblem, steps: int) -> None:
@@ -44,7 +45,7 @@ def relaxed(factor: float) -> KernelUpdate:
             q = K.columns(a / full)
             move = float(abs(_log(q / sub.q)).max())
             if sub.memory is None or move > sub.memory:
-                # Far away, or thrown back: plain, from exact rows.
+                # The first step, or a larger change than before: a plain step, from exact rows.
                 q = K.columns(a / p)
                 sub.p, sub.q = p, q
             else:
@@ -56,7 +57,7 @@ def relaxed(factor: float) -> KernelUpdate:
 
 @dataclass
 class _Window:
-    """The last residuals of the fixed-point map on log q, and where it led."""
+    """The last residuals of the fixed-point map on log q, and its last images."""
 
     residuals: list[Any]
     images: list[Any]
@@ -64,7 +65,7 @@ class _Window:
 
 
 def anderson(depth: int) -> KernelUpdate:
-    """Alternating, log q extrapolated from the last ``depth`` steps (Anderson acceleration)."""
+    """Alternating steps, with log q extrapolated from the last ``depth`` steps (Anderson acceleration)."""
 
     def update(sub: SubProblem, steps: int) -> None:
         K, a, b = sub.K, sub.a, sub.b
@@ -75,7 +76,7 @@ def anderson(depth: int) -> KernelUpdate:
             size = float(abs(residual).max())
             window: _Window = sub.memory or _Window([], [])
             if size > 2 * window.least:
-                # The extrapolation led astray: what it rests on is forgotten.
+                # The extrapolation made the residual grow: its window is discarded.
                 window = _Window([], [])
             window.least = min(window.least, size)
             window.residuals.append(residual)
@@ -88,7 +89,7 @@ def anderson(depth: int) -> KernelUpdate:
 
 
 def _extrapolated(window: _Window) -> Any:
-    # The affine combination of residuals that is the smallest, applied to the images.
+    # The affine combination with the smallest residual, applied to the images.
     rows = np.stack([np.asarray(residual, dtype=np.float64).ravel() for residual in window.residuals])
     gram = rows @ rows.T
     if not np.trace(gram) > 0:
@@ -117,7 +118,7 @@ def truncated_newton(sub: SubProblem, steps: int) -> None:
                 break
             length = length - length * falling / 2
         else:
-            # No rise to be had in this precision: a plain step can do no harm.
+            # No rise of the dual is possible in this precision: a plain step does no harm.
             p = correction.p
         sub.p, sub.q = p, K.columns(a / p)
 
