@@ -78,7 +78,7 @@ class SemiDiscreteSolution(Solved):
     """
 
     def __init__(self, iterate: SemiDiscreteIterate, outcome: SolveOutcome) -> None:
-        self._look, self.outcome = iterate, outcome
+        self._iterate, self.outcome = iterate, outcome
         self.problem, self.potentials, self.state = iterate.problem, iterate.potentials, iterate.state
 
     @property
@@ -89,7 +89,7 @@ class SemiDiscreteSolution(Solved):
     @property
     def estimate(self) -> SemiDiscreteEstimate:
         """Statistical estimates of value and chi-square, from fresh samples."""
-        return self._look.estimate
+        return self._iterate.estimate
 
     @property
     def value(self) -> Tensor:
@@ -99,7 +99,7 @@ class SemiDiscreteSolution(Solved):
     @property
     def marginal_error(self) -> float:
         """Upper confidence limit on ``||q - b||_1``, with q_j the mass that atom j attracts."""
-        return self._look.marginal_error
+        return self._iterate.marginal_error
 
     def loss(self, x: Tensor) -> Tensor:
         """The semi-dual on a batch: see :meth:`AtomPotentials.loss`."""
