@@ -81,7 +81,7 @@ class Arrays(FiniteSource):
         return self._loaded[0]
 
     def restore(self, samples: Tensor) -> Tensor:
-        """Undo `standardise` and `scale`: from samples to the file's units, in float64.
+        """Undo `standardise` and `scale`: convert samples to the file's units, in float64.
 
         Args:
             samples: Shape ``(n, *shape)``.

@@ -1,4 +1,4 @@
-"""What the data sets of handwritten digits share: splits, and a black border that makes the side a power of two."""
+"""What the data sets of handwritten digits share: splits, and a black border for networks that halve the side often."""
 
 from __future__ import annotations
 

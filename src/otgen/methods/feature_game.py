@@ -82,7 +82,7 @@ class FeatureGame(TransportMethod):
         return self.generator_terms() if is_divergence(self.generator_terms()) else self.critic_terms()
 
     def turns(self) -> Turns:
-        """How the players take turns."""
+        """The order of the players' updates, and the batches that they use."""
         return Turns.FRESH
 
     def critic_loss(self, outputs: Sides) -> Tensor | None:

@@ -136,7 +136,7 @@ def _farthest(cost: Cost, gradient: Tensor, x: Tensor, y: Tensor) -> float:
 
 
 def _off(gradient: Tensor, slopes: Tensor, a: float) -> Tensor:
-    """The same bound for rows of a gradient, ``(r, d)``, and couplings with row sums ``a``: ``(r,)``."""
+    """Bound on the distance of rows of a gradient, ``(r, d)``, from those of any coupling with row sums ``a``."""
     distances: Tensor = torch.linalg.vector_norm(gradient.unsqueeze(-2) - a * slopes, dim=-1)
     return distances.amax(-1)
 

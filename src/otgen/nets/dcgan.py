@@ -1,4 +1,4 @@
-"""Convolutional networks in the manner of DCGAN (Radford et al. 2016), for square images of any even size."""
+"""Convolutional networks in the manner of DCGAN (Radford et al. 2016), for square images of most even sizes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from otgen.errors import InputError
 from otgen.nets.base import CriticNet, GeneratorNet, Shape, ToRange
 from otgen.nets.mlp import Activation, check_widths, hidden
 
-# Halving stops at a side this small.
+# Halving stops at a side of at most this, or at an odd one.
 _SMALLEST = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class DcganGenerator(GeneratorNet):
-    """Transposed convolutions that double the side, from 4 (or where halving an image of this size ends) upwards.
+    """Transposed convolutions that double the side, from 4 (or from an odd side below 8) up to the image's.
 
     28 pixels grow as 7, 14, 28; 32 as 4, 8, 16, 32.
 
@@ -64,7 +64,7 @@ class DcganGenerator(GeneratorNet):
 
 @dataclass(frozen=True, kw_only=True)
 class DcganCritic(CriticNet):
-    """Strided convolutions that halve the side down to 4 or less, without normalisation, then a linear map.
+    """Strided convolutions that halve the side to 4 (or to an odd side below 8), without normalisation; a linear map.
 
     Attributes:
         width: channels of the first layer; each later one has twice as many.

@@ -79,7 +79,7 @@ for _component in (Device, *_exported):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
-    """How a run is executed; these settings do not affect the weights, except those of the moving average.
+    """How a run is executed; beyond roundoff, these settings change no weights but those of the moving average.
 
     Attributes:
         ema: decay per step of the generator's exponential moving average.
