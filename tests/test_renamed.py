@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
-from otgen import ot, recipes, renamed
+from otgen import ot, peers, recipes, renamed
 from otgen.cli.main import main
 from otgen.errors import InputError, RenamedWarning
 from otgen.methods import SCO, PixelSinkhorn
@@ -36,6 +39,20 @@ def _tables(monkeypatch: pytest.MonkeyPatch) -> None:
         renamed, "NAMES", {"otgen.ot": {"Sinkhron": "Sinkhorn"}, "otgen.methods": {"Pixels": "PixelSinkhorn"}}
     )
     monkeypatch.setattr(renamed, "VALUES", {"reg": {"entropy": "otgen.ot.KL", "none": "otgen.ot.NoReg"}})
+
+
+def test_a_package_can_be_imported_by_its_former_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    # It warns when it is first imported.
+    monkeypatch.delitem(sys.modules, "otgen.crosscheck", raising=False)
+    with pytest.warns(RenamedWarning, match=r"otgen\.crosscheck is now otgen\.peers"):
+        crosscheck = importlib.import_module("otgen.crosscheck")
+    assert crosscheck.compare is peers.compare
+
+
+def test_a_solution_is_read_by_the_former_name_too() -> None:
+    solution = ot.solve(ot.Discrete(torch.zeros(2, 1), torch.ones(2, 1), reg=ot.KL(eps=1.0)))
+    with pytest.warns(RenamedWarning, match="value_of"):
+        assert solution.read(ot.ValueKind.LINEAR) == solution.value_of(ot.ValueKind.LINEAR)
 
 
 def component(path: str, **options: Any) -> dict[str, Any]:

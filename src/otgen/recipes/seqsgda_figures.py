@@ -111,7 +111,7 @@ SEQSGDA_FIG4 = figure(
         least_steps=500,
     )
 )
-"""Learning digits: SeqSGDA, and the methods it is measured against."""
+"""Learning digits by SeqSGDA, and by the methods it is measured against."""
 
 
 def _changed(**changes: Any) -> GamePanel:

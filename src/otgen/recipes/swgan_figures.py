@@ -12,12 +12,12 @@ from otgen.recipes.figures import Figure, Panel, figure, panels_of
 from otgen.recipes.measures import FRECHET, MODES, QUALITY, SCORE, W1
 from otgen.recipes.swgan import swgan_fig3, swgan_fig3_d2, wgan_gp_fig3, wgan_gp_fig3_d2
 from otgen.recipes.swgan_images import (
-    SWGAN_ON_FEATURES,
-    SWGAN_ON_PIXELS,
     RivalPanel,
     SwganPanel,
     mnist,
     sinkhorn_solver,
+    swgan_fig2,
+    swgan_fig4,
     timed_cifar,
     wgan_gp,
 )
@@ -188,7 +188,7 @@ SWGAN_FIG1 = figure(
         least_steps=2000,
     )
 )
-"""Learning MNIST: which cost, in which space, with which loss, and against which other methods."""
+"""Learning MNIST over the cost, its space and the loss, and against other methods."""
 
 _CIFAR_DEVIATIONS = (
     "The paper's scores are the Inception network's. Here the score and the Fréchet distance are those of a small "
@@ -207,8 +207,8 @@ SWGAN_FIG2 = figure(
         summary="CIFAR-10 by SWGAN with two costs, by the Sinkhorn solver, and by WGAN-GP, for the same time",
         source="Sanjabi et al. 2018, Figure 2",
         panels=panels_of(
-            ("swgan-cosine", "SWGAN, cosine", SWGAN_ON_FEATURES),
-            ("swgan-l1", "SWGAN, L1", replace(SWGAN_ON_FEATURES, cost=L1())),
+            ("swgan-cosine", "SWGAN, cosine", swgan_fig2),
+            ("swgan-l1", "SWGAN, L1", replace(swgan_fig2, cost=L1())),
             ("sinkhorn-solver", "Sinkhorn solver", RivalPanel(task=timed_cifar, method=sinkhorn_solver)),
             ("wgan-gp", "WGAN-GP", RivalPanel(task=timed_cifar, method=wgan_gp)),
         ),
@@ -247,10 +247,10 @@ SWGAN_FIG4 = figure(
         summary="CIFAR-10 by SWGAN without the Sinkhorn loss, the regularisation weight fixed or falling",
         source="Sanjabi et al. 2018, Figure 4",
         panels=panels_of(
-            ("fixed", "plain value, fixed weight", SWGAN_ON_PIXELS),
-            ("annealed", "plain value, weight to a tenth", replace(SWGAN_ON_PIXELS, falls_to=0.1)),
-            ("annealed-far", "plain value, weight to a hundredth", replace(SWGAN_ON_PIXELS, falls_to=0.01)),
-            ("sinkhorn", "Sinkhorn loss, fixed weight", replace(SWGAN_ON_PIXELS, sinkhorn=True)),
+            ("fixed", "plain value, fixed weight", swgan_fig4),
+            ("annealed", "plain value, weight to a tenth", replace(swgan_fig4, falls_to=0.1)),
+            ("annealed-far", "plain value, weight to a hundredth", replace(swgan_fig4, falls_to=0.01)),
+            ("sinkhorn", "Sinkhorn loss, fixed weight", replace(swgan_fig4, sinkhorn=True)),
         ),
         columns=2,
         main="fixed",
@@ -278,4 +278,4 @@ SWGAN_FIG4 = figure(
         least_steps=1000,
     )
 )
-"""Why the paper turns to the Sinkhorn loss: a plain value is blurred at a large weight, unstable at a small one."""
+"""Why the paper turns to the Sinkhorn loss (a plain value is blurred at a large weight, unstable at a small one)."""

@@ -223,20 +223,11 @@ def wgan_gp(task: ImageTask) -> WGANGP:
     )
 
 
-def swgan_fig1(scale: Scale = Scale.CPU) -> RunConfig:
-    """MNIST: cosine cost on learnt features, Sinkhorn loss."""
-    return SwganPanel(task=mnist, cost=Cosine(), latent=True, sinkhorn=True)(scale)
+swgan_fig1 = SwganPanel(task=mnist, cost=Cosine(), latent=True, sinkhorn=True)
+"""MNIST with the cosine cost on learnt features and the Sinkhorn loss."""
 
+swgan_fig2 = SwganPanel(task=timed_cifar, cost=Cosine(), latent=True, sinkhorn=True)
+"""CIFAR-10 with the cosine cost on learnt features and the Sinkhorn loss."""
 
-SWGAN_ON_FEATURES = SwganPanel(task=timed_cifar, cost=Cosine(), latent=True, sinkhorn=True)
-SWGAN_ON_PIXELS = SwganPanel(task=cifar, cost=Cosine())
-
-
-def swgan_fig2(scale: Scale = Scale.CPU) -> RunConfig:
-    """CIFAR-10: cosine cost on learnt features, Sinkhorn loss."""
-    return SWGAN_ON_FEATURES(scale)
-
-
-def swgan_fig4(scale: Scale = Scale.CPU) -> RunConfig:
-    """CIFAR-10: cosine cost on pixels, the plain value, at one regularisation weight."""
-    return SWGAN_ON_PIXELS(scale)
+swgan_fig4 = SwganPanel(task=cifar, cost=Cosine())
+"""CIFAR-10 with the cosine cost on pixels and the plain value, at one regularisation weight."""

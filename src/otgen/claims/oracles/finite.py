@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -24,7 +25,6 @@ from otgen.ot import (
     Quadratic,
     Sinkhorn,
     SinkhornDivergence,
-    SmoothRegulariser,
     ValueKind,
     solve,
 )
@@ -245,7 +245,8 @@ class LargeEps(Theorem):
         x, y = normal(trials.rng, k, 5, 2), normal(trials.rng, k, 6, 2)
         cost = torch.cdist
         energy = cost(x, y).mean((-1, -2)) - (cost(x, x).mean((-1, -2)) + cost(y, y).mean((-1, -2))) / 2
-        gaps = [(_divergence(x, y, KL(eps=eps)) - energy).abs().mean() for eps in sizes.tolist()]
+        loss = partial(SinkhornDivergence, cost=PNorm(p=1), solver=Newton(), tol=1e-11)
+        gaps = [(loss(reg=KL(eps=eps))(x, y) - energy).abs().mean() for eps in sizes.tolist()]
         return [
             equal(
                 "value - eps/2 and E c - E(c~^2)/(2 eps), squared norm",
@@ -261,11 +262,6 @@ class LargeEps(Theorem):
 
 def _rate(label: str, sizes: Tensor, values: list[Tensor], power: float) -> Relation:
     return power_law(f"log {label} over log eps", sizes, values, power, within=0.15)
-
-
-def _divergence(x: Tensor, y: Tensor, reg: SmoothRegulariser) -> Tensor:
-    value: Tensor = SinkhornDivergence(cost=PNorm(p=1), reg=reg, solver=Newton(), tol=1e-11)(x, y)
-    return value
 
 
 def _centred(C: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

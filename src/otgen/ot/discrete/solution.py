@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.errors import InputError
+from otgen.errors import InputError, RenamedWarning, warn
 from otgen.ot.core import memory
 from otgen.ot.core.interval import Certified, Interval
 from otgen.ot.core.precision import full_precision
@@ -70,6 +70,11 @@ class Solution(Certified, Solved):
                 return self._reader(kind)
             with torch.no_grad():
                 return value_of(kind, self.problem, self.potentials, self._plan)
+
+    def read(self, kind: ValueKind) -> Tensor:
+        """The former name of :meth:`value_of`, for one more release."""
+        warn("Solution.read is now value_of; the former name goes with the next release", RenamedWarning)
+        return self.value_of(kind)
 
     def _with_reader(self, reader: Callable[[ValueKind], Tensor]) -> Self:
         """This solution, with a function that computes its other values and their gradients."""
