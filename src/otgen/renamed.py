@@ -1,6 +1,7 @@
 """Former names, which work for one more release with a warning: public names, options, and values of options.
 
-This is the only table of them. Packages resolve former names (:func:`former_names`), constructors accept former options
+This is the only table of them, beside two that no table can hold: the module :mod:`otgen.crosscheck` and the method
+``Solution.read``. Packages resolve former names (:func:`former_names`), constructors accept former options
 (:func:`accepts_former_options`), and readers of a configuration replace former names in it (:func:`updated`).
 """
 

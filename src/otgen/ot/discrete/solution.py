@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.errors import InputError, RenamedWarning, warn
+from otgen.errors import InputError
 from otgen.ot.core import memory
 from otgen.ot.core.interval import Certified, Interval
 from otgen.ot.core.precision import full_precision
@@ -24,6 +24,7 @@ from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.value_kind import ValueKind
 from otgen.ot.regularisers.kl import KL
+from otgen.renamed import tell
 
 
 class Solution(Certified, Solved):
@@ -73,7 +74,7 @@ class Solution(Certified, Solved):
 
     def read(self, kind: ValueKind) -> Tensor:
         """The former name of :meth:`value_of`, for one more release."""
-        warn("Solution.read is now value_of; the former name goes with the next release", RenamedWarning)
+        tell(["Solution.read is now value_of"])
         return self.value_of(kind)
 
     def _with_reader(self, reader: Callable[[ValueKind], Tensor]) -> Self:
