@@ -272,10 +272,10 @@ def test_options_reach_the_solve(make: Any) -> None:
         make(**short)(x, y)
     with pytest.raises(UnconvergedError):
         make(on_unconverged="raise", **short)(x, y)
-    ignore_fp_flags = make(on_unconverged="ignore", **short)
-    ignore_fp_flags(x, y)
-    assert not ignore_fp_flags.last.converged
-    assert ignore_fp_flags.last.steps == 2
+    quiet = make(on_unconverged="ignore", **short)
+    quiet(x, y)
+    assert not quiet.last.converged
+    assert quiet.last.steps == 2
     done = make(reg=KL(eps=1.5), until=MarginalError(1e-9), check_every=1)
     done(x, y)
     assert done.last.converged
