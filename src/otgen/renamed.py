@@ -38,7 +38,7 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "Update": "SinkhornUpdate",
         "Value": "ValueKind",
     },
-    "otgen.recipes": {
+    "otgen.papers": {
         "Status": "ClaimStatus",
     },
 }

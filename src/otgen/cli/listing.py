@@ -12,7 +12,7 @@ def run(arguments: Sequence[str]) -> int:
     """Print recipes and components."""
     Parser(prog="otgen list", description="List recipes and components.").parse_args(arguments)
     from otgen import data, methods, nets, ot
-    from otgen.recipes import all_figures, names
+    from otgen.papers import all_figures, names
 
     print("Recipes (otgen train NAME):")
     _table([(recipe.name, recipe.summary) for recipe in names()])

@@ -18,7 +18,7 @@ from otgen import files
 from otgen.cli.usage import Parser, UsageError
 
 if TYPE_CHECKING:
-    from otgen.recipes import Figure, Outcome
+    from otgen.papers import Figure, Outcome
     from otgen.runs import Job, Plan, Reproduction
     from otgen.train import Hook, RunConfig
     from otgen.train.hooks import Log
@@ -91,7 +91,7 @@ def _helped(arguments: Sequence[str], plan: Plan, helpers: int) -> Iterator[None
 
 def _plan(arguments: Sequence[str]) -> tuple[Plan, int]:
     """What to run, and how many runs at a time."""
-    from otgen.recipes import Scale, all_figures, find_figure
+    from otgen.papers import Scale, all_figures, find_figure
     from otgen.runs import Plan
     from otgen.runs.run_lock import has_locks
 
@@ -213,7 +213,7 @@ class _Shown:
 def _show(figure: Figure, done: Reproduction) -> None:
     from rich.console import Console
 
-    from otgen.recipes.verdicts import ClaimStatus, distinct, overall
+    from otgen.papers.run_claims import ClaimStatus, distinct, overall
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.print()

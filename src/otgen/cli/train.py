@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from otgen.cli.usage import Parser, UsageError
 
 if TYPE_CHECKING:
-    from otgen.recipes import Recipe, Scale
+    from otgen.papers import Recipe, Scale
     from otgen.train import RunConfig, RunDir, Trainer
 
 _DEFAULT_RECIPE = "digits"
@@ -62,7 +62,7 @@ def _given(words: Sequence[str]) -> argparse.Namespace:
 def _recipe(name: str) -> Recipe:
     """The recipe of a name, or the panel of FIGURE/PANEL."""
     from otgen import methods
-    from otgen.recipes import Scale, all_figures, find, find_figure
+    from otgen.papers import Scale, all_figures, find, find_figure
 
     figure, slash, panel = name.partition("/")
     if slash:
@@ -118,7 +118,7 @@ def _resumed(recipe: Recipe, words: Sequence[str], given: argparse.Namespace) ->
 
 
 def _parser(recipe: Recipe) -> Parser:
-    from otgen.recipes import Scale
+    from otgen.papers import Scale
 
     parser = Parser(
         prog="otgen train [RECIPE]",
@@ -154,7 +154,7 @@ def _config(
 
 
 def _scale(text: str | None) -> Scale:
-    from otgen.recipes import Scale
+    from otgen.papers import Scale
 
     if text is not None and text not in list(Scale):
         raise UsageError(f"--scale must be one of {[s.value for s in Scale]}, got {text!r}")

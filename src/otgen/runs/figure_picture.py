@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otgen import files
-from otgen.recipes import Figure, Results
+from otgen.papers import Figure, Results
 from otgen.runs.sample import load_generator
 from otgen.seeding import named_stream
 from otgen.train import RunConfig, RunDir, checkpoint, generate

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from otgen import files
-from otgen.recipes import Claim, ClaimStatus, Figure, Results, Verdict
-from otgen.recipes.verdicts import distinct, mean_and_range, overall
+from otgen.papers import Claim, ClaimStatus, Figure, Results, Verdict
+from otgen.papers.run_claims import distinct, mean_and_range, overall
 from otgen.train import RunConfig
 from otgen.train.config import plain
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from otgen import files
 from otgen.errors import InputError, NumericalError, OtgenError
-from otgen.recipes import Claim, Figure, Outcome, Panel, Results, Scale, Verdict
+from otgen.papers import Claim, Figure, Outcome, Panel, Results, Scale, Verdict
 from otgen.runs.evaluate import evaluate_run
 from otgen.runs.figure_picture import draw_figure
 from otgen.runs.figure_report import Judged, write_report, write_results

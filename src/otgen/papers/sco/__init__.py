@@ -1,0 +1,1 @@
+"""Pinetz et al. 2018: its recipes, figures and theorems."""

@@ -1,0 +1,1 @@
+"""Houdard et al. 2021: its recipes, figures and theorems."""

@@ -1,0 +1,1 @@
+"""Adnan et al. 2021: its recipes, figures and theorems."""

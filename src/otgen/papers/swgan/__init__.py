@@ -1,0 +1,1 @@
+"""Sanjabi et al. 2018: its recipes, figures and theorems."""

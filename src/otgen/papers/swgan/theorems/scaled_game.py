@@ -1,0 +1,60 @@
+"""Sanjabi et al. 2018: the generators that Theorem 4.1 and the bias of its estimates are tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from otgen.papers.claim import Trials
+from otgen.papers.instances import Problems, normal, solved, spread_out, weights
+from otgen.ot import Discrete, SmoothRegulariser, Solution, SqEuclidean
+
+
+@dataclass(frozen=True)
+class ScaledGame:
+    """Generators ``x -> theta * x`` in the plane at theta = 1, under the squared distance.
+
+    Attributes:
+        x: codes, ``(k, n, 2)``.
+        y: data, ``(k, m, 2)``.
+        a: weights of x.
+        b: weights of y.
+        reg: the regulariser.
+    """
+
+    x: Tensor
+    y: Tensor
+    a: Tensor
+    b: Tensor
+    reg: SmoothRegulariser
+
+    @classmethod
+    def drawn(
+        cls, trials: Trials, k: int, reg: SmoothRegulariser, *, n: int, m: int, least: float, far: float = 1.0
+    ) -> Self:
+        """Clouds of every size from the least at a distance: the smaller, the more one gradient all pairs have."""
+        rng = trials.rng
+        size = spread_out(rng, k, least, 1.0)[:, None, None]
+        x, y = far + size * normal(rng, k, n, 2), size * normal(rng, k, m, 2)
+        return cls(x, y, weights(rng, k, n), weights(rng, k, m), reg)
+
+    @property
+    def problems(self) -> Problems:
+        """The finite problems."""
+        return Problems(C=SqEuclidean()(self.x, self.y), a=self.a, b=self.b, reg=self.reg)
+
+    @property
+    def slopes(self) -> Tensor:
+        """``grad_theta c`` of every pair by hand, ``(k, n, m, 2)``."""
+        return 2 * (self.x.unsqueeze(2) - self.y.unsqueeze(1)) * self.x.unsqueeze(2)
+
+    def gradient(self, solution_of: Callable[[Discrete], Solution] = solved) -> tuple[Tensor, Solution]:
+        """The library's gradient in theta, ``(k, 2)``, and the solution that it is of; at the optimum if not told."""
+        x = self.x.clone().requires_grad_()
+        solution = solution_of(Discrete(x, self.y, self.a, self.b, cost=SqEuclidean(), reg=self.reg))
+        (by_x,) = torch.autograd.grad(solution.value.sum(), x)
+        return (by_x * self.x).sum(1), solution
