@@ -1,6 +1,11 @@
 """Complete run configurations by name. A recipe is a function from a scale to a configuration."""
 
 from otgen.exports import exported
+from otgen.papers.claim import Claim as Claim
+from otgen.papers.claim import Finding as Finding
+from otgen.papers.claim import Paper as Paper
+from otgen.papers.claim import Status as Status
+from otgen.papers.claim import Trials as Trials
 from otgen.papers.recipe import Recipe as Recipe
 from otgen.papers.recipe import Scale as Scale
 from otgen.papers.recipe import find as find
@@ -38,7 +43,6 @@ from otgen.papers.own.toys import gaussians25 as gaussians25
 from otgen.papers.run_claims import Alike as Alike
 from otgen.papers.run_claims import Better as Better
 from otgen.papers.run_claims import Bound as Bound
-from otgen.papers.run_claims import Claim as Claim
 from otgen.papers.run_claims import ClaimStatus as ClaimStatus
 from otgen.papers.run_claims import Compared as Compared
 from otgen.papers.run_claims import Measure as Measure
@@ -46,6 +50,9 @@ from otgen.papers.run_claims import Outcome as Outcome
 from otgen.papers.run_claims import Reached as Reached
 from otgen.papers.run_claims import Results as Results
 from otgen.papers.run_claims import Verdict as Verdict
+from otgen.papers.theorem import Theorem as Theorem
+from otgen.papers.theorem import all_theorems as all_theorems
+from otgen.papers.theorem import theorem as theorem
 from otgen.renamed import former_names
 
 __all__ = exported(globals())
