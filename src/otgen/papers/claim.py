@@ -42,7 +42,9 @@ class Paper(StrEnum):
         """
         given = word.lower().split(" ")[0]
         if given in _FORMER:
-            warn(f"the paper {word!r} is now {_FORMER[given].value!r}; the former name goes next release", RenamedWarning)
+            warn(
+                f"the paper {word!r} is now {_FORMER[given].value!r}; the former name goes next release", RenamedWarning
+            )
             return _FORMER[given]
         if given not in list(cls):
             known = ", ".join(f"{paper} ({paper.citation})" for paper in cls)

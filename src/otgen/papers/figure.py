@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from otgen.errors import InputError
-from otgen.papers.recipe import Builder, Recipe, look_up, recipe
-from otgen.papers.run_claims import Claim, Measure
+from otgen.errors import InputError, RenamedWarning, warn
+from otgen.papers.claim import Paper
+from otgen.papers.measures import Measure
+from otgen.papers.recipe import Builder, Recipe, Scale, look_up, recipe
+from otgen.papers.run_claims import RunClaim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,11 @@ class Panel:
     name: str
     title: str
     build: Builder
+
+    @property
+    def paper_steps(self) -> int | None:
+        """Generator steps at scale paper; None where the run ends by other means."""
+        return self.build(Scale.PAPER).steps
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.\-]*", self.name):
@@ -49,7 +56,6 @@ class Figure:
         claims: what the paper says of it.
         deviations: what differs from the paper, a sentence each.
         seeds: runs of each panel, where nobody says otherwise; at smoke scale it is one.
-        least_steps: generator steps below which a run is no ground for a verdict.
     """
 
     name: str
@@ -59,22 +65,26 @@ class Figure:
     columns: int
     main: str
     measures: tuple[Measure, ...]
-    claims: tuple[Claim, ...]
+    claims: tuple[RunClaim, ...]
     deviations: tuple[str, ...] = ()
     seeds: int = 3
-    least_steps: int = 0
 
     def __post_init__(self) -> None:
         names = [panel.name for panel in self.panels]
-        if len(set(names)) != len(names) or min(self.columns, self.seeds, len(names)) < 1 or self.least_steps < 0:
+        if len(set(names)) != len(names) or min(self.columns, self.seeds, len(names)) < 1:
             raise InputError(
-                f"figure {self.name}: panels need names of their own, columns and seeds must be at least 1 and "
-                f"least_steps not negative, got panels {names}, {self.columns}, {self.seeds} and {self.least_steps}"
+                f"figure {self.name}: panels need names of their own, and columns and seeds must be at least 1, got panels "
+                f"{names}, {self.columns} and {self.seeds}"
             )
-        spoken = [self.main, *(name for claim in self.claims for name in claim.panels())]
+        spoken = [self.main, *(name for claim in self.claims for part in claim.parts() for name in part)]
         unknown = sorted(set(spoken) - set(names))
         if unknown:
             raise InputError(f"figure {self.name} has no panel {unknown[0]!r}; its panels are {', '.join(names)}")
+
+    @property
+    def paper(self) -> Paper:
+        """The paper that it is from, the first part of its name."""
+        return Paper(self.name.partition(".")[0])
 
     def panel(self, name: str) -> Panel:
         """The panel of a name.
@@ -96,10 +106,19 @@ class Figure:
 
 
 _FIGURES: dict[str, Figure] = {}
+_FORMER = {"digits.best": "own.digits"}
 
 
 def figure(figure: Figure) -> Figure:
-    """Enter a figure in the table, and its main panel in the table of recipes under the same name."""
+    """Enter a figure in the table, and its main panel in the table of recipes under the same name.
+
+    The claims get their keys: ``swgan.fig3.1`` is the first of ``swgan.fig3``.
+    """
+    named = [
+        replace(claim, key=f"{figure.name}.{number}", paper=figure.paper, figure=figure.name)
+        for number, claim in enumerate(figure.claims, 1)
+    ]
+    figure = replace(figure, claims=tuple(named))
     _FIGURES[figure.name] = figure
     main = figure.panel(figure.main)
     recipe(figure.name, f"{figure.summary}: {main.title}")(main.build)
@@ -107,14 +126,23 @@ def figure(figure: Figure) -> Figure:
 
 
 def all_figures() -> list[Figure]:
-    """All figures, by name."""
-    return [_FIGURES[name] for name in sorted(_FIGURES)]
+    """All figures, by paper and number."""
+    return sorted(_FIGURES.values(), key=lambda figure: (list(Paper).index(figure.paper), _number(figure.name)))
+
+
+def _number(name: str) -> int:
+    return int("".join(filter(str.isdigit, name)) or 0)
 
 
 def find_figure(name: str) -> Figure:
-    """The figure of a name.
+    """The figure of a name; a former name is accepted with a warning.
 
     Raises:
         InputError: there is none; the message suggests one.
     """
+    if name in _FORMER:
+        warn(
+            f"the figure {name!r} is now {_FORMER[name]!r}; the former name goes with the next release", RenamedWarning
+        )
+        name = _FORMER[name]
     return look_up(name, {figure.name: figure for figure in all_figures()}, "there is no figure", "the figures are")

@@ -1,8 +1,55 @@
-"""Metrics that several figures share."""
+"""Metrics as figures show them."""
 
 from __future__ import annotations
 
-from otgen.papers.run_claims import Better, Measure
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Better(StrEnum):
+    """Which end of a metric is the good one."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A metric as a figure shows it.
+
+    Attributes:
+        key: its name in an evaluation.
+        label: what a person reads.
+        better: which end is good.
+        form: format of a number.
+    """
+
+    key: str
+    label: str
+    better: Better
+    form: str = ".3g"
+
+    def beats(self, one: float, other: float) -> bool:
+        """Whether one value is strictly better than another."""
+        return one > other if self.better is Better.HIGHER else one < other
+
+    def text(self, values: Sequence[float]) -> str:
+        """Mean and range: ``0.912 (0.905 to 0.92)``; one value alone; what is not finite is counted apart."""
+        return mean_and_range([v for v in values if math.isfinite(v)], self.form, len(values))
+
+
+def mean_and_range(values: Sequence[float], form: str, asked: int | None = None) -> str:
+    """``mean (least to most)``, and of how many, where fewer were found than asked for."""
+    asked = len(values) if asked is None else asked
+    if not values:
+        return "none"
+    text = format(sum(values) / len(values), form)
+    if len(values) > 1:
+        text += f" ({min(values):{form}} to {max(values):{form}})"
+    return text if len(values) == asked else f"{text}, {len(values)} of {asked} seeds"
+
 
 FRECHET = Measure(key="frechet", label="Fréchet distance", better=Better.LOWER, form=".2f")
 SCORE = Measure(key="classifier_score", label="classifier score", better=Better.HIGHER, form=".2f")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from otgen.claims.base import Paper, Theorem
-from otgen.papers.relations import AtMost, Cited, Equal, Part, Relation, Slope
 from otgen.claims.verify import Finding
+from otgen.papers.relations import AtMost, Cited, Equal, Part, Relation, Slope
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

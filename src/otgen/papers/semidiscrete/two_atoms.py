@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from otgen.papers.instances import FixedPoints
 from otgen.errors import InputError
 from otgen.ot import KL, AtomPotentials, NoReg, SemiDiscrete, SemiDiscreteSolver, solve
+from otgen.papers.instances import FixedPoints
 
 # What tips a tie: as a share of the costs, far above rounding and far below anything that counts.
 _NUDGE = 1e-9

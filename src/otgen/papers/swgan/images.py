@@ -221,13 +221,3 @@ def wgan_gp(task: ImageTask) -> WGANGP:
         critic_optimizer=task.adam,
         generator_optimizer=task.adam,
     )
-
-
-swgan_fig1 = SwganPanel(task=mnist, cost=Cosine(), latent=True, sinkhorn=True)
-"""MNIST with the cosine cost on learnt features and the Sinkhorn loss."""
-
-swgan_fig2 = SwganPanel(task=timed_cifar, cost=Cosine(), latent=True, sinkhorn=True)
-"""CIFAR-10 with the cosine cost on learnt features and the Sinkhorn loss."""
-
-swgan_fig4 = SwganPanel(task=cifar, cost=Cosine())
-"""CIFAR-10 with the cosine cost on pixels and the plain value, at one regularisation weight."""

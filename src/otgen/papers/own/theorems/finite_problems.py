@@ -13,9 +13,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, Trials
-from otgen.papers.instances import normal, one_and_two, random_problems, solved, spread_out, symmetric_pair, weights
-from otgen.papers.relations import Relation, at_most, equal, power_law
-from otgen.papers.swgan.theorems.lemma_4_3_sinkhorn_loss import bipartite_laws
 from otgen.errors import NegativeDivergenceWarning
 from otgen.ot import (
     KL,
@@ -28,6 +25,9 @@ from otgen.ot import (
     ValueKind,
     solve,
 )
+from otgen.papers.instances import normal, one_and_two, random_problems, solved, spread_out, symmetric_pair, weights
+from otgen.papers.relations import Relation, at_most, equal, power_law
+from otgen.papers.swgan.theorems.lemma_4_3_sinkhorn_loss import bipartite_laws
 
 
 @dataclass(frozen=True, kw_only=True)

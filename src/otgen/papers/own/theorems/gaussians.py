@@ -13,10 +13,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, Trials
+from otgen.ot import KL, Discrete, Quadratic, SmoothRegulariser
 from otgen.papers.instances import normal, solved, spread_out, uniform
 from otgen.papers.relations import Relation, at_most, equal
 from otgen.papers.swgan.theorems.appendix_f_linear import LinearGame, clouds
-from otgen.ot import KL, Discrete, Quadratic, SmoothRegulariser
 
 
 def quadrature(nodes: int) -> tuple[Tensor, Tensor]:

@@ -11,10 +11,10 @@ import torch
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, Trials
+from otgen.ot import Discrete, Exact, GridPDHG, GridW1, NoReg, PNorm, Stencil, solve
 from otgen.papers.instances import normal, spread_out, uniform, weights
 from otgen.papers.relations import Relation, at_most, equal
 from otgen.papers.semidiscrete.two_atoms import TwoAtoms
-from otgen.ot import Discrete, Exact, GridPDHG, GridW1, NoReg, PNorm, Stencil, solve
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,14 +11,14 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, TheoremStatus, Trials
-from otgen.papers.instances import normal, spread_out, uniform, weights
-from otgen.papers.relations import Part, Relation, at_most, equal
 from otgen.data import Gaussian1D, Normal
 from otgen.methods import SCO, Cells
 from otgen.methods.base import Batches, Player
 from otgen.methods.sco import ScoState
 from otgen.nets import LocationScaleMap
 from otgen.ot import Deposit, GridW1, histogram, solve
+from otgen.papers.instances import normal, spread_out, uniform, weights
+from otgen.papers.relations import Part, Relation, at_most, equal
 
 _CELLS = Cells(low=-8.0, high=8.0, count=64)
 

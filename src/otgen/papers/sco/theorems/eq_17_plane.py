@@ -12,10 +12,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, TheoremStatus, Trials
-from otgen.papers.instances import spread_out, weights
-from otgen.papers.relations import Part, Relation, at_most, equal, power_law
 from otgen.ot import Discrete, Exact, GridW1, NoReg, PNorm, Stencil, solve
 from otgen.ot.grid.operator import GridOperator
+from otgen.papers.instances import spread_out, weights
+from otgen.papers.relations import Part, Relation, at_most, equal, power_law
 
 
 @dataclass(frozen=True, kw_only=True)

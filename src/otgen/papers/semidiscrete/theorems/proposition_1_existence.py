@@ -11,10 +11,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, TheoremStatus, Trials
+from otgen.ot import AtomPotentials, AveragedSGD, Cost, Discrete, Exact, NoReg, PNorm, SemiDiscrete, SqEuclidean, solve
 from otgen.papers.instances import FixedPoints, normal, spread_out, uniform
 from otgen.papers.relations import Part, Relation, at_most, equal, straight
 from otgen.papers.semidiscrete.two_atoms import TwoAtoms
-from otgen.ot import AtomPotentials, AveragedSGD, Cost, Discrete, Exact, NoReg, PNorm, SemiDiscrete, SqEuclidean, solve
 
 # Step of one-sided differences: F is piecewise smooth.
 _STEP = 1e-6

@@ -11,9 +11,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, TheoremStatus, Trials
+from otgen.ot import KL, AtomPotentials, SemiDiscrete
 from otgen.papers.instances import FixedPoints, Problems, even, normal, spread_out, uniform, weights
 from otgen.papers.relations import Cited, Part, Relation, at_most, equal
-from otgen.ot import KL, AtomPotentials, SemiDiscrete
 
 _EPS = 0.5
 # Step of central differences.

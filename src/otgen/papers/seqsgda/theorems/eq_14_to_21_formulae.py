@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, TheoremStatus, Trials
-from otgen.papers.instances import Problems, divergence, normal, one_and_two, random_problems, spread_out
-from otgen.papers.relations import Part, Relation, at_most, equal, power_law
 from otgen.nets import MlpCritic, SpectralNorm
 from otgen.nets.mlp import Activation
 from otgen.ot import KL, PNorm
+from otgen.papers.instances import Problems, divergence, normal, one_and_two, random_problems, spread_out
+from otgen.papers.relations import Part, Relation, at_most, equal, power_law
 
 
 @dataclass(frozen=True, kw_only=True)

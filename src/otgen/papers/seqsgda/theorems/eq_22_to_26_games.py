@@ -12,11 +12,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, TheoremStatus, Trials
-from otgen.papers.instances import circle, divergence, normal, solved, uniform
-from otgen.papers.relations import Part, Relation, Slope, at_most, equal
 from otgen.methods import SeqSGDA
 from otgen.methods.terms import Fake, Term
 from otgen.ot import KL, Discrete, PNorm, SqEuclidean
+from otgen.papers.instances import circle, divergence, normal, solved, uniform
+from otgen.papers.relations import Part, Relation, Slope, at_most, equal
 
 
 @dataclass(frozen=True, kw_only=True)

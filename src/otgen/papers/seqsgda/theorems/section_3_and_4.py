@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.papers.seqsgda.theorems.eq_22_to_26_games import normal_nodes
 from otgen.claims.base import Theorem, TheoremStatus, Trials
-from otgen.papers.instances import divergence, normal, one_and_two, solved, spread_out, uniform
-from otgen.papers.relations import Part, Relation, Slope, at_most, equal, power_law, straight
 from otgen.methods.terms import Fake, SelfTerms
 from otgen.ot import KL, Discrete, MarginalError, Newton, PNorm, Sinkhorn, SqEuclidean, solve
+from otgen.papers.instances import divergence, normal, one_and_two, solved, spread_out, uniform
+from otgen.papers.relations import Part, Relation, Slope, at_most, equal, power_law, straight
+from otgen.papers.seqsgda.theorems.eq_22_to_26_games import normal_nodes
 
 _CORRECTED = Part.CORRECTED
 

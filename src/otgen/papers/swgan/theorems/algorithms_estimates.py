@@ -11,10 +11,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, TheoremStatus, Trials
-from otgen.papers.instances import Problems, normal, random_problems, spread_out, weights
-from otgen.papers.relations import Part, Relation, at_most, equal
 from otgen.methods import SWGANSinkhorn
 from otgen.ot import KL, Discrete, Exact, Newton, NoReg, Quadratic, SqEuclidean, solve
+from otgen.papers.instances import Problems, normal, random_problems, spread_out, weights
+from otgen.papers.relations import Part, Relation, at_most, equal
 
 
 @dataclass(frozen=True, kw_only=True)

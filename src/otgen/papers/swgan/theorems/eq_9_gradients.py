@@ -11,9 +11,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, TheoremStatus, Trials
-from otgen.papers.instances import Problems, normal, solved, spread_out, weights
-from otgen.papers.relations import Part, Relation, at_most, equal
-from otgen.papers.swgan.theorems.scaled_game import ScaledGame
 from otgen.methods.swgan import held_cost
 from otgen.ot import (
     KL,
@@ -26,6 +23,9 @@ from otgen.ot import (
     ValueKind,
     solve,
 )
+from otgen.papers.instances import Problems, normal, solved, spread_out, weights
+from otgen.papers.relations import Part, Relation, at_most, equal
+from otgen.papers.swgan.theorems.scaled_game import ScaledGame
 
 # Size of the step of a difference quotient.
 _STEP = 1e-4

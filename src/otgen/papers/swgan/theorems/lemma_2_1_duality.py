@@ -10,9 +10,9 @@ import torch
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, TheoremStatus, Trials
+from otgen.ot import KL, Quadratic
 from otgen.papers.instances import Problems, even, random_problems, regularisers, spread_out, uniform
 from otgen.papers.relations import Part, Relation, at_most, equal
-from otgen.ot import KL, Quadratic
 
 
 @dataclass(frozen=True, kw_only=True)

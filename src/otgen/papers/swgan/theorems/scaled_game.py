@@ -9,9 +9,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from otgen.ot import Discrete, SmoothRegulariser, Solution, SqEuclidean
 from otgen.papers.claim import Trials
 from otgen.papers.instances import Problems, normal, solved, spread_out, weights
-from otgen.ot import Discrete, SmoothRegulariser, Solution, SqEuclidean
 
 
 @dataclass(frozen=True)

@@ -12,19 +12,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, TheoremStatus, Trials
-from otgen.papers.instances import (
-    Problems,
-    circle,
-    even,
-    normal,
-    random_problems,
-    regularisers,
-    spread_out,
-    symmetric_pair,
-    uniform,
-    weights,
-)
-from otgen.papers.relations import Part, Relation, Side, at_most, equal
 from otgen.ot import (
     KL,
     L1,
@@ -42,6 +29,19 @@ from otgen.ot import (
     SqEuclidean,
     solve,
 )
+from otgen.papers.instances import (
+    Problems,
+    circle,
+    even,
+    normal,
+    random_problems,
+    regularisers,
+    spread_out,
+    symmetric_pair,
+    uniform,
+    weights,
+)
+from otgen.papers.relations import Part, Relation, Side, at_most, equal
 
 
 @dataclass(frozen=True)

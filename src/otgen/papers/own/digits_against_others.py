@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from otgen.methods import EOTGAN, WGANGP, Adam, GradientPenalty
 from otgen.nets import SpectralNorm
-from otgen.papers.recipe import Scale
-from otgen.papers.own.digits import digits, pixels
 from otgen.papers.figure import Figure, figure, panels_of
-from otgen.papers.measures import FRECHET, LEAST_CLASS, SCORE
-from otgen.papers.run_claims import Better, Bound, Compared, Measure, Reached
+from otgen.papers.measures import FRECHET, LEAST_CLASS, SCORE, Better, Measure
+from otgen.papers.own.digits import digits, pixels
+from otgen.papers.recipe import Scale
+from otgen.papers.run_claims import Bound, Compared, Reached
 from otgen.train import RunConfig
 
 _COPIES = Measure(key="copy_close", label="nearer than 99 % of unseen", better=Better.LOWER, form=".3f")
@@ -38,9 +38,9 @@ def wgan_gp_digits(scale: Scale = Scale.CPU) -> RunConfig:
     return replace(same, method=method)
 
 
-DIGITS_BEST = figure(
+OWN_DIGITS = figure(
     Figure(
-        name="digits.best",
+        name="own.digits",
         summary="digits by the default recipe, by WGAN-GP with the same networks, and without a critic",
         source="a comparison of our own",
         panels=panels_of(
@@ -53,26 +53,25 @@ DIGITS_BEST = figure(
         measures=(FRECHET, SCORE, LEAST_CLASS, _COPIES),
         claims=(
             Compared(
-                text="The default recipe makes better samples than WGAN-GP in the same time",
-                source="recipe digits",
+                statement="The default recipe makes better samples than WGAN-GP in the same time",
+                where="recipe digits",
                 measure=FRECHET,
                 pairs=(("eot-gan", "wgan-gp"),),
             ),
             Compared(
-                text="Its samples are of clearer classes",
-                source="recipe digits",
+                statement="Its samples are of clearer classes",
+                where="recipe digits",
                 measure=SCORE,
                 pairs=(("eot-gan", "wgan-gp"), ("eot-gan", "pixels")),
             ),
             Reached(
-                text="It makes all classes, and copies nothing",
-                source="recipe digits",
+                statement="It makes all classes, and copies nothing",
+                where="recipe digits",
                 bounds=(Bound(measure=LEAST_CLASS, value=0.05), Bound(measure=_COPIES, value=0.02)),
                 by=("eot-gan",),
             ),
         ),
         deviations=("No paper has this figure.",),
-        least_steps=1000,
     )
 )
 """The default recipe, beside what it has to beat."""
