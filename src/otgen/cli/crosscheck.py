@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from otgen.cli.config_parser import Parser
 from otgen.cli.solve import EXIT_UNCONVERGED, add_problem, with_eps
-from otgen.cli.usage import Parser, array
+from otgen.cli.usage import array
 
 if TYPE_CHECKING:
     from otgen.peers import Report

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from otgen.cli.usage import Parser, UsageError
+from otgen.cli.config_parser import Parser
+from otgen.cli.usage import UsageError
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 
-from otgen.cli.usage import Parser
+from otgen.cli.config_parser import Parser
 
 
 def run(arguments: Sequence[str]) -> int:

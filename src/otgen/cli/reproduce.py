@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -15,7 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from otgen import files
-from otgen.cli.usage import Parser, UsageError
+from otgen.cli.usage import PlainParser, UsageError
 
 if TYPE_CHECKING:
     from otgen.papers import Figure, Outcome
@@ -26,28 +27,34 @@ if TYPE_CHECKING:
 
 def run(arguments: Sequence[str]) -> int:
     """Train, evaluate and draw a figure, judge its claims, say where everything is."""
-    plan, jobs = _plan(arguments)
+    asked = _parsed(arguments)
+    plan = _plan(asked)
     from otgen.runs import Interrupted, reproduce
 
     count = len(plan.panels) * plan.runs_each
-    shared = f", {jobs} at a time" if jobs > 1 else ""
+    shared = f", {asked.jobs} at a time" if asked.jobs > 1 else ""
     plan.check()
-    print(f"{plan.figure.name}, scale {plan.scale}: {count} runs in {plan.out}{shared}", flush=True)
+    shown = _Shown(plan, asked.jobs)
+    print(f"{plan.figure.name}, scale {plan.scale}: {count} runs in {plan.out}{shared}, {shown.forecast()}", flush=True)
     try:
-        with _helped(arguments, plan, jobs - 1):
-            done = reproduce(plan, _Shown(plan, jobs))
+        with _helped(arguments, plan, asked.jobs - 1):
+            done = reproduce(plan, shown)
         # Again: a helper that was late in starting may have locked what was done by then.
         plan.remove_locks()
     except (Interrupted, KeyboardInterrupt) as stop:
         print("Interrupted. What is done is saved; the same command goes on from there.")
         return 128 + (stop.signal if isinstance(stop, Interrupted) else 2)
     _show(plan.figure, done)
+    if asked.file:
+        from otgen.runs.filing import file_figure
+
+        print("Filed:", *file_figure(plan.figure, done), sep="\n  ")
     return 0
 
 
 def work(arguments: Sequence[str]) -> int:
     """Train what nobody else is at, and leave figure and verdicts to who asked for them."""
-    plan, _ = _plan(arguments)
+    plan = _plan(_parsed(arguments))
     from otgen.runs import Interrupted, train_all
 
     try:
@@ -89,50 +96,57 @@ def _helped(arguments: Sequence[str], plan: Plan, helpers: int) -> Iterator[None
                 print(f"A worker ended with status {status}, its runs were left to the others; see {path}")
 
 
-def _plan(arguments: Sequence[str]) -> tuple[Plan, int]:
-    """What to run, and how many runs at a time."""
+def _parsed(arguments: Sequence[str]) -> Namespace:
+    parser = PlainParser(
+        prog="otgen reproduce FIGURE",
+        allow_abbrev=False,
+        description="Train, evaluate and draw a figure of a paper beside what the paper claims, with a verdict on each "
+        "claim. `otgen list` lists the figures, such as swgan.fig3. The same command goes on where it was interrupted.",
+    )
+    parser.add_argument("figure", nargs="?", default=None, help="name of the figure, such as swgan.fig3")
+    parser.add_argument("--scale", default="cpu", choices=("smoke", "cpu", "paper"), help="computing each run may take")
+    parser.add_argument("--seeds", type=int, default=None, help="runs of each panel; the figure's by default")
+    first = "seed of the first run of each panel, the others follow; settings were chosen on seeds below 10"
+    parser.add_argument("--first-seed", type=int, default=10, help=first)
+    parser.add_argument("--out", default=None, help="the folder; runs/FIGURE-SCALE by default")
+    parser.add_argument("--panels", default=None, help="these panels only, with commas between")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of its own")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads of a run; 0: its share of the cores")
+    folder = "folder of the data, where a figure needs one, or an archive of JPEGs for CIFAR-10"
+    parser.add_argument("--data", default=None, help=folder)
+    places = "put the finished figure in its places in a checkout: results in the package, report in experiments/"
+    parser.add_argument("--file", action="store_true", help=places)
+    return parser.parse_args(arguments)
+
+
+def _plan(asked: Namespace) -> Plan:
+    """What to run."""
     from otgen.papers import Scale, all_figures, find_figure
     from otgen.runs import Plan
     from otgen.runs.run_lock import has_locks
 
-    names = ", ".join(figure.name for figure in all_figures())
-    parser = Parser(
-        prog="otgen reproduce FIGURE",
-        allow_abbrev=False,
-        description="Train, evaluate and draw a figure of a paper beside what the paper claims, with a verdict on each "
-        f"claim. FIGURE is one of {names}. The same command goes on where it was interrupted.",
-    )
-    parser.add_argument("figure", type=str | None, nargs="?", default=None, help=f"one of {names}")
-    parser.add_argument("--scale", type=Scale, default=Scale.CPU, help="how much computing each run may take")
-    parser.add_argument("--seeds", type=int | None, default=None, help="runs of each panel; the figure's by default")
-    parser.add_argument("--out", type=str | None, default=None, help="the folder; runs/FIGURE-SCALE by default")
-    parser.add_argument("--panels", type=str | None, default=None, help="these panels only, with commas between")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of its own")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads of a run; 0: its share of the cores")
-    folder = "folder of the data, where a figure needs one, or an archive of JPEGs for CIFAR-10"
-    parser.add_argument("--data", type=str | None, default=None, help=folder)
-    parsed = parser.parse_args(arguments)
-    if parsed.figure is None:
+    if asked.figure is None:
+        names = ", ".join(figure.name for figure in all_figures())
         raise UsageError(f"which figure? otgen reproduce FIGURE, one of {names}")
-    figure = find_figure(parsed.figure)
-    if parsed.threads < 0 or parsed.jobs < 1 or (parsed.seeds is not None and parsed.seeds < 1):
-        raise UsageError(
-            "--threads must not be negative, --seeds and --jobs at least 1, got "
-            f"{parsed.threads}, {parsed.seeds} and {parsed.jobs}"
-        )
-    if parsed.jobs > 1 and not has_locks():
-        raise UsageError(f"--jobs {parsed.jobs} needs file locks, which this system lacks; leave it out")
-    scale = Scale(parsed.scale)
-    threads = parsed.threads or (max(1, (os.cpu_count() or 1) // parsed.jobs) if parsed.jobs > 1 else 0)
-    plan = Plan(
+    figure = find_figure(asked.figure)
+    least = {"--threads": (asked.threads, 0), "--seeds": (1 if asked.seeds is None else asked.seeds, 1)}
+    least |= {"--jobs": (asked.jobs, 1), "--first-seed": (asked.first_seed, 0)}
+    for option, (given, lowest) in least.items():
+        if given < lowest:
+            raise UsageError(f"{option} must be at least {lowest}, got {given}")
+    if asked.jobs > 1 and not has_locks():
+        raise UsageError(f"--jobs {asked.jobs} needs file locks, which this system lacks; leave it out")
+    scale = Scale(asked.scale)
+    threads = asked.threads or (max(1, (os.cpu_count() or 1) // asked.jobs) if asked.jobs > 1 else 0)
+    return Plan(
         figure=figure,
-        out=Path(parsed.out) if parsed.out else Path("runs") / f"{figure.name}-{scale}",
+        out=Path(asked.out) if asked.out else Path("runs") / f"{figure.name}-{scale}",
         scale=scale,
-        seeds=parsed.seeds,
-        only=tuple(name.strip() for name in parsed.panels.split(",")) if parsed.panels else (),
-        edit=edit_of(figure, threads, parsed.data),
+        seeds=asked.seeds,
+        first_seed=asked.first_seed,
+        only=tuple(name.strip() for name in asked.panels.split(",")) if asked.panels else (),
+        edit=edit_of(figure, threads, asked.data),
     )
-    return plan, parsed.jobs
 
 
 def edit_of(figure: Figure, threads: int, folder: str | None) -> Callable[[RunConfig], RunConfig]:
@@ -192,6 +206,20 @@ class _Shown:
         if outcome.diverged is not None:
             print(f"{number} {job.panel.title}, seed {job.seed} diverged: {outcome.diverged}", flush=True)
 
+    def forecast(self) -> str:
+        """``about 1:12:30``: what is left by the panels' time budgets, or by what the filed runs took."""
+        from otgen.papers import filed_results
+        from otgen.train.progress import clock
+
+        filed, seconds, unknown = filed_results(next(iter(self.left.values()))[0].figure), 0.0, 0
+        for job, share in self.left.values():
+            took = filed.panels.get(job.panel.name) if filed is not None and filed.scale is job.scale else None
+            budget = job.config().budget or (took.seconds if took is not None else None)
+            unknown += budget is None and share < 1
+            seconds += (1 - share) * (budget or 0.0)
+        known = f"about {clock(seconds / self.workers)} of training" if seconds else "of unknown duration"
+        return f"{known}, and {unknown} runs of unknown duration" if seconds and unknown else known
+
     def _number(self) -> str:
         return f"[{self.count - len(self.left) + 1}/{self.count}]"
 
@@ -213,19 +241,22 @@ class _Shown:
 def _show(figure: Figure, done: Reproduction) -> None:
     from rich.console import Console
 
-    from otgen.papers.run_claims import ClaimStatus, distinct, overall
+    from otgen.papers import Status
+    from otgen.papers.claim import distinct, overall
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.print()
-    different = distinct(verdict for _, verdicts in done.verdicts for verdict in verdicts)
+    judged = [(claim, claim.verdicts(done.results)) for claim in figure.claims]
+    different = distinct(verdict for _, verdicts in judged for verdict in verdicts)
     # At smoke scale there is one reason for all claims: it is said once.
-    shared = len(different) == 1 and different[0].status is ClaimStatus.NONE
-    for number, (claim, verdicts) in enumerate(done.verdicts, 1):
-        console.print(f"{number}. {claim.text} ({claim.source}): {str(overall(verdicts)).upper()}")
+    shared = len(different) == 1 and different[0].status is Status.NOT_TESTED
+    for number, (claim, verdicts) in enumerate(judged, 1):
+        console.print(f"{number}. {claim.statement} ({claim.where}): {str(overall(verdicts)).upper()}")
         parts = () if shared else distinct(verdicts)
         for verdict in parts:
             word = f"{verdict.status}: " if len(parts) > 1 else ""
             console.print(f"   {word}{verdict.text}")
     if shared:
-        console.print(f"No verdict on any claim: {different[0].text}")
-    console.print(f"\nFigure:  {done.picture}\nReport:  {done.report}\nNumbers: {done.data}")
+        console.print(f"Not tested, any claim: {different[0].text}")
+    curves = f"\nCurves:  {done.curves}" if done.curves else ""
+    console.print(f"\nFigure:  {done.picture}{curves}\nReport:  {done.report}\nNumbers: {done.data}")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from otgen import files
-from otgen.cli.usage import Parser, UsageError
+from otgen.cli.config_parser import Parser
+from otgen.cli.usage import UsageError
 from otgen.errors import InputError
 
 

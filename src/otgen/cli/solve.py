@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otgen.cli.usage import Parser, UsageError, array
+from otgen.cli.config_parser import Parser
+from otgen.cli.usage import UsageError, array
 
 if TYPE_CHECKING:
     from otgen.ot import Regulariser

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otgen.cli.usage import Parser, UsageError
+from otgen.cli.config_parser import Parser
+from otgen.cli.usage import UsageError
 
 if TYPE_CHECKING:
     from otgen.papers import Recipe, Scale

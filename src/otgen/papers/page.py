@@ -1,4 +1,4 @@
-"""The claims as a page: statement, verdict, the worst number found, and a plot of bound against truth."""
+"""All claims as one page: statement, status, the numbers behind it, and for theorems a plot of bound against truth."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from otgen.claims.base import Paper, Theorem
-from otgen.claims.verify import Finding
-from otgen.papers.relations import AtMost, Cited, Equal, Part, Relation, Slope
+from otgen.papers.claim import Finding, Paper
+from otgen.papers.relations import AtMost, Equal, Part, Relation, Slope
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,18 +24,16 @@ _POINTS = 400
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>What the papers claim, checked</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
-section {{ border-top: 1px solid #ddd; padding: .8rem 0; display: flex; gap: 1.5rem; flex-wrap: wrap }}
-section > div {{ flex: 1 1 26rem }} img {{ width: 20rem; height: auto }} h3 {{ margin: 0 }} p {{ margin: .4rem 0 }}
-td, th {{ text-align: left; padding: .1rem .8rem .1rem 0 }} .differs {{ color: #b00; font-weight: bold }}
-small {{ color: #666 }}
-</style></head><body>
+<style>body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }</style>
+</head><body>
 <h1>What the papers claim, checked</h1>
-<p>{count} claims, about {n:,} random instances each (seed {seed}), checked in {seconds:.0f} s; what is claimed of
-long runs is quoted from their reports. {summary}</p>
-<p>Ratio: the largest left side over right side; a bound holds where it is at most 1. Error: the largest relative
-difference of two sides that should be equal. Slope: of a line through logarithms, with its 95 % interval.</p>
+"""
+_STYLE = """<style>
+.claim { border-top: 1px solid #8886; padding: .8rem 0; display: flex; gap: 1.5rem; flex-wrap: wrap }
+.claim > div { flex: 1 1 26rem } .claim img { width: 20rem; height: auto; align-self: start } .claim h3 { margin: 0 }
+.claim p { margin: .4rem 0 } .claims td, .claims th { text-align: left; padding: .1rem .8rem .1rem 0 }
+.differs { color: #b00; font-weight: bold }
+</style>
 """
 
 
@@ -44,50 +41,60 @@ def html_page(findings: Sequence[Finding], *, n: int, seed: int) -> str:
     """A page of its own, pictures included.
 
     Args:
-        findings: what the checks found.
+        findings: what was found.
         n: instances that were asked for.
         seed: of the instances.
     """
-    differing = [finding.theorem.key for finding in findings if not finding.as_recorded]
-    summary = f"Not as recorded: {', '.join(differing)}." if differing else "All verdicts are as recorded."
-    seconds = sum(finding.seconds for finding in findings)
-    parts = [_HEAD.format(count=len(findings), n=n, seed=seed, seconds=seconds, summary=escape(summary))]
+    return f"{_HEAD}{html_sections(findings, n=n, seed=seed)}</body></html>\n"
+
+
+def html_sections(findings: Sequence[Finding], *, n: int, seed: int) -> str:
+    """The body of the page, to stand in another one: a table of all claims, then a section each.
+
+    Args:
+        findings: what was found.
+        n: instances that were asked for.
+        seed: of the instances.
+    """
+    differing = [finding.claim.key for finding in findings if not finding.as_recorded]
+    recorded = f"Not as recorded: {', '.join(differing)}." if differing else "All theorems are as recorded."
+    rows = "".join(
+        f'<tr><td><a href="#{_anchor(f)}">{escape(f.claim.key)}</a></td><td>{f.claim.paper.citation}, '
+        f"{escape(f.claim.where)}</td><td>{f.status}</td><td>{escape(f.summary)}</td></tr>"
+        for f in findings
+    )
+    parts = [
+        _STYLE,
+        f"<p>{len(findings)} claims; theorems on about {n:,} random instances each (seed {seed}), claims on figures by "
+        f"the runs that are filed. {escape(recorded)}</p>",
+        f'<table class="claims"><tr><th>claim</th><th>where</th><th>status</th><th>by</th></tr>{rows}</table>',
+    ]
     for paper in Paper:
-        own = [finding for finding in findings if finding.theorem.paper is paper]
-        if own:
-            parts.append(f"<h2>{escape(paper.authors)}</h2>")
-            parts.extend(_section(finding) for finding in own)
-    return "\n".join([*parts, "</body></html>\n"])
+        own = [finding for finding in findings if finding.claim.paper is paper]
+        parts += [f"<h2>{paper.citation}</h2>", *map(_section, own)] if own else []
+    return "\n".join(parts)
 
 
 def _section(finding: Finding) -> str:
-    theorem = finding.theorem
-    lines = [f"<h3>{escape(heading(theorem))}</h3>", f"<p>{escape(theorem.statement)}</p>"]
-    if theorem.conditions:
-        lines.append(f"<p>Conditions: {escape(theorem.conditions)}</p>")
-    mark = "" if finding.as_recorded else f' <span class="differs">not as recorded ({theorem.recorded})</span>'
-    lines.append(f"<p><b>{finding.status}</b>{mark}</p>")
-    if theorem.corrected:
-        lines.append(f"<p>Correctly: {escape(theorem.corrected)}</p>")
-    rows = "".join(
-        f"<tr><td>{relation.part}</td><td>{escape(relation.label)}</td><td>{relation.standing}</td>"
-        f"<td>{escape(relation.found if isinstance(relation, Cited) else relation.detail)}</td></tr>"
-        for relation in finding.relations
-    )
-    if finding.trouble:
-        lines.append(f"<p>{escape(finding.trouble)}</p>")
-    lines.append(f"<table>{rows}</table><small>{finding.instances:,} instances, {finding.seconds:.1f} s</small>")
-    picture = plot(finding)
-    image = ""
+    claim = finding.claim
+    differs = "" if finding.as_recorded else ' <span class="differs">not as recorded</span>'
+    lines = [
+        f"<h3>{escape(claim.key)}: {escape(claim.where)}</h3>",
+        f"<p>{escape(claim.statement)}</p>",
+        f"<p>Conditions: {escape(claim.conditions)}</p>" if claim.conditions else "",
+        f"<p><b>{finding.status}</b>{differs}</p>",
+        f"<p>Correctly: {escape(claim.corrected)}</p>" if claim.corrected else "",
+        f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in finding.evidence)}</ul>",
+    ]
+    picture, image = plot(finding), ""
     if picture is not None:
         data = base64.b64encode(picture).decode()
-        image = f'<img alt="{escape(theorem.key)}: left side over right side" src="data:image/png;base64,{data}">'
-    return f'<section id="{escape(theorem.key)}"><div>{"".join(lines)}</div>{image}</section>'
+        image = f'<img alt="{escape(claim.key)}: left side over right side" src="data:image/png;base64,{data}">'
+    return f'<section class="claim" id="{_anchor(finding)}"><div>{"".join(lines)}</div>{image}</section>'
 
 
-def heading(theorem: Theorem) -> str:
-    """``S7: Theorem 4.1``."""
-    return f"{theorem.key}: {theorem.where}"
+def _anchor(finding: Finding) -> str:
+    return f"claim-{finding.claim.key.lower()}"
 
 
 def plot(finding: Finding) -> bytes | None:
@@ -96,8 +103,7 @@ def plot(finding: Finding) -> bytes | None:
 
     drawn: dict[Part, Relation] = {}
     for relation in finding.relations:
-        if not isinstance(relation, Cited):
-            drawn.setdefault(relation.part, relation)
+        drawn.setdefault(relation.part, relation)
     if not drawn:
         return None
     # Slopes have axes of their own, and so has everything where they meet others.

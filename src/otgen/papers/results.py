@@ -78,12 +78,14 @@ class PanelRuns:
         runs: one a seed.
         paper_steps: generator steps that the paper takes; None where it stops by other means.
         config: of the runs, as plain data.
+        assumptions: of the convergence theorems, a line each, as the first seed's log shows them.
     """
 
     title: str
     runs: tuple[Outcome, ...]
     paper_steps: int | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
 
     def values(self, measure: Measure) -> list[float]:
         """A metric, one value a seed."""
@@ -179,7 +181,9 @@ def read_results(path: Path) -> Results:
     panels = {}
     for name, panel in data["panels"].items():
         runs = [run | {"history": tuple(Point(**point) for point in run["history"])} for run in panel["runs"]]
-        panels[name] = PanelRuns(**panel | {"runs": tuple(Outcome(**run) for run in runs)})
+        panels[name] = PanelRuns(
+            **panel | {"runs": tuple(Outcome(**r) for r in runs), "assumptions": tuple(panel["assumptions"])}
+        )
     return Results(
         figure=data["figure"], scale=Scale(data["scale"]), panels=panels, environments=tuple(data["environments"])
     )

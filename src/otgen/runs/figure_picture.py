@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otgen import files
-from otgen.papers import Figure, Results
+from otgen.papers import Figure, PanelRuns, Results
 from otgen.runs.sample import load_generator
 from otgen.seeding import named_stream
 from otgen.train import RunConfig, RunDir, checkpoint, generate
@@ -41,10 +41,10 @@ def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDi
     panels = [panel for panel in figure.panels if panel.name in runs]
     columns = min(figure.columns, len(panels))
     rows = -(-len(panels) // columns)
-    seeds = max(len(of_panel) for of_panel in results.runs.values())
+    seeds = results.seeds
     numbers = f"numbers: mean (least to most) of {seeds} seeds" if seeds > 1 else "one seed"
     what = f"{figure.name}: {figure.summary}. After {figure.source}."
-    how = f"Scale {results.scale}; samples of seed 0; {numbers}."
+    how = f"Scale {results.scale}; samples of the first seed; {numbers}."
     heading = "\n".join(line for text in (what, how) for line in textwrap.wrap(text, max(34, 46 * columns)))
     below = (len(figure.measures) + 2) * _LINE
     head = (heading.count("\n") + 4) * _LINE
@@ -57,7 +57,7 @@ def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDi
         axes.set_axis_off()
     for axes, panel in zip(grid.flat, panels, strict=False):
         axes.set_title(panel.title, fontsize=12, fontweight="bold")
-        axes.set_xlabel(_measured(figure, results, panel.name), fontsize=9.5, linespacing=1.4)
+        axes.set_xlabel(_measured(figure, results.panels[panel.name]), fontsize=9.5, linespacing=1.4)
         _samples(axes, *runs[panel.name])
     # One legend for all: within a panel it would cover samples.
     legends = [legend for axes in grid.flat if (legend := axes.get_legend_handles_labels())[0]]
@@ -68,12 +68,11 @@ def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDi
     return path
 
 
-def _measured(figure: Figure, results: Results, panel: str) -> str:
+def _measured(figure: Figure, panel: PanelRuns) -> str:
     """The text below a panel, one line per metric."""
-    lines = [f"{m.label}: {m.text(results.values(panel, m))}" for m in figure.measures]
-    diverged = sum(run.diverged is not None for run in results.runs[panel])
-    if diverged:
-        lines.append(f"diverged: {diverged} of {len(results.runs[panel])} seeds")
+    lines = [f"{m.label}: {m.text(panel.values(m))}" for m in figure.measures]
+    if panel.diverged:
+        lines.append(f"diverged: {panel.diverged} of {len(panel.runs)} seeds")
     return "\n".join(lines)
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from otgen import files
 from otgen.errors import InputError, NumericalError, OtgenError
-from otgen.papers import Claim, Figure, Outcome, Panel, Results, Scale, Verdict
+from otgen.papers import Figure, Outcome, Panel, PanelRuns, Point, Results, Scale
+from otgen.runs.assumptions import assumption_lines, assumptions
+from otgen.runs.curves import draw_curves
 from otgen.runs.evaluate import evaluate_run
 from otgen.runs.figure_picture import draw_figure
-from otgen.runs.figure_report import Judged, write_report, write_results
+from otgen.runs.figure_report import report
 from otgen.runs.run_lock import locked, remove_lock
 from otgen.seeding import named_stream
 from otgen.train import Ending, Hook, RunConfig, RunDir, Trainer, checkpoint
@@ -24,6 +26,8 @@ from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
 from otgen.train.rundir import environment
 
 _DIVERGED = "diverged.json"
+# Evaluations on the way, for the curves, and to see whether a run has settled.
+_EVALUATIONS = 12
 
 
 class Interrupted(OtgenError):
@@ -58,7 +62,10 @@ class Job:
 
     def config(self) -> RunConfig:
         """The run's configuration, built anew each time so that a data set in memory is not kept for later runs."""
-        return replace(self.edit(self.panel.build(self.scale)), seed=self.seed)
+        config = self.edit(self.panel.build(self.scale))
+        points = 0 if self.scale is Scale.SMOKE else _EVALUATIONS
+        trainer = replace(config.trainer, eval_points=config.trainer.eval_points or points)
+        return replace(config, seed=self.seed, trainer=trainer)
 
 
 class Observer(Protocol):
@@ -90,7 +97,9 @@ class Plan:
         figure: the figure.
         out: the folder of its runs and of the results.
         scale: how much computing each run may take.
-        seeds: number of runs per panel, with seeds 0, 1, ...; None for the figure's own number, or one at smoke scale.
+        seeds: number of runs per panel; None for the figure's own number, or one at smoke scale.
+        first_seed: seed of a panel's first run, the others follow. Settings were chosen on seeds below 10 and from 100
+            to 109: others show what they are worth.
         only: names of the panels to run; empty for all.
         edit: a change to each configuration, such as the folder of the data.
     """
@@ -99,6 +108,7 @@ class Plan:
     out: Path
     scale: Scale = Scale.CPU
     seeds: int | None = None
+    first_seed: int = 10
     only: tuple[str, ...] = ()
     edit: Callable[[RunConfig], RunConfig] = field(default=lambda config: config)
 
@@ -121,7 +131,7 @@ class Plan:
 
     def jobs(self) -> Iterator[Job]:
         """All runs, ordered by seed, so that the first seed of all panels is finished first."""
-        for seed in range(self.runs_each):
+        for seed in range(self.first_seed, self.first_seed + self.runs_each):
             for panel in self.panels:
                 run = RunDir(self.out / f"{panel.name}-seed{seed}")
                 yield Job(panel, self.scale, seed, run, self.edit)
@@ -183,16 +193,16 @@ class Reproduction:
     """A figure, reproduced.
 
     Attributes:
-        results: the results of all runs.
-        verdicts: each claim, and a verdict for each part of it.
+        results: the numbers of all runs.
         picture: file of the figure.
+        curves: file of the losses and metrics over steps and seconds; None where the runs logged too little.
         report: file of the claims, verdicts and numbers, in the picture's folder.
-        data: file of the same as JSON.
+        data: file of the results, which the report is computed from.
     """
 
     results: Results
-    verdicts: tuple[tuple[Claim, tuple[Verdict, ...]], ...]
     picture: Path
+    curves: Path | None
     report: Path
     data: Path
 
@@ -209,30 +219,41 @@ def reproduce(plan: Plan, observer: Observer | None = None) -> Reproduction:
     """
     outcomes = train_all(plan, observer)
     plan.remove_locks()
-    figure, seeds = plan.figure, range(plan.runs_each)
-    results = Results(
-        scale=plan.scale,
-        titles={panel.name: panel.title for panel in figure.panels},
-        runs={panel.name: tuple(outcomes[panel.name, seed] for seed in seeds) for panel in plan.panels},
-        least_steps=figure.least_steps,
-    )
-    drawn = {job.panel.name: (job.run, job.config()) for job in plan.jobs() if job.seed == 0}
+    figure, jobs = plan.figure, list(plan.jobs())
+    firsts = {job.panel.name: (job.run, job.config()) for job in jobs if job.seed == plan.first_seed}
     environments: list[dict[str, Any]] = []
-    for job in plan.jobs():
+    for job in jobs:
         environment = json.loads(job.run.environment.read_text())
         if environment not in environments:
             environments.append(environment)
-    picture = draw_figure(figure, results, drawn, plan.out / "figure.png")
-    judged = Judged(
-        figure=figure,
-        results=results,
-        verdicts=tuple((claim, claim.verdicts(results)) for claim in figure.claims),
-        configs={name: config for name, (_, config) in drawn.items()},
-        environments=environments,
+    results = Results(
+        figure=figure.name,
+        scale=plan.scale,
+        panels={
+            panel.name: PanelRuns(
+                title=panel.title,
+                runs=tuple(outcomes[panel.name, job.seed] for job in jobs if job.panel is panel),
+                paper_steps=panel.paper_steps,
+                config=plain(firsts[panel.name][1]),
+                assumptions=_assumptions(*firsts[panel.name]),
+            )
+            for panel in plan.panels
+        },
+        environments=tuple(environments),
     )
-    data = write_results(judged, plan.out / "results.json")
-    report = write_report(judged, plan.out / "report.md", picture.name, data.name)
-    return Reproduction(results, judged.verdicts, picture, report, data)
+    groups = {panel.title: [job.run for job in jobs if job.panel is panel] for panel in plan.panels}
+    data = results.write(plan.out / "results.json")
+    return Reproduction(
+        results=results,
+        picture=draw_figure(figure, results, firsts, plan.out / "figure.png"),
+        curves=draw_curves(groups, plan.out / "curves.png", metrics={m.key: m.label for m in figure.measures}),
+        report=files.write(plan.out / "report.md", report(figure, results, data.name)),
+        data=data,
+    )
+
+
+def _assumptions(run: RunDir, config: RunConfig) -> tuple[str, ...]:
+    return tuple(assumption_lines(assumptions(config.method, run.read_metrics())))
 
 
 def train_all(plan: Plan, observer: Observer | None = None) -> dict[tuple[str, int], Outcome]:
@@ -325,5 +346,20 @@ def _outcome(job: Job, config: RunConfig) -> Outcome:
         steps=step,
         seconds=numbers["elapsed"],
         critic_updates=numbers["critic_updates"],
-        values={name: value for name, value in kept.items() if name not in about and value is not None},
+        values=_metrics(kept),
+        stopped=bool(numbers["settled"]),
+        history=tuple(_history(run, step)),
     )
+
+
+def _history(run: RunDir, end: int) -> Iterator[Point]:
+    """The evaluations on the way, before the end."""
+    for path in sorted(run.evaluations.glob("step_????????.json")):
+        record = json.loads(path.read_text())
+        if record["step"] < end and "elapsed" in record:
+            yield Point(step=record["step"], seconds=record["elapsed"], values=_metrics(record))
+
+
+def _metrics(record: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of an evaluation, without what it says about itself; what was not finite is left out."""
+    return {name: value for name, value in record.items() if name not in ABOUT and value is not None}
