@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from rich.console import Console
 
@@ -35,11 +38,14 @@ def test_a_line_has_the_certified_interval(transport: RunConfig, start: Start) -
     lines = trainer.run.read_metrics()
     assert [line["step"] for line in lines] == list(range(1, 9))
     keys = {"step", "elapsed", "loss", "lower", "upper", "rel_gap", "eps", "solver_steps", "solver_marginal_error"}
-    keys |= {"minibatch_bias", "generator_lipschitz"}
+    keys |= {"critic_updates", "gradient_error_bound", "minibatch_bias", "generator_lipschitz"}
     critic = {"critic_loss", "critic_lipschitz"} if isinstance(transport.method, FeatureGame) else set()
     assert all(set(line) == keys | critic for line in lines)
     assert all(line["lower"] - 1e-6 <= line["loss"] <= line["upper"] + 1e-6 for line in lines)
     assert all(line["upper"] > line["lower"] for line in lines)
+    assert all(line["gradient_error_bound"] > 0 for line in lines)
+    updates = trainer.state.critic_updates
+    assert [line["critic_updates"] for line in lines] == [step * updates // 8 for step in range(1, 9)]
     assert {line["eps"] for line in lines} == {0.5}
     assert {line["solver_steps"] for line in lines} == {transport.method.max_steps}
     elapsed = [line["elapsed"] for line in lines]
@@ -74,7 +80,7 @@ def test_a_method_without_a_transport_value_is_logged_and_shown(tiny: RunConfig,
     hooks = [log, ProgressLine(log, Console(file=text, width=200))]
     trainer = start(_every(replace(tiny, method=WGANGP(batch=8)), log_every=4), hooks=hooks)
     assert trainer.train() is Ending.FINISHED
-    keys = {"step", "elapsed", "critic_loss", "wasserstein_estimate", "penalty"}
+    keys = {"step", "elapsed", "critic_updates", "critic_loss", "wasserstein_estimate", "penalty"}
     keys |= {"generator_lipschitz", "critic_lipschitz"}
     assert [set(line) for line in trainer.run.read_metrics()] == [keys] * 2
     assert "step 8/8" in text.getvalue()
@@ -136,6 +142,95 @@ def test_evaluations_come_on_schedule(tiny: RunConfig, start: Start) -> None:
     assert (first["step"], second["step"]) == (3, 6)
     assert first["w1"] > 0
     assert first["w1"] != second["w1"]
+
+
+@pytest.mark.parametrize(("steps", "points", "at"), [(9, 3, [3, 6, 9]), (8, 3, [3, 6, 8]), (3, 7, [1, 2, 3])])
+def test_points_are_spread_evenly_over_the_steps(
+    steps: int, points: int, at: list[int], tiny: RunConfig, start: Start
+) -> None:
+    trainer = start(_every(replace(tiny, steps=steps), eval_points=points, eval_samples=20), hooks=[Evaluations()])
+    trainer.train()
+    records = trainer.run.read_evaluations()
+    assert [record["step"] for record in records] == at
+    assert {(record["samples"], record["seed"], record["weights"]) for record in records} == {(20, 0, "ema")}
+    assert [record["critic_updates"] for record in records] == [0] * len(at)
+    elapsed = [record["elapsed"] for record in records]
+    assert elapsed == sorted(elapsed)
+    assert elapsed[-1] == trainer.state.elapsed
+
+
+def test_no_point_is_late_because_its_fraction_is_rounded(
+    tiny: RunConfig, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = start(_every(replace(tiny, steps=100), eval_points=100), hooks=[])
+    hook, due = Evaluations(), list[int]()
+    monkeypatch.setattr(hook, "_evaluate", lambda trainer: due.append(trainer.state.step))
+    for step in range(1, 101):
+        trainer.state.step = step
+        hook.after_step(trainer, Logged())
+    assert due == list(range(1, 101))
+
+
+def _timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock on which each step takes a second."""
+    ticks = itertools.count()
+    monkeypatch.setattr("otgen.train.trainer.time.perf_counter", lambda: float(next(ticks)))
+
+
+@pytest.mark.parametrize("by_steps", [True, False])
+@pytest.mark.parametrize(("stop", "lost"), [(3, False), (4, False), (4, True), (5, True)])
+def test_a_resumed_run_has_the_points_of_one_that_was_not_stopped(
+    stop: int, by_steps: bool, lost: bool, learnt: RunConfig, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _timed(monkeypatch)
+    length = {"steps": 9} if by_steps else {"steps": None, "budget": Duration(9.0)}
+    config = _every(replace(learnt, **length), eval_points=3, eval_samples=20, checkpoint_every=3, keep=9)
+
+    class Stop:
+        def after_step(self, trainer: Trainer, logged: Logged) -> None:
+            if trainer.state.step == stop:
+                if lost:  # killed: what came after the newest checkpoint is lost
+                    raise KeyboardInterrupt
+                trainer.signal = 2
+
+        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+            """Nothing."""
+
+    whole = start(config, "whole", [Evaluations(), Checkpoints()])
+    whole.train()
+    first = start(config, "stopped", [Stop(), Evaluations(), Checkpoints()])
+    with contextlib.suppress(KeyboardInterrupt):
+        first.train()
+    again = Trainer(config, first.run, [Evaluations(), Checkpoints()])
+    again.resume()
+    again.train()
+    plain = start(_every(config, eval_points=0), "plain", [Checkpoints()])
+    plain.train()
+    assert whole.run.read_evaluations() == again.run.read_evaluations()
+    assert [record["step"] for record in whole.run.read_evaluations()] == [3, 6, 9]
+    weights = [trainer.state.method.generator.module.state_dict() for trainer in (whole, again, plain)]
+    assert all(torch.equal(value, other[name]) for other in weights[1:] for name, value in weights[0].items())
+
+
+def test_a_point_whose_evaluation_was_lost_comes_a_step_late(tiny: RunConfig, start: Start) -> None:
+    config = _every(replace(tiny, steps=6), eval_points=2, eval_samples=20)
+    trainer = start(config, hooks=[])
+    for _ in range(3):
+        trainer.step()
+    Checkpoints().at_end(trainer, Logged())  # killed between the checkpoint and the evaluation
+    again = Trainer(config, trainer.run, [Evaluations()])
+    again.resume()
+    again.train()
+    assert [record["step"] for record in again.run.read_evaluations()] == [4, 6]
+
+
+def test_a_longer_run_has_its_points_anew(tiny: RunConfig, start: Start) -> None:
+    short = start(_every(replace(tiny, steps=4), eval_points=2, eval_samples=20), hooks=[Evaluations(), Checkpoints()])
+    short.train()
+    longer = Trainer(replace(short.config, steps=8), short.run, [Evaluations()])
+    longer.resume()
+    longer.train()
+    assert [record["step"] for record in longer.run.read_evaluations()] == [2, 4, 8]
 
 
 def test_no_evaluation_is_made_unasked(tiny: RunConfig, start: Start) -> None:

@@ -83,6 +83,30 @@ def test_forgetting_keeps_earlier_lines(tiny: RunConfig, tmp_path: Path) -> None
     assert not list(run.path.glob("*.tmp"))
 
 
+def test_what_a_resumed_run_repeats_is_dropped_with_its_evaluations_and_pictures(
+    tiny: RunConfig, tmp_path: Path
+) -> None:
+    run = RunDir.create(tmp_path, tiny)
+    for step in (2, 6):
+        for suffix in ("", "-raw"):
+            run.write_evaluation(step, {"step": step}, suffix)
+        for file in (run.neighbours(step), run.samples / f"step_{step:08d}.png", run.samples / "mine_6.png"):
+            file.write_bytes(b"")
+    run.forget_after(5)
+    left = {file.name for folder in (run.evaluations, run.samples) for file in folder.iterdir()}
+    kept = {"step_00000002.json", "step_00000002-raw.json", "neighbours_00000002.png", "step_00000002.png"}
+    assert left == kept | {"mine_6.png"}
+
+
+def test_evaluations_of_the_average_are_read_in_the_order_of_their_steps(tiny: RunConfig, tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path, tiny)
+    for step in (100_000_000, 20, 3):
+        run.write_evaluation(step, {"step": step})
+    run.write_evaluation(4, {"step": 4}, "-raw")
+    (run.evaluations / "step_00000007.json").write_text('{"step": 7, "w1"')  # killed while it wrote
+    assert [record["step"] for record in run.read_evaluations()] == [3, 20, 100_000_000]
+
+
 def test_evaluations_are_kept_by_step(tiny: RunConfig, tmp_path: Path) -> None:
     run = RunDir.create(tmp_path, tiny)
     file = run.write_evaluation(12, {"step": 12, "w1": float("nan")})

@@ -17,7 +17,7 @@ from otgen.train.progress import loss_text
 def show_end(run: RunDir) -> None:
     """Evaluate the end of a run and print what a person wants to know."""
     console = Console(soft_wrap=True, highlight=False)
-    result = evaluate_run(run)
+    result = evaluate_run(run, reuse=True)
     console.print(metrics_table(result.values))
     verdict = copying_verdict(result.values)
     if verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -118,11 +119,14 @@ class TransportMethod(Method):
     def logged(self, values: dict[str, Tensor], points: Sides) -> Logged:
         """What a step reports: its values and, computed only if logged, the objective and the minibatch bias."""
         held = {side: cloud.detach() for side, cloud in points.items()}
-        return Logged(
-            values,
-            lambda: self.objective(self.generator_terms(), held)[1],
-            lambda: self.minibatch_bias(self.judged(), held),
-        )
+        terms = self.generator_terms()
+        solved = cache(lambda: self.objective(terms, held)[1])
+
+        def measured() -> dict[str, float]:
+            bias = self.minibatch_bias(self.judged(), held)
+            return {"gradient_error_bound": _gradient_bound(terms, solved()), **bias}
+
+        return Logged(values, solved, measured)
 
     def minibatch_bias(self, terms: tuple[Term, ...], points: Sides) -> dict[str, float]:
         """The minibatch bias of a divergence, to be logged; empty if the terms are no divergence.
@@ -145,3 +149,13 @@ class TransportMethod(Method):
 def moving(terms: tuple[Term, ...]) -> tuple[Term, ...]:
     """The terms that depend on the generator; the others are added only if a value is logged."""
     return tuple(term for term in terms if term.moves)
+
+
+def _gradient_bound(terms: tuple[Term, ...], certified: Combination) -> float:
+    """Bound on the error of the objective's envelope gradient by the generated points, in the Frobenius norm."""
+    bound = 0.0
+    for term, solution in zip(terms, certified.solutions, strict=True):
+        for side, of in ((term.left, "x"), (term.right, "y")):
+            if isinstance(side, Fake):
+                bound += abs(term.weight) * getattr(solution.grad_error_bound, of)
+    return bound

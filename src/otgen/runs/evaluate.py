@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from otgen.runs.assumptions import Assumption, assumptions
 from otgen.runs.sample import load_generator
-from otgen.train import Evaluation, RunConfig, RunDir, checkpoint, evaluate
-from otgen.train.pictures import save_picture
+from otgen.train import RunConfig, RunDir, checkpoint, evaluate
+from otgen.train.evaluation import ABOUT, metrics_of, store
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,7 @@ def evaluate_run(
     n: int | None = None,
     seed: int | None = None,
     raw: bool = False,
+    reuse: bool = False,
     config: RunConfig | None = None,
 ) -> RunEvaluation:
     """Evaluate the newest checkpoint and store the result under ``eval/``.
@@ -47,39 +46,29 @@ def evaluate_run(
         n: number of generated samples; by default that of the run's configuration.
         seed: seed of the evaluation's own random streams; by default the run's.
         raw: use the weights themselves rather than their moving average.
+        reuse: take a stored evaluation of that checkpoint with the same settings, if there is one.
         config: the run's configuration, if it is already loaded: reading it takes a tenth of a second.
     """
     config = run.load_config() if config is None else config
     path = checkpoint.newest(run.checkpoints)
     step = checkpoint.step_of(path)
-    generator, shapes = load_generator(run, raw=raw, config=config)
     n = config.trainer.eval_samples if n is None else n
     seed = config.seed if seed is None else seed
-    evaluation = evaluate(generator, config.latent, config.data, n, seed)
-    about = {"step": step, "samples": n, "seed": seed, "weights": "raw" if raw else "ema"}
-    file = run.write_evaluation(step, {**about, **evaluation.values}, "-raw" if raw else "")
-    pictures = sorted(run.samples.glob("step_*.png"))
-    neighbours = run.evaluations / f"neighbours_{step:08d}.png"
-    drawn = len(shapes.shape) == 3 and _draw_neighbours(evaluation, neighbours, shapes)
+    settings = (step, n, seed, "raw" if raw else "ema")
+    stored = [r for r in run.read_evaluations() if tuple(r.get(key) for key in ABOUT[:4]) == settings] if reuse else []
+    if stored:
+        file, values = run.evaluation(step), metrics_of(stored[0])
+    else:
+        generator, _ = load_generator(run, raw=raw, config=config)
+        numbers = checkpoint.read_about(path)["numbers"]
+        about = (*settings, numbers["elapsed"], numbers["critic_updates"])
+        evaluation = evaluate(generator, config.latent, config.data, n, seed)
+        file, values = store(run, evaluation, dict(zip(ABOUT, about, strict=True))), evaluation.values
+    pictures, neighbours = sorted(run.samples.glob("step_*.png")), run.neighbours(step)
     return RunEvaluation(
-        values=evaluation.values,
+        values=values,
         file=file,
         picture=pictures[-1] if pictures else None,
-        neighbours=neighbours if drawn else None,
+        neighbours=neighbours if neighbours.is_file() else None,
         assumptions=assumptions(config.method, run.read_metrics()),
     )
-
-
-def _draw_neighbours(evaluation: Evaluation, path: Path, shapes: checkpoint.Shapes) -> bool:
-    """Draw rows of samples, each with the row of their nearest training samples below."""
-    if evaluation.neighbours is None:
-        return False
-    # The picture is a square grid, so it has as many columns as rows, in pairs of rows of the same length.
-    columns = 8
-    count = columns * columns // 2
-    samples, nearest = evaluation.samples[:count], evaluation.neighbours[:count]
-    if len(samples) < count:
-        return False
-    pairs = zip(torch.split(samples, columns), torch.split(nearest, columns), strict=True)
-    rows = [row for pair in pairs for row in pair]
-    return save_picture(torch.cat(rows), path, value_range=shapes.value_range)

@@ -88,6 +88,7 @@ class TrainerConfig:
         checkpoint_every: steps between two checkpoints.
         keep: number of newest checkpoints to keep.
         eval_every: steps between two evaluations; 0 evaluates at the end only.
+        eval_points: number of evaluations, evenly over the run's steps or budget, the last one at its end; 0 for none.
         eval_samples: samples drawn per evaluation.
         device: where to train.
         threads: CPU threads; 0 leaves PyTorch's choice. Weights are reproducible for a fixed number of them.
@@ -99,17 +100,19 @@ class TrainerConfig:
     checkpoint_every: int = 500
     keep: int = 2
     eval_every: int = 0
+    eval_points: int = 0
     eval_samples: int = 2000
     device: Device = Device.AUTO
     threads: int = 0
 
     def __post_init__(self) -> None:
         counts = (self.log_every, self.sample_every, self.checkpoint_every, self.keep, self.eval_samples)
-        if min(counts) < 1 or self.eval_every < 0 or self.threads < 0 or not 0 <= self.ema < 1:
+        least_0 = (self.eval_every, self.eval_points, self.threads)
+        if min(counts) < 1 or min(least_0) < 0 or not 0 <= self.ema < 1:
             raise InputError(
                 "trainer: log_every, sample_every, checkpoint_every, keep and eval_samples must be at least 1, "
-                f"eval_every and threads at least 0 and ema in [0, 1), got {', '.join(map(str, counts))}, "
-                f"{self.eval_every}, {self.threads} and {self.ema}"
+                "eval_every, eval_points and threads at least 0 and ema in [0, 1), got "
+                f"{', '.join(map(str, counts + least_0))} and {self.ema}"
             )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +14,15 @@ from otgen import metrics
 from otgen.data import Cifar10, Cifar10Jpeg, FiniteSource, HandwrittenDigits, Mixture, Normal, Source
 from otgen.nets import LocationScaleMap, scoring
 from otgen.seeding import named_stream
+from otgen.train.pictures import save_picture
+from otgen.train.rundir import RunDir
 
 _BATCH = 500
-# Samples whose nearest training samples are shown.
-_PICTURED = 32
+# Samples whose nearest training samples are shown, and samples in a row.
+_PICTURED, _COLUMNS = 32, 8
+# The keys of a stored evaluation that are no metrics: what it depends on, the seconds of training and the updates of
+# critics and potentials until then.
+ABOUT = ("step", "samples", "seed", "weights", "elapsed", "critic_updates")
 
 
 @dataclass(frozen=True)
@@ -25,11 +33,13 @@ class Evaluation:
         values: metric name to number.
         samples: the evaluated samples.
         neighbours: for each of the first samples, its nearest training sample; None without a training set.
+        value_range: interval of the data's values, or None.
     """
 
     values: dict[str, float]
     samples: Tensor
     neighbours: Tensor | None
+    value_range: tuple[float, float] | None
 
 
 def exported_metrics() -> list[type[metrics.Metric]]:
@@ -76,7 +86,32 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
     neighbours: Tensor | None = None
     if isinstance(data, FiniteSource):
         neighbours = real[metrics.nearest_neighbours(points.fake.values[:_PICTURED], points.real.values).index]
-    return Evaluation(values, samples, neighbours)
+    return Evaluation(values, samples, neighbours, data.value_range)
+
+
+def store(run: RunDir, evaluation: Evaluation, about: Mapping[str, Any]) -> Path:
+    """Store an evaluation of a step in the run directory, for images with a picture of the nearest training samples.
+
+    Args:
+        run: the run directory.
+        evaluation: the evaluation.
+        about: a value for each of ``ABOUT``.
+
+    Returns:
+        The JSON file.
+    """
+    step, suffix = about["step"], "-raw" if about["weights"] == "raw" else ""
+    samples, nearest, span = evaluation.samples[:_PICTURED], evaluation.neighbours, evaluation.value_range
+    if nearest is not None and samples.ndim == 4 and len(samples) == len(nearest) == _PICTURED:
+        # Rows of samples, each above the row of their nearest training samples.
+        pairs = zip(torch.split(samples, _COLUMNS), torch.split(nearest, _COLUMNS), strict=True)
+        save_picture(torch.cat([row for pair in pairs for row in pair]), run.neighbours(step), value_range=span)
+    return run.write_evaluation(step, {**about, **evaluation.values}, suffix)
+
+
+def metrics_of(record: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of a stored evaluation: metric name to number, without those that were not finite."""
+    return {name: value for name, value in record.items() if name not in ABOUT and value is not None}
 
 
 def _parameters(generator: nn.Module, latent: Source, data: Source) -> tuple[Tensor, Tensor] | None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from otgen.methods import Logged, Player
 from otgen.seeding import named_stream
 from otgen.train import checkpoint
-from otgen.train.evaluation import evaluate, generate
+from otgen.train.evaluation import ABOUT, evaluate, generate, store
 from otgen.train.lipschitz import steepness
 from otgen.train.pictures import save_picture
 from otgen.train.trainer import Trainer
@@ -43,7 +43,9 @@ class Log:
             self._write(trainer, logged)
 
     def _write(self, trainer: Trainer, logged: Logged) -> None:
-        record: dict[str, Any] = {"step": trainer.state.step, "elapsed": round(trainer.state.elapsed, 3)}
+        config, state = trainer.config, trainer.state
+        record: dict[str, Any] = {"step": state.step, "elapsed": round(state.elapsed, 3)}
+        record["critic_updates"] = state.critic_updates
         record |= {name: value.item() for name, value in logged.values.items()}
         if logged.objective is not None:
             certified = logged.objective()
@@ -60,10 +62,9 @@ class Log:
             record |= logged.measured()
         # Lower bounds of the Lipschitz constants that the papers' theorems assume to be bounded. The random stream is
         # separate, so that training draws the same numbers with and without it.
-        config, state = trainer.config, trainer.state.method
-        rng = named_stream(config.seed, f"lipschitz/{trainer.state.step}")
+        rng = named_stream(config.seed, f"lipschitz/{state.step}")
         codes = config.latent.sample(_STEEP, rng).to(trainer.device)
-        generator, critic = state.generator.module, getattr(state, "critic", None)
+        generator, critic = state.method.generator.module, getattr(state.method, "critic", None)
         record["generator_lipschitz"] = steepness(generator, codes, rng)
         if isinstance(critic, Player):
             real = config.data.sample(_STEEP, rng)
@@ -121,15 +122,34 @@ class Checkpoints:
 
 
 class Evaluations:
-    """Evaluates at regular steps, if the configuration asks for it."""
+    """Evaluates at regular steps, and at points spread evenly over the run, if the configuration asks for it."""
+
+    def __init__(self) -> None:
+        # Number of points that have been reached; None until it has been read from the run directory.
+        self._reached: int | None = None
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
         """Evaluate on schedule."""
-        every = trainer.config.trainer.eval_every
-        if every and trainer.state.step % every == 0:
-            config, state = trainer.config, trainer.state
-            done = evaluate(state.ema, config.latent, config.data, config.trainer.eval_samples, config.seed)
-            trainer.run.write_evaluation(state.step, {"step": state.step, **done.values})
+        config, state = trainer.config, trainer.state
+        every, points = config.trainer.eval_every, config.trainer.eval_points
+        if self._reached is None:
+            kept = [(record["step"], record.get("elapsed", 0.0)) for record in trainer.run.read_evaluations()]
+            self._reached = max((_points(points, config.progress(*at)) for at in kept), default=0)
+        due = _points(points, trainer.progress)
+        if due > self._reached or (every and state.step % every == 0):
+            self._evaluate(trainer)
+        self._reached = due
+
+    def _evaluate(self, trainer: Trainer) -> None:
+        config, state, n = trainer.config, trainer.state, trainer.config.trainer.eval_samples
+        about = (state.step, n, config.seed, "ema", state.elapsed, state.critic_updates)
+        done = evaluate(state.ema, config.latent, config.data, n, config.seed)
+        store(trainer.run, done, dict(zip(ABOUT, about, strict=True)))
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Do nothing: whoever started the run evaluates its end."""
+
+
+def _points(points: int, progress: float) -> int:
+    """Number of evenly spread points that lie within a fraction of the run; the margin is for its roundoff."""
+    return int(points * progress + 1e-9)

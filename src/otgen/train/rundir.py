@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -128,13 +129,34 @@ class RunDir:
         return records
 
     def forget_after(self, step: int) -> None:
-        """Drop the metrics of the steps after ``step``, which a resumed run will repeat."""
+        """Drop the metrics, evaluations and pictures of the steps after ``step``, which a resumed run will repeat."""
         kept = [record for record in self.read_metrics() if record.get("step", 0) <= step]
         files.write(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
+        for folder in (self.evaluations, self.samples):
+            for file in folder.glob("*_*"):
+                number = re.search(r"_(\d{8,})", file.name)
+                if number is not None and int(number[1]) > step:
+                    file.unlink()
+
+    def evaluation(self, step: int, suffix: str = "") -> Path:
+        """The file of a step's evaluation."""
+        return self.evaluations / f"step_{step:08d}{suffix}.json"
+
+    def neighbours(self, step: int) -> Path:
+        """The picture of a step's samples above their nearest training samples."""
+        return self.evaluations / f"neighbours_{step:08d}.png"
+
+    def read_evaluations(self) -> list[dict[str, Any]]:
+        """The evaluations of the moving average, ordered by step; one that a killed process left half is left out."""
+        records = []
+        for file in sorted(self.evaluations.glob("step_*.json")):
+            with contextlib.suppress(ValueError):
+                records += [json.loads(file.read_text())] if "-" not in file.name else []
+        return sorted(records, key=lambda record: int(record["step"]))
 
     def write_evaluation(self, step: int, result: Mapping[str, Any], suffix: str = "") -> Path:
         """Store the result of an evaluation; returns its file."""
-        file = self.evaluations / f"step_{step:08d}{suffix}.json"
+        file = self.evaluation(step, suffix)
         file.parent.mkdir(exist_ok=True)
         return files.write_json(file, result)
 
