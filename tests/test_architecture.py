@@ -26,7 +26,7 @@ PACKAGES = sorted(path.parent for path in FILES if path.name == "__init__.py")
 LAYERS = (
     ("cli",),
     ("runs",),
-    ("recipes", "claims"),
+    ("papers",),
     ("train",),
     ("methods",),
     ("nets", "data", "metrics", "peers", "ot"),
@@ -36,7 +36,7 @@ EXTRA = {"metrics": {"ot"}, "peers": {"ot"}}
 # What anything may import.
 COMMON = {"errors", "exports", "files", "renamed", "seeding", "__version__"}
 # Packages under their former names, which nothing in here may import: from the former name to the present one.
-FORMER = {"crosscheck": "peers"}
+FORMER = {"crosscheck": "peers", "recipes": "papers", "claims": "papers"}
 # The same inside `ot`, folder by folder and file by file: a row may import those below it.
 OT_LAYERS = (
     ("__init__",),

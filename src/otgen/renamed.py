@@ -1,6 +1,6 @@
 """Former names, which work for one more release with a warning: public names, options, and values of options.
 
-This is the only table of them, beside two that no table can hold: the module :mod:`otgen.crosscheck` and the method
+This is the only table of them, beside those that no table can hold: the modules ``otgen.crosscheck``, ``otgen.recipes`` and ``otgen.claims``, and the method
 ``Solution.read``. Packages resolve former names (:func:`former_names`), constructors accept former options
 (:func:`accepts_former_options`), and readers of a configuration replace former names in it (:func:`updated`).
 """
@@ -22,11 +22,6 @@ _PACKAGES = ("otgen.ot", "otgen.nets", "otgen.data", "otgen.methods")
 
 # By package, from the former name to the current one.
 NAMES: Mapping[str, Mapping[str, str]] = {
-    "otgen.claims": {
-        "CLAIMS": "THEOREMS",
-        "Claim": "Theorem",
-        "Verdict": "TheoremStatus",
-    },
     "otgen.methods": {
         "Grid": "CriticGrid",
     },

@@ -21,8 +21,9 @@ def run(arguments: Sequence[str]) -> int:
         raise UsageError(f"--n must be at least 1 and --seed not negative, got {parsed.n} and {parsed.seed}")
     from rich.console import Console
 
-    from otgen.cli.report import assumption_lines, copying_verdict, metrics_table
+    from otgen.cli.report import copying_verdict, metrics_table
     from otgen.runs import evaluate_run
+    from otgen.runs.assumptions import assumption_lines
     from otgen.train import RunDir
 
     result = evaluate_run(RunDir.open(Path(parsed.run)), n=parsed.n, seed=parsed.seed, raw=parsed.raw)

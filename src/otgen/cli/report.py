@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from otgen.runs import Assumption, evaluate_run
+from otgen.runs import evaluate_run
 from otgen.train import RunDir
 from otgen.train.evaluation import exported_metrics
 from otgen.train.progress import loss_text
@@ -50,12 +49,6 @@ def metrics_table(values: dict[str, float]) -> Table:
     for key, label in sorted(labels.items(), key=lambda item: item[1].place):
         table.add_row(label.text, f"{values[key]:.4g}")
     return table
-
-
-def assumption_lines(assumptions: Sequence[Assumption]) -> list[str]:
-    """A line for each assumption: met or not, its name, the quantity, who needs it."""
-    words = {True: "pass", False: "FAIL", None: "?   "}
-    return [f"{words[a.met]}  {a.name}: {a.quantity} ({a.needed_by})" for a in assumptions]
 
 
 def copying_verdict(values: dict[str, Any]) -> str | None:

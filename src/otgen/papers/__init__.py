@@ -1,4 +1,10 @@
-"""Complete run configurations by name. A recipe is a function from a scale to a configuration."""
+"""The papers: for each its recipes, its figures and its theorems, as computations that can disagree.
+
+>>> from otgen.papers import all_theorems, verify
+>>> [finding] = verify([theorem for theorem in all_theorems() if theorem.key == "S1"], n=20)
+>>> print(finding.status)
+true
+"""
 
 from otgen.exports import exported
 from otgen.papers.claim import Claim as Claim
@@ -13,7 +19,8 @@ from otgen.papers.figure import all_figures as all_figures
 from otgen.papers.figure import find_figure as find_figure
 from otgen.papers.measures import Better as Better
 from otgen.papers.measures import Measure as Measure
-from otgen.papers.own import digits_against_others, toys
+from otgen.papers.own import digits_against_others as digits_against_others
+from otgen.papers.own import toys as toys
 from otgen.papers.own.digits import digits as digits
 from otgen.papers.recipe import Recipe as Recipe
 from otgen.papers.recipe import Scale as Scale
@@ -32,11 +39,16 @@ from otgen.papers.run_claims import Compared as Compared
 from otgen.papers.run_claims import Ground as Ground
 from otgen.papers.run_claims import Reached as Reached
 from otgen.papers.run_claims import RunClaim as RunClaim
-from otgen.papers.sco import fig3_fig4_gaussian_fits, fig5_eight_gaussians
-from otgen.papers.semidiscrete import fig2_digits
+from otgen.papers.sco import fig3_fig4_gaussian_fits as fig3_fig4_gaussian_fits
+from otgen.papers.sco import fig5_eight_gaussians as fig5_eight_gaussians
+from otgen.papers.semidiscrete import fig2_digits as fig2_digits
 from otgen.papers.semidiscrete.two_atoms import TwoAtoms as TwoAtoms
-from otgen.papers.seqsgda import fig4_digits, fig6_cats, fig11_to_fig21_ablations
-from otgen.papers.swgan import fig1_mnist, fig2_fig4_cifar10, fig3_gaussians
+from otgen.papers.seqsgda import fig4_digits as fig4_digits
+from otgen.papers.seqsgda import fig6_cats as fig6_cats
+from otgen.papers.seqsgda import fig11_to_fig21_ablations as fig11_to_fig21_ablations
+from otgen.papers.swgan import fig1_mnist as fig1_mnist
+from otgen.papers.swgan import fig2_fig4_cifar10 as fig2_fig4_cifar10
+from otgen.papers.swgan import fig3_gaussians as fig3_gaussians
 from otgen.papers.theorem import Theorem as Theorem
 from otgen.papers.theorem import all_theorems as all_theorems
 from otgen.papers.theorem import theorem as theorem

@@ -73,8 +73,8 @@ class Figure:
         names = [panel.name for panel in self.panels]
         if len(set(names)) != len(names) or min(self.columns, self.seeds, len(names)) < 1:
             raise InputError(
-                f"figure {self.name}: panels need names of their own, and columns and seeds must be at least 1, got panels "
-                f"{names}, {self.columns} and {self.seeds}"
+                f"figure {self.name}: panels need names of their own, and columns and seeds must be at least 1, got "
+                f"panels {names}, {self.columns} and {self.seeds}"
             )
         spoken = [self.main, *(name for claim in self.claims for part in claim.parts() for name in part)]
         unknown = sorted(set(spoken) - set(names))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +21,7 @@ from otgen.seeding import named_stream
 from otgen.train import Ending, Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import differences, plain
 from otgen.train.config_files import written
+from otgen.train.evaluation import metrics_of
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
 from otgen.train.rundir import environment
 
@@ -334,19 +334,12 @@ def _outcome(job: Job, config: RunConfig) -> Outcome:
         return Outcome(seed=job.seed, values={}, diverged=about.pop("error"), **about)
     numbers = _numbers(run)
     step = numbers["step"]
-    about = {"step": step, "samples": config.trainer.eval_samples, "seed": config.seed, "weights": "ema"}
-    kept: dict[str, Any] = {}
-    # The file does not exist, or the process that wrote it was killed.
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        kept = json.loads((run.evaluations / f"step_{step:08d}.json").read_text())
-    if not about.items() <= kept.items():
-        kept = json.loads(evaluate_run(run, config=config).file.read_text())
     return Outcome(
         seed=job.seed,
         steps=step,
         seconds=numbers["elapsed"],
         critic_updates=numbers["critic_updates"],
-        values=_metrics(kept),
+        values=evaluate_run(run, config=config, reuse=True).values,
         stopped=bool(numbers["settled"]),
         history=tuple(_history(run, step)),
     )
@@ -354,12 +347,6 @@ def _outcome(job: Job, config: RunConfig) -> Outcome:
 
 def _history(run: RunDir, end: int) -> Iterator[Point]:
     """The evaluations on the way, before the end."""
-    for path in sorted(run.evaluations.glob("step_????????.json")):
-        record = json.loads(path.read_text())
+    for record in run.read_evaluations():
         if record["step"] < end and "elapsed" in record:
-            yield Point(step=record["step"], seconds=record["elapsed"], values=_metrics(record))
-
-
-def _metrics(record: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics of an evaluation, without what it says about itself; what was not finite is left out."""
-    return {name: value for name, value in record.items() if name not in ABOUT and value is not None}
+            yield Point(step=record["step"], seconds=record["elapsed"], values=metrics_of(record))
