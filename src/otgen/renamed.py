@@ -1,8 +1,9 @@
 """Former names, which work for one more release with a warning: public names, options, and values of options.
 
-This is the only table of them, beside those that no table can hold: the modules ``otgen.crosscheck``, ``otgen.recipes`` and ``otgen.claims``, and the method
-``Solution.read``. Packages resolve former names (:func:`former_names`), constructors accept former options
-(:func:`accepts_former_options`), and readers of a configuration replace former names in it (:func:`updated`).
+This is the only table of them, beside those that no table can hold: the modules ``otgen.crosscheck``,
+``otgen.recipes`` and ``otgen.claims``, and the method ``Solution.read``. Packages resolve former names
+(:func:`former_names`), constructors accept former options (:func:`accepts_former_options`), and readers of a
+configuration replace former names in it (:func:`updated`).
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ class _Shown:
         from otgen.runs.reproduce import progress
 
         self.left = {job.run.path: (job, progress(job)) for job in plan.jobs()}
-        self.count, self.workers = len(self.left), workers
+        self.figure, self.count, self.workers = plan.figure.name, len(self.left), workers
         self.began: float | None = None
         # Wall-clock seconds of whole runs of a panel, of those that this process trained.
         self.took: dict[str, float] = {}
@@ -211,7 +211,7 @@ class _Shown:
         from otgen.papers import filed_results
         from otgen.train.progress import clock
 
-        filed, seconds, unknown = filed_results(next(iter(self.left.values()))[0].figure), 0.0, 0
+        filed, seconds, unknown = filed_results(self.figure), 0.0, 0
         for job, share in self.left.values():
             took = filed.panels.get(job.panel.name) if filed is not None and filed.scale is job.scale else None
             budget = job.config().budget or (took.seconds if took is not None else None)
