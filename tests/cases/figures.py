@@ -8,7 +8,7 @@ from otgen.data import Gaussian2D, Normal
 from otgen.methods import WGANGP, Adam, PixelSinkhorn
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.ot import KL
-from otgen.recipes import Better, Bound, Compared, Figure, Measure, Panel, Reached, Scale
+from otgen.papers import Better, Bound, Compared, Figure, Measure, Panel, Reached, Scale
 from otgen.train import RunConfig, TrainerConfig
 
 W1 = Measure(key="w1", label="W1", better=Better.LOWER, form=".3f")
@@ -32,7 +32,7 @@ def adversarial(scale: Scale = Scale.CPU) -> RunConfig:
 
 
 TOY = Figure(
-    name="toy.figure",
+    name="own.toy",
     summary="a Gaussian by two methods",
     source="nobody, Figure 1",
     panels=(
@@ -43,10 +43,10 @@ TOY = Figure(
     main="transport",
     measures=(W1,),
     claims=(
-        Compared(text="transport is better", source="Section 1", measure=W1, pairs=(("transport", "adversarial"),)),
+        Compared(statement="transport is better", where="Section 1", measure=W1, pairs=(("transport", "adversarial"),)),
         Reached(
-            text="both come near",
-            source="Section 2",
+            statement="both come near",
+            where="Section 2",
             bounds=(Bound(measure=W1, value=100.0),),
             by=("transport", "adversarial"),
         ),

@@ -10,12 +10,12 @@ from typing import ClassVar
 
 import pytest
 import torch
+from otgen.claims.page import html_page
 from typing_extensions import override
 
 from cases.claims import FEW, finding
 from otgen import claims
 from otgen.claims import THEOREMS, Cited, Equal, Finding, Paper, Relation, Slope, Theorem, TheoremStatus, Trials, verify
-from otgen.claims.page import html_page
 from otgen.errors import RenamedWarning, UnconvergedError
 
 ROOT = Path(__file__).parents[2]

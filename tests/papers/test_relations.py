@@ -6,11 +6,11 @@ import math
 
 import pytest
 import torch
+from otgen.claims.base import judge
+from otgen.claims.relations import at_most, equal, power_law, straight
 from torch import Tensor
 
 from otgen.claims import AtMost, Cited, Equal, Part, Relation, Slope, Standing, TheoremStatus
-from otgen.claims.base import judge
-from otgen.claims.relations import at_most, equal, power_law, straight
 from otgen.errors import InputError
 
 

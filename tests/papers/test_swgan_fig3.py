@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from otgen.methods import SWGAN, WGANGP
-from otgen.recipes.base import Scale
-from otgen.recipes.swgan import swgan_fig3, swgan_fig3_d2, wgan_gp_fig3, wgan_gp_fig3_d2
-from otgen.train import Ending, RunConfig, RunDir, Trainer
-
-Panel = Callable[[Scale], RunConfig]
+from otgen.papers import Scale
+from otgen.papers.swgan.fig3_gaussians import swgan_fig3, swgan_fig3_d2, wgan_gp_fig3, wgan_gp_fig3_d2
+from otgen.train import RunConfig
 
 
 def _same_but_for_codes(four: RunConfig, two: RunConfig) -> bool:
@@ -46,12 +42,3 @@ def test_both_methods_get_the_same_but_for_codes_layers_and_the_papers_steps(sca
         assert (ours.steps, theirs.steps) == (10_000, 30_000)
     else:
         assert ours.steps == theirs.steps
-
-
-@pytest.mark.parametrize("panel", [swgan_fig3_d2, wgan_gp_fig3, wgan_gp_fig3_d2], ids=lambda panel: panel.__name__)
-def test_a_panel_runs_at_smoke_scale(panel: Panel, tmp_path: Path) -> None:
-    config = panel(Scale.SMOKE)
-    config = replace(config, trainer=replace(config.trainer, threads=1))
-    trainer = Trainer(config, RunDir.create(tmp_path / "run", config))
-    assert trainer.train() is Ending.FINISHED
-    assert trainer.state.step == config.steps

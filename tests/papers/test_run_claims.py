@@ -1,0 +1,236 @@
+"""What a verdict on runs is, to the letter."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cases.claims import finding
+from otgen.papers import (
+    Alike,
+    Better,
+    Bound,
+    Compared,
+    Ground,
+    Measure,
+    Outcome,
+    PanelRuns,
+    Point,
+    Reached,
+    Results,
+    Scale,
+    Status,
+    Verdict,
+)
+from otgen.papers.claim import overall
+from otgen.papers.measures import mean_and_range
+
+SCORE = Measure(key="score", label="score", better=Better.HIGHER)
+ERROR = Measure(key="error", label="error", better=Better.LOWER)
+DIVERGED = None
+
+
+def outcome(seed: int, value: float | None, steps: int = 100, **more: Any) -> Outcome:
+    if value is DIVERGED:
+        return Outcome(seed=seed, steps=3, seconds=1.0, critic_updates=0, values={}, diverged="it did")
+    values = {"score": value, "error": -value}
+    return Outcome(seed=seed, steps=steps, seconds=1.0, critic_updates=0, values=values, **more)
+
+
+def results(scale: Scale = Scale.CPU, **panels: list[float | None]) -> Results:
+    """Runs as long as the paper's."""
+    made = {
+        name: PanelRuns(title=name.upper(), runs=tuple(outcome(k, v) for k, v in enumerate(values)), paper_steps=100)
+        for name, values in panels.items()
+    }
+    return Results(figure="own.toy", scale=scale, panels=made)
+
+
+def compared(measure: Measure, runs: Results) -> Verdict:
+    claim = Compared(statement="a beats b", where="here", measure=measure, pairs=(("a", "b"),))
+    (verdict,) = claim.verdicts(runs)
+    return verdict
+
+
+def reached(value: float, runs: Results, *by: str) -> tuple[Verdict, ...]:
+    bounds = (Bound(measure=SCORE, value=value),)
+    return Reached(statement="they reach it", where="here", bounds=bounds, by=by or ("a",)).verdicts(runs)
+
+
+@pytest.mark.parametrize("measure", [SCORE, ERROR], ids=["higher", "lower"])
+@pytest.mark.parametrize(
+    ("a", "b", "status"),
+    [
+        ([3, 4], [1, 2], Status.HOLDS),
+        ([3, 4], [1, 3], Status.UNDECIDED),  # a tie between two seeds is no win
+        ([3, 4], [1, 5], Status.UNDECIDED),
+        ([1, 5], [2, 3, 4], Status.UNDECIDED),
+        ([1, 2], [2, 3], Status.FAILS),
+        ([1, 2], [3, 4], Status.FAILS),
+        ([2, 2], [2, 2], Status.FAILS),  # equal is not better
+        ([2], [1], Status.HOLDS),
+        ([1], [1], Status.FAILS),
+        ([1, 2], [DIVERGED, DIVERGED], Status.HOLDS),
+        ([1, 2], [0, DIVERGED], Status.HOLDS),
+        ([3, DIVERGED], [1, 2], Status.UNDECIDED),
+        ([DIVERGED], [DIVERGED], Status.FAILS),
+    ],
+    ids=str,
+)
+def test_better_means_every_seed_of_one_against_every_seed_of_the_other(
+    measure: Measure, a: list[float | None], b: list[float | None], status: Status
+) -> None:
+    assert compared(measure, results(a=a, b=b)).status is status
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "status"),
+    [
+        ([1, 3], [2, 4], Status.HOLDS),
+        ([1, 3], [3, 4], Status.HOLDS),  # a tie between two seeds is no win
+        ([2, 2], [2, 2], Status.HOLDS),
+        ([1, 2], [3, 4], Status.FAILS),
+        ([3, 4], [1, 2], Status.FAILS),
+        ([1, 2], [DIVERGED, DIVERGED], Status.FAILS),
+        ([1], [1], Status.NOT_TESTED),
+        ([1, 2], [1], Status.NOT_TESTED),
+    ],
+)
+@pytest.mark.parametrize("measure", [SCORE, ERROR], ids=["higher", "lower"])
+def test_alike_means_that_the_seeds_overlap(
+    measure: Measure, a: list[float | None], b: list[float | None], status: Status
+) -> None:
+    claim = Alike(statement="a is like b", where="here", measure=measure, pairs=(("a", "b"),))
+    (verdict,) = claim.verdicts(results(a=a, b=b))
+    assert verdict.status is status
+    assert "; " in verdict.text
+
+
+def test_the_text_of_a_comparison_has_means_ranges_and_reason() -> None:
+    text = compared(SCORE, results(a=[3.0, 4.5], b=[1.0, 2.0])).text
+    assert text.startswith("score, higher is better. A: 3.75 (3 to 4.5); B: 1.5 (1 to 2); every seed of the first")
+    assert "lower is better. A: -3.75 (-4.5 to -3)" in compared(ERROR, results(a=[3.0, 4.5], b=[1.0, 2.0])).text
+    assert compared(SCORE, results(a=[3.0], b=[1.0])).text.endswith("one seed, so the spread is unknown")
+    assert "B: 1, 1 of 2 seeds (1 diverged)" in compared(SCORE, results(a=[3.0], b=[1.0, None])).text
+
+
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [
+        ([5, 6], Status.HOLDS),  # the bound itself is enough
+        ([5, 4.999], Status.UNDECIDED),
+        ([4, 3], Status.FAILS),
+        ([9, DIVERGED], Status.UNDECIDED),
+        ([DIVERGED], Status.FAILS),
+    ],
+    ids=str,
+)
+def test_reaching_means_every_seed(values: list[float | None], status: Status) -> None:
+    (verdict,) = reached(5, results(a=values))
+    assert verdict.status is status
+    met = {Status.HOLDS: len(values), Status.UNDECIDED: 1, Status.FAILS: 0}[status]
+    assert f"all met by {met} of {len(values)} seeds" in verdict.text
+
+
+def test_all_bounds_have_to_be_met_by_the_same_seed() -> None:
+    bounds = (Bound(measure=SCORE, value=2.0), Bound(measure=ERROR, value=-3.0))  # score at least 2, and at least 3
+    claim = Reached(statement="both", where="here", bounds=bounds, by=("a",))
+    (verdict,) = claim.verdicts(results(a=[2.5, 2.9]))
+    assert verdict.status is Status.FAILS
+    assert "score 2.7 (2.5 to 2.9), at least 2 asked; error -2.7 (-2.9 to -2.5), at most -3 asked" in verdict.text
+
+
+@pytest.mark.parametrize(
+    ("runs", "said"),
+    [
+        (results(Scale.SMOKE, a=[2], b=[1]), "the scale smoke shows that it runs"),
+        (results(a=[2]), "b: not run"),
+        (results(a=[2, math.nan], b=[1, 1]), "A: no score with seed 1"),
+    ],
+    ids=["smoke", "missing", "nan"],
+)
+def test_there_is_no_verdict_without_ground(runs: Results, said: str) -> None:
+    verdict = compared(SCORE, runs)
+    assert verdict.status is Status.NOT_TESTED
+    assert verdict.text.startswith(said)
+
+
+# Over the last third: from step 67 of 100 on.
+def run(seed: int, end: float, *way: tuple[int, float], **more: Any) -> Outcome:
+    points = (Point(step=step, seconds=step / 100, values={"score": value}) for step, value in way)
+    return outcome(seed, end, history=tuple(points), **more)
+
+
+@pytest.mark.parametrize(
+    ("runs", "why"),
+    [
+        ([run(0, 5, (50, 4.9), (67, 5.2)), run(1, 6, (67, 5.9))], ""),  # -0.2 and 0.1, of 1 between seeds
+        ([run(0, 5, (67, 3)), run(1, 6, (67, 4))], "A: score has not settled (2 over the last third, 1 between seeds)"),
+        ([run(0, 5, (68, 5)), run(1, 6, (67, 6))], "without evaluations that show them settled"),
+        ([run(0, 5), run(1, 6)], "without evaluations that show them settled"),
+        ([run(0, 5, (67, 5))], "A: one seed, shorter than the paper's run"),
+        ([run(0, 5, steps=1000), run(1, 6, steps=1000)], ""),  # as long as the paper's
+        ([run(0, 5, stopped=True), run(1, 6, stopped=True)], ""),
+        ([run(0, 5, stopped=True)], ""),
+        ([outcome(0, DIVERGED), outcome(1, DIVERGED)], ""),  # it is not going to change
+    ],
+)
+def test_a_claim_on_quality_needs_runs_that_have_settled(runs: list[Outcome], why: str) -> None:
+    panel = PanelRuns(title="A", runs=tuple(runs), paper_steps=1000)
+    assert why in panel.unsettled(SCORE)
+    assert bool(why) == bool(panel.unsettled(SCORE))
+    (verdict,) = reached(4, Results(figure="own.toy", scale=Scale.CPU, panels={"a": panel}))
+    assert (verdict.status is Status.NOT_TESTED) is bool(why)
+    # What was seen stands beside it.
+    assert "at least 4 asked; all met by" in verdict.text
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(1.0, Status.HOLDS), (0.1, Status.HOLDS), (2.0, Status.NOT_TESTED)])
+def test_a_claim_on_speed_needs_equal_time(seconds: float, status: Status) -> None:
+    slow = replace(outcome(0, 5.0), seconds=seconds)
+    panels = {"a": PanelRuns(title="A", runs=(slow,)), "b": PanelRuns(title="B", runs=(outcome(0, 4.0),))}
+    claim = Compared(statement="x", where="y", measure=SCORE, pairs=(("a", "b"),), ground=Ground.SPEED)
+    (verdict,) = claim.verdicts(Results(figure="own.toy", scale=Scale.CPU, panels=panels))
+    assert verdict.status is status
+    assert "A: 5; B: 4; the first is better" in verdict.text
+    assert ("A took 2 s and B 1 s" in verdict.text) is (status is Status.NOT_TESTED)
+
+
+def test_a_figure_without_runs_is_not_tested() -> None:
+    claim = Compared(statement="x", where="y", measure=SCORE, pairs=(("a", "b"),), figure="own.nothing")
+    assert finding(claim).evidence == ["not tested: no runs of own.nothing are filed"]
+
+
+def test_each_part_of_a_claim_has_its_verdict() -> None:
+    runs = results(a=[5, 6], b=[5, 1], c=[1, 2])
+    assert [v.status for v in reached(5, runs, "a", "b", "c")] == [
+        Status.HOLDS,
+        Status.UNDECIDED,
+        Status.FAILS,
+    ]
+    claim = Compared(statement="x", where="y", measure=SCORE, pairs=(("a", "c"), ("c", "a"), ("a", "d")))
+    assert [v.status for v in claim.verdicts(runs)] == [Status.HOLDS, Status.FAILS, Status.NOT_TESTED]
+
+
+@pytest.mark.parametrize(
+    ("parts", "whole"),
+    [
+        ("hh", Status.HOLDS),
+        ("hu", Status.UNDECIDED),
+        ("hun", Status.NOT_TESTED),
+        ("hunf", Status.FAILS),
+    ],
+)
+def test_a_claim_is_meant_for_all_of_its_parts(parts: str, whole: Status) -> None:
+    letters = {"h": Status.HOLDS, "u": Status.UNDECIDED, "n": Status.NOT_TESTED, "f": Status.FAILS}
+    assert overall(Verdict(letters[p], "") for p in parts) is whole
+    assert overall(Verdict(letters[p], "") for p in reversed(parts)) is whole
+
+
+def test_mean_and_range() -> None:
+    assert mean_and_range([], ".1f") == "none"
+    assert mean_and_range([1.0], ".1f") == "1.0"
+    assert mean_and_range([1.0, 4.0], ".1%", 3) == "250.0% (100.0% to 400.0%), 2 of 3 seeds"
