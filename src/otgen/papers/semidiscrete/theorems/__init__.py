@@ -1,1 +1,1 @@
-"""The claims of Houdard et al. 2021, a module a topic."""
+"""The theorems of Houdard et al. 2021, a file a group of theorems and equations."""

@@ -1,1 +1,1 @@
-"""The claims of Adnan et al. 2021, a module a topic."""
+"""The theorems of Adnan et al. 2021, a file a group of equations or sections."""
