@@ -10,6 +10,7 @@ from otgen.methods import Signs
 from otgen.ot import L1, Cosine
 from otgen.papers.figure import Figure, Panel, figure, panels_of
 from otgen.papers.measures import FRECHET, MODES, QUALITY, SCORE, W1
+from otgen.papers.run_claims import Better, Bound, Compared, Measure, Reached
 from otgen.papers.swgan.fig3_gaussians import swgan_fig3, swgan_fig3_d2, wgan_gp_fig3, wgan_gp_fig3_d2
 from otgen.papers.swgan.images import (
     RivalPanel,
@@ -21,7 +22,6 @@ from otgen.papers.swgan.images import (
     timed_cifar,
     wgan_gp,
 )
-from otgen.papers.run_claims import Better, Bound, Compared, Measure, Reached
 
 _LEAST = Measure(key="modes_share_min", label="smallest mode (even: 1)", better=Better.HIGHER, form=".2f")
 _MOST = Measure(key="modes_share_max", label="largest mode (even: 1)", better=Better.LOWER, form=".2f")

@@ -11,9 +11,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, TheoremStatus, Trials
+from otgen.ot import KL, Discrete, MarginalError, MeanMass, Quadratic, Sinkhorn, SmoothRegulariser, solve
 from otgen.papers.instances import DualPair, Problems, normal, random_problems, spread_out
 from otgen.papers.relations import Part, Relation, at_most, equal, power_law
-from otgen.ot import KL, Discrete, MarginalError, MeanMass, Quadratic, Sinkhorn, SmoothRegulariser, solve
 
 # Accuracy of (25) and (26) that a solve is asked for.
 _TOL = 1e-4

@@ -12,9 +12,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, TheoremStatus, Trials
+from otgen.ot import KL, Discrete, Newton, Quadratic, SmoothRegulariser, Solution, solve
 from otgen.papers.instances import DualPair, circle, even, normal, random_problems, spread_out, uniform, weights
 from otgen.papers.relations import Part, Relation, at_most
-from otgen.ot import KL, Discrete, Newton, Quadratic, SmoothRegulariser, Solution, solve
 
 # Generators before and after a move.
 Moves = tuple[Tensor, Tensor]

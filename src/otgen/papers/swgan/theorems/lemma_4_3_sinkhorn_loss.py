@@ -12,18 +12,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, TheoremStatus, Trials
-from otgen.papers.instances import (
-    divergence,
-    even,
-    normal,
-    one_and_two,
-    regularisers,
-    solved,
-    spread_out,
-    uniform,
-    weights,
-)
-from otgen.papers.relations import Part, Relation, Slope, at_most, equal, power_law
 from otgen.ot import (
     KL,
     L1,
@@ -39,6 +27,18 @@ from otgen.ot import (
     ValueKind,
     solve,
 )
+from otgen.papers.instances import (
+    divergence,
+    even,
+    normal,
+    one_and_two,
+    regularisers,
+    solved,
+    spread_out,
+    uniform,
+    weights,
+)
+from otgen.papers.relations import Part, Relation, Slope, at_most, equal, power_law
 
 # Marginal error of what counts as solved.
 _TOL = 1e-10

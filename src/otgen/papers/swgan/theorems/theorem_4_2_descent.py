@@ -11,9 +11,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, Trials
+from otgen.ot import KL, Cosine, Discrete, Sinkhorn, solve
 from otgen.papers.instances import circle, even, normal, solved, spread_out, uniform
 from otgen.papers.relations import Relation, at_most, power_law
-from otgen.ot import KL, Cosine, Discrete, Sinkhorn, solve
 
 # Runs of each instance; half of them mirror the noise of the others.
 _RUNS = 32

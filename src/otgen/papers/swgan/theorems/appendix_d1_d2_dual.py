@@ -12,10 +12,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, TheoremStatus, Trials
+from otgen.ot import KL, Discrete, DualAscent, Quadratic, SmoothRegulariser
 from otgen.papers.instances import DualPair, Problems, even, normal, random_problems, uniform
 from otgen.papers.relations import Part, Relation, at_most, equal
 from otgen.papers.swgan.theorems.appendix_f_linear import distance
-from otgen.ot import KL, Discrete, DualAscent, Quadratic, SmoothRegulariser
 
 
 @dataclass(frozen=True, kw_only=True)

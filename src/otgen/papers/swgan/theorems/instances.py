@@ -1,17 +1,17 @@
-"""Sanjabi et al. 2018: the generators that Theorem 4.1 and the bias of its estimates are tried on."""
+"""What several theorems of Sanjabi et al. 2018 are tried on: generators that scale, potentials off the optimum."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
 from torch import Tensor
 
+from otgen.ot import Discrete, Exact, Newton, NoReg, SmoothRegulariser, Solution, SqEuclidean, solve
 from otgen.papers.claim import Trials
-from otgen.papers.instances import Problems, normal, solved, spread_out, weights
-from otgen.ot import Discrete, SmoothRegulariser, Solution, SqEuclidean
+from otgen.papers.instances import DualPair, Problems, normal, solved, spread_out, weights
 
 
 @dataclass(frozen=True)
@@ -58,3 +58,27 @@ class ScaledGame:
         solution = solution_of(Discrete(x, self.y, self.a, self.b, cost=SqEuclidean(), reg=self.reg))
         (by_x,) = torch.autograd.grad(solution.value.sum(), x)
         return (by_x * self.x).sum(1), solution
+
+    def pseudo_gradient(self, plan: Tensor) -> Tensor:
+        """G, the gradient that a plan held constant gives: ``(k, 2)``."""
+        return (plan.unsqueeze(-1) * self.slopes).sum((1, 2))
+
+
+def raised(pair: DualPair, by: Tensor) -> DualPair:
+    """The same potentials with f higher by so many eps, ``(k,)``."""
+    return replace(pair, f=pair.f + pair.problems.reg.weight * by.unsqueeze(-1))
+
+
+def residuals(pair: DualPair) -> tuple[Tensor, Tensor]:
+    """What the pseudo-plan's rows and columns lack in mass, the gradient of the dual: ``(k, n)`` and ``(k, m)``."""
+    return pair.problems.a - pair.plan.sum(-1), pair.problems.b - pair.plan.sum(-2)
+
+
+def unregularised(problems: Problems) -> Solution:
+    """The exact optimum of the same costs and weights without a regulariser."""
+    return solve(Discrete.from_matrix(problems.C, problems.a, problems.b, reg=NoReg()), Exact())
+
+
+def solved_to_gap(problem: Discrete) -> Solution:
+    """A problem whose value is right to a relative gap of 1e-11."""
+    return solve(problem, Newton(), tol=1e-11, max_steps=500, on_unconverged="ignore")

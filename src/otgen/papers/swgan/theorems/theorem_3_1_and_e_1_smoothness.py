@@ -12,8 +12,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.claims.base import Theorem, TheoremStatus, Trials
-from otgen.papers.instances import circle, even, normal, solved, spread_out, uniform, weights
-from otgen.papers.relations import Part, Relation, at_most
 from otgen.ot import (
     KL,
     L1,
@@ -22,6 +20,8 @@ from otgen.ot import (
     Quadratic,
     SmoothRegulariser,
 )
+from otgen.papers.instances import circle, even, normal, solved, spread_out, uniform, weights
+from otgen.papers.relations import Part, Relation, at_most
 
 # Two plans that hardly differ, each right to 1e-12 or so.
 _SLACK = 1e-5
