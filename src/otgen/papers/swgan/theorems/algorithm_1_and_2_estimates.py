@@ -1,4 +1,4 @@
-"""Sanjabi et al. 2018, Algorithms 1 and 2 (section 5, Corollary 4.3.1): what their gradient estimates are on average."""
+"""Sanjabi et al. 2018, Algorithms 1 and 2 (section 5, Corollary 4.3.1): what their estimates are on average."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def _mean_solved(game: ScaledGame) -> Tensor:
 @theorem(
     "S17",
     "Algorithm 2, Corollary 4.3.1",
-    "The estimate of Algorithm 2 for the Sinkhorn loss is right on average at optimal potentials; where each of its two "
-    "terms errs by at most delta and has variance at most sigma^2, the estimate errs by at most 3 delta and has "
+    "The estimate of Algorithm 2 for the Sinkhorn loss is right on average at optimal potentials; where each of its "
+    "two terms errs by at most delta and has variance at most sigma^2, the estimate errs by at most 3 delta and has "
     "variance at most 5 sigma^2.",
     conditions="The batches of the self term are independent of each other and of the cross term's, as Algorithm 2 "
     "draws them. One batch against itself is a V-statistic, whose pairs of a sample with itself bias it.",

@@ -92,14 +92,14 @@ def _arc(rng: torch.Generator, k: int) -> _Triple:
     recorded=Status.CONDITIONAL,
 )
 def triangle(trials: Trials, *, legs: float = 1.0, sharp: float = 1.0) -> Iterator[Relation]:
-    """Theorem A.1; ``legs`` is the factor of the two other sides, ``sharp`` that of ``eps max I``, which is to spare."""
+    """Theorem A.1; ``legs`` is the factor of the two other sides, ``sharp`` that of ``eps max I`` to spare."""
     rng, k = trials.rng, trials.at_most(trials.n // 6)
     costs: tuple[Cost, ...] = (PNorm(p=1), L1())
     for cost in costs:
         for reg in regularisers(0.05):
-            yield from _metric("Z between", _between(rng, k), cost, reg, (legs, sharp), (0.97, 0.0))
+            yield from _metric("Z between", _between(rng, k), cost, reg, legs, sharp)
     for reg in regularisers(0.2):
-        yield from _metric("X = Y = Z", _thrice(rng, k), PNorm(p=1), reg, (legs, sharp), (0.0, 0.95))
+        yield from _metric("X = Y = Z", _thrice(rng, k), PNorm(p=1), reg, legs, sharp)
     flat, near = _arc(rng, k), _between(rng, k)
     for label, laws, cost in (("cosine", flat, Cosine()), ("squared distance", near, SqEuclidean())):
         long, one, other = (side.optimum.dual for side in laws.sides(cost, KL(eps=0.05)))
@@ -107,24 +107,18 @@ def triangle(trials: Trials, *, legs: float = 1.0, sharp: float = 1.0) -> Iterat
     yield _loss(_between(rng, trials.at_most(200)))
 
 
-def _metric(
-    label: str,
-    laws: _Triple,
-    cost: Cost,
-    reg: SmoothRegulariser,
-    factors: tuple[float, float],
-    tight: tuple[float, float],
-) -> list[Relation]:
-    """All that the theorem says of one metric: the factors of legs and spare, and how tight either bound must be."""
+def _metric(label: str, laws: _Triple, cost: Cost, reg: SmoothRegulariser, legs: float, sharp: float) -> list[Relation]:
+    """All that the theorem says of one metric."""
+    tight, sharply = (0.97, 0.0) if label == "Z between" else (0.0, 0.95)
     sides, label = laws.sides(cost, reg), f"{label}, {type(cost).__name__}, {reg}"
     long, one, other = (side.optimum.dual for side in sides)
     spare = torch.maximum(*(side.penalty(side.optimum.plan) for side in sides[1:]))
-    more, right = long + factors[1] * reg.weight * spare, factors[0] * (one + other)
+    more, right = long + sharp * reg.weight * spare, legs * (one + other)
     back = solved_to_gap(Discrete(laws.y, laws.x, laws.b, laws.a, cost=cost, reg=reg)).value
     scale = 1 + long.abs()
     return [
-        at_most(f"d(X, Y) and d(X, Z) + d(Y, Z), {label}", long, right, tight=tight[0]),
-        at_most(f"d(X, Y) + eps max I and d(X, Z) + d(Y, Z), {label}", more, right, tight=tight[1]),
+        at_most(f"d(X, Y) and d(X, Z) + d(Y, Z), {label}", long, right, tight=tight),
+        at_most(f"d(X, Y) + eps max I and d(X, Z) + d(Y, Z), {label}", more, right, tight=sharply),
         equal(f"d(X, Y) and d(Y, X), {label}", long, back, scale=scale, tol=1e-9),
         at_most(f"0 and d (both from above: scale - d and scale), {label}", scale - long, scale),
     ]
