@@ -1,27 +1,19 @@
-"""Sanjabi et al. 2018: how smooth the regularised value is in the generator (Theorem 3.1, appendix E)."""
+"""Sanjabi et al. 2018, Theorems 3.1 and E.1: how smooth the regularised value is in the generator."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
-from typing_extensions import override
 
-from otgen.claims.base import Theorem, TheoremStatus, Trials
-from otgen.ot import (
-    KL,
-    L1,
-    Cosine,
-    Discrete,
-    Quadratic,
-    SmoothRegulariser,
-)
+from otgen.ot import KL, L1, Cosine, Discrete, Quadratic, SmoothRegulariser
+from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import circle, even, normal, solved, spread_out, uniform, weights
 from otgen.papers.relations import Part, Relation, at_most
+from otgen.papers.theorem import theorem
 
 # Two plans that hardly differ, each right to 1e-12 or so.
 _SLACK = 1e-5
@@ -98,14 +90,16 @@ def _one_speed(trials: Trials, k: int, n: int) -> Tensor:
 
 @dataclass(frozen=True)
 class _Moved:
-    """What changes with theta, ``(k,)`` each: all relative to ``||theta_1 - theta_2||``."""
+    """What changes with theta in a game, ``(k,)`` each: all relative to ``||theta_1 - theta_2||``."""
 
+    label: str
+    game: _Turns
     plan_one: Tensor
     plan_two: Tensor
     gradient: Tensor
 
     @classmethod
-    def of(cls, trials: Trials, game: _Turns, reg: SmoothRegulariser) -> _Moved:
+    def of(cls, trials: Trials, label: str, game: _Turns, reg: SmoothRegulariser) -> _Moved:
         k = len(game.top)
         # Around theta = 0, where the extremal games are extremal, and across distances from tiny to half a turn.
         share = (torch.arange(k) % 2 == 0).unsqueeze(-1)
@@ -116,145 +110,95 @@ class _Moved:
         other = one + torch.logspace(-3, 0.5, k, dtype=torch.float64).unsqueeze(-1) * way
         (slope, plan), (slope_2, plan_2) = (game.gradient(theta, reg) for theta in (one, other))
         far, apart = (one - other).norm(dim=-1), plan - plan_2
-        return cls(
-            apart.abs().sum((-1, -2)) / far,
-            apart.square().sum((-1, -2)).sqrt() / far,
-            (slope - slope_2).norm(dim=-1) / far,
-        )
+        plan_one, plan_two = apart.abs().sum((-1, -2)), apart.square().sum((-1, -2)).sqrt()
+        gradient = (slope - slope_2).norm(dim=-1)
+        return cls(f"{label}, eps={reg.weight:g}", game, plan_one / far, plan_two / far, gradient / far)
+
+    def within(self, text: str, left: Tensor, right: Tensor, tight: float, *where: str) -> Relation:
+        """A bound, which must be tight in the games whose labels are given."""
+        tight = tight if self.label in where else 0.0
+        return at_most(f"{text}, {self.label}", left, right, tight=tight, slack=_SLACK)
+
+    def plan_within(self, text: str, left: Tensor, right: Tensor) -> Relation:
+        """A bound on the plan's change; for small eps two opposite points come near it."""
+        return self.within(text, left, right, 0.95, "two opposite points, eps=0.05")
+
+    def gradient_within(self, text: str, right: Tensor) -> Relation:
+        """A bound on the gradient's; for large eps a single point comes near it."""
+        text = f"||grad h_1 - grad h_2||/||theta_1 - theta_2|| and {text}"
+        return self.within(text, self.gradient, right, 0.9, "two opposite points, eps=0.05", "single point, eps=20")
 
 
-@dataclass(frozen=True, kw_only=True)
-class EntropicSmoothness(Theorem):
-    """Theorem 3.1: Lipschitz constants of the plan and of the gradient, with KL.
-
-    Attributes:
-        plan: factor of ``L_0/eps``.
-        curvature: factor of ``L_1``.
-        coupling: factor of ``L_0^2/eps``.
-    """
-
-    key: ClassVar[str] = "S5"
-    where: ClassVar[str] = "Theorem 3.1"
-    statement: ClassVar[str] = (
-        "With KL, if grad_theta c is bounded by L_0 and L_1-Lipschitz in theta for all pairs, then "
-        "||pi*(theta_1) - pi*(theta_2)||_1 <= (L_0/eps) ||theta_1 - theta_2||, and h is L-smooth with "
-        "L = L_1 + L_0^2/eps."
-    )
-    conditions: ClassVar[str] = (
-        "grad_theta c is Lipschitz. That of the L1 cost, which the paper's experiments use, jumps where coordinates "
-        "coincide, and so does the gradient of h; the cosine's is Lipschitz away from 0 only."
-    )
-    recorded: ClassVar[TheoremStatus] = TheoremStatus.CONDITIONAL
-
-    plan: float = 1.0
-    curvature: float = 1.0
-    coupling: float = 1.0
-
-    @override
-    def relations(self, trials: Trials) -> Iterator[Relation]:
-        k = trials.at_most(trials.n // 6)
-        for eps in (0.05, 20.0):
-            reg = KL(eps=eps)
-            for label, game in _games(trials, k, uneven=True):
-                moved, label = _Moved.of(trials, game, reg), f"{label}, eps={eps:g}"
-                near = eps < 1 and "opposite" in label
-                yield at_most(
-                    f"||pi_1 - pi_2||_1/||theta_1 - theta_2|| and L_0/eps, {label}",
-                    moved.plan_one,
-                    self.plan * game.top / eps,
-                    tight=0.95 if near else 0.0,
-                    slack=_SLACK,
-                )
-                yield at_most(
-                    f"||grad h_1 - grad h_2||/||theta_1 - theta_2|| and L_1 + L_0^2/eps, {label}",
-                    moved.gradient,
-                    (self.curvature + self.coupling / eps) * game.top.square(),
-                    tight=0.9 if near or ("single" in label and eps > 1) else 0.0,
-                    slack=_SLACK,
-                )
-        yield self._kinks(trials)
-
-    def _kinks(self, trials: Trials) -> Relation:
-        """``G_theta(x) = x + theta`` on the line under L1: where it is differentiable, the gradient is constant."""
-        k, eps = trials.at_most(100), 20.0
-        x, y = normal(trials.rng, k, 5, 1), normal(trials.rng, k, 6, 1)
-        step, slopes = spread_out(trials.rng, k, 1e-3, 1.0), []
-        for theta in (-step / 2, step / 2):
-            moved = (x + theta[:, None, None]).requires_grad_()
-            value = solved(Discrete(moved, y, even(k, 5), even(k, 6), cost=L1(), reg=KL(eps=eps))).value
-            slopes.append(torch.autograd.grad(value.sum(), moved)[0].sum((1, 2)))
-        label = "||grad h_1 - grad h_2||/||theta_1 - theta_2|| and 0 + 1/eps, L1 cost on the line"
-        return at_most(label, (slopes[0] - slopes[1]).abs() / step, self.coupling / eps, part=Part.OUTSIDE)
+def _moves(trials: Trials, k: int, reg: KL | Quadratic) -> Iterator[_Moved]:
+    """The games of one theorem: KL takes uneven weights in its stride, Remark E.1.1 is on uniform laws."""
+    games = {
+        "two opposite points": _opposite(trials, k),
+        "random points": _anywhere(trials, k, uneven=isinstance(reg, KL)),
+        "single point": _single(trials, k),
+    }
+    if isinstance(reg, Quadratic):
+        games["random weights"] = _anywhere(trials, k, uneven=True)
+    yield from (_Moved.of(trials, label, game, reg) for label, game in games.items())
 
 
-def _games(trials: Trials, k: int, *, uneven: bool) -> list[tuple[str, _Turns]]:
-    return [
-        ("two opposite points", _opposite(trials, k)),
-        ("random points", _anywhere(trials, k, uneven=uneven)),
-        ("single point", _single(trials, k)),
-    ]
+@theorem(
+    "S5",
+    "Theorem 3.1",
+    "With KL, if grad_theta c is bounded by L_0 and L_1-Lipschitz in theta for all pairs, then "
+    "||pi*(theta_1) - pi*(theta_2)||_1 <= (L_0/eps) ||theta_1 - theta_2||, and h is L-smooth with "
+    "L = L_1 + L_0^2/eps.",
+    conditions="grad_theta c is Lipschitz. That of the L1 cost, which the paper's experiments use, jumps where "
+    "coordinates coincide, and so does the gradient of h; the cosine's is Lipschitz away from 0 only.",
+    recorded=Status.CONDITIONAL,
+)
+def entropic_smoothness(
+    trials: Trials, *, plan: float = 1.0, curvature: float = 1.0, coupling: float = 1.0
+) -> Iterator[Relation]:
+    """Theorem 3.1; ``plan`` is the factor of ``L_0/eps``, ``curvature`` of ``L_1``, ``coupling`` of ``L_0^2/eps``."""
+    for eps in (0.05, 20.0):
+        for moved in _moves(trials, trials.at_most(trials.n // 6), KL(eps=eps)):
+            top = moved.game.top
+            text = "||pi_1 - pi_2||_1/||theta_1 - theta_2|| and L_0/eps"
+            yield moved.plan_within(text, moved.plan_one, plan * top / eps)
+            yield moved.gradient_within("L_1 + L_0^2/eps", (curvature + coupling / eps) * top.square())
+    yield _kinks(trials, coupling)
 
 
-@dataclass(frozen=True, kw_only=True)
-class NormSmoothness(Theorem):
-    """Theorem E.1 and Remark E.1.1: the same with the squared norm.
+def _kinks(trials: Trials, coupling: float) -> Relation:
+    """``G_theta(x) = x + theta`` on the line under L1: where it is differentiable, the gradient is constant."""
+    k, eps = trials.at_most(100), 20.0
+    x, y = normal(trials.rng, k, 5, 1), normal(trials.rng, k, 6, 1)
+    step, slopes = spread_out(trials.rng, k, 1e-3, 1.0), []
+    for theta in (-step / 2, step / 2):
+        moved = (x + theta[:, None, None]).requires_grad_()
+        value = solved(Discrete(moved, y, even(k, 5), even(k, 6), cost=L1(), reg=KL(eps=eps))).value
+        slopes.append(torch.autograd.grad(value.sum(), moved)[0].sum((1, 2)))
+    label = "||grad h_1 - grad h_2||/||theta_1 - theta_2|| and 0 + 1/eps, L1 cost on the line"
+    return at_most(label, (slopes[0] - slopes[1]).abs() / step, coupling / eps, part=Part.OUTSIDE)
 
-    Attributes:
-        plan: factor of the bounds on the plan.
-        curvature: factor of ``L_1``.
-        coupling: factor of ``l_0^2/eps``.
-    """
 
-    key: ClassVar[str] = "S6"
-    where: ClassVar[str] = "Theorem E.1, Remark E.1.1"
-    statement: ClassVar[str] = (
-        "With the squared norm, ||pi_1 - pi_2||_2 <= (lhat p_max/eps) ||theta_1 - theta_2|| and h is smooth with L = "
-        "L_1 + lhat^2 p_max/eps, lhat^2 the sum of ||grad c||^2 over all pairs, p_max the largest q p. On uniform "
-        "laws that is l_0/(eps sqrt(MN)) and L_1 + l_0^2/eps, l_0 = lhat/sqrt(MN), and ||pi_1 - pi_2||_1 <= "
-        "(l_0/eps) ||theta_1 - theta_2||."
-    )
-
-    plan: float = 1.0
-    curvature: float = 1.0
-    coupling: float = 1.0
-
-    @override
-    def relations(self, trials: Trials) -> Iterator[Relation]:
-        k = trials.at_most(trials.n // 8)
-        for eps in (0.05, 20.0):
-            games = _games(trials, k, uneven=False)
-            games.append(("random weights", _anywhere(trials, k, uneven=True)))
-            for label, game in games:
-                moved = _Moved.of(trials, game, Quadratic(eps=eps))
-                # p_max is 1/(MN) on uniform laws.
-                p_max = game.a.amax(-1) * game.b.amax(-1)
-                near = eps < 1 and "opposite" in label
-                yield from self._bounds(moved, game, p_max, eps, f"{label}, eps={eps:g}", near)
-
-    def _bounds(self, moved: _Moved, game: _Turns, p_max: Tensor, eps: float, label: str, near: bool) -> list[Relation]:
-        size = math.prod((game.start.shape[-1], game.target.shape[-1]))
-        tight = 0.95 if near else 0.0
-        plan_two = at_most(
-            f"||pi_1 - pi_2||_2/||theta_1 - theta_2|| and lhat p_max/eps, {label}",
-            moved.plan_two,
-            self.plan * game.total * p_max / eps,
-            tight=tight,
-            slack=_SLACK,
-        )
-        gradient = at_most(
-            f"||grad h_1 - grad h_2||/||theta_1 - theta_2|| and L_1 + lhat^2 p_max/eps, {label}",
-            moved.gradient,
-            self.curvature * game.top.square() + self.coupling * game.total.square() * p_max / eps,
-            tight=0.9 if near or ("single" in label and eps > 1) else 0.0,
-            slack=_SLACK,
-        )
-        if "weights" in label:
-            return [plan_two, gradient]
-        plan_one = at_most(
-            f"||pi_1 - pi_2||_1/||theta_1 - theta_2|| and l_0/eps, {label}",
-            moved.plan_one,
-            self.plan * game.total / math.sqrt(size) / eps,
-            tight=tight,
-            slack=_SLACK,
-        )
-        return [plan_one, plan_two, gradient]
+@theorem(
+    "S6",
+    "Theorem E.1, Remark E.1.1",
+    "With the squared norm, ||pi_1 - pi_2||_2 <= (lhat p_max/eps) ||theta_1 - theta_2|| and h is smooth with L = "
+    "L_1 + lhat^2 p_max/eps, lhat^2 the sum of ||grad c||^2 over all pairs, p_max the largest q p. On uniform laws "
+    "that is l_0/(eps sqrt(MN)) and L_1 + l_0^2/eps, l_0 = lhat/sqrt(MN), and ||pi_1 - pi_2||_1 <= "
+    "(l_0/eps) ||theta_1 - theta_2||.",
+)
+def norm_smoothness(
+    trials: Trials, *, plan: float = 1.0, curvature: float = 1.0, coupling: float = 1.0
+) -> Iterator[Relation]:
+    """Theorem E.1; ``plan`` is the factor of the bounds on it, ``curvature`` of ``L_1``, ``coupling`` of ``l_0^2/eps``."""
+    for eps in (0.05, 20.0):
+        for moved in _moves(trials, trials.at_most(trials.n // 8), Quadratic(eps=eps)):
+            game = moved.game
+            # p_max is 1/(MN) on uniform laws.
+            p_max = game.a.amax(-1) * game.b.amax(-1)
+            if "weights" not in moved.label:
+                root = math.sqrt(game.start.shape[-1] * game.target.shape[-1])
+                text = "||pi_1 - pi_2||_1/||theta_1 - theta_2|| and l_0/eps"
+                yield moved.plan_within(text, moved.plan_one, plan * game.total / root / eps)
+            text = "||pi_1 - pi_2||_2/||theta_1 - theta_2|| and lhat p_max/eps"
+            yield moved.plan_within(text, moved.plan_two, plan * game.total * p_max / eps)
+            bound = curvature * game.top.square() + coupling * game.total.square() * p_max / eps
+            yield moved.gradient_within("L_1 + lhat^2 p_max/eps", bound)
