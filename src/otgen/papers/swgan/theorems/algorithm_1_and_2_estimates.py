@@ -12,9 +12,9 @@ from otgen.methods import SWGANSinkhorn
 from otgen.methods.swgan import held_cost
 from otgen.ot import KL, Discrete, Quadratic, SqEuclidean
 from otgen.papers.claim import Status, Trials
-from otgen.papers.instances import Problems, normal, solved, spread_out, weights
+from otgen.papers.instances import Problems, normal, regularisers, solved, spread_out, weights
 from otgen.papers.relations import Part, Relation, at_most, equal
-from otgen.papers.swgan.theorems.instances import ScaledGame, raised, solved_to_gap
+from otgen.papers.swgan.theorems.instances import ScaledGame, gradient_of, raised, solved_to_gap
 from otgen.papers.theorem import theorem
 
 # Of three points, all samples of two.
@@ -32,9 +32,9 @@ _SAMPLES = torch.cartesian_prod(torch.arange(3), torch.arange(3))
 def unbiased(trials: Trials, *, scale: float = 1.0, bias: float = 1.0) -> Iterator[Relation]:
     """Algorithm 1; ``scale`` is that of the estimate's mean, ``bias`` the factor of the bound on its error."""
     outside: list[Relation] = []
-    for reg in (KL(eps=1.0), Quadratic(eps=1.0)):
+    for reg in regularisers(1.0):
         game = ScaledGame.drawn(trials, trials.at_most(5), reg, n=3, m=3, least=0.02)
-        problems, (exact, _) = game.problems, game.gradient()
+        problems, exact = game.problems, game.exact
         pair = problems.near(trials.rng, spread_out(trials.rng, trials.at_most(5), 0.1, 1.0))
         mean = scale * _mean_estimate(game, pair.density)
         best = scale * _mean_estimate(game, problems.optimum.density)
@@ -54,7 +54,7 @@ def _bound(trials: Trials, bias: float) -> Relation:
     problems = game.problems
     near = problems.near(trials.rng, spread_out(trials.rng, k, 1e-3, 0.1))
     pair = raised(near, spread_out(trials.rng, k, 0.1, 1.0))
-    off = (game.pseudo_gradient(pair.plan) - game.gradient()[0]).norm(dim=-1)
+    off = (game.pseudo_gradient(pair.plan) - game.exact).norm(dim=-1)
     square = (problems.product * game.slopes.square().sum(-1)).sum((-1, -2))
     delta = (2 * square * (problems.optimum.dual - pair.dual).clamp(min=0) / game.reg.weight).sqrt()
     label = "bias for grad h and delta = l_0 sqrt(2 eps'/eps), norm-2"
@@ -84,9 +84,8 @@ def _mean_solved(game: ScaledGame) -> Tensor:
     """The mean over all batches of the gradient of a batch's own transport problem: ``(k, 2)``."""
     codes, data, chances = _all_batches(game)
     batch = game.x[:, codes].flatten(0, 1)
-    x = batch.clone().requires_grad_()
-    value = solved(Discrete(x, game.y[:, data].flatten(0, 1), cost=SqEuclidean(), reg=game.reg)).value
-    (by_x,) = torch.autograd.grad(value.sum(), x)
+    y = game.y[:, data].flatten(0, 1)
+    by_x = gradient_of(lambda x: solved(Discrete(x, y, cost=SqEuclidean(), reg=game.reg)).value, batch)
     return (chances.unsqueeze(-1) * (by_x * batch).sum(1).reshape(len(game.x), len(codes), 2)).sum(1)
 
 
@@ -103,19 +102,24 @@ def _mean_solved(game: ScaledGame) -> Tensor:
 def independent_batches(trials: Trials, *, error: float = 3.0, variance: float = 5.0) -> Iterator[Relation]:
     """Algorithm 2; ``error`` is the factor of delta, ``variance`` that of sigma^2."""
     cross_term, own_term = SWGANSinkhorn().terms()
-    weight = cross_term.weight, own_term.weight
+
+    def whole(cross: Tensor, own: Tensor) -> Tensor:
+        return cross_term.weight * cross + own_term.weight * own
+
     game = _SelfGame.drawn(trials, trials.at_most(200))
-    exact, scale = game.gradient(weight)
+    gradients, errors = game.gradients(), game.plan_errors(trials)
+    exact, scale = whole(*gradients), 1 + gradients[0].norm(dim=-1) + gradients[1].norm(dim=-1)
     cross, own = game.law(0), game.law(1, same=own_term.left == own_term.right)
-    mean = weight[0] * cross.mean + weight[1] * own.mean
-    twice = weight[0] * cross.mean + weight[1] * game.law(1, same=True).mean
-    spread = torch.maximum(cross.variance, own.variance)
-    off, delta = game.plan_errors(trials, weight)
     label = "mean of the estimate and the loss's gradient"
+    mean, twice = whole(cross.mean, own.mean), whole(cross.mean, game.law(1, same=True).mean)
     yield _alike(f"{label}, independent batches", mean, exact, scale=scale, tol=1e-6)
-    joint = cross.joint_variance(own, weight)
-    yield at_most("variance of the estimate and 5 sigma^2", joint, variance * spread, tight=0.82)
-    yield at_most("error of the estimate's mean and 3 delta", off, error * delta, tight=0.75)
+    # Of the sum of two independent estimates: over all pairs of outcomes.
+    outcomes = whole(cross.values.unsqueeze(2), own.values.unsqueeze(1)).flatten(1, 2)
+    joint = _Law(outcomes, (cross.chances.unsqueeze(2) * own.chances.unsqueeze(1)).flatten(1)).variance
+    right = variance * torch.maximum(cross.variance, own.variance)
+    yield at_most("variance of the estimate and 5 sigma^2", joint, right, tight=0.82)
+    off, right = whole(*errors).norm(dim=-1), error * torch.maximum(*(e.norm(dim=-1) for e in errors))
+    yield at_most("error of the estimate's mean and 3 delta", off, right, tight=0.75)
     yield _alike(f"{label}, one batch twice", twice, exact, Part.OUTSIDE, scale=scale, tol=1e-6)
 
 
@@ -138,12 +142,6 @@ class _Law:
     @property
     def variance(self) -> Tensor:
         return (self.chances * (self.values - self.mean.unsqueeze(1)).square().sum(-1)).sum(1)
-
-    def joint_variance(self, other: _Law, weight: tuple[float, float]) -> Tensor:
-        """Of the weighted sum with another, independent estimate: over all pairs of outcomes."""
-        values = weight[0] * self.values.unsqueeze(2) + weight[1] * other.values.unsqueeze(1)
-        chances = self.chances.unsqueeze(2) * other.chances.unsqueeze(1)
-        return _Law(values.flatten(1, 2), chances.flatten(1)).variance
 
 
 @dataclass(frozen=True)
@@ -179,25 +177,24 @@ class _SelfGame:
             return _Law(values[:, every, every], rows)
         return _Law(values.flatten(1, 2), (rows.unsqueeze(2) * columns.unsqueeze(1)).flatten(1))
 
-    def gradient(self, weight: tuple[float, float]) -> tuple[Tensor, Tensor]:
-        """Of the loss, as the library differentiates it, ``(k, P)``; and its size, for errors."""
-        theta = self.theta.clone().requires_grad_()
-        z, parts = theta * self.x, []
-        for other, p in zip((self.y, z), self.problems, strict=True):
-            value = solved_to_gap(Discrete(z, other, p.a, p.b, cost=SqEuclidean(), reg=p.reg)).value
-            parts.append(torch.autograd.grad(value.sum(), theta, retain_graph=True)[0].squeeze(1))
-        cross, own = parts
-        return weight[0] * cross + weight[1] * own, 1 + cross.norm(dim=-1) + own.norm(dim=-1)
+    def gradients(self) -> list[Tensor]:
+        """Of both terms of the loss, as the library differentiates them, ``(k, P)``."""
 
-    def plan_errors(self, trials: Trials, weight: tuple[float, float]) -> tuple[Tensor, Tensor]:
-        """Error of the estimate's mean at potentials off the optimum, and the larger error of its two terms."""
+        def value(x: Tensor, y: Tensor, p: Problems) -> Tensor:
+            return solved_to_gap(Discrete(x, y, p.a, p.b, cost=SqEuclidean(), reg=p.reg)).value
+
+        x, (cross, own) = self.x, self.problems
+        by_cross = gradient_of(lambda theta: value(theta * x, self.y, cross), self.theta)
+        by_own = gradient_of(lambda theta: value(theta * x, theta * x, own), self.theta)
+        return [by_cross.squeeze(1), by_own.squeeze(1)]
+
+    def plan_errors(self, trials: Trials) -> list[Tensor]:
+        """Of the estimate of either term on average, at potentials off the optimum, ``(k, P)``."""
         errors = []
         for problem, slope in zip(self.problems, self.slopes, strict=True):
             off = problem.near(trials.rng, torch.full((len(problem),), 0.3)).plan - problem.optimum.plan
             errors.append((off.unsqueeze(-1) * slope).sum((1, 2)))
-        cross, own = errors
-        whole = (weight[0] * cross + weight[1] * own).norm(dim=-1)
-        return whole, torch.maximum(cross.norm(dim=-1), own.norm(dim=-1))
+        return errors
 
 
 def _alike(

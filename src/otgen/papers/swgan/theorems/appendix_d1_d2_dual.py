@@ -11,7 +11,7 @@ from torch import Tensor
 
 from otgen.ot import KL, Discrete, DualAscent, Quadratic, SmoothRegulariser
 from otgen.papers.claim import Status, Trials
-from otgen.papers.instances import DualPair, Problems, even, normal, random_problems, uniform
+from otgen.papers.instances import DualPair, Problems, even, normal, random_problems, regularisers, uniform
 from otgen.papers.relations import Part, Relation, at_most, equal
 from otgen.papers.swgan.theorems.instances import residuals
 from otgen.papers.swgan.theorems.theorem_i_1_stability import distance
@@ -27,8 +27,7 @@ from otgen.papers.theorem import theorem
 )
 def derivation(trials: Trials, *, shrink: float = math.exp(-1), norm: float = 0.5) -> Iterator[Relation]:
     """Appendix D.1; ``shrink`` is the factor of ``eps exp(V/eps)`` in the dual, ``norm`` of ``max(V, 0)^2/eps``."""
-    regs: tuple[SmoothRegulariser, ...] = (KL(eps=0.3), Quadratic(eps=0.3))
-    for reg in regs:
+    for reg in regularisers(0.3):
         k = trials.at_most(trials.n // 2)
         problems = random_problems(trials.rng, k, reg)
         phi, psi = normal(trials.rng, k, 6), normal(trials.rng, k, 7)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from otgen.ot import KL, Discrete, Newton, Quadratic, SmoothRegulariser, Solution, solve
+from otgen.ot import KL, Discrete, Newton, SmoothRegulariser, Solution, solve
 from otgen.papers.claim import Status, Trials
-from otgen.papers.instances import circle, even, normal, spread_out, weights
+from otgen.papers.instances import circle, even, normal, regularisers, spread_out, weights
 from otgen.papers.relations import Part, Relation, at_most
+from otgen.papers.swgan.theorems.instances import gradient_of
 from otgen.papers.theorem import theorem
 
 # Generators before and after a move.
@@ -60,9 +61,7 @@ class LinearGame:
 
     def gradient(self, theta: Tensor) -> Tensor:
         """``grad h(Theta)``, ``(k, d, q)``, as the library takes it."""
-        theta = theta.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(self.solution(theta).value.sum(), theta)
-        return gradient
+        return gradient_of(lambda at: self.solution(at).value, theta)
 
     def generators(self, rng: torch.Generator, near: float = 1e-3, far: float = 10.0) -> Moves:
         """Pairs of generators around 0, of every size and distance."""
@@ -108,8 +107,7 @@ def _lengths(vectors: Tensor) -> Tensor:
 def linear_plans(trials: Trials, *, factor: float = 1.0) -> Iterator[Relation]:
     """Corollary F.0.1, how far the plan moves; ``factor`` is that of ``r_x r_y / eps``."""
     k = trials.at_most(trials.n // 4)
-    regs: tuple[SmoothRegulariser, ...] = (KL(eps=1.0), Quadratic(eps=1.0))
-    for reg in regs:
+    for reg in regularisers(1.0):
         radii = [spread_out(trials.rng, k, 0.2, 3.0) for _ in range(2)]
         left, right = [], []
         # The two points come as near to the bound as one likes.

@@ -12,6 +12,7 @@ from otgen.ot import KL, Discrete, Quadratic, Sinkhorn, SmoothRegulariser, SqEuc
 from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import Problems, normal, solved, weights
 from otgen.papers.relations import Part, Relation, equal
+from otgen.papers.swgan.theorems.instances import gradient_of
 from otgen.papers.theorem import theorem
 
 # Size of the step of a difference quotient.
@@ -62,14 +63,14 @@ class _Curve:
 
     def automatic(self, kind: ValueKind) -> Tensor:
         """The library's derivative by t: its envelope for the value, through all steps for the linear part."""
-        weight = self.weight.clone().requires_grad_()
-        problem = self.problem(weight)
-        if kind is ValueKind.ENTROPIC:
-            total = solved(problem).value
-        else:
-            total = solve(problem, Sinkhorn(), tol=0, max_steps=150, gradient=Unroll()).value_of(kind)
-        (gradient,) = torch.autograd.grad(total.sum(), weight)
-        return (gradient * self.way).sum((-1, -2))
+
+        def value(weight: Tensor) -> Tensor:
+            problem = self.problem(weight)
+            if kind is ValueKind.ENTROPIC:
+                return solved(problem).value
+            return solve(problem, Sinkhorn(), tol=0, max_steps=150, gradient=Unroll()).value_of(kind)
+
+        return (gradient_of(value, self.weight) * self.way).sum((-1, -2))
 
 
 @theorem(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -42,7 +43,7 @@ class ScaledGame:
         x, y = far + size * normal(rng, k, n, 2), size * normal(rng, k, m, 2)
         return cls(x, y, weights(rng, k, n), weights(rng, k, m), reg)
 
-    @property
+    @cached_property
     def problems(self) -> Problems:
         """The finite problems."""
         return Problems(C=SqEuclidean()(self.x, self.y), a=self.a, b=self.b, reg=self.reg)
@@ -52,8 +53,13 @@ class ScaledGame:
         """``grad_theta c`` of every pair by hand, ``(k, n, m, 2)``."""
         return 2 * (self.x.unsqueeze(2) - self.y.unsqueeze(1)) * self.x.unsqueeze(2)
 
-    def gradient(self, solution_of: Callable[[Discrete], Solution] = solved) -> tuple[Tensor, Solution]:
-        """The library's gradient in theta, ``(k, 2)``, and the solution that it is of; at the optimum if not told."""
+    @cached_property
+    def exact(self) -> Tensor:
+        """``grad h``, the library's gradient at the optimum, ``(k, 2)``."""
+        return self.gradient(solved)[0]
+
+    def gradient(self, solution_of: Callable[[Discrete], Solution]) -> tuple[Tensor, Solution]:
+        """The library's gradient in theta, ``(k, 2)``, and the solution that it is of."""
         x = self.x.clone().requires_grad_()
         solution = solution_of(Discrete(x, self.y, self.a, self.b, cost=SqEuclidean(), reg=self.reg))
         (by_x,) = torch.autograd.grad(solution.value.sum(), x)
@@ -62,6 +68,13 @@ class ScaledGame:
     def pseudo_gradient(self, plan: Tensor) -> Tensor:
         """G, the gradient that a plan held constant gives: ``(k, 2)``."""
         return (plan.unsqueeze(-1) * self.slopes).sum((1, 2))
+
+
+def gradient_of(value: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """The library's gradient of a sum of values, in the shape of what it is taken at."""
+    at = at.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(value(at).sum(), at)
+    return gradient
 
 
 def raised(pair: DualPair, by: Tensor) -> DualPair:

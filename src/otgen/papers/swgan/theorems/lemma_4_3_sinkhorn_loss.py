@@ -10,20 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.ot import (
-    KL,
-    L1,
-    Cosine,
-    Cost,
-    Discrete,
-    MarginalError,
-    Newton,
-    PNorm,
-    SinkhornDivergence,
-    SmoothRegulariser,
-    SqEuclidean,
-    ValueKind,
-)
+from otgen.ot import KL, L1, Cosine, Cost, Discrete, PNorm, SmoothRegulariser, SqEuclidean, ValueKind
 from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import (
     divergence,
@@ -37,6 +24,7 @@ from otgen.papers.instances import (
     weights,
 )
 from otgen.papers.relations import Part, Relation, Slope, at_most, equal, power_law
+from otgen.papers.swgan.theorems.instances import gradient_of
 from otgen.papers.theorem import theorem
 
 # Marginal error of what counts as solved.
@@ -162,13 +150,12 @@ def _around(trials: Trials, reg: SmoothRegulariser, cost: Cost, own: float, orde
 
 def _gradient(trials: Trials) -> Relation:
     """The library's own loss and gradient, in the generator's weights."""
-    game, cost, reg = _Game.drawn(trials, trials.at_most(200)), SqEuclidean(), KL(eps=0.2)
-    weight = game.weight.clone().requires_grad_()
-    x, y = game.points(weight), game.data
-    loss = SinkhornDivergence(cost=cost, reg=reg, solver=Newton(), until=MarginalError(_TOL), on_unconverged="ignore")
-    cross = solved(Discrete(x, y, game.a, game.b, cost=cost, reg=reg), _TOL).value.sum()
-    (by_cross,) = torch.autograd.grad(cross, weight, retain_graph=True)
-    (by_loss,) = torch.autograd.grad(loss(x, y, game.a, game.b).sum(), weight)
+    game, cost, eps = _Game.drawn(trials, trials.at_most(200)), SqEuclidean(), 0.2
+    y, a, b = game.data, game.a, game.b
+    by_loss = gradient_of(lambda weight: divergence(game.points(weight), y, cost, eps, a, b), game.weight)
+    by_cross = gradient_of(
+        lambda weight: solved(Discrete(game.points(weight), y, a, b, cost=cost, reg=KL(eps=eps))).value, game.weight
+    )
     left, scale = (gradient.flatten(1).norm(dim=-1) for gradient in (by_loss, by_cross))
     return equal("gradient of the Sinkhorn divergence at theta_0 and 0", left, 0.0, scale=scale, tol=1e-7)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from otgen.ot import KL, L1, Cosine, Discrete, Quadratic, SmoothRegulariser
+from otgen.ot import KL, L1, Cosine, Discrete, Quadratic, SmoothRegulariser, Solution
 from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import circle, even, normal, solved, spread_out, uniform, weights
 from otgen.papers.relations import Part, Relation, at_most
+from otgen.papers.swgan.theorems.instances import gradient_of
 from otgen.papers.theorem import theorem
 
 # Two plans that hardly differ, each right to 1e-12 or so.
@@ -20,7 +21,7 @@ _SLACK = 1e-5
 
 
 @dataclass(frozen=True)
-class _Turns:
+class Turns:
     """Points on the circle that theta turns, each at its own speed, under the cosine cost.
 
     ``G_theta(x_i)`` is at the angle ``start_i + <speed_i, theta>``, so that ``c_ij = 1 - cos(angle_i - target_j)`` with
@@ -28,7 +29,7 @@ class _Turns:
 
     Attributes:
         start: ``(k, n)``.
-        speed: ``(k, n, 2)``.
+        speed: ``(k, n, 2)``, or for another number of parameters.
         target: ``(k, m)``.
         a: weights of the points.
         b: weights of the data.
@@ -55,32 +56,34 @@ class _Turns:
         """l^_0 of Theorem E.1: the root of the sum of the squares over all pairs."""
         return (self.target.shape[-1] * self.speeds.square().sum(-1)).sqrt()
 
-    def gradient(self, theta: Tensor, reg: SmoothRegulariser) -> tuple[Tensor, Tensor]:
-        """``grad h``, ``(k, 2)``, as the library takes it, and its plan."""
+    def gradient(
+        self, theta: Tensor, reg: SmoothRegulariser, solution_of: Callable[[Discrete], Solution] = solved
+    ) -> tuple[Tensor, Solution]:
+        """``grad h``, in the shape of theta, as the library takes it, and the solution that it is of."""
         theta = theta.clone().requires_grad_()
         angle = self.start + (self.speed @ theta.unsqueeze(-1)).squeeze(-1)
-        solution = solved(Discrete(circle(angle), circle(self.target), self.a, self.b, cost=Cosine(), reg=reg))
+        solution = solution_of(Discrete(circle(angle), circle(self.target), self.a, self.b, cost=Cosine(), reg=reg))
         (slope,) = torch.autograd.grad(solution.value.sum(), theta)
-        return slope, solution.plan()
+        return slope, solution
 
 
-def _anywhere(trials: Trials, k: int, *, uneven: bool) -> _Turns:
+def _anywhere(trials: Trials, k: int, *, uneven: bool) -> Turns:
     rng = trials.rng
     a, b = (weights(rng, k, 5), weights(rng, k, 6)) if uneven else (even(k, 5), even(k, 6))
     speed = spread_out(rng, k, 0.3, 3.0)[:, None, None] * normal(rng, k, 5, 2)
-    return _Turns(uniform(rng, k, 5, high=2 * math.pi), speed, uniform(rng, k, 6, high=2 * math.pi), a, b)
+    return Turns(uniform(rng, k, 5, high=2 * math.pi), speed, uniform(rng, k, 6, high=2 * math.pi), a, b)
 
 
-def _opposite(trials: Trials, k: int) -> _Turns:
+def _opposite(trials: Trials, k: int) -> Turns:
     """Two opposite points halfway between two opposite data: any turn tips the plan, as much as the bounds allow."""
     start, target = (torch.tensor(p, dtype=torch.float64).expand(k, 2) for p in ((0.0, math.pi), (0.5, -0.5)))
-    return _Turns(start, _one_speed(trials, k, 2), math.pi * target, even(k, 2), even(k, 2))
+    return Turns(start, _one_speed(trials, k, 2), math.pi * target, even(k, 2), even(k, 2))
 
 
-def _single(trials: Trials, k: int) -> _Turns:
+def _single(trials: Trials, k: int) -> Turns:
     """One point at its datum: no plan to change, the cost's own curvature."""
     zero = torch.zeros(k, 1, dtype=torch.float64)
-    return _Turns(zero, _one_speed(trials, k, 1), zero, even(k, 1), even(k, 1))
+    return Turns(zero, _one_speed(trials, k, 1), zero, even(k, 1), even(k, 1))
 
 
 def _one_speed(trials: Trials, k: int, n: int) -> Tensor:
@@ -93,13 +96,13 @@ class _Moved:
     """What changes with theta in a game, ``(k,)`` each: all relative to ``||theta_1 - theta_2||``."""
 
     label: str
-    game: _Turns
+    game: Turns
     plan_one: Tensor
     plan_two: Tensor
     gradient: Tensor
 
     @classmethod
-    def of(cls, trials: Trials, label: str, game: _Turns, reg: SmoothRegulariser) -> _Moved:
+    def of(cls, trials: Trials, label: str, game: Turns, reg: SmoothRegulariser) -> _Moved:
         k = len(game.top)
         # Around theta = 0, where the extremal games are extremal, and across distances from tiny to half a turn.
         share = (torch.arange(k) % 2 == 0).unsqueeze(-1)
@@ -108,8 +111,8 @@ class _Moved:
         way = normal(trials.rng, k, 2).where(~share, game.speed[:, 0])
         way = way / way.norm(dim=-1, keepdim=True) / game.top.unsqueeze(-1)
         other = one + torch.logspace(-3, 0.5, k, dtype=torch.float64).unsqueeze(-1) * way
-        (slope, plan), (slope_2, plan_2) = (game.gradient(theta, reg) for theta in (one, other))
-        far, apart = (one - other).norm(dim=-1), plan - plan_2
+        (slope, solution), (slope_2, solution_2) = (game.gradient(theta, reg) for theta in (one, other))
+        far, apart = (one - other).norm(dim=-1), solution.plan() - solution_2.plan()
         plan_one, plan_two = apart.abs().sum((-1, -2)), apart.square().sum((-1, -2)).sqrt()
         gradient = (slope - slope_2).norm(dim=-1)
         return cls(f"{label}, eps={reg.weight:g}", game, plan_one / far, plan_two / far, gradient / far)
@@ -166,15 +169,15 @@ def entropic_smoothness(
 
 def _kinks(trials: Trials, coupling: float) -> Relation:
     """``G_theta(x) = x + theta`` on the line under L1: where it is differentiable, the gradient is constant."""
-    k, eps = trials.at_most(100), 20.0
+    k, reg = trials.at_most(100), KL(eps=20.0)
     x, y = normal(trials.rng, k, 5, 1), normal(trials.rng, k, 6, 1)
     step, slopes = spread_out(trials.rng, k, 1e-3, 1.0), []
     for theta in (-step / 2, step / 2):
-        moved = (x + theta[:, None, None]).requires_grad_()
-        value = solved(Discrete(moved, y, even(k, 5), even(k, 6), cost=L1(), reg=KL(eps=eps))).value
-        slopes.append(torch.autograd.grad(value.sum(), moved)[0].sum((1, 2)))
+        moved = x + theta[:, None, None]
+        by_x = gradient_of(lambda at: solved(Discrete(at, y, even(k, 5), even(k, 6), cost=L1(), reg=reg)).value, moved)
+        slopes.append(by_x.sum((1, 2)))
     label = "||grad h_1 - grad h_2||/||theta_1 - theta_2|| and 0 + 1/eps, L1 cost on the line"
-    return at_most(label, (slopes[0] - slopes[1]).abs() / step, coupling / eps, part=Part.OUTSIDE)
+    return at_most(label, (slopes[0] - slopes[1]).abs() / step, coupling / reg.weight, part=Part.OUTSIDE)
 
 
 @theorem(
@@ -188,7 +191,7 @@ def _kinks(trials: Trials, coupling: float) -> Relation:
 def norm_smoothness(
     trials: Trials, *, plan: float = 1.0, curvature: float = 1.0, coupling: float = 1.0
 ) -> Iterator[Relation]:
-    """Theorem E.1; ``plan`` is the factor of the bounds on it, ``curvature`` of ``L_1``, ``coupling`` of ``l_0^2/eps``."""
+    """Theorem E.1; ``plan`` is the factor of bounds on it, ``curvature`` of ``L_1``, ``coupling`` of ``l_0^2/eps``."""
     for eps in (0.05, 20.0):
         for moved in _moves(trials, trials.at_most(trials.n // 8), Quadratic(eps=eps)):
             game = moved.game

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from otgen.ot import KL, DualAscent, Quadratic, Sinkhorn, SmoothRegulariser, solve
 from otgen.papers.claim import Status, Trials
-from otgen.papers.instances import DualPair, Problems, even, random_problems, spread_out, uniform
+from otgen.papers.instances import Problems, even, random_problems, spread_out, uniform
 from otgen.papers.relations import Part, Relation, at_most, equal
 from otgen.papers.swgan.theorems.instances import ScaledGame, raised
 from otgen.papers.theorem import theorem
@@ -19,73 +19,58 @@ from otgen.papers.theorem import theorem
 
 @dataclass(frozen=True)
 class _Measured:
-    """Potentials that are not optimal, and how far off is what they give: ``(k,)`` each, but for the densities.
+    """Potentials that are not optimal, and what they give.
 
     Attributes:
         label: where the potentials come from.
-        accuracy: the dual gap in units of eps.
-        gradient: ``||G - grad h||``.
-        plan: ``||pi - pi*||_1``.
-        mass: of the pseudo-plan.
-        largest: the largest density, of either plan.
-        mean_slope: ``l_0``, the root of the mean square of ``||grad_theta c||`` under q x p.
-        top_slope: ``L_0``, the largest ``||grad_theta c||``.
+        game: whose potentials they are.
+        gradient: G, ``(k, 2)``.
+        dual: value, ``(k,)``.
+        plan: the pseudo-plan.
     """
 
     label: str
-    accuracy: Tensor
+    game: ScaledGame
     gradient: Tensor
+    dual: Tensor
     plan: Tensor
-    mass: Tensor
-    largest: Tensor
-    mean_slope: Tensor
-    top_slope: Tensor
+
+    @property
+    def accuracy(self) -> Tensor:
+        """The dual gap in units of eps, ``(k,)``."""
+        # The optimum is known to a relative gap of 1e-11: no gap is seen more sharply.
+        gap = (self.game.problems.optimum.dual - self.dual).clamp(min=0) + 1e-11 * (1 + self.dual.abs())
+        return gap / self.game.reg.weight
+
+    @property
+    def mean_slope(self) -> Tensor:
+        """``l_0``, the root of the mean square of ``||grad_theta c||`` under q x p, ``(k,)``."""
+        return (self.game.problems.product * self.game.slopes.norm(dim=-1).square()).sum((-1, -2)).sqrt()
+
+    def bounded(self, delta: Tensor, slope: Tensor, tight: float) -> list[Relation]:
+        """Both halves of a bound; potentials that are raised come near it."""
+        tight = tight if "raised" in self.label else 0.0
+        plan = (self.plan - self.game.problems.optimum.plan).abs().sum((-1, -2))
+        gradient = (self.gradient - self.game.exact).norm(dim=-1)
+        return [
+            at_most(f"||pi - pi*||_1 and its bound, {self.label}", plan, delta, tight=tight),
+            at_most(f"||G - grad h|| and its bound, {self.label}", gradient, slope * delta, tight=tight),
+        ]
 
 
 def _measured(trials: Trials, reg: SmoothRegulariser, highest: float) -> Iterator[_Measured]:
     """Potentials with noise and raised by a constant up to so many eps; and the library's own unfinished ones."""
     k = trials.at_most(trials.n // 3)
     game = ScaledGame.drawn(trials, k, reg, n=5, m=6, least=0.003)
-    problems, (exact, _) = game.problems, game.gradient()
-    best = problems.optimum
-    near = problems.near(trials.rng, spread_out(trials.rng, k, 1e-3, 0.3))
+    near = game.problems.near(trials.rng, spread_out(trials.rng, k, 1e-3, 0.3))
     for label, pair in (("noise, raised", raised(near, spread_out(trials.rng, k, 0.01, highest))), ("noise", near)):
-        G = game.pseudo_gradient(pair.plan)
-        yield _compared(f"{label}, {reg}", game, best, exact, G, pair.dual, pair.plan)
+        yield _Measured(f"{label}, {reg}", game, game.pseudo_gradient(pair.plan), pair.dual, pair.plan)
+    # From small eps on, where steps are far from the optimum.
+    few = replace(game, reg=replace(reg, eps=0.3))
     solver = Sinkhorn() if isinstance(reg, KL) else DualAscent()
     for steps in (1, 3):
-        # From small eps on, where steps are far from the optimum.
-        few = replace(game, reg=replace(reg, eps=0.3))
-        label, (exact, _) = f"{steps} steps of the solver, {few.reg}", few.gradient()
         G, early = few.gradient(partial(solve, solver=solver, tol=0, max_steps=steps))
-        yield _compared(label, few, few.problems.optimum, exact, G, early.value.detach(), early.plan())
-
-
-def _compared(
-    label: str, game: ScaledGame, best: DualPair, exact: Tensor, gradient: Tensor, dual: Tensor, plan: Tensor
-) -> _Measured:
-    problems, size = game.problems, game.slopes.norm(dim=-1)
-    # The optimum is known to a relative gap of 1e-11: no gap is seen more sharply.
-    gap = (best.dual - dual).clamp(min=0) + 1e-11 * (1 + dual.abs())
-    return _Measured(
-        label=label,
-        accuracy=gap / game.reg.weight,
-        gradient=(gradient - exact).norm(dim=-1),
-        plan=(plan - best.plan).abs().sum((-1, -2)),
-        mass=plan.sum((-1, -2)),
-        largest=torch.maximum(plan / problems.product, best.density).amax((-1, -2)),
-        mean_slope=(problems.product * size.square()).sum((-1, -2)).sqrt(),
-        top_slope=size.amax((-1, -2)),
-    )
-
-
-def _bounded(m: _Measured, delta: Tensor, slope: Tensor, tight: float) -> list[Relation]:
-    """Both halves of a bound; potentials that are raised come near it."""
-    tight = tight if "raised" in m.label else 0.0
-    return [
-        at_most(f"||pi - pi*||_1 and its bound, {m.label}", m.plan, delta, tight=tight),
-        at_most(f"||G - grad h|| and its bound, {m.label}", m.gradient, slope * delta, tight=tight),
-    ]
+        yield _Measured(f"{steps} steps of the solver, {few.reg}", few, G, early.value.detach(), early.plan())
 
 
 @theorem(
@@ -98,7 +83,7 @@ def _bounded(m: _Measured, delta: Tensor, slope: Tensor, tight: float) -> list[R
 def norm_accuracy(trials: Trials, *, factor: float = 2.0) -> Iterator[Relation]:
     """Theorem 4.1 with the squared norm; ``factor`` is that of ``eps'/eps`` under the root."""
     for m in _measured(trials, Quadratic(eps=5.0), 3.0):
-        yield from _bounded(m, (factor * m.accuracy).sqrt(), m.mean_slope, 0.95)
+        yield from m.bounded((factor * m.accuracy).sqrt(), m.mean_slope, 0.95)
 
 
 @theorem(
@@ -114,7 +99,9 @@ def norm_accuracy(trials: Trials, *, factor: float = 2.0) -> Iterator[Relation]:
 def entropic_accuracy(trials: Trials, *, factor: float = 2.0, power: float = 1.0) -> Iterator[Relation]:
     """Theorem 4.1 with KL; ``factor`` is that of ``sqrt(m_max^power eps'/eps)``, from appendix G."""
     for m in _measured(trials, KL(eps=5.0), 4.0):
-        yield from _bounded(m, factor * (m.largest**power * m.accuracy).sqrt(), m.mean_slope, 0.6)
+        problems = m.game.problems
+        largest = torch.maximum(m.plan / problems.product, problems.optimum.density).amax((-1, -2))
+        yield from m.bounded(factor * (largest**power * m.accuracy).sqrt(), m.mean_slope, 0.6)
     yield from _matching(trials, factor, power)
     yield from _densities(trials)
 
@@ -158,7 +145,8 @@ def _densities(trials: Trials) -> list[Relation]:
 def mass_accuracy(trials: Trials, *, factor: float = 1.0, power: float = 0.5) -> Iterator[Relation]:
     """A better constant than Theorem 4.1's, for KL; ``power`` is that of the pseudo-plan's mass."""
     for m in _measured(trials, KL(eps=5.0), 9.0):
-        yield from _bounded(m, factor * m.accuracy.sqrt() * (1 + m.mass**power), m.top_slope, 0.75)
+        delta = factor * m.accuracy.sqrt() * (1 + m.plan.sum((-1, -2)) ** power)
+        yield from m.bounded(delta, m.game.slopes.norm(dim=-1).amax((-1, -2)), 0.75)
 
 
 @theorem(

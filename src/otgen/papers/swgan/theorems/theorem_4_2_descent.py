@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from otgen.ot import KL, Cosine, Discrete, Sinkhorn, solve
+from otgen.ot import KL, Sinkhorn, solve
 from otgen.papers.claim import Trials
-from otgen.papers.instances import circle, even, normal, solved, spread_out, uniform
+from otgen.papers.instances import even, normal, spread_out, uniform
 from otgen.papers.relations import Relation, at_most, power_law
+from otgen.papers.swgan.theorems.theorem_3_1_and_e_1_smoothness import Turns
 from otgen.papers.theorem import theorem
 
 # Runs of each instance; half of them mirror the noise of the others.
@@ -169,31 +171,20 @@ def _slopes(trials: Trials, power: float) -> Iterator[Relation]:
 
 def _transport(trials: Trials, error: float) -> Relation:
     """Algorithm 1 itself with all pairs and few Sinkhorn steps: points on the circle turned by theta."""
-    k, T, eps, rng = trials.at_most(100), 6, 0.5, trials.rng
+    k, T, reg, rng = trials.at_most(100), 6, KL(eps=0.5), trials.rng
     start, target = (uniform(rng, k, n, high=6.3) for n in (5, 6))
-    speed, theta = 2 * uniform(rng, k, 5) - 1, uniform(rng, k, 1, high=6.3)
-    top = speed.abs().amax(-1).square()
-    smooth = top + top / eps
+    speed, theta = 2 * uniform(rng, k, 5, 1) - 1, uniform(rng, k, 1, high=6.3)
+    game = Turns(start, speed, target, even(k, 5), even(k, 6))
+    smooth = game.top.square() * (1 + 1 / reg.weight)
     values, squares, errors = [], [], []
     for _ in range(T + 1):
-        (value, exact), (_, inexact) = (_turned(start + speed * theta, speed, target, eps, n) for n in (None, 1))
-        values.append(value)
-        squares.append(exact.square())
-        errors.append((inexact - exact).square())
-        theta = theta - (inexact / smooth).unsqueeze(-1)
+        exact, solution = game.gradient(theta, reg)
+        inexact, _ = game.gradient(theta, reg, partial(solve, solver=Sinkhorn(), tol=0, max_steps=1))
+        values.append(solution.value.detach())
+        squares.append(exact.square().sum(-1))
+        errors.append((inexact - exact).square().sum(-1))
+        theta = theta - inexact / smooth.unsqueeze(-1)
     # The proof needs the fall over these steps only, which is less than Delta.
     right = 2 * smooth * (values[0] - values[T]) / T + error * torch.stack(errors[:T]).mean(0)
     label = "mean ||grad h_eps||^2 and 2 L (h_0 - h_T)/T + delta^2, Algorithm 1"
     return at_most(label, torch.stack(squares[:T]).mean(0), right + 1e-12)
-
-
-def _turned(angle: Tensor, speed: Tensor, target: Tensor, eps: float, steps: int | None) -> tuple[Tensor, Tensor]:
-    """``h`` and its derivative by theta as the library takes it, exact or after so many Sinkhorn steps."""
-    x, y = (circle(t) for t in (angle, target))
-    x = x.requires_grad_()
-    k, n, m = len(x), x.shape[1], y.shape[1]
-    problem = Discrete(x, y, even(k, n), even(k, m), cost=Cosine(), reg=KL(eps=eps))
-    solution = solved(problem, 1e-11) if steps is None else solve(problem, Sinkhorn(), tol=0, max_steps=steps)
-    (by_x,) = torch.autograd.grad(solution.value.sum(), x)
-    turn = torch.stack([-angle.sin(), angle.cos()], -1) * speed.unsqueeze(-1)
-    return solution.value.detach(), (by_x * turn).sum((1, 2))
