@@ -193,7 +193,9 @@ def solved(problem: Discrete, error: float = 1e-12, max_steps: int = 200) -> Sol
     return solve(problem, Newton(), until=MarginalError(error), max_steps=max_steps, on_unconverged="ignore")
 
 
-def divergence(x: Tensor, y: Tensor, cost: Cost, eps: float) -> Tensor:
+def divergence(
+    x: Tensor, y: Tensor, cost: Cost, eps: float, a: Tensor | None = None, b: Tensor | None = None
+) -> Tensor:
     """otgen's Sinkhorn divergence with KL, solved to rounding: ``(k,)``."""
     with warnings.catch_warnings():
         # That it may be negative, for p > 2, is what is shown.
@@ -201,5 +203,5 @@ def divergence(x: Tensor, y: Tensor, cost: Cost, eps: float) -> Tensor:
         loss = SinkhornDivergence(
             cost=cost, reg=KL(eps=eps), solver=Newton(), until=MarginalError(1e-10), on_unconverged="ignore"
         )
-        value: Tensor = loss(x, y)
+        value: Tensor = loss(x, y, a, b)
     return value

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from functools import partial
 
 import torch
 from torch import Tensor
-from typing_extensions import override
 
-from otgen.claims.base import Theorem, Trials
-from otgen.ot import KL, Cosine, Discrete, Sinkhorn, solve
-from otgen.papers.instances import circle, even, normal, solved, spread_out, uniform
+from otgen.ot import KL, Sinkhorn, solve
+from otgen.papers.claim import Trials
+from otgen.papers.instances import even, normal, spread_out, uniform
 from otgen.papers.relations import Relation, at_most, power_law
+from otgen.papers.swgan.theorems.theorem_3_1_and_e_1_smoothness import Turns
+from otgen.papers.theorem import theorem
 
 # Runs of each instance; half of them mirror the noise of the others.
 _RUNS = 32
@@ -93,109 +94,97 @@ def _drawn(trials: Trials, k: int, low: float, high: float, longest: int = 100) 
     return replace(game, sigma=sigma, delta=delta)
 
 
-@dataclass(frozen=True, kw_only=True)
-class DescentRate(Theorem):
-    """Theorem 4.2 and Remark 4.2.2: both regimes of stochastic descent with errors.
+@theorem(
+    "S8",
+    "Theorem 4.2, Remark 4.2.2",
+    "Descent by T steps on an L-smooth h, with gradients off by delta_t and noise of variance sigma^2: if "
+    "T < 2 Delta L/sigma^2, steps 1/L give a mean of ||grad h||^2 of at most 2 L Delta/T + delta^2 + sigma^2; "
+    "if not, steps sqrt(2 Delta/(L sigma^2 T)) give sigma sqrt(8 L Delta/T) + delta^2; delta^2 the mean of "
+    "delta_t^2. So it falls as 1/T without errors and as 1/sqrt(T) with noise.",
+)
+def descent_rate(
+    trials: Trials,
+    *,
+    start: float = 2.0,
+    noise: float = 1.0,
+    rate: float = 8.0,
+    error: float = 1.0,
+    power: float = -0.5,
+) -> Iterator[Relation]:
+    """Theorem 4.2 and Remark 4.2.2.
 
-    Attributes:
-        start: factor of ``L Delta/T`` in the first regime.
-        noise: factor of sigma^2 there.
-        rate: factor of ``L Delta/T`` under the root in the second.
-        error: factor of the mean of delta_t^2 in both.
-        power: of T in the second regime.
+    ``start`` and ``noise`` are the factors of ``L Delta/T`` and of sigma^2 in the first regime, ``rate`` that of
+    ``L Delta/T`` under the root in the second, ``error`` that of the mean of delta_t^2 in both; ``power`` is T's in the
+    second.
     """
+    yield from _first(trials, start, noise, error)
+    yield from _second(trials, rate, error)
+    yield from _slopes(trials, power)
+    yield _transport(trials, error)
 
-    key: ClassVar[str] = "S8"
-    where: ClassVar[str] = "Theorem 4.2, Remark 4.2.2"
-    statement: ClassVar[str] = (
-        "Descent by T steps on an L-smooth h, with gradients off by delta_t and noise of variance sigma^2: if "
-        "T < 2 Delta L/sigma^2, steps 1/L give a mean of ||grad h||^2 of at most 2 L Delta/T + delta^2 + sigma^2; "
-        "if not, steps sqrt(2 Delta/(L sigma^2 T)) give sigma sqrt(8 L Delta/T) + delta^2; delta^2 the mean of "
-        "delta_t^2. So it falls as 1/T without errors and as 1/sqrt(T) with noise."
-    )
 
-    start: float = 2.0
-    noise: float = 1.0
-    rate: float = 8.0
-    error: float = 1.0
-    power: float = -0.5
-
-    @override
-    def relations(self, trials: Trials) -> Sequence[Relation]:
-        k = trials.at_most(60)
-        return [*self._first(trials, k), *self._second(trials, k), *self._slopes(trials), self._transport(trials)]
-
-    def _first(self, trials: Trials, k: int) -> Iterator[Relation]:
-        for label, low, high in (("little noise", 1e-6, 1e-3), ("noise", 0.1, 1.0)):
-            # Delta is all of the bound where there is little noise, and little of it else.
-            yield self._early(trials, _drawn(trials, k, low, high), label)
-        # Where the run starts at the minimum but for a hair, the errors are all that is left.
-        for label, size in (("delta alone", 0.0), ("sigma and delta", 1.0)):
-            game = _drawn(trials, k, 0.1, 1.0)
-            yield self._early(trials, replace(game, start=1e-6 * game.start, sigma=size * game.sigma), label)
-
-    def _early(self, trials: Trials, game: _Descent, label: str) -> Relation:
+def _first(trials: Trials, start: float, noise: float, error: float) -> Iterator[Relation]:
+    """Steps of 1/L."""
+    # Delta is all of the bound where there is little noise, and little of it else; where the run starts at the minimum
+    # but for a hair, the errors are all that is left.
+    for label, low, high, far, size in (
+        ("little noise", 1e-6, 1e-3, 1.0, 1.0),
+        ("noise", 0.1, 1.0, 1.0, 1.0),
+        ("delta alone", 0.1, 1.0, 1e-6, 0.0),
+        ("sigma and delta", 0.1, 1.0, 1e-6, 1.0),
+    ):
+        game = _drawn(trials, trials.at_most(60), low, high)
+        game = replace(game, start=far * game.start, sigma=size * game.sigma)
         mean = game.run(trials.rng, 1 / game.L)
-        right = self.start * game.L * game.excess / game.length
-        right = right + self.error * game.error + self.noise * game.sigma.square()
-        return at_most(f"mean ||grad h||^2 and 2 L Delta/T + delta^2 + sigma^2, {label}", mean, right, tight=0.9)
-
-    def _second(self, trials: Trials, k: int) -> Iterator[Relation]:
-        for label, low, high in (("short", 1.0, 1.1), ("long", 1.1, 100.0)):
-            game = _drawn(trials, k, low, high)
-            if label == "short":
-                game = replace(game, delta=0 * game.delta)
-            step = (2 * game.excess / (game.L * game.sigma.square() * game.length)).sqrt()
-            bound = game.sigma * (self.rate * game.L * game.excess / game.length).sqrt()
-            text = f"mean ||grad h||^2 and sigma sqrt(8 L Delta/T) + delta^2, {label}"
-            right = bound + self.error * game.error
-            mean = game.run(trials.rng, step)
-            yield at_most(text, mean, right, tight=0.88 if label == "short" else 0.0)
-
-    def _slopes(self, trials: Trials) -> Iterator[Relation]:
-        """How the mean falls over a decade and a half of T, for one set of functions of every curvature."""
-        k, rng = 12, trials.rng
-        lengths = torch.logspace(1, 2.6, 7, dtype=torch.float64).round()
-        curvature, blank = uniform(rng, k, 3, low=0.3), torch.zeros(k, 400, dtype=torch.float64)
-        game = _Descent(
-            torch.ones(k, dtype=torch.float64), curvature, torch.arange(k) % 2 == 1, normal(rng, k, 3), blank[:, 0],
-            blank[:, 0], blank,
-        )  # fmt: skip
-        for label, sigma, power in (("sigma = delta = 0", 0.0, 2 * self.power), ("sigma = 1", 1.0, self.power)):
-            means = []
-            for T in lengths.tolist():
-                run = replace(game, length=torch.full((k,), T, dtype=torch.float64), sigma=blank[:, 0] + sigma)
-                steps = (2 * run.excess / T).sqrt().clamp(max=1.0) if sigma else run.L
-                means.append(run.run(rng, steps).mean())
-            yield power_law(f"log mean ||grad h||^2 over log T, {label}", lengths, means, power, within=0.2)
-
-    def _transport(self, trials: Trials) -> Relation:
-        """Algorithm 1 itself with all pairs and few Sinkhorn steps: points on the circle turned by theta."""
-        k, T, eps, rng = trials.at_most(100), 6, 0.5, trials.rng
-        start, target = (uniform(rng, k, n, high=6.3) for n in (5, 6))
-        speed, theta = 2 * uniform(rng, k, 5) - 1, uniform(rng, k, 1, high=6.3)
-        top = speed.abs().amax(-1).square()
-        smooth = top + top / eps
-        values, squares, errors = [], [], []
-        for _ in range(T + 1):
-            (value, exact), (_, inexact) = (_turned(start + speed * theta, speed, target, eps, n) for n in (None, 1))
-            values.append(value)
-            squares.append(exact.square())
-            errors.append((inexact - exact).square())
-            theta = theta - (inexact / smooth).unsqueeze(-1)
-        # The proof needs the fall over these steps only, which is less than Delta.
-        right = 2 * smooth * (values[0] - values[T]) / T + self.error * torch.stack(errors[:T]).mean(0)
-        label = "mean ||grad h_eps||^2 and 2 L (h_0 - h_T)/T + delta^2, Algorithm 1"
-        return at_most(label, torch.stack(squares[:T]).mean(0), right + 1e-12)
+        right = start * game.L * game.excess / game.length
+        right = right + error * game.error + noise * game.sigma.square()
+        yield at_most(f"mean ||grad h||^2 and 2 L Delta/T + delta^2 + sigma^2, {label}", mean, right, tight=0.9)
 
 
-def _turned(angle: Tensor, speed: Tensor, target: Tensor, eps: float, steps: int | None) -> tuple[Tensor, Tensor]:
-    """``h`` and its derivative by theta as the library takes it, exact or after so many Sinkhorn steps."""
-    x, y = (circle(t) for t in (angle, target))
-    x = x.requires_grad_()
-    k, n, m = len(x), x.shape[1], y.shape[1]
-    problem = Discrete(x, y, even(k, n), even(k, m), cost=Cosine(), reg=KL(eps=eps))
-    solution = solved(problem, 1e-11) if steps is None else solve(problem, Sinkhorn(), tol=0, max_steps=steps)
-    (by_x,) = torch.autograd.grad(solution.value.sum(), x)
-    turn = torch.stack([-angle.sin(), angle.cos()], -1) * speed.unsqueeze(-1)
-    return solution.value.detach(), (by_x * turn).sum((1, 2))
+def _second(trials: Trials, rate: float, error: float) -> Iterator[Relation]:
+    """Shorter steps, of about sqrt(1/T)."""
+    for label, low, high in (("short", 1.0, 1.1), ("long", 1.1, 100.0)):
+        game = _drawn(trials, trials.at_most(60), low, high)
+        if label == "short":
+            game = replace(game, delta=0 * game.delta)
+        step = (2 * game.excess / (game.L * game.sigma.square() * game.length)).sqrt()
+        right = game.sigma * (rate * game.L * game.excess / game.length).sqrt() + error * game.error
+        text = f"mean ||grad h||^2 and sigma sqrt(8 L Delta/T) + delta^2, {label}"
+        yield at_most(text, game.run(trials.rng, step), right, tight=0.88 if label == "short" else 0.0)
+
+
+def _slopes(trials: Trials, power: float) -> Iterator[Relation]:
+    """How the mean falls over a decade and a half of T, for one set of functions of every curvature."""
+    k, rng = 12, trials.rng
+    lengths = torch.logspace(1, 2.6, 7, dtype=torch.float64).round()
+    curvature, blank = uniform(rng, k, 3, low=0.3), torch.zeros(k, 400, dtype=torch.float64)
+    none, waves = blank[:, 0], torch.arange(k) % 2 == 1
+    game = _Descent(none + 1, curvature, waves, normal(rng, k, 3), none, none, blank)
+    for label, sigma, slope in (("sigma = delta = 0", 0.0, 2 * power), ("sigma = 1", 1.0, power)):
+        means = []
+        for T in lengths.tolist():
+            run = replace(game, length=none + T, sigma=none + sigma)
+            steps = (2 * run.excess / T).sqrt().clamp(max=1.0) if sigma else run.L
+            means.append(run.run(rng, steps).mean())
+        yield power_law(f"log mean ||grad h||^2 over log T, {label}", lengths, means, slope, within=0.2)
+
+
+def _transport(trials: Trials, error: float) -> Relation:
+    """Algorithm 1 itself with all pairs and few Sinkhorn steps: points on the circle turned by theta."""
+    k, T, reg, rng = trials.at_most(100), 6, KL(eps=0.5), trials.rng
+    start, target = (uniform(rng, k, n, high=6.3) for n in (5, 6))
+    speed, theta = 2 * uniform(rng, k, 5, 1) - 1, uniform(rng, k, 1, high=6.3)
+    game = Turns(start, speed, target, even(k, 5), even(k, 6))
+    smooth = game.top.square() * (1 + 1 / reg.weight)
+    values, squares, errors = [], [], []
+    for _ in range(T + 1):
+        exact, solution = game.gradient(theta, reg)
+        inexact, _ = game.gradient(theta, reg, partial(solve, solver=Sinkhorn(), tol=0, max_steps=1))
+        values.append(solution.value.detach())
+        squares.append(exact.square().sum(-1))
+        errors.append((inexact - exact).square().sum(-1))
+        theta = theta - inexact / smooth.unsqueeze(-1)
+    # The proof needs the fall over these steps only, which is less than Delta.
+    right = 2 * smooth * (values[0] - values[T]) / T + error * torch.stack(errors[:T]).mean(0)
+    label = "mean ||grad h_eps||^2 and 2 L (h_0 - h_T)/T + delta^2, Algorithm 1"
+    return at_most(label, torch.stack(squares[:T]).mean(0), right + 1e-12)
