@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from otgen.claims import TwoAtoms
 from otgen.errors import InputError
 from otgen.ot import AveragedSGD
+from otgen.papers.semidiscrete.two_atoms import TwoAtoms
 
 START = torch.tensor([0.7, 0.1], dtype=torch.float64)
 MIDDLE = torch.tensor([0.0, 0.5], dtype=torch.float64)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +38,15 @@ class Standing(StrEnum):
     """No instance comes near the bound: another constant would pass as well."""
 
 
+class Seen(NamedTuple):
+    """What the instances say to a relation, as its properties pass it on."""
+
+    standing: Standing
+    worst: float
+    text: str
+    allowed: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Relation(ABC):
     """A statement on numbers, and the instances it was tried on.
@@ -51,28 +61,33 @@ class Relation(ABC):
 
     @property
     @abstractmethod
-    def standing(self) -> Standing:
-        """Whether it holds on every instance."""
-
-    @property
-    @abstractmethod
-    def worst(self) -> float:
-        """The number that decides: the largest ratio or error, or the slope."""
-
-    @property
-    @abstractmethod
     def instances(self) -> int:
         """On how many it was tried."""
 
     @property
     @abstractmethod
+    def seen(self) -> Seen:
+        """What they say to it."""
+
+    @property
+    def standing(self) -> Standing:
+        """Whether it holds on every instance."""
+        return self.seen.standing
+
+    @property
+    def worst(self) -> float:
+        """The number that decides: the largest ratio or error, or the slope."""
+        return self.seen.worst
+
+    @property
     def text(self) -> str:
         """The worst number as a person reads it."""
+        return self.seen.text
 
     @property
     def detail(self) -> str:
         """The same with what was allowed."""
-        return self.text
+        return f"{self.seen.text} ({self.seen.allowed})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,32 +134,16 @@ class AtMost(TwoSided):
             raise InputError(f"{self.label}: the bound is negative somewhere; add the same to both sides")
 
     @cached_property
-    def ratios(self) -> Tensor:
-        """``left / right``; a left side above a bound of 0 is infinitely far off."""
-        return torch.where(self.left <= self.right, 0.0, math.inf).where(self.right == 0, self.left / self.right)
-
-    @property
     @override
-    def standing(self) -> Standing:
+    def seen(self) -> Seen:
+        # A left side above a bound of 0 is infinitely far off.
+        ratios = torch.where(self.left <= self.right, 0.0, math.inf).where(self.right == 0, self.left / self.right)
+        worst = float(ratios.max())
+        standing = Standing.HOLDS if worst >= self.tight else Standing.LOOSE
         # Written so that NaN is never a success.
-        if not bool((self.ratios <= 1 + self.slack).all()):
-            return Standing.BROKEN
-        return Standing.HOLDS if self.worst >= self.tight else Standing.LOOSE
-
-    @property
-    @override
-    def worst(self) -> float:
-        return float(self.ratios.max())
-
-    @property
-    @override
-    def text(self) -> str:
-        return f"ratio {self.worst:.3g}"
-
-    @property
-    @override
-    def detail(self) -> str:
-        return f"{self.text} (allowed: 1)"
+        if not bool((ratios <= 1 + self.slack).all()):
+            standing = Standing.BROKEN
+        return Seen(standing, worst, f"ratio {worst:.3g}", "allowed: 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,38 +154,24 @@ class Equal(TwoSided):
         left: ``(k,)``.
         right: ``(k,)``.
         tol: of ``|left - right| / scale``.
-        scale: what errors are relative to, ``(k,)``, positive; ``|right|`` where it is left out.
+        scale: what errors are relative to, one positive number or ``(k,)``; ``|right|`` where it is left out.
     """
 
     tol: float
-    scale: Tensor | None = None
+    scale: Tensor | float | None = None
 
     @cached_property
     def errors(self) -> Tensor:
-        """Relative errors."""
+        """Relative errors, ``(k,)``."""
         scale = self.right.abs() if self.scale is None else self.scale
         apart = (self.left - self.right).abs()
         return torch.where(apart == 0, 0.0, apart / scale)
 
-    @property
+    @cached_property
     @override
-    def standing(self) -> Standing:
-        return Standing.HOLDS if bool((self.errors <= self.tol).all()) else Standing.BROKEN
-
-    @property
-    @override
-    def worst(self) -> float:
-        return float(self.errors.max())
-
-    @property
-    @override
-    def text(self) -> str:
-        return f"error {self.worst:.1e}"
-
-    @property
-    @override
-    def detail(self) -> str:
-        return f"{self.text} (allowed: {self.tol:.0e})"
+    def seen(self) -> Seen:
+        worst, held = float(self.errors.max()), bool((self.errors <= self.tol).all())
+        return Seen(_standing(held), worst, f"error {worst:.1e}", f"allowed: {self.tol:.0e}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,10 +194,9 @@ class Slope(Relation):
 
     def __post_init__(self) -> None:
         _one_length(self.label, self.x, self.y)
-        if len(set(self.x.tolist())) < 3:
-            raise InputError(
-                f"{self.label}: a slope needs at least 3 different places, got {len(set(self.x.tolist()))}"
-            )
+        places = len(set(self.x.tolist()))
+        if places < 3:
+            raise InputError(f"{self.label}: a slope needs at least 3 different places, got {places}")
 
     @cached_property
     def fit(self) -> tuple[float, float]:
@@ -227,48 +211,31 @@ class Slope(Relation):
 
     @property
     @override
-    def standing(self) -> Standing:
-        slope, half = self.fit
-        return Standing.HOLDS if self.low <= slope - half and slope + half <= self.high else Standing.BROKEN
-
-    @property
-    @override
-    def worst(self) -> float:
-        return self.fit[0]
-
-    @property
-    @override
     def instances(self) -> int:
         return len(self.x)
 
     @property
     @override
-    def text(self) -> str:
+    def seen(self) -> Seen:
         slope, half = self.fit
-        return f"slope {slope:.3g} ± {half:.1g}"
-
-    @property
-    @override
-    def detail(self) -> str:
+        wanted = f"{self.low:.3g} to {self.high:.3g}"
         if self.low == -math.inf:
             wanted = f"at most {self.high:.3g}"
         elif self.high == math.inf:
             wanted = f"at least {self.low:.3g}"
-        else:
-            wanted = f"{self.low:.3g} to {self.high:.3g}"
-        return f"{self.text} (wanted: {wanted})"
+        standing = _standing(self.low <= slope - half and slope + half <= self.high)
+        return Seen(standing, slope, f"slope {slope:.3g} ± {half:.1g}", f"wanted: {wanted}")
+
+
+def _standing(held: bool) -> Standing:
+    return Standing.HOLDS if held else Standing.BROKEN
 
 
 def _one_length(label: str, one: Tensor, other: Tensor) -> None:
-    if not (isinstance(one, Tensor) and isinstance(other, Tensor)):
-        raise InputError(
-            f"{label}: both sides must be tensors with one number an instance, "
-            f"got {type(one).__name__} and {type(other).__name__}"
-        )
-    if one.ndim != 1 or one.shape != other.shape or not len(one):
-        raise InputError(
-            f"{label}: both sides need one number an instance, got shapes {tuple(one.shape)} and {tuple(other.shape)}"
-        )
+    tensors = isinstance(one, Tensor) and isinstance(other, Tensor)
+    if not tensors or one.ndim != 1 or one.shape != other.shape or not len(one):
+        got = " and ".join(str(tuple(s.shape)) if isinstance(s, Tensor) else type(s).__name__ for s in (one, other))
+        raise InputError(f"{label}: both sides must be tensors with one number an instance, got {got}")
 
 
 # A side as a check has it: a number stands for every instance, a list is put into one tensor.
@@ -284,18 +251,11 @@ def at_most(
 
 
 def equal(
-    label: str,
-    left: Side,
-    right: Side,
-    *,
-    tol: float,
-    scale: Tensor | float | None = None,
-    part: Part = Part.PRINTED,
+    label: str, left: Side, right: Side, *, tol: float, scale: Tensor | float | None = None, part: Part = Part.PRINTED
 ) -> Equal:
     """``left = right``."""
     lefts, rights = _sides(left, right)
-    size = torch.full_like(rights, scale) if isinstance(scale, float | int) else scale
-    return Equal(label=label, left=lefts, right=rights, tol=tol, scale=size, part=part)
+    return Equal(label=label, left=lefts, right=rights, tol=tol, scale=scale, part=part)
 
 
 def straight(label: str, x: Side, y: Side, slope: float, *, within: float, part: Part = Part.PRINTED) -> Slope:

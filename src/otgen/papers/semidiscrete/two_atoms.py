@@ -14,6 +14,8 @@ from otgen.papers.instances import FixedPoints
 
 # What tips a tie: as a share of the costs, far above rounding and far below anything that counts.
 _NUDGE = 1e-9
+# From theta, the number of the step, and the psi before it: the psi that the step takes.
+_Inner = Callable[[Tensor, int, AtomPotentials | None], AtomPotentials]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ class TwoAtoms:
         """
         game = _problem(start, self.eps)
 
-        def potentials(theta: Tensor, step: int) -> AtomPotentials:
+        def potentials(theta: Tensor, step: int, before: AtomPotentials | None) -> AtomPotentials:
             costs = game.cost(theta.unsqueeze(0), game.y)[0]  # the best psi, up to a constant
             if self.eps == 0:
                 costs[step % 2] += _NUDGE * (1 + costs.sum())
@@ -58,23 +60,19 @@ class TwoAtoms:
 
     def learnt(self, start: Tensor, steps: int, solver: SemiDiscreteSolver, updates: int) -> Tensor:
         """The same with psi from a solver: so many updates a step, from those of the step before."""
-        before: AtomPotentials | None = None
 
-        def potentials(theta: Tensor, step: int) -> AtomPotentials:
-            nonlocal before
-            before = solve(_problem(theta, self.eps), solver, tol=0, max_steps=updates, warm_start=before).potentials
-            return before
+        def potentials(theta: Tensor, step: int, before: AtomPotentials | None) -> AtomPotentials:
+            return solve(_problem(theta, self.eps), solver, tol=0, max_steps=updates, warm_start=before).potentials
 
         return self._descended(start, steps, potentials)
 
-    def _descended(self, start: Tensor, steps: int, potentials: Callable[[Tensor, int], AtomPotentials]) -> Tensor:
-        theta, path = start, [start]
+    def _descended(self, start: Tensor, steps: int, potentials: _Inner) -> Tensor:
+        path, psi = [start], None
         for step in range(steps):
-            moving = theta.clone().requires_grad_()
-            loss = potentials(theta, step).loss(moving.unsqueeze(0))
-            (gradient,) = torch.autograd.grad(loss, moving)
-            theta = theta - self.tau * gradient
-            path.append(theta)
+            psi = potentials(path[-1], step, psi)
+            theta = path[-1].clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(psi.loss(theta.unsqueeze(0)), theta)
+            path.append(path[-1] - self.tau * gradient)
         return torch.stack(path)
 
 
