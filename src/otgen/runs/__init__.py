@@ -3,6 +3,7 @@
 from otgen.exports import exported
 from otgen.runs.assumptions import Assumption as Assumption
 from otgen.runs.assumptions import assumptions as assumptions
+from otgen.runs.curves import draw_curves as draw_curves
 from otgen.runs.evaluate import RunEvaluation as RunEvaluation
 from otgen.runs.evaluate import evaluate_run as evaluate_run
 from otgen.runs.reproduce import Interrupted as Interrupted
