@@ -13,7 +13,9 @@ from otgen.runs.reproduce import Plan as Plan
 from otgen.runs.reproduce import Reproduction as Reproduction
 from otgen.runs.reproduce import reproduce as reproduce
 from otgen.runs.reproduce import train_all as train_all
+from otgen.runs.sample import load_critic as load_critic
 from otgen.runs.sample import load_generator as load_generator
+from otgen.runs.sample import load_potentials as load_potentials
 from otgen.runs.sample import sample_run as sample_run
 from otgen.runs.tracking import PowerLaw as PowerLaw
 from otgen.runs.tracking import Tracked as Tracked
