@@ -27,7 +27,7 @@ class Log:
     """Writes a line of metrics.jsonl at regular steps, with the objective's certified interval.
 
     Attributes:
-        last: the newest line.
+        last: the newest line, with the gap of neural potentials if an earlier line reported it.
     """
 
     last: dict[str, Any] | None = None
@@ -71,7 +71,7 @@ class Log:
             points = torch.cat([real, generate(generator, config.latent, _STEEP, rng)]).to(trainer.device)
             record["critic_lipschitz"] = steepness(critic, points, rng)
         trainer.run.append(record)
-        self.last = record
+        self.last = {key: self.last[key] for key in ("dual_gap", "value") if self.last and key in self.last} | record
 
 
 class Pictures:
