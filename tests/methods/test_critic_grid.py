@@ -9,8 +9,8 @@ import torch
 
 from otgen.data import Gaussian2D
 from otgen.errors import InputError
-from otgen.methods import Cells, CriticGrid
-from otgen.ot import Outside
+from otgen.methods import Cells, CriticGrid, GridCritic
+from otgen.ot import GridW1, Outside, solve
 
 LINE = CriticGrid(low=-4.0, high=4.0, count=16)
 
@@ -111,3 +111,15 @@ def test_a_grid_that_nobody_gave_holds_the_points_with_room_to_spare() -> None:
 def test_a_part_of_a_grid_is_checked_where_it_is_given(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="give both, or none|at least 2 cells"):
         Cells(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+def test_a_grid_critic_is_the_solutions(dims: int) -> None:
+    rng = torch.Generator().manual_seed(0)
+    one, other = torch.rand((2, *(16,) * dims), generator=rng, dtype=torch.float64)
+    solution = solve(GridW1.between(one / one.sum(), other / other.sum(), LINE.dx, low=LINE.low), tol=1e-2)
+    critic = GridCritic(LINE, solution.critic)
+    points = 12 * torch.rand((50, dims), generator=rng) - 6
+    torch.testing.assert_close(critic(points), solution.critic_at(points).unsqueeze(1))
+    far = torch.full((1, dims), 4.0)
+    assert torch.equal(critic(far), critic(10 * far))

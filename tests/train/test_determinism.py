@@ -79,9 +79,9 @@ def test_another_seed_gives_another_run(config: RunConfig, start: Start, content
 def test_a_checkpoint_has_all_players(config: RunConfig, start: Start, contents: Contents) -> None:
     names = set(contents(_end(start(config))))
     if isinstance(config.method, SWGAN):
-        critic = {"cross.player.safetensors", "own.player.safetensors"}
+        critic = {"potentials.safetensors", "potentials_own.safetensors"}
         if config.method.features is not None:
-            critic |= {"real.player.safetensors", "critic.safetensors"}
+            critic |= {"potentials_data.safetensors", "critic.safetensors"}
     else:
         critic = set() if isinstance(config.method, PixelSinkhorn) else {"critic.safetensors"}
     assert names == {"generator.safetensors", "generator_ema.safetensors", "state.safetensors", "state.json"} | critic

@@ -287,14 +287,23 @@ def test_the_cursor_comes_back_after_an_error(tiny: RunConfig, start: Start) -> 
 def test_a_loss_is_shown_with_the_digits_it_deserves() -> None:
     assert loss_text({"loss": 2.60912345, "lower": 2.6087, "upper": 2.6381}) == "loss 2.6091 in [2.6087, 2.6381]"
     assert loss_text({"loss": 1.23456, "lower": None, "upper": None}) == "loss 1.235"
+    line = {"loss": 2.0, "lower": 1.0, "upper": 3.0, "dual_gap": 0.05, "value": -2.0}
+    assert loss_text(line) == "loss 2 in [1, 3], potentials' gap 2.5 %"
+    assert loss_text({**line, "value": None}) == loss_text({**line, "value": 0.0}) == "loss 2 in [1, 3]"
 
 
 def test_a_line_of_neural_duals_has_the_error_of_the_gradient_and_its_bound(tiny: RunConfig, start: Start) -> None:
     net = MlpCritic(widths=(6,))
     method = SWGAN(batch=12, support=16, oracle=DualOracle(f=net, g=net, most=2), report_every=3)
-    trainer = start(_every(replace(tiny, method=method), log_every=1), hooks=[Log()])
+    log, text = Log(), io.StringIO()
+    hooks = [log, ProgressLine(log, Console(file=text, width=200))]
+    trainer = start(_every(replace(tiny, method=method), log_every=1), hooks=hooks)
     trainer.train()
     lines = trainer.run.read_metrics()
+    # The last report was two lines before the end, and its gap is still shown.
+    gap = 100 * lines[5]["dual_gap"] / lines[5]["value"]
+    assert f"potentials' gap {gap:.2g} %" in text.getvalue().splitlines()[-1]
+    assert "dual_gap" not in lines[-1]
     # The log's own schedule meets the reports': both count the steps that are taken.
     assert ["gradient_error" in line for line in lines] == [False, False, True] * 2 + [False, False]
     for line in lines:

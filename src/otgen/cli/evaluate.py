@@ -41,4 +41,6 @@ def run(arguments: Sequence[str]) -> int:
             console.print(line)
         console.print()
     console.print(f"Metrics: {result.file}")
+    if result.curves is not None:
+        console.print(f"Curves:  {result.curves}")
     return 0

@@ -33,6 +33,8 @@ def show_end(run: RunDir) -> None:
     console.print(f"Metrics:    {result.file}")
     if result.neighbours is not None:
         console.print(f"Neighbours: {result.neighbours} (samples above their nearest training samples)")
+    if result.curves is not None:
+        console.print(f"Curves:     {result.curves}")
     if result.picture is not None:
         console.print(f"Samples:    {result.picture}")
 

@@ -10,6 +10,7 @@ from otgen.methods.base import Player as Player
 from otgen.methods.base import Update as Update
 from otgen.methods.critic_grid import Cells as Cells
 from otgen.methods.critic_grid import CriticGrid as CriticGrid
+from otgen.methods.critic_grid import GridCritic as GridCritic
 from otgen.methods.eot_gan import EOTGAN as EOTGAN
 from otgen.methods.feature_game import FeatureGame as FeatureGame
 from otgen.methods.feature_game import FeatureGameState as FeatureGameState

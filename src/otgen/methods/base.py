@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from otgen.data import FiniteSource, Source
 from otgen.errors import FewDataWarning, InputError, NumericalError, warn
-from otgen.ot import Combination
+from otgen.ot import AtomPotentials, Combination
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +218,15 @@ class Method(ABC):
             data: the data law p.
             rng: stream of the initial weights.
         """
+
+    def critic_of(self, state: Any) -> nn.Module | None:
+        """The critic or feature map of a state, ``(n, *shape) -> (n, k)``; None if the method has none."""
+        critic = getattr(state, "critic", None)
+        return critic.module if isinstance(critic, Player) else None
+
+    def potentials_of(self, state: Any) -> nn.Module | AtomPotentials | None:
+        """The dual potentials of a state between generated samples and data; None if the method keeps none."""
+        return None
 
     @abstractmethod
     def step(self, state: Any, batches: Batches, update: Update) -> Logged:

@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from otgen.errors import InputError
 from otgen.ot import Outside, histogram
+from otgen.ot.grid.deposit import hats, placed
 
 # Under Outside.REFUSE, a known law with more mass than this outside the grid is refused.
 _NEGLIGIBLE = 1e-4
@@ -170,6 +171,30 @@ class CriticGrid:
                 f"cells.count above {self.count} (--method.cells.count), or bring the grid closer to the data "
                 f"by {_ENDS}"
             )
+
+
+class GridCritic(nn.Module):
+    """A critic that is known at the centres of a grid's cells, ``(n, d) -> (n, 1)``; beyond the grid it is constant.
+
+    Between the centres it is interpolated: Pinetz et al. 2018, (24) to (26).
+
+    Args:
+        grid: the grid.
+        values: its value in each cell, ``(count,) * d``, in the units of the samples.
+    """
+
+    values: Tensor
+
+    def __init__(self, grid: CriticGrid, values: Tensor) -> None:
+        super().__init__()
+        self.grid = grid
+        self.register_buffer("values", values.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The critic's values, differentiable in the samples."""
+        shape = tuple(self.values.shape)
+        nodes, weights = hats(placed(x, shape, self.grid.dx, (self.grid.low,) * len(shape), Outside.CLAMP), shape)
+        return (weights * self.values.flatten()[nodes].to(weights)).sum(-1, keepdim=True)
 
 
 def _deviation(masses: Tensor, axis: int) -> float:

@@ -13,7 +13,7 @@ from typing_extensions import override
 from otgen.data import FiniteSource, Mixture, Normal, Source
 from otgen.errors import InputError
 from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, transient
-from otgen.methods.critic_grid import Cells, CriticGrid
+from otgen.methods.critic_grid import Cells, CriticGrid, GridCritic
 from otgen.nets import LocationScaleMap, statistics_kept
 from otgen.ot import GridMemory, GridSolution, GridSolver, GridW1, Outside, Stencil, solve
 
@@ -158,6 +158,10 @@ class SCO(Method):
             "solver_steps": torch.tensor(solution.steps),
         }
         return Logged(logged, settled=self._settled(state, solution))
+
+    @override
+    def critic_of(self, state: ScoState) -> nn.Module:
+        return GridCritic(state.grid, (state.memory.critic * state.grid.dx).reshape(state.data.shape))
 
     def _problem(self, grid: CriticGrid, data: Tensor, generated: Tensor) -> GridW1:
         return GridW1.between(data, generated, grid.dx, low=grid.low, stencil=self.stencil)

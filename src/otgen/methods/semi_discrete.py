@@ -190,6 +190,10 @@ class SemiDiscreteGAN(Method):
 
         return Logged(values, measured=measured)
 
+    @override
+    def potentials_of(self, state: SemiDiscreteGanState) -> AtomPotentials:
+        return AtomPotentials(state.target, state.psi.average)
+
     def _self_potential(self, state: SemiDiscreteGanState, batches: Batches) -> AtomPotentials:
         """The potential of the self term, computed on a batch: its gradient is that of half the self term."""
         with torch.no_grad(), statistics_kept(state.generator.module):

@@ -184,6 +184,10 @@ class SWGAN(Method):
         reg = problems[Between.CROSS].reg
         return Logged(values, lambda: self._certified(points, reg))
 
+    @override
+    def potentials_of(self, state: SwganState) -> nn.Module:
+        return state.cross.player.module
+
     def present_eps(self, state: SwganState) -> float:
         """The regularisation weight of the next step."""
         left = 1 - min(state.step / self.anneal_steps, 1.0) if self.anneal_steps else 0.0

@@ -3,6 +3,7 @@
 from otgen.exports import exported
 from otgen.runs.assumptions import Assumption as Assumption
 from otgen.runs.assumptions import assumptions as assumptions
+from otgen.runs.curves import draw_curves as draw_curves
 from otgen.runs.evaluate import RunEvaluation as RunEvaluation
 from otgen.runs.evaluate import evaluate_run as evaluate_run
 from otgen.runs.reproduce import Interrupted as Interrupted
@@ -12,7 +13,9 @@ from otgen.runs.reproduce import Plan as Plan
 from otgen.runs.reproduce import Reproduction as Reproduction
 from otgen.runs.reproduce import reproduce as reproduce
 from otgen.runs.reproduce import train_all as train_all
+from otgen.runs.sample import load_critic as load_critic
 from otgen.runs.sample import load_generator as load_generator
+from otgen.runs.sample import load_potentials as load_potentials
 from otgen.runs.sample import sample_run as sample_run
 from otgen.runs.tracking import PowerLaw as PowerLaw
 from otgen.runs.tracking import Tracked as Tracked

@@ -38,11 +38,13 @@ _EFFORT = {
     "gradient_error_bound": "bound on the error of the gradient (norm)",
 }
 _BANDS = {"loss": ("lower", "upper")}
+_COUNTS = ("critic_updates", "psi_updates", "modes_found")
 # Metrics of a run that are drawn if none are named.
 _METRICS = 3
 _COLUMNS, _WIDTH, _HEIGHT, _DPI = 4, 3.7, 2.7, 110
 _BAND, _SPAN = 0.15, 0.3
-# An axis is logarithmic if all values are positive and the largest is this many times the smallest.
+# An axis, other than that of a count, is logarithmic if all values are positive and the largest is this many times
+# the smallest.
 _DECADES = 20.0
 
 
@@ -74,6 +76,7 @@ class _Chart:
         title: what is drawn.
         below: what it is drawn over.
         marked: mark each value: there are few.
+        count: whether it is a number of things.
         curves: the curve of each group.
         real: what real samples have; None if it is not known.
     """
@@ -81,6 +84,7 @@ class _Chart:
     title: str
     below: str
     marked: bool
+    count: bool
     curves: Mapping[str, _Curve]
     real: float | None
 
@@ -143,7 +147,8 @@ def _charts(
         curves = {name: curve for name, curve in found.items() if curve is not None}
         # All values are 0 for the critic's updates of a method without one.
         if any(curve.mean.any() for curve in curves.values()):
-            yield _Chart(title, _OVER[x], marked, curves, _last(groups, f"{key.removesuffix('_matched')}_real"))
+            real = _last(groups, f"{key.removesuffix('_matched')}_real")
+            yield _Chart(title, _OVER[x], marked, key in _COUNTS, curves, real)
 
 
 def _curve(runs: Sequence[Records], x: str, key: str) -> _Curve | None:
@@ -229,7 +234,7 @@ def _draw_chart(axes: Axes, chart: _Chart, colours: Mapping[str, Any]) -> None:
     if chart.real is not None:
         axes.axhline(chart.real, color="black", linestyle=":", linewidth=1)
     values = np.concatenate(drawn)
-    if values.min() > 0 and values.max() > _DECADES * values.min():
+    if not chart.count and values.min() > 0 and values.max() > _DECADES * values.min():
         axes.set_yscale("log")
     axes.set_title(textwrap.fill(chart.title, 44), fontsize=9.5)
     axes.set_xlabel(chart.below, fontsize=9)

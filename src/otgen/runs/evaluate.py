@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from otgen.errors import warn
 from otgen.runs.assumptions import Assumption, assumptions
+from otgen.runs.curves import draw_curves
 from otgen.runs.sample import load_generator
 from otgen.train import RunConfig, RunDir, checkpoint, evaluate
 from otgen.train.evaluation import ABOUT, metrics_of, store
@@ -20,6 +22,7 @@ class RunEvaluation:
         file: the JSON file.
         picture: the newest picture of samples; None if there is none.
         neighbours: picture of samples above their nearest training samples; None if there is none.
+        curves: picture of the run's curves; None if there is none.
         assumptions: the assumptions of the convergence theorems, checked for the run.
     """
 
@@ -27,6 +30,7 @@ class RunEvaluation:
     file: Path
     picture: Path | None
     neighbours: Path | None
+    curves: Path | None
     assumptions: list[Assumption]
 
 
@@ -39,7 +43,7 @@ def evaluate_run(
     reuse: bool = False,
     config: RunConfig | None = None,
 ) -> RunEvaluation:
-    """Evaluate the newest checkpoint and store the result under ``eval/``.
+    """Evaluate the newest checkpoint, store the result under ``eval/``, and draw the run's curves.
 
     Args:
         run: the run directory.
@@ -70,5 +74,16 @@ def evaluate_run(
         file=file,
         picture=pictures[-1] if pictures else None,
         neighbours=neighbours if neighbours.is_file() else None,
+        curves=_curves(run, config),
         assumptions=assumptions(config.method, run.read_metrics()),
     )
+
+
+def _curves(run: RunDir, config: RunConfig) -> Path | None:
+    """The picture of the run's curves; if it cannot be drawn, for whatever reason, only the picture is lost."""
+    method, data = type(config.method).__name__, type(config.data).__name__
+    try:
+        return draw_curves({method: [run]}, run.curves, title=f"{method} on {data}, seed {config.seed}")
+    except Exception as error:
+        warn(f"the curves of {run.path} cannot be drawn: {error}", UserWarning)
+        return None

@@ -1,11 +1,17 @@
-"""Samples of a finished run."""
+"""The networks of a finished run, and its samples."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from torch import Tensor, nn
 
+from otgen.errors import InputError
+from otgen.methods import Method
+from otgen.ot import AtomPotentials
 from otgen.seeding import named_stream
-from otgen.train import RunConfig, RunDir, build_generator, checkpoint, generate
+from otgen.train import Device, RunConfig, RunDir, Trainer, build_generator, checkpoint, generate
 
 
 def load_generator(
@@ -24,6 +30,57 @@ def load_generator(
     file = path / ("generator.safetensors" if raw else "generator_ema.safetensors")
     generator.load_state_dict(checkpoint.read_fitting(file, generator))
     return generator.eval(), shapes
+
+
+def load_critic(run: RunDir, *, config: RunConfig | None = None) -> nn.Module:
+    """The critic, or the feature map, of the newest checkpoint, on the CPU and in evaluation mode.
+
+    It maps ``(n, *shape)`` to ``(n, k)``; ``k`` is 1 for WGAN, WGANGP and SCO, whose critic interpolates on a grid.
+
+    Args:
+        run: the run directory; the data must be there.
+        config: the run's configuration, if it is already loaded.
+
+    Raises:
+        InputError: the run's method has no critic, there is no checkpoint, or the data cannot be read.
+    """
+    method, state = _restored(run, config)
+    critic = method.critic_of(state)
+    if critic is None:
+        other = "; load_potentials gives its potentials" if method.potentials_of(state) is not None else ""
+        raise InputError(f"{type(method).__name__} has no critic, so {run.path} holds none{other}")
+    return critic.eval()
+
+
+def load_potentials(run: RunDir, *, config: RunConfig | None = None) -> nn.Module | AtomPotentials:
+    """The dual potentials between generated samples and data of the newest checkpoint, on the CPU.
+
+    For SWGAN a module in evaluation mode: of samples x and data y, ``(n, *shape)`` and ``(m, *shape)``, or of their
+    features by :func:`load_critic` if these are learnt, it gives ``f(x)`` and ``g(y)``, ``(n,)`` and ``(m,)``. For
+    SemiDiscreteGAN f as a function of samples, and g as a vector over the data points.
+
+    Args:
+        run: the run directory; the data must be there.
+        config: the run's configuration, if it is already loaded.
+
+    Raises:
+        InputError: the run's method keeps no potentials, there is no checkpoint, or the data cannot be read.
+    """
+    method, state = _restored(run, config)
+    potentials = method.potentials_of(state)
+    if potentials is None:
+        other = "; load_critic gives its critic" if method.critic_of(state) is not None else ""
+        raise InputError(f"{type(method).__name__} keeps no potentials, so {run.path} holds none{other}")
+    return potentials.eval() if isinstance(potentials, nn.Module) else potentials
+
+
+def _restored(run: RunDir, config: RunConfig | None) -> tuple[Method, Any]:
+    """A run's method and its state at the newest checkpoint."""
+    path = checkpoint.newest(run.checkpoints)
+    config = run.load_config() if config is None else config
+    trainer = Trainer(replace(config, trainer=replace(config.trainer, device=Device.CPU, threads=0)), run)
+    checkpoint.load(path, trainer.state)
+    return config.method, trainer.state.method
 
 
 def sample_run(run: RunDir, n: int, seed: int, *, raw: bool = False) -> tuple[Tensor, tuple[float, float] | None]:

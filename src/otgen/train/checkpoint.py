@@ -1,7 +1,8 @@
 """Checkpoints: safetensors and JSON files with a manifest of checksums, put in place by a rename. No pickle.
 
-``step_00001000/`` holds ``generator.safetensors``, ``generator_ema.safetensors``, one file for each further network,
-``state.safetensors`` and ``state.json`` for the rest, and ``MANIFEST.json`` with the SHA-256 sum of each.
+``step_00001000/`` holds ``generator.safetensors``, ``generator_ema.safetensors``, ``critic.safetensors`` and
+``potentials.safetensors`` if there are such networks, ``state.safetensors`` and ``state.json`` for the rest, and
+``MANIFEST.json`` with the SHA-256 sum of each.
 """
 
 from __future__ import annotations
@@ -26,6 +27,13 @@ from otgen.train.state import TrainState, put_back, take_apart
 
 FORMAT = 1
 _PREFIX = "step_"
+# The files of networks that are not called by their place in the state.
+_FILES = {
+    "ema": "generator_ema",
+    "method.cross.player.module": "potentials",
+    "method.own.player.module": "potentials_own",
+    "method.real.player.module": "potentials_data",
+}
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,7 @@ def load(path: Path, state: TrainState) -> None:
     """
     about = read_about(verified(path))
     modules = take_apart(state).modules
-    read = {name: read_fitting(path / f"{_file_of(name)}.safetensors", module) for name, module in modules.items()}
+    read = {name: read_fitting(_file_in(path, name), module) for name, module in modules.items()}
     # The modules are filled last: nothing is changed unless everything fits.
     put_back(state, read_tensors(path / "state.safetensors"), about["numbers"])
     for name, module in modules.items():
@@ -195,5 +203,16 @@ def verified(path: Path) -> Path:
 
 
 def _file_of(path: str) -> str:
-    """``generator`` of "method.generator.module"; the moving average is "ema"."""
-    return "generator_ema" if path == "ema" else path.removeprefix("method.").removesuffix(".module")
+    """The name of a network's file, ``generator`` of "method.generator.module"."""
+    return _FILES.get(path) or _former_file_of(path)
+
+
+def _former_file_of(path: str) -> str:
+    """The name by the place in the state alone, which is read for one more release."""
+    return path.removeprefix("method.").removesuffix(".module")
+
+
+def _file_in(folder: Path, path: str) -> Path:
+    """A network's file in a checkpoint, under its present name or the former one."""
+    file, former = (folder / f"{name(path)}.safetensors" for name in (_file_of, _former_file_of))
+    return former if former.exists() and not file.exists() else file

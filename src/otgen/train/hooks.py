@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from otgen.methods import Logged, Player
+from otgen.methods import Logged
 from otgen.seeding import named_stream
 from otgen.train import checkpoint
 from otgen.train.evaluation import ABOUT, evaluate, generate, store
@@ -27,7 +27,7 @@ class Log:
     """Writes a line of metrics.jsonl at regular steps, with the objective's certified interval.
 
     Attributes:
-        last: the newest line.
+        last: the newest line, with the gap of neural potentials if an earlier line reported it.
     """
 
     last: dict[str, Any] | None = None
@@ -64,14 +64,14 @@ class Log:
         # separate, so that training draws the same numbers with and without it.
         rng = named_stream(config.seed, f"lipschitz/{state.step}")
         codes = config.latent.sample(_STEEP, rng).to(trainer.device)
-        generator, critic = state.method.generator.module, getattr(state.method, "critic", None)
+        generator, critic = state.method.generator.module, config.method.critic_of(state.method)
         record["generator_lipschitz"] = steepness(generator, codes, rng)
-        if isinstance(critic, Player):
+        if critic is not None:
             real = config.data.sample(_STEEP, rng)
             points = torch.cat([real, generate(generator, config.latent, _STEEP, rng)]).to(trainer.device)
-            record["critic_lipschitz"] = steepness(critic.module, points, rng)
+            record["critic_lipschitz"] = steepness(critic, points, rng)
         trainer.run.append(record)
-        self.last = record
+        self.last = {key: self.last[key] for key in ("dual_gap", "value") if self.last and key in self.last} | record
 
 
 class Pictures:

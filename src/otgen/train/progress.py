@@ -106,12 +106,19 @@ class ProgressLine:
 
 
 def loss_text(record: dict[str, Any]) -> str | None:
-    """``loss 2.609 in [2.608, 2.611]`` from a line of metrics; None if the line has no loss."""
+    """``loss 2.609 in [2.608, 2.611]`` from a line of metrics; None if the line has no loss.
+
+    The interval of a neural dual is that of an exact solve, so the gap of its potentials is added: how far their dual
+    value is below the batch's, relative to it.
+    """
     if record.get("loss") is None:
         return None
     if record.get("lower") is None:
         return f"loss {record['loss']:.4g}"
-    return f"loss {numbers_text(record['loss'], record['lower'], record['upper'])}"
+    text = f"loss {numbers_text(record['loss'], record['lower'], record['upper'])}"
+    if record.get("dual_gap") is None or not record.get("value"):
+        return text
+    return f"{text}, potentials' gap {100 * record['dual_gap'] / abs(record['value']):.2g} %"
 
 
 def clock(seconds: float) -> str:

@@ -54,6 +54,11 @@ class RunDir:
         return self.path / "samples"
 
     @property
+    def curves(self) -> Path:
+        """The picture of the run's curves."""
+        return self.path / "curves.png"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints, one folder each."""
         return self.path / "checkpoints"
