@@ -17,13 +17,13 @@ from PIL import Image
 from cases.figures import STEPS, TOY, transport
 from otgen.data import ImageFolder
 from otgen.nets import MlpGenerator
-from otgen.recipes import Panel, Scale, all_figures
+from otgen.papers import Panel, Scale, all_figures
 from otgen.runs import Plan
 from otgen.train import RunConfig, RunDir, Trainer
 
 Call = Callable[..., Any]
-FIGURES = (*(figure.name for figure in all_figures()), "toy.figure", "toy.images")
-IN_TURN = ("Transport, seed 0", "Adversarial, seed 0", "Transport, seed 1", "Adversarial, seed 1")
+FIGURES = (*(figure.name for figure in all_figures()), "own.toy", "own.images")
+IN_TURN = ("Transport, seed 10", "Adversarial, seed 10", "Transport, seed 11", "Adversarial, seed 11")
 
 
 def pictured(scale: Scale) -> RunConfig:
@@ -33,47 +33,52 @@ def pictured(scale: Scale) -> RunConfig:
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     images = replace(
-        TOY, name="toy.images", panels=(Panel(name="transport", title="T", build=pictured),), claims=(), columns=1
+        TOY, name="own.images", panels=(Panel(name="transport", title="T", build=pictured),), claims=(), columns=1
     )
     table = {figure.name: figure for figure in (*all_figures(), TOY, images)}
-    monkeypatch.setattr("otgen.recipes.figures._FIGURES", table)
+    monkeypatch.setattr("otgen.papers.figure._FIGURES", table)
 
 
 def test_a_figure_from_runs_to_verdicts(otgen: Call) -> None:
-    result = otgen("reproduce", "toy.figure")
+    result = otgen("reproduce", "own.toy")
     assert (result.code, result.err) == (0, "")
     lines = result.out.splitlines()
-    assert lines[0] == "toy.figure, scale cpu: 4 runs in runs/toy.figure-cpu"
+    assert lines[0] == "own.toy, scale cpu: 4 runs in runs/own.toy-cpu, of unknown duration"
     assert [line for line in lines if line.startswith("[")] == [f"[{k}/4] {run}" for k, run in enumerate(IN_TURN, 1)]
     ends = [line for line in lines if line.startswith(f"step {STEPS}/{STEPS}")]
     # Nothing is left of the last run, and so of all.
     assert [bool(re.search(r", all runs \d+:\d\d left", line)) for line in ends] == [True] * 4
     assert "all runs 0:00 left" in ends[-1]
     assert any(line.startswith("1. transport is better (Section 1): ") for line in lines)
-    assert "2. both come near (Section 2): HOLDS" in lines
-    assert any(line.startswith("   holds: Transport: W1 ") for line in lines)
-    for word, name in (("Figure: ", "figure.png"), ("Report: ", "report.md"), ("Numbers:", "results.json")):
-        assert f"{word} runs/toy.figure-cpu/{name}" in lines
-        assert Path("runs/toy.figure-cpu", name).is_file()
-    again = otgen("reproduce", "toy.figure")
+    assert any(line.startswith("2. both come near (Section 2): ") for line in lines)
+    assert any("Transport: W1 " in line for line in lines)
+    for word, name in (
+        ("Figure: ", "figure.png"),
+        ("Curves: ", "curves.png"),
+        ("Report: ", "report.md"),
+        ("Numbers:", "results.json"),
+    ):
+        assert f"{word} runs/own.toy-cpu/{name}" in lines
+        assert Path("runs/own.toy-cpu", name).is_file()
+    again = otgen("reproduce", "own.toy")
     assert [line for line in again.out.splitlines() if line.startswith(("[", "step"))] == []
-    assert again.out.splitlines()[-5:] == lines[-5:]
+    assert again.out.splitlines()[-6:] == lines[-6:]
 
 
 def test_options_reach_the_runs(otgen: Call) -> None:
     words = ("--scale", "smoke", "--seeds", "2", "--panels", "adversarial", "--threads", "1", "--out", "here")
-    assert otgen("reproduce", "toy.figure", *words).code == 0
-    assert {p.name for p in Path("here").iterdir() if p.is_dir()} == {"adversarial-seed0", "adversarial-seed1"}
-    config = RunDir.open(Path("here/adversarial-seed1")).load_config()
-    assert (config.steps, config.seed, config.trainer.threads) == (1, 1, 1)
+    assert otgen("reproduce", "own.toy", *words).code == 0
+    assert {p.name for p in Path("here").iterdir() if p.is_dir()} == {"adversarial-seed10", "adversarial-seed11"}
+    config = RunDir.open(Path("here/adversarial-seed11")).load_config()
+    assert (config.steps, config.seed, config.trainer.threads) == (1, 11, 1)
 
 
 def test_a_reason_that_all_claims_share_is_said_once(otgen: Call) -> None:
-    result = otgen("reproduce", "toy.figure", "--scale", "smoke", "--out", "here")
+    result = otgen("reproduce", "own.toy", "--scale", "smoke", "--out", "here")
     lines = result.out.splitlines()
-    assert "2. both come near (Section 2): NO VERDICT" in lines
+    assert "2. both come near (Section 2): NOT TESTED" in lines
     reason = "the scale smoke shows that it runs, not what it can do"
-    assert [line for line in lines if reason in line] == [f"No verdict on any claim: {reason}"]
+    assert [line for line in lines if reason in line] == [f"Not tested, any claim: {reason}"]
     # The page has it under each claim, once a claim and not once a panel.
     assert Path("here/report.md").read_text().count("The scale smoke shows") == 2
 
@@ -84,30 +89,30 @@ def test_an_interruption_says_how_to_go_on(number: int, otgen: Call, monkeypatch
 
     def interrupted(self: Trainer) -> Any:
         logged = step(self)
-        if self.run.path.name == "adversarial-seed0" and self.state.step == 3:
+        if self.run.path.name == "adversarial-seed10" and self.state.step == 3:
             self.signal = number
         return logged
 
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "step", interrupted)
-        result = otgen("reproduce", "toy.figure", "--seeds", "1", "--out", "cut")
+        result = otgen("reproduce", "own.toy", "--seeds", "1", "--out", "cut")
     assert (result.code, result.err) == (128 + number, "")
     assert result.out.splitlines()[-1] == "Interrupted. What is done is saved; the same command goes on from there."
     assert not Path("cut/report.md").exists()
-    result = otgen("reproduce", "toy.figure", "--seeds", "1", "--out", "cut")
+    result = otgen("reproduce", "own.toy", "--seeds", "1", "--out", "cut")
     assert result.code == 0
     assert [line for line in result.out.splitlines() if line.startswith("[")] == [
-        "[2/2] Adversarial, seed 0, from 60% on"
+        "[2/2] Adversarial, seed 10, from 60% on"
     ]
 
 
 def test_a_folder_of_data_is_an_option(otgen: Call, refused: Call) -> None:
-    assert "nowhere" in otgen("reproduce", "toy.images", "--out", "a").err
+    assert "nowhere" in otgen("reproduce", "own.images", "--out", "a").err
     Path("photos").mkdir()
     for k, shade in enumerate(np.linspace(0, 255, 40)):
         Image.new("L", (8, 8), int(shade)).save(f"photos/{k}.png")
-    assert otgen("reproduce", "toy.images", "--data", "photos", "--seeds", "1", "--out", "b").code == 0
-    data = RunDir.open(Path("b/transport-seed0")).load_config().data
+    assert otgen("reproduce", "own.images", "--data", "photos", "--seeds", "1", "--out", "b").code == 0
+    data = RunDir.open(Path("b/transport-seed10")).load_config().data
     assert getattr(data, "folder", None) == "photos"
     assert isinstance(transport().generator, MlpGenerator)
 
@@ -116,13 +121,13 @@ def test_a_folder_of_data_is_an_option(otgen: Call, refused: Call) -> None:
     ("words", "named", "code"),
     [
         ((), f"which figure? otgen reproduce FIGURE, one of {', '.join(FIGURES)}", 2),
-        (("toy.figur",), "there is no figure 'toy.figur'; did you mean 'toy.figure'?", 1),
-        (("toy.figure", "--sede", "3"), "did you mean '--seeds'?", 2),
-        (("toy.figure", "--seeds", "0"), "--seeds and --jobs at least 1", 2),
-        (("toy.figure", "--jobs", "0"), "--jobs at least 1", 2),
-        (("toy.figure", "--threads", "-1"), "--threads must not be negative", 2),
-        (("toy.figure", "--scale", "huge"), "none of smoke, cpu, paper", 2),
-        (("toy.figure", "--panels", "transprt"), "did you mean 'transport'?", 1),
+        (("own.tyo",), "there is no figure 'own.tyo'; did you mean 'own.toy'?", 1),
+        (("own.toy", "--sede", "3"), "did you mean '--seeds'?", 2),
+        (("own.toy", "--seeds", "0"), "--seeds must be at least 1, got 0", 2),
+        (("own.toy", "--jobs", "0"), "--jobs must be at least 1, got 0", 2),
+        (("own.toy", "--threads", "-1"), "--threads must be at least 0, got -1", 2),
+        (("own.toy", "--scale", "huge"), "invalid choice: 'huge'", 2),
+        (("own.toy", "--panels", "transprt"), "did you mean 'transport'?", 1),
     ],
     ids=str,
 )
@@ -132,9 +137,9 @@ def test_what_is_off_is_said_in_a_line(words: tuple[str, ...], named: str, code:
 
 
 def test_a_folder_where_none_is_needed_is_refused(otgen: Call) -> None:
-    result = otgen("reproduce", "toy.figure", "--data", "photos")
+    result = otgen("reproduce", "own.toy", "--data", "photos")
     assert result.code == 2
-    assert result.err == "otgen reproduce: the data of toy.figure (Gaussian2D) need no folder; leave --data out\n"
+    assert result.err == "otgen reproduce: the data of own.toy (Gaussian2D) need no folder; leave --data out\n"
 
 
 def test_the_list_names_figures(otgen: Call) -> None:
@@ -161,14 +166,14 @@ def test_a_helper_that_starts_late_leaves_nothing(otgen: Call, monkeypatch: pyte
             job.run.path.with_name(f".{job.run.path.name}.lock").touch()
 
     monkeypatch.setattr("otgen.cli.reproduce._helped", late)
-    words = ("reproduce", "toy.figure", "--seeds", "1", "--jobs", "2", "--threads", "1", "--out", "out")
+    words = ("reproduce", "own.toy", "--seeds", "1", "--jobs", "2", "--threads", "1", "--out", "out")
     assert otgen(*words).code == 0
     assert not list(Path("out").glob(".*"))
 
 
 def test_a_worker_that_fails_is_named(otgen: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "false")
-    words = ("reproduce", "toy.figure", "--seeds", "1", "--jobs", "2", "--threads", "1", "--out", "out")
+    words = ("reproduce", "own.toy", "--seeds", "1", "--jobs", "2", "--threads", "1", "--out", "out")
     result = otgen(*words)
     assert result.code == 0
     assert "A worker ended with status 1" in result.out
@@ -176,9 +181,9 @@ def test_a_worker_that_fails_is_named(otgen: Call, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_finished_figure_may_be_drawn_anew_with_other_threads(otgen: Call, refused: Call) -> None:
-    words = ("reproduce", "toy.figure", "--seeds", "1", "--out", "out")
+    words = ("reproduce", "own.toy", "--seeds", "1", "--out", "out")
     assert otgen(*words, "--threads", "1").code == 0
     assert otgen(*words, "--threads", "2").code == 0
-    for folder in Path("out/transport-seed0/checkpoints").iterdir():
+    for folder in Path("out/transport-seed10/checkpoints").iterdir():
         shutil.rmtree(folder)
     assert "give --threads 1, or delete" in refused(*words, "--threads", "2", code=1)

@@ -6,8 +6,6 @@ import math
 
 import pytest
 import torch
-from otgen.claims.base import judge
-from otgen.claims.relations import at_most, equal, power_law, straight
 from torch import Tensor
 
 from otgen.errors import InputError

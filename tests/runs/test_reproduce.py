@@ -19,13 +19,22 @@ from otgen.data import Arrays, Gaussian1D, Normal
 from otgen.errors import InputError, NumericalError
 from otgen.methods import SCO, Cells, Logged
 from otgen.nets import LocationScale
-from otgen.recipes import ClaimStatus, Figure, Outcome, Panel, Scale
+from otgen.papers import Figure, Outcome, Panel, Scale, Status, Verdict, filed, read_results
+from otgen.papers.claim import overall
 from otgen.runs import Interrupted, Job, Plan, Reproduction, evaluate_run, reproduce, train_all
+from otgen.runs.filing import file_figure
 from otgen.runs.run_lock import locked
 from otgen.train import Hook, RunConfig, RunDir, Trainer, checkpoint
+from otgen.train.evaluation import metrics_of
 from otgen.train.hooks import Log
 
-NAMES = ["transport-seed0", "adversarial-seed0", "transport-seed1", "adversarial-seed1"]
+NAMES = ["transport-seed10", "adversarial-seed10", "transport-seed11", "adversarial-seed11"]
+
+
+def of(name: str) -> tuple[str, int]:
+    """Panel and seed of a run."""
+    panel, _, seed = name.partition("-seed")
+    return panel, int(seed)
 
 
 class Watching:
@@ -76,57 +85,97 @@ def again(out: Path, watching: Watching | None = None, **changes: Any) -> Reprod
     return reproduce(Plan(**{"figure": TOY, "out": out, **changes}), watching)
 
 
+def judged(done: Reproduction) -> list[tuple[Verdict, ...]]:
+    """The verdicts on each claim of the toy figure."""
+    return [claim.verdicts(done.results) for claim in TOY.claims]
+
+
 def weights(run: Path) -> dict[str, bytes]:
     newest = checkpoint.newest(run / "checkpoints")
     return {p.name: p.read_bytes() for p in newest.glob("*.safetensors")}
 
 
-def test_runs_are_ordinary_ones_and_three_files_are_made_of_them(out: Path) -> None:
-    assert {p.name for p in out.iterdir()} == {*NAMES, "figure.png", "report.md", "results.json"}
+def test_runs_are_ordinary_ones_and_four_files_are_made_of_them(out: Path) -> None:
+    assert {p.name for p in out.iterdir()} == {*NAMES, "figure.png", "curves.png", "report.md", "results.json"}
     for name in NAMES:
         run = RunDir.open(out / name)
         assert checkpoint.newest(run.checkpoints).name == f"step_{STEPS:08d}"
-        assert run.load_config() == replace(TOY.panel(name[:-6]).build(Scale.CPU), seed=int(name[-1]))
+        panel, seed = of(name)
+        config = TOY.panel(panel).build(Scale.CPU)
+        assert run.load_config() == replace(config, seed=seed, trainer=replace(config.trainer, eval_points=12))
         assert evaluate_run(run).values
 
 
 def test_the_numbers_are_those_of_the_runs(out: Path) -> None:
     found = json.loads((out / "results.json").read_text())
-    assert (found["figure"], found["scale"], found["seeds"]) == ("toy.figure", "cpu", 2)
+    assert (found["figure"], found["scale"]) == ("own.toy", "cpu")
     for name in NAMES:
-        panel, seed = name[:-6], int(name[-1])
-        run = found["panels"][panel]["runs"][seed]
+        panel, seed = of(name)
+        run = found["panels"][panel]["runs"][seed - 10]
         assert (run["seed"], run["steps"], run["diverged"]) == (seed, STEPS, None)
         assert run["critic_updates"] == (2 * STEPS if panel == "adversarial" else 0)
         assert run["seconds"] > 0
         kept = json.loads((out / name / "eval" / f"step_{STEPS:08d}.json").read_text())
-        assert run["values"] == {k: v for k, v in kept.items() if k not in ("step", "samples", "seed", "weights")}
+        assert run["values"] == metrics_of(kept)
+        # An evaluation at each of the few steps, the end apart.
+        assert [point["step"] for point in run["history"]] == list(range(1, STEPS))
     assert found["panels"]["transport"]["config"]["steps"] == STEPS
     assert found["environments"] == [json.loads((out / NAMES[0] / "env.json").read_text())]
 
 
 def test_the_report_has_every_claim_and_number_and_stands_without_the_runs(out: Path, tmp_path: Path) -> None:
-    three = ("report.md", "figure.png", "results.json")
     alone = tmp_path / "alone"
     alone.mkdir()
-    for name in three:
+    for name in ("report.md", "figure.png", "curves.png", "results.json"):
         shutil.copy(out / name, alone)
     text = (alone / "report.md").read_text()
     links = re.findall(r"\]\(([^)]+)\)", text)
-    assert set(links) == {"figure.png", "results.json"}
+    assert set(links) == {"figure.png", "curves.png", "results.json"}
     assert all((alone / link).is_file() for link in links)
-    found = json.loads((alone / "results.json").read_text())
-    for claim in found["claims"]:
-        assert f"{claim['text']} | {claim['source']} | **{claim['status']}** |" in text
-        for verdict in claim["verdicts"]:
-            assert verdict["text"][1:] in text
-    values = [run["values"]["w1"] for run in found["panels"]["transport"]["runs"]]
+    results = read_results(alone / "results.json")
+    for number, claim in enumerate(TOY.claims, 1):
+        verdicts = claim.verdicts(results)
+        assert f"| {number}. {claim.statement} | {claim.where} | **{overall(verdicts)}** |" in text
+        assert all(verdict.text[1:] in text for verdict in verdicts)
+    values = results.panels["transport"].values(W1)
     numbers = f"{sum(values) / 2:.3f} ({min(values):.3f} to {max(values):.3f})"
     (row,) = (line for line in text.splitlines() if line.startswith("| Transport (`transport`)"))
     assert f"| {numbers} | 5 (5 to 5) | 0 (0 to 0) |" in row
-    assert numbers in found["claims"][0]["verdicts"][0]["text"]
     assert "1. It is a toy." in text
-    assert "$ otgen reproduce toy.figure --scale cpu --seeds 2\n" in text
+    assert "W1 between as many real samples and the data" in text
+    assert "pass  smooth cost: SqEuclidean()" in text
+    assert "$ otgen reproduce own.toy --scale cpu --seeds 2 --first-seed 10\n" in text
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of otgen, as far as filing looks at it."""
+    root = tmp_path / "checkout"
+    (root / "src/otgen/papers/own/results").mkdir(parents=True)
+    (root / "experiments").mkdir()
+    monkeypatch.setattr("otgen.__file__", str(root / "src/otgen/__init__.py"))
+    monkeypatch.setattr("otgen.runs.filing.filed", lambda figure: root / "src/otgen/papers/own/results/toy.json")
+    return root
+
+
+def test_a_finished_figure_is_put_in_its_places(out: Path, checkout: Path) -> None:
+    done = again(out)
+    written = {path.relative_to(checkout).as_posix() for path in file_figure(TOY, done)}
+    folder, data = "experiments/own/toy", "src/otgen/papers/own/results/toy.json"
+    assert written == {data, f"{folder}/report.md", f"{folder}/figure.png", f"{folder}/curves.png"}
+    assert read_results(checkout / data) == done.results
+    assert f"](../../../{data})" in (checkout / folder / "report.md").read_text()
+    assert (checkout / folder / "figure.png").read_bytes() == done.picture.read_bytes()
+
+
+def test_what_is_no_whole_figure_is_not_filed(out: Path, checkout: Path, tmp_path: Path) -> None:
+    for done in (again(out, only=("transport",)), again(tmp_path / "smoke", scale=Scale.SMOKE)):
+        with pytest.raises(InputError, match="only a whole figure at scale cpu or paper is filed"):
+            file_figure(TOY, done)
+    shutil.rmtree(checkout / "experiments")
+    with pytest.raises(InputError, match="is filed in a checkout of otgen"):
+        file_figure(TOY, again(out))
+    assert not filed("own.toy").exists()
 
 
 def test_the_picture_has_a_panel_a_column(out: Path) -> None:
@@ -151,15 +200,15 @@ def test_what_is_done_is_not_done_again(out: Path) -> None:
 def test_more_seeds_train_only_what_is_missing(out: Path) -> None:
     watching = Watching()
     done = again(out, watching, seeds=3)
-    assert watching.trained == ["transport-seed2", "adversarial-seed2"]
-    assert [run.seed for run in done.results.runs["transport"]] == [0, 1, 2]
+    assert watching.trained == ["transport-seed12", "adversarial-seed12"]
+    assert [run.seed for run in done.results.panels["transport"].runs] == [10, 11, 12]
 
 
 @pytest.mark.parametrize("step", [1, 4])
 def test_an_interrupted_figure_goes_on_with_the_same_plan(step: int, out: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut"
-    with pytest.raises(Interrupted, match=f"interrupted at step {step} of .*adversarial-seed0") as caught:
-        again(cut, Watching("adversarial-seed0", step, interrupt), seeds=1)
+    with pytest.raises(Interrupted, match=f"interrupted at step {step} of .*adversarial-seed10") as caught:
+        again(cut, Watching("adversarial-seed10", step, interrupt), seeds=1)
     assert caught.value.signal == 15
     assert not (cut / "report.md").exists()
     watching = Watching()
@@ -167,7 +216,7 @@ def test_an_interrupted_figure_goes_on_with_the_same_plan(step: int, out: Path, 
     assert watching.trained == NAMES[1:2]
     assert [weights(cut / name) for name in NAMES[:2]] == [weights(out / name) for name in NAMES[:2]]
     # Counted over both parts.
-    assert [run.critic_updates for run in done.results.runs["adversarial"]] == [2 * STEPS]
+    assert [run.critic_updates for run in done.results.panels["adversarial"].runs] == [2 * STEPS]
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(out: Path) -> None:
@@ -185,7 +234,7 @@ def test_another_configuration_is_refused_before_anything_is_trained(out: Path) 
         return replace(config, steps=9)
 
     watching = Watching()
-    with pytest.raises(InputError, match=r"transport-seed0 was started with another configuration: steps: 5 -> 9; "):
+    with pytest.raises(InputError, match=r"transport-seed10 was started with another configuration: steps: 5 -> 9; "):
         again(out, watching, edit=longer)
     with pytest.raises(InputError, match=r"steps: 5 -> 1"):
         again(out, watching, scale=Scale.SMOKE)
@@ -204,14 +253,15 @@ def test_data_that_is_missing_is_named_before_anything_is_trained(tmp_path: Path
 
 
 def test_a_run_that_diverges_is_a_result(tmp_path: Path) -> None:
-    done = again(tmp_path / "out", Watching("adversarial-seed1", 4, explode))
-    good, bad = done.results.runs["adversarial"]
+    done = again(tmp_path / "out", Watching("adversarial-seed11", 4, explode))
+    good, bad = done.results.panels["adversarial"].runs
     assert good.diverged is None
     assert (bad.steps, bad.critic_updates, bad.values) == (4, 8, {})
     assert bad.diverged == "step 4, generator: the loss is nan"
-    (compared,), (first, second) = (verdicts for _, verdicts in done.verdicts)
+    (compared,), (first, second) = judged(done)
     assert "1 of 2 seeds (1 diverged)" in compared.text
-    assert (first.status, second.status) == (ClaimStatus.HOLDS, ClaimStatus.UNDECIDED)
+    assert "all met by 2 of 2 seeds" in first.text
+    assert "all met by 1 of 2 seeds, 1 diverged" in second.text
     text = done.report.read_text()
     assert "`adversarial`, 1 diverged" in text
     watching = Watching()
@@ -220,7 +270,7 @@ def test_a_run_that_diverges_is_a_result(tmp_path: Path) -> None:
 
 
 def test_a_panel_that_diverged_at_once_is_drawn_empty(tmp_path: Path) -> None:
-    done = again(tmp_path / "out", Watching("adversarial-seed0", 1, explode), seeds=1)
+    done = again(tmp_path / "out", Watching("adversarial-seed10", 1, explode), seeds=1)
     assert done.picture.is_file()
     assert json.loads(done.data.read_text())["panels"]["adversarial"]["runs"][0]["values"] == {}
 
@@ -248,18 +298,19 @@ def test_half_written_files_are_written_again(out: Path) -> None:
 
 def test_panels_that_were_left_out_have_no_verdict(tmp_path: Path) -> None:
     done = again(tmp_path / "out", only=("adversarial",), seeds=1)
-    assert list(done.results.runs) == ["adversarial"]
-    (compared,), (first, second) = (verdicts for _, verdicts in done.verdicts)
-    assert [v.status for v in (compared, first, second)] == [ClaimStatus.NONE, ClaimStatus.NONE, ClaimStatus.HOLDS]
-    assert compared.text == "Transport: not run"
+    assert list(done.results.panels) == ["adversarial"]
+    (compared,), (first, second) = judged(done)
+    assert {v.status for v in (compared, first)} == {Status.NOT_TESTED}
+    assert compared.text == first.text == "transport: not run"
+    assert "all met by 1 of 1 seeds" in second.text
     assert "--panels adversarial" in done.report.read_text()
 
 
 def test_smoke_is_one_seed_and_no_verdict(tmp_path: Path) -> None:
     done = again(tmp_path / "out", scale=Scale.SMOKE)
-    assert [len(runs) for runs in done.results.runs.values()] == [1, 1]
-    assert {v.status for _, verdicts in done.verdicts for v in verdicts} == {ClaimStatus.NONE}
-    assert done.results.values("transport", W1)[0] > 0
+    assert [len(panel.runs) for panel in done.results.panels.values()] == [1, 1]
+    assert {v.status for verdicts in judged(done) for v in verdicts} == {Status.NOT_TESTED}
+    assert done.results.panels["transport"].values(W1)[0] > 0
 
 
 def test_images_are_drawn(tmp_path: Path) -> None:
@@ -283,7 +334,7 @@ def test_impossible_plans_are_refused(changes: dict[str, Any], named: str, tmp_p
 
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
-    other = tmp_path / "out" / "transport-seed0"
+    other = tmp_path / "out" / "transport-seed10"
     other.mkdir(parents=True)
     (other / "letter.txt").write_text("dear")
     with pytest.raises(InputError, match="is no run"):
@@ -331,10 +382,10 @@ def test_a_run_that_ends_by_its_own_test_is_done(tmp_path: Path) -> None:
     figure = replace(TOY, panels=(Panel(name="sco", title="SCO", build=settles),), main="sco", claims=(), seeds=1)
     watching = Watching()
     (outcome,) = train_all(Plan(figure=figure, out=tmp_path / "out"), watching).values()
-    assert outcome.steps == 1  # data and generator are one law
+    assert (outcome.steps, outcome.stopped) == (1, True)  # data and generator are one law
     (again_outcome,) = train_all(Plan(figure=figure, out=tmp_path / "out"), watching).values()
     assert again_outcome == outcome
-    assert watching.trained == ["sco-seed0"]
+    assert watching.trained == ["sco-seed10"]
 
 
 def test_a_half_finished_run_whose_configuration_is_in_other_words_goes_on(out: Path) -> None:

@@ -48,7 +48,8 @@ class Paper(StrEnum):
             return _FORMER[given]
         if given not in list(cls):
             known = ", ".join(f"{paper} ({paper.citation})" for paper in cls)
-            raise InputError(f"there is no paper {word!r}{suggestion(given, list(cls)) or ';'} give one of {known}")
+            near = suggestion(given, [paper.value for paper in cls]) or ";"
+            raise InputError(f"there is no paper {word!r}{near} give one of {known}")
         return cls(given)
 
 

@@ -74,7 +74,7 @@ def evaluate_run(
         file=file,
         picture=pictures[-1] if pictures else None,
         neighbours=neighbours if neighbours.is_file() else None,
-        curves=_curves(run, config),
+        curves=run.curves if stored and run.curves.exists() else _curves(run, config),
         assumptions=assumptions(config.method, run.read_metrics()),
     )
 
