@@ -35,13 +35,13 @@ slow: setup
 	$(BIN)/python -m pytest -m slow
 
 lint: setup
-	$(BIN)/ruff check src tests benchmarks scripts docs experiments
-	$(BIN)/ruff format --check src tests benchmarks scripts docs experiments
+	$(BIN)/ruff check src tests benchmarks scripts studies docs
+	$(BIN)/ruff format --check src tests benchmarks scripts studies docs
 	$(BIN)/mypy
 
 format: setup
-	$(BIN)/ruff check --fix src tests benchmarks scripts docs experiments
-	$(BIN)/ruff format src tests benchmarks scripts docs experiments
+	$(BIN)/ruff check --fix src tests benchmarks scripts studies docs
+	$(BIN)/ruff format src tests benchmarks scripts studies docs
 
 bench: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
