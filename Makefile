@@ -12,7 +12,7 @@ help:
 	@echo "make setup   create .venv with everything (extras dev and mnist)"
 	@echo "make train   train a generator of digits ($(BUDGET) of training) and show what it makes"
 	@echo "make test    the tests (under 6 minutes on 2 cores)"
-	@echo "make slow    the longer checks"
+	@echo "make slow    the longer checks (about 7 minutes of one core)"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make bench   speed against the peers (installs them)"
 	@echo "make docs    the documentation, in docs/_build/html"
@@ -35,13 +35,13 @@ slow: setup
 	$(BIN)/python -m pytest -m slow
 
 lint: setup
-	$(BIN)/ruff check src tests benchmarks scripts docs experiments
-	$(BIN)/ruff format --check src tests benchmarks scripts docs experiments
+	$(BIN)/ruff check src tests benchmarks scripts studies docs
+	$(BIN)/ruff format --check src tests benchmarks scripts studies docs
 	$(BIN)/mypy
 
 format: setup
-	$(BIN)/ruff check --fix src tests benchmarks scripts docs experiments
-	$(BIN)/ruff format src tests benchmarks scripts docs experiments
+	$(BIN)/ruff check --fix src tests benchmarks scripts studies docs
+	$(BIN)/ruff format src tests benchmarks scripts studies docs
 
 bench: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'

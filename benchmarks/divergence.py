@@ -22,9 +22,8 @@ STEPS = 20
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def main(settings: Settings | None = None) -> Table:
+def main(settings: Settings) -> Table:
     """The table."""
-    settings = Settings() if settings is None else settings
     table = Table(
         "divergence",
         f"Sinkhorn divergence, forward and backward, d = {DIMENSION}, eps = {EPS}, float32: medians; relative errors "
@@ -76,7 +75,3 @@ def _both(loss: Loss, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 def _call(loss: Any, x: Tensor, y: Tensor) -> Callable[[], float]:
     return lambda: float(_both(loss, x, y)[0])
-
-
-if __name__ == "__main__":
-    main().save()

@@ -22,9 +22,8 @@ FINE = 0.1
 DECAY = 0.9
 
 
-def main(settings: Settings | None = None) -> Table:
+def main(settings: Settings) -> Table:
     """The table."""
-    settings = Settings() if settings is None else settings
     table = Table(
         "gap",
         f"Time to a relative gap of {TOL:g}, KL, float32: medians, costs included, compile time excluded. Ours "
@@ -40,12 +39,14 @@ def main(settings: Settings | None = None) -> Table:
 
 
 def _clouds(settings: Settings) -> Iterator[tuple[str, Tensor, Tensor]]:
-    from otgen.data import Digits, Gaussians8, Gaussians25, Mnist
+    from otgen.data import Digits, Gaussians8, Gaussians25, Mnist, ValueRange
 
     n = 60 if settings.tiny else 1000
     rng = torch.Generator().manual_seed(0)
     digits: Any = (
-        Digits(pixel_range="unit") if settings.mnist is None else Mnist(folder=settings.mnist, pixel_range="unit")
+        Digits(pixel_range=ValueRange.UNIT)
+        if settings.mnist is None
+        else Mnist(folder=settings.mnist, pixel_range=ValueRange.UNIT)
     )
     which = "Digits" if settings.mnist is None else "MNIST"
     images = digits.sample(2 * n, rng).flatten(1)
@@ -155,7 +156,3 @@ def _least(make: Callable[[int], Callable[[], tuple[Any, Any]]], problem: Discre
         else:
             low = middle
     return high, at_high
-
-
-if __name__ == "__main__":
-    main().save()

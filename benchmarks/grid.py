@@ -7,16 +7,14 @@ from torch import Tensor
 
 from benchmarks.report import Settings, Table
 from benchmarks.timing import interleaved
+from otgen.ot import GridPDHG, GridW1, solve
 
 TOL = 1e-3
 SIZES, TINY = (64, 256), (12,)
 
 
-def main(settings: Settings | None = None) -> Table:
+def main(settings: Settings) -> Table:
     """The table."""
-    from otgen.ot import GridPDHG, GridW1, solve  # type: ignore[attr-defined]
-
-    settings = Settings() if settings is None else settings
     table = Table(
         "grid",
         f"W1 between two mixtures of blobs on a grid over the unit square, to a relative gap of {TOL:g}: medians",
@@ -44,7 +42,3 @@ def _blobs(n: int, seed: int) -> Tensor:
     mass = sum(torch.exp(-(grid - centre).square().sum(-1) / (2 * 0.05**2)) for centre in centres)
     assert isinstance(mass, Tensor)
     return mass / mass.sum()
-
-
-if __name__ == "__main__":
-    main().save()

@@ -1,4 +1,4 @@
-"""Quadratic regularisation to a certified relative gap of 1e-6, against POT's L2 solver, all in one run.
+"""Quadratic regularisation to a certified relative gap of 1e-6, against POT's L2 solver.
 
 POT minimises ``<P, C> + gamma / 2 |P|^2``, we ``<P, C> + eps / 2 sum P_ij^2 / (a_i b_j)``: with uniform weights
 ``gamma = n m eps``, and the potentials are the same. POT knows no certificate: what is timed is the least number
@@ -8,11 +8,6 @@ certificates; POT's is given without either, and with one certificate.
 
 from __future__ import annotations
 
-import argparse
-import json
-import math
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,63 +15,66 @@ import torch
 from torch import Tensor
 
 from benchmarks.peers import problem
+from benchmarks.report import Settings, Table
 from benchmarks.timing import Call, interleaved
 from otgen.ot import Discrete, DualAscent, Newton, Potentials, Quadratic, Solution, Solver, solve
-from otgen.train.rundir import environment
 
-TOL, FACTORS = 1e-6, (1.0, 0.1, 0.01)
-RESULTS = Path(__file__).parent / "results"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=1000)
-    parser.add_argument("--dimensions", type=int, nargs="+", default=[2, 64])
-    parser.add_argument("--seconds", type=float, default=2.0, help="timing of each solver on each problem")
-    parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0 leaves its choice")
-    arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    print(f"n = m = {arguments.size}, float32, |x - y|^2, relative gap {TOL:.0e}, {torch.get_num_threads()} threads")
-    print("medians in milliseconds\n")
-    rows = [measure(arguments.size, d, r, arguments.seconds) for d in arguments.dimensions for r in FACTORS]
-    record = {"rows": rows, "environment": environment(), "peers": {"POT": metadata.version("POT")}}
-    RESULTS.mkdir(exist_ok=True)
-    file = RESULTS / "quadratic.json"
-    file.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"\nKept in {file}")
+TOL = 1e-6
+# Of eps, in mean costs.
+FACTORS = (1.0, 0.1, 0.01)
+SIZE, TINY = 1000, 30
+DIMENSIONS = (2, 64)
+# Iterations at which POT is given up.
+MOST = 400
+SOLVERS: tuple[Solver, ...] = (Newton(), DualAscent())
 
 
-def measure(n: int, d: int, factor: float, seconds: float) -> dict[str, object]:
+def main(settings: Settings) -> Table:
+    """The table."""
+    n = TINY if settings.tiny else SIZE
+    table = Table(
+        "quadratic",
+        f"Quadratic regularisation to a relative gap of {TOL:g}, n = m = {n}, squared distances, float32: medians. "
+        "Ours includes costs and certificates; POT is given the costs, and the fewest iterations that reach the gap",
+        ("d", "eps / mean cost", "solver", "iterations", "ms", "Newton / this", "value"),
+    )
+    for d in DIMENSIONS[:1] if settings.tiny else DIMENSIONS:
+        for factor in FACTORS:
+            _measure(n, d, factor, settings.seconds, table)
+    return table
+
+
+def _measure(n: int, d: int, factor: float, seconds: float, table: Table) -> None:
     x, y = problem(n, d, seed=n)
     eps = factor * Discrete(x, y).mean_cost
-    calls: dict[str, Call] = {f"otgen, {type(s).__name__}": ours(x, y, eps, s) for s in (Newton(), DualAscent())}
-    iterations = least_iterations(x, y, eps)
-    if iterations is None:
-        print(f"d = {d}, eps = {factor} mean cost: POT reaches no gap of {TOL:.0e}")
+    calls: dict[str, Call] = {}
+    iterations: dict[str, int] = {}
+    for solver in SOLVERS:
+        name = f"otgen, {type(solver).__name__}"
+        iterations[name] = _ours(x, y, eps, solver).steps
+        calls[name] = lambda solver=solver: float(_ours(x, y, eps, solver).value)  # type: ignore[misc]
+    least = _least_iterations(x, y, eps)
+    if least is None:
+        table.add(d, factor, "POT, L2", f"> {MOST}", "", "", "")
     else:
-        calls["POT, L2"] = pot(x, y, eps, iterations)
-        calls["POT, L2, certified"] = lambda: certified(x, y, eps, pot_potentials(x, y, eps, iterations))
+        calls["POT, L2"] = _pot(x, y, eps, least)
+        calls["POT, L2, certified"] = lambda: float(_certified(x, y, eps, least).lower)
+        iterations |= {"POT, L2": least, "POT, L2, certified": least}
     values = {name: call() for name, call in calls.items()}
     times = interleaved(calls, seconds=seconds)
-    print(f"d = {d}, eps = {factor} mean cost; POT with {iterations} iterations")
-    for name, time in times.items():
-        print(f"  {name:<26} {time:9.1f} ms  value {values[name]:.7f}")
-    return {"n": n, "d": d, "factor": factor, "iterations": iterations, "milliseconds": times, "values": values}
+    for name, ms in times.items():
+        table.add(d, factor, name, iterations[name], ms, times["otgen, Newton"] / ms, f"{values[name]:.7f}")
 
 
-def ours(x: Tensor, y: Tensor, eps: float, solver: Solver) -> Call:
-    def call() -> float:
-        problem = Discrete(x, y, reg=Quadratic(eps=eps))
-        every = 1 if isinstance(solver, Newton) else 5
-        return float(solve(problem, solver, tol=TOL, check_every=every, on_unconverged="raise").value)
-
-    return call
+def _ours(x: Tensor, y: Tensor, eps: float, solver: Solver) -> Solution:
+    every = 1 if isinstance(solver, Newton) else 5
+    regularised = Discrete(x, y, reg=Quadratic(eps=eps))
+    return solve(regularised, solver, tol=TOL, check_every=every, on_unconverged="raise")
 
 
-def pot(x: Tensor, y: Tensor, eps: float, iterations: int) -> Call:
+def _pot(x: Tensor, y: Tensor, eps: float, iterations: int) -> Call:
     n, m = len(x), len(y)
-    costs = Discrete(x, y).matrix.double().numpy()
+    costs = _costs(x, y)
 
     def call() -> float:
         plan, _ = _smooth(costs, eps, iterations)
@@ -86,21 +84,22 @@ def pot(x: Tensor, y: Tensor, eps: float, iterations: int) -> Call:
     return call
 
 
-def pot_potentials(x: Tensor, y: Tensor, eps: float, iterations: int) -> Potentials:
-    _, log = _smooth(Discrete(x, y).matrix.double().numpy(), eps, iterations)
-    return Potentials(torch.as_tensor(log["alpha"]), torch.as_tensor(log["beta"]))
+def _certified(x: Tensor, y: Tensor, eps: float, iterations: int) -> Solution:
+    """POT's potentials after so many iterations, with our certificate; its bounds are read by the caller."""
+    _, log = _smooth(_costs(x, y), eps, iterations)
+    potentials = Potentials(torch.as_tensor(log["alpha"]), torch.as_tensor(log["beta"]))
+    return Solution(Discrete(x, y, reg=Quadratic(eps=eps)), torch.zeros(()), potentials)
 
 
-def certified(x: Tensor, y: Tensor, eps: float, potentials: Potentials) -> float:
-    """The lower bound that potentials give; NaN where the gap is larger than TOL."""
-    solution = Solution(Discrete(x, y, reg=Quadratic(eps=eps)), torch.zeros(()), potentials)
-    return float(solution.lower) if float(solution.rel_gap) <= TOL else math.nan
-
-
-def least_iterations(x: Tensor, y: Tensor, eps: float) -> int | None:
+def _least_iterations(x: Tensor, y: Tensor, eps: float) -> int | None:
     """The fewest iterations of POT whose potentials have a gap of at most TOL."""
-    counts = range(1, 400)
-    return next((k for k in counts if not math.isnan(certified(x, y, eps, pot_potentials(x, y, eps, k)))), None)
+    return next((k for k in range(1, MOST) if float(_certified(x, y, eps, k).rel_gap) <= TOL), None)
+
+
+def _costs(x: Tensor, y: Tensor) -> np.ndarray[Any, Any]:
+    # In float64, in which POT computes anyway.
+    costs: np.ndarray[Any, Any] = Discrete(x, y).matrix.double().numpy()
+    return costs
 
 
 def _smooth(costs: np.ndarray[Any, Any], eps: float, iterations: int) -> Any:
@@ -108,9 +107,5 @@ def _smooth(costs: np.ndarray[Any, Any], eps: float, iterations: int) -> Any:
 
     n, m = costs.shape
     a, b = np.full(n, 1 / n), np.full(m, 1 / m)
-    # In float64, in which it computes anyway; its own test, which is on other numbers, switched off.
+    # Its own test, which is on other numbers, is switched off.
     return ot.smooth.smooth_ot_dual(a, b, costs, n * m * eps, stopThr=1e-300, numItermax=iterations, log=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -61,7 +61,7 @@ class Table:
         lines += [f"| {' | '.join(_text(cell) for cell in row)} |" for row in self.rows]
         return "\n".join(lines) + "\n"
 
-    def save(self, folder: Path = RESULTS) -> None:
+    def save(self, folder: Path) -> None:
         """Write ``NAME.json`` and ``NAME.md``."""
         folder.mkdir(parents=True, exist_ok=True)
         record = {

@@ -39,9 +39,8 @@ _FILE = Path("modules/trainer/criterion/sinkhorn_gan.py")
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def main(settings: Settings | None = None) -> Table:
+def main(settings: Settings) -> Table:
     """The table."""
-    settings = Settings() if settings is None else settings
     table = Table(
         "seqsgda",
         f"SeqSGDA at (27) of its paper (eps {EPS:g}, L = {STEPS}, {FEATURES} features, p = 2), against its authors' "
@@ -160,7 +159,3 @@ def _loop(run: Trainer, m: int, divergence: Loss) -> Callable[[], object]:
         generator.optimizer.step()
 
     return step
-
-
-if __name__ == "__main__":
-    main().save()

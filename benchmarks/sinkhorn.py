@@ -17,9 +17,8 @@ SIZES, TINY = (100, 256, 1000, 2000, 5000), (30, 40)
 PATIENCE = 20.0
 
 
-def main(settings: Settings | None = None) -> Table:
+def main(settings: Settings) -> Table:
     """The table."""
-    settings = Settings() if settings is None else settings
     table = Table(
         "sinkhorn",
         f"{STEPS} iterations, KL, d = {DIMENSION}, eps = {EPS}, float32: medians, costs included, no compile time",
@@ -57,7 +56,3 @@ def _measure(n: int, seconds: float, table: Table) -> None:
     table.add(
         n, f"{STEPS} passes over an n x n matrix (sum), {rate}", STEPS * once, times["otgen"] / (STEPS * once), "", ""
     )
-
-
-if __name__ == "__main__":
-    main().save()

@@ -42,9 +42,8 @@ _LEAST = 0.03
 Step = Callable[[], object]
 
 
-def main(settings: Settings | None = None) -> Table:
+def main(settings: Settings) -> Table:
     """The table."""
-    settings = Settings() if settings is None else settings
     table = Table(
         "steps",
         "A training step, hooks and intervals aside, against the same networks, samplers and solver calls in a bare "
@@ -218,7 +217,8 @@ class Bare:
         n, count = method.batch, method.oracle.most
         together = 1 if mixes_samples(self.run.state.method.generator.module) else count
         for _ in range(count // together):
-            yield from zip(self._fake(together * n).split(n), other(together * n).split(n), strict=True)
+            fake, real = self._fake(together * n), other(together * n)
+            yield from zip(torch.split(fake, n), torch.split(real, n), strict=True)
 
     def _ascend(self, method: SWGAN, duals: DualState, x: Tensor, y: Tensor) -> None:
         f, g = duals.player.module(x, y)
@@ -232,7 +232,8 @@ class Bare:
             f, g = duals.player.module(x, y)
             duals.player.module.train()
             density = (f[:, None] + g - costs).relu() / method.reg.weight
-        return (density * costs).mean()
+        value: Tensor = (density * costs).mean()
+        return value
 
 
 def _divergence(method: PixelSinkhorn | SinkhornAutoDiff, fake: Tensor, real: Tensor, *, moving: bool) -> Tensor:
@@ -251,13 +252,9 @@ def _divergence(method: PixelSinkhorn | SinkhornAutoDiff, fake: Tensor, real: Te
 def _descend(player: Player, loss: Tensor) -> None:
     player.optimizer.zero_grad()
     parameters = player.optimizer.param_groups[0]["params"]
-    loss.backward(inputs=parameters)
+    loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
     player.optimizer.step()
     if player.clip is not None:
         with torch.no_grad():
             for weight in parameters:
                 weight.clamp_(-player.clip, player.clip)
-
-
-if __name__ == "__main__":
-    main().save()

@@ -2,22 +2,79 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
+from benchmarks import __main__ as command
 from benchmarks import seqsgda, steps
-from benchmarks.report import Settings
+from benchmarks.__main__ import TABLES
+from benchmarks.report import Settings, Table
 
 from otgen.errors import InputError
+
+TINY = Settings(tiny=True, seconds=0.0)
+
+
+# POT hands SciPy an option that SciPy is giving up.
+@pytest.mark.filterwarnings("ignore:scipy.optimize. The `disp` and `iprint` options:DeprecationWarning")
+@pytest.mark.parametrize("name", ["quadratic", "semi_discrete", "grid"])
+def test_a_table_of_our_own_solvers(name: str) -> None:
+    table = TABLES[name](TINY)
+    assert table.name == name
+    assert table.rows
+
+
+# Each loads other libraries, where they are installed, and JAX compiles.
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("name", ["sinkhorn", "gap", "divergence", "semi_discrete_step"])
+def test_a_table_with_peers(name: str) -> None:
+    table = TABLES[name](TINY)
+    assert table.name == name
+    assert table.rows
 
 
 def test_a_step_against_a_bare_loop() -> None:
     # Before it times them it compares the weights of both.
-    table = steps.main(Settings(tiny=True))
+    table = steps.main(TINY)
     assert {row[1] for row in table.rows} >= {"SWGAN", "SWGANSinkhorn", "WGANGP", "SinkhornAutoDiff"}
 
 
 def test_seqsgda_without_the_code_of_its_authors() -> None:
-    table = seqsgda.main(Settings(tiny=True))
+    table = seqsgda.main(TINY)
     # Two kinds of steps at two spreads, and a step of the generator.
     assert len(table.rows) == 5
     with pytest.raises(InputError, match="is not there; --authors is a checkout"):
         seqsgda.main(Settings(tiny=True, authors="/nowhere"))
+
+
+def _fails(settings: Settings) -> Table:
+    raise InputError("no such file")
+
+
+def _works(settings: Settings) -> Table:
+    table = Table("works", "What was measured", ("n", "ms"))
+    table.add(10, 1.5)
+    return table
+
+
+def test_a_table_that_fails_does_not_stop_the_next_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "TABLES", {"fails": _fails, "works": _works})
+    monkeypatch.setattr(command, "RESULTS", tmp_path)
+    monkeypatch.setattr("sys.argv", ["benchmarks"])
+    assert command.main() == 1
+    assert "fails is left out: InputError: no such file" in capsys.readouterr().err
+    assert json.loads((tmp_path / "works.json").read_text())["rows"] == [{"n": 10, "ms": 1.5}]
+    assert "| 10 | 1.5 |" in (tmp_path / "works.md").read_text()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["works.json", "works.md"]
+
+
+def test_tiny_tables_are_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(command, "TABLES", {"works": _works})
+    monkeypatch.setattr(command, "RESULTS", tmp_path)
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--tiny"])
+    assert command.main() == 0
+    assert not list(tmp_path.iterdir())

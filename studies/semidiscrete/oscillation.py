@@ -1,9 +1,10 @@
 """Houdard et al. 2021, Figure 1: one point descends the cost of two atoms, with and without regularisation.
 
-    python experiments/semidiscrete/oscillation.py [--out FOLDER]
+    python studies/semidiscrete/oscillation.py [--out FOLDER]
 
 Prints how far each run is from its closed form, and draws the runs: with the best psi at every step (where without
-regularisation both atoms tie, in turn), and with the psi that the paper's averaged stochastic ascent finds.
+regularisation both atoms tie, in turn), and with the psi that the paper's averaged stochastic ascent finds. It takes
+seconds.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def closed_form(eps: float) -> Tensor:
 def main() -> None:
     """Print the errors and draw the picture."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path, default=Path("experiments/semidiscrete/fig1"))
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", width_ratios=(1, 1.6))
@@ -63,8 +64,8 @@ def main() -> None:
     axes[1].set(title="second coordinate of theta; 0.5 is the best", xlabel="step")
     for ax in axes:
         ax.legend(fontsize=8)
-    figure.savefig(out / "figure.png", dpi=110)
-    print(out / "figure.png")
+    figure.savefig(out / "oscillation.png", dpi=110)
+    print(out / "oscillation.png")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""What a run's generator has reached of the cost that semi-discrete transport descends, without regularisation.
+"""Houdard et al. 2021: the transport cost, without regularisation, that the generators of runs have reached.
 
-    python experiments/semidiscrete/cost.py RUN [RUN ...] [--samples 2000]
+    python studies/semidiscrete/cost.py RUN [RUN ...] [--samples 2000]
 
 The exact transport cost, squared distance of pixels, between samples of each run's generator and all points of its data
-set, by a linear program, in its certified interval.
+set, by a linear program, in its certified interval. Prints a line a run; 2,000 samples and 5,000 digits take about a
+minute.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Adnan et al. 2021 take costs ||x - y||^p with p > 2, under which their divergence is none: it is negative.
 
-    python experiments/seqsgda/negative.py
+    python studies/seqsgda/negative.py
 
 The divergence of a point mass at 0 from half a mass at -1 and at 1 each is
 ``1 + eps / 2 log((1 + exp(-2^p / eps)) / 2)``. Prints this, what otgen computes, and its certified interval: unclipped,
-with a warning from p > 2 on.
+with a warning from p > 2 on. It takes seconds.
 """
 
 from __future__ import annotations
