@@ -20,15 +20,15 @@ import pytest
 import torch
 
 from otgen.cli.main import COMMANDS, main
-from otgen.recipes import base as recipes
-from otgen.recipes import figures
+from otgen.papers import figure as figures
+from otgen.papers import recipe as recipes
 from otgen.train import TrainerConfig
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 OUTSIDE = [p for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md") if (p := ROOT / name).exists()]
 PAGES = sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts) + OUTSIDE
-PACKAGES = ("ot", "data", "nets", "methods", "metrics", "train", "runs", "recipes", "claims")
+PACKAGES = ("ot", "data", "nets", "methods", "metrics", "train", "runs", "papers")
 # CPU seconds that the examples of a page may take together.
 MOST_SECONDS = 10.0
 
