@@ -15,6 +15,7 @@ from otgen.papers.claim import Trials as Trials
 from otgen.papers.claim import Verdict as Verdict
 from otgen.papers.figure import Figure as Figure
 from otgen.papers.figure import Panel as Panel
+from otgen.papers.figure import Study as Study
 from otgen.papers.figure import all_figures as all_figures
 from otgen.papers.figure import find_figure as find_figure
 from otgen.papers.measures import Better as Better
@@ -39,6 +40,7 @@ from otgen.papers.run_claims import Compared as Compared
 from otgen.papers.run_claims import Ground as Ground
 from otgen.papers.run_claims import Reached as Reached
 from otgen.papers.run_claims import RunClaim as RunClaim
+from otgen.papers.sco import fig1_fig2_critics as fig1_fig2_critics
 from otgen.papers.sco import fig3_fig4_gaussian_fits as fig3_fig4_gaussian_fits
 from otgen.papers.sco import fig5_eight_gaussians as fig5_eight_gaussians
 from otgen.papers.semidiscrete import fig2_digits as fig2_digits

@@ -114,24 +114,60 @@ def figure(figure: Figure) -> Figure:
 
     The claims get their keys: ``swgan.fig3.1`` is the first of ``swgan.fig3``.
     """
-    named = [
-        replace(claim, key=f"{figure.name}.{number}", paper=figure.paper, figure=figure.name)
-        for number, claim in enumerate(figure.claims, 1)
-    ]
-    figure = replace(figure, claims=tuple(named))
+    figure = replace(figure, claims=_named(figure.name, figure.claims))
     _FIGURES[figure.name] = figure
     main = figure.panel(figure.main)
     recipe(figure.name, f"{figure.summary}: {main.title}")(main.build)
     return figure
 
 
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A figure of a paper that a script measures.
+
+    Attributes:
+        name: of the figure, and of its results.
+        summary: one line.
+        script: path of the script in a checkout; it writes the results.
+        claims: what the paper says of it.
+    """
+
+    name: str
+    summary: str
+    script: str
+    claims: tuple[RunClaim, ...]
+
+
+_STUDIES: dict[str, Study] = {}
+
+
+def study(study: Study) -> Study:
+    """Enter a study in the table; its claims get their keys as those of a figure do."""
+    _STUDIES[study.name] = replace(study, claims=_named(study.name, study.claims))
+    return _STUDIES[study.name]
+
+
+def _named(name: str, claims: tuple[RunClaim, ...]) -> tuple[RunClaim, ...]:
+    paper = Paper(name.partition(".")[0])
+    return tuple(
+        replace(claim, key=f"{name}.{number}", paper=paper, figure=name) for number, claim in enumerate(claims, 1)
+    )
+
+
+def run_claims() -> list[RunClaim]:
+    """What the papers claim of their figures, by paper and number."""
+    table = {**_FIGURES, **_STUDIES}
+    return [claim for name in sorted(table, key=_place) for claim in table[name].claims]
+
+
 def all_figures() -> list[Figure]:
     """All figures, by paper and number."""
-    return sorted(_FIGURES.values(), key=lambda figure: (list(Paper).index(figure.paper), _number(figure.name)))
+    return [_FIGURES[name] for name in sorted(_FIGURES, key=_place)]
 
 
-def _number(name: str) -> int:
-    return int("".join(filter(str.isdigit, name)) or 0)
+def _place(name: str) -> tuple[int, int]:
+    paper, _, figure = name.partition(".")
+    return list(Paper).index(Paper(paper)), int("".join(filter(str.isdigit, figure)) or 0)
 
 
 def find_figure(name: str) -> Figure:
@@ -145,4 +181,6 @@ def find_figure(name: str) -> Figure:
             f"the figure {name!r} is now {_FORMER[name]!r}; the former name goes with the next release", RenamedWarning
         )
         name = _FORMER[name]
+    if name in _STUDIES:
+        raise InputError(f"{name} is no figure of runs: a study measures it, `python {_STUDIES[name].script}`")
     return look_up(name, {figure.name: figure for figure in all_figures()}, "there is no figure", "the figures are")

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 import torch
 
 from otgen.papers.claim import Claim, Finding, Trials
-from otgen.papers.figure import all_figures
+from otgen.papers.figure import run_claims
 from otgen.papers.theorem import all_theorems
 
 
 def all_claims() -> list[Claim]:
     """The theorems of every paper, then what the papers claim of their figures."""
-    return [*all_theorems(), *(claim for figure in all_figures() for claim in figure.claims)]
+    return [*all_theorems(), *run_claims()]
 
 
 def verify(claims: Iterable[Claim], *, n: int = 1000, seed: int = 0) -> Iterator[Finding]:
