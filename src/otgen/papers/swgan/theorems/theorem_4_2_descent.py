@@ -97,10 +97,10 @@ def _drawn(trials: Trials, k: int, low: float, high: float, longest: int = 100) 
 @theorem(
     "S8",
     "Theorem 4.2, Remark 4.2.2",
-    "Descent by T steps on an L-smooth h, with gradients off by delta_t and noise of variance sigma^2: if "
-    "T < 2 Delta L/sigma^2, steps 1/L give a mean of ||grad h||^2 of at most 2 L Delta/T + delta^2 + sigma^2; "
-    "if not, steps sqrt(2 Delta/(L sigma^2 T)) give sigma sqrt(8 L Delta/T) + delta^2; delta^2 the mean of "
-    "delta_t^2. So it falls as 1/T without errors and as 1/sqrt(T) with noise.",
+    "Descent by T steps on an L-smooth h, with gradients off by delta_t and noise of variance sigma^2: if T < 2 Delta "
+    "L/sigma^2, steps 1/L give a mean of ||grad h||^2 of at most 2 L Delta/T + delta^2 + sigma^2; if not, steps sqrt(2 "
+    "Delta/(L sigma^2 T)) give sigma sqrt(8 L Delta/T) + delta^2; delta^2 the mean of delta_t^2. So it falls as 1/T "
+    "without errors and as 1/sqrt(T) with noise.",
 )
 def descent_rate(
     trials: Trials,
