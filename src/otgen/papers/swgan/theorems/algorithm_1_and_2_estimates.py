@@ -55,10 +55,9 @@ def _bound(trials: Trials, bias: float) -> Relation:
     near = problems.near(trials.rng, spread_out(trials.rng, k, 1e-3, 0.1))
     pair = raised(near, spread_out(trials.rng, k, 0.1, 1.0))
     off = (game.pseudo_gradient(pair.plan) - game.exact).norm(dim=-1)
-    square = (problems.product * game.slopes.square().sum(-1)).sum((-1, -2))
-    delta = (2 * square * (problems.optimum.dual - pair.dual).clamp(min=0) / game.reg.weight).sqrt()
+    accuracy = (problems.optimum.dual - pair.dual).clamp(min=0) / game.reg.weight
     label = "bias for grad h and delta = l_0 sqrt(2 eps'/eps), norm-2"
-    return at_most(label, off, bias * delta, tight=0.95, slack=1e-6)
+    return at_most(label, off, bias * game.mean_slope * (2 * accuracy).sqrt(), tight=0.95, slack=1e-6)
 
 
 def _all_batches(game: ScaledGame) -> tuple[Tensor, Tensor, Tensor]:

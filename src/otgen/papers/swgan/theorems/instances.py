@@ -83,6 +83,11 @@ class ScaledGame:
         """``grad h``, the library's gradient at the optimum, ``(k, 2)``."""
         return self.gradient(solved)[0]
 
+    @property
+    def mean_slope(self) -> Tensor:
+        """``l_0``, the root of the mean square of ``||grad_theta c||`` under q x p, ``(k,)``."""
+        return (self.problems.product * self.slopes.square().sum(-1)).sum((-1, -2)).sqrt()
+
     def gradient(self, solution_of: Callable[[Discrete], Solution]) -> tuple[Tensor, Solution]:
         """The library's gradient in theta, ``(k, 2)``, and the solution that it is of."""
         x = self.x.clone().requires_grad_()

@@ -130,13 +130,13 @@ def _around(
 
 def _gradient(trials: Trials) -> Relation:
     """The library's own loss and gradient, in the generator's weights."""
-    game, cost, reg = _at_the_data(trials, trials.at_most(200)), SqEuclidean(), KL(eps=0.2)
+    game, cost, eps = _at_the_data(trials, trials.at_most(200)), SqEuclidean(), 0.2
     y, a, b = game.y, game.a, game.b
 
     def cross(weight: Tensor) -> Tensor:
-        return solved(Discrete(game.points(weight), y, a, b, cost=cost, reg=reg), _TOL).value
+        return solved(Discrete(game.points(weight), y, a, b, cost=cost, reg=KL(eps=eps)), _TOL).value
 
-    by_loss = gradient_of(lambda weight: divergence(game.points(weight), y, cost, reg.eps, a, b), game.weight)
+    by_loss = gradient_of(lambda weight: divergence(game.points(weight), y, cost, eps, a, b), game.weight)
     by_cross = gradient_of(cross, game.weight)
     left, scale = (gradient.flatten(1).norm(dim=-1) for gradient in (by_loss, by_cross))
     return equal("gradient of the Sinkhorn divergence at theta_0 and 0", left, 0.0, scale=scale, tol=1e-7)

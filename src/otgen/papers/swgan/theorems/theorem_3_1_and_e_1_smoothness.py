@@ -44,7 +44,7 @@ class Turns:
     @property
     def top(self) -> Tensor:
         """L_0, and the root of L_1: ``(k,)``."""
-        return self.speed.norm(dim=-1).amax(-1)
+        return self.speed.square().sum(-1).amax(-1).sqrt()
 
     @property
     def total(self) -> Tensor:

@@ -42,11 +42,6 @@ class _Measured:
         gap: Tensor = (self.game.problems.optimum.dual - self.dual).clamp(min=0) + 1e-11 * (1 + self.dual.abs())
         return gap / self.game.reg.weight
 
-    @property
-    def mean_slope(self) -> Tensor:
-        """``l_0``, the root of the mean square of ``||grad_theta c||`` under q x p, ``(k,)``."""
-        return (self.game.problems.product * self.game.slopes.norm(dim=-1).square()).sum((-1, -2)).sqrt()
-
     def bounded(self, delta: Tensor, slope: Tensor, tight: float) -> list[Relation]:
         """Both halves of a bound; potentials that are raised come near it."""
         tight = tight if "raised" in self.label else 0.0
@@ -82,7 +77,7 @@ def _measured(trials: Trials, reg: SmoothRegulariser, highest: float) -> Iterato
 def norm_accuracy(trials: Trials, *, factor: float = 2.0) -> Iterator[Relation]:
     """Theorem 4.1 with the squared norm; ``factor`` is that of ``eps'/eps`` under the root."""
     for m in _measured(trials, Quadratic(eps=5.0), 3.0):
-        yield from m.bounded((factor * m.accuracy).sqrt(), m.mean_slope, 0.95)
+        yield from m.bounded((factor * m.accuracy).sqrt(), m.game.mean_slope, 0.95)
 
 
 @theorem(
@@ -100,7 +95,7 @@ def entropic_accuracy(trials: Trials, *, factor: float = 2.0, power: float = 1.0
     for m in _measured(trials, KL(eps=5.0), 4.0):
         problems = m.game.problems
         largest = torch.maximum(m.plan / problems.product, problems.optimum.density).amax((-1, -2))
-        yield from m.bounded(factor * (largest**power * m.accuracy).sqrt(), m.mean_slope, 0.6)
+        yield from m.bounded(factor * (largest**power * m.accuracy).sqrt(), m.game.mean_slope, 0.6)
     yield from _matching(trials, factor, power)
     yield from _densities(trials)
 
