@@ -54,11 +54,6 @@ class _Descent:
         taken = torch.arange(self.delta.shape[1]) < self.length.unsqueeze(-1)
         return self.delta.square().where(taken, 0.0).sum(-1) / self.length
 
-    def slope(self, x: Tensor) -> Tensor:
-        """The gradient at ``(k, r, 3)``."""
-        bent = torch.where(self.waves[:, None, None], x.sin(), x)
-        return self.L[:, None, None] * self.curvature.unsqueeze(1) * bent
-
     def run(self, rng: torch.Generator, step: Tensor) -> Tensor:
         """Mean of ``||grad h||^2`` over the steps and the runs, with a step size for each instance: ``(k,)``."""
         k = len(self.L)
@@ -66,7 +61,8 @@ class _Descent:
         total = torch.zeros(k, dtype=torch.float64)
         wrong = _unit(normal(rng, k, 1, 3))
         for t in range(int(self.length.max())):
-            slope = self.slope(x)
+            bent = torch.where(self.waves[:, None, None], x.sin(), x)
+            slope = self.L[:, None, None] * self.curvature.unsqueeze(1) * bent
             total = total + slope.square().sum(-1).mean(-1).where(t < self.length, 0.0)
             noise = self.sigma[:, None, None] * _unit(normal(rng, k, _RUNS // 2, 3))
             # With its mirror image: its mean is 0 without a sampling error.

@@ -18,6 +18,7 @@ from otgen.papers.instances import (
     normal,
     regularisers,
     spread_out,
+    symmetric_pair,
     uniform,
     weights,
 )
@@ -134,7 +135,7 @@ def self_distance(
             yield _tight("d(p, p) and n eps/2, norm-2", d, most * n * eps)
     # Of two points both rows of the kernel have one sum: there the lower bound is the value.
     half = spread_out(rng, trials.at_most(50), 0.01, 2.0)
-    x = torch.stack([-half, half], -1).unsqueeze(-1)
+    x = symmetric_pair(half)
     d = solved_to_gap(Discrete(x, x, cost=PNorm(p=1), reg=KL(eps=0.5))).value
     closed = -0.5 * ((1 + (-2 * half / 0.5).exp()) / 2).log()
     label = "d(p, p) of two points and -eps log((1 + exp(-c/eps))/2)"
