@@ -186,11 +186,10 @@ def _terms(trials: Trials, k: int) -> tuple[_Term, _Term]:
     def value(z: Tensor, other: Tensor, mass: Tensor) -> Tensor:
         return solved_to_gap(Discrete(z, other, a, mass, cost=cost, reg=reg)).value
 
-    cross = gradient_of(lambda theta: value(theta * x, y, b), theta).squeeze(1)
-    own = gradient_of(lambda theta: value(theta * x, theta * x, a), theta).squeeze(1)
+    cross, own = gradient_of(lambda z: value(z, y, b), z), gradient_of(lambda z: value(z, z, a), z)
     return (
-        _Term(Problems(C=cost(z, y), a=a, b=b, reg=reg), by_hand[0], cross),
-        _Term(Problems(C=cost(z, z), a=a, b=a, reg=reg), by_hand[1], own),
+        _Term(Problems(C=cost(z, y), a=a, b=b, reg=reg), by_hand[0], (cross * x).sum(1)),
+        _Term(Problems(C=cost(z, z), a=a, b=a, reg=reg), by_hand[1], (own * x).sum(1)),
     )
 
 
