@@ -16,9 +16,6 @@ from otgen.papers.relations import Part, Relation, at_most
 from otgen.papers.swgan.theorems.instances import gradient_of
 from otgen.papers.theorem import theorem
 
-# Generators before and after a move.
-Moves = tuple[Tensor, Tensor]
-
 
 @dataclass(frozen=True)
 class LinearGame:
@@ -63,14 +60,12 @@ class LinearGame:
         """``grad h(Theta)``, ``(k, d, q)``, as the library takes it."""
         return gradient_of(lambda at: self.solution(at).value, theta)
 
-    def generators(self, rng: torch.Generator, near: float = 1e-3, far: float = 10.0) -> Moves:
-        """Pairs of generators around 0, of every size and distance."""
-        shape = (len(self.x), self.y.shape[-1], self.x.shape[-1])
+    def generators(self, rng: torch.Generator, near: float = 1e-3, far: float = 10.0) -> tuple[Tensor, Tensor]:
+        """Generators before and after a move, around 0, of every size and distance."""
+        k, shape = len(self.x), (len(self.x), self.y.shape[-1], self.x.shape[-1])
         # Where the coupling changes most: r_x r_y ||Theta|| about eps.
         unit = (self.reg.weight / (self.rx * self.ry))[:, None, None]
-        one, move = (
-            unit * spread_out(rng, len(self.x), near, far)[:, None, None] * normal(rng, *shape) for _ in range(2)
-        )
+        one, move = (unit * spread_out(rng, k, near, far)[:, None, None] * normal(rng, *shape) for _ in range(2))
         return one, one + move
 
 
@@ -126,8 +121,8 @@ def linear_plans(trials: Trials, *, factor: float = 1.0) -> Iterator[Relation]:
     "Corollary F.0.1",
     "There the regularised value is L-smooth in Theta, with L = sigma_max(Sigma_X)^2 + r_x^2 r_y^2 sqrt(nd)/eps.",
     corrected="L = lambda_max(Sigma_X) + r_x^2 r_y^2/eps: the eigenvalue without its square, and without sqrt(nd). "
-    "Better still, the Hessian lies between lambda_max(Sigma_X) (-r_y^2/eps) and lambda_max(Sigma_X), so that "
-    "L = lambda_max(Sigma_X) max(1, r_y^2/eps) does.",
+    "Better still, the Hessian lies between lambda_max(Sigma_X) (-r_y^2/eps) and lambda_max(Sigma_X), so that L = "
+    "lambda_max(Sigma_X) max(1, r_y^2/eps) does.",
     recorded=Status.FALSE,
 )
 def linear_smoothness(

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from otgen.ot import KL, Discrete, Quadratic, Sinkhorn, SmoothRegulariser, SqEuclidean, Unroll, ValueKind, solve
 from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import Problems, normal, solved, weights
 from otgen.papers.relations import Part, Relation, equal
-from otgen.papers.swgan.theorems.instances import gradient_of
+from otgen.papers.swgan.theorems.instances import TanhGame, gradient_of
 from otgen.papers.theorem import theorem
 
 # Size of the step of a difference quotient.
@@ -20,15 +19,9 @@ _STEP = 1e-4
 
 
 @dataclass(frozen=True)
-class _Curve:
-    """Generators ``G(z) = tanh(z (W + t V))``, t a number, under the squared distance."""
+class _Curve(TanhGame):
+    """The generators and their problem under the squared distance."""
 
-    z: Tensor
-    weight: Tensor
-    way: Tensor
-    y: Tensor
-    a: Tensor
-    b: Tensor
     reg: SmoothRegulariser
 
     @classmethod
@@ -38,13 +31,13 @@ class _Curve:
         return cls(z, weight, way, y, weights(rng, k, 6), weights(rng, k, 7), reg)
 
     def problem(self, weight: Tensor) -> Discrete:
-        return Discrete(torch.tanh(self.z @ weight), self.y, self.a, self.b, cost=SqEuclidean(), reg=self.reg)
+        return Discrete(self.points(weight), self.y, self.a, self.b, cost=SqEuclidean(), reg=self.reg)
 
     def numbers(self, t: float) -> tuple[Tensor, Tensor, Tensor]:
         """The regularised value, its linear part and the penalty of the optimal plan, at t: each ``(k,)``."""
         weight = self.weight + t * self.way
         solution = solved(self.problem(weight))
-        C = SqEuclidean()(torch.tanh(self.z @ weight), self.y)
+        C = SqEuclidean()(self.points(weight), self.y)
         penalty = Problems(C=C, a=self.a, b=self.b, reg=self.reg).penalty(solution.plan())
         return solution.value, solution.value_of(ValueKind.LINEAR), penalty
 
@@ -55,7 +48,7 @@ class _Curve:
 
     def danskin(self) -> tuple[Tensor, Tensor]:
         """``<pi*, dc/dt>`` by hand, and the same of absolute values: its scale."""
-        x = torch.tanh(self.z @ self.weight)
+        x = self.points(self.weight)
         speed = (1 - x.square()) * (self.z @ self.way)
         slope = 2 * ((x.unsqueeze(2) - self.y.unsqueeze(1)) * speed.unsqueeze(2)).sum(-1)
         plan = solved(self.problem(self.weight)).plan()

@@ -1,4 +1,4 @@
-"""What several theorems of Sanjabi et al. 2018 are tried on: generators that scale, potentials off the optimum."""
+"""What several theorems of Sanjabi et al. 2018 are tried on: two families of generators, potentials off the optimum."""
 
 from __future__ import annotations
 
@@ -13,6 +13,31 @@ from torch import Tensor
 from otgen.ot import Discrete, Exact, Newton, NoReg, SmoothRegulariser, Solution, SqEuclidean, solve
 from otgen.papers.claim import Trials
 from otgen.papers.instances import DualPair, Problems, normal, solved, spread_out, weights
+
+
+@dataclass(frozen=True)
+class TanhGame:
+    """Generators ``G(z) = tanh(z (W + t V))``, t a number.
+
+    Attributes:
+        z: codes, ``(k, n, q)``.
+        weight: W, ``(k, q, d)``.
+        way: V, ``(k, q, d)``.
+        y: data, ``(k, m, d)``.
+        a: weights of z.
+        b: weights of y.
+    """
+
+    z: Tensor
+    weight: Tensor
+    way: Tensor
+    y: Tensor
+    a: Tensor
+    b: Tensor
+
+    def points(self, weight: Tensor) -> Tensor:
+        """What is generated with a W, ``(k, n, d)``."""
+        return torch.tanh(self.z @ weight)
 
 
 @dataclass(frozen=True)
@@ -57,6 +82,11 @@ class ScaledGame:
     def exact(self) -> Tensor:
         """``grad h``, the library's gradient at the optimum, ``(k, 2)``."""
         return self.gradient(solved)[0]
+
+    @property
+    def mean_slope(self) -> Tensor:
+        """``l_0``, the root of the mean square of ``||grad_theta c||`` under q x p, ``(k,)``."""
+        return (self.problems.product * self.slopes.square().sum(-1)).sum((-1, -2)).sqrt()
 
     def gradient(self, solution_of: Callable[[Discrete], Solution]) -> tuple[Tensor, Solution]:
         """The library's gradient in theta, ``(k, 2)``, and the solution that it is of."""

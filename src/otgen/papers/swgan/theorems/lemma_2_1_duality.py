@@ -108,8 +108,8 @@ def _climbed(trials: Trials, problems: Problems) -> tuple[Tensor, Tensor]:
 @theorem(
     "S18",
     "(6), with Tables 1 to 3",
-    "With KL the density m = exp(V/eps)/e overflows float32 as soon as V > 89.7 eps: 0.90 at eps = 0.01, 44.9 at "
-    "eps = 0.5. The squared norm's, max(V, 0)/eps, cannot. (Not printed; it follows from Lemma 2.1.)",
+    "With KL the density m = exp(V/eps)/e overflows float32 as soon as V > 89.7 eps: 0.90 at eps = 0.01, 44.9 at eps = "
+    "0.5. The squared norm's, max(V, 0)/eps, cannot. (Not printed; it follows from Lemma 2.1.)",
 )
 def overflow(trials: Trials, *, exponent: float = 89.7) -> Iterator[Relation]:
     """The density of (6) in single precision; ``exponent`` is the V/eps beyond which KL's overflows."""

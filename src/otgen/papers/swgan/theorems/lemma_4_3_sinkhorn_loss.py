@@ -24,7 +24,7 @@ from otgen.papers.instances import (
     weights,
 )
 from otgen.papers.relations import Part, Relation, Slope, at_most, equal, power_law
-from otgen.papers.swgan.theorems.instances import gradient_of
+from otgen.papers.swgan.theorems.instances import TanhGame, gradient_of
 from otgen.papers.theorem import theorem
 
 # Marginal error of what counts as solved.
@@ -44,17 +44,20 @@ class Laws:
     a: Tensor
     b: Tensor
 
+    @property
+    def parts(self) -> tuple[tuple[Tensor, Tensor, Tensor], ...]:
+        """The cost matrices with the weights of their rows and columns."""
+        return (self.cross, self.a, self.b), (self.first, self.a, self.a), (self.second, self.b, self.b)
+
     def losses(self, reg: SmoothRegulariser, own: float = 1.0) -> dict[ValueKind, Tensor]:
         """(9): ``2 d(p, q) - d(p, p) - d(q, q)``, ``(k,)``; with d of (4), and with its linear part as printed."""
-        problems = (self.cross, self.a, self.b), (self.first, self.a, self.a), (self.second, self.b, self.b)
-        cross, first, second = (solved(Discrete.from_matrix(*problem, reg=reg), _TOL, 500) for problem in problems)
+        cross, first, second = (solved(Discrete.from_matrix(*part, reg=reg), _TOL, 500) for part in self.parts)
         kinds = (ValueKind.ENTROPIC, ValueKind.LINEAR)
         return {kind: 2 * cross.value_of(kind) - own * (first.value_of(kind) + second.value_of(kind)) for kind in kinds}
 
     def over(self, sizes: Tensor) -> Laws:
         """Costs divided by each of the sizes: ``(len(sizes) * k, ...)``, as ``d_eps(C) = eps d_1(C / eps)``."""
-        parts = self.cross, self.first, self.second
-        cross, first, second = ((C / sizes[:, None, None, None]).flatten(0, 1) for C in parts)
+        cross, first, second = ((C / sizes[:, None, None, None]).flatten(0, 1) for C, _, _ in self.parts)
         return Laws(cross, first, second, self.a.repeat(len(sizes), 1), self.b.repeat(len(sizes), 1))
 
 
@@ -67,38 +70,12 @@ class Skew(Cost):
         return (x - y).square().sum(-1) / 2 + (x * turned).sum(-1)
 
 
-@dataclass(frozen=True)
-class _Game:
-    """Generators ``G(z) = tanh(z W)``; the data are what they generate, in another order."""
-
-    z: Tensor
-    weight: Tensor
-    way: Tensor
-    order: Tensor
-    a: Tensor
-
-    @classmethod
-    def drawn(cls, trials: Trials, k: int, n: int = 6) -> _Game:
-        rng = trials.rng
-        order = torch.randperm(n, generator=rng)
-        return cls(normal(rng, k, n, 3), normal(rng, k, 3, 2), normal(rng, k, 3, 2), order, weights(rng, k, n))
-
-    @property
-    def data(self) -> Tensor:
-        return self.points(self.weight)[:, self.order]
-
-    @property
-    def b(self) -> Tensor:
-        return self.a[:, self.order]
-
-    def points(self, weight: Tensor) -> Tensor:
-        return torch.tanh(self.z @ weight)
-
-    def laws(self, steps: Tensor, cost: Cost) -> Laws:
-        """After each step of a size, ``(t,)``: ``t k`` pairs of laws."""
-        x = torch.cat([self.points(self.weight + t * self.way) for t in steps])
-        y = self.data.repeat(len(steps), 1, 1)
-        return Laws(cost(x, y), cost(x, x), cost(y, y), self.a.repeat(len(steps), 1), self.b.repeat(len(steps), 1))
+def _at_the_data(trials: Trials, k: int) -> TanhGame:
+    """The data are what W generates, in another order."""
+    rng = trials.rng
+    order = torch.randperm(6, generator=rng)
+    z, weight, way, a = normal(rng, k, 6, 3), normal(rng, k, 3, 2), normal(rng, k, 3, 2), weights(rng, k, 6)
+    return TanhGame(z, weight, way, torch.tanh(z @ weight)[:, order], a, a[:, order])
 
 
 def bipartite_laws(scales: Tensor) -> Laws:
@@ -128,34 +105,39 @@ def stationary_at_data(trials: Trials, *, own: float = 1.0, order: float = 2.0) 
         yield from _around(trials, reg, SqEuclidean(), own, order, Part.PRINTED)
     yield _gradient(trials)
     for cost in (L1(), Skew()):
-        yield _around(trials, KL(eps=0.2), cost, own, order, Part.OUTSIDE)[1]
+        yield list(_around(trials, KL(eps=0.2), cost, own, order, Part.OUTSIDE))[1]
 
 
-def _around(trials: Trials, reg: SmoothRegulariser, cost: Cost, own: float, order: float, part: Part) -> list[Relation]:
+def _around(
+    trials: Trials, reg: SmoothRegulariser, cost: Cost, own: float, order: float, part: Part
+) -> Iterator[Relation]:
     """The loss at the data, and its order around it, for both values."""
-    game, relations = _Game.drawn(trials, trials.at_most(30)), list[Relation]()
+    game = _at_the_data(trials, trials.at_most(30))
     steps = torch.cat([torch.zeros(1, dtype=torch.float64), _STEPS])
-    laws = game.laws(steps, cost)
+    x, y = torch.cat([game.points(game.weight + t * game.way) for t in steps]), game.y.repeat(len(steps), 1, 1)
+    a, b = (mass.repeat(len(steps), 1) for mass in (game.a, game.b))
+    laws = Laws(cost(x, y), cost(x, x), cost(y, y), a, b)
     for kind, losses in laws.losses(reg, own).items():
         at, *away = losses.reshape(len(steps), -1)
         scale = laws.cross[: len(at)].mean((-1, -2))
         label = f"{kind} value, {type(cost).__name__}, {reg}"
-        relations.append(equal(f"L(theta_0) and 0, {label}", at, 0.0, scale=scale, tol=1e-8, part=part))
+        yield equal(f"L(theta_0) and 0, {label}", at, 0.0, scale=scale, tol=1e-8, part=part)
         sizes = [loss.square().mean().sqrt() for loss in away]
         # Stationary: a square; a kink: a first power. The linear part has kinks of its own, under Quadratic.
         label = f"log |L(theta_0 + t v)| over log t, {label}"
-        relations.append(power_law(label, _STEPS, sizes, order, within=0.6, part=part))
-    return relations
+        yield power_law(label, _STEPS, sizes, order, within=0.6, part=part)
 
 
 def _gradient(trials: Trials) -> Relation:
     """The library's own loss and gradient, in the generator's weights."""
-    game, cost, eps = _Game.drawn(trials, trials.at_most(200)), SqEuclidean(), 0.2
-    y, a, b = game.data, game.a, game.b
+    game, cost, eps = _at_the_data(trials, trials.at_most(200)), SqEuclidean(), 0.2
+    y, a, b = game.y, game.a, game.b
+
+    def cross(weight: Tensor) -> Tensor:
+        return solved(Discrete(game.points(weight), y, a, b, cost=cost, reg=KL(eps=eps)), _TOL).value
+
     by_loss = gradient_of(lambda weight: divergence(game.points(weight), y, cost, eps, a, b), game.weight)
-    by_cross = gradient_of(
-        lambda weight: solved(Discrete(game.points(weight), y, a, b, cost=cost, reg=KL(eps=eps))).value, game.weight
-    )
+    by_cross = gradient_of(cross, game.weight)
     left, scale = (gradient.flatten(1).norm(dim=-1) for gradient in (by_loss, by_cross))
     return equal("gradient of the Sinkhorn divergence at theta_0 and 0", left, 0.0, scale=scale, tol=1e-7)
 
@@ -223,9 +205,7 @@ def limits(trials: Trials, *, factor: float = 2.0, cross: float = 2.0) -> Iterat
 
 
 def _energy(laws: Laws, cross: float) -> Tensor:
-    a, b = laws.a, laws.b
-    parts = (laws.cross, a, b), (laws.first, a, a), (laws.second, b, b)
-    between, first, second = ((C * p.unsqueeze(-1) * q.unsqueeze(-2)).sum((-1, -2)) for C, p, q in parts)
+    between, first, second = ((C * p.unsqueeze(-1) * q.unsqueeze(-2)).sum((-1, -2)) for C, p, q in laws.parts)
     return cross * between - first - second
 
 

@@ -39,13 +39,8 @@ class _Measured:
     def accuracy(self) -> Tensor:
         """The dual gap in units of eps, ``(k,)``."""
         # The optimum is known to a relative gap of 1e-11: no gap is seen more sharply.
-        gap = (self.game.problems.optimum.dual - self.dual).clamp(min=0) + 1e-11 * (1 + self.dual.abs())
+        gap: Tensor = (self.game.problems.optimum.dual - self.dual).clamp(min=0) + 1e-11 * (1 + self.dual.abs())
         return gap / self.game.reg.weight
-
-    @property
-    def mean_slope(self) -> Tensor:
-        """``l_0``, the root of the mean square of ``||grad_theta c||`` under q x p, ``(k,)``."""
-        return (self.game.problems.product * self.game.slopes.norm(dim=-1).square()).sum((-1, -2)).sqrt()
 
     def bounded(self, delta: Tensor, slope: Tensor, tight: float) -> list[Relation]:
         """Both halves of a bound; potentials that are raised come near it."""
@@ -76,21 +71,20 @@ def _measured(trials: Trials, reg: SmoothRegulariser, highest: float) -> Iterato
 @theorem(
     "S7",
     "Theorem 4.1, (31) to (33)",
-    "With the squared norm and potentials whose dual value is within eps' of the best, "
-    "||pi - pi*||_1 <= sqrt(2 eps'/eps) and ||G - grad h|| <= l_0 sqrt(2 eps'/eps), l_0^2 the mean of "
-    "||grad c||^2 over q x p.",
+    "With the squared norm and potentials whose dual value is within eps' of the best, ||pi - pi*||_1 <= sqrt(2 "
+    "eps'/eps) and ||G - grad h|| <= l_0 sqrt(2 eps'/eps), l_0^2 the mean of ||grad c||^2 over q x p.",
 )
 def norm_accuracy(trials: Trials, *, factor: float = 2.0) -> Iterator[Relation]:
     """Theorem 4.1 with the squared norm; ``factor`` is that of ``eps'/eps`` under the root."""
     for m in _measured(trials, Quadratic(eps=5.0), 3.0):
-        yield from m.bounded((factor * m.accuracy).sqrt(), m.mean_slope, 0.95)
+        yield from m.bounded((factor * m.accuracy).sqrt(), m.game.mean_slope, 0.95)
 
 
 @theorem(
     "S7k",
     "Theorem 4.1, (7), (35)",
-    "With KL and potentials whose dual value is within eps' of the best, ||pi - pi*||_1 <= 2 sqrt(m_max eps'/eps) "
-    "and ||G - grad h|| <= 2 l_0 sqrt(m_max eps'/eps), m_max the largest density of either plan.",
+    "With KL and potentials whose dual value is within eps' of the best, ||pi - pi*||_1 <= 2 sqrt(m_max eps'/eps) and "
+    "||G - grad h|| <= 2 l_0 sqrt(m_max eps'/eps), m_max the largest density of either plan.",
     conditions="The constant has m_max in it. Read as O(sqrt(eps'/eps)) with none, (7) fails, by sqrt(N) for a "
     "matching of N points; and only the best plan's density is at most min(M, N) (uniform laws): a pseudo-plan's is "
     "unbounded.",
@@ -101,7 +95,7 @@ def entropic_accuracy(trials: Trials, *, factor: float = 2.0, power: float = 1.0
     for m in _measured(trials, KL(eps=5.0), 4.0):
         problems = m.game.problems
         largest = torch.maximum(m.plan / problems.product, problems.optimum.density).amax((-1, -2))
-        yield from m.bounded(factor * (largest**power * m.accuracy).sqrt(), m.mean_slope, 0.6)
+        yield from m.bounded(factor * (largest**power * m.accuracy).sqrt(), m.game.mean_slope, 0.6)
     yield from _matching(trials, factor, power)
     yield from _densities(trials)
 
@@ -139,8 +133,8 @@ def _densities(trials: Trials) -> list[Relation]:
 @theorem(
     "S7c",
     "behind Theorem 4.1",
-    "With KL, ||pi - pi*||_1 <= sqrt(eps'/eps) (1 + sqrt(mass)), mass that of the pseudo-plan, hence "
-    "||G - grad h|| <= L_0 sqrt(eps'/eps) (1 + sqrt(mass)), L_0 the largest ||grad c||: no m_max. (Not printed.)",
+    "With KL, ||pi - pi*||_1 <= sqrt(eps'/eps) (1 + sqrt(mass)), mass that of the pseudo-plan, hence ||G - grad h|| <= "
+    "L_0 sqrt(eps'/eps) (1 + sqrt(mass)), L_0 the largest ||grad c||: no m_max. (Not printed.)",
 )
 def mass_accuracy(trials: Trials, *, factor: float = 1.0, power: float = 0.5) -> Iterator[Relation]:
     """A better constant than Theorem 4.1's, for KL; ``power`` is that of the pseudo-plan's mass."""

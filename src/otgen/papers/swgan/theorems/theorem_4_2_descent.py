@@ -54,11 +54,6 @@ class _Descent:
         taken = torch.arange(self.delta.shape[1]) < self.length.unsqueeze(-1)
         return self.delta.square().where(taken, 0.0).sum(-1) / self.length
 
-    def slope(self, x: Tensor) -> Tensor:
-        """The gradient at ``(k, r, 3)``."""
-        bent = torch.where(self.waves[:, None, None], x.sin(), x)
-        return self.L[:, None, None] * self.curvature.unsqueeze(1) * bent
-
     def run(self, rng: torch.Generator, step: Tensor) -> Tensor:
         """Mean of ``||grad h||^2`` over the steps and the runs, with a step size for each instance: ``(k,)``."""
         k = len(self.L)
@@ -66,7 +61,8 @@ class _Descent:
         total = torch.zeros(k, dtype=torch.float64)
         wrong = _unit(normal(rng, k, 1, 3))
         for t in range(int(self.length.max())):
-            slope = self.slope(x)
+            bent = torch.where(self.waves[:, None, None], x.sin(), x)
+            slope = self.L[:, None, None] * self.curvature.unsqueeze(1) * bent
             total = total + slope.square().sum(-1).mean(-1).where(t < self.length, 0.0)
             noise = self.sigma[:, None, None] * _unit(normal(rng, k, _RUNS // 2, 3))
             # With its mirror image: its mean is 0 without a sampling error.
@@ -97,10 +93,10 @@ def _drawn(trials: Trials, k: int, low: float, high: float, longest: int = 100) 
 @theorem(
     "S8",
     "Theorem 4.2, Remark 4.2.2",
-    "Descent by T steps on an L-smooth h, with gradients off by delta_t and noise of variance sigma^2: if "
-    "T < 2 Delta L/sigma^2, steps 1/L give a mean of ||grad h||^2 of at most 2 L Delta/T + delta^2 + sigma^2; "
-    "if not, steps sqrt(2 Delta/(L sigma^2 T)) give sigma sqrt(8 L Delta/T) + delta^2; delta^2 the mean of "
-    "delta_t^2. So it falls as 1/T without errors and as 1/sqrt(T) with noise.",
+    "Descent by T steps on an L-smooth h, with gradients off by delta_t and noise of variance sigma^2: if T < 2 Delta "
+    "L/sigma^2, steps 1/L give a mean of ||grad h||^2 of at most 2 L Delta/T + delta^2 + sigma^2; if not, steps sqrt(2 "
+    "Delta/(L sigma^2 T)) give sigma sqrt(8 L Delta/T) + delta^2; delta^2 the mean of delta_t^2. So it falls as 1/T "
+    "without errors and as 1/sqrt(T) with noise.",
 )
 def descent_rate(
     trials: Trials,

@@ -22,8 +22,8 @@ from otgen.papers.theorem import theorem
     "Optimal potentials for one theta are within ||d||_2/||A||_2 of an optimal pair for another, d what they lack in "
     "the linear system A of all phi_i - psi_j, and ||A||_2 = sqrt(M + N).",
     corrected="The distance to the solutions of a linear system is at most ||d||_2/sigma_min, with the least positive "
-    "singular value: here sqrt(min(M, N)). The bound (43) then reads "
-    "L_0 (1 + pi_min M N)/(pi_min sqrt(min(M, N))) ||theta - theta'||.",
+    "singular value: here sqrt(min(M, N)). The bound (43) then reads L_0 (1 + pi_min M N)/(pi_min sqrt(min(M, N))) "
+    "||theta - theta'||.",
     recorded=Status.FALSE,
 )
 def dual_stability(trials: Trials, *, factor: float = 1.0) -> Iterator[Relation]:
