@@ -18,7 +18,7 @@ The values of a run; means over a law are integrals over a grid four times as fi
 - ``spread``: the standard deviation of f over the data;
 - ``w1``: W1 in closed form; for SCO also ``w1_grid`` in ``[w1_lower, w1_upper]``, W1 on the grid, certified.
 
-A full run takes about 12 minutes on one core.
+A full run takes about seven minutes on one core.
 """
 
 from __future__ import annotations
