@@ -289,7 +289,7 @@ def test_an_import_upwards_is_seen(package: str, source: str) -> None:
         ("ot", "from otgen.errors import InputError\nimport torch\nfrom otgen.ot import solve"),
         ("ot", "from . import checks\nfrom .costs import base"),
         ("metrics", "def f():\n    from otgen.ot import solve"),
-        ("cli", "from otgen import __version__\nfrom otgen.claims import x\nfrom otgen.ot import solve"),
+        ("cli", "from otgen import __version__\nfrom otgen.papers import x\nfrom otgen.ot import solve"),
     ],
 )
 def test_an_import_downwards_is_none_of_its_business(package: str, source: str) -> None:

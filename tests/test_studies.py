@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from studies.sco import critics
 from studies.seqsgda import negative
 from studies.swgan import bounds
 
-RESULTS = Path(__file__).parents[1] / "experiments" / "sco" / "fig5" / "results.json"
+from otgen.papers import filed_results, read_results
 
 
 @pytest.mark.parametrize("pair", [critics.LINE[0], critics.PLANE[0]], ids=["line", "plane"])
@@ -51,14 +50,13 @@ def test_both_laws_equal_leave_nothing_to_claim() -> None:
     assert critics.sco_run(critics.LINE[2], 0)[0].values["spread"] == 0
 
 
-def test_the_numbers_have_the_form_of_a_figures_results(tmp_path: Path) -> None:
+def test_the_numbers_are_results_of_a_figure(tmp_path: Path) -> None:
     critics.figure(1, critics.LINE, 2, (10, 11), tmp_path)
-    found, figures = json.loads((tmp_path / "fig1.json").read_text()), json.loads(RESULTS.read_text())
-    assert list(found["panels"]) == [f"{pair.name}-{kind}" for pair in critics.LINE for kind in critics.CRITICS]
-    assert figures.keys() - found.keys() == {"claims"}
-    for panel in found["panels"].values():
-        assert [run["seed"] for run in panel["runs"]] == [10, 11]
-        assert all(run.keys() == figures["panels"]["sco"]["runs"][0].keys() for run in panel["runs"])
+    results, filed = read_results(tmp_path / "fig1.json"), filed_results("sco.fig1")
+    assert filed is not None
+    assert results.panels.keys() == filed.panels.keys()
+    for panel in results.panels.values():
+        assert [run.seed for run in panel.runs] == [10, 11]
     assert (tmp_path / "fig1.png").is_file()
 
 

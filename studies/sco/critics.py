@@ -5,7 +5,8 @@
 For each pair of normal laws, on the line (Figure 1) and in the plane (Figure 2), it measures three critics. SCO's is
 the best one on a grid of exact masses; it depends on no seed. The other two are the paper's networks, one with clipped
 weights and one with a gradient penalty, trained for fewer updates at a larger step size than in the paper. It prints a
-line for each critic, and writes ``fig1.json`` and ``fig2.json`` with a picture each.
+line for each critic, and files the results of ``sco.fig1`` and ``sco.fig2`` with otgen, the pictures beside this file;
+with another ``--out`` it writes all of them there.
 
 The values of a run; means over a law are integrals over a grid four times as fine as SCO's, with exact masses:
 
@@ -27,25 +28,25 @@ import argparse
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import matplotlib as mpl
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from otgen import files
 from otgen.methods import Adam, CriticGrid, GradientPenalty
 from otgen.nets import Activation, MlpCritic, seeded
 from otgen.ot import GridSolution, GridW1, Stencil, solve
+from otgen.papers import Outcome, PanelRuns, Results, Scale, filed
 from otgen.train.rundir import environment
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
+HERE = Path(__file__).parent
 BATCH, CLIP = 128, 0.1
 # Critics are measured on so many cells an axis for one of SCO's.
 FINE = 4
@@ -121,18 +122,6 @@ PLANE = (
 )
 
 
-@dataclass(frozen=True)
-class Run:
-    """One critic of one seed; the fields are those of a run in a figure's ``results.json``."""
-
-    seed: int
-    steps: int
-    seconds: float
-    critic_updates: int
-    values: dict[str, float]
-    diverged: str | None = None
-
-
 def exact(pair: Pair) -> GridSolution:
     """The best critic, with its certified interval."""
     grid = pair.grid
@@ -192,7 +181,7 @@ def linear_share(points: Tensor, values: Tensor) -> float:
     return max(0.0, 1 - float(left.square().sum()) / total) if total > 0 else 1.0
 
 
-def sco_run(pair: Pair, seed: int) -> tuple[Run, Critic]:
+def sco_run(pair: Pair, seed: int) -> tuple[Outcome, Critic]:
     """SCO's critic; the seed is only written down."""
     start = time.perf_counter()
     best = exact(pair)
@@ -203,23 +192,24 @@ def sco_run(pair: Pair, seed: int) -> tuple[Run, Critic]:
 
     grid = {"w1_grid": best.value, "w1_lower": best.lower, "w1_upper": best.upper}
     values = measured(pair, critic) | {key: float(value) for key, value in grid.items()}
-    return Run(seed, best.steps, seconds, 0, values), critic
+    return Outcome(seed=seed, steps=best.steps, seconds=seconds, critic_updates=0, values=values), critic
 
 
-def network_run(pair: Pair, updates: int, seed: int, *, clipped: bool) -> tuple[Run, Critic]:
+def network_run(pair: Pair, updates: int, seed: int, *, clipped: bool) -> tuple[Outcome, Critic]:
     """A trained network."""
     start = time.perf_counter()
     net = trained(pair, updates, seed, clipped=clipped)
     seconds = time.perf_counter() - start
     values = measured(pair, net)
+    run = Outcome(seed=seed, steps=updates, seconds=seconds, critic_updates=updates, values=values)
     if not math.isfinite(values["claimed"]):
-        return Run(seed, updates, seconds, updates, {}, "its outputs are not finite"), net
-    return Run(seed, updates, seconds, updates, values), net
+        return replace(run, values={}, diverged="its outputs are not finite"), net
+    return run, net
 
 
 def figure(number: int, pairs: Sequence[Pair], updates: int, seeds: Sequence[int], out: Path) -> None:
     """Measure, print, and write ``fig<number>.json`` and its picture."""
-    panels: dict[str, Any] = {}
+    panels: dict[str, tuple[str, tuple[Outcome, ...]]] = {}
     critics: Critics = {}
     for pair in pairs:
         for kind, title in CRITICS.items():
@@ -227,24 +217,22 @@ def figure(number: int, pairs: Sequence[Pair], updates: int, seeds: Sequence[int
                 sco_run(pair, seed) if kind == "sco" else network_run(pair, updates, seed, clipped=kind == "clipped")
                 for seed in seeds
             ]
-            runs = [run for run, _ in found]
-            panels[f"{pair.name}-{kind}"] = {"title": f"{title}: {pair.name}", "runs": [asdict(run) for run in runs]}
+            runs = tuple(run for run, _ in found)
+            panels[f"{pair.name}-{kind}"] = f"{title}: {pair.name}", runs
             # The picture is the first seed's.
             critics[pair.name, kind] = found[0][1]
             print(f"fig{number} {pair.name}-{kind}: {summary(runs)}", flush=True)
-    record = {
-        "figure": f"sco.fig{number}",
-        "source": f"Pinetz et al. 2018, Figure {number}",
-        "scale": "cpu",
-        "seeds": len(seeds),
-        "panels": panels,
-        "environments": [environment()],
+    # The paper trains its networks for 10^6 updates.
+    made = {
+        name: PanelRuns(title=title, runs=runs, paper_steps=None if name.endswith("sco") else 1_000_000)
+        for name, (title, runs) in panels.items()
     }
-    files.write_json(out / f"fig{number}.json", record)
+    results = Results(figure=f"sco.fig{number}", scale=Scale.CPU, panels=made, environments=(environment(),))
+    results.write(filed(results.figure) if out == HERE else out / f"fig{number}.json")
     (draw_line if pairs[0].dims == 1 else draw_plane)(pairs, critics).savefig(out / f"fig{number}.png", dpi=100)
 
 
-def summary(runs: Sequence[Run]) -> str:
+def summary(runs: Sequence[Outcome]) -> str:
     """Mean (least to most) of what matters."""
     words = []
     for key in ("claimed", "lipschitz", "proved", "linear_share"):
@@ -295,7 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--updates", type=int, default=20_000, help="of each network")
     parser.add_argument("--seeds", type=int, nargs="+", default=[10, 11, 12])
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--out", type=Path, default=HERE)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     chosen.out.mkdir(parents=True, exist_ok=True)

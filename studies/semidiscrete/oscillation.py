@@ -16,8 +16,8 @@ import matplotlib as mpl
 import torch
 from torch import Tensor
 
-from otgen.claims import TwoAtoms
 from otgen.ot import AveragedSGD
+from otgen.papers import TwoAtoms
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402

@@ -22,7 +22,7 @@ import torch
 from otgen.cli.reproduce import edit_of
 from otgen.methods import SWGAN
 from otgen.ot import MarginalError, Steps, Stopping
-from otgen.recipes import Scale, find_figure
+from otgen.papers import Scale, find_figure
 from otgen.runs import Plan, train_all
 from otgen.train import RunConfig
 

@@ -39,7 +39,7 @@ def everywhere(kind: type[T]) -> set[type[T]]:
         for child in queue.pop().__subclasses__():
             queue.append(child)
             module = child.__module__
-            if not inspect.isabstract(child) and module.startswith("otgen.") and not module.startswith("otgen.claims."):
+            if not inspect.isabstract(child) and module.startswith("otgen.") and not module.startswith("otgen.papers."):
                 found.add(child)
     return found
 

@@ -16,7 +16,7 @@ from cases.runs import Call, bytes
 from otgen.cli.report import copying_verdict, is_wide, metrics_table
 from otgen.errors import FewDataWarning
 from otgen.methods import SinkhornAutoDiff
-from otgen.recipes import Scale, find_figure
+from otgen.papers import Scale, find_figure
 from otgen.train import RunDir, Trainer, checkpoint
 from otgen.train.config import plain
 

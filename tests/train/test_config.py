@@ -28,7 +28,7 @@ from otgen.nets import (
     SanjabiCifarGenerator,
 )
 from otgen.ot import KL, Envelope, NoReg, Quadratic, Relative
-from otgen.recipes import Scale
+from otgen.papers import Scale
 from otgen.train import Device, Duration, RunConfig, TrainerConfig
 from otgen.train.config import differences, parse_relative, plain
 from otgen.train.config_files import load, save
