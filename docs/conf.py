@@ -1,8 +1,11 @@
 """Sphinx configuration. The build needs no network: nothing is looked up elsewhere."""
 
 import re
+from pathlib import Path
 
-from otgen import __version__
+from otgen import __version__, files
+from otgen.papers import all_claims, verify
+from otgen.papers.page import html_sections
 
 project = "otgen"
 author = "The otgen authors"
@@ -14,7 +17,9 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_generated"]
+# Random instances of a theorem on the page of claims.
+INSTANCES = 1000
 
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -56,7 +61,15 @@ def readable(app, what, name, obj, options, signature, return_annotation):
     return re.sub(r"<(\w+\.\w+): [^>]*>", r"\1", signature), return_annotation
 
 
+def claims_page(app):
+    """What `otgen verify` finds, for claims.md."""
+    page = Path(app.srcdir) / "_generated" / "claims.html"
+    page.parent.mkdir(exist_ok=True)
+    files.write(page, html_sections(list(verify(all_claims(), n=INSTANCES)), n=INSTANCES, seed=0))
+
+
 def setup(app):
     """Before napoleon, which comes at the default priority of 500."""
+    app.connect("builder-inited", claims_page)
     app.connect("autodoc-process-signature", readable)
     app.connect("autodoc-process-docstring", mended, priority=400)
