@@ -14,12 +14,12 @@ import pytest
 import torch
 import yaml
 
-from otgen import ot, peers, recipes, renamed
+from otgen import ot, papers, peers, renamed
 from otgen.cli.main import main
 from otgen.errors import InputError, RenamedWarning
 from otgen.methods import SCO, PixelSinkhorn
 from otgen.ot import GridPDHG, Sinkhorn
-from otgen.recipes import Scale
+from otgen.papers import Scale
 from otgen.renamed import updated, updated_words
 from otgen.train import RunConfig, RunDir
 from otgen.train.config import plain
@@ -41,12 +41,22 @@ def _tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renamed, "VALUES", {"reg": {"entropy": "otgen.ot.KL", "none": "otgen.ot.NoReg"}})
 
 
-def test_a_package_can_be_imported_by_its_former_name(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("former", "name", "same"),
+    [
+        ("crosscheck", "peers", peers.compare),
+        ("recipes", "papers", papers.find_figure),
+        ("claims", "papers", papers.all_theorems),
+    ],
+)
+def test_a_package_can_be_imported_by_its_former_name(
+    former: str, name: str, same: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     # It warns when it is first imported.
-    monkeypatch.delitem(sys.modules, "otgen.crosscheck", raising=False)
-    with pytest.warns(RenamedWarning, match=r"otgen\.crosscheck is now otgen\.peers"):
-        crosscheck = importlib.import_module("otgen.crosscheck")
-    assert crosscheck.compare is peers.compare
+    monkeypatch.delitem(sys.modules, f"otgen.{former}", raising=False)
+    with pytest.warns(RenamedWarning, match=rf"otgen\.{former} is now otgen\.{name}"):
+        package = importlib.import_module(f"otgen.{former}")
+    assert getattr(package, same.__name__) is same
 
 
 def test_a_solution_is_read_by_the_former_name_too() -> None:
@@ -198,7 +208,7 @@ def test_an_earlier_runs_configuration_is_read_with_one_warning(tmp_path: Path) 
 
 
 def test_another_method_than_the_defaults_is_told_once_too(tmp_path: Path) -> None:
-    built = recipes.find_figure("sco.fig3").panels[0].build(Scale.SMOKE)
+    built = papers.find_figure("sco.fig3").panels[0].build(Scale.SMOKE)
     config = replace(built, method=replace(built.method, solver=GridPDHG(relaxation=1.5)))
     text = yaml.safe_dump(plain(config))
     assert "relaxation: " in text
