@@ -275,8 +275,8 @@ def test_the_command_imports_the_rest_by_names_that_exist() -> None:
         ("peers", "from otgen.metrics import Wasserstein"),
         ("methods", "from otgen.train import Trainer"),
         ("train", "import importlib\nimportlib.import_module('otgen.runs')"),
-        ("recipes", "from otgen.runs import reproduce"),
-        ("recipes", "from otgen.cli.main import main"),
+        ("papers", "from otgen.runs import reproduce"),
+        ("papers", "from otgen.cli.main import main"),
     ],
 )
 def test_an_import_upwards_is_seen(package: str, source: str) -> None:
