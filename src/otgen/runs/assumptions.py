@@ -50,6 +50,12 @@ def assumptions(method: Method, records: Records) -> list[Assumption]:
     return [*_of_the_cost(method), *_of_the_solves(records), *_of_the_slopes(method, records)]
 
 
+def assumption_lines(assumptions: Sequence[Assumption]) -> list[str]:
+    """A line for each assumption: met or not, its name, the quantity, who needs it."""
+    words = {True: "pass", False: "FAIL", None: "?   "}
+    return [f"{words[a.met]}  {a.name}: {a.quantity} ({a.needed_by})" for a in assumptions]
+
+
 def _of_the_cost(method: Method) -> Iterator[Assumption]:
     cost = getattr(method, "cost", None)
     if not isinstance(cost, Cost):
