@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from cases.runs import Call, bytes
-from otgen.cli.report import copying_verdict, is_wide, metrics_table
+from otgen.cli.report import is_wide, metrics_table
 from otgen.errors import FewDataWarning
 from otgen.methods import SinkhornAutoDiff
 from otgen.papers import Scale, find_figure
@@ -231,20 +231,6 @@ def test_labels_say_what_the_numbers_are() -> None:
     table = metrics_table({"copy_exact": 7.0})
     (label,) = table.columns[0].cells
     assert "share" not in label  # it is a count
-
-
-@pytest.mark.parametrize(
-    ("values", "verdict"),
-    [
-        ({}, None),
-        ({"copy_close": 0.01, "copy_exact": 0.0}, "No copying found."),
-        ({"copy_close": 0.01, "copy_exact": 1.0}, "nearer to training samples"),
-        ({"copy_close": 0.11, "copy_exact": 0.0}, "nearer to training samples"),
-    ],
-)
-def test_the_verdict_on_copying(values: dict[str, float], verdict: str | None) -> None:
-    found = copying_verdict(values)
-    assert found is None if verdict is None else verdict in str(found)
 
 
 def test_a_run_that_its_method_ended_says_so_and_does_not_go_on(

@@ -107,3 +107,34 @@ def test_errors() -> None:
         ModeCoverage(centres=ring(), std=1.0, min_share=1.0)
     with pytest.raises(InputError, match=r"modes lie in 2 dimensions.*Identity"):
         METRIC(Identity()(torch.zeros(2, 3)), Identity()(torch.zeros(2, 3)))
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_the_spread_is_1_for_the_mixture_and_that_of_points_is_0(d: int) -> None:
+    centres = 20 * torch.eye(4, d)
+    metric = ModeCoverage(centres=centres, std=STD, radius=3.0)
+    noise = torch.randn((4000, 1, d), generator=torch.Generator().manual_seed(0))
+    real = Identity()((centres + STD * noise).reshape(-1, d))
+    # 16,000 draws know a standard deviation to about 1 / sqrt(32,000), less with more dimensions.
+    assert metric(real, real)["modes_spread"] == pytest.approx(1, abs=0.02)
+    for scale in (0.5, 0.1):
+        narrow = Identity()((centres + scale * STD * noise).reshape(-1, d))
+        whole = math.sqrt(d) / _truncated_norm(d, 3.0)
+        assert metric(narrow, real)["modes_spread"] == pytest.approx(scale * whole, rel=0.02)
+    # Points beside the centres are points too; strays far from all modes do not hide them.
+    points = (centres + 0.5 * STD).repeat(50, 1)
+    strays = torch.full((9, d), 300.0)
+    assert metric(Identity()(torch.cat([points, strays])), real)["modes_spread"] < 1e-4
+
+
+def _truncated_norm(d: int, radius: float) -> float:
+    """The root of the mean of |z|^2 over |z| <= radius, z standard normal in d dimensions, by quadrature."""
+    r = torch.linspace(0, radius, 100_001, dtype=torch.float64)
+    density = r ** (d - 1) * torch.exp(-r.square() / 2)
+    return math.sqrt(float((density * r.square()).sum() / density.sum()))
+
+
+def test_a_spread_needs_two_good_samples_of_a_mode() -> None:
+    one_each = Identity()(ring())
+    assert "modes_spread" not in METRIC(one_each, EVEN)
+    assert METRIC(Identity()(ring().repeat(2, 1)), EVEN)["modes_spread"] == 0

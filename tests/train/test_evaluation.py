@@ -232,13 +232,14 @@ def test_what_is_kept_and_what_is_shown_have_their_orders() -> None:
     fitted = LocationScaleMap(torch.tensor([2.5, -1.0]), torch.tensor([-0.5, 1.0]))
     points = evaluate(fitted, Normal(dim=2), law, 20, 0).values
     distance = ["w1", "w1_lower", "w1_upper", "w1_points", "w1_matched", "w1_real"]
-    modes = ["found", "high_quality", "share_min", "share_max", "kl", "high_quality_real", "kl_real"]
+    modes = ["found", "total", "spread", "high_quality", "share_min", "share_max", "kl", "high_quality_real", "kl_real"]
     assert list(points) == [*(f"modes_{key}" for key in modes), "parameter_error", *distance]
     assert points["parameter_error"] == 0.5
     assert _shown(points) == [
         "modes found",
         "largest error of a parameter",
         "share of samples within 3 std of a mode",
+        "spread around a mode (the mixture's own: 1)",
         "Wasserstein-1 distance to real samples, exact",
         "  of real samples to real ones",
     ]

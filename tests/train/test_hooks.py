@@ -13,19 +13,36 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 from PIL import Image
 from rich.console import Console
 
-from otgen.data import Gaussian1D, Normal
+from otgen.data import Gaussian1D, Gaussian2D, Normal, Source
 from otgen.errors import NumericalError
-from otgen.methods import SWGAN, WGANGP, Batches, DualOracle, FeatureGame, Logged, PixelSinkhorn, Update
+from otgen.methods import (
+    SCO,
+    SWGAN,
+    WGANGP,
+    Batches,
+    Cells,
+    DualOracle,
+    FeatureGame,
+    Logged,
+    Method,
+    PixelSinkhorn,
+    SemiDiscreteGAN,
+    SinkhornAutoDiff,
+    Update,
+)
 from otgen.nets import MlpCritic
 from otgen.train import Ending, RunConfig, Trainer, checkpoint
 from otgen.train.config import Duration
-from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
+from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures, dual_values
+from otgen.train.pictures import lattice
 from otgen.train.progress import ProgressLine, loss_text
 
 Start = Callable[..., Trainer]
+NEVER = 10**6
 
 
 def _every(config: RunConfig, **intervals: int) -> RunConfig:
@@ -105,6 +122,50 @@ def test_points_on_the_line_make_a_histogram(tiny: RunConfig, start: Start) -> N
     trainer.train()
     with Image.open(trainer.run.samples / "step_00000001.png") as image:
         assert image.size == (720, 720)
+
+
+SMALL = MlpCritic(widths=(6,))
+DUALS: dict[str, tuple[Method, list[str]]] = {
+    "wgan-gp": (WGANGP(batch=8, critic=SMALL), ["critic"]),
+    "sco": (SCO(batch=8, samples=200, cells=Cells(count=24), max_steps=100), ["critic"]),
+    "swgan": (
+        SWGAN(batch=12, support=16, oracle=DualOracle(f=SMALL, g=SMALL, most=2)),
+        ["potential f, of the samples", "potential g, of the data"],
+    ),
+    "semi-discrete": (SemiDiscreteGAN(batch=8, atoms=10, first=3, most=2), ["potential f, of the samples"]),
+    "features": (SinkhornAutoDiff(batch=8, max_steps=3, critic=SMALL, features=3, n_critic=1), []),
+    "pixel": (PixelSinkhorn(batch=8, max_steps=3), []),
+}
+
+
+@pytest.mark.parametrize("name", DUALS)
+@pytest.mark.parametrize("data", [Gaussian1D(), Gaussian2D()])
+def test_the_critic_or_the_potentials_are_drawn_over_points(
+    data: Source, name: str, tiny: RunConfig, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, expected = DUALS[name]
+    titles: list[str] = []
+    monkeypatch.setattr(Axes, "set_title", lambda self, title: titles.append(title))
+    config = _every(replace(tiny, data=data, method=method, steps=2), sample_every=NEVER)
+    trainer = start(config, "drawn", [Pictures()])
+    trainer.train()
+    assert titles == expected
+    critic = ["critic_step_00000002.png"] if expected else []
+    assert sorted(file.name for file in trainer.run.samples.iterdir()) == [*critic, "step_00000002.png"]
+
+
+def test_a_drawn_critic_is_the_networks_and_is_left_in_its_mode(tiny: RunConfig, start: Start) -> None:
+    trainer = start(replace(tiny, method=WGANGP(batch=8, critic=SMALL), steps=1), hooks=[])
+    trainer.train()
+    critic = trainer.state.method.critic.module  # type: ignore[attr-defined]
+    points = lattice(torch.tensor([[0.0, 10.0], [1.0, 12.0]]))
+    values = dual_values(trainer.config.method, trainer.state.method, points)["critic"]
+    assert critic.training
+    torch.testing.assert_close(values, critic(points)[:, 0].detach())
+    # The rows of the lattice are those of a picture: the first coordinate runs within a row.
+    rows = points.reshape(101, 101, 2)
+    assert torch.equal(rows[0, :, 0], torch.linspace(0, 1, 101))
+    assert torch.equal(rows[:, 0, 1], torch.linspace(10, 12, 101))
 
 
 def test_what_cannot_be_drawn_is_left_out(tiny: RunConfig, start: Start) -> None:

@@ -21,17 +21,15 @@ def run(arguments: Sequence[str]) -> int:
         raise UsageError(f"--n must be at least 1 and --seed not negative, got {parsed.n} and {parsed.seed}")
     from rich.console import Console
 
-    from otgen.cli.report import copying_verdict, metrics_table
-    from otgen.runs import evaluate_run
-    from otgen.runs.assumptions import assumption_lines
+    from otgen.cli.report import metrics_table, remark_lines
+    from otgen.runs import assumption_lines, evaluate_run
     from otgen.train import RunDir
 
     result = evaluate_run(RunDir.open(Path(parsed.run)), n=parsed.n, seed=parsed.seed, raw=parsed.raw)
     console = Console(soft_wrap=True, highlight=False)
     console.print(metrics_table(result.values))
-    verdict = copying_verdict(result.values)
-    if verdict:
-        console.print(verdict)
+    for line in remark_lines(result):
+        console.print(line)
     if result.assumptions:
         console.print(
             "\nWhat the convergence theorems assume, as far as this run shows it "

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from otgen.runs import evaluate_run
+from otgen.runs import RunEvaluation, copied, evaluate_run
 from otgen.train import RunDir
 from otgen.train.evaluation import exported_metrics
 from otgen.train.progress import loss_text
@@ -18,9 +18,8 @@ def show_end(run: RunDir) -> None:
     console = Console(soft_wrap=True, highlight=False)
     result = evaluate_run(run, reuse=True)
     console.print(metrics_table(result.values))
-    verdict = copying_verdict(result.values)
-    if verdict:
-        console.print(verdict)
+    for line in remark_lines(result):
+        console.print(line)
     lines = [record for record in run.read_metrics() if record.get("lower") is not None]
     text = loss_text(lines[-1]) if lines else None
     if text is not None:
@@ -53,10 +52,6 @@ def metrics_table(values: dict[str, float]) -> Table:
     return table
 
 
-def copying_verdict(values: dict[str, Any]) -> str | None:
-    """Whether the samples are copies of the training set; None where it was not checked."""
-    if "copy_close" not in values:
-        return None
-    # One per cent of held-out samples lie that near by definition; ten times that many would be copying.
-    copied = values["copy_close"] > 0.1 or values["copy_exact"] > 0
-    return "Copying: the samples lie nearer to training samples than real ones do." if copied else "No copying found."
+def remark_lines(result: RunEvaluation) -> list[str]:
+    """The remarks on an evaluation; that no copies were found is said too."""
+    return [*result.remarks, *(["No copying found."] if copied(result.values) is False else [])]

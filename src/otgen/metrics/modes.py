@@ -46,6 +46,10 @@ class ModeCoverage(Metric):
         ``modes_share_min``, ``modes_share_max``: the smallest and the largest :math:`K h_j`; 1 and 1 if the
             modes are covered evenly.
         ``modes_kl``: the KL above, in nats; 0 if the modes are covered evenly.
+        ``modes_total``: K.
+        ``modes_spread``: the standard deviation of high-quality samples around the mean of those of their mode,
+            relative to that of the mixture's own samples within the radius; 0 if each mode is a point, 1 for the
+            mixture. Missing if no mode has two such samples.
         ``modes_high_quality_real``, ``modes_kl_real``: the same for the real samples, the best that a generator can
             be expected to reach.
 
@@ -64,6 +68,7 @@ class ModeCoverage(Metric):
     labels = {
         "modes_found": Label("modes found", 5),
         "modes_high_quality": Label("share of samples within 3 std of a mode", 7),
+        "modes_spread": Label("spread around a mode (the mixture's own: 1)", 7),
     }
 
     centres: Tensor
@@ -115,6 +120,23 @@ class ModeCoverage(Metric):
             near.append(least <= self.radius * self.std)
         return ModeAssignment(nearest=torch.cat(nearest), high_quality=torch.cat(near))
 
+    def _spread(self, features: Features, assigned: ModeAssignment) -> float | None:
+        """The standard deviation around the modes' means, relative to a Gaussian's within the radius."""
+        values = features.values.detach().double().cpu()[assigned.high_quality]
+        nearest, modes, d = assigned.nearest[assigned.high_quality], *self.centres.shape
+        counts = nearest.bincount(minlength=modes).double()
+        freedom = float((counts - 1).clamp(min=0).sum())
+        if freedom == 0:
+            return None
+        # Differences from the centres first, which lose no digits if modes lie far from the origin.
+        away = values - self.centres.double().cpu()[nearest]
+        means = torch.zeros(modes, d, dtype=torch.float64).index_add_(0, nearest, away) / counts.clamp(min=1)[:, None]
+        squares = float((away - means[nearest]).square().sum()) / freedom
+        # The mean of |z|^2 over |z| <= radius, from two chi-square laws, z standard normal.
+        half = torch.tensor([d / 2 + 1, d / 2], dtype=torch.float64)
+        above, below = torch.special.gammainc(half, torch.full_like(half, self.radius**2 / 2)).tolist()
+        return math.sqrt(squares / (self.std**2 * d * above / below))
+
     def _shares(self, nearest: Tensor) -> Tensor:
         """K times the share of each mode, all 1 if the modes are covered evenly. Shape ``(K,)``, float64."""
         modes = len(self.centres)
@@ -130,9 +152,11 @@ class ModeCoverage(Metric):
         assigned, assigned_real = self.assign(fake), self.assign(real)
         good = assigned.nearest[assigned.high_quality].bincount(minlength=len(self.centres))
         is_found = (good >= 1) & (good.double() / len(fake) >= self.min_share)
-        shares = self._shares(assigned.nearest)
+        shares, spread = self._shares(assigned.nearest), self._spread(fake, assigned)
         return {
             "modes_found": float(is_found.sum()),
+            "modes_total": float(len(self.centres)),
+            **({} if spread is None else {"modes_spread": spread}),
             "modes_high_quality": assigned.high_quality.double().mean().item(),
             "modes_share_min": shares.min().item(),
             "modes_share_max": shares.max().item(),

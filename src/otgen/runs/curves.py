@@ -40,7 +40,7 @@ _EFFORT = {
 _BANDS = {"loss": ("lower", "upper")}
 _COUNTS = ("critic_updates", "psi_updates", "modes_found")
 # Metrics of a run that are drawn if none are named.
-_METRICS = 3
+_METRICS = 4
 _COLUMNS, _WIDTH, _HEIGHT, _DPI = 4, 3.7, 2.7, 110
 _BAND, _SPAN = 0.15, 0.3
 # An axis, other than that of a count, is logarithmic if all values are positive and the largest is this many times

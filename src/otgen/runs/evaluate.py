@@ -8,6 +8,7 @@ from pathlib import Path
 from otgen.errors import warn
 from otgen.runs.assumptions import Assumption, assumptions
 from otgen.runs.curves import draw_curves
+from otgen.runs.remarks import remarks
 from otgen.runs.sample import load_generator
 from otgen.train import RunConfig, RunDir, checkpoint, evaluate
 from otgen.train.evaluation import ABOUT, metrics_of, store
@@ -24,6 +25,7 @@ class RunEvaluation:
         neighbours: picture of samples above their nearest training samples; None if there is none.
         curves: picture of the run's curves; None if there is none.
         assumptions: the assumptions of the convergence theorems, checked for the run.
+        remarks: what a reader should know and may not see in the numbers, a sentence each.
     """
 
     values: dict[str, float]
@@ -32,6 +34,7 @@ class RunEvaluation:
     neighbours: Path | None
     curves: Path | None
     assumptions: list[Assumption]
+    remarks: list[str]
 
 
 def evaluate_run(
@@ -76,6 +79,7 @@ def evaluate_run(
         neighbours=neighbours if neighbours.is_file() else None,
         curves=run.curves if stored and run.curves.exists() else _curves(run, config),
         assumptions=assumptions(config.method, run.read_metrics()),
+        remarks=remarks(values, run.read_evaluations()),
     )
 
 

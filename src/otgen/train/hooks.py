@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from otgen.methods import Logged
+from otgen.methods import Logged, Method, MethodState
+from otgen.nets import scoring
 from otgen.seeding import named_stream
 from otgen.train import checkpoint
 from otgen.train.evaluation import ABOUT, evaluate, generate, store
 from otgen.train.lipschitz import steepness
-from otgen.train.pictures import save_picture
+from otgen.train.pictures import lattice, save_levels, save_picture
 from otgen.train.trainer import Trainer
 
 _PICTURED = 100
 _REFERENCE = 2000
 # Number of points at which the slope of a network is estimated.
 _STEEP = 32
+# Margin of the region around the data in which a critic is drawn, as a fraction of its width.
+_MARGIN = 0.15
 
 
 @dataclass
@@ -75,7 +79,7 @@ class Log:
 
 
 class Pictures:
-    """Draws pictures of the samples of fixed latent codes, at regular steps and at the end."""
+    """Draws the samples of fixed latent codes, and on points the critic or the potentials, regularly and at the end."""
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
         """Draw on schedule."""
@@ -97,6 +101,34 @@ class Pictures:
             reference = config.data.sample(_REFERENCE, named_stream(config.seed, "pictures/data"))
         path = trainer.run.samples / f"step_{state.step:08d}.png"
         save_picture(samples, path, value_range=config.data.value_range, reference=reference)
+        if reference is not None and reference.shape[1] <= 2:
+            # From the data alone, so that all pictures of a run show the same region.
+            box = torch.stack([reference.amin(0), reference.amax(0)])
+            box = box + _MARGIN * (box[1] - box[0]).max() * torch.tensor([[-1.0], [1.0]])
+            panels = dual_values(config.method, state.method, lattice(box).to(trainer.device))
+            if panels:
+                path = trainer.run.samples / f"critic_step_{state.step:08d}.png"
+                save_levels(panels, box, path, samples=samples, reference=reference)
+
+
+@torch.no_grad()
+def dual_values(method: Method, state: MethodState, points: Tensor) -> dict[str, Tensor]:
+    """What a method learnt of its dual at points: by name, the values ``(n,)`` of its potentials or of its critic.
+
+    A critic with several outputs, a feature map, has none.
+    """
+    critic, potentials = method.critic_of(state), method.potentials_of(state)
+    with contextlib.ExitStack() as stack:
+        for module in (critic, potentials):
+            if isinstance(module, nn.Module):
+                stack.enter_context(scoring(module))
+        seen = points if critic is None else critic(points)
+        if isinstance(potentials, nn.Module):
+            f, g = potentials(seen, seen)
+            return {"potential f, of the samples": f.cpu(), "potential g, of the data": g.cpu()}
+        if potentials is not None:
+            return {"potential f, of the samples": potentials.on(points).cpu()}
+        return {"critic": seen[:, 0].cpu()} if critic is not None and seen.shape[1] == 1 else {}
 
 
 class Checkpoints:

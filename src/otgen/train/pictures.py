@@ -1,10 +1,11 @@
-"""Pictures of samples: a grid of images, a scatter plot of the plane, a histogram of the line."""
+"""Pictures of samples (images, points of the plane or of the line), and of critics and potentials over points."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,14 @@ from torch import Tensor
 
 from otgen import files
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 # Small images are enlarged to about this side, so that a grid can be judged by eye.
 _CELL = 84
 _GAP = 2
+# Points of a lattice along each axis.
+_LATTICE = 101
 
 
 def save_picture(
@@ -40,7 +46,12 @@ def save_picture(
             canvas = tiled(samples, value_range, columns=math.ceil(math.sqrt(len(samples))))
             Image.fromarray(canvas).save(file, format="PNG")
         else:
-            _plot(samples, reference, file)
+            from matplotlib.figure import Figure
+
+            # Drawn without pyplot: no window, and no global state.
+            figure = Figure(figsize=(6, 6), dpi=120, layout="tight")
+            _scatter(figure.subplots(), samples, reference)
+            figure.savefig(file, format="png")
     return True
 
 
@@ -62,13 +73,48 @@ def tiled(images: Tensor, value_range: tuple[float, float] | None, *, columns: i
     return array
 
 
-def _plot(points: Tensor, reference: Tensor | None, file: BinaryIO) -> None:
-    import matplotlib as mpl
+def save_levels(panels: Mapping[str, Tensor], box: Tensor, path: Path, *, samples: Tensor, reference: Tensor) -> None:
+    """Write a PNG of functions of the line, as graphs, or of the plane, by level lines; completely or not at all.
 
-    mpl.use("Agg")
-    from matplotlib import pyplot
+    Args:
+        panels: by title, the values at the points of :func:`lattice`, ``(n,)``.
+        box: lower and upper corner of the region, ``(2, d)``.
+        path: path of the PNG.
+        samples: generated samples, ``(n, d)``.
+        reference: data, ``(n, d)``.
+    """
+    from matplotlib.figure import Figure
 
-    figure, axes = pyplot.subplots(figsize=(6, 6), dpi=120)
+    figure = Figure(figsize=(6.2 * len(panels), 6), dpi=100, layout="constrained")
+    low, high = box.tolist()
+    for axes, (title, values) in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels.items(), strict=True):
+        axes.set_title(title)
+        if len(low) == 1:
+            axes.plot(lattice(box)[:, 0].numpy(), values.numpy(), color="black")
+            axes.set(xlim=(low[0], high[0]), ylabel=title)
+            densities = axes.twinx()
+            densities.set_ylabel("density")
+            _scatter(densities, samples, reference)
+        else:
+            side = round(len(values) ** 0.5)
+            places = [np.linspace(one, other, side) for one, other in zip(low, high, strict=True)]
+            grid = values.reshape(side, side).numpy()
+            figure.colorbar(axes.contourf(*places, grid, levels=24, cmap="viridis", alpha=0.6), ax=axes, shrink=0.8)
+            axes.contour(*places, grid, levels=24, colors="black", linewidths=0.4)
+            _scatter(axes, samples, reference)
+            axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    with files.whole(path) as file:
+        figure.savefig(file, format="png")
+
+
+def lattice(box: Tensor) -> Tensor:
+    """A regular lattice over a box ``(2, d)`` of one or two dimensions, ``(n, d)``, in the order of its rows."""
+    axes = [torch.linspace(low, high, _LATTICE) for low, high in box.T.tolist()]
+    return torch.cartesian_prod(*reversed(axes)).reshape(-1, len(axes)).flip(1)
+
+
+def _scatter(axes: Axes, points: Tensor, reference: Tensor | None) -> None:
+    """Samples on top of data: points of the plane, or histograms of the line."""
     layers = [("samples", points, "tab:red", 0.6)]
     if reference is not None:
         layers.insert(0, ("data", reference.cpu(), "tab:blue", 0.3))
@@ -79,7 +125,4 @@ def _plot(points: Tensor, reference: Tensor | None, file: BinaryIO) -> None:
             axes.hist(cloud[:, 0].numpy(), bins=100, density=True, alpha=alpha, label=label, color=colour)
     if points.shape[1] == 2:
         axes.set_aspect("equal")
-    axes.legend(loc="upper right")
-    figure.tight_layout()
-    figure.savefig(file, format="png")
-    pyplot.close(figure)
+    axes.legend(loc="upper right", markerscale=4)
