@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from otgen.papers import Figure, Results, Status
 from otgen.papers.claim import distinct, overall
 from otgen.papers.measures import mean_and_range
+from otgen.runs.remarks import remarks
 
 
 def report(figure: Figure, results: Results, data: str) -> str:
@@ -32,7 +33,7 @@ def report(figure: Figure, results: Results, data: str) -> str:
         parts = distinct(verdicts)
         words = [f"**{verdict.status}**: " if len(parts) > 1 else "" for verdict in parts]
         lines += [f"   - {word}{_sentence(v.text)}" for word, v in zip(words, parts, strict=True)]
-    lines += ["", _RULES, "", "## Panels", "", *_table(figure, results), ""]
+    lines += ["", _RULES, "", "## Panels", "", *_table(figure, results), "", *_remarks(results)]
     if figure.deviations:
         lines += ["## What differs from the paper", ""]
         lines += [f"{number}. {text}" for number, text in enumerate(figure.deviations, 1)] + [""]
@@ -98,15 +99,19 @@ def _table(figure: Figure, results: Results) -> Iterator[str]:
             cells.append(mean_and_range(values, form))
         yield f"| {' | '.join([title, *cells])} |"
     yield from ("", "Critic updates are those of critics, potentials and learnt features together.")
-    floors = [
-        run.values["w1_real"] for panel in results.panels.values() for run in panel.runs if "w1_real" in run.values
-    ]
+    floors = [run.values["w1_real"] for p in results.panels.values() for run in p.runs if "w1_real" in run.values]
     if floors:
-        yield from (
-            "",
-            f"W1 between as many real samples and the data, the least that W1 can be expected to be: "
-            f"{mean_and_range(floors, '.3f')}. Less means samples that are blurred or copied, not better ones.",
-        )
+        floor = mean_and_range(floors, ".3f")
+        yield from ("", f"W1 between as many real samples and the data, what no generator should be below: {floor}.")
+
+
+def _remarks(results: Results) -> Iterator[str]:
+    """What a reader of the samples should know, of each panel's first run."""
+    said = {panel.title: remarks(panel.runs[0].values) for panel in results.panels.values()}
+    if any(said.values()):
+        yield from ("## What to know of the samples, of each panel's first run", "")
+        yield from (f"- {title}: {line}" for title, lines in said.items() for line in lines)
+        yield ""
 
 
 def _sentence(text: str) -> str:
