@@ -159,7 +159,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_paths_named_exist(page: Path) -> None:
     """Those in code type from the root of the repository on; a word in capitals in them stands for any."""
-    folders = "src|tests|docs|experiments|benchmarks|scripts"
+    folders = "src|tests|docs|experiments|studies|benchmarks|scripts"
     paths = re.findall(rf"`(?:python )?((?:{folders})/[^\s`*]*)[^`]*`", prose(page))
     missing = [path for path in paths if not re.search(r"\b[A-Z]{2,}\b", path) and not (ROOT / path).exists()]
     assert [path for path in missing if not path.startswith("docs/_build")] == []
