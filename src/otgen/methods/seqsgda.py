@@ -64,7 +64,7 @@ class SeqSGDA(FeatureGame):
 
     @override
     def critic_terms(self) -> tuple[Term, ...]:
-        # Line 7: S, (5)
+        # Line 6: S, (5)
         return self.self_terms.divergence()
 
     @override

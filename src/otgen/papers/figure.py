@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from otgen.errors import InputError, RenamedWarning, warn
+from otgen.errors import InputError
 from otgen.papers.claim import Paper
 from otgen.papers.measures import Measure
 from otgen.papers.recipe import Builder, Recipe, Scale, look_up, recipe
@@ -106,7 +106,6 @@ class Figure:
 
 
 _FIGURES: dict[str, Figure] = {}
-_FORMER = {"digits.best": "own.digits"}
 
 
 def figure(figure: Figure) -> Figure:
@@ -156,7 +155,7 @@ def _named(name: str, claims: tuple[RunClaim, ...]) -> tuple[RunClaim, ...]:
 
 def run_claims() -> list[RunClaim]:
     """What the papers claim of their figures, by paper and number."""
-    table = {**_FIGURES, **_STUDIES}
+    table: dict[str, Figure | Study] = {**_FIGURES, **_STUDIES}
     return [claim for name in sorted(table, key=_place) for claim in table[name].claims]
 
 
@@ -171,16 +170,11 @@ def _place(name: str) -> tuple[int, int]:
 
 
 def find_figure(name: str) -> Figure:
-    """The figure of a name; a former name is accepted with a warning.
+    """The figure of a name.
 
     Raises:
         InputError: there is none; the message suggests one.
     """
-    if name in _FORMER:
-        warn(
-            f"the figure {name!r} is now {_FORMER[name]!r}; the former name goes with the next release", RenamedWarning
-        )
-        name = _FORMER[name]
     if name in _STUDIES:
         raise InputError(f"{name} is no figure of runs: a study measures it, `python {_STUDIES[name].script}`")
     return look_up(name, {figure.name: figure for figure in all_figures()}, "there is no figure", "the figures are")

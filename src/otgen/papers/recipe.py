@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from otgen.errors import InputError, suggestion
+from otgen.errors import InputError, RenamedWarning, suggestion, warn
 from otgen.train import RunConfig
 from otgen.train.config import register_enum
 
@@ -44,6 +44,7 @@ class Recipe:
 
 
 _RECIPES: dict[str, Recipe] = {}
+_FORMER = {"digits.best": "own.digits"}
 
 Builder = Callable[[Scale], RunConfig]
 
@@ -73,7 +74,7 @@ def find(name: str) -> Recipe:
 
 
 def look_up(name: str, table: Mapping[str, T], missing: str, among: str) -> T:
-    """What a table has under a name.
+    """What a table has under a name; a former name is accepted with a warning.
 
     Args:
         name: as it was given.
@@ -84,6 +85,9 @@ def look_up(name: str, table: Mapping[str, T], missing: str, among: str) -> T:
     Raises:
         InputError: there is none; the message suggests one.
     """
+    if name in _FORMER:
+        warn(f"{name!r} is now {_FORMER[name]!r}; the former name goes with the next release", RenamedWarning)
+        name = _FORMER[name]
     if name not in table:
         raise InputError(f"{missing} {name!r}{suggestion(name, table) or ';'} {among} {', '.join(table)}")
     return table[name]
