@@ -60,7 +60,7 @@ def test_a_method_without_a_transport_value_ends_without_a_loss(method: str, otg
     (line,) = RunDir(Path("run")).read_metrics()
     penalty = {"penalty"} if method == "WGANGP" else set()
     steep = {"generator_lipschitz", "critic_lipschitz"}
-    assert set(line) == {"step", "elapsed", "critic_loss", "wasserstein_estimate"} | steep | penalty
+    assert set(line) == {"step", "elapsed", "critic_updates", "critic_loss", "wasserstein_estimate"} | steep | penalty
     assert otgen("train", "toy.gaussians25", "--resume", "--steps", "4", "--out", "run").code == 0
     shown = otgen("eval", "run", "--n", "30")
     assert shown.code == 0

@@ -127,7 +127,7 @@ def test_every_line_has_the_accuracy_the_last_one_too(tmp_path: Path) -> None:
     assert [line["step"] for line in lines] == [3, 5]
     numbers = {"loss", "psi_updates", "semi_dual", "semi_dual_lower", "mean_cost", "relative_eps"}
     numbers |= {"chi_square", "chi_square_low", "chi_square_high"}
-    assert all(set(line) == numbers | {"step", "elapsed", "generator_lipschitz"} for line in lines)
+    assert all(set(line) == numbers | {"step", "elapsed", "critic_updates", "generator_lipschitz"} for line in lines)
 
 
 def test_an_accuracy_may_end_the_updates(tmp_path: Path) -> None:

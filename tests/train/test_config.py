@@ -224,6 +224,7 @@ def test_impossible_runs_are_refused(change: dict[str, Any], message: str) -> No
         {"keep": 0},
         {"eval_samples": 0},
         {"eval_every": -1},
+        {"eval_points": -1},
         {"threads": -1},
         {"ema": 1.0},
         {"ema": -0.1},

@@ -38,7 +38,7 @@ from otgen.nets import MlpCritic
 from otgen.train import Ending, RunConfig, Trainer, checkpoint
 from otgen.train.config import Duration
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures, dual_values
-from otgen.train.pictures import lattice
+from otgen.train.pictures import lattice, region
 from otgen.train.progress import ProgressLine, loss_text
 
 Start = Callable[..., Trainer]
@@ -166,6 +166,12 @@ def test_a_drawn_critic_is_the_networks_and_is_left_in_its_mode(tiny: RunConfig,
     rows = points.reshape(101, 101, 2)
     assert torch.equal(rows[0, :, 0], torch.linspace(0, 1, 101))
     assert torch.equal(rows[:, 0, 1], torch.linspace(10, 12, 101))
+
+
+def test_a_region_has_a_margin_even_around_a_single_point() -> None:
+    points = torch.tensor([[0.0, 1.0], [2.0, 1.0]])
+    torch.testing.assert_close(region(points), torch.tensor([[-0.3, 0.7], [2.3, 1.3]]))
+    torch.testing.assert_close(region(points[:1]), torch.tensor([[-0.15, 0.85], [0.15, 1.15]]))
 
 
 def test_what_cannot_be_drawn_is_left_out(tiny: RunConfig, start: Start) -> None:

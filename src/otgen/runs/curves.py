@@ -162,8 +162,8 @@ def _curve(runs: Sequence[Records], x: str, key: str) -> _Curve | None:
     known = (~np.isnan(values)).sum(0) >= len(columns) / 2
     places, values = places[known], values[:, known]
     ends = [_at(places, [_column(run, x, end) for run in runs]) for end in _BANDS.get(key, ())]
-    band = (_least(ends[0]), -_least(-ends[1])) if ends and all(end.size for end in ends) else None
-    return _Curve(places, np.nanmean(values, 0), (_least(values), -_least(-values)), band)
+    band = (np.fmin.reduce(ends[0]), np.fmax.reduce(ends[1])) if ends and all(end.size for end in ends) else None
+    return _Curve(places, np.nanmean(values, 0), (np.fmin.reduce(values), np.fmax.reduce(values)), band)
 
 
 def _column(records: Records, x: str, key: str) -> Floats:
@@ -176,12 +176,6 @@ def _at(places: Floats, columns: Sequence[Floats]) -> Floats:
     """Each run's values at given places, ``(runs, n)``, interpolated; NaN beyond its ends."""
     rows = [np.interp(places, column[0], column[1], left=np.nan, right=np.nan) for column in columns if column.size]
     return np.array(rows, dtype=np.float64).reshape(-1, len(places))
-
-
-def _least(values: Floats) -> Floats:
-    """The least value over the runs; NaN where there is none."""
-    least = np.where(np.isnan(values), np.inf, values).min(0)
-    return np.where(np.isinf(least), np.nan, least)
 
 
 def _last(groups: Mapping[str, Sequence[Records]], key: str) -> float | None:

@@ -15,15 +15,13 @@ from otgen.seeding import named_stream
 from otgen.train import checkpoint
 from otgen.train.evaluation import ABOUT, evaluate, generate, store
 from otgen.train.lipschitz import steepness
-from otgen.train.pictures import lattice, save_levels, save_picture
+from otgen.train.pictures import lattice, region, save_levels, save_picture
 from otgen.train.trainer import Trainer
 
 _PICTURED = 100
 _REFERENCE = 2000
 # Number of points at which the slope of a network is estimated.
 _STEEP = 32
-# Margin of the region around the data in which a critic is drawn, as a fraction of its width.
-_MARGIN = 0.15
 
 
 @dataclass
@@ -103,8 +101,7 @@ class Pictures:
         save_picture(samples, path, value_range=config.data.value_range, reference=reference)
         if reference is not None and reference.shape[1] <= 2:
             # From the data alone, so that all pictures of a run show the same region.
-            box = torch.stack([reference.amin(0), reference.amax(0)])
-            box = box + _MARGIN * (box[1] - box[0]).max() * torch.tensor([[-1.0], [1.0]])
+            box = region(reference)
             panels = dual_values(config.method, state.method, lattice(box).to(trainer.device))
             if panels:
                 path = trainer.run.samples / f"critic_step_{state.step:08d}.png"

@@ -22,6 +22,8 @@ _CELL = 84
 _GAP = 2
 # Points of a lattice along each axis.
 _LATTICE = 101
+# Margin of a region around points, as a fraction of their range.
+_MARGIN = 0.15
 
 
 def save_picture(
@@ -105,6 +107,13 @@ def save_levels(panels: Mapping[str, Tensor], box: Tensor, path: Path, *, sample
             axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     with files.whole(path) as file:
         figure.savefig(file, format="png")
+
+
+def region(points: Tensor) -> Tensor:
+    """Lower and upper corner, ``(2, d)``, of a box around points ``(n, d)``, with a margin."""
+    low, high = points.amin(0), points.amax(0)
+    margin = _MARGIN * (float((high - low).max()) or 1.0)
+    return torch.stack([low - margin, high + margin])
 
 
 def lattice(box: Tensor) -> Tensor:
