@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import astuple
 from functools import cached_property
 from typing import Any
 
@@ -13,12 +14,7 @@ from typing_extensions import override
 from otgen.ot.core.interval import Interval
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.sinkhorn.correction import (
-    Correction,
-    correction_if_any,
-    correction_solved,
-    correction_started,
-)
+from otgen.ot.discrete.sinkhorn.correction import Correction, correction_solved, correction_started
 from otgen.ot.discrete.sinkhorn.kernel import Kernel, ignore_fp_flags
 from otgen.ot.discrete.sinkhorn.kernel_certificate import KernelCertificate, certify_kernel
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
@@ -59,14 +55,7 @@ class KernelIterate(DiscreteIterate):
     def potentials(self) -> Potentials:
         if self.annealing:
             return self.solver.potentials(self.problem, self.state)
-        kernel = self.kernel
-        # The rows are made exact; if there is a correction, it already holds this product.
-        started = [correction_if_any(one) for one in kernel.subproblems]
-        if None in started:
-            p = kernel.row_half_step()
-        else:
-            p = kernel.joined([one.p for one in started if one is not None], kernel.a)
-        return Potentials(self.absorbed[0] - kernel.eps * p.log(), self.absorbed[1] + kernel.eps * kernel.log_v())
+        return self.kernel.potentials(*self.absorbed)
 
     @cached_property
     @override
@@ -146,15 +135,9 @@ class KernelIterate(DiscreteIterate):
         if self.annealing or not self.kernel.separate:
             return None
         each = [self._certificate_of(k) for k in range(len(self.kernel.subproblems))]
-        lower, upper, slack = (
-            torch.tensor([getattr(one, name) for one in each], dtype=torch.float64, device=self.problem.device)
-            for name in ("lower", "upper", "slack")
-        )
-        if not bool(torch.isfinite(lower + upper).all()):
-            return None
-        if len(self.problem.shape) == 3:
-            return lower, upper, slack
-        return lower.squeeze(0), upper.squeeze(0), slack.squeeze(0)
+        bounds = torch.tensor([astuple(one) for one in each], dtype=torch.float64, device=self.problem.device)
+        lower, upper, slack = (bounds if len(self.problem.shape) == 3 else bounds[0]).unbind(-1)
+        return (lower, upper, slack) if bool(torch.isfinite(lower + upper).all()) else None
 
     def _certificate_of(self, index: int) -> KernelCertificate:
         kernel, problem, matrix, (f, g) = self.kernel, self.problem, self.kernel.matrix, self.absorbed
