@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +15,7 @@ from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.correction import Correction, correction_solved, correction_started
 from otgen.ot.discrete.sinkhorn.kernel import Kernel, ignore_fp_flags
-from otgen.ot.discrete.sinkhorn.kernel_certificate import KernelCertificate, certify_kernel
+from otgen.ot.discrete.sinkhorn.kernel_certificate import certify_kernel
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 
 # The gap is worth its pass if its estimate is within this factor of the tolerance.
@@ -32,12 +31,12 @@ _MORE_SWEEPS = 40
 class KernelIterate(DiscreteIterate):
     """A state that holds a kernel."""
 
-    def __init__(
-        self, solver: DiscreteSolver, problem: Discrete, state: Any, kernel: Kernel, absorbed: tuple[Tensor, Tensor]
-    ) -> None:
+    # The tolerance that the gap was last asked for.
+    wanted = 0.0
+
+    def __init__(self, solver: DiscreteSolver, problem: Discrete, state: Any, kernel: Kernel) -> None:
         super().__init__(solver, problem, state, 0.0)
-        self.kernel, self.absorbed = kernel, absorbed
-        self.wanted = 0.0
+        self.kernel, self.absorbed = kernel, Potentials(state.f, state.g)
 
     @cached_property
     def annealing(self) -> bool:
@@ -48,14 +47,14 @@ class KernelIterate(DiscreteIterate):
     @override
     def finite(self) -> bool:
         # The drift is finite only if the logarithms of all scalings are.
-        return math.isfinite(self.kernel.drift) and math.isfinite(self.absorbed[0].sum() + self.absorbed[1].sum())
+        return math.isfinite(self.kernel.drift) and self.absorbed.finite
 
     @cached_property
     @override
     def potentials(self) -> Potentials:
         if self.annealing:
             return self.solver.potentials(self.problem, self.state)
-        return self.kernel.potentials(*self.absorbed)
+        return self.kernel.potentials(self.absorbed.f, self.absorbed.g)
 
     @cached_property
     @override
@@ -134,14 +133,14 @@ class KernelIterate(DiscreteIterate):
         """Lower bound, upper bound and the part of the gap due to roundoff, from the kernel; None if unavailable."""
         if self.annealing or not self.kernel.separate:
             return None
-        each = [self._certificate_of(k) for k in range(len(self.kernel.subproblems))]
-        bounds = torch.tensor([astuple(one) for one in each], dtype=torch.float64, device=self.problem.device)
+        each = [self._bounds_of(k) for k in range(len(self.kernel.subproblems))]
+        bounds = torch.tensor(each, dtype=torch.float64, device=self.problem.device)
         lower, upper, slack = (bounds if len(self.problem.shape) == 3 else bounds[0]).unbind(-1)
         return (lower, upper, slack) if bool(torch.isfinite(lower + upper).all()) else None
 
-    def _certificate_of(self, index: int) -> KernelCertificate:
-        kernel, problem, matrix, (f, g) = self.kernel, self.problem, self.kernel.matrix, self.absorbed
-        scaled = kernel.subproblems[index], self.corrections[index]
+    def _bounds_of(self, index: int) -> tuple[float, float, float]:
+        problem, matrix, absorbed = self.problem, self.kernel.matrix, self.absorbed
         if len(problem.shape) == 3:
-            problem, matrix, f, g = problem[index], matrix[index], f[index], g[index]
-        return certify_kernel(problem, matrix, kernel.eps, kernel.rounding, scaled, (f, g))
+            problem, matrix, absorbed = problem[index], matrix[index], absorbed[index]
+        kernel, correction = self.kernel, self.corrections[index]
+        return certify_kernel(problem, matrix, kernel.eps, kernel.rounding, correction, absorbed)

@@ -218,7 +218,7 @@ class Sinkhorn(DiscreteSolver):
     def iterate(self, problem: Discrete, state: SinkhornState, previous: DiscreteIterate | None) -> DiscreteIterate:
         kernel = state.kernel
         if kernel is not None:
-            return KernelIterate(self, problem, state, kernel, (state.f, state.g))
+            return KernelIterate(self, problem, state, kernel)
         return super().iterate(problem, state, previous)
 
     def _stream(self, problem: Discrete, state: SinkhornState, steps: int) -> SinkhornState:
