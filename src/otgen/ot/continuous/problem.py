@@ -98,11 +98,6 @@ class Continuous(Problem):
         return self.reference.device
 
     @override
-    def detached(self) -> Continuous:
-        """This problem itself: its samples carry no graph."""
-        return self
-
-    @override
     def resolved(self) -> Continuous:
         return self.with_reg(self._resolved_reg) if self.reg.is_relative else self
 

@@ -17,17 +17,17 @@ class Problem(ABC):
     def device(self) -> torch.device:
         """The device of the problem's tensors."""
 
-    @abstractmethod
     def detached(self) -> Self:
-        """The same problem without a graph."""
+        """The same problem without a graph; by default this one, for problems that have none."""
+        return self
 
-    @abstractmethod
     def resolved(self) -> Self:
         """The same problem with its relative settings replaced by numbers, and its input checked as far as possible."""
+        return self
 
-    @abstractmethod
     def with_settings_of(self, resolved: Self) -> Self:
         """This problem, with its graph, under the settings of the resolved one."""
+        return self
 
 
 class Sampler(Protocol):

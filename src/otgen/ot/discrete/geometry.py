@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Self
 
 import torch
@@ -21,9 +22,9 @@ class Geometry(ABC):
         """``(n, m)`` or ``(B, n, m)``."""
 
     @property
-    @abstractmethod
     def reference(self) -> Tensor:
         """A tensor whose dtype and device are the problem's."""
+        return self.inputs()[0]
 
     @abstractmethod
     def inputs(self) -> tuple[Tensor, ...]:
@@ -56,12 +57,8 @@ class Geometry(ABC):
         """The geometry of some columns."""
 
     @abstractmethod
-    def detached(self) -> Self:
-        """The same geometry without a graph."""
-
-    @abstractmethod
-    def __getitem__(self, index: int | slice) -> Geometry:
-        """The geometry of one problem of a batch."""
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The geometry with each of its inputs changed."""
 
 
 class Points(Geometry):
@@ -74,11 +71,6 @@ class Points(Geometry):
     @override
     def shape(self) -> tuple[int, ...]:
         return (*self.x.shape[:-1], self.y.shape[-2])
-
-    @property
-    @override
-    def reference(self) -> Tensor:
-        return self.x
 
     @override
     def inputs(self) -> tuple[Tensor, ...]:
@@ -109,12 +101,8 @@ class Points(Geometry):
         return Points(self.x, self.y[..., where, :], self.cost)
 
     @override
-    def detached(self) -> Points:
-        return Points(self.x.detach(), self.y.detach(), self.cost)
-
-    @override
-    def __getitem__(self, index: int | slice) -> Points:
-        return Points(self.x[index], self.y[index], self.cost)
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Points:
+        return Points(change(self.x), change(self.y), self.cost)
 
 
 class Matrix(Geometry):
@@ -127,11 +115,6 @@ class Matrix(Geometry):
     @override
     def shape(self) -> tuple[int, ...]:
         return tuple(self.costs.shape)
-
-    @property
-    @override
-    def reference(self) -> Tensor:
-        return self.costs
 
     @override
     def inputs(self) -> tuple[Tensor, ...]:
@@ -154,9 +137,5 @@ class Matrix(Geometry):
         return Matrix(self.costs[..., where])
 
     @override
-    def detached(self) -> Matrix:
-        return Matrix(self.costs.detach())
-
-    @override
-    def __getitem__(self, index: int | slice) -> Matrix:
-        return Matrix(self.costs[index])
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Matrix:
+        return Matrix(change(self.costs))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,7 +45,7 @@ class Side:
 
     def against(self, other: Side, like: Discrete) -> Discrete:
         """The problem between this cloud and another, with the cost and regulariser of ``like``."""
-        geometry = Points(self.points, other.points, like._points().cost)
+        geometry = Points(self.points, other.points, like.cost)
         return like._with(geometry, self.weights, other.weights, like.reg)
 
 
@@ -228,7 +228,7 @@ class Discrete(Problem):
         sides = [problem.sides() for problem in problems]
         x, y = (_joined([pair[k].points for pair in sides], 3) for k in range(2))
         a, b = (_joined([pair[k].weights for pair in sides], 2) for k in range(2))
-        return first._with(Points(x, y, first._points().cost), a, b, first.reg)
+        return first._with(Points(x, y, first.cost), a, b, first.reg)
 
     @cached_property
     def cost_rounding(self) -> tuple[Tensor, Tensor] | None:
@@ -260,13 +260,16 @@ class Discrete(Problem):
     @override
     def detached(self) -> Discrete:
         """The same problem without a graph."""
-        return self._with(self.geometry.detached(), self.a.detach(), self.b.detach(), self.reg)
+        return self._mapped(torch.Tensor.detach)
 
     def __getitem__(self, index: int | slice) -> Discrete:
         """One problem of a batch."""
         if len(self.shape) != 3:
             raise InputError(f"this problem is no batch: its cost matrix has shape {self.shape}")
-        return self._with(self.geometry[index], self.a[index], self.b[index], self.reg)
+        return self._mapped(lambda tensor: tensor[index])
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Discrete:
+        return self._with(self.geometry.mapped(change), change(self.a), change(self.b), self.reg)
 
     def columns(self, where: Tensor) -> Discrete:
         """Costs and weights of some columns. The weights are not renormalised: it is no transport problem by itself."""

@@ -132,14 +132,6 @@ class GridW1(Problem):
     def detached(self) -> GridW1:
         return self._with(self.c.detach())
 
-    @override
-    def resolved(self) -> GridW1:
-        return self
-
-    @override
-    def with_settings_of(self, resolved: GridW1) -> GridW1:
-        return self
-
     def _with(self, c: Tensor) -> GridW1:
         # Checked already.
         problem = GridW1.__new__(GridW1)

@@ -102,10 +102,6 @@ class SemiDiscrete(Problem):
         return self.y.dtype
 
     @override
-    def detached(self) -> SemiDiscrete:
-        return self
-
-    @override
     def with_settings_of(self, resolved: SemiDiscrete) -> SemiDiscrete:
         return self.with_reg(resolved.reg)
 

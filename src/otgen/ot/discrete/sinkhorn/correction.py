@@ -94,16 +94,9 @@ class Correction:
 
 def correction_started(sub: SubProblem) -> Correction:
     """The correction at the sub-problem's scalings: the stored one, or a new one without any sweeps."""
-    correction = correction_if_any(sub)
-    if correction is None:
-        sub.correction = correction = Correction(sub)
+    correction: Correction = sub.current or Correction(sub)
+    sub.correction = correction
     return correction
-
-
-def correction_if_any(sub: SubProblem) -> Correction | None:
-    """The correction at the sub-problem's scalings, if there is one."""
-    known = sub.correction
-    return known if isinstance(known, Correction) and known.at is sub.q else None
 
 
 def correction_solved(sub: SubProblem) -> Correction:

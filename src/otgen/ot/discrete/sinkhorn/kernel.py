@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.matvec import MatVec, matvecs
 
@@ -72,6 +73,11 @@ class SubProblem:
     correction: Any = None
     sweeps: int = SWEEPS
     decrement: Any = field(default_factory=lambda: np.zeros(1))
+
+    @property
+    def current(self) -> Any:
+        """The correction at the present scalings, None if there is none."""
+        return self.correction if self.correction is not None and self.correction.at is self.q else None
 
     @property
     def axis(self) -> int:
@@ -156,20 +162,12 @@ class Kernel:
         """``log v``."""
         return self.q.log().neg_()
 
-    def row_half_step(self) -> Tensor:
-        """``K (b v)``: the inverse of the u that makes the rows exact for the present v."""
+    def potentials(self, f: Tensor, g: Tensor) -> Potentials:
+        """The potentials, with exact rows, if f and g are what is absorbed."""
         with ignore_fp_flags():
-            return self.joined([sub.K.rows(sub.b / sub.q) for sub in self.subproblems], self.a)
-
-    def column_error(self) -> float:
-        """``||column sums - b||_1`` of the plan with exact rows, worst of the batch."""
-        errors = []
-        with ignore_fp_flags():
-            for sub in self.subproblems:
-                v = sub.b / sub.q
-                _, q = sub.K.sweep(v, sub.a)
-                errors.append(abs(q * v - sub.b).sum(sub.axis).max())
-        return float(max(errors))
+            # A correction already holds the product of the half-step that makes the rows exact.
+            products = [sub.K.rows(sub.b / sub.q) if sub.current is None else sub.current.p for sub in self.subproblems]
+        return Potentials(f - self.eps * self.joined(products, self.a).log(), g + self.eps * self.log_v())
 
     @property
     def near(self) -> bool:

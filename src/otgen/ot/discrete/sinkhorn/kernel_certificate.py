@@ -15,14 +15,14 @@ The error of the gap is of second order in the marginals' error; that of a produ
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.correction import Correction
-from otgen.ot.discrete.sinkhorn.kernel import LEAST_EXPONENT, Rounding, SubProblem
+from otgen.ot.discrete.sinkhorn.kernel import LEAST_EXPONENT, Rounding
 
 # Entries handled at once, so that a block stays in the cache for all passes. Sums in float64 favour small blocks.
 _BLOCK_ENTRIES = 1 << 17
@@ -34,29 +34,9 @@ _LEAST = 1e-30
 _LEAST_FACTOR = 1e-4
 
 
-@dataclass(frozen=True)
-class KernelCertificate:
-    """An interval, and the part of it that allows for roundoff.
-
-    Attributes:
-        lower: no larger than the value.
-        upper: no smaller than the value.
-        slack: the part of ``upper - lower`` that allows for roundoff.
-    """
-
-    lower: float
-    upper: float
-    slack: float
-
-
 def certify_kernel(
-    problem: Discrete,
-    matrix: Tensor,
-    eps: float,
-    rounding: Rounding,
-    scaled: tuple[SubProblem, Correction],
-    absorbed: tuple[Tensor, Tensor],
-) -> KernelCertificate:
+    problem: Discrete, matrix: Tensor, eps: float, rounding: Rounding, correction: Correction, absorbed: Potentials
+) -> tuple[float, float, float]:
     """Bounds on the value of a single problem.
 
     Args:
@@ -64,33 +44,30 @@ def certify_kernel(
         matrix: its kernel, ``(n, m)``.
         eps: what the kernel was built for.
         rounding: the bound on the roundoff of its entries' logarithms.
-        scaled: the scalings, and the correction at them.
+        correction: the correction, which knows the scalings that it is for.
         absorbed: the potentials in the kernel.
+
+    Returns:
+        A number no larger than the value, one no smaller, and the part of their difference that allows for roundoff.
     """
-    plan = _Plan(problem, matrix, eps, scaled, absorbed)
+    plan = _Plan(problem, matrix, eps, correction, absorbed)
     slack = _slack(problem, plan, rounding)
     lower = float(plan.a @ plan.f + plan.b @ plan.g) - eps * (plan.mass - 1)
-    return KernelCertificate(lower - slack, plan.cost() + slack, 2 * slack)
+    return lower - slack, plan.cost() + slack, 2 * slack
 
 
 class _Plan:
     """The corrected plan, with its marginals in float64."""
 
     def __init__(
-        self,
-        problem: Discrete,
-        matrix: Tensor,
-        eps: float,
-        scaled: tuple[SubProblem, Correction],
-        absorbed: tuple[Tensor, Tensor],
+        self, problem: Discrete, matrix: Tensor, eps: float, correction: Correction, absorbed: Potentials
     ) -> None:
         self.problem, self.eps, self.absorbed = problem, eps, absorbed
-        sub, correction = scaled
         self.a, self.b = (w.double() / w.double().sum() for w in (problem.a, problem.b))
-        vectors = (correction.p, sub.q, correction.x, correction.alpha)
+        vectors = (correction.p, correction.at, correction.x, correction.alpha)
         p, q, x, alpha = (torch.as_tensor(vector).reshape(-1) for vector in vectors)
-        self.f = absorbed[0].double() - eps * p.double().log()
-        self.g = absorbed[1].double() - eps * q.double().log()
+        self.f = absorbed.f.double() - eps * p.double().log()
+        self.g = absorbed.g.double() - eps * q.double().log()
         self.log_reach = float(p.log().abs().max() + q.log().abs().max())
         self._scaled = _Scaled(matrix, problem.a / p, problem.b / q, alpha, x)
         self.mass = self._scaled.mass
@@ -176,7 +153,7 @@ def _slack(problem: Discrete, plan: _Plan, rounding: Rounding) -> float:
     """A bound on the roundoff of either bound, in units of the cost."""
     unit = torch.finfo(problem.dtype).eps / 2
     costs = problem.matrix.detach()
-    largest = sum(float(vector.abs().max()) for vector in plan.absorbed)
+    largest = float(plan.absorbed.f.abs().max()) + float(plan.absorbed.g.abs().max())
     largest += max(abs(float(extreme)) for extreme in costs.aminmax())
     spread = largest / plan.eps
     floor = -LEAST_EXPONENT[problem.dtype]

@@ -13,14 +13,9 @@ from typing_extensions import override
 from otgen.ot.core.interval import Interval
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.sinkhorn.correction import (
-    Correction,
-    correction_if_any,
-    correction_solved,
-    correction_started,
-)
+from otgen.ot.discrete.sinkhorn.correction import Correction, correction_solved, correction_started
 from otgen.ot.discrete.sinkhorn.kernel import Kernel, ignore_fp_flags
-from otgen.ot.discrete.sinkhorn.kernel_certificate import KernelCertificate, certify_kernel
+from otgen.ot.discrete.sinkhorn.kernel_certificate import certify_kernel
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 
 # The gap is worth its pass if its estimate is within this factor of the tolerance.
@@ -36,12 +31,12 @@ _MORE_SWEEPS = 40
 class KernelIterate(DiscreteIterate):
     """A state that holds a kernel."""
 
-    def __init__(
-        self, solver: DiscreteSolver, problem: Discrete, state: Any, kernel: Kernel, absorbed: tuple[Tensor, Tensor]
-    ) -> None:
+    # The tolerance that the gap was last asked for.
+    wanted = 0.0
+
+    def __init__(self, solver: DiscreteSolver, problem: Discrete, state: Any, kernel: Kernel) -> None:
         super().__init__(solver, problem, state, 0.0)
-        self.kernel, self.absorbed = kernel, absorbed
-        self.wanted = 0.0
+        self.kernel, self.absorbed = kernel, Potentials(state.f, state.g)
 
     @cached_property
     def annealing(self) -> bool:
@@ -52,21 +47,14 @@ class KernelIterate(DiscreteIterate):
     @override
     def finite(self) -> bool:
         # The drift is finite only if the logarithms of all scalings are.
-        return math.isfinite(self.kernel.drift) and math.isfinite(self.absorbed[0].sum() + self.absorbed[1].sum())
+        return math.isfinite(self.kernel.drift) and self.absorbed.finite
 
     @cached_property
     @override
     def potentials(self) -> Potentials:
         if self.annealing:
             return self.solver.potentials(self.problem, self.state)
-        kernel = self.kernel
-        # The rows are made exact; if there is a correction, it already holds this product.
-        started = [correction_if_any(one) for one in kernel.subproblems]
-        if None in started:
-            p = kernel.row_half_step()
-        else:
-            p = kernel.joined([one.p for one in started if one is not None], kernel.a)
-        return Potentials(self.absorbed[0] - kernel.eps * p.log(), self.absorbed[1] + kernel.eps * kernel.log_v())
+        return self.kernel.potentials(self.absorbed.f, self.absorbed.g)
 
     @cached_property
     @override
@@ -145,20 +133,14 @@ class KernelIterate(DiscreteIterate):
         """Lower bound, upper bound and the part of the gap due to roundoff, from the kernel; None if unavailable."""
         if self.annealing or not self.kernel.separate:
             return None
-        each = [self._certificate_of(k) for k in range(len(self.kernel.subproblems))]
-        lower, upper, slack = (
-            torch.tensor([getattr(one, name) for one in each], dtype=torch.float64, device=self.problem.device)
-            for name in ("lower", "upper", "slack")
-        )
-        if not bool(torch.isfinite(lower + upper).all()):
-            return None
-        if len(self.problem.shape) == 3:
-            return lower, upper, slack
-        return lower.squeeze(0), upper.squeeze(0), slack.squeeze(0)
+        each = [self._bounds_of(k) for k in range(len(self.kernel.subproblems))]
+        bounds = torch.tensor(each, dtype=torch.float64, device=self.problem.device)
+        lower, upper, slack = (bounds if len(self.problem.shape) == 3 else bounds[0]).unbind(-1)
+        return (lower, upper, slack) if bool(torch.isfinite(lower + upper).all()) else None
 
-    def _certificate_of(self, index: int) -> KernelCertificate:
-        kernel, problem, matrix, (f, g) = self.kernel, self.problem, self.kernel.matrix, self.absorbed
-        scaled = kernel.subproblems[index], self.corrections[index]
+    def _bounds_of(self, index: int) -> tuple[float, float, float]:
+        problem, matrix, absorbed = self.problem, self.kernel.matrix, self.absorbed
         if len(problem.shape) == 3:
-            problem, matrix, f, g = problem[index], matrix[index], f[index], g[index]
-        return certify_kernel(problem, matrix, kernel.eps, kernel.rounding, scaled, (f, g))
+            problem, matrix, absorbed = problem[index], matrix[index], absorbed[index]
+        kernel, correction = self.kernel, self.corrections[index]
+        return certify_kernel(problem, matrix, kernel.eps, kernel.rounding, correction, absorbed)

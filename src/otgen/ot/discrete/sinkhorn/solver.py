@@ -20,10 +20,9 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.sinkhorn.coarse_start import coarse_start
 from otgen.ot.discrete.sinkhorn.kernel import MOST_DRIFT, Kernel, KernelUpdate
 from otgen.ot.discrete.sinkhorn.kernel_iterate import KernelIterate
-from otgen.ot.discrete.sinkhorn.streaming import Pace, Sweep, sweep
+from otgen.ot.discrete.sinkhorn.streaming import Pace, Sweep, coarse_start, sweep
 from otgen.ot.discrete.sinkhorn.updates import alternating, anderson, relaxed, symmetric, truncated_newton
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 from otgen.ot.regularisers.kl import KL
@@ -203,8 +202,7 @@ class Sinkhorn(DiscreteSolver):
             return Potentials(self._swept(problem, state).rows, state.g)
         kernel = state.kernel
         if kernel is not None and kernel.eps == problem.eps:
-            f = state.f - kernel.eps * kernel.row_half_step().log()
-            return Potentials(f, state.g + kernel.eps * kernel.log_v())
+            return kernel.potentials(state.f, state.g)
         _, g = self._absorbed(state)
         z = g.unsqueeze(-2) - problem.matrix
         return Potentials(problem.reg.soft_transform(z, problem.b.unsqueeze(-2), dim=-1), g)
@@ -214,17 +212,13 @@ class Sinkhorn(DiscreteSolver):
     def marginal_error(self, problem: Discrete, state: SinkhornState) -> float:
         if problem.streamed:
             return float(self._swept(problem, state).column_error(problem.b).max())
-        kernel = state.kernel
-        if kernel is None or kernel.eps != problem.eps:
-            return super().marginal_error(problem, state)
-        # The plan of `potentials` has exact rows, so all its error is in the columns.
-        return kernel.column_error()
+        return super().marginal_error(problem, state)
 
     @override
     def iterate(self, problem: Discrete, state: SinkhornState, previous: DiscreteIterate | None) -> DiscreteIterate:
         kernel = state.kernel
         if kernel is not None:
-            return KernelIterate(self, problem, state, kernel, (state.f, state.g))
+            return KernelIterate(self, problem, state, kernel)
         return super().iterate(problem, state, previous)
 
     def _stream(self, problem: Discrete, state: SinkhornState, steps: int) -> SinkhornState:
@@ -255,15 +249,12 @@ class Sinkhorn(DiscreteSolver):
             return symmetric
         if eps > problem.eps and self.acceleration is not Acceleration.NEWTON:
             return alternating
-        match self.acceleration:
-            case Acceleration.NONE:
-                return alternating
-            case Acceleration.RELAXED:
-                return relaxed(self.relaxation)
-            case Acceleration.ANDERSON:
-                return anderson(self.depth)
-            case Acceleration.NEWTON:
-                return truncated_newton
+        return {
+            Acceleration.NONE: alternating,
+            Acceleration.RELAXED: relaxed(self.relaxation),
+            Acceleration.ANDERSON: anderson(self.depth),
+            Acceleration.NEWTON: truncated_newton,
+        }[self.acceleration]
 
     def _fused(self, problem: Discrete, state: SinkhornState, steps: int) -> int:
         """Take up to ``steps`` steps on the kernel, in place. Returns the number taken; 0 if it is not safe."""

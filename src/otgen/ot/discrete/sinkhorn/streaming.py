@@ -13,7 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from otgen.ot.core import checks
+from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.solver import DiscreteSolver
 
 # The least exponent relative to a row's largest: its exponential is far below the roundoff of a sum. A column whose sum
 # is below `_LEAST`, where it might matter, is computed again in the log domain.
@@ -23,6 +26,8 @@ _MOST = 60.0
 # Plain steps before the rate is measured, the largest rate accepted, and the growth of the error that ends
 # over-relaxation.
 _PLAIN_STEPS, _SLOWEST, _GROWN = 4, 0.99, 1.5
+# Steps on the sub-sample of a coarse start: more would not help, since its sampling error dominates.
+_COARSE_STEPS = 40
 
 
 @dataclass(frozen=True)
@@ -102,12 +107,31 @@ class _Exponents:
         return torch.addmm(self.bias, self.left[part], self.right), self.factors[0][part]
 
 
-def extended(rows: Discrete, f: Tensor, eps: float) -> Tensor:
-    """The soft transform of f, ``(..., m)``: a column potential from the potential of some rows."""
-    g = torch.zeros_like(rows.b)
-    for where in _pieces(torch.arange(g.shape[-1], device=g.device)):
-        g[..., where] = -eps * _log_columns(rows, f, g, eps, where)
-    return g
+def coarse_start(
+    problem: Discrete, solver: DiscreteSolver, points: int, rng: torch.Generator | None
+) -> Potentials | None:
+    """A start from the solution of a sub-sample: its row potential, extended to all columns by a soft transform.
+
+    None for a batch, or if a side has fewer than twice as many points.
+
+    Args:
+        problem: the whole problem.
+        solver: the solver of the sub-sample.
+        points: number of points of each side, drawn without replacement.
+        rng: the generator that draws them; one seeded with 0 if None.
+    """
+    n, m = problem.shape[-2:]
+    if len(problem.shape) == 3 or min(n, m) < 2 * points:
+        return None
+    rng = checks.generator(rng)
+    rows, columns = (torch.randperm(size, generator=rng)[:points].to(problem.device) for size in (n, m))
+    few = problem.subsample(rows, columns)
+    f = solver.potentials(few, solver.advance(few, solver.init(few), _COARSE_STEPS)).f
+    every = torch.arange(m, device=problem.device)
+    g, wide = torch.zeros_like(problem.b), problem.subsample(rows, every)
+    for where in _pieces(every):
+        g[where] = -problem.eps * _log_columns(wide, f, g, problem.eps, where)
+    return Potentials(torch.zeros_like(problem.a), g)
 
 
 def _pieces(index: Tensor) -> list[Tensor]:
