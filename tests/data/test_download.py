@@ -130,10 +130,10 @@ def test_a_full_disk_leaves_nothing_behind(
 ) -> None:
     serve(lambda url: gzip.compress(CONTENT))
 
-    def full(self: Path, target: Path) -> Path:
+    def full(source: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(InputError, match="No space left"):
         fetch(FILE, tmp_path, MIRRORS)
     assert list(tmp_path.iterdir()) == []

@@ -24,16 +24,7 @@ from otgen.data.tables import Table, pick, read_csv, read_parquet
 from otgen.errors import InputError
 
 # What numpy raises on damaged files; a header with a wrong size leads to MemoryError or OverflowError.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-    RuntimeError,
-    MemoryError,
-    OverflowError,
-)
+_UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError, OverflowError)
 
 _NPY_MAGIC = b"\x93NUMPY"
 _ZIP_MAGIC = b"PK"

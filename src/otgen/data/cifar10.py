@@ -21,18 +21,7 @@ from torch import Tensor
 from otgen.data.pixels import Split, SplitSource
 from otgen.errors import InputError
 
-CIFAR10_CLASSES = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-)
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 """The names of the labels 0 to 9, in the order of the binary version's ``batches.meta.txt``."""
 
 _SIDE = 32

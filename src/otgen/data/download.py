@@ -6,13 +6,13 @@ import gzip
 import hashlib
 import http.client
 import io
-import os
 import urllib.request
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from otgen import files
 from otgen.errors import InputError
 
 _TIMEOUT = 30.0  # seconds without a byte
@@ -51,22 +51,14 @@ def fetch(file: RemoteFile, folder: Path, mirrors: Sequence[str]) -> Path:
     if target.exists():
         return target
     content = _download(file, folder, mirrors)
-    # The process id keeps the ranks of a distributed run apart; each renames a whole file.
-    partial = folder / f".{file.name}.{os.getpid()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(target)
+        return files.write(target, content)
     except OSError as error:
         raise InputError(
             f"a downloaded file cannot be written: got the folder {folder} ({error}); "
             "give one that is writable and has space"
         ) from error
-    finally:
-        # It has been renamed if all went well, and does not exist if the folder cannot be written.
-        if partial.exists():
-            partial.unlink()
-    return target
 
 
 def _download(file: RemoteFile, folder: Path, mirrors: Sequence[str]) -> bytes:

@@ -24,13 +24,11 @@ def fingerprint(source: Source) -> str:
     Returns:
         Equal strings for equal data.
     """
-    digest = hashlib.sha256()
     if not isinstance(source, FiniteSource):
-        digest.update(repr(source).encode())
-        return digest.hexdigest()
+        return hashlib.sha256(repr(source).encode()).hexdigest()
     count = source.count
     dtype = source.take(torch.arange(1)).dtype
-    digest.update(f"{(count, *source.shape)} {dtype}\n".encode())
+    digest = hashlib.sha256(f"{(count, *source.shape)} {dtype}\n".encode())
     for start in range(0, count, _ROWS):
         rows = source.take(torch.arange(start, min(start + _ROWS, count)))
         digest.update(rows.contiguous().numpy().data)

@@ -107,11 +107,8 @@ class ImageFolder(PixelSource):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if large:
-                with ThreadPoolExecutor(min(_MAX_WORKERS, os.cpu_count() or 1)) as pool:
-                    reasons = list(pool.map(read, range(len(paths))))
-            else:
-                reasons = [read(index) for index in range(len(paths))]
+            with ThreadPoolExecutor(min(_MAX_WORKERS, os.cpu_count() or 1) if large else 1) as pool:
+                reasons = list(pool.map(read, range(len(paths))))
         return {path: reason for path, reason in zip(paths, reasons, strict=True) if reason is not None}
 
 

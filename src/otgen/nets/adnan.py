@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -62,13 +63,11 @@ class AdnanDcganGenerator(_Side32, GeneratorNet):
         self._check_shape(shape)
         size, width = math.prod(latent), self.width
         layers: list[nn.Module] = [nn.Flatten(), ToImages(1, (size, 1, 1))]
-        before, channels = size, (4 * width, 2 * width, width)
-        for k, after in enumerate(channels):
+        for k, (before, after) in enumerate(pairwise((size, 4 * width, 2 * width, width))):
             stride, padding = (1, 0) if k == 0 else (2, 1)
             layers.append(nn.ConvTranspose2d(before, after, _SMALLEST, stride, padding, bias=False))
             layers += [nn.BatchNorm2d(after), nn.ReLU()]
-            before = after
-        layers += [nn.ConvTranspose2d(before, shape[0], 4, 2, 1, bias=False), TanhToRange(value_range)]
+        layers += [nn.ConvTranspose2d(width, shape[0], 4, 2, 1, bias=False), TanhToRange(value_range)]
         return _small(nn.Sequential(*layers))
 
 
@@ -86,11 +85,9 @@ class AdnanDcganCritic(_Side32, CriticNet):
     def build(self, shape: Shape, features: int) -> nn.Module:
         self._check_shape(shape)
         layers: list[nn.Module] = []
-        before = shape[0]
-        for after in (self.width, 2 * self.width, 4 * self.width):
+        for before, after in pairwise((shape[0], self.width, 2 * self.width, 4 * self.width)):
             layers += [nn.Conv2d(before, after, 4, 2, 1), nn.LeakyReLU(0.2)]
-            before = after
-        return _small(OnImages(*layers, nn.Conv2d(before, features, _SMALLEST), nn.Flatten()))
+        return _small(OnImages(*layers, nn.Conv2d(4 * self.width, features, _SMALLEST), nn.Flatten()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,8 +180,8 @@ def _halving(before: int, after: int, *, first: bool = False) -> nn.Module:
 
 def _plain(width: int) -> nn.Module:
     """A residual block that keeps the side."""
-    convolutions = [nn.Conv2d(width, width, 3, 1, 1) for _ in range(2)]
-    return _Residual(nn.Sequential(nn.ReLU(), convolutions[0], nn.ReLU(), convolutions[1]), nn.Identity())
+    one, two = (nn.Conv2d(width, width, 3, 1, 1) for _ in range(2))
+    return _Residual(nn.Sequential(nn.ReLU(), one, nn.ReLU(), two), nn.Identity())
 
 
 def _small(module: nn.Module) -> nn.Module:

@@ -42,30 +42,28 @@ class Game:
 
     def sco(self, scale: Scale = Scale.CPU) -> RunConfig:
         """Algorithm 2, with exact masses."""
-        return self._run(SCO(cells=self.cells), scale, steps=self.steps)
+        return self._run(SCO(cells=self.cells), scale)
 
     def wgan(self, scale: Scale = Scale.CPU) -> RunConfig:
         """Clipping as in the paper, whose section 4 found 0.1 better than 0.01."""
         adam = self._adam(RMSPROP, scale)
         method = WGAN(batch=128, critic=self.critic, clip=0.1, generator_optimizer=adam, critic_optimizer=adam)
-        return self._run(method, scale, seconds=self.seconds)
+        return self._run(method, scale)
 
     def wgan_gp(self, scale: Scale = Scale.CPU) -> RunConfig:
         """The gradient penalty as in the paper."""
         adam = self._adam(ADAM, scale)
         method = WGANGP(batch=128, critic=self.critic, generator_optimizer=adam, critic_optimizer=adam)
-        return self._run(method, scale, seconds=self.seconds)
+        return self._run(method, scale)
 
     def _adam(self, adam: Adam, scale: Scale) -> Adam:
         # A million updates bring any step size there; a minute's do not.
         return adam if scale is Scale.PAPER else Adam(lr=1e-3, beta1=0.0, beta2=adam.beta2)
 
-    def _run(self, method: Method, scale: Scale, *, steps: int | None = None, seconds: int | None = None) -> RunConfig:
-        smoke, paper = scale is Scale.SMOKE, scale is Scale.PAPER
-        if smoke:
-            steps, seconds = 5, None
-        elif paper and seconds is not None:
-            steps, seconds = 1_000_000, None
+    def _run(self, method: Method, scale: Scale) -> RunConfig:
+        smoke, network = scale is Scale.SMOKE, not isinstance(method, SCO)
+        timed = network and scale is Scale.CPU
+        steps = 5 if smoke else 1_000_000 if network else self.steps
         return RunConfig(
             data=self.data,
             latent=Normal(dim=self.data.shape[0]),
@@ -73,8 +71,8 @@ class Game:
             method=method,
             # The parameters as they are: an average would hide that they go to and fro.
             trainer=TrainerConfig(ema=0.0, eval_samples=200 if smoke else 2000, log_every=5 if smoke else 50),
-            steps=steps,
-            budget=None if seconds is None else Duration(seconds),
+            steps=None if timed else steps,
+            budget=Duration(self.seconds) if timed else None,
         )
 
 

@@ -8,14 +8,17 @@ from typing import Any
 from otgen.ot import Cost, PNorm, Relative, SqEuclidean
 from otgen.papers.figure import Figure, Panel, figure, panels_of
 from otgen.papers.measures import FRECHET, SCORE, Better, Measure
+from otgen.papers.recipe import Builder
 from otgen.papers.run_claims import Alike, Bound, Compared, Reached, RunClaim
 from otgen.papers.seqsgda.fig4_digits import AT_SCALE_CPU, MEASURED
-from otgen.papers.seqsgda.games import GamePanel, seqsgda, seqsgda_weighted
+from otgen.papers.seqsgda.games import game, seqsgda, seqsgda_weighted
+
+_minute = partial(game, seconds=60)
 
 
-def _changed(**changes: Any) -> GamePanel:
+def _changed(**changes: Any) -> Builder:
     """SeqSGDA on digits for a minute, with hyper-parameters that differ from those of the main run."""
-    return GamePanel(method=partial(seqsgda, **changes), seconds=60)
+    return partial(_minute, method=partial(seqsgda, **changes))
 
 
 # Upper end of the 95 % interval of `otgen ssim`'s slope.
@@ -74,8 +77,8 @@ SEQSGDA_FIG11 = _ablation(
 """The batch size."""
 
 
-def _weighted(short: Relative, paper: float) -> GamePanel:
-    return GamePanel(method=partial(seqsgda_weighted, short=short, paper=paper), seconds=60)
+def _weighted(short: Relative, paper: float) -> Builder:
+    return partial(_minute, method=partial(seqsgda_weighted, short=short, paper=paper))
 
 
 SEQSGDA_FIG13 = _ablation(

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
-from otgen.methods import Method
 from otgen.papers.figure import Figure, figure, panels_of
 from otgen.papers.measures import W1_OF_PIXELS
 from otgen.papers.run_claims import Compared
-from otgen.papers.seqsgda.games import GamePanel, Setting, seqsgda, sinkhorn_autodiff, wgan_gp
+from otgen.papers.seqsgda.games import game, seqsgda, sinkhorn_autodiff, wgan_gp
 
-
-def _cats(method: Callable[[Setting], Method]) -> GamePanel:
-    return GamePanel(method=method, colour=True, seconds=300)
-
+_cats = partial(game, colour=True, seconds=300)
 
 SEQSGDA_FIG6 = figure(
     Figure(
@@ -21,9 +17,9 @@ SEQSGDA_FIG6 = figure(
         summary="photographs of cats by SeqSGDA, Sinkhorn-AutoDiff and WGAN-GP",
         source="Adnan et al. 2021, Figures 6 to 10",
         panels=panels_of(
-            ("seqsgda", "SeqSGDA", _cats(seqsgda)),
-            ("sinkhorn-autodiff", "Sinkhorn-AutoDiff", _cats(sinkhorn_autodiff)),
-            ("wgan-gp", "WGAN-GP", _cats(wgan_gp)),
+            ("seqsgda", "SeqSGDA", partial(_cats, method=seqsgda)),
+            ("sinkhorn-autodiff", "Sinkhorn-AutoDiff", partial(_cats, method=sinkhorn_autodiff)),
+            ("wgan-gp", "WGAN-GP", partial(_cats, method=wgan_gp)),
         ),
         columns=3,
         main="seqsgda",

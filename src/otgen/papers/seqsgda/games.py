@@ -6,30 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from otgen import methods, nets
 from otgen.data import Digits, ImageFolder, Mnist, Normal, Source
-from otgen.methods import (
-    EOTGAN,
-    OTGAN,
-    WGANGP,
-    Adam,
-    Method,
-    PixelSinkhorn,
-    SelfTerms,
-    SeqSGDA,
-    SinkhornAutoDiff,
-    SWGANSinkhorn,
-)
-from otgen.nets import (
-    AdnanDcganCritic,
-    AdnanDcganGenerator,
-    AdnanResnetCritic,
-    AdnanResnetGenerator,
-    CriticNet,
-    DcganCritic,
-    DcganGenerator,
-    GeneratorNet,
-    SpectralNorm,
-)
+from otgen.methods import Adam, Method
 from otgen.ot import KL, Envelope, PNorm, Relative, Sinkhorn, SinkhornUpdate, SqEuclidean, Unroll
 from otgen.papers.recipe import Scale
 from otgen.papers.swgan.images import oracle_of
@@ -74,17 +53,19 @@ class Setting:
             return ImageFolder(folder="data/cats", size=32)
         return Mnist(folder="data/mnist", download=True, padding=2) if self.paper else Digits()
 
-    def generator(self) -> GeneratorNet:
+    def generator(self) -> nets.GeneratorNet:
         """The paper's (Tables 2 and 3), or one that learns in a minute."""
         if self.paper:
-            return AdnanResnetGenerator() if self.colour else AdnanDcganGenerator()
-        return DcganGenerator(width=4, hidden=(16,)) if self.smoke else DcganGenerator(width=16, hidden=(512,))
+            return nets.AdnanResnetGenerator() if self.colour else nets.AdnanDcganGenerator()
+        return (
+            nets.DcganGenerator(width=4, hidden=(16,)) if self.smoke else nets.DcganGenerator(width=16, hidden=(512,))
+        )
 
-    def critic(self) -> CriticNet:
+    def critic(self) -> nets.CriticNet:
         """Likewise, without a normalisation."""
         if self.paper:
-            return AdnanResnetCritic() if self.colour else AdnanDcganCritic()
-        return DcganCritic(width=4, hidden=(8,)) if self.smoke else DcganCritic(width=16, hidden=(256,))
+            return nets.AdnanResnetCritic() if self.colour else nets.AdnanDcganCritic()
+        return nets.DcganCritic(width=4, hidden=(8,)) if self.smoke else nets.DcganCritic(width=16, hidden=(256,))
 
     def adam(self, lr: float = 1e-3) -> Adam:
         """(27), or a larger step that falls in the second half of a short run."""
@@ -104,27 +85,19 @@ class Setting:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class GamePanel:
-    """A panel of a comparison of methods, as a function of the scale.
+def game(scale: Scale = Scale.CPU, *, method: Callable[[Setting], Method], **setting: Any) -> RunConfig:
+    """A run of a comparison of methods.
 
-    Attributes:
+    Args:
+        scale: how much computing it may take.
         method: from what the runs share to the method.
-        colour: on photographs of cats instead of digits.
-        seconds: training time at scale cpu.
+        **setting: what differs from the other comparisons, see :class:`Setting`.
     """
-
-    method: Callable[[Setting], Method]
-    colour: bool = False
-    seconds: int = 150
-
-    def __call__(self, scale: Scale = Scale.CPU) -> RunConfig:
-        """The configuration at a scale."""
-        setting = Setting(scale=scale, colour=self.colour, seconds=self.seconds)
-        return setting.run(self.method(setting))
+    shared = Setting(scale=scale, **setting)
+    return shared.run(method(shared))
 
 
-def seqsgda(setting: Setting, **changes: Any) -> SeqSGDA:
+def seqsgda(setting: Setting, **changes: Any) -> methods.SeqSGDA:
     """SeqSGDA with (27) of the paper; in a short run p = 1, one critic update, and eps a share of the mean cost.
 
     Args:
@@ -133,11 +106,11 @@ def seqsgda(setting: Setting, **changes: Any) -> SeqSGDA:
     """
     paper = setting.paper
     adam = setting.adam(2e-3)
-    method = SeqSGDA(
+    method = methods.SeqSGDA(
         batch=setting.batch,
         # The divergence of p = 2 vanishes like a square when the laws get close, and its direction with it.
         cost=SqEuclidean() if paper else PNorm(p=1),
-        critic=SpectralNorm(net=setting.critic()),
+        critic=nets.SpectralNorm(net=setting.critic()),
         features=100 if paper else 16,
         reg=KL(eps=1.0 if paper else Relative(0.05)),
         gradient=Unroll() if paper else Envelope(),
@@ -148,7 +121,7 @@ def seqsgda(setting: Setting, **changes: Any) -> SeqSGDA:
     return replace(method, **changes)
 
 
-def seqsgda_large(setting: Setting) -> SeqSGDA:
+def seqsgda_large(setting: Setting) -> methods.SeqSGDA:
     """SeqSGDA in short runs on batches that its self terms, of a batch with itself, need.
 
     Step sizes and regularisation weight were chosen for them: there the mean cost and 1e-3 go further.
@@ -159,17 +132,12 @@ def seqsgda_large(setting: Setting) -> SeqSGDA:
     return seqsgda(setting, batch=4 * setting.batch, reg=reg, generator_optimizer=adam, critic_optimizer=adam)
 
 
-def seqsgda_weighted(setting: Setting, short: Relative, paper: float) -> SeqSGDA:
+def seqsgda_weighted(setting: Setting, short: Relative, paper: float) -> methods.SeqSGDA:
     """SeqSGDA with a regularisation weight for short runs, and one for the paper's scale."""
     return seqsgda(setting, reg=KL(eps=paper if setting.paper else short))
 
 
-def seqsgda_independent(setting: Setting) -> SeqSGDA:
-    """SeqSGDA with its self terms between independent batches, as S between laws has them."""
-    return seqsgda(setting, self_terms=SelfTerms.INDEPENDENT)
-
-
-def sinkhorn_autodiff(setting: Setting) -> SinkhornAutoDiff:
+def sinkhorn_autodiff(setting: Setting) -> methods.SinkhornAutoDiff:
     """Genevay et al. 2018, on the batches of SeqSGDA; the clipping is ours.
 
     In a short run on digits the features learn at a fortieth of the generator's step size: of those that learn faster,
@@ -177,7 +145,7 @@ def sinkhorn_autodiff(setting: Setting) -> SinkhornAutoDiff:
     SeqSGDA on them does.
     """
     same = seqsgda(setting) if setting.colour else seqsgda_large(setting)
-    return SinkhornAutoDiff(
+    return methods.SinkhornAutoDiff(
         batch=same.batch,
         critic=setting.critic(),
         features=same.features,
@@ -191,9 +159,9 @@ def sinkhorn_autodiff(setting: Setting) -> SinkhornAutoDiff:
     )
 
 
-def ot_gan(setting: Setting) -> OTGAN:
+def ot_gan(setting: Setting) -> methods.OTGAN:
     """Salimans et al. 2018; with a critic as fast as the generator one run in three was lost."""
-    return OTGAN(
+    return methods.OTGAN(
         batch=setting.batch,
         critic=setting.critic(),
         generator_optimizer=setting.adam(),
@@ -201,11 +169,11 @@ def ot_gan(setting: Setting) -> OTGAN:
     )
 
 
-def eot_gan(setting: Setting) -> EOTGAN:
+def eot_gan(setting: Setting) -> methods.EOTGAN:
     """The Sinkhorn divergence with hinge losses; the features of a short run learn from the score alone."""
-    return EOTGAN(
+    return methods.EOTGAN(
         batch=setting.batch,
-        critic=SpectralNorm(net=setting.critic()),
+        critic=nets.SpectralNorm(net=setting.critic()),
         pull=0.01 if setting.paper else 0.0,
         max_steps=10,
         generator_optimizer=setting.adam(2e-3),
@@ -213,9 +181,9 @@ def eot_gan(setting: Setting) -> EOTGAN:
     )
 
 
-def swgan_sinkhorn(setting: Setting) -> SWGANSinkhorn:
+def swgan_sinkhorn(setting: Setting) -> methods.SWGANSinkhorn:
     """Sanjabi et al. 2018, Algorithm 2, on pixels: the critic's network, with one output, is each potential."""
-    return SWGANSinkhorn(
+    return methods.SWGANSinkhorn(
         batch=setting.batch,
         cost=SqEuclidean(),  # smooth; under L1, whose direction is a sign at each pixel, few samples can be read
         reg=KL(eps=Relative(0.05)),
@@ -227,9 +195,9 @@ def swgan_sinkhorn(setting: Setting) -> SWGANSinkhorn:
     )
 
 
-def wgan_gp(setting: Setting) -> WGANGP:
+def wgan_gp(setting: Setting) -> methods.WGANGP:
     """Gulrajani et al. 2017."""
-    return WGANGP(
+    return methods.WGANGP(
         batch=setting.batch,
         critic=setting.critic(),
         n_critic=5 if setting.paper else 2,
@@ -238,9 +206,9 @@ def wgan_gp(setting: Setting) -> WGANGP:
     )
 
 
-def pixel_sinkhorn(setting: Setting) -> PixelSinkhorn:
+def pixel_sinkhorn(setting: Setting) -> methods.PixelSinkhorn:
     """The divergence on pixels, on batches that it needs and that cost it little."""
-    return PixelSinkhorn(
+    return methods.PixelSinkhorn(
         batch=4 * setting.batch,
         reg=KL(eps=1.0),
         solver=Sinkhorn(update=SinkhornUpdate.SYMMETRIC, anneal=0.6),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 from otgen.methods import Signs
@@ -11,7 +12,7 @@ from otgen.ot import L1, Cosine
 from otgen.papers.figure import Figure, Panel, figure, panels_of
 from otgen.papers.measures import FRECHET, SCORE
 from otgen.papers.run_claims import Compared
-from otgen.papers.swgan.images import RivalPanel, SwganPanel, mnist, sinkhorn_solver, wgan_gp
+from otgen.papers.swgan.images import SwganPanel, mnist, rival, sinkhorn_solver, wgan_gp
 
 _COSTS, _SPACES, _LOSSES = ("l1", "cosine"), ("pixel", "latent"), ("", "-sinkhorn")
 _LOSS_AND_PLAIN = tuple((f"{cost}-{space}-sinkhorn", f"{cost}-{space}") for cost in _COSTS for space in _SPACES)
@@ -41,8 +42,8 @@ SWGAN_FIG1 = figure(
         panels=(
             *_settings(),
             *panels_of(
-                ("sinkhorn-solver", "(i) latent, Sinkhorn solver", RivalPanel(task=mnist, method=sinkhorn_solver)),
-                ("wgan-gp", "(j) WGAN-GP", RivalPanel(task=mnist, method=wgan_gp)),
+                ("sinkhorn-solver", "(i) latent, Sinkhorn solver", partial(rival, task=mnist, method=sinkhorn_solver)),
+                ("wgan-gp", "(j) WGAN-GP", partial(rival, task=mnist, method=wgan_gp)),
                 ("cosine-latent-divergence", "as (h), minus signs in (46)", _MINUS),
                 ("l1-latent-divergence", "as (d), minus signs in (46)", replace(_MINUS, cost=L1())),
             ),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from otgen.ot import L1, Cosine
 from otgen.papers.figure import Figure, figure, panels_of
 from otgen.papers.measures import FRECHET, SCORE
 from otgen.papers.run_claims import Compared, Ground
-from otgen.papers.swgan.images import RivalPanel, SwganPanel, cifar, sinkhorn_solver, timed_cifar, wgan_gp
+from otgen.papers.swgan.images import SwganPanel, cifar, rival, sinkhorn_solver, timed_cifar, wgan_gp
 
 swgan_fig2 = SwganPanel(task=timed_cifar, cost=Cosine(), latent=True, sinkhorn=True)
 """CIFAR-10 with the cosine cost on learnt features and the Sinkhorn loss."""
@@ -35,8 +36,8 @@ SWGAN_FIG2 = figure(
         panels=panels_of(
             ("swgan-cosine", "SWGAN, cosine", swgan_fig2),
             ("swgan-l1", "SWGAN, L1", replace(swgan_fig2, cost=L1())),
-            ("sinkhorn-solver", "Sinkhorn solver", RivalPanel(task=timed_cifar, method=sinkhorn_solver)),
-            ("wgan-gp", "WGAN-GP", RivalPanel(task=timed_cifar, method=wgan_gp)),
+            ("sinkhorn-solver", "Sinkhorn solver", partial(rival, task=timed_cifar, method=sinkhorn_solver)),
+            ("wgan-gp", "WGAN-GP", partial(rival, task=timed_cifar, method=wgan_gp)),
         ),
         columns=2,
         main="swgan-cosine",

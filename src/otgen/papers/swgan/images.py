@@ -5,30 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from otgen import methods, nets
 from otgen.data import Cifar10, Digits, Mnist, Normal, Source
-from otgen.methods import (
-    SWGAN,
-    WGANGP,
-    Adam,
-    DualOracle,
-    LearntFeatures,
-    Method,
-    Signs,
-    SinkhornAutoDiff,
-    SWGANSinkhorn,
-)
-from otgen.nets import (
-    CriticNet,
-    CriticNorm,
-    GeneratorNet,
-    HeadOf,
-    SanjabiCifarCritic,
-    SanjabiCifarGenerator,
-    SanjabiMnistCritic,
-    SanjabiMnistGenerator,
-    TrunkOf,
-)
-from otgen.nets.sanjabi import CIFAR, MNIST, SanjabiCritic
+from otgen.methods import Adam, DualOracle, Method, Signs
+from otgen.nets.sanjabi import SanjabiCritic
 from otgen.ot import KL, Cosine, Cost, MarginalError, Relative
 from otgen.papers.recipe import Scale
 from otgen.train import RunConfig, TrainerConfig
@@ -41,7 +21,6 @@ class ImageTask:
 
     Attributes:
         scale: how much computing a run may take.
-        shape: of an image.
         data: the images.
         generator: the paper's network, at a scale's width.
         critic: likewise; no gain in its layer normalisation, with which (46) has no bound under L1.
@@ -52,9 +31,8 @@ class ImageTask:
     """
 
     scale: Scale
-    shape: tuple[int, ...]
     data: Source
-    generator: GeneratorNet
+    generator: nets.GeneratorNet
     critic: SanjabiCritic
     batch: int
     updates: int
@@ -88,15 +66,17 @@ class ImageTask:
         )
 
 
+Task = Callable[[Scale], ImageTask]
+
+
 def mnist(scale: Scale) -> ImageTask:
     """Section 5.1, Table 2. Scale cpu: a quarter of the width, kernels of 3, 2,000 steps."""
     width, kernel = {Scale.SMOKE: (4, 3), Scale.CPU: (16, 3), Scale.PAPER: (64, 5)}[scale]
     return ImageTask(
         scale=scale,
-        shape=MNIST,
         data=Digits() if scale is Scale.SMOKE else Mnist(folder="data/mnist", download=True),
-        generator=SanjabiMnistGenerator(width=width, kernel=kernel),
-        critic=SanjabiMnistCritic(width=width, kernel=kernel, affine=False),
+        generator=nets.SanjabiMnistGenerator(width=width, kernel=kernel),
+        critic=nets.SanjabiMnistCritic(width=width, kernel=kernel, affine=False),
         batch=10 if scale is Scale.SMOKE else 100,
         updates=5 if scale is Scale.PAPER else 3,
         steps={Scale.SMOKE: 5, Scale.CPU: 2000, Scale.PAPER: 50_000}[scale],
@@ -108,10 +88,9 @@ def cifar(scale: Scale) -> ImageTask:
     width, kernel = {Scale.SMOKE: (2, 3), Scale.CPU: (8, 3), Scale.PAPER: (128, 5)}[scale]
     return ImageTask(
         scale=scale,
-        shape=CIFAR,
         data=Cifar10(folder="data/cifar10"),
-        generator=SanjabiCifarGenerator(width=width, kernel=kernel),
-        critic=SanjabiCifarCritic(width=2 * width, kernel=kernel, affine=False),
+        generator=nets.SanjabiCifarGenerator(width=width, kernel=kernel),
+        critic=nets.SanjabiCifarCritic(width=2 * width, kernel=kernel, affine=False),
         batch={Scale.SMOKE: 10, Scale.CPU: 100, Scale.PAPER: 150}[scale],
         updates=3,
         steps={Scale.SMOKE: 5, Scale.CPU: 1000, Scale.PAPER: 50_000}[scale],
@@ -123,17 +102,10 @@ def timed_cifar(scale: Scale) -> ImageTask:
     return replace(cifar(scale), budget=Duration(600) if scale is Scale.CPU else None)
 
 
-def oracle_of(net: CriticNet, updates: int, adam: Adam) -> DualOracle:
+def oracle_of(net: nets.CriticNet, updates: int, adam: Adam) -> DualOracle:
     """Both potentials by one architecture, in units of the mean cost, with so many updates a generator step at most."""
-    return DualOracle(
-        f=net,
-        g=net,
-        most=updates,
-        until=MarginalError(0.2),
-        check_every=updates,
-        relative=True,
-        optimizer=adam,
-    )
+    until = MarginalError(0.2)
+    return DualOracle(f=net, g=net, most=updates, until=until, check_every=updates, relative=True, optimizer=adam)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +121,7 @@ class SwganPanel:
         signs: of the self terms of (46).
     """
 
-    task: Callable[[Scale], ImageTask]
+    task: Task
     cost: Cost
     latent: bool = False
     sinkhorn: bool = False
@@ -161,14 +133,14 @@ class SwganPanel:
         task, paper = self.task(scale), scale is Scale.PAPER
         start = task.weight(self.cost, latent=self.latent)
         eps = Relative(start.factor * self.falls_to) if isinstance(start, Relative) else start * self.falls_to
-        learnt = LearntFeatures(net=task.critic, signs=self.signs, optimizer=task.adam)
-        method = SWGANSinkhorn if self.sinkhorn else SWGAN
+        learnt = methods.LearntFeatures(net=task.critic, signs=self.signs, optimizer=task.adam)
+        method = methods.SWGANSinkhorn if self.sinkhorn else methods.SWGAN
         return task.run(
             method(
                 batch=task.batch,
                 cost=self.cost,
                 reg=KL(eps=eps),
-                oracle=oracle_of(HeadOf(net=task.critic) if self.latent else task.critic, task.updates, task.adam),
+                oracle=oracle_of(nets.HeadOf(net=task.critic) if self.latent else task.critic, task.updates, task.adam),
                 features=learnt if self.latent else None,
                 pool=0 if paper else 2 * task.batch,
                 support=2000 if paper else 128,
@@ -180,44 +152,38 @@ class SwganPanel:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class RivalPanel:
-    """A panel of another method, as a function of the scale.
+def rival(scale: Scale = Scale.CPU, *, task: Task, method: Callable[[ImageTask], Method]) -> RunConfig:
+    """A run of another method.
 
-    Attributes:
+    Args:
+        scale: how much computing it may take.
         task: data, networks and table.
         method: from what the runs share to the method.
     """
-
-    task: Callable[[Scale], ImageTask]
-    method: Callable[[ImageTask], Method]
-
-    def __call__(self, scale: Scale = Scale.CPU) -> RunConfig:
-        """The configuration at a scale."""
-        task = self.task(scale)
-        return task.run(self.method(task))
+    shared = task(scale)
+    return shared.run(method(shared))
 
 
-def sinkhorn_solver(task: ImageTask) -> SinkhornAutoDiff:
+def sinkhorn_solver(task: ImageTask) -> methods.SinkhornAutoDiff:
     """The Sinkhorn solver on learnt features, with the same networks: their trunk is the feature map."""
-    return SinkhornAutoDiff(
+    return methods.SinkhornAutoDiff(
         batch=task.batch,
         cost=Cosine(),
         reg=KL(eps=0.5),
-        critic=TrunkOf(net=task.critic),
-        features=task.critic.trunk_features(task.shape),
+        critic=nets.TrunkOf(net=task.critic),
+        features=task.critic.trunk_features(task.critic.reads),
         n_critic=task.updates if task.scale is Scale.PAPER else 1,
         critic_optimizer=task.adam,
         generator_optimizer=task.adam,
     )
 
 
-def wgan_gp(task: ImageTask) -> WGANGP:
+def wgan_gp(task: ImageTask) -> methods.WGANGP:
     """WGAN-GP with the same networks, but that layer normalisation takes the place of the critic's batch one."""
-    return WGANGP(
+    return methods.WGANGP(
         batch=task.batch,
         n_critic=task.updates,
-        critic=replace(task.critic, norm=CriticNorm.LAYER),
+        critic=replace(task.critic, norm=nets.CriticNorm.LAYER),
         critic_optimizer=task.adam,
         generator_optimizer=task.adam,
     )
