@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import nn
 from typing_extensions import override
@@ -81,11 +82,10 @@ class DcganCritic(CriticNet):
     def build(self, shape: Shape, features: int) -> nn.Module:
         channels, side, halvings = _plan(shape)
         layers: list[nn.Module] = []
-        before, width = channels, self.width
-        for _ in range(halvings):
-            layers += [nn.Conv2d(before, width, 4, 2, 1), nn.LeakyReLU(0.2)]
-            before, width = width, width * 2
-        head, last = hidden(before * side * side, self.hidden, Activation.LEAKY_RELU)
+        widths = [channels, *(self.width * 2**k for k in range(halvings))]
+        for before, after in pairwise(widths):
+            layers += [nn.Conv2d(before, after, 4, 2, 1), nn.LeakyReLU(0.2)]
+        head, last = hidden(widths[-1] * side * side, self.hidden, Activation.LEAKY_RELU)
         return nn.Sequential(*layers, nn.Flatten(), *head, nn.Linear(last, features))
 
 

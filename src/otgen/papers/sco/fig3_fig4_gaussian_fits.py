@@ -13,8 +13,7 @@ from otgen.papers.measures import W1, Better, Measure
 from otgen.papers.recipe import Scale
 from otgen.papers.run_claims import Bound, Compared, Reached
 from otgen.papers.sco.networks import ADAM, CRITIC, RMSPROP, TITLES
-from otgen.train import RunConfig, TrainerConfig
-from otgen.train.config import Duration
+from otgen.train import Duration, RunConfig, TrainerConfig
 
 _ERROR = Measure(key="parameter_error", label="largest error of a parameter", better=Better.LOWER, form=".4f")
 _MISS = replace(_ERROR, better=Better.HIGHER)

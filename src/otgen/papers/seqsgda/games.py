@@ -12,8 +12,7 @@ from otgen.methods import Adam, Method
 from otgen.ot import KL, Envelope, PNorm, Relative, Sinkhorn, SinkhornUpdate, SqEuclidean, Unroll
 from otgen.papers.recipe import Scale
 from otgen.papers.swgan.images import oracle_of
-from otgen.train import RunConfig, TrainerConfig
-from otgen.train.config import Duration
+from otgen.train import Duration, RunConfig, TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,7 @@ from otgen.papers.figure import Figure, figure, panels_of
 from otgen.papers.measures import MODES, QUALITY, W1, Better, Measure
 from otgen.papers.recipe import Scale
 from otgen.papers.run_claims import Bound, Compared, Reached
-from otgen.train import RunConfig, TrainerConfig
-from otgen.train.config import Duration
+from otgen.train import Duration, RunConfig, TrainerConfig
 
 # Half width of the cube of SWGAN's codes in short runs.
 _HALF = 2.25
