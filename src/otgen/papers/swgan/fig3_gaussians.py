@@ -14,9 +14,6 @@ from otgen.papers.recipe import Scale
 from otgen.papers.run_claims import Bound, Compared, Reached
 from otgen.train import Duration, RunConfig, TrainerConfig
 
-# Half width of the cube of SWGAN's codes in short runs.
-_HALF = 2.25
-
 
 def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
     """Sanjabi et al. 2018, Appendix K; at the scale of the paper with Table 1 and its networks.
@@ -38,7 +35,7 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
         descent = replace(adam, lr=1.7e-3, hold=0.4, end=0.05)
     return RunConfig(
         data=Gaussians25(),
-        latent=_latent(4, scale, half=_HALF),
+        latent=_latent(4, scale),
         generator=_generator(2 if paper else 5),
         method=SWGAN(
             batch={Scale.SMOKE: 32, Scale.CPU: 256, Scale.PAPER: 128}[scale],
@@ -59,7 +56,7 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
 
 def swgan_fig3_d2(scale: Scale = Scale.CPU) -> RunConfig:
     """The same with two latent dimensions, as many as the data have: every other hyper-parameter stays."""
-    return replace(swgan_fig3(scale), latent=_latent(2, scale, half=_HALF))
+    return replace(swgan_fig3(scale), latent=_latent(2, scale))
 
 
 def wgan_gp_fig3(scale: Scale = Scale.CPU) -> RunConfig:
@@ -102,8 +99,8 @@ def _generator(layers: int) -> MlpGenerator:
     return MlpGenerator(widths=(128,) * layers, activation=Activation.TANH)
 
 
-def _latent(dim: int, scale: Scale, *, half: float) -> Source:
-    """Codes: normal in the paper, uniform on a cube of a half width in short runs."""
+def _latent(dim: int, scale: Scale, *, half: float = 2.25) -> Source:
+    """Codes: normal in the paper, uniform on a cube of a half width in short runs, by default SWGAN's."""
     return Normal(dim=dim) if scale is Scale.PAPER else Uniform(dim=dim, low=-half, high=half)
 
 
