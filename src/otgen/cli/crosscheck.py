@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.table import Table
+
+from otgen import __version__, peers
 from otgen.cli.config_parser import Parser
 from otgen.cli.solve import EXIT_UNCONVERGED, add_problem, with_eps
 from otgen.cli.usage import array
-
-if TYPE_CHECKING:
-    from otgen.peers import Report
 
 EXIT_DISAGREES = 4
 # What a library says of its own answer.
@@ -21,8 +21,6 @@ _SAYS = {True: "converged", False: "did not converge", None: "nothing"}
 
 def run(arguments: Sequence[str]) -> int:
     """Print a table of our interval and the peers' values."""
-    from otgen import __version__, peers
-
     parser = Parser(
         prog="otgen crosscheck",
         description="The regularised transport value between two arrays of points, by this package and by every other "
@@ -37,16 +35,13 @@ def run(arguments: Sequence[str]) -> int:
     x, y = (array(Path(path)).double() for path in (parsed.x, parsed.y))
     reg = with_eps(parsed.reg, parsed.eps)
     report = peers.compare(x, y, parsed.cost, reg, peers.PEERS, tol=parsed.tol, max_steps=parsed.max_steps)
-    _show(report, __version__)
+    _show(report)
     if not report.solution.converged:
         return EXIT_UNCONVERGED
     return EXIT_DISAGREES if any(row.disagrees for row in report.rows) else 0
 
 
-def _show(report: Report, version: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+def _show(report: peers.Report) -> None:
     solution = report.solution
     print(f"{len(solution.problem.a)} x {len(solution.problem.b)} points, {solution.problem.reg}")
     print(f"{solution}\n")
@@ -55,7 +50,7 @@ def _show(report: Report, version: str) -> None:
         table.add_column(column, no_wrap=True, justify="right" if column.endswith(" s") else "left")
     ours = float(solution.value)
     seconds = (f"{report.again:.3f}", f"{report.first:.3f}")
-    table.add_row("otgen", version, f"{ours:.9g}", "", _SAYS[solution.converged], *seconds)
+    table.add_row("otgen", __version__, f"{ours:.9g}", "", _SAYS[solution.converged], *seconds)
     for row in report.rows:
         if row.answer is not None:
             seconds = (f"{row.again:.3f}", f"{row.first:.3f}")

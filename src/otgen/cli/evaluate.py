@@ -33,11 +33,11 @@ def run(arguments: Sequence[str]) -> int:
     if result.assumptions:
         console.print(
             "\nWhat the convergence theorems assume, as far as this run shows it "
-            "(FAIL: the theorem says nothing of it; ?: too short to tell):"
+            "(FAIL: the theorem says nothing of it; ?: too short to tell):",
+            *assumption_lines(result.assumptions),
+            "",
+            sep="\n",
         )
-        for line in assumption_lines(result.assumptions):
-            console.print(line)
-        console.print()
     console.print(f"Metrics: {result.file}")
     if result.curves is not None:
         console.print(f"Curves:  {result.curves}")

@@ -5,15 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 
+from otgen import data, methods, nets, ot
 from otgen.cli.config_parser import Parser
+from otgen.papers import all_figures, names
 
 
 def run(arguments: Sequence[str]) -> int:
     """Print recipes and components."""
     Parser(prog="otgen list", description="List recipes and components.").parse_args(arguments)
-    from otgen import data, methods, nets, ot
-    from otgen.papers import all_figures, names
-
     print("Recipes (otgen train NAME):")
     _table([(recipe.name, recipe.summary) for recipe in names()])
     print("\nFigures (otgen reproduce NAME):")

@@ -6,22 +6,18 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from otgen import ot
 from otgen.cli.config_parser import Parser
 from otgen.cli.usage import UsageError, array
-
-if TYPE_CHECKING:
-    from otgen.ot import Regulariser
+from otgen.errors import ConvergenceWarning
+from otgen.train.config import parse_relative
 
 EXIT_UNCONVERGED = 3
 
 
 def run(arguments: Sequence[str]) -> int:
     """Print the transport value between two point clouds, with its interval."""
-    from otgen.errors import ConvergenceWarning
-    from otgen.ot import Combination, Discrete, SinkhornDivergence, Solution, solve
-
     parser = Parser(
         prog="otgen solve",
         description="The regularised transport value between two arrays of points, with its certified interval. "
@@ -40,12 +36,12 @@ def run(arguments: Sequence[str]) -> int:
         # The result says it, and the exit code.
         warnings.simplefilter("ignore", ConvergenceWarning)
         if parsed.debiased:
-            loss = SinkhornDivergence(cost=parsed.cost, reg=reg, tol=parsed.tol, max_steps=parsed.max_steps)
+            loss = ot.SinkhornDivergence(cost=parsed.cost, reg=reg, tol=parsed.tol, max_steps=parsed.max_steps)
             loss(x, y)
-            result: Combination | Solution | None = loss.last
+            result: ot.Combination | ot.Solution | None = loss.last
         else:
-            problem = Discrete(x, y, cost=parsed.cost, reg=reg)
-            result = solve(problem, tol=parsed.tol, max_steps=parsed.max_steps)
+            problem = ot.Discrete(x, y, cost=parsed.cost, reg=reg)
+            result = ot.solve(problem, tol=parsed.tol, max_steps=parsed.max_steps)
     assert result is not None
     print(f"{result}{f', eps {result.eps:.4g}' if result.eps else ''}")
     return 0 if result.converged else EXIT_UNCONVERGED
@@ -53,23 +49,18 @@ def run(arguments: Sequence[str]) -> int:
 
 def add_problem(parser: Parser) -> None:
     """The options of a problem between two arrays."""
-    from otgen.ot import KL, Cost, Regulariser, SqEuclidean
-
     parser.add_argument("x", type=str, help=".npy of shape (n, d)")
     parser.add_argument("y", type=str, help=".npy of shape (m, d)")
-    parser.add_argument("--cost", type=Cost, default=SqEuclidean(), help="a cost of `otgen list`")
-    parser.add_argument("--reg", type=Regulariser, default=KL(), help="KL, Quadratic or NoReg")
+    parser.add_argument("--cost", type=ot.Cost, default=ot.SqEuclidean(), help="a cost of `otgen list`")
+    parser.add_argument("--reg", type=ot.Regulariser, default=ot.KL(), help="KL, Quadratic or NoReg")
     parser.add_argument("--eps", type=str | None, default=None, help="a number, or relative: 0.05*mean (the default)")
 
 
-def with_eps(reg: Regulariser, eps: str | None) -> Regulariser:
+def with_eps(reg: ot.Regulariser, eps: str | None) -> ot.Regulariser:
     """The regulariser with the weight of ``--eps``, if that was given."""
-    from otgen.ot import SmoothRegulariser
-    from otgen.train.config import parse_relative
-
     if eps is None:
         return reg
-    if not isinstance(reg, SmoothRegulariser):
+    if not isinstance(reg, ot.SmoothRegulariser):
         raise UsageError(f"--eps means nothing to {type(reg).__name__}; leave it out, or choose --reg KL")
     try:
         return replace(reg, eps=parse_relative(eps) if "*" in eps else float(eps))

@@ -40,13 +40,11 @@ def run(arguments: Sequence[str]) -> int:
     console = Console(soft_wrap=True, highlight=False)
     with Progress(console=console, transient=True) as shown:
         task = shown.add_task("training again", total=None)
-        points = track(
-            directory,
-            back=back,
-            forward=forward,
-            every=every,
-            report=lambda done, total: shown.update(task, completed=done, total=total),
-        )
+
+        def report(done: int, total: int) -> None:
+            shown.update(task, completed=done, total=total)
+
+        points = track(directory, back=back, forward=forward, every=every, report=report)
     law = fit_power_law(points)
     result = {"stop": stop, "every": every, "law": vars(law), "points": [vars(point) for point in points]}
     file = directory.write_evaluation(stop, result, "-ssim")

@@ -7,14 +7,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from otgen import methods
 from otgen.cli.config_parser import Parser
 from otgen.cli.usage import UsageError
-
-if TYPE_CHECKING:
-    from otgen.papers import Recipe, Scale
-    from otgen.train import RunConfig, RunDir, Trainer
+from otgen.papers import Recipe, Scale, all_figures, find, find_figure
+from otgen.train import Ending, RunConfig, RunDir, Trainer
+from otgen.train.config import differences
+from otgen.train.config_files import build, parse_config, save, written
+from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
+from otgen.train.progress import ProgressLine
 
 _DEFAULT_RECIPE = "digits"
 # Where somebody brings data, of which nobody knows yet that they are images.
@@ -23,8 +25,6 @@ _ANY_DATA = "pixels"
 
 def run(arguments: Sequence[str]) -> int:
     """Train, evaluate, say where everything is."""
-    from otgen.train import Ending
-
     words = list(arguments)
     name = words.pop(0) if words and not words[0].startswith("-") else None
     given = _given(words)
@@ -32,8 +32,6 @@ def run(arguments: Sequence[str]) -> int:
         name = _DEFAULT_RECIPE if given.data is None and given.config is None else _ANY_DATA
     recipe = _recipe(name)
     if given.print_config is not None:
-        from otgen.train.config_files import written
-
         print(written(_config(recipe, recipe.build(_scale(given.scale)), words, given)[1]), end="")
         return 0
     trainer = (_started if given.resume is None else _resumed)(recipe, words, given)
@@ -45,7 +43,7 @@ def run(arguments: Sequence[str]) -> int:
         return 128 + (trainer.signal or 2)
     if trainer.state.settled:
         print(f"Ended at step {trainer.state.step} by the method's own test: nothing was left to gain.")
-    from otgen.cli.report import show_end
+    from otgen.cli.report import show_end  # imports SciPy, which no training needs
 
     show_end(trainer.run)
     return 0
@@ -62,9 +60,6 @@ def _given(words: Sequence[str]) -> argparse.Namespace:
 
 def _recipe(name: str) -> Recipe:
     """The recipe of a name, or the panel of FIGURE/PANEL."""
-    from otgen import methods
-    from otgen.papers import Scale, all_figures, find, find_figure
-
     figure, slash, panel = name.partition("/")
     if slash:
         return find_figure(figure).recipe(panel)
@@ -79,8 +74,6 @@ def _recipe(name: str) -> Recipe:
 
 def _started(recipe: Recipe, words: Sequence[str], given: argparse.Namespace) -> Trainer:
     """A new run."""
-    from otgen.train import RunDir
-
     out, config = _config(recipe, recipe.build(_scale(given.scale)), words, given)
     named = f"{recipe.name.replace('/', '-')}-seed{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
     run_dir = RunDir(Path(out or Path("runs", named)))
@@ -93,10 +86,6 @@ def _started(recipe: Recipe, words: Sequence[str], given: argparse.Namespace) ->
 
 def _resumed(recipe: Recipe, words: Sequence[str], given: argparse.Namespace) -> Trainer:
     """The run to continue; only its length may change."""
-    from otgen.train import RunDir
-    from otgen.train.config import differences
-    from otgen.train.config_files import save
-
     if given.out is None:
         raise UsageError("--resume needs --out: the run directory to continue")
     run_dir = RunDir.open(Path(given.out))
@@ -119,8 +108,6 @@ def _resumed(recipe: Recipe, words: Sequence[str], given: argparse.Namespace) ->
 
 
 def _parser(recipe: Recipe) -> Parser:
-    from otgen.papers import Scale
-
     parser = Parser(
         prog="otgen train [RECIPE]",
         allow_abbrev=False,
@@ -140,8 +127,6 @@ def _config(
     recipe: Recipe, default: RunConfig, words: Sequence[str], given: argparse.Namespace
 ) -> tuple[str | None, RunConfig]:
     """Where the run shall be, and its configuration: what the words say, else the default's."""
-    from otgen.train.config_files import build, parse_config
-
     parser, parsed = parse_config(lambda: _parser(recipe), lambda p: p.parse_args(words), default)
     # Steps and budget replace each other: what was given wins over what the recipe says.
     lengths = ("steps", "budget")
@@ -155,17 +140,11 @@ def _config(
 
 
 def _scale(text: str | None) -> Scale:
-    from otgen.papers import Scale
-
     if text is not None and text not in list(Scale):
         raise UsageError(f"--scale must be one of {[s.value for s in Scale]}, got {text!r}")
     return Scale.CPU if text is None else Scale(text)
 
 
 def _trainer(config: RunConfig, run_dir: RunDir) -> Trainer:
-    from otgen.train import Trainer
-    from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
-    from otgen.train.progress import ProgressLine
-
     log = Log()
     return Trainer(config, run_dir, [log, Checkpoints(), Pictures(), Evaluations(), ProgressLine(log)])

@@ -10,11 +10,11 @@ from otgen.data.cifar10 import Cifar10Jpeg as Cifar10Jpeg
 from otgen.data.cifar10 import cifar10_at as cifar10_at
 from otgen.data.digits import Digits as Digits
 from otgen.data.fingerprint import fingerprint as fingerprint
-from otgen.data.handwritten import HandwrittenDigits as HandwrittenDigits
 from otgen.data.image_folder import ImageFolder as ImageFolder
 from otgen.data.latent import Normal as Normal
 from otgen.data.latent import Uniform as Uniform
 from otgen.data.mnist import Mnist as Mnist
+from otgen.data.pixels import HandwrittenDigits as HandwrittenDigits
 from otgen.data.pixels import PixelSource as PixelSource
 from otgen.data.pixels import Split as Split
 from otgen.data.pixels import ValueRange as ValueRange

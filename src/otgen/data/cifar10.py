@@ -29,10 +29,7 @@ _SHAPE = (3, _SIDE, _SIDE)
 _RECORD = 1 + 3 * _SIDE * _SIDE  # bytes: the label, then the red, green and blue planes, row by row
 _SUBFOLDER = "cifar-10-batches-bin"
 _ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-_FILES = {
-    Split.TRAIN: tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
-    Split.TEST: ("test_batch.bin",),
-}
+_FILES = {Split.TRAIN: tuple(f"data_batch_{i}.bin" for i in range(1, 6)), Split.TEST: ("test_batch.bin",)}
 # A JPEG of 32 x 32 pixels has about one kilobyte; a far larger file is something else, and is not read.
 _LARGEST_JPEG = 1 << 20
 _Read = tuple[NDArray[np.uint8], NDArray[np.int64]]

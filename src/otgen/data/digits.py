@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otgen.data.handwritten import HandwrittenDigits
-from otgen.data.pixels import Split
+from otgen.data.pixels import HandwrittenDigits, Split
 from otgen.errors import InputError, MissingDependency
 
 _CLASSES = 10

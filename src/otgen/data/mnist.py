@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from otgen.data.download import RemoteFile, fetch
-from otgen.data.handwritten import HandwrittenDigits
 from otgen.data.idx import read_idx
-from otgen.data.pixels import Split
+from otgen.data.pixels import HandwrittenDigits, Split
 from otgen.errors import InputError
 
 _MIRRORS = (

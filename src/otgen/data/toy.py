@@ -153,12 +153,10 @@ class Gaussian2D(Mixture):
     std: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
-        require_length("mean", self.mean, 2)
-        require_length("std", self.std, 2)
-        for value in self.mean:
-            require_finite("mean", value)
-        for value in self.std:
-            require_spread("std", value)
+        for name, values, check in (("mean", self.mean, require_finite), ("std", self.std, require_spread)):
+            require_length(name, values, 2)
+            for value in values:
+                check(name, value)
 
     def centres(self) -> Tensor:
         """The mean: shape ``(1, 2)``."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from importlib import resources
+from itertools import pairwise
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -44,12 +45,11 @@ class Classifier(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
-        side = self.image_shape[1]
-        for narrow, wide in zip(self.widths[:-1], self.widths[1:], strict=True):
+        for narrow, wide in pairwise(self.widths):
             # The batch norm has the bias, so the convolution needs none.
             blocks += [nn.Conv2d(narrow, wide, 3, padding=1, bias=False), nn.BatchNorm2d(wide)]
             blocks += [nn.ReLU(), nn.MaxPool2d(2)]
-            side //= 2
+        side = self.image_shape[1] // 2 ** (len(self.widths) - 1)
         self.trunk = nn.Sequential(*blocks, nn.Flatten())
         neck = nn.Linear(self.widths[-1] * side**2, FEATURES, bias=False)
         self.neck = nn.Sequential(neck, nn.BatchNorm1d(FEATURES, affine=False))

@@ -68,11 +68,7 @@ class FrechetDistance(ClassifierMetric):
         """Measure; needs 2 samples of each."""
         check_pair(fake, real, least=2)
         means, covariances = frechet_terms(fake.gaussian, real.gaussian)
-        return {
-            "frechet": means + covariances,
-            "frechet_mean": means,
-            "frechet_covariance": covariances,
-        }
+        return {"frechet": means + covariances, "frechet_mean": means, "frechet_covariance": covariances}
 
 
 @dataclass(frozen=True, kw_only=True)

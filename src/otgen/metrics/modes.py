@@ -109,12 +109,9 @@ class ModeCoverage(Metric):
         centres = self.centres.double().cpu()
         nearest, near = [], []
         for rows in blocks(len(features), _ROWS):
+            points = features.values[rows].detach().double().cpu()
             # Differences, not inner products: modes may lie far from the origin and close together.
-            distances = torch.cdist(
-                features.values[rows].detach().double().cpu(),
-                centres,
-                compute_mode="donot_use_mm_for_euclid_dist",
-            )
+            distances = torch.cdist(points, centres, compute_mode="donot_use_mm_for_euclid_dist")
             least, index = distances.min(1)
             nearest.append(index)
             near.append(least <= self.radius * self.std)

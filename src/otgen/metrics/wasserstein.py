@@ -62,10 +62,6 @@ def exact_wasserstein(x: Tensor, y: Tensor, order: Order = Order.W1) -> Bracket:
     return Bracket(value=float(solution.value), lower=float(solution.lower), upper=float(solution.upper))
 
 
-def _shuffled(values: Tensor) -> Tensor:
-    return values[shuffled_order(values).to(values.device)]
-
-
 @dataclass(frozen=True, kw_only=True)
 class WassersteinDistance(Metric):
     """The exact optimal transport cost between the generated and the real samples.
@@ -120,7 +116,7 @@ class WassersteinDistance(Metric):
                 f"the real-against-real baseline needs at least 2 real samples; got {len(real)}; load more"
             )
         h = min(len(fake), len(real) // 2, self.max_points)
-        generated, data = _shuffled(fake.values), _shuffled(real.values)
+        generated, data = (v[shuffled_order(v).to(v.device)] for v in (fake.values, real.values))
         whole = exact_wasserstein(generated[: self.max_points], data[: self.max_points], self.order)
         matched = exact_wasserstein(generated[:h], data[:h], self.order)
         baseline = exact_wasserstein(data[h : 2 * h], data[:h], self.order)

@@ -159,16 +159,9 @@ class _Residual(nn.Module):
 
 def _doubling(width: int) -> nn.Module:
     """A residual block that doubles the side."""
-    residual = nn.Sequential(
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-        nn.Upsample(scale_factor=2),
-        nn.Conv2d(width, width, 3, 1, 1),
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-        nn.Conv2d(width, width, 3, 1, 1),
-    )
-    return _Residual(residual, nn.Upsample(scale_factor=2))
+    layers: list[nn.Module] = [nn.BatchNorm2d(width), nn.ReLU(), nn.Upsample(scale_factor=2)]
+    layers += [nn.Conv2d(width, width, 3, 1, 1), nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1)]
+    return _Residual(nn.Sequential(*layers), nn.Upsample(scale_factor=2))
 
 
 def _halving(before: int, after: int, *, first: bool = False) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import nn
 from typing_extensions import override
@@ -43,14 +44,12 @@ class DcganGenerator(GeneratorNet):
         # After hidden layers batch normalisation is per unit, so that each unit varies from sample to sample.
         # Statistics per channel would include the variation between positions, which dominates in a freshly
         # initialised linear map, and samples would become alike.
-        units = (*self.hidden, width * side * side) if self.hidden else ()
-        layers, before = hidden(math.prod(latent), units, Activation.RELU, batch_norm=self.batch_norm)
-        unflatten = nn.Unflatten(1, (width, side, side))
+        codes, units, unflatten = math.prod(latent), width * side * side, nn.Unflatten(1, (width, side, side))
         if self.hidden:
+            layers, _ = hidden(codes, (*self.hidden, units), Activation.RELU, batch_norm=self.batch_norm)
             layers.append(unflatten)
         else:
-            layers.append(nn.Linear(before, width * side * side, bias=not self.batch_norm))
-            layers += [unflatten, *self._norm(width)]
+            layers = [nn.Linear(codes, units, bias=not self.batch_norm), unflatten, *self._norm(width)]
         for _ in range(doublings - 1):
             layers.append(nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=not self.batch_norm))
             width //= 2
@@ -81,11 +80,10 @@ class DcganCritic(CriticNet):
     def build(self, shape: Shape, features: int) -> nn.Module:
         channels, side, halvings = _plan(shape)
         layers: list[nn.Module] = []
-        before, width = channels, self.width
-        for _ in range(halvings):
-            layers += [nn.Conv2d(before, width, 4, 2, 1), nn.LeakyReLU(0.2)]
-            before, width = width, width * 2
-        head, last = hidden(before * side * side, self.hidden, Activation.LEAKY_RELU)
+        widths = [channels, *(self.width * 2**k for k in range(halvings))]
+        for before, after in pairwise(widths):
+            layers += [nn.Conv2d(before, after, 4, 2, 1), nn.LeakyReLU(0.2)]
+        head, last = hidden(widths[-1] * side * side, self.hidden, Activation.LEAKY_RELU)
         return nn.Sequential(*layers, nn.Flatten(), *head, nn.Linear(last, features))
 
 

@@ -13,6 +13,7 @@ import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import ClassVar
 
 from torch import nn
@@ -71,16 +72,15 @@ class SanjabiCritic(SplitCriticNet):
     @override
     def trunk(self, shape: Shape) -> nn.Module:
         check_shape(self, shape, self.reads, "Critic")
-        before = shape[0]
+        channels = [shape[0], *(times * self.width for times in self.growth)]
         groups: list[nn.Module] = []
-        for k, after in enumerate((times * self.width for times in self.growth), start=1):
+        for k, (before, after) in enumerate(pairwise(channels), start=1):
             convolution, activation = self._layer(before, after, first=k == 1)
             norms: list[nn.Module] = [self.norm.of_maps(convolution.out_channels)]
             if k == len(self.growth):
                 # LN: one group takes mean and variance over all of (C, H, W); gain and bias are per channel.
                 norms.append(nn.GroupNorm(1, convolution.out_channels, affine=self.affine))
             groups.append(nn.Sequential(convolution, *norms, activation))
-            before = after
         return nn.Sequential(*groups, nn.Flatten())
 
     @override

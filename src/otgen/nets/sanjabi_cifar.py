@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from torch import nn
 from typing_extensions import override
@@ -56,20 +57,18 @@ class SanjabiCifarGenerator(GeneratorNet):
     @override
     def build(self, latent: Shape, shape: Shape, value_range: tuple[float, float] | None) -> nn.Module:
         check_shape(self, shape, CIFAR, "Generator")
-        first, *others = (self.glu.kept(k * self.width) for k in (8, 4, 2, 1))
-        groups = [first_maps(latent, 2 * first * SIDE**2, nn.GLU(dim=1), first)]
-        before = first
-        for kept in others:
+        channels = [self.glu.kept(k * self.width) for k in (8, 4, 2, 1)]
+        groups = [first_maps(latent, 2 * channels[0] * SIDE**2, nn.GLU(dim=1), channels[0])]
+        for before, after in pairwise(channels):
             groups.append(
                 nn.Sequential(
                     nn.Upsample(scale_factor=2, mode="nearest"),
-                    nn.Conv2d(before, 2 * kept, self.kernel, padding=self.kernel // 2, bias=False),
-                    nn.BatchNorm2d(2 * kept),
+                    nn.Conv2d(before, 2 * after, self.kernel, padding=self.kernel // 2, bias=False),
+                    nn.BatchNorm2d(2 * after),
                     nn.GLU(dim=1),
                 )
             )
-            before = kept
-        last = nn.Conv2d(before, CIFAR[0], self.kernel, padding=self.kernel // 2)
+        last = nn.Conv2d(channels[-1], CIFAR[0], self.kernel, padding=self.kernel // 2)
         return nn.Sequential(*groups, nn.Sequential(last, TanhToRange(value_range)))
 
 

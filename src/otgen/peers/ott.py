@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -63,14 +64,11 @@ class OttJax(Peer):
         )
         solver = sinkhorn.Sinkhorn(lse_mode=True, threshold=task.tol, max_iterations=task.max_steps, **fixed)
         cost_fn = cost_function(task.cost)
+        # Of points, or of the matrix of a cost that OTT lacks.
+        geom: Any = geometry.Geometry if cost_fn is None else partial(pointcloud.PointCloud, cost_fn=cost_fn)
 
         def solve(*inputs: Any) -> tuple[Any, Any, Any]:
-            geom = (
-                geometry.Geometry(cost_matrix=inputs[0], epsilon=eps)
-                if cost_fn is None
-                else pointcloud.PointCloud(inputs[0], inputs[1], cost_fn=cost_fn, epsilon=eps)
-            )
-            output = solver(linear_problem.LinearProblem(geom))
+            output = solver(linear_problem.LinearProblem(geom(*inputs, epsilon=eps)))
             return output.reg_ot_cost, output.converged, output.errors
 
         # No decorator: without the package it would have no type.

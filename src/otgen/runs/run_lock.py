@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from otgen import files
 
 try:
     import fcntl
@@ -29,16 +30,13 @@ def locked(run: Path, *, wait: bool) -> Iterator[bool]:
     if fcntl is None:
         yield True
         return
-    file = os.open(_lock(run), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
+    with files.appending(_lock(run)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
             return
         yield True
-    finally:
-        os.close(file)
 
 
 def remove_lock(run: Path) -> None:

@@ -27,19 +27,16 @@ def draw_track(points: Sequence[Tracked], law: PowerLaw, stop: int, path: Path) 
     left.plot([p.step for p in points], [p.similarity for p in points], ".-", color="#1f4e79", markersize=4)
     left.axvline(stop, color="#c0392b", linewidth=0.8, label=f"stopping point, step {stop:,}")
     left.set_title("how much the weights still move", fontsize=10)
-    left.set_xlabel("generator updates")
-    left.set_ylabel("SSIM with the stopping point's weights")
-    left.legend(frameon=False)
+    left.set(xlabel="generator updates", ylabel="SSIM with the stopping point's weights")
     x, y = zip(*logarithms(points), strict=True)
     right.plot(x, y, ".", color="#1f4e79", markersize=4)
     ends = [min(x), max(x)]
     fitted = f"$\\kappa$ = {law.kappa:.3g}, 95 %: {law.low:.3g} to {law.high:.3g}"
     right.plot(ends, [law.constant + law.kappa * e for e in ends], color="#c0392b", linewidth=1, label=fitted)
     right.set_title("the paper's regression: a straight line is a power law,\nand no rate of convergence", fontsize=10)
-    right.set_xlabel("log of all updates")
-    right.set_ylabel("log(1 / SSIM)")
-    right.legend(frameon=False)
+    right.set(xlabel="log of all updates", ylabel="log(1 / SSIM)")
     for axes in (left, right):
+        axes.legend(frameon=False)
         axes.grid(alpha=0.3)
     with files.whole(path) as file:
         canvas.savefig(file, format="png")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from otgen.data import Gaussian1D, Gaussian2D, Mixture, Normal
 from otgen.methods import SCO, WGAN, WGANGP, Adam, Cells, Method
@@ -13,8 +14,7 @@ from otgen.papers.measures import W1, Better, Measure
 from otgen.papers.recipe import Scale
 from otgen.papers.run_claims import Bound, Compared, Reached
 from otgen.papers.sco.networks import ADAM, CRITIC, RMSPROP, TITLES
-from otgen.train import RunConfig, TrainerConfig
-from otgen.train.config import Duration
+from otgen.train import Duration, RunConfig, TrainerConfig
 
 _ERROR = Measure(key="parameter_error", label="largest error of a parameter", better=Better.LOWER, form=".4f")
 _MISS = replace(_ERROR, better=Better.HIGHER)
@@ -76,38 +76,27 @@ class Game:
         )
 
 
-def _line(mean: float, std: float, start: tuple[float, float]) -> Game:
-    return Game(
-        data=Gaussian1D(mean=mean, std=std),
-        start=LocationScale(location=start[:1], scale=start[1:]),
-        cells=Cells(low=-10, high=10, count=200),
-        critic=MlpCritic(widths=(16, 16), activation=Activation.RELU),
-        steps=1000,
-        seconds=30,
-    )
-
-
-def _plane(mean: tuple[float, float], std: tuple[float, float]) -> Game:
-    return Game(
-        data=Gaussian2D(mean=mean, std=std),
-        start=LocationScale(),
-        cells=Cells(low=-6, high=6, count=48),
-        critic=CRITIC,
-        steps=2000,
-        seconds=60,
-    )
-
+_line = partial(
+    Game,
+    cells=Cells(low=-10, high=10, count=200),
+    critic=MlpCritic(widths=(16, 16), activation=Activation.RELU),
+    steps=1000,
+    seconds=30,
+)
+_plane = partial(
+    Game, start=LocationScale(), cells=Cells(low=-6, high=6, count=48), critic=CRITIC, steps=2000, seconds=60
+)
 
 # The paper's numbers are lost with its pictures: three pairs of the kinds that it names, and two on the plane.
 LINE: dict[str, Game] = {
-    "means": _line(2.0, 1.0, (-0.5, 1.0)),
-    "spreads": _line(1.0, 2.0, (-1.0, 0.5)),
-    "identical": _line(0.0, 1.0, (0.0, 1.0)),
+    "means": _line(data=Gaussian1D(mean=2.0), start=LocationScale(location=(-0.5,))),
+    "spreads": _line(data=Gaussian1D(mean=1.0, std=2.0), start=LocationScale(location=(-1.0,), scale=(0.5,))),
+    "identical": _line(data=Gaussian1D(), start=LocationScale()),
 }
 PLANE: dict[str, Game] = {
-    "means": _plane((1.5, -1.0), (1.0, 1.0)),
-    "spreads": _plane((1.0, 1.0), (2.0, 0.5)),
-    "identical": _plane((0.0, 0.0), (1.0, 1.0)),
+    "means": _plane(data=Gaussian2D(mean=(1.5, -1.0))),
+    "spreads": _plane(data=Gaussian2D(mean=(1.0, 1.0), std=(2.0, 0.5))),
+    "identical": _plane(data=Gaussian2D()),
 }
 
 _LOST = "The paper's numbers for its Gaussians are lost with its pictures: these are ours, of the kinds that it names."

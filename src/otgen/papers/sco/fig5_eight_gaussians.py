@@ -10,8 +10,7 @@ from otgen.papers.measures import MODES, QUALITY, W1
 from otgen.papers.recipe import Builder, Scale
 from otgen.papers.run_claims import Bound, Compared, Ground, Reached
 from otgen.papers.sco.networks import ADAM, CRITIC, RMSPROP, TITLES
-from otgen.train import RunConfig, TrainerConfig
-from otgen.train.config import Duration
+from otgen.train import Duration, RunConfig, TrainerConfig
 
 
 def sco_fig5(scale: Scale = Scale.CPU) -> RunConfig:

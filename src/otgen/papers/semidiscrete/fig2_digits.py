@@ -13,8 +13,7 @@ from otgen.papers.figure import Figure, figure, panels_of
 from otgen.papers.measures import FRECHET, LEAST_CLASS, SCORE, W1_OF_PIXELS, Better, Measure
 from otgen.papers.recipe import Scale
 from otgen.papers.run_claims import Bound, Compared, Reached
-from otgen.train import RunConfig, TrainerConfig
-from otgen.train.config import Duration
+from otgen.train import Duration, RunConfig, TrainerConfig
 
 
 def digits(scale: Scale = Scale.CPU, *, eps: float, letter: bool = False, self_samples: int = 0) -> RunConfig:

@@ -14,6 +14,7 @@ from otgen.papers.seqsgda.fig4_digits import AT_SCALE_CPU, MEASURED
 from otgen.papers.seqsgda.games import game, seqsgda, seqsgda_weighted
 
 _minute = partial(game, seconds=60)
+_better, _alike = partial(Compared, measure=FRECHET), partial(Alike, measure=FRECHET)
 
 
 def _changed(**changes: Any) -> Builder:
@@ -55,22 +56,19 @@ SEQSGDA_FIG11 = _ablation(
     "Figures 11 and 12",
     tuple(Panel(name=f"m{m}", title=f"m = {m}", build=_changed(batch=m)) for m in (10, 100, 200, 300)),
     "m100",
-    Alike(
+    _alike(
         statement="The quality of the samples does not depend on m",
         where="Section IV.B, Figures 11 and 12",
-        measure=FRECHET,
         pairs=(("m100", "m200"), ("m100", "m300")),
     ),
-    Compared(
+    _better(
         statement="Batches of 10 are poor",
         where="Section IV.B",
-        measure=FRECHET,
         pairs=(("m100", "m10"),),
     ),
-    Compared(
+    _better(
         statement="Batches of 200 and 300 do harm: the game needs m far below N",
         where="Section IV.A, Figure 11, by the fluctuation of the losses; here by the quality of the samples",
-        measure=FRECHET,
         pairs=(("m100", "m200"), ("m100", "m300")),
     ),
 )
@@ -91,10 +89,9 @@ SEQSGDA_FIG13 = _ablation(
         ("eps-low", "eps = 0.001 (cpu: 1 %)", _weighted(Relative(0.01), 0.001)),
     ),
     "eps-middle",
-    Compared(
+    _better(
         statement="A lower regularisation weight makes better samples",
         where="Section IV.B, Figures 13 and 14",
-        measure=FRECHET,
         pairs=(("eps-middle", "eps-high"), ("eps-low", "eps-middle")),
     ),
 )
@@ -106,10 +103,9 @@ SEQSGDA_FIG15 = _ablation(
     "Figures 15 and 16",
     tuple(Panel(name=f"L{L}", title=f"L = {L}", build=_changed(max_steps=L)) for L in (10, 50, 100)),
     "L10",
-    Alike(
+    _alike(
         statement="More steps of the solver do not help",
         where="Section IV.B, Figures 15 and 16",
-        measure=FRECHET,
         pairs=(("L10", "L50"), ("L10", "L100")),
     ),
 )
@@ -126,10 +122,9 @@ SEQSGDA_FIG17 = _ablation(
     "Figures 17 and 18",
     tuple(Panel(name=f"p{p}", title=f"p = {p}", build=_changed(cost=_power(p))) for p in (2, 5, 7)),
     "p2",
-    Compared(
+    _better(
         statement="The best power is 2",
         where="Section IV.B, Figures 17 and 18",
-        measure=FRECHET,
         pairs=(("p2", "p5"), ("p2", "p7")),
     ),
 )
@@ -141,10 +136,9 @@ SEQSGDA_FIG19 = _ablation(
     "Figures 19 and 20",
     tuple(Panel(name=f"p{p}", title=f"p = {p}", build=_changed(cost=_power(p))) for p in (2, 2.05, 2.10, 2.15, 2.3)),
     "p2.05",
-    Alike(
+    _alike(
         statement="All converge to similar samples",
         where="Section IV.B, Figures 19 and 20",
-        measure=FRECHET,
         pairs=(("p2", "p2.05"), ("p2", "p2.1"), ("p2", "p2.15"), ("p2", "p2.3")),
     ),
 )
@@ -159,10 +153,9 @@ SEQSGDA_FIG21 = _ablation(
         for n in (1, 5, 10, 15)
     ),
     "n5",
-    Alike(
+    _alike(
         statement="The quality of the samples does not depend on the critic updates",
         where="Section IV.C shows the similarity of weights for all of them, `otgen ssim RUN`",
-        measure=FRECHET,
         pairs=(("n5", "n10"), ("n10", "n15")),
     ),
     Reached(

@@ -30,6 +30,8 @@ _LARGE = (
 # As S between laws has them.
 _INDEPENDENT = partial(games.seqsgda, self_terms=SelfTerms.INDEPENDENT)
 
+_better = partial(Compared, measure=FRECHET)
+
 SEQSGDA_FIG4 = figure(
     Figure(
         name="seqsgda.fig4",
@@ -50,10 +52,9 @@ SEQSGDA_FIG4 = figure(
         main="seqsgda",
         measures=(FRECHET, SCORE),
         claims=(
-            Compared(
+            _better(
                 statement="SeqSGDA is better than SGD with automatic differentiation through Sinkhorn's steps",
                 where="Section IV.A, Figures 4 and 5; Figure 10",
-                measure=FRECHET,
                 pairs=(("seqsgda", "sinkhorn-autodiff"),),
             ),
             Compared(
@@ -62,22 +63,19 @@ SEQSGDA_FIG4 = figure(
                 measure=SCORE,
                 pairs=(("seqsgda", "sinkhorn-autodiff"),),
             ),
-            Compared(
+            _better(
                 statement="It is better than OT-GAN, EOT-GAN and SWGAN",
                 where="Section V, which shows no run of the three",
-                measure=FRECHET,
                 pairs=(("seqsgda", "ot-gan"), ("seqsgda", "eot-gan"), ("seqsgda", "swgan-sinkhorn")),
             ),
-            Compared(
+            _better(
                 statement="It is better than WGAN-GP and than the divergence on pixels",
                 where="no claim of the paper's: for the table",
-                measure=FRECHET,
                 pairs=(("seqsgda", "wgan-gp"), ("seqsgda", "pixel-sinkhorn")),
             ),
-            Compared(
+            _better(
                 statement="Self terms between one batch and itself cost quality",
                 where="no claim of the paper's, which takes them for harmless (Section III.A)",
-                measure=FRECHET,
                 pairs=(("seqsgda-independent", "seqsgda-small"),),
             ),
         ),

@@ -12,8 +12,7 @@ from otgen.methods import Adam, Method
 from otgen.ot import KL, Envelope, PNorm, Relative, Sinkhorn, SinkhornUpdate, SqEuclidean, Unroll
 from otgen.papers.recipe import Scale
 from otgen.papers.swgan.images import oracle_of
-from otgen.train import RunConfig, TrainerConfig
-from otgen.train.config import Duration
+from otgen.train import Duration, RunConfig, TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,14 +144,10 @@ def sinkhorn_autodiff(setting: Setting) -> methods.SinkhornAutoDiff:
     SeqSGDA on them does.
     """
     same = seqsgda(setting) if setting.colour else seqsgda_large(setting)
+    shared = ("batch", "features", "cost", "reg", "gradient", "n_critic")
     return methods.SinkhornAutoDiff(
-        batch=same.batch,
+        **{name: getattr(same, name) for name in shared},
         critic=setting.critic(),
-        features=same.features,
-        cost=same.cost,
-        reg=same.reg,
-        gradient=same.gradient,
-        n_critic=same.n_critic,
         clip=0.05 if setting.paper else 0.1,
         generator_optimizer=setting.adam(2e-3),
         critic_optimizer=setting.adam() if setting.colour else setting.adam(5e-5),

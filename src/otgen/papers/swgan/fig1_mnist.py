@@ -34,6 +34,8 @@ def _settings() -> Iterator[Panel]:
 # The features ascend what the generator descends.
 _MINUS = SwganPanel(task=mnist, cost=Cosine(), latent=True, sinkhorn=True, signs=Signs.DIVERGENCE)
 
+_better = partial(Compared, measure=FRECHET)
+
 SWGAN_FIG1 = figure(
     Figure(
         name="swgan.fig1",
@@ -52,37 +54,32 @@ SWGAN_FIG1 = figure(
         main="cosine-latent-sinkhorn",
         measures=(FRECHET, SCORE),
         claims=(
-            Compared(
+            _better(
                 statement="A learnt latent representation is better than pixels",
                 where="Section 5.1, Figure 1 (c), (d), (g), (h) against (a), (b), (e), (f)",
-                measure=FRECHET,
                 pairs=_LATENT_AND_PIXEL,
             ),
-            Compared(
+            _better(
                 statement="The Sinkhorn loss is better than the plain regularised value",
                 where="Section 5.1, Figure 1 (b), (d), (f), (h) against (a), (c), (e), (g)",
-                measure=FRECHET,
                 pairs=_LOSS_AND_PLAIN,
             ),
-            Compared(
+            _better(
                 statement="SWGAN is better than the Sinkhorn solver on learnt features",
                 where="Section 5.1, Figure 1 (d), (h) against (i)",
-                measure=FRECHET,
                 pairs=(("l1-latent-sinkhorn", "sinkhorn-solver"), ("cosine-latent-sinkhorn", "sinkhorn-solver")),
             ),
-            Compared(
+            _better(
                 statement="With minus signs in (46) a learnt latent representation is better than pixels",
                 where="our reading of (46); Section 5.1",
-                measure=FRECHET,
                 pairs=(
                     ("l1-latent-divergence", "l1-pixel-sinkhorn"),
                     ("cosine-latent-divergence", "cosine-pixel-sinkhorn"),
                 ),
             ),
-            Compared(
+            _better(
                 statement="With minus signs in (46) SWGAN is better than the Sinkhorn solver on learnt features",
                 where="our reading of (46); Section 5.1",
-                measure=FRECHET,
                 pairs=(("l1-latent-divergence", "sinkhorn-solver"), ("cosine-latent-divergence", "sinkhorn-solver")),
             ),
         ),

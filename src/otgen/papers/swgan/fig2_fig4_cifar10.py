@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import product
 
 from otgen.ot import L1, Cosine
 from otgen.papers.figure import Figure, figure, panels_of
@@ -48,9 +49,7 @@ SWGAN_FIG2 = figure(
                 statement="In the same time SWGAN reaches a higher score than the other methods",
                 where="Section 5.2, Figure 2 (b)",
                 measure=SCORE,
-                pairs=tuple(
-                    (ours, theirs) for ours in ("swgan-l1", "swgan-cosine") for theirs in ("sinkhorn-solver", "wgan-gp")
-                ),
+                pairs=tuple(product(("swgan-l1", "swgan-cosine"), ("sinkhorn-solver", "wgan-gp"))),
             ),
             Compared(
                 statement="The L1 cost reaches a higher score than the cosine cost",

@@ -12,11 +12,7 @@ from otgen.papers.figure import Figure, figure, panels_of
 from otgen.papers.measures import MODES, QUALITY, W1, Better, Measure
 from otgen.papers.recipe import Scale
 from otgen.papers.run_claims import Bound, Compared, Reached
-from otgen.train import RunConfig, TrainerConfig
-from otgen.train.config import Duration
-
-# Half width of the cube of SWGAN's codes in short runs.
-_HALF = 2.25
+from otgen.train import Duration, RunConfig, TrainerConfig
 
 
 def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
@@ -39,7 +35,7 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
         descent = replace(adam, lr=1.7e-3, hold=0.4, end=0.05)
     return RunConfig(
         data=Gaussians25(),
-        latent=_latent(4, scale, half=_HALF),
+        latent=_latent(4, scale),
         generator=_generator(2 if paper else 5),
         method=SWGAN(
             batch={Scale.SMOKE: 32, Scale.CPU: 256, Scale.PAPER: 128}[scale],
@@ -60,7 +56,7 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
 
 def swgan_fig3_d2(scale: Scale = Scale.CPU) -> RunConfig:
     """The same with two latent dimensions, as many as the data have: every other hyper-parameter stays."""
-    return replace(swgan_fig3(scale), latent=_latent(2, scale, half=_HALF))
+    return replace(swgan_fig3(scale), latent=_latent(2, scale))
 
 
 def wgan_gp_fig3(scale: Scale = Scale.CPU) -> RunConfig:
@@ -103,8 +99,8 @@ def _generator(layers: int) -> MlpGenerator:
     return MlpGenerator(widths=(128,) * layers, activation=Activation.TANH)
 
 
-def _latent(dim: int, scale: Scale, *, half: float) -> Source:
-    """Codes: normal in the paper, uniform on a cube of a half width in short runs."""
+def _latent(dim: int, scale: Scale, *, half: float = 2.25) -> Source:
+    """Codes: normal in the paper, uniform on a cube of a half width in short runs, by default SWGAN's."""
     return Normal(dim=dim) if scale is Scale.PAPER else Uniform(dim=dim, low=-half, high=half)
 
 

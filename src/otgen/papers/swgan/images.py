@@ -11,8 +11,7 @@ from otgen.methods import Adam, DualOracle, Method, Signs
 from otgen.nets.sanjabi import SanjabiCritic
 from otgen.ot import KL, Cosine, Cost, MarginalError, Relative
 from otgen.papers.recipe import Scale
-from otgen.train import RunConfig, TrainerConfig
-from otgen.train.config import Duration
+from otgen.train import Duration, RunConfig, TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
