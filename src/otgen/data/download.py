@@ -70,7 +70,7 @@ def _download(file: RemoteFile, folder: Path, mirrors: Sequence[str]) -> bytes:
                 # Compression does not make real data longer, so a longer answer is something else.
                 content: bytes = response.read(file.size + 1)
         except (OSError, http.client.HTTPException) as error:
-            failures.append(f"{url}: {error or type(error).__name__}")
+            failures.append(f"{url}: {str(error) or type(error).__name__}")
             continue
         if _is_genuine(content, file):
             return content

@@ -36,9 +36,8 @@ def read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
             return _parse(stream, path, ndim)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(
-            f"an IDX file cannot be read: got {path} ({error or type(error).__name__}); replace it by an undamaged copy"
-        ) from error
+        why = str(error) or type(error).__name__
+        raise InputError(f"an IDX file cannot be read: got {path} ({why}); replace it by an undamaged copy") from error
 
 
 def _parse(stream: BufferedIOBase, path: Path, ndim: int) -> NDArray[np.uint8]:
