@@ -42,7 +42,7 @@ class NewtonState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Newton(SmoothDualSolver[NewtonState]):
+class Newton(SmoothDualSolver):
     """Newton's method on ``g -> max_f dual(f, g)``, float64: semismooth for Quadratic, damped for KL.
 
     With f eliminated by the soft transform the gradient is ``b - column sums`` and the Hessian

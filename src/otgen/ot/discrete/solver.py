@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -78,18 +78,12 @@ class DiscreteSolver(Solver):
         return float(error.max())
 
 
-class Stallable(Protocol):
-    """A state with a flag that says when no further step can improve it."""
-
-    stalled: bool
-
-
-StateT = TypeVar("StateT", bound=Stallable)
-
-
 @dataclass(frozen=True, kw_only=True)
-class SmoothDualSolver(DiscreteSolver, Generic[StateT]):
-    """A solver of problems with a smooth dual; it takes no more steps once its state has stalled."""
+class SmoothDualSolver(DiscreteSolver):
+    """A solver of problems with a smooth dual; it takes no more steps once its state has stalled.
+
+    Its states have a flag, ``stalled``, that says when no further step can improve them.
+    """
 
     @override
     def accepts(self, problem: Discrete) -> None:
@@ -101,7 +95,7 @@ class SmoothDualSolver(DiscreteSolver, Generic[StateT]):
             )
 
     @override
-    def advance(self, problem: Discrete, state: StateT, steps: int) -> StateT:
+    def advance(self, problem: Discrete, state: Any, steps: int) -> Any:
         for _ in range(steps):
             if state.stalled:
                 break

@@ -85,8 +85,8 @@ class SubProblem:
         return -2 if self.a.ndim == 3 else -1
 
 
-# Takes some steps on a sub-problem: changes its p and q.
-KernelUpdate = Callable[[SubProblem, int], None]
+# Takes a step on a sub-problem: changes its p and q.
+KernelUpdate = Callable[[SubProblem], None]
 
 
 class Kernel:
@@ -229,10 +229,9 @@ class Kernel:
         before, changes, after = [(sub.p, sub.q) for sub in self.subproblems], [], []
         with ignore_fp_flags():
             for sub in self.subproblems:
-                if steps > 1:
-                    update(sub, steps - 1)
-                p, q = sub.p, sub.q
-                update(sub, 1)
+                for _ in range(steps):
+                    p, q = sub.p, sub.q
+                    update(sub)
                 changes += [sub.p / p, sub.q / q]
                 after += [sub.p, sub.q]
             change, drift = _largest_log(changes), _largest_log(after)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -249,12 +250,13 @@ class Sinkhorn(DiscreteSolver):
             return symmetric
         if eps > problem.eps and self.acceleration is not Acceleration.NEWTON:
             return alternating
-        return {
+        updates: dict[Acceleration, KernelUpdate] = {
             Acceleration.NONE: alternating,
-            Acceleration.RELAXED: relaxed(self.relaxation),
-            Acceleration.ANDERSON: anderson(self.depth),
+            Acceleration.RELAXED: partial(relaxed, factor=self.relaxation),
+            Acceleration.ANDERSON: partial(anderson, depth=self.depth),
             Acceleration.NEWTON: truncated_newton,
-        }[self.acceleration]
+        }
+        return updates[self.acceleration]
 
     def _fused(self, problem: Discrete, state: SinkhornState, steps: int) -> int:
         """Take up to ``steps`` steps on the kernel, in place. Returns the number taken; 0 if it is not safe."""
