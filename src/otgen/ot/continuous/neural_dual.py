@@ -71,8 +71,7 @@ class NeuralDualState:
 
     def copied(self) -> NeuralDualState:
         """An independent copy; the bank, which is never modified, is shared."""
-        f, g, optimizer = copy.deepcopy((self.f, self.g, self.optimizer))
-        rng = torch.Generator().set_state(self.rng.get_state())
+        f, g, optimizer, rng = copy.deepcopy((self.f, self.g, self.optimizer, self.rng))
         return replace(self, f=f, g=g, optimizer=optimizer, rng=rng)
 
     def parameters(self) -> Iterator[Tensor]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -73,9 +74,6 @@ class SemiDiscreteState:
     buffer: Tensor | None = None
 
 
-StateT = TypeVar("StateT", bound=SemiDiscreteState)
-
-
 # What a solver can start from.
 Start = SemiDiscreteState | AtomPotentials
 
@@ -136,11 +134,7 @@ class SemiDiscreteSolver(Solver):
     @override
     @torch.no_grad()
     def step(self, problem: SemiDiscrete, state: SemiDiscreteState) -> SemiDiscreteState:
-        rng = torch.Generator(device=state.rng.device)
-        rng.set_state(state.rng.get_state())
-        clones = {name: getattr(state, name).clone() for name in ("g", "average", "surplus")}
-        copy = replace(state, **clones, rng=rng, buffer=None)
-        return self.advance(problem, copy, 1)
+        return self.advance(problem, copy.deepcopy(replace(state, buffer=None)), 1)
 
     @override
     @torch.no_grad()
