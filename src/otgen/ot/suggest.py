@@ -18,10 +18,8 @@ from otgen.ot.regularisers.kl import KL
 from otgen.ot.regularisers.none import NoReg
 from otgen.ot.solve import solve
 
-# The tolerance of each solve, the first eps relative to the mean cost, and the maximum number of halvings.
-_TOL = 1e-2
-_FIRST = 1.0
-_HALVINGS = 16
+# The tolerance of each solve, and the maximum number of halvings.
+_TOL, _HALVINGS = 1e-2, 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +94,7 @@ def suggest_eps(
     exact = float(solve(Discrete.from_matrix(costs, reg=NoReg())).value_linear)
     best: tuple[float, float, Solution] | None = None
     for k in range(_HALVINGS):
-        eps = mean * _FIRST / 2**k
+        eps = mean / 2**k
         problem = Discrete.from_matrix(costs, reg=KL(eps=eps))
         solution = solve(problem, tol=_TOL, max_steps=max_steps, on_unconverged=OnUnconverged.IGNORE)
         if not solution.converged:

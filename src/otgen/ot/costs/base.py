@@ -78,12 +78,11 @@ class Cost(ABC):
         The bound on the gradient error uses it. By symmetry of the cost, ``grad_norm(y, x)`` bounds the gradient with
         respect to y.
         """
-        n, m, d = x.shape[-2], y.shape[-2], x.shape[-1]
+        m, d = y.shape[-2:]
         rows = max(1, _PAIR_BUDGET // max(1, m * d * x[..., 0, 0].numel()))
         blocks = []
-        for start in range(0, n, rows):
-            left = x[..., start : start + rows, :].unsqueeze(-2)
-            left = left.expand(*left.shape[:-2], m, d).detach().clone().requires_grad_()
+        for some in torch.split(x, rows, dim=-2):
+            left = some.unsqueeze(-2).expand(*some.shape[:-1], m, d).detach().clone().requires_grad_()
             with torch.enable_grad():
                 total = self.paired(left, y.detach().unsqueeze(-3)).sum()
             (grad,) = torch.autograd.grad(total, left)

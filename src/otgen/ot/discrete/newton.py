@@ -98,17 +98,9 @@ class Newton(SmoothDualSolver):
         # A failed factorisation leaves no direction; without the mask its NaN would survive a length of zero.
         moved = length.unsqueeze(-1) > 0
         g = state.g + torch.where(moved, length.unsqueeze(-1) * direction, 0.0)
-        if torch.is_grad_enabled():
-            f, value, gradient = dual.at(g)
-            return replace(state, g=g, f=f, value=value, gradient=gradient), length
-        f, value, gradient = here
-        return replace(
-            state,
-            g=g,
-            f=torch.where(moved, f, state.f),
-            value=torch.where(length > 0, value, state.value),
-            gradient=torch.where(moved, gradient, state.gradient),
-        ), length
+        f, value, gradient = dual.at(g) if torch.is_grad_enabled() else here
+        f, gradient = torch.where(moved, f, state.f), torch.where(moved, gradient, state.gradient)
+        return replace(state, g=g, f=f, value=torch.where(length > 0, value, state.value), gradient=gradient), length
 
     @override
     def potentials(self, problem: Discrete, state: NewtonState) -> Potentials:

@@ -184,19 +184,17 @@ class SamplesLoss(nn.Module):
     def _potentials(
         self, left: Side, right: Side, solutions: tuple[Solution, ...], factor: float
     ) -> tuple[Tensor, Tensor]:
-        def transformed(rows: Side, columns: Side, potential: Tensor, reg: KL) -> Tensor:
+        cross, reg = solutions[0], solutions[0].problem.reg
+
+        def transformed(rows: Side, columns: Side, potential: Tensor) -> Tensor:
             # The soft transform of a potential held constant: exact, and differentiable in the points of its own side.
             z = potential.to(rows.points.dtype).unsqueeze(-2) - self._costs(rows.points, columns.points.detach())
             return factor * reg.soft_transform(z, columns.weights.detach().unsqueeze(-2), dim=-1)
 
-        cross = solutions[0]
-        reg = cross.problem.reg
-        assert isinstance(reg, KL)
-        f = transformed(left, right, cross.potentials.g, reg)
-        g = transformed(right, left, cross.potentials.f, reg)
+        f, g = transformed(left, right, cross.potentials.g), transformed(right, left, cross.potentials.f)
         if self.debias:
-            f = f - transformed(left, left, solutions[1].potentials.g, reg)
-            g = g - transformed(right, right, solutions[2].potentials.g, reg)
+            f = f - transformed(left, left, solutions[1].potentials.g)
+            g = g - transformed(right, right, solutions[2].potentials.g)
         return _batched(f), _batched(g)
 
     def _energy(self, left: Side, right: Side) -> Tensor | tuple[Tensor, Tensor]:
