@@ -17,6 +17,7 @@ and added.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -99,14 +100,11 @@ def gradient_error_bound(
         return GradientError(in_plan)
     exact, rows, columns = _sides(problem, geometry, potentials)
     backward = envelope_gradients(problem, potentials, plan)[:2]
-    errors, relative = [], []
-    for side, in_float64, in_dtype in zip((rows, columns), exact, backward, strict=True):
-        arithmetic = _norm(in_dtype.double() - in_float64)
-        error = side.bound(kappa, entropic=isinstance(reg, KL)) + arithmetic
-        errors.append(float(error.max()))
-        relative.append(float((error / _norm(in_float64)).nan_to_num(nan=0.0).max()))
-    worst = max(relative)
-    return GradientError(in_plan, errors[0], errors[1], worst if math.isfinite(worst) else None)
+    errors = [
+        side.bound(kappa, entropic=isinstance(reg, KL)) + _norm(in_dtype.double() - in_float64)
+        for side, in_float64, in_dtype in zip((rows, columns), exact, backward, strict=True)
+    ]
+    return _worst(in_plan, errors, exact)
 
 
 def gradient_error_estimate(problem: Discrete, potentials: Potentials, plan: Tensor | None) -> GradientError:
@@ -131,9 +129,15 @@ def gradient_error_estimate(problem: Discrete, potentials: Potentials, plan: Ten
     old = envelope_gradients(problem, potentials, plan)[:2]
     new = envelope_gradients(problem, following, None)[:2]
     errors = [_norm((n - o).double()) * factor for n, o in zip(new, old, strict=True)]
-    relative = max(float((e / _norm(o.double())).nan_to_num(nan=0.0).max()) for e, o in zip(errors, old, strict=True))
-    x, y = (float(e.max()) for e in errors)
-    return GradientError(in_plan, x, y, relative)
+    return _worst(in_plan, errors, old)
+
+
+def _worst(in_plan: float, errors: Sequence[Tensor], gradients: Sequence[Tensor]) -> GradientError:
+    """The worst of a batch, given for x and for y the norms of the errors and the gradients themselves."""
+    x, y = (float(error.max()) for error in errors)
+    relative = [error / _norm(gradient.double()) for error, gradient in zip(errors, gradients, strict=True)]
+    worst = max(float(ratio.nan_to_num(nan=0.0).max()) for ratio in relative)
+    return GradientError(in_plan, x, y, worst if math.isfinite(worst) else None)
 
 
 def _sides(problem: Discrete, geometry: Points, potentials: Potentials) -> tuple[tuple[Tensor, Tensor], _Side, _Side]:

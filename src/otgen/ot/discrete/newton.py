@@ -14,7 +14,6 @@ from otgen.ot.discrete.dual import Dual
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate, SmoothDualSolver
-from otgen.ot.regularisers.base import SmoothRegulariser
 
 # Up to this many columns the Newton system is factorised; beyond, conjugate gradients are tried first.
 _FACTORISED = 256
@@ -127,17 +126,13 @@ class _NewtonIterate(DiscreteIterate):
 
     @override
     def expects_gap(self, tol: float) -> bool:
-        if self.gap_per_error > 0:
+        if self.last or self.gap_per_error > 0:
             return super().expects_gap(tol)
-        return self.last or self._guess() * self.marginal_error <= tol
-
-    def _guess(self) -> float:
-        """Mean of ``c - f - g``, plus eps, relative to the value: about the gap per unit of missing mass."""
-        assert isinstance(self.problem.reg, SmoothRegulariser)
+        # The mean of c - f - g, plus eps, relative to the value: about the gap per unit of missing mass.
         linear = (self.problem.a * self.state.f).sum(-1) + (self.problem.b * self.state.g).sum(-1)
-        slack = self.problem.mean_cost + self.problem.reg.weight - linear
+        slack = self.problem.mean_cost + self.problem.eps - linear
         size = self.state.value.abs().clamp(min=torch.finfo(linear.dtype).tiny)
-        return float((slack.clamp(min=0) / size).max())
+        return float((slack.clamp(min=0) / size).max()) * self.marginal_error <= tol
 
 
 class _SemiDual(Dual):

@@ -37,15 +37,16 @@ class DiscreteSolver(Solver):
 
     @override
     def start(self, problem: Discrete, warm_start: Any) -> Potentials | None:
-        if warm_start is not None:
-            checks.component("warm_start", warm_start, (Solution, Potentials), "an earlier solution")
-        potentials: Potentials | None = warm_start.potentials if isinstance(warm_start, Solution) else warm_start
-        if potentials is not None and (potentials.f.shape != problem.a.shape or potentials.g.shape != problem.b.shape):
+        if warm_start is None:
+            return None
+        checks.component("warm_start", warm_start, (Solution, Potentials), "an earlier solution")
+        potentials: Potentials = warm_start.potentials if isinstance(warm_start, Solution) else warm_start
+        if potentials.f.shape != problem.a.shape or potentials.g.shape != problem.b.shape:
             raise InputError(
                 f"the warm start has potentials of shapes {tuple(potentials.f.shape)} and "
                 f"{tuple(potentials.g.shape)}, the problem needs {tuple(problem.a.shape)} and {tuple(problem.b.shape)}"
             )
-        if potentials is not None and not potentials.finite:
+        if not potentials.finite:
             raise InputError("the warm start holds NaN or infinite potentials; leave it out")
         return potentials
 
@@ -152,10 +153,6 @@ class DiscreteIterate(Iterate):
     @cached_property
     def interval(self) -> Interval:
         """Certified bounds on the value."""
-        return self.float64_interval()
-
-    def float64_interval(self) -> Interval:
-        """Certified bounds on the value, evaluated in float64 from the points."""
         return self.problem.interval(self.certificate.lower, self.certificate.upper)
 
     @cached_property

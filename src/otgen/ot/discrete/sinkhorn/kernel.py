@@ -174,11 +174,6 @@ class Kernel:
         """Whether annealing may go on: the dual gap estimated before the last step, if any, was at most eps."""
         return all(bool((sub.decrement <= 1).all()) for sub in self.subproblems)
 
-    @property
-    def in_range(self) -> bool:
-        """Whether the scalings are finite and within range."""
-        return self.drift <= self.most_drift
-
     def steps_left(self) -> int:
         """How many steps to take before the range is checked again.
 

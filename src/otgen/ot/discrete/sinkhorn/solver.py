@@ -276,7 +276,7 @@ class Sinkhorn(DiscreteSolver):
         # Steps of other updates may move further than the last one did, so they are taken singly, and undone if out of
         # range.
         if kernel is not None and kernel.eps == eps:
-            steps_left = kernel.steps_left() if plain else int(kernel.in_range)
+            steps_left = kernel.steps_left() if plain else int(kernel.drift <= kernel.most_drift)
             count = min(steps, steps_left if plain and eps == problem.eps else 1)
             if steps_left > 0 and kernel.advance(count, update):
                 return self._took(state, kernel, count)
