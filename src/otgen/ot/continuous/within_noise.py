@@ -17,7 +17,6 @@ from otgen.ot.discrete.plan import PseudoPlan
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solution import Solution
-from otgen.ot.regularisers.base import SmoothRegulariser
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,6 @@ class WithinNoise(Stopping):
 def _extended(solution: Solution, batch: Discrete) -> Potentials:
     """The potentials of a solution, extended to new points by soft transforms over its support."""
     bank, reg = solution.problem, solution.problem.reg
-    assert isinstance(reg, SmoothRegulariser)
     (old_x, old_y), (x, y) = ((s.points.double() for s in problem.sides()) for problem in (bank, batch))
     z = solution.potentials.g.double() - bank.cost(x, old_y)
     f = reg.soft_transform(z, bank.b.double().unsqueeze(-2), -1)
