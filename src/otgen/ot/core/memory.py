@@ -75,7 +75,7 @@ def _within_groups(proc: Path, root: Path) -> int | None:
             continue
         # Inside a container the path may be the host's; the group that is visible is then the root.
         inner = top / path.strip("/")
-        groups = [inner, *(p for p in inner.parents if p.is_relative_to(top))] if path.strip("/") else [top]
+        groups = (inner, *(parent for parent in inner.parents if parent.is_relative_to(top)))
         rooms += [room for room in (_room(group, *names) for group in groups) if room is not None]
     return min(rooms, default=None)
 

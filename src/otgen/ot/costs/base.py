@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 # Numbers, pairs times coordinates, that a default method holds at once: bounds the extra memory to some 100 MB.
 _PAIR_BUDGET = 1 << 22
@@ -109,3 +110,32 @@ class Cost(ABC):
             or None if no bound is known.
         """
         return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerCost(Cost):
+    """A cost made of p-th powers of distances.
+
+    Attributes:
+        p: the power.
+    """
+
+    p: float
+
+    @property
+    @override
+    def negative_type(self) -> bool:
+        return self.p <= 2
+
+    @property
+    @override
+    def smooth(self) -> bool:
+        return self.p >= 2
+
+
+def power(values: Tensor, exponent: float) -> Tensor:
+    """``values ** exponent`` for non-negative values, with a gradient of zero at zero."""
+    # The double `where` keeps the derivative of the power at zero out of the backward pass.
+    zero = values == 0
+    safe = values.masked_fill(zero, 1.0)
+    return (safe.sqrt() if exponent == 0.5 else safe**exponent).masked_fill(zero, 0.0)

@@ -138,10 +138,8 @@ def value_of(kind: ValueKind, problem: Discrete, potentials: Potentials, plan: T
 def _costs(problem: Discrete) -> Iterator[tuple[slice, Tensor]]:
     """The costs in one piece if the matrix is kept, possibly with a graph; otherwise in blocks, without a graph."""
     if not problem.streamed:
-        yield slice(None), problem.matrix
-        return
-    for part in problem.row_blocks():
-        yield part, problem.rows(part, problem.dtype)
+        return iter([(slice(None), problem.matrix)])
+    return ((part, problem.rows(part, problem.dtype)) for part in problem.row_blocks())
 
 
 @torch.no_grad()
