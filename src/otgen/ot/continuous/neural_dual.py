@@ -144,9 +144,7 @@ class NeuralDual(Solver):
         check_exponent(self.guard)
 
     @override
-    def start(self, problem: Continuous, warm_start: Any) -> _Networks | None:
-        if warm_start is None:
-            return None
+    def start(self, problem: Continuous, warm_start: Any) -> _Networks:
         kinds = (ContinuousSolution, NeuralDualState)
         checks.component("warm_start", warm_start, kinds, "an earlier solution")
         state = warm_start.state if isinstance(warm_start, ContinuousSolution) else warm_start

@@ -113,7 +113,7 @@ def run(problem: Problem, solver: Solver, **options: Unpack[SolveOptions]) -> An
         solver.accepts(inner)
         if settings.unrolls and solver.unrecorded:
             raise InputError(f"{type(solver).__name__} cannot be differentiated by {gradient}: {solver.unrecorded}")
-        start = solver.start(inner, settings.warm_start)
+        start = None if settings.warm_start is None else solver.start(inner, settings.warm_start)
         if not settings.unrolls:
             stack.enter_context(torch.no_grad())
         loop = _Loop(problem.with_settings_of(inner) if settings.unrolls else inner, solver, start, settings)

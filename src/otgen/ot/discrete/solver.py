@@ -36,9 +36,7 @@ class DiscreteSolver(Solver):
     kinds: ClassVar[tuple[type[Problem], ...]] = (Discrete,)
 
     @override
-    def start(self, problem: Discrete, warm_start: Any) -> Potentials | None:
-        if warm_start is None:
-            return None
+    def start(self, problem: Discrete, warm_start: Any) -> Potentials:
         checks.component("warm_start", warm_start, (Solution, Potentials), "an earlier solution")
         potentials: Potentials = warm_start.potentials if isinstance(warm_start, Solution) else warm_start
         if potentials.f.shape != problem.a.shape or potentials.g.shape != problem.b.shape:

@@ -102,9 +102,7 @@ class SemiDiscreteSolver(Solver):
         checks.count("check_samples", self.check_samples, 32)
 
     @override
-    def start(self, problem: SemiDiscrete, warm_start: Any) -> Start | None:
-        if warm_start is None:
-            return None
+    def start(self, problem: SemiDiscrete, warm_start: Any) -> Start:
         kinds = (SemiDiscreteSolution, SemiDiscreteState, AtomPotentials)
         checks.component("warm_start", warm_start, kinds, "an earlier solution")
         start: Start = warm_start.state if isinstance(warm_start, SemiDiscreteSolution) else warm_start
@@ -148,8 +146,7 @@ class SemiDiscreteSolver(Solver):
 
     @override
     def iterate(self, problem: SemiDiscrete, state: SemiDiscreteState, previous: Any) -> SemiDiscreteIterate:
-        seed = state.check_seed + state.steps
-        return SemiDiscreteIterate(problem, state.average, samples=self.check_samples, seed=seed, state=state)
+        return SemiDiscreteIterate(problem, state, self.check_samples)
 
     @abstractmethod
     def _begin(self, problem: SemiDiscrete, state: SemiDiscreteState, start: Start | None) -> None:
