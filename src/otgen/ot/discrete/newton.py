@@ -15,6 +15,8 @@ from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate, SmoothDualSolver
 
+LinearMap = Callable[[Tensor], Tensor]
+
 # Up to this many columns the Newton system is factorised; beyond, conjugate gradients are tried first.
 _FACTORISED = 256
 
@@ -191,12 +193,7 @@ def _product(matrix: Tensor, vector: Tensor) -> Tensor:
 
 
 def _conjugate_gradients(
-    apply: Callable[[Tensor], Tensor],
-    project: Callable[[Tensor], Tensor],
-    right: Tensor,
-    diagonal: Tensor,
-    tol: Tensor,
-    most: int,
+    apply: LinearMap, project: LinearMap, right: Tensor, diagonal: Tensor, tol: Tensor, most: int
 ) -> Tensor | None:
     """Solve ``apply(u) = right`` to a residual of ``tol`` times the initial one; None if ``most`` steps miss it."""
     residual = project(right)

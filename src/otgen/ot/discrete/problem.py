@@ -218,9 +218,8 @@ class Discrete(Problem):
     def stack(cls, problems: Sequence[Discrete]) -> Discrete:
         """One batch from problems of points with the same shape, cost and regulariser; batches are concatenated."""
         first = problems[0]
-        sides = [problem.sides() for problem in problems]
-        x, y = (_joined([pair[k].points for pair in sides], 3) for k in range(2))
-        a, b = (_joined([pair[k].weights for pair in sides], 2) for k in range(2))
+        x, y = (_joined(clouds, 3) for clouds in zip(*(p._points().inputs() for p in problems), strict=True))
+        a, b = (_joined(weights, 2) for weights in zip(*((p.a, p.b) for p in problems), strict=True))
         return first._with(Points(x, y, first.cost), a, b, first.reg)
 
     @cached_property
@@ -288,5 +287,5 @@ class Discrete(Problem):
         return f"Discrete({of}{n} x {m} points, {self.dtype}, {self.reg})"
 
 
-def _joined(parts: list[Tensor], dims: int) -> Tensor:
+def _joined(parts: tuple[Tensor, ...], dims: int) -> Tensor:
     return torch.stack(parts) if parts[0].ndim == dims - 1 else torch.cat(parts)

@@ -189,12 +189,11 @@ class Sinkhorn(DiscreteSolver):
     def advance(self, problem: Discrete, state: SinkhornState, steps: int) -> SinkhornState:
         if problem.streamed:
             return self._stream(problem, state, steps)
-        left = steps
-        while left > 0:
-            done = self._fused(problem, state, left)
+        while steps > 0:
+            done = self._fused(problem, state, steps)
             if done == 0:
                 state, done = self.step(problem, state), 1
-            left -= done
+            steps -= done
         return state
 
     @override
