@@ -81,6 +81,7 @@ from otgen.ot.regularisers.kl import KL as KL
 from otgen.ot.regularisers.none import NoReg as NoReg
 from otgen.ot.regularisers.quadratic import Quadratic as Quadratic
 from otgen.ot.semi_discrete.estimate import SemiDiscreteEstimate as SemiDiscreteEstimate
+from otgen.ot.semi_discrete.estimate import sampled_upper_bound as sampled_upper_bound
 from otgen.ot.semi_discrete.potentials import AtomPotentials as AtomPotentials
 from otgen.ot.semi_discrete.problem import SemiDiscrete as SemiDiscrete
 from otgen.ot.semi_discrete.solution import SemiDiscreteSolution as SemiDiscreteSolution
@@ -88,7 +89,6 @@ from otgen.ot.semi_discrete.solvers import AveragedSGD as AveragedSGD
 from otgen.ot.semi_discrete.solvers import SemiDiscreteSolver as SemiDiscreteSolver
 from otgen.ot.semi_discrete.solvers import SemiDiscreteState as SemiDiscreteState
 from otgen.ot.semi_discrete.solvers import StochasticSinkhorn as StochasticSinkhorn
-from otgen.ot.semi_discrete.upper_bound import sampled_upper_bound as sampled_upper_bound
 from otgen.ot.solve import default_solver as default_solver
 from otgen.ot.solve import solve as solve
 from otgen.ot.suggest import SuggestedEps as SuggestedEps

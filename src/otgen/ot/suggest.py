@@ -13,15 +13,12 @@ from otgen.ot.core import checks
 from otgen.ot.core.loop import OnUnconverged
 from otgen.ot.costs.base import Cost
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.solution import Solution
 from otgen.ot.regularisers.kl import KL
 from otgen.ot.regularisers.none import NoReg
 from otgen.ot.solve import solve
 
-# The tolerance of each solve, the first eps relative to the mean cost, and the maximum number of halvings.
-_TOL = 1e-2
-_FIRST = 1.0
-_HALVINGS = 16
+# The tolerance of each solve, and the maximum number of halvings.
+_TOL, _HALVINGS = 1e-2, 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +91,14 @@ def suggest_eps(
     if not mean > 0:
         raise InputError("all points coincide, so every cost is 0 and eps has no scale; take any positive number")
     exact = float(solve(Discrete.from_matrix(costs, reg=NoReg())).value_linear)
-    best: tuple[float, float, Solution] | None = None
+    best: tuple[float, float, int] | None = None
     for k in range(_HALVINGS):
-        eps = mean * _FIRST / 2**k
+        eps = mean / 2**k
         problem = Discrete.from_matrix(costs, reg=KL(eps=eps))
         solution = solve(problem, tol=_TOL, max_steps=max_steps, on_unconverged=OnUnconverged.IGNORE)
         if not solution.converged:
             break
-        best = eps, _excess(float(solution.value_linear), exact, mean), solution
+        best = eps, _excess(float(solution.value_linear), exact, mean), solution.steps
         if best[1] <= bias:
             break
     if best is None:
@@ -109,7 +106,15 @@ def suggest_eps(
             f"eps = the mean cost, {mean:.3g}, is not solved to a relative gap of {_TOL} in max_steps={max_steps}; "
             "raise max_steps"
         )
-    return _described(*best, mean, bias, max_steps, few)
+    eps, excess, steps = best
+    share = f"{100 * excess:.2g} %" if excess < float("inf") else "infinitely many per cent (the exact one costs 0)"
+    text = (
+        f"eps {eps:.4g}, {eps / mean:.2g} of the mean cost: on {len(few[0])} x {len(few[1])} points the plan costs "
+        f"{share} more than the best one, and Sinkhorn takes {steps} steps to a gap of {_TOL:g}"
+    )
+    if excess > bias:
+        text += f"; a smaller eps is not solved in {max_steps} steps, so the wanted {100 * bias:.2g} % is missed"
+    return SuggestedEps(eps=eps, relative=eps / mean, bias=excess, steps=steps, text=text)
 
 
 def _excess(cost: float, exact: float, mean: float) -> float:
@@ -117,16 +122,3 @@ def _excess(cost: float, exact: float, mean: float) -> float:
     if exact > rounding:
         return max(cost / exact - 1, 0.0)
     return 0.0 if cost <= rounding else float("inf")
-
-
-def _described(
-    eps: float, excess: float, solution: Solution, mean: float, bias: float, max_steps: int, few: list[Tensor]
-) -> SuggestedEps:
-    share = f"{100 * excess:.2g} %" if excess < float("inf") else "infinitely many per cent (the exact one costs 0)"
-    text = (
-        f"eps {eps:.4g}, {eps / mean:.2g} of the mean cost: on {len(few[0])} x {len(few[1])} points the plan costs "
-        f"{share} more than the best one, and Sinkhorn takes {solution.steps} steps to a gap of {_TOL:g}"
-    )
-    if excess > bias:
-        text += f"; a smaller eps is not solved in {max_steps} steps, so the wanted {100 * bias:.2g} % is missed"
-    return SuggestedEps(eps=eps, relative=eps / mean, bias=excess, steps=solution.steps, text=text)

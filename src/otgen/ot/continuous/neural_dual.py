@@ -71,8 +71,7 @@ class NeuralDualState:
 
     def copied(self) -> NeuralDualState:
         """An independent copy; the bank, which is never modified, is shared."""
-        f, g, optimizer = copy.deepcopy((self.f, self.g, self.optimizer))
-        rng = torch.Generator().set_state(self.rng.get_state())
+        f, g, optimizer, rng = copy.deepcopy((self.f, self.g, self.optimizer, self.rng))
         return replace(self, f=f, g=g, optimizer=optimizer, rng=rng)
 
     def parameters(self) -> Iterator[Tensor]:
@@ -145,9 +144,7 @@ class NeuralDual(Solver):
         check_exponent(self.guard)
 
     @override
-    def start(self, problem: Continuous, warm_start: Any) -> _Networks | None:
-        if warm_start is None:
-            return None
+    def start(self, problem: Continuous, warm_start: Any) -> _Networks:
         kinds = (ContinuousSolution, NeuralDualState)
         checks.component("warm_start", warm_start, kinds, "an earlier solution")
         state = warm_start.state if isinstance(warm_start, ContinuousSolution) else warm_start

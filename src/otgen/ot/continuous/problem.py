@@ -88,14 +88,10 @@ class Continuous(Problem):
         return self.reg.resolved(Discrete(x, y, cost=self.cost).mean_cost)
 
     @cached_property
+    @override
     def reference(self) -> Tensor:
         """One sample, ``(1, d)``, the same at every call: gives the samples' dimension, dtype and device."""
         return self.sample(1, torch.Generator().manual_seed(_MEAN_SEED)).sides()[0].points
-
-    @property
-    @override
-    def device(self) -> torch.device:
-        return self.reference.device
 
     @override
     def resolved(self) -> Continuous:

@@ -88,7 +88,7 @@ class OnBank:
         KL: ``sqrt(gap / eps) (1 + sqrt(mass))``, from the identity between a dual gap and a divergence of plans;
         Quadratic: ``sqrt(2 gap / eps)`` (Sanjabi et al. 2018, Theorem 4.1, its constants).
         """
-        share = max(self.upper - self.plan.lower, 0.0) / self.problem.reg.weight  # type: ignore[attr-defined]
+        share = max(self.upper - self.plan.lower, 0.0) / self.problem.eps
         if isinstance(self.problem.reg, KL):
             return math.sqrt(share) * (1 + math.sqrt(self.plan.mass))
         return math.sqrt(2 * share)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from typing_extensions import override
@@ -12,15 +11,12 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.ot.continuous.neural_dual import NeuralDualIterate
 from otgen.ot.core import checks
+from otgen.ot.core.iterate import Accuracy
 from otgen.ot.core.stopping import Stopping
 from otgen.ot.discrete.plan import PseudoPlan
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solution import Solution
-from otgen.ot.regularisers.base import SmoothRegulariser
-
-if TYPE_CHECKING:
-    from otgen.ot.core.iterate import Accuracy
 
 
 @dataclass(frozen=True)
@@ -82,10 +78,8 @@ class WithinNoise(Stopping):
 def _extended(solution: Solution, batch: Discrete) -> Potentials:
     """The potentials of a solution, extended to new points by soft transforms over its support."""
     bank, reg = solution.problem, solution.problem.reg
-    assert isinstance(reg, SmoothRegulariser)
     (old_x, old_y), (x, y) = ((s.points.double() for s in problem.sides()) for problem in (bank, batch))
-    cost = solution.problem._points().cost
-    z = solution.potentials.g.double() - cost(x, old_y)
+    z = solution.potentials.g.double() - bank.cost(x, old_y)
     f = reg.soft_transform(z, bank.b.double().unsqueeze(-2), -1)
-    z = solution.potentials.f.double().unsqueeze(-1) - cost(old_x, y)
+    z = solution.potentials.f.double().unsqueeze(-1) - bank.cost(old_x, y)
     return Potentials(f, reg.soft_transform(z, bank.a.double().unsqueeze(-1), -2))

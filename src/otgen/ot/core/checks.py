@@ -31,17 +31,15 @@ def lifted(name: str, value: Any, dims: tuple[int, ...]) -> Tensor:
         )
     if value.numel() == 0:
         raise InputError(f"{name} is empty: shape {tuple(value.shape)}; at least one point is needed")
-    if value.dtype not in (torch.float32, torch.float64):
-        value = value.float()
+    checked: Tensor = value if value.dtype in (torch.float32, torch.float64) else value.float()
     # A sum is finite only if all its terms are; the slow search runs on failure alone.
-    if not math.isfinite(value.detach().sum()):
-        bad = (~torch.isfinite(value)).nonzero()
+    if not math.isfinite(checked.detach().sum()):
+        bad = (~torch.isfinite(checked)).nonzero()
         if len(bad):
             raise InputError(
                 f"{name} holds {len(bad)} value(s) that are NaN or infinite, the first at index "
                 f"{tuple(bad[0].tolist())}; clean the data first"
             )
-    checked: Tensor = value
     return checked
 
 

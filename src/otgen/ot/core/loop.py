@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import torch
 
@@ -79,12 +79,6 @@ class LoopSettings:
         if self.tol is not None and (not isinstance(self.tol, (int, float)) or not self.tol >= 0):
             raise InputError(f"tol must be at least 0, got {self.tol!r}; tol=0 takes a fixed number of steps")
 
-    @classmethod
-    def of(cls, options: SolveOptions) -> Self:
-        """The settings from options given by name; raises InputError for an unknown name."""
-        checks.options("solve", options, cls.__dataclass_fields__)
-        return cls(**options)
-
     @property
     def unrolls(self) -> bool:
         """Whether the steps are recorded for back-propagation."""
@@ -109,7 +103,8 @@ def run(problem: Problem, solver: Solver, **options: Unpack[SolveOptions]) -> An
     Returns:
         The solution of the problem's kind.
     """
-    settings = LoopSettings.of(options)
+    checks.options("solve", options, LoopSettings.__dataclass_fields__)
+    settings = LoopSettings(**options)
     gradient = Envelope() if settings.gradient is None else settings.gradient
     checks.component("problem", problem, Problem, "Discrete(x, y)")
     checks.component("solver", solver, Solver, "Sinkhorn()")
@@ -118,7 +113,7 @@ def run(problem: Problem, solver: Solver, **options: Unpack[SolveOptions]) -> An
         solver.accepts(inner)
         if settings.unrolls and solver.unrecorded:
             raise InputError(f"{type(solver).__name__} cannot be differentiated by {gradient}: {solver.unrecorded}")
-        start = solver.start(inner, settings.warm_start)
+        start = None if settings.warm_start is None else solver.start(inner, settings.warm_start)
         if not settings.unrolls:
             stack.enter_context(torch.no_grad())
         loop = _Loop(problem.with_settings_of(inner) if settings.unrolls else inner, solver, start, settings)

@@ -27,8 +27,8 @@ def free_bytes(device: torch.device | str = "cpu") -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
-    known = [bytes_ for bytes_ in (_available(_PROC), _within_groups(_PROC, _CGROUPS)) if bytes_ is not None]
-    return min(known) if known else _installed()
+    known = (_available(_PROC), _within_groups(_PROC, _CGROUPS))
+    return min((count for count in known if count is not None), default=_installed())
 
 
 def require(needed: int, what: str, remedy: str, device: torch.device | str = "cpu") -> None:
@@ -57,11 +57,8 @@ def _text(count: int) -> str:
 
 
 def _available(proc: Path) -> int | None:
-    for line in _lines(proc / "meminfo"):
-        name, _, rest = line.partition(":")
-        if name == "MemAvailable" and rest.split()[:1]:
-            return int(rest.split()[0]) * 1024
-    return None
+    kilobytes = _numbers(proc / "meminfo").get("MemAvailable:")
+    return None if kilobytes is None else 1024 * kilobytes
 
 
 def _within_groups(proc: Path, root: Path) -> int | None:
@@ -78,7 +75,7 @@ def _within_groups(proc: Path, root: Path) -> int | None:
             continue
         # Inside a container the path may be the host's; the group that is visible is then the root.
         inner = top / path.strip("/")
-        groups = [inner, *(p for p in inner.parents if p.is_relative_to(top))] if path.strip("/") else [top]
+        groups = (inner, *(parent for parent in inner.parents if parent.is_relative_to(top)))
         rooms += [room for room in (_room(group, *names) for group in groups) if room is not None]
     return min(rooms, default=None)
 
@@ -88,8 +85,7 @@ def _room(group: Path, limit: str, usage: str, reclaimed: str) -> int | None:
     if not (most.isdigit() and used.isdigit()):
         return None
     # Cached files count as used, but can be reclaimed.
-    cached = (line.split() for line in _lines(group / "memory.stat"))
-    back = sum(int(words[1]) for words in cached if len(words) == 2 and words[0] == reclaimed)
+    back = _numbers(group / "memory.stat").get(reclaimed, 0)
     return max(0, int(most) - max(0, int(used) - back))
 
 
@@ -98,6 +94,12 @@ def _installed() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         return sys.maxsize
+
+
+def _numbers(file: Path) -> dict[str, int]:
+    """The lines of a file that hold a name and a number."""
+    words = (line.split() for line in _lines(file))
+    return {name: int(number) for name, number, *_ in (w for w in words if len(w) > 1) if number.isdigit()}
 
 
 def _lines(file: Path) -> list[str]:

@@ -14,8 +14,18 @@ class Problem(ABC):
 
     @property
     @abstractmethod
+    def reference(self) -> Tensor:
+        """A tensor whose dtype and device are the problem's."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the problem's tensors."""
+        return self.reference.dtype
+
+    @property
     def device(self) -> torch.device:
         """The device of the problem's tensors."""
+        return self.reference.device
 
     def detached(self) -> Self:
         """The same problem without a graph; by default this one, for problems that have none."""

@@ -45,7 +45,7 @@ class Solver(ABC):
 
     @abstractmethod
     def start(self, problem: Any, warm_start: Any) -> Any:
-        """The caller's warm start, checked and in the form that :meth:`init` takes; None if there is none."""
+        """A caller's warm start, checked and in the form that :meth:`init` takes."""
 
     @abstractmethod
     def init(self, problem: Any, start: Any = None, rng: torch.Generator | None = None) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 # Numbers, pairs times coordinates, that a default method holds at once: bounds the extra memory to some 100 MB.
 _PAIR_BUDGET = 1 << 22
@@ -78,12 +79,11 @@ class Cost(ABC):
         The bound on the gradient error uses it. By symmetry of the cost, ``grad_norm(y, x)`` bounds the gradient with
         respect to y.
         """
-        n, m, d = x.shape[-2], y.shape[-2], x.shape[-1]
+        m, d = y.shape[-2:]
         rows = max(1, _PAIR_BUDGET // max(1, m * d * x[..., 0, 0].numel()))
         blocks = []
-        for start in range(0, n, rows):
-            left = x[..., start : start + rows, :].unsqueeze(-2)
-            left = left.expand(*left.shape[:-2], m, d).detach().clone().requires_grad_()
+        for some in torch.split(x, rows, dim=-2):
+            left = some.unsqueeze(-2).expand(*some.shape[:-1], m, d).detach().clone().requires_grad_()
             with torch.enable_grad():
                 total = self.paired(left, y.detach().unsqueeze(-3)).sum()
             (grad,) = torch.autograd.grad(total, left)
@@ -110,3 +110,32 @@ class Cost(ABC):
             or None if no bound is known.
         """
         return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerCost(Cost):
+    """A cost made of p-th powers of distances.
+
+    Attributes:
+        p: the power.
+    """
+
+    p: float
+
+    @property
+    @override
+    def negative_type(self) -> bool:
+        return self.p <= 2
+
+    @property
+    @override
+    def smooth(self) -> bool:
+        return self.p >= 2
+
+
+def power(values: Tensor, exponent: float) -> Tensor:
+    """``values ** exponent`` for non-negative values, with a gradient of zero at zero."""
+    # The double `where` keeps the derivative of the power at zero out of the backward pass.
+    zero = values == 0
+    safe = values.masked_fill(zero, 1.0)
+    return (safe.sqrt() if exponent == 0.5 else safe**exponent).masked_fill(zero, 0.0)

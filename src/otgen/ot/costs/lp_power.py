@@ -9,11 +9,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.ot.costs.base import Cost
+from otgen.ot.costs.base import PowerCost, power
 
 
 @dataclass(frozen=True, kw_only=True)
-class LpPower(Cost):
+class LpPower(PowerCost):
     """``c(x, y) = sum_k |x_k - y_k|^p`` for ``p >= 1``, the p-th power of the l_p distance.
 
     ``SqEuclidean`` is p = 2 and ``L1`` is p = 1, both faster. At equal coordinates the gradient is zero.
@@ -28,22 +28,9 @@ class LpPower(Cost):
         if not 1 <= self.p < float("inf"):
             raise InputError(f"LpPower needs a power p of at least 1, got p={self.p}; PNorm takes smaller ones")
 
-    @property
-    @override
-    def negative_type(self) -> bool:
-        return self.p <= 2
-
-    @property
-    @override
-    def smooth(self) -> bool:
-        return self.p >= 2
-
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
-        apart = (x - y).abs()
-        # The double `where` keeps the derivative of the power at zero out of the backward pass.
-        equal = apart == 0
-        return (apart.masked_fill(equal, 1.0) ** self.p).masked_fill(equal, 0.0).sum(-1)
+        return power((x - y).abs(), self.p).sum(-1)
 
     @override
     def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:

@@ -27,9 +27,7 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     """``||x_i - y_j||^2``, shape ``(..., n, m)``, non-negative, accurate relative to the clouds' spread."""
     if x.shape[-1] <= _FEW_COORDINATES:
         return _by_differences(x, y)
-    x, y = centre(x, y)
-    x_sq, y_sq = _squared_norms(x).unsqueeze(-1), _squared_norms(y).unsqueeze(-2)
-    squared = _gram_form(x, y, x_sq, y_sq)
+    squared = _by_product(*centre(x, y))[0]
     # In place if there is no graph: at this size a new matrix costs as much as the product.
     return squared.clamp(min=0) if squared.requires_grad else squared.clamp_(min=0)
 
@@ -43,8 +41,7 @@ def squared_distances_refined(x: Tensor, y: Tensor) -> Tensor:
     if x.shape[-1] <= _FEW_COORDINATES:
         return _by_differences(x, y)
     x, y = centre(x, y)
-    x_sq, y_sq = _squared_norms(x).unsqueeze(-1), _squared_norms(y).unsqueeze(-2)
-    squared = _gram_form(x, y, x_sq, y_sq)
+    squared, x_sq, y_sq = _by_product(x, y)
     with torch.no_grad():
         # The product form has an error of some eps * norms; pairs whose distance is below a thousand times that are
         # recomputed.
@@ -52,9 +49,7 @@ def squared_distances_refined(x: Tensor, y: Tensor) -> Tensor:
         close = (squared < floor).nonzero(as_tuple=True)
     if len(close[0]) == 0:
         return squared
-    *lead, rows, columns = close
-    exact = _close_pairs(x, y, tuple(lead), rows, columns)
-    return squared.index_put(close, exact)
+    return squared.index_put(close, _close_pairs(x, y, close))
 
 
 def _by_differences(x: Tensor, y: Tensor) -> Tensor:
@@ -82,21 +77,18 @@ def _squared_norms(x: Tensor) -> Tensor:
     return sum(others, first)
 
 
-def _gram_form(x: Tensor, y: Tensor, x_sq: Tensor, y_sq: Tensor) -> Tensor:
+def _by_product(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Squared distances ``|x_i|^2 + |y_j|^2 - 2 <x_i, y_j>``, and the squared norms as a column and as a row."""
+    x_sq, y_sq = _squared_norms(x).unsqueeze(-1), _squared_norms(y).unsqueeze(-2)
     if x.ndim == 3:
-        return torch.baddbmm(y_sq, x, y.mT, alpha=-2).add_(x_sq)
+        return torch.baddbmm(y_sq, x, y.mT, alpha=-2).add_(x_sq), x_sq, y_sq
     (left, right), *others = zip(_split(x), _split(y), strict=True)
     total = torch.addmm(y_sq, left, right.mT, alpha=-2)
     for left, right in others:
         total.addmm_(left, right.mT, alpha=-2)
-    return total.add_(x_sq)
+    return total.add_(x_sq), x_sq, y_sq
 
 
-def _close_pairs(x: Tensor, y: Tensor, lead: tuple[Tensor, ...], rows: Tensor, columns: Tensor) -> Tensor:
-    parts = []
-    for start in range(0, len(rows), _PAIRS_AT_ONCE):
-        part = slice(start, start + _PAIRS_AT_ONCE)
-        where = tuple(index[part] for index in lead)
-        difference = x[(*where, rows[part])] - y[(*where, columns[part])]
-        parts.append(difference.square().sum(-1))
-    return torch.cat(parts)
+def _close_pairs(x: Tensor, y: Tensor, close: tuple[Tensor, ...]) -> Tensor:
+    parts = zip(*(torch.split(index, _PAIRS_AT_ONCE) for index in close), strict=True)
+    return torch.cat([(x[(*lead, i)] - y[(*lead, j)]).square().sum(-1) for *lead, i, j in parts])

@@ -9,12 +9,12 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.ot.costs.base import Cost
+from otgen.ot.costs.base import PowerCost, power
 from otgen.ot.costs.pairwise_distances import squared_distances_refined
 
 
 @dataclass(frozen=True, kw_only=True)
-class PNorm(Cost):
+class PNorm(PowerCost):
     """``c(x, y) = ||x - y||_2^p`` for any ``p > 0``; ``p = 1`` is the Euclidean distance.
 
     At coinciding points the gradient is taken as zero. For ``p < 1`` the true gradient is unbounded near them, and the
@@ -30,23 +30,13 @@ class PNorm(Cost):
         if not 0 < self.p < float("inf"):
             raise InputError(f"PNorm needs a power p > 0, got p={self.p}; p=1 is the Euclidean distance")
 
-    @property
-    @override
-    def negative_type(self) -> bool:
-        return self.p <= 2
-
-    @property
-    @override
-    def smooth(self) -> bool:
-        return self.p >= 2
-
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
-        return self._power((x - y).square().sum(-1))
+        return power((x - y).square().sum(-1), self.p / 2)
 
     @override
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        return self._power(squared_distances_refined(x, y))
+        return power(squared_distances_refined(x, y), self.p / 2)
 
     @override
     def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:
@@ -55,10 +45,3 @@ class PNorm(Cost):
             return torch.ones_like(squared)
         norm = self.p * squared.clamp(min=torch.finfo(squared.dtype).tiny) ** ((self.p - 1) / 2)
         return norm.masked_fill(squared == 0, torch.inf if self.p < 1 else 0.0)
-
-    def _power(self, squared: Tensor) -> Tensor:
-        # The double `where` keeps the derivative of the power at zero out of the backward pass.
-        coincide = squared == 0
-        safe = squared.masked_fill(coincide, 1.0)
-        power = safe.sqrt() if self.p == 1 else safe ** (self.p / 2)
-        return power.masked_fill(coincide, 0.0)

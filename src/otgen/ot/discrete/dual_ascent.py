@@ -65,7 +65,7 @@ class DualAscentState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DualAscent(SmoothDualSolver[DualAscentState]):
+class DualAscent(SmoothDualSolver):
     """Ascent on ``F(f, g) = <a, f> + <b, g> - sum_ij a_i b_j conjugate(s_ij)`` (Sanjabi et al. 2018, (23), D.2).
 
     The pairs are streamed by blocks of rows: memory is O((n + m) d) and one block, time is O(nm) per evaluation, and

@@ -44,7 +44,7 @@ class DifferentiableValues:
             self.dual = dual_value(inner, self.potentials)
         inputs = (*outer.geometry.inputs(), outer.a, outer.b)
         if any(t.requires_grad for t in inputs):
-            self.dual = _EnvelopeValue.apply(self.dual, inner, self.potentials, plan, *inputs)  # type: ignore[no-untyped-call]
+            self.dual = _EnvelopeValue.apply(self.dual, (inner, self.potentials, plan), *inputs)  # type: ignore[no-untyped-call]
 
     def of(self, kind: ValueKind) -> Tensor:
         """The value of another kind than the dual one, carrying its gradient."""
@@ -58,30 +58,23 @@ class DifferentiableValues:
 
 class _EnvelopeValue(torch.autograd.Function):
     @staticmethod
-    def forward(  # noqa: D102
-        ctx: Any,
-        value: Tensor,
-        problem: Discrete,
-        potentials: Potentials,
-        plan: Tensor | None,
-        *inputs: Tensor,
-    ) -> Tensor:
-        ctx.arguments = (problem, potentials, plan)
+    def forward(ctx: Any, value: Tensor, at: tuple[Discrete, Potentials, Tensor | None], *inputs: Tensor) -> Tensor:  # noqa: D102
+        ctx.at = at
         ctx.save_for_backward(*inputs)
         return value.clone()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
-        needed = ctx.needs_input_grad[4:]
+        needed = ctx.needs_input_grad[2:]
         with torch.no_grad(), full_precision(grad.device):
-            gradients = envelope_gradients(*ctx.arguments, weights=any(needed[-2:]))
+            gradients = envelope_gradients(*ctx.at, weights=any(needed[-2:]))
             scaled = []
             for wanted, g in zip(needed, gradients, strict=True):
                 scaled.append(g * grad.reshape(grad.shape + (1,) * (g.ndim - grad.ndim)) if wanted else None)
         if torch.is_grad_enabled():
             # create_graph=True: differentiating the gradient again must raise an error.
             scaled = [None if g is None else _Once.apply(g, *ctx.saved_tensors) for g in scaled]  # type: ignore[no-untyped-call]
-        return (None, None, None, None, *scaled)
+        return (None, None, *scaled)
 
 
 class _Once(torch.autograd.Function):
@@ -138,10 +131,8 @@ def value_of(kind: ValueKind, problem: Discrete, potentials: Potentials, plan: T
 def _costs(problem: Discrete) -> Iterator[tuple[slice, Tensor]]:
     """The costs in one piece if the matrix is kept, possibly with a graph; otherwise in blocks, without a graph."""
     if not problem.streamed:
-        yield slice(None), problem.matrix
-        return
-    for part in problem.row_blocks():
-        yield part, problem.rows(part, problem.dtype)
+        return iter([(slice(None), problem.matrix)])
+    return ((part, problem.rows(part, problem.dtype)) for part in problem.row_blocks())
 
 
 @torch.no_grad()

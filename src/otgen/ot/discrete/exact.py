@@ -65,10 +65,8 @@ class Exact(DiscreteSolver):
         costs = problem.geometry.rows(slice(None), torch.float64)
         n, m = problem.shape[-2:]
         batch = zip(costs.reshape(-1, n, m), problem.a.reshape(-1, n), problem.b.reshape(-1, m), strict=True)
-        solved = [self._simplex(*one) for one in batch]
-        g = torch.stack([g for g, _ in solved]).reshape(problem.b.shape)
-        plan = torch.stack([plan for _, plan in solved]).reshape(problem.shape)
-        return ExactState(g.to(problem.device), plan.to(problem.device))
+        g, plan = (torch.stack(each) for each in zip(*(self._simplex(*one) for one in batch), strict=True))
+        return ExactState(g.reshape(problem.b.shape).to(problem.device), plan.reshape(problem.shape).to(problem.device))
 
     @override
     def potentials(self, problem: Discrete, state: ExactState) -> Potentials:

@@ -21,11 +21,6 @@ class Geometry(ABC):
     def shape(self) -> tuple[int, ...]:
         """``(n, m)`` or ``(B, n, m)``."""
 
-    @property
-    def reference(self) -> Tensor:
-        """A tensor whose dtype and device are the problem's."""
-        return self.inputs()[0]
-
     @abstractmethod
     def inputs(self) -> tuple[Tensor, ...]:
         """The tensors that the costs depend on: what gradients are taken with respect to."""

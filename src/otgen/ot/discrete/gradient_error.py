@@ -17,6 +17,7 @@ and added.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,16 +50,29 @@ class GradientError:
     relative: float | None = None
 
 
-@dataclass
 class _Side:
-    """The sums over the rows, or over the columns, that the bound needs."""
+    """The sums over the rows, or over the columns, that the bound needs.
 
-    weight: Tensor  # a or b
-    mass: Tensor  # marginal of the law under which the moments are taken
-    second: Tensor  # sum of mass * |grad c|^2
-    first: Tensor  # sum of mass * grad c
-    largest: Tensor  # max |grad c|
-    excess: Tensor  # marginal of the plan less the weight
+    Attributes:
+        weight: a or b.
+        first: the sum of mass times ``grad c``.
+        second: the sum of mass times ``|grad c|^2``.
+        mass: the marginal of the law under which these moments are taken.
+        largest: ``max |grad c|``.
+        marginal: the marginal of the plan.
+    """
+
+    def __init__(self, weight: Tensor, points: Tensor) -> None:
+        self.weight, self.first = weight, torch.zeros_like(points)
+        self.second, self.mass, self.largest, self.marginal = (torch.zeros_like(weight) for _ in range(4))
+
+    def add(self, part: slice, law: Tensor, plan: Tensor, norms: Tensor, live: Tensor) -> None:
+        """Add the pairs of some rows, or, transposed, of all columns with some rows."""
+        self.second[..., part] += torch.where(live, law * norms.square(), 0.0).sum(-1)
+        self.mass[..., part] += law.sum(-1)
+        self.marginal[..., part] += plan.sum(-1)
+        largest = self.largest[..., part]
+        torch.maximum(largest, torch.where(live, norms, 0.0).amax(-1), out=largest)
 
     def bound(self, kappa: Tensor, *, entropic: bool) -> Tensor:
         positive = self.weight > 0
@@ -73,7 +87,7 @@ class _Side:
         if entropic:
             pinsker = (2 * kappa * (self.weight * radius.square()).amax(-1)).sqrt()
             bound = torch.minimum(bound + kappa * radius.amax(-1) / 3, pinsker)
-        drift = torch.linalg.vector_norm(torch.where(positive, self.excess * centre, 0.0), dim=-1)
+        drift = torch.linalg.vector_norm(torch.where(positive, (self.marginal - self.weight) * centre, 0.0), dim=-1)
         total: Tensor = bound + drift
         return total
 
@@ -97,16 +111,13 @@ def gradient_error_bound(
     geometry = problem.geometry
     if not isinstance(geometry, Points):
         return GradientError(in_plan)
-    exact, rows, columns = _sides(problem, geometry, potentials)
+    exact, sides = _sides(problem, geometry, potentials)
     backward = envelope_gradients(problem, potentials, plan)[:2]
-    errors, relative = [], []
-    for side, in_float64, in_dtype in zip((rows, columns), exact, backward, strict=True):
-        arithmetic = _norm(in_dtype.double() - in_float64)
-        error = side.bound(kappa, entropic=isinstance(reg, KL)) + arithmetic
-        errors.append(float(error.max()))
-        relative.append(float((error / _norm(in_float64)).nan_to_num(nan=0.0).max()))
-    worst = max(relative)
-    return GradientError(in_plan, errors[0], errors[1], worst if math.isfinite(worst) else None)
+    errors = [
+        side.bound(kappa, entropic=isinstance(reg, KL)) + _norm(in_dtype.double() - in_float64)
+        for side, in_float64, in_dtype in zip(sides, exact, backward, strict=True)
+    ]
+    return _worst(in_plan, errors, exact)
 
 
 def gradient_error_estimate(problem: Discrete, potentials: Potentials, plan: Tensor | None) -> GradientError:
@@ -120,7 +131,9 @@ def gradient_error_estimate(problem: Discrete, potentials: Potentials, plan: Ten
         points = isinstance(problem.geometry, Points)
         return GradientError(0.0, 0.0 if points else None, 0.0 if points else None, 0.0 if points else None)
     here = plan_rows(problem, potentials, plan, slice(None))
-    following = _half_steps(problem, potentials)
+    f, costs = potentials.f.to(problem.dtype).unsqueeze(-1), problem.matrix
+    g = reg.soft_transform(f - costs, problem.a.unsqueeze(-1), dim=-2)
+    following = Potentials(reg.soft_transform(g.unsqueeze(-2) - costs, problem.b.unsqueeze(-2), dim=-1), g)
     there = plan_rows(problem, following, None, slice(None))
     before, after = ((p.sum(-2) - problem.b).abs().sum(-1).double() for p in (here, there))
     rate = (after / before.clamp(min=1e-300)).clamp(max=0.999)
@@ -131,46 +144,35 @@ def gradient_error_estimate(problem: Discrete, potentials: Potentials, plan: Ten
     old = envelope_gradients(problem, potentials, plan)[:2]
     new = envelope_gradients(problem, following, None)[:2]
     errors = [_norm((n - o).double()) * factor for n, o in zip(new, old, strict=True)]
-    relative = max(float((e / _norm(o.double())).nan_to_num(nan=0.0).max()) for e, o in zip(errors, old, strict=True))
-    x, y = (float(e.max()) for e in errors)
-    return GradientError(in_plan, x, y, relative)
+    return _worst(in_plan, errors, old)
 
 
-def _sides(problem: Discrete, geometry: Points, potentials: Potentials) -> tuple[tuple[Tensor, Tensor], _Side, _Side]:
+def _worst(in_plan: float, errors: Sequence[Tensor], gradients: Sequence[Tensor]) -> GradientError:
+    """The worst of a batch, given for x and for y the norms of the errors and the gradients themselves."""
+    x, y = (float(error.max()) for error in errors)
+    relative = [error / _norm(gradient.double()) for error, gradient in zip(errors, gradients, strict=True)]
+    worst = max(float(ratio.nan_to_num(nan=0.0).max()) for ratio in relative)
+    return GradientError(in_plan, x, y, worst if math.isfinite(worst) else None)
+
+
+def _sides(
+    problem: Discrete, geometry: Points, potentials: Potentials
+) -> tuple[tuple[Tensor, Tensor], tuple[_Side, _Side]]:
     """The gradients in float64 at these potentials, and the moments of grad c over rows and over columns."""
     rows = PlanBlocks(problem, potentials)
     x, y = geometry.x.double(), geometry.y.double()
-    a, b, entropic = rows.a, rows.b, isinstance(problem.reg, KL)
-    gradient = (torch.zeros_like(x), torch.zeros_like(y))
-    first = (torch.zeros_like(x), torch.zeros_like(y))
-    second, mass, largest, marginal = ((torch.zeros_like(a), torch.zeros_like(b)) for _ in range(4))
+    gradient, sides = (torch.zeros_like(x), torch.zeros_like(y)), (_Side(rows.a, x), _Side(rows.b, y))
     for block in rows:
         part = block.part
         plan = block.weights * block.density
         # The law of the moments: the plan itself for KL, the product of the marginals for Quadratic.
-        law = plan if entropic else block.weights
+        law = plan if isinstance(problem.reg, KL) else block.weights
         geometry.add_vjp(part, plan, gradient)
-        geometry.add_vjp(part, law, first)
-        by_x = geometry.cost.grad_norm(x[..., part, :], y)
-        by_y = geometry.cost.grad_norm(y, x[..., part, :]).mT
-        live = block.weights > 0
-        second[0][..., part] = torch.where(live, law * by_x.square(), 0.0).sum(-1)
-        second[1].add_(torch.where(live, law * by_y.square(), 0.0).sum(-2))
-        mass[0][..., part] = law.sum(-1)
-        mass[1].add_(law.sum(-2))
-        marginal[0][..., part] = plan.sum(-1)
-        marginal[1].add_(plan.sum(-2))
-        largest[0][..., part] = torch.where(live, by_x, 0.0).amax(-1)
-        torch.maximum(largest[1], torch.where(live, by_y, 0.0).amax(-2), out=largest[1])
-    sides = [_Side(w, mass[k], second[k], first[k], largest[k], marginal[k] - w) for k, w in enumerate((a, b))]
-    return gradient, sides[0], sides[1]
-
-
-def _half_steps(problem: Discrete, potentials: Potentials) -> Potentials:
-    a, b, costs = problem.a.unsqueeze(-1), problem.b.unsqueeze(-2), problem.matrix
-    f = potentials.f.to(problem.dtype)
-    g = problem.reg.soft_transform(f.unsqueeze(-1) - costs, a, dim=-2)
-    return Potentials(problem.reg.soft_transform(g.unsqueeze(-2) - costs, b, dim=-1), g)
+        geometry.add_vjp(part, law, (sides[0].first, sides[1].first))
+        live, few = block.weights > 0, x[..., part, :]
+        sides[0].add(part, law, plan, geometry.cost.grad_norm(few, y), live)
+        sides[1].add(slice(None), law.mT, plan.mT, geometry.cost.grad_norm(y, few), live.mT)
+    return gradient, sides
 
 
 def _norm(values: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from otgen.ot.discrete.dual import Dual
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate, SmoothDualSolver
-from otgen.ot.regularisers.base import SmoothRegulariser
+
+LinearMap = Callable[[Tensor], Tensor]
 
 # Up to this many columns the Newton system is factorised; beyond, conjugate gradients are tried first.
 _FACTORISED = 256
@@ -42,7 +43,7 @@ class NewtonState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Newton(SmoothDualSolver[NewtonState]):
+class Newton(SmoothDualSolver):
     """Newton's method on ``g -> max_f dual(f, g)``, float64: semismooth for Quadratic, damped for KL.
 
     With f eliminated by the soft transform the gradient is ``b - column sums`` and the Hessian
@@ -98,17 +99,9 @@ class Newton(SmoothDualSolver[NewtonState]):
         # A failed factorisation leaves no direction; without the mask its NaN would survive a length of zero.
         moved = length.unsqueeze(-1) > 0
         g = state.g + torch.where(moved, length.unsqueeze(-1) * direction, 0.0)
-        if torch.is_grad_enabled():
-            f, value, gradient = dual.at(g)
-            return replace(state, g=g, f=f, value=value, gradient=gradient), length
-        f, value, gradient = here
-        return replace(
-            state,
-            g=g,
-            f=torch.where(moved, f, state.f),
-            value=torch.where(length > 0, value, state.value),
-            gradient=torch.where(moved, gradient, state.gradient),
-        ), length
+        f, value, gradient = dual.at(g) if torch.is_grad_enabled() else here
+        f, gradient = torch.where(moved, f, state.f), torch.where(moved, gradient, state.gradient)
+        return replace(state, g=g, f=f, value=torch.where(length > 0, value, state.value), gradient=gradient), length
 
     @override
     def potentials(self, problem: Discrete, state: NewtonState) -> Potentials:
@@ -135,17 +128,13 @@ class _NewtonIterate(DiscreteIterate):
 
     @override
     def expects_gap(self, tol: float) -> bool:
-        if self.gap_per_error > 0:
+        if self.last or self.gap_per_error > 0:
             return super().expects_gap(tol)
-        return self.last or self._guess() * self.marginal_error <= tol
-
-    def _guess(self) -> float:
-        """Mean of ``c - f - g``, plus eps, relative to the value: about the gap per unit of missing mass."""
-        assert isinstance(self.problem.reg, SmoothRegulariser)
+        # The mean of c - f - g, plus eps, relative to the value: about the gap per unit of missing mass.
         linear = (self.problem.a * self.state.f).sum(-1) + (self.problem.b * self.state.g).sum(-1)
-        slack = self.problem.mean_cost + self.problem.reg.weight - linear
+        slack = self.problem.mean_cost + self.problem.eps - linear
         size = self.state.value.abs().clamp(min=torch.finfo(linear.dtype).tiny)
-        return float((slack.clamp(min=0) / size).max())
+        return float((slack.clamp(min=0) / size).max()) * self.marginal_error <= tol
 
 
 class _SemiDual(Dual):
@@ -204,12 +193,7 @@ def _product(matrix: Tensor, vector: Tensor) -> Tensor:
 
 
 def _conjugate_gradients(
-    apply: Callable[[Tensor], Tensor],
-    project: Callable[[Tensor], Tensor],
-    right: Tensor,
-    diagonal: Tensor,
-    tol: Tensor,
-    most: int,
+    apply: LinearMap, project: LinearMap, right: Tensor, diagonal: Tensor, tol: Tensor, most: int
 ) -> Tensor | None:
     """Solve ``apply(u) = right`` to a residual of ``tol`` times the initial one; None if ``most`` steps miss it."""
     residual = project(right)

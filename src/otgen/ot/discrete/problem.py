@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,6 @@ from otgen.ot.regularisers.kl import KL
 
 # A problem whose three matrices need no more than this is never streamed.
 _ALWAYS_KEPT_BYTES = 1 << 28
-# Computed quantities that do not depend on the regulariser.
-_KNOWN = ("streamed", "matrix", "mean_cost", "_cost_summary")
 # A gap below this fraction of the mean cost and eps is roundoff.
 _NEGLIGIBLE = 1e-12
 # Entries of a row block of the streamed passes: 2 MB in float64, which a cache holds.
@@ -99,8 +98,8 @@ class Discrete(Problem):
         checks.component("reg", reg, Regulariser, "KL(eps=0.1)")
         self.geometry = geometry
         self.reg = reg
-        self.a = checks.weights("a", a, geometry.reference, (*batch, n))
-        self.b = checks.weights("b", b, geometry.reference, (*batch, m))
+        self.a = checks.weights("a", a, self.reference, (*batch, n))
+        self.b = checks.weights("b", b, self.reference, (*batch, m))
 
     def _with(self, geometry: Geometry, a: Tensor, b: Tensor, reg: Regulariser) -> Discrete:
         # Checked already: no second check, no second normalisation.
@@ -114,15 +113,9 @@ class Discrete(Problem):
         return self.geometry.shape
 
     @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the points or costs."""
-        return self.geometry.reference.dtype
-
-    @property
     @override
-    def device(self) -> torch.device:
-        """The device of the points or costs."""
-        return self.geometry.reference.device
+    def reference(self) -> Tensor:
+        return self.geometry.inputs()[0]
 
     @property
     def eps(self) -> float:
@@ -216,18 +209,17 @@ class Discrete(Problem):
         _ = self._cost_summary if self.streamed else self.matrix
         if not self.reg.is_relative:
             return self
-        reg = self.reg.resolved(self.mean_cost)
-        problem = self._with(self.geometry, self.a, self.b, reg)
-        problem.__dict__.update({k: self.__dict__[k] for k in _KNOWN if k in self.__dict__})
+        # With all that is known of the costs: none of it depends on the regulariser.
+        problem = copy.copy(self)
+        problem.reg = self.reg.resolved(self.mean_cost)
         return problem
 
     @classmethod
     def stack(cls, problems: Sequence[Discrete]) -> Discrete:
         """One batch from problems of points with the same shape, cost and regulariser; batches are concatenated."""
         first = problems[0]
-        sides = [problem.sides() for problem in problems]
-        x, y = (_joined([pair[k].points for pair in sides], 3) for k in range(2))
-        a, b = (_joined([pair[k].weights for pair in sides], 2) for k in range(2))
+        x, y = (_joined(clouds, 3) for clouds in zip(*(p._points().inputs() for p in problems), strict=True))
+        a, b = (_joined(weights, 2) for weights in zip(*((p.a, p.b) for p in problems), strict=True))
         return first._with(Points(x, y, first.cost), a, b, first.reg)
 
     @cached_property
@@ -295,5 +287,5 @@ class Discrete(Problem):
         return f"Discrete({of}{n} x {m} points, {self.dtype}, {self.reg})"
 
 
-def _joined(parts: list[Tensor], dims: int) -> Tensor:
+def _joined(parts: tuple[Tensor, ...], dims: int) -> Tensor:
     return torch.stack(parts) if parts[0].ndim == dims - 1 else torch.cat(parts)

@@ -158,25 +158,10 @@ class Solution(Certified, Solved):
                 "a KL plan is positive everywhere, so that it has no sparse form; take plan(), or solve with "
                 f"Quadratic(), whose plans are sparse; got {problem.reg}"
             )
-        # The offset of the row indices of a block; the rows are the last dimension but one.
-        offset = torch.zeros((len(problem.shape), 1), dtype=torch.long, device=problem.device)
-        indices, values = [], []
         with torch.no_grad(), full_precision(problem.device):
-            for part in problem.row_blocks():
-                block = plan_rows(problem, self.potentials, self._plan, part)
-                positive = block.nonzero().T
-                offset[-2] = part.start
-                indices.append(positive + offset)
-                values.append(block[tuple(positive)])
-        plan = torch.sparse_coo_tensor(
-            torch.cat(indices, 1),
-            torch.cat(values),
-            problem.shape,
-            check_invariants=True,
-            # Without a batch the blocks come in order.
-            is_coalesced=len(problem.shape) == 2,
-        )
-        return plan.coalesce()
+            parts = problem.row_blocks()
+            blocks = [plan_rows(problem, self.potentials, self._plan, part).to_sparse() for part in parts]
+        return torch.cat(blocks, dim=-2).coalesce()
 
     def detached(self) -> Solution:
         """The same solution, with a value without a graph."""

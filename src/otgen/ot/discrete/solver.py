@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -36,16 +36,15 @@ class DiscreteSolver(Solver):
     kinds: ClassVar[tuple[type[Problem], ...]] = (Discrete,)
 
     @override
-    def start(self, problem: Discrete, warm_start: Any) -> Potentials | None:
-        if warm_start is not None:
-            checks.component("warm_start", warm_start, (Solution, Potentials), "an earlier solution")
-        potentials: Potentials | None = warm_start.potentials if isinstance(warm_start, Solution) else warm_start
-        if potentials is not None and (potentials.f.shape != problem.a.shape or potentials.g.shape != problem.b.shape):
+    def start(self, problem: Discrete, warm_start: Any) -> Potentials:
+        checks.component("warm_start", warm_start, (Solution, Potentials), "an earlier solution")
+        potentials: Potentials = warm_start.potentials if isinstance(warm_start, Solution) else warm_start
+        if potentials.f.shape != problem.a.shape or potentials.g.shape != problem.b.shape:
             raise InputError(
                 f"the warm start has potentials of shapes {tuple(potentials.f.shape)} and "
                 f"{tuple(potentials.g.shape)}, the problem needs {tuple(problem.a.shape)} and {tuple(problem.b.shape)}"
             )
-        if potentials is not None and not potentials.finite:
+        if not potentials.finite:
             raise InputError("the warm start holds NaN or infinite potentials; leave it out")
         return potentials
 
@@ -78,18 +77,12 @@ class DiscreteSolver(Solver):
         return float(error.max())
 
 
-class Stallable(Protocol):
-    """A state with a flag that says when no further step can improve it."""
-
-    stalled: bool
-
-
-StateT = TypeVar("StateT", bound=Stallable)
-
-
 @dataclass(frozen=True, kw_only=True)
-class SmoothDualSolver(DiscreteSolver, Generic[StateT]):
-    """A solver of problems with a smooth dual; it takes no more steps once its state has stalled."""
+class SmoothDualSolver(DiscreteSolver):
+    """A solver of problems with a smooth dual; it takes no more steps once its state has stalled.
+
+    Its states have a flag, ``stalled``, that says when no further step can improve them.
+    """
 
     @override
     def accepts(self, problem: Discrete) -> None:
@@ -101,7 +94,7 @@ class SmoothDualSolver(DiscreteSolver, Generic[StateT]):
             )
 
     @override
-    def advance(self, problem: Discrete, state: StateT, steps: int) -> StateT:
+    def advance(self, problem: Discrete, state: Any, steps: int) -> Any:
         for _ in range(steps):
             if state.stalled:
                 break
@@ -158,10 +151,6 @@ class DiscreteIterate(Iterate):
     @cached_property
     def interval(self) -> Interval:
         """Certified bounds on the value."""
-        return self.float64_interval()
-
-    def float64_interval(self) -> Interval:
-        """Certified bounds on the value, evaluated in float64 from the points."""
         return self.problem.interval(self.certificate.lower, self.certificate.upper)
 
     @cached_property

@@ -43,10 +43,10 @@ class GridCertificate:
     def interval(self, problem: GridW1) -> Interval:
         """The bounds in the units of the problem: the lower from a feasible critic, the upper from a feasible flow."""
         still = problem.operator.diameter == 0 or not bool(problem.balanced.any())
+        lower = self.lower * problem.unit * (1 - 4 * _EPS)
         upper = 0.0 if still else self.upper * problem.unit * (1 + 4 * _EPS)
-        bounds = (self.lower * problem.unit * (1 - 4 * _EPS), upper)
-        lower, upper_ = (torch.tensor(bound, dtype=torch.float64, device=problem.device) for bound in bounds)
-        return Interval(lower, upper_, lambda: _NEGLIGIBLE * problem.unit * problem.operator.diameter)
+        bounds = torch.tensor([lower, upper], dtype=torch.float64, device=problem.device)
+        return Interval(bounds[0], bounds[1], lambda: _NEGLIGIBLE * problem.unit * problem.operator.diameter)
 
 
 @torch.no_grad()

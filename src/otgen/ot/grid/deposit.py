@@ -71,8 +71,7 @@ def histogram(
     places = placed(points, shape, width_of(dx), corner_of(low, len(shape)), outside)
     if deposit is Deposit.CELL:
         cells = [(p.floor().long()).clamp(0, n - 1) for p, n in zip(places.unbind(-1), shape, strict=True)]
-        nodes, weights = cells[0] if len(shape) == 1 else cells[0] * shape[1] + cells[1], None
-        weights = torch.ones_like(places[..., 0])
+        nodes, weights = cells[0] if len(shape) == 1 else cells[0] * shape[1] + cells[1], torch.ones_like(places[:, 0])
     else:
         nodes, weights = hats(places, shape)
     masses = places.new_zeros(math.prod(shape)).index_add(0, nodes.flatten(), weights.flatten())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from functools import cached_property
@@ -83,14 +84,9 @@ class GridW1(Problem):
         return tuple(self.c.shape)
 
     @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of c."""
-        return self.c.dtype
-
-    @property
     @override
-    def device(self) -> torch.device:
-        return self.c.device
+    def reference(self) -> Tensor:
+        return self.c
 
     @property
     def is_line(self) -> bool:
@@ -130,13 +126,8 @@ class GridW1(Problem):
 
     @override
     def detached(self) -> GridW1:
-        return self._with(self.c.detach())
-
-    def _with(self, c: Tensor) -> GridW1:
-        # Checked already.
-        problem = GridW1.__new__(GridW1)
-        problem.__dict__.update(self.__dict__)
-        problem.c = c
+        problem = copy.copy(self)
+        problem.c = self.c.detach()
         return problem
 
     def __repr__(self) -> str:

@@ -54,9 +54,7 @@ class GridSolver(Solver):
     check_every: ClassVar[int] = 20
 
     @override
-    def start(self, problem: GridW1, warm_start: Any) -> GridState | None:
-        if warm_start is None:
-            return None
+    def start(self, problem: GridW1, warm_start: Any) -> GridState:
         checks.component("warm_start", warm_start, (GridSolution, GridMemory), "an earlier solution")
         before = warm_start.memory if isinstance(warm_start, GridSolution) else warm_start
         if before.c.shape != problem.operator.shape or before.y.shape[0] != problem.operator.pairs:

@@ -14,6 +14,7 @@ from typing_extensions import override
 from otgen.ot.core.interval import Certified, Interval
 from otgen.ot.core.loop import LossOptions
 from otgen.ot.core.solver import Solver
+from otgen.ot.discrete.geometry import Points
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.solver import Sinkhorn, SinkhornUpdate
 from otgen.ot.discrete.solution import Solution
@@ -82,8 +83,9 @@ def combine(
 ) -> tuple[Tensor, Combination]:
     """``sum_k w_k OT(problem_k)``, differentiable, and the certified combination of its entropic values.
 
-    A relative eps is resolved once, from the first problem, and shared. Problems of one shape are solved as one
-    batch. Under KL the update is symmetric unless a solver is given, so that terms can cancel exactly.
+    A relative eps is resolved once, from the first problem, and shared. Problems of points of one shape are solved as
+    one batch, problems of matrices one after the other. Under KL the update is symmetric unless a solver is given, so
+    that terms can cancel exactly.
     """
     reg = problems[0].reg
     if reg.is_relative:
@@ -95,7 +97,7 @@ def combine(
     problems = tuple(problem.with_reg(reg) for problem in problems)
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for k, problem in enumerate(problems):
-        by_shape.setdefault(problem.shape, []).append(k)
+        by_shape.setdefault(problem.shape if isinstance(problem.geometry, Points) else (k,), []).append(k)
     groups = []
     for members in by_shape.values():
         first, *others = (problems[k] for k in members)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypedDict, Unpack
 
-import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -21,7 +20,6 @@ from otgen.ot.discrete.solution import Solution
 from otgen.ot.losses.combination import Combination, combine
 from otgen.ot.losses.divergences import SinkhornDivergence
 from otgen.ot.regularisers.kl import KL
-from otgen.ot.solve import solve
 
 CostFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -151,18 +149,8 @@ class SamplesLoss(nn.Module):
         # A debiased value needs terms that cancel; for a single term the alternating update is faster.
         update = SinkhornUpdate.SYMMETRIC if self.debias else SinkhornUpdate.ALTERNATING
         solver = Sinkhorn(update=update, anneal=min(self.scaling**self.p, _SLOWEST))
-        if self.cost is not None and not isinstance(self.cost, Cost):
-            # Costs from a caller's function: such problems cannot be stacked, so they are solved one after the other.
-            problems = tuple(
-                Discrete.from_matrix(self._costs(u.points, v.points), u.weights, v.weights, reg=like.reg)
-                for u, v in pairs
-            )
-            solutions = tuple(solve(one, solver, **self.options) for one in problems)
-            value = torch.stack([w * s.value for w, s in zip(weights, solutions, strict=True)]).sum(0)
-            held = tuple(one.detached() for one in solutions)
-            self.last = Combination(value, weights, lambda: held)
-        else:
-            value, self.last = combine(weights, tuple(u.against(v, like) for u, v in pairs), solver, **self.options)
+        problems = tuple(self._problem(u, v, like) for u, v in pairs)
+        value, self.last = combine(weights, problems, solver, **self.options)
         return self._potentials(left, right, self.last.solutions, factor) if self.potentials else value
 
     @override
@@ -173,6 +161,12 @@ class SamplesLoss(nn.Module):
         if isinstance(self.cost, Cost):
             return self.cost
         return PNorm(p=1) if self.p == 1 or self.loss == "energy" else SqEuclidean()
+
+    def _problem(self, rows: Side, columns: Side, like: Discrete) -> Discrete:
+        if self.cost is None or isinstance(self.cost, Cost):
+            return rows.against(columns, like)
+        costs = self._costs(rows.points, columns.points)
+        return Discrete.from_matrix(costs, rows.weights, columns.weights, reg=like.reg)
 
     def _costs(self, x: Tensor, y: Tensor) -> Tensor:
         """The cost matrix, without the factor 1/p."""
@@ -190,19 +184,17 @@ class SamplesLoss(nn.Module):
     def _potentials(
         self, left: Side, right: Side, solutions: tuple[Solution, ...], factor: float
     ) -> tuple[Tensor, Tensor]:
-        def transformed(rows: Side, columns: Side, potential: Tensor, reg: KL) -> Tensor:
+        cross, reg = solutions[0], solutions[0].problem.reg
+
+        def transformed(rows: Side, columns: Side, potential: Tensor) -> Tensor:
             # The soft transform of a potential held constant: exact, and differentiable in the points of its own side.
             z = potential.to(rows.points.dtype).unsqueeze(-2) - self._costs(rows.points, columns.points.detach())
             return factor * reg.soft_transform(z, columns.weights.detach().unsqueeze(-2), dim=-1)
 
-        cross = solutions[0]
-        reg = cross.problem.reg
-        assert isinstance(reg, KL)
-        f = transformed(left, right, cross.potentials.g, reg)
-        g = transformed(right, left, cross.potentials.f, reg)
+        f, g = transformed(left, right, cross.potentials.g), transformed(right, left, cross.potentials.f)
         if self.debias:
-            f = f - transformed(left, left, solutions[1].potentials.g, reg)
-            g = g - transformed(right, right, solutions[2].potentials.g, reg)
+            f = f - transformed(left, left, solutions[1].potentials.g)
+            g = g - transformed(right, right, solutions[2].potentials.g)
         return _batched(f), _batched(g)
 
     def _energy(self, left: Side, right: Side) -> Tensor | tuple[Tensor, Tensor]:

@@ -121,8 +121,7 @@ def _newton(z: Tensor, w: Tensor, eps: float | Tensor, f: Tensor) -> Tensor:
 
 
 def _total(w: Tensor, z: Tensor) -> Tensor:
-    shared = w.ndim < 2 or w.shape[-2] == 1
-    return w.sum(-1, keepdim=True).expand_as(z[..., :1]) if shared else w.sum(-1, keepdim=True)
+    return w.sum(-1, keepdim=True).expand_as(z[..., :1])
 
 
 def _sums(values: Tensor, w: Tensor) -> Tensor:

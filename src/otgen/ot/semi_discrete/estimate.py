@@ -1,8 +1,9 @@
-"""Statistical estimates of the value and the chi-square of semi-discrete potentials, from fresh samples."""
+"""Statistical estimates, from fresh samples: value and chi-square of semi-discrete potentials, and an upper bound."""
 
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +12,11 @@ from torch import Tensor
 
 from otgen.ot.core import checks
 from otgen.ot.core.interval import Estimate
+from otgen.ot.core.loop import run
 from otgen.ot.core.precision import full_precision
+from otgen.ot.discrete.default_solver import default_discrete_solver
 from otgen.ot.semi_discrete.potentials import AtomPotentials
+from otgen.ot.semi_discrete.problem import SemiDiscrete
 
 # Batches that the samples are split into: the chi-square's error is a jackknife over them.
 _BATCHES = 16
@@ -96,6 +100,41 @@ def chi_square(gram: Tensor) -> tuple[float, float]:
     left_out = (total - 2 * rows) / ((count - 1) * (count - 2)) - 1
     variance = (count - 1) / count * (left_out - left_out.mean()).square().sum()
     return float(total / (count * (count - 1)) - 1), float(variance.sqrt())
+
+
+def sampled_upper_bound(
+    problem: SemiDiscrete, n: int, *, repeats: int = 8, rng: torch.Generator | None = None, max_steps: int = 1000
+) -> Estimate:
+    """An upper bound on the value of a semi-discrete problem (Mak, Morton and Wood 1999).
+
+    The value is convex in the source, so the values of sampled problems exceed it on average. Each sampled problem is
+    solved, which gives a certified upper bound on its value. The result is the mean of these bounds plus a one-sided
+    Student margin, which assumes nearly normal means. The excess due to sampling decreases with n: it is about
+    ``(m - 1) eps / (2 n)`` if eps is not small.
+
+    Args:
+        problem: the problem whose value is bounded.
+        n: samples of each discrete problem.
+        repeats: how many discrete problems, at least 2.
+        rng: the generator of the samples; one seeded with 0 if omitted.
+        max_steps: of each solve; the bound holds wherever it stops.
+
+    Raises:
+        InputError: if a number is too small.
+    """
+    checks.component("problem", problem, SemiDiscrete, "SemiDiscrete(source, y)")
+    checks.count("n", n, 1)
+    checks.count("repeats", repeats, 2)
+    rng = checks.generator(rng)
+    problem = problem.resolved()
+    uppers = []
+    for _ in range(repeats):
+        sampled = problem.sample(n, rng)
+        solution = run(sampled, default_discrete_solver(sampled), max_steps=max_steps, on_unconverged="ignore")
+        uppers.append(float(solution.upper))
+    mean = statistics.fmean(uppers)
+    margin = _quantile(repeats - 1) * statistics.stdev(uppers) / math.sqrt(repeats)
+    return Estimate(value=mean, lower=-math.inf, upper=mean + margin, confidence=_CONFIDENCE, samples=n * repeats)
 
 
 def _quantile(freedom: int) -> float:

@@ -76,13 +76,8 @@ def _transform(x: Tensor, potentials: AtomPotentials, with_gradient: bool) -> tu
     values, gradients = [], []
     for part in atoms.row_blocks(len(x)):
         rows = x[part]
-        if eps > 0:
-            p, f = atoms.soft(rows, g, eps)
-            gradient = atoms.soft_gradient(rows, p) if with_gradient else None
-        else:
-            index, f = atoms.hard(rows, g)
-            gradient = atoms.hard_gradient(rows, index) if with_gradient else None
+        assigned, f = atoms.soft(rows, g, eps) if eps > 0 else atoms.hard(rows, g)
         values.append(f)
-        if gradient is not None:
-            gradients.append(gradient)
+        if with_gradient:
+            gradients.append(atoms.soft_gradient(rows, assigned) if eps > 0 else atoms.hard_gradient(rows, assigned))
     return torch.cat(values), torch.cat(gradients) if with_gradient else None

@@ -92,14 +92,9 @@ class SemiDiscrete(Problem):
 
     @property
     @override
-    def device(self) -> torch.device:
-        """The device of the atoms; samples must be on it too."""
-        return self.y.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the atoms; samples are converted to it."""
-        return self.y.dtype
+    def reference(self) -> Tensor:
+        """The atoms: samples must be on their device, and are converted to their dtype."""
+        return self.y
 
     @override
     def with_settings_of(self, resolved: SemiDiscrete) -> SemiDiscrete:

@@ -22,10 +22,11 @@ from otgen.ot.semi_discrete.problem import SemiDiscrete
 class SemiDiscreteIterate(Iterate):
     """Potentials, with their accuracy estimated on separate samples, so that a check changes nothing for the solver."""
 
-    def __init__(self, problem: SemiDiscrete, g: Tensor, *, samples: int, seed: int, state: Any) -> None:
-        self.problem, self.samples, self.seed, self.state = problem, samples, seed, state
-        # A copy: the solver works in place.
-        self.potentials = AtomPotentials(problem, g.detach().clone())
+    def __init__(self, problem: SemiDiscrete, state: Any, samples: int) -> None:
+        self.problem, self.samples, self.state = problem, samples, state
+        # Copies: the solver works in place.
+        self.seed = state.check_seed + state.steps
+        self.potentials = AtomPotentials(problem, state.average.detach().clone())
 
     @cached_property
     @override

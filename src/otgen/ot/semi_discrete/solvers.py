@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -73,9 +74,6 @@ class SemiDiscreteState:
     buffer: Tensor | None = None
 
 
-StateT = TypeVar("StateT", bound=SemiDiscreteState)
-
-
 # What a solver can start from.
 Start = SemiDiscreteState | AtomPotentials
 
@@ -104,9 +102,7 @@ class SemiDiscreteSolver(Solver):
         checks.count("check_samples", self.check_samples, 32)
 
     @override
-    def start(self, problem: SemiDiscrete, warm_start: Any) -> Start | None:
-        if warm_start is None:
-            return None
+    def start(self, problem: SemiDiscrete, warm_start: Any) -> Start:
         kinds = (SemiDiscreteSolution, SemiDiscreteState, AtomPotentials)
         checks.component("warm_start", warm_start, kinds, "an earlier solution")
         start: Start = warm_start.state if isinstance(warm_start, SemiDiscreteSolution) else warm_start
@@ -136,11 +132,7 @@ class SemiDiscreteSolver(Solver):
     @override
     @torch.no_grad()
     def step(self, problem: SemiDiscrete, state: SemiDiscreteState) -> SemiDiscreteState:
-        rng = torch.Generator(device=state.rng.device)
-        rng.set_state(state.rng.get_state())
-        clones = {name: getattr(state, name).clone() for name in ("g", "average", "surplus")}
-        copy = replace(state, **clones, rng=rng, buffer=None)
-        return self.advance(problem, copy, 1)
+        return self.advance(problem, copy.deepcopy(replace(state, buffer=None)), 1)
 
     @override
     @torch.no_grad()
@@ -154,8 +146,7 @@ class SemiDiscreteSolver(Solver):
 
     @override
     def iterate(self, problem: SemiDiscrete, state: SemiDiscreteState, previous: Any) -> SemiDiscreteIterate:
-        seed = state.check_seed + state.steps
-        return SemiDiscreteIterate(problem, state.average, samples=self.check_samples, seed=seed, state=state)
+        return SemiDiscreteIterate(problem, state, self.check_samples)
 
     @abstractmethod
     def _begin(self, problem: SemiDiscrete, state: SemiDiscreteState, start: Start | None) -> None:

@@ -21,8 +21,6 @@ MOST_DRIFT = {torch.float32: 18.0, torch.float64: 200.0}
 LEAST_EXPONENT = {torch.float32: -56.0, torch.float64: -440.0}
 # Initial number of conjugate-gradient iterations in a Newton step.
 SWEEPS = 10
-# Entries built at once, so that a block stays in the cache for all passes over it.
-_BUILD_ENTRIES = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -85,8 +83,8 @@ class SubProblem:
         return -2 if self.a.ndim == 3 else -1
 
 
-# Takes some steps on a sub-problem: changes its p and q.
-KernelUpdate = Callable[[SubProblem, int], None]
+# Takes a step on a sub-problem: changes its p and q.
+KernelUpdate = Callable[[SubProblem], None]
 
 
 class Kernel:
@@ -105,12 +103,11 @@ class Kernel:
         self.matrix, self.eps, self.a, self.b = matrix, eps, a.detach(), b.detach()
         self.drift, self.change, self.rounding = 0.0, math.inf, Rounding()
         self.most_drift, self.least_exponent = MOST_DRIFT[matrix.dtype], LEAST_EXPONENT[matrix.dtype]
-        self._split()
+        self._split(torch.ones_like(self.a), torch.ones_like(self.b))
 
-    def _split(self) -> None:
-        """Set up the sub-problems, with scalings of 1."""
-        products = matvecs(self.matrix)
-        vectors = (self.a, self.b, torch.ones_like(self.a), torch.ones_like(self.b))
+    def _split(self, p: Tensor, q: Tensor) -> None:
+        """Set up the sub-problems, with these scalings."""
+        products, vectors = matvecs(self.matrix), (self.a, self.b, p, q)
         # Whether each problem of a batch is iterated on its own.
         self.separate = not products[0].batched
         alone = self.matrix.ndim == 2 or not self.separate
@@ -125,12 +122,9 @@ class Kernel:
         costs = problem.matrix.detach()
         matrix = torch.empty_like(costs)
         floor = LEAST_EXPONENT[problem.dtype]
-        *batch, n, m = costs.shape
-        size = max(1, _BUILD_ENTRIES // (m * math.prod(batch)))
-        for start in range(0, n, size):
-            part = slice(start, start + size)
+        for part in problem.row_blocks():
             # A block of rows of a batch is not contiguous in memory, unless it holds all rows.
-            whole = not batch or size >= n
+            whole = costs.ndim == 2 or part.stop - part.start == costs.shape[-2]
             block = torch.sub(g.unsqueeze(-2), costs[..., part, :], out=matrix[..., part, :] if whole else None)
             # The floor also keeps denormal numbers out of the products: they are extremely slow on a CPU.
             block.add_(f[..., part].unsqueeze(-1)).mul_(1 / eps).clamp_(floor, -floor).exp_()
@@ -174,11 +168,6 @@ class Kernel:
         """Whether annealing may go on: the dual gap estimated before the last step, if any, was at most eps."""
         return all(bool((sub.decrement <= 1).all()) for sub in self.subproblems)
 
-    @property
-    def in_range(self) -> bool:
-        """Whether the scalings are finite and within range."""
-        return self.drift <= self.most_drift
-
     def steps_left(self) -> int:
         """How many steps to take before the range is checked again.
 
@@ -207,16 +196,14 @@ class Kernel:
         u, v = 1 / self.p, 1 / self.q
         self.matrix.mul_(u.unsqueeze(-1)).mul_(v.unsqueeze(-2))
         self.rounding, self.drift = self.rounding.absorbed(), 0.0
-        self._split()
+        self._split(torch.ones_like(self.a), torch.ones_like(self.b))
 
     def halve(self) -> None:
         """Square kernel and scalings in place, which halves eps: ``exp(z / (eps / 2)) = exp(z / eps)^2``."""
+        p, q = self.p.square(), self.q.square()
         self.matrix.square_().clamp_(min=math.exp(self.least_exponent))
         self.eps, self.rounding, self.drift = self.eps / 2, self.rounding.halved(), 2 * self.drift
-        before = self.subproblems
-        self._split()
-        for sub, old in zip(self.subproblems, before, strict=True):
-            sub.p, sub.q = old.p * old.p, old.q * old.q
+        self._split(p, q)
 
     def begin(self, q: Tensor) -> None:
         """Start from these column scalings, ``v = 1 / q``, ``(..., m)``."""
@@ -229,10 +216,9 @@ class Kernel:
         before, changes, after = [(sub.p, sub.q) for sub in self.subproblems], [], []
         with ignore_fp_flags():
             for sub in self.subproblems:
-                if steps > 1:
-                    update(sub, steps - 1)
-                p, q = sub.p, sub.q
-                update(sub, 1)
+                for _ in range(steps):
+                    p, q = sub.p, sub.q
+                    update(sub)
                 changes += [sub.p / p, sub.q / q]
                 after += [sub.p, sub.q]
             change, drift = _largest_log(changes), _largest_log(after)

@@ -41,7 +41,7 @@ class KernelIterate(DiscreteIterate):
     @cached_property
     def annealing(self) -> bool:
         """Whether the kernel is that of a larger eps."""
-        return bool(self.kernel.eps != self.problem.reg.weight)  # type: ignore[attr-defined]
+        return self.kernel.eps != self.problem.eps
 
     @cached_property
     @override
@@ -108,17 +108,17 @@ class KernelIterate(DiscreteIterate):
     def interval(self) -> Interval:
         quick = self._quick_bounds()
         if quick is None:
-            return self.float64_interval()
+            return super().interval
         interval, slack = self.problem.interval(*quick[:2]), quick[2]
         if bool(interval.rel_gap.max() <= self.wanted):
             # Potentials in the dtype may be too coarse for eps: their plan then differs from the kernel's.
             unit = torch.finfo(self.problem.dtype).eps
             coarse = unit * abs(self.problem.mean_cost) > _COARSE * self.kernel.eps
-            return self.float64_interval() if coarse else interval
+            return super().interval if coarse else interval
         if not (self.last or bool((slack > _ROUNDED * interval.gap).any())):
             return interval
         # Roundoff may dominate the gap: float64 has a smaller allowance for it.
-        exact = self.float64_interval()
+        exact = super().interval
         lower, upper = torch.maximum(exact.lower, interval.lower), torch.minimum(exact.upper, interval.upper)
         return self.problem.interval(lower, upper)
 

@@ -156,11 +156,10 @@ class _Torch(MatVec):
 
 def matvecs(matrix: Tensor) -> list[MatVec]:
     """The products of a matrix, or of each matrix of a batch; one object for a whole batch of tiny matrices."""
-    if matrix.ndim == 3:
-        if matrix.device.type == "cpu" and matrix[0].numel() >= _LOOP_ENTRIES:
-            return [_single(one) for one in matrix]
-        return [_Torch(matrix)]
-    return [_single(matrix)]
+    if matrix.ndim == 2:
+        return [_single(matrix)]
+    looped = matrix.device.type == "cpu" and matrix[0].numel() >= _LOOP_ENTRIES
+    return [_single(one) for one in matrix] if looped else [_Torch(matrix)]
 
 
 def _single(matrix: Tensor) -> MatVec:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -188,12 +189,11 @@ class Sinkhorn(DiscreteSolver):
     def advance(self, problem: Discrete, state: SinkhornState, steps: int) -> SinkhornState:
         if problem.streamed:
             return self._stream(problem, state, steps)
-        left = steps
-        while left > 0:
-            done = self._fused(problem, state, left)
+        while steps > 0:
+            done = self._fused(problem, state, steps)
             if done == 0:
                 state, done = self.step(problem, state), 1
-            left -= done
+            steps -= done
         return state
 
     @override
@@ -249,12 +249,13 @@ class Sinkhorn(DiscreteSolver):
             return symmetric
         if eps > problem.eps and self.acceleration is not Acceleration.NEWTON:
             return alternating
-        return {
+        updates: dict[Acceleration, KernelUpdate] = {
             Acceleration.NONE: alternating,
-            Acceleration.RELAXED: relaxed(self.relaxation),
-            Acceleration.ANDERSON: anderson(self.depth),
+            Acceleration.RELAXED: partial(relaxed, factor=self.relaxation),
+            Acceleration.ANDERSON: partial(anderson, depth=self.depth),
             Acceleration.NEWTON: truncated_newton,
-        }[self.acceleration]
+        }
+        return updates[self.acceleration]
 
     def _fused(self, problem: Discrete, state: SinkhornState, steps: int) -> int:
         """Take up to ``steps`` steps on the kernel, in place. Returns the number taken; 0 if it is not safe."""
@@ -274,7 +275,7 @@ class Sinkhorn(DiscreteSolver):
         # Steps of other updates may move further than the last one did, so they are taken singly, and undone if out of
         # range.
         if kernel is not None and kernel.eps == eps:
-            steps_left = kernel.steps_left() if plain else int(kernel.in_range)
+            steps_left = kernel.steps_left() if plain else int(kernel.drift <= kernel.most_drift)
             count = min(steps, steps_left if plain and eps == problem.eps else 1)
             if steps_left > 0 and kernel.advance(count, update):
                 return self._took(state, kernel, count)

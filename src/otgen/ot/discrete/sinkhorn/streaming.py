@@ -8,6 +8,7 @@ A block of rows is exponentiated once and serves both half-steps: ``E_ij = exp((
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -64,9 +65,7 @@ def sweep(problem: Discrete, g: Tensor, eps: float, f: Tensor | None = None, fac
     a, b = problem.a, problem.b
     rows, new = torch.empty_like(a), torch.empty_like(a)
     columns = torch.zeros_like(b, dtype=torch.float64)
-    exponents_of = _Exponents(problem, g, eps)
-    for part in problem.row_blocks():
-        exponents, offset = exponents_of(part)
+    for part, exponents, offset in _exponents(problem, g, eps):
         top = exponents.amax(-1, keepdim=True)
         # The floor keeps denormal numbers out, which are extremely slow on a CPU.
         exponents.sub_(top).clamp_(min=_FLOOR).exp_()
@@ -87,24 +86,20 @@ def sweep(problem: Discrete, g: Tensor, eps: float, f: Tensor | None = None, fac
     return Sweep(eps, rows, new, log_columns)
 
 
-class _Exponents:
-    """``(g_j - c_ij) / eps`` in blocks of rows, up to a constant per row."""
-
-    def __init__(self, problem: Discrete, g: Tensor, eps: float) -> None:
-        self.problem, self.eps = problem, eps
-        self.active = g.masked_fill(problem.b == 0, -torch.inf)
-        x, y = (side.points for side in problem.sides())
-        self.factors = problem.cost.factors(x, y) if x.ndim == 2 else None
-        if self.factors is not None:
-            _, s, left, right = self.factors
-            self.bias, self.left, self.right = (self.active - s) / eps, left / eps, right.mT.contiguous()
-
-    def __call__(self, part: slice) -> tuple[Tensor, Tensor | float]:
-        """The exponents of a block, and the constants to add to the potentials of its rows."""
-        if self.factors is None:
-            costs = self.problem.rows(part, self.problem.dtype)
-            return torch.sub(self.active.unsqueeze(-2), costs).mul_(1 / self.eps), 0.0
-        return torch.addmm(self.bias, self.left[part], self.right), self.factors[0][part]
+def _exponents(problem: Discrete, g: Tensor, eps: float) -> Iterator[tuple[slice, Tensor, Tensor | float]]:
+    """``(g_j - c_ij) / eps`` in blocks of rows, up to a constant per row; and what to add to the rows' potentials."""
+    active = g.masked_fill(problem.b == 0, -torch.inf)
+    x, y = (side.points for side in problem.sides())
+    factors = problem.cost.factors(x, y) if x.ndim == 2 else None
+    if factors is None:
+        for part in problem.row_blocks():
+            costs = problem.rows(part, problem.dtype)
+            yield part, torch.sub(active.unsqueeze(-2), costs).mul_(1 / eps), 0.0
+        return
+    r, s, left, right = factors
+    bias, left, right = (active - s) / eps, left / eps, right.mT.contiguous()
+    for part in problem.row_blocks():
+        yield part, torch.addmm(bias, left[part], right), r[part]
 
 
 def coarse_start(

@@ -8,51 +8,40 @@ from typing import Any
 import numpy as np
 
 from otgen.ot.discrete.sinkhorn.correction import correction_solved
-from otgen.ot.discrete.sinkhorn.kernel import KernelUpdate, SubProblem
+from otgen.ot.discrete.sinkhorn.kernel import SubProblem
 
 # The largest change of an entry of log v in one Newton step; beyond it the quadratic model is not valid.
 _REACH = 4.0
 _HALVINGS = 6
 
 
-def alternating(sub: SubProblem, steps: int) -> None:
+def alternating(sub: SubProblem) -> None:
     """``u = 1 / K (b v)``, then ``v = 1 / K^T (a u)``."""
-    K, a, b = sub.K, sub.a, sub.b
-    for _ in range(steps):
-        sub.p, sub.q = K.sweep(b / sub.q, a)
+    sub.p, sub.q = sub.K.sweep(sub.b / sub.q, sub.a)
 
 
-def symmetric(sub: SubProblem, steps: int) -> None:
+def symmetric(sub: SubProblem) -> None:
     """u and v from the old v and u, each the geometric mean with its old value: ``f <- (f + T(g)) / 2``."""
-    K, a, b = sub.K, sub.a, sub.b
-    for _ in range(steps):
-        p, q = K.pair(b / sub.q, a / sub.p)
-        sub.p, sub.q = (sub.p * p) ** 0.5, (sub.q * q) ** 0.5
+    p, q = sub.K.pair(sub.b / sub.q, sub.a / sub.p)
+    sub.p, sub.q = (sub.p * p) ** 0.5, (sub.q * q) ** 0.5
 
 
-def relaxed(factor: float) -> KernelUpdate:
-    """Alternating steps, with each half-step longer by a factor in (1, 2): ``f <- f + factor (T(g) - f)``.
+def relaxed(sub: SubProblem, factor: float) -> None:
+    """An alternating step, with each half-step longer by a factor in (1, 2): ``f <- f + factor (T(g) - f)``.
 
     Convergence is only local (Lehmann et al. 2021), so a plain step is taken if the change is larger than at the last
     step.
     """
-
-    def update(sub: SubProblem, steps: int) -> None:
-        K, a, b = sub.K, sub.a, sub.b
-        for _ in range(steps):
-            p = K.rows(b / sub.q)
-            full = sub.p * (p / sub.p) ** factor
-            q = K.columns(a / full)
-            move = float(abs(_log(q / sub.q)).max())
-            if sub.memory is None or move > sub.memory:
-                # The first step, or a larger change than before: a plain step, from exact rows.
-                q = K.columns(a / p)
-                sub.p, sub.q = p, q
-            else:
-                sub.p, sub.q = full, sub.q * (q / sub.q) ** factor
-            sub.memory = move
-
-    return update
+    p = sub.K.rows(sub.b / sub.q)
+    full = sub.p * (p / sub.p) ** factor
+    q = sub.K.columns(sub.a / full)
+    move = float(abs(_log(q / sub.q)).max())
+    if sub.memory is None or move > sub.memory:
+        # The first step, or a larger change than before: a plain step, from exact rows.
+        sub.p, sub.q = p, sub.K.columns(sub.a / p)
+    else:
+        sub.p, sub.q = full, sub.q * (q / sub.q) ** factor
+    sub.memory = move
 
 
 @dataclass
@@ -64,28 +53,22 @@ class _Window:
     least: float = np.inf
 
 
-def anderson(depth: int) -> KernelUpdate:
-    """Alternating steps, with log q extrapolated from the last ``depth`` steps (Anderson acceleration)."""
-
-    def update(sub: SubProblem, steps: int) -> None:
-        K, a, b = sub.K, sub.a, sub.b
-        for _ in range(steps):
-            sub.p, q = K.sweep(b / sub.q, a)
-            image = _log(q)
-            residual = image - _log(sub.q)
-            size = float(abs(residual).max())
-            window: _Window = sub.memory or _Window([], [])
-            if size > 2 * window.least:
-                # The extrapolation made the residual grow: its window is discarded.
-                window = _Window([], [])
-            window.least = min(window.least, size)
-            window.residuals.append(residual)
-            window.images.append(image)
-            del window.residuals[:-depth], window.images[:-depth]
-            sub.memory = window
-            sub.q = _exp(_extrapolated(window)) if len(window.residuals) > 1 else q
-
-    return update
+def anderson(sub: SubProblem, depth: int) -> None:
+    """An alternating step, with log q extrapolated from the last ``depth`` steps (Anderson acceleration)."""
+    sub.p, q = sub.K.sweep(sub.b / sub.q, sub.a)
+    image = _log(q)
+    residual = image - _log(sub.q)
+    size = float(abs(residual).max())
+    window: _Window = sub.memory or _Window([], [])
+    if size > 2 * window.least:
+        # The extrapolation made the residual grow: its window is discarded.
+        window = _Window([], [])
+    window.least = min(window.least, size)
+    window.residuals.append(residual)
+    window.images.append(image)
+    del window.residuals[:-depth], window.images[:-depth]
+    sub.memory = window
+    sub.q = _exp(_extrapolated(window)) if len(window.residuals) > 1 else q
 
 
 def _extrapolated(window: _Window) -> Any:
@@ -100,27 +83,25 @@ def _extrapolated(window: _Window) -> Any:
     return sum(float(weight) * image for weight, image in zip(weights, window.images, strict=True))
 
 
-def truncated_newton(sub: SubProblem, steps: int) -> None:
-    """Truncated Newton steps on the semi-dual, each polished by one alternating step."""
-    K, a, b = sub.K, sub.a, sub.b
-    for _ in range(steps):
-        correction = correction_solved(sub)
-        sub.decrement = correction.decrement
-        move = correction.x.clip(-_REACH, _REACH)
-        rise = correction.dot(b, move)
-        slope = correction.dot(correction.missing, move)
-        length = 0 * slope + 1
-        for _ in range(_HALVINGS):
-            p = K.rows(correction.v * _exp(length * move))
-            gain = length * rise - correction.dot(a, _log(p / correction.p))
-            falling = (gain < 1e-4 * length * slope) | (slope <= 0)
-            if not bool(falling.any()):
-                break
-            length = length - length * falling / 2
-        else:
-            # No rise of the dual is possible in this precision: a plain step does no harm.
-            p = correction.p
-        sub.p, sub.q = p, K.columns(a / p)
+def truncated_newton(sub: SubProblem) -> None:
+    """A truncated Newton step on the semi-dual, polished by one alternating step."""
+    correction = correction_solved(sub)
+    sub.decrement = correction.decrement
+    move = correction.x.clip(-_REACH, _REACH)
+    rise = correction.dot(sub.b, move)
+    slope = correction.dot(correction.missing, move)
+    length = 0 * slope + 1
+    for _ in range(_HALVINGS):
+        p = sub.K.rows(correction.v * _exp(length * move))
+        gain = length * rise - correction.dot(sub.a, _log(p / correction.p))
+        falling = (gain < 1e-4 * length * slope) | (slope <= 0)
+        if not bool(falling.any()):
+            break
+        length = length - length * falling / 2
+    else:
+        # No rise of the dual is possible in this precision: a plain step does no harm.
+        p = correction.p
+    sub.p, sub.q = p, sub.K.columns(sub.a / p)
 
 
 def _log(values: Any) -> Any:
