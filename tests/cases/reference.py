@@ -102,7 +102,8 @@ def solve(costs: Array, a: Array, b: Array, eps: float, kind: str, tol: float = 
     stages = [eps * 4.0**k for k in range(int(np.ceil(np.log(max(scale / eps, 1.0)) / np.log(4.0))), -1, -1)]
     for stage in stages:
         reg = {"KL": _KL, "Quadratic": _Quadratic}[kind](stage)
-        f, g = _newton(c, weights_a, weights_b, reg, f, g)
+        # On the way a start for the next stage is all that is wanted.
+        f, g = _newton(c, weights_a, weights_b, reg, f, g, goal=1e-15 if stage == eps else 1e-4)
     plan = np.zeros_like(costs, dtype=np.float64)
     low, high, rounded = _bounds(c, weights_a, weights_b, reg, f, g)
     plan[np.ix_(keep_rows, keep_columns)] = rounded
@@ -112,21 +113,25 @@ def solve(costs: Array, a: Array, b: Array, eps: float, kind: str, tol: float = 
     return best
 
 
-def _newton(c: Array, a: Array, b: Array, reg: _KL | _Quadratic, f: Array, g: Array) -> tuple[Array, Array]:
+def _newton(
+    c: Array, a: Array, b: Array, reg: _KL | _Quadratic, f: Array, g: Array, *, goal: float
+) -> tuple[Array, Array]:
+    """Damped, until the gradient is below the goal or, where only rounding is left of it, no longer falls."""
     n, ab = len(a), np.outer(a, b)
 
     def dual(f: Array, g: Array) -> float:
         with np.errstate(over="ignore"):
             return float(a @ f + b @ g - (ab * reg.conjugate(f[:, None] + g - c)).sum())
 
-    ridge = 1e-3
+    ridge, size = 1e-3, np.inf
     for _ in range(400):
         # One sweep of exact coordinate ascent (rows only) keeps Newton in its region.
         f = reg.rows(g - c, b)
         s = f[:, None] + g - c
         plan, curvature = ab * reg.density(s), ab * reg.curvature(s)
         gradient = np.concatenate([a - plan.sum(1), b - plan.sum(0)])
-        if np.abs(gradient).sum() < 1e-15:
+        last, size = size, float(np.abs(gradient).sum())
+        if size < goal or (size < 1e-12 and size > last / 2):
             break
         hessian = np.block([[np.diag(curvature.sum(1)), curvature], [curvature.T, np.diag(curvature.sum(0))]])
         start, accepted = dual(f, g), False

@@ -50,7 +50,7 @@ def inputs(n: int = 6, m: int = 4, d: int = 3, seed: int = 1) -> tuple[Tensor, T
 
 def converged(reg: Regulariser) -> dict[str, Any]:
     """Options that take a small problem to its last digits."""
-    return {"reg": reg, "tol": 0, "max_steps": 1500 if isinstance(reg, KL) else 40}
+    return {"reg": reg, "tol": 0, "max_steps": 400 if isinstance(reg, KL) else 40}
 
 
 def batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:
