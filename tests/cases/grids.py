@@ -10,15 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from otgen.ot import (
-    GridExact1D,
-    GridPDHG,
-    GridSolution,
-    GridW1,
-    Stencil,
-    StepNorm,
-    solve,
-)
+from otgen.ot import GridExact1D, GridPDHG, GridSolution, GridW1, Stencil, StepNorm, solve
 
 every_stencil = pytest.mark.parametrize("stencil", list(Stencil))
 every_norm = pytest.mark.parametrize("norm", list(StepNorm))

@@ -11,14 +11,7 @@ import torch
 from torch import Tensor
 
 from cases.components import SMOOTH
-from otgen.ot import (
-    Continuous,
-    ContinuousSolution,
-    NeuralDual,
-    Perceptron,
-    SmoothRegulariser,
-    solve,
-)
+from otgen.ot import Continuous, ContinuousSolution, NeuralDual, Perceptron, SmoothRegulariser, solve
 
 every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 SMALL = Perceptron(widths=(32, 32))

@@ -13,14 +13,7 @@ from torch import Tensor
 from cases import reference
 from cases.components import public, solvers_for
 from cases.random_problems import cloud, weights
-from otgen.ot import (
-    Discrete,
-    Regulariser,
-    SmoothRegulariser,
-    Solution,
-    Solver,
-    solve,
-)
+from otgen.ot import Discrete, Regulariser, SmoothRegulariser, Solution, Solver, solve
 
 EPS = 0.3
 TOL = 1e-9

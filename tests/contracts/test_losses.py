@@ -51,7 +51,7 @@ def inputs(n: int = 6, m: int = 4, d: int = 3, seed: int = 1) -> tuple[Tensor, T
 
 
 def converged(make: Any, reg: Regulariser) -> Any:
-    """The loss with options that take a small problem to its last digits, under KL by symmetric or by Newton's steps."""
+    """The loss, with options that take a small problem to its last digits; the divergence's KL steps are the slow ones."""
     return partial(make, reg=reg, tol=0, max_steps=400 if make is SinkhornDivergence and isinstance(reg, KL) else 60)
 
 

@@ -12,15 +12,7 @@ from cases.components import everywhere, name, public, solvers_for
 from cases.random_problems import cloud, generator, weights
 from cases.solver_cases import CASES, EPS, TOL, best, close, clouds, every_case, regulariser, truth
 from otgen.errors import InputError
-from otgen.ot import (
-    Discrete,
-    DiscreteSolver,
-    NoReg,
-    Regulariser,
-    SmoothRegulariser,
-    Solver,
-    solve,
-)
+from otgen.ot import Discrete, DiscreteSolver, NoReg, Regulariser, SmoothRegulariser, Solver, solve
 
 # One that approximates the problem cannot be solved to an accuracy: it has tests of its own.
 EXACT_IN_THE_LIMIT = [cls for cls in public(DiscreteSolver) if not cls.approximates]  # type: ignore[type-abstract]

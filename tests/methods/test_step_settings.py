@@ -13,17 +13,7 @@ from cases.methods import EPS, LEARNT, METHODS, PIXEL, TRANSPORT
 from otgen import methods
 from otgen.data import Normal
 from otgen.errors import InputError, RenamedWarning
-from otgen.methods import (
-    Adam,
-    Batches,
-    Fake,
-    Method,
-    Player,
-    Real,
-    Term,
-    TransportMethod,
-    TransportState,
-)
+from otgen.methods import Adam, Batches, Fake, Method, Player, Real, Term, TransportMethod, TransportState
 from otgen.methods.base import pace
 from otgen.nets import DcganCritic, MlpGenerator
 from otgen.ot import KL, Combination, Quadratic

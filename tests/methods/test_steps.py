@@ -11,14 +11,7 @@ from torch import Tensor
 
 from cases.critics import BatchNormCritic
 from cases.methods import EPS, LEARNT, METHODS, PIXEL
-from otgen.methods import (
-    Adam,
-    Fake,
-    Player,
-    Real,
-    Term,
-    TransportMethod,
-)
+from otgen.methods import Adam, Fake, Player, Real, Term, TransportMethod
 from otgen.nets import MlpGenerator
 from otgen.ot import KL, Envelope, Gradient, SinkhornDivergence, Unroll
 from otgen.train import Trainer

@@ -55,8 +55,7 @@ def test_it_is_small_frozen_and_in_eval_mode(kind: type[Classifier]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "extract", "least"),
-    [(DigitClassifier, DigitFeatures(), 0.99), (CifarClassifier, CifarFeatures(), 0.75)],
+    ("kind", "extract", "least"), [(DigitClassifier, DigitFeatures(), 0.99), (CifarClassifier, CifarFeatures(), 0.75)]
 )
 def test_the_card_is_that_of_the_weights(kind: type[Classifier], extract: ClassifierFeatures, least: float) -> None:
     data = (resources.files("otgen.metrics") / "weights" / kind.weights_file()).read_bytes()

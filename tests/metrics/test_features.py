@@ -9,14 +9,7 @@ import torch
 from torch import Tensor
 
 from otgen.errors import InputError
-from otgen.metrics import (
-    CifarFeatures,
-    ClassifierFeatures,
-    DigitFeatures,
-    Features,
-    Identity,
-    load_cifar_classifier,
-)
+from otgen.metrics import CifarFeatures, ClassifierFeatures, DigitFeatures, Features, Identity, load_cifar_classifier
 
 every_classifier = pytest.mark.parametrize("extract", [DigitFeatures(), CifarFeatures()])
 
