@@ -43,9 +43,17 @@ class RandomProblem:
         return Discrete(self.x, self.y, self.a, self.b, cost=self.cost, reg=self.reg if reg is None else reg)
 
     def truth(self, tol: float = 1e-12) -> reference.Truth:
-        costs = self.cost(self.x, self.y).numpy()
-        kind = type(self.reg).__name__
-        return reference.solve(costs, self.a.numpy(), self.b.numpy(), self.reg.weight, kind, tol)
+        return truth(self.problem(), tol)
+
+
+def truth(problem: Discrete, tol: float = 1e-12) -> reference.Truth:
+    """The reference's bracket of a smooth problem's value, in float64."""
+    costs, a, b = (
+        t.double().numpy() for t in (problem.geometry.rows(slice(None), torch.float64), problem.a, problem.b)
+    )
+    reg = problem.reg
+    assert isinstance(reg, SmoothRegulariser)
+    return reference.solve(costs, a / a.sum(), b / b.sum(), reg.weight, type(reg).__name__, tol)
 
 
 def random_problem(seed: int) -> RandomProblem:

@@ -8,6 +8,7 @@ truth lies between the two.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,10 @@ class Truth:
     @property
     def value(self) -> float:
         return (self.low + self.high) / 2
+
+    def within(self, solution: Any, room: float = 0.0) -> bool:
+        """Whether the interval of a solution has room for it."""
+        return bool(solution.lower.item() <= self.high + room and solution.upper.item() >= self.low - room)
 
     @property
     def error(self) -> float:
@@ -90,6 +95,24 @@ class _Quadratic:
         return (self.eps - (active * z).sum(1)) / active.sum(1)
 
 
+class _NoReg:
+    """For what is said of given plans; `solve` needs one of the smooth kinds."""
+
+    def __init__(self, eps: float) -> None:
+        self.eps = eps
+
+    def conjugate(self, s: Array) -> Array:
+        return np.zeros_like(s)
+
+    density = penalty = conjugate
+
+    def rows(self, z: Array, b: Array) -> Array:
+        return -z.max(1)
+
+
+KINDS = {"KL": _KL, "Quadratic": _Quadratic, "NoReg": _NoReg}
+
+
 def solve(costs: Array, a: Array, b: Array, eps: float, kind: str, tol: float = 1e-12) -> Truth:
     """The value of ``min <pi, C> + eps sum a b penalty``; `tol` relative to the spread of the costs."""
     keep_rows, keep_columns = a > 0, b > 0
@@ -97,16 +120,14 @@ def solve(costs: Array, a: Array, b: Array, eps: float, kind: str, tol: float = 
     weights_a, weights_b = a[keep_rows] / a.sum(), b[keep_columns] / b.sum()
     scale = max(float(np.abs(c).max()), 1e-300)
     f, g = np.zeros(len(weights_a)), np.zeros(len(weights_b))
-    best: Truth | None = None
     # Continuation: from a large weight, where the problem is easy, down to the one that is wanted.
     stages = [eps * 4.0**k for k in range(int(np.ceil(np.log(max(scale / eps, 1.0)) / np.log(4.0))), -1, -1)]
     for stage in stages:
-        reg = {"KL": _KL, "Quadratic": _Quadratic}[kind](stage)
+        reg = KINDS[kind](stage)
         # On the way a start for the next stage is all that is wanted.
         f, g = _newton(c, weights_a, weights_b, reg, f, g, goal=1e-15 if stage == eps else 1e-4)
     plan = np.zeros_like(costs, dtype=np.float64)
-    low, high, rounded = _bounds(c, weights_a, weights_b, reg, f, g)
-    plan[np.ix_(keep_rows, keep_columns)] = rounded
+    low, high, plan[np.ix_(keep_rows, keep_columns)] = _bounds(c, weights_a, weights_b, reg, f, g)
     best = Truth(low, high, f, g, plan)
     if not best.error <= tol * scale + 1e-11 * abs(best.value):
         raise AssertionError(f"the reference did not converge: [{low}, {high}]")
@@ -148,14 +169,16 @@ def _newton(
     return reg.rows(g - c, b), g
 
 
+def rounded(plan: Array, a: Array, b: Array) -> Array:
+    """Altschuler, Weed, Rigollet 2017, Algorithm 2."""
+    plan = plan * np.minimum(a / np.maximum(plan.sum(1), 1e-300), 1)[:, None]
+    plan = plan * np.minimum(b / np.maximum(plan.sum(0), 1e-300), 1)
+    rows, columns = np.maximum(a - plan.sum(1), 0), np.maximum(b - plan.sum(0), 0)
+    return plan + np.outer(rows, columns) / max(rows.sum(), 1e-300)
+
+
 def _bounds(c: Array, a: Array, b: Array, reg: _KL | _Quadratic, f: Array, g: Array) -> tuple[float, float, Array]:
     ab, s = np.outer(a, b), f[:, None] + g - c
     low = float(a @ f + b @ g - (ab * reg.conjugate(s)).sum())
-    plan = ab * reg.density(s)
-    plan *= np.minimum(a / plan.sum(1), 1)[:, None]
-    plan *= np.minimum(b / np.maximum(plan.sum(0), 1e-300), 1)
-    rows, columns = np.maximum(a - plan.sum(1), 0), np.maximum(b - plan.sum(0), 0)
-    if rows.sum() > 0:
-        plan = plan + np.outer(rows, columns) / rows.sum()
-    high = float((plan * c).sum() + reg.eps * (ab * reg.penalty(plan / ab)).sum())
-    return low, high, plan
+    plan = rounded(ab * reg.density(s), a, b)
+    return low, float((plan * c).sum() + reg.eps * (ab * reg.penalty(plan / ab)).sum()), plan

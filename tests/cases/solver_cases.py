@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
-from cases import reference
+from cases import random_problems
 from cases.components import public, solvers_for
 from cases.random_problems import cloud, weights
 from otgen.ot import Discrete, Regulariser, SmoothRegulariser, Solution, Solver, solve
@@ -60,9 +60,8 @@ def programme(C: np.ndarray[Any, Any], a: np.ndarray[Any, Any], b: np.ndarray[An
 
 def truth(problem: Discrete) -> tuple[float, float]:
     """An interval that holds the value, found without the package's solvers."""
-    C, a, b = problem.matrix.numpy(), problem.a.numpy(), problem.b.numpy()
     if isinstance(problem.reg, SmoothRegulariser):
-        found = reference.solve(C, a, b, problem.reg.weight, type(problem.reg).__name__)
+        found = random_problems.truth(problem)
         return found.low, found.high
-    value = programme(C, a, b)
+    value = programme(problem.matrix.numpy(), problem.a.numpy(), problem.b.numpy())
     return value - 1e-12, value + 1e-12

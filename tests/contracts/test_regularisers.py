@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from cases.checks import refused
 from cases.components import SMOOTH, everywhere, name, public
 from cases.random_problems import cloud, weights
 from otgen.errors import InputError
@@ -180,14 +181,12 @@ def test_rows_are_exact_for_any_cost(
 @pytest.mark.parametrize("cls", SMOOTH)
 @pytest.mark.parametrize("eps", [0.0, -1.0, math.nan, math.inf])
 def test_a_weight_that_is_no_weight_is_refused(cls: type[SmoothRegulariser], eps: float) -> None:
-    with pytest.raises(InputError, match=r"(?s)positive.*got eps=.*NoReg"):
-        cls(eps=eps)
+    refused(r"(?s)positive.*got eps=.*NoReg", cls, eps=eps)
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, math.nan, math.inf])
 def test_a_factor_that_is_no_factor_is_refused(factor: float) -> None:
-    with pytest.raises(InputError, match="positive"):
-        Relative(factor)
+    refused("positive", Relative, factor)
 
 
 @pytest.mark.parametrize("cls", SMOOTH)

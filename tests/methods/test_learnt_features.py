@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from otgen.errors import InputError
+from cases.checks import refused
 from otgen.methods import SWGAN, Adam, DualOracle, Fake, LearntFeatures, Player, Real, Signs, SWGANSinkhorn
 from otgen.methods.learnt_features import embedded
 from otgen.methods.swgan import SwganState
@@ -184,5 +184,4 @@ def test_potentials_in_units_of_the_cost_do_not_know_its_scale(method: SWGAN, tr
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make: Callable[[], object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        make()
+    refused(message, make)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from cases.checks import refused
 from otgen.data import Arrays, Gaussian1D, Gaussian2D, Gaussians8, Mixture, Normal
 from otgen.errors import InputError
 from otgen.methods import SCO, Adam, Cells
@@ -164,8 +165,7 @@ def test_data_outside_the_grid_are_refused_or_left_out_and_never_moved(tmp_path:
         config = RunConfig(data=data, latent=Normal(dim=2), generator=generator, method=method, steps=1)
         return Trainer(config, RunDir(tmp_path / "run"))
 
-    with pytest.raises(InputError, match=r"1 of 3 data points are outside SCO's grid, \[-5\.0, 5\.0\].*span \[-1, 9\]"):
-        trainer(PLANE)
+    refused(r"1 of 3 data points are outside SCO's grid, \[-5\.0, 5\.0\].*span \[-1, 9\]", trainer, PLANE)
     masses = trainer(replace(PLANE, outside=Outside.DROP)).state.method.data
     assert masses.max().item() == pytest.approx(0.5)
 
@@ -209,5 +209,4 @@ def test_data_that_fit_no_grid_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"tol": 0.0}, {"lr": 0.0}, {"stop": -1.0}, {"patience": -1}])
 def test_hyper_parameters_are_checked(wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="must be"):
-        SCO(**wrong)  # type: ignore[arg-type]
+    refused("must be", SCO, **wrong)

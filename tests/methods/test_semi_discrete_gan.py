@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from cases.checks import refused
 from otgen.data import FiniteSource, Gaussian1D, Normal, Source
 from otgen.errors import InputError
 from otgen.methods import Adam, CostUnit, SemiDiscreteGAN
@@ -218,5 +219,4 @@ def test_data_points_are_all_or_some(tmp_path: Path) -> None:
     ],
 )
 def test_hyper_parameters_are_checked(wrong: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        SemiDiscreteGAN(**wrong)  # type: ignore[arg-type]
+    refused(message, SemiDiscreteGAN, **wrong)

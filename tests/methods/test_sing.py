@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cases.checks import refused
 from otgen.data import Gaussian2D, Normal
-from otgen.errors import InputError
 from otgen.methods import Player, SiNG
 from otgen.methods.sing import solve_damped
 from otgen.nets import MlpGenerator
@@ -125,5 +125,4 @@ def test_a_gaussian_is_learnt_in_few_steps(tmp_path: Path) -> None:
     ],
 )
 def test_hyper_parameters_are_checked(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        replace(METHOD, **change)
+    refused(message, replace, METHOD, **change)

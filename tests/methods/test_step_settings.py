@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cases.checks import refused
 from cases.methods import EPS, LEARNT, METHODS, PIXEL, TRANSPORT
 from otgen import methods
 from otgen.data import Normal
@@ -173,14 +174,12 @@ def test_an_optimiser_of_ones_own_keeps_its_step_size() -> None:
 
 @pytest.mark.parametrize("change", [{"hold": 1.0}, {"hold": -0.1}, {"end": 0.0}, {"end": 1.5}, {"end": float("nan")}])
 def test_an_impossible_fall_is_refused(change: dict[str, float]) -> None:
-    with pytest.raises(InputError, match=r"hold must lie in \[0, 1\) and its end in \(0, 1\]"):
-        Adam(**change)
+    refused(r"hold must lie in \[0, 1\) and its end in \(0, 1\]", Adam, **change)
 
 
 @pytest.mark.parametrize("change", [{"batch": 0}, {"max_steps": 0}, {"batch": -3}])
 def test_impossible_numbers_are_refused(change: dict[str, int]) -> None:
-    with pytest.raises(InputError, match=r"batch and max_steps must be at least 1, got"):
-        replace(PIXEL, **change)
+    refused(r"batch and max_steps must be at least 1, got", replace, PIXEL, **change)
 
 
 @pytest.mark.parametrize("change", [{"features": 0}, {"n_critic": 0}, {"clip": 0.0}, {"clip": float("nan")}])

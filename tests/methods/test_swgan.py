@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cases.checks import refused
 from cases.critics import BatchNormCritic
-from otgen.errors import InputError
 from otgen.methods import SWGAN, Adam, DualOracle, Player, SWGANSinkhorn
 from otgen.methods.neural_potentials import DualAccuracy, DualProblem, DualState, PotentialPair
 from otgen.methods.potentials_report import potentials_report
@@ -289,8 +289,7 @@ def test_a_large_exponent_meets_the_guard_and_is_counted() -> None:
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make: Callable[[], object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        make()
+    refused(message, make)
 
 
 def test_a_guarded_plan_is_judged_as_it_is_used() -> None:

@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cases.checks import refused
 from cases.critics import PENALISED, SMALL, BatchNormCritic, SpectralCritic
 from otgen.data import Gaussian2D, Normal, Source
-from otgen.errors import InputError, NumericalError
+from otgen.errors import NumericalError
 from otgen.methods import WGAN, WGANGP, Adam, GradientPenalty, KantorovichRubinstein, Player
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.train import RunConfig, RunDir, Trainer
@@ -188,14 +189,12 @@ def test_a_diverged_generator_is_named(name: str, trainer: Any) -> None:
 @pytest.mark.parametrize("change", [{"batch": 0}, {"n_critic": 0}])
 def test_impossible_numbers_are_refused(change: dict[str, int]) -> None:
     for method in METHODS.values():
-        with pytest.raises(InputError, match="batch and n_critic must be at least 1"):
-            replace(method, **change)
+        refused("batch and n_critic must be at least 1", replace, method, **change)
 
 
 @pytest.mark.parametrize("clip", [0.0, -1.0, math.nan])
 def test_an_impossible_box_is_refused(clip: float) -> None:
-    with pytest.raises(InputError, match="clip must be positive"):
-        WGAN(clip=clip)
+    refused("clip must be positive", WGAN, clip=clip)
 
 
 def test_wgans_adam_is_rmsprop_but_for_the_bias_of_its_second_moment() -> None:

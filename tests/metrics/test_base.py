@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import refused
 from otgen import metrics
-from otgen.errors import InputError
 from otgen.metrics import (
     ClassifierScore,
     ClassShares,
@@ -75,8 +75,7 @@ def test_the_random_state_is_left_alone(metric: Metric) -> None:
 
 @every_metric
 def test_features_of_two_extractors_do_not_compare(metric: Metric) -> None:
-    with pytest.raises(InputError, match=r"'x' of size 3 and 'y' of size 3.*same extractor"):
-        metric(FAKE, draw(90, 2, name="y"))
+    refused(r"'x' of size 3 and 'y' of size 3.*same extractor", metric, FAKE, draw(90, 2, name="y"))
 
 
 @every_metric
@@ -110,5 +109,4 @@ def test_shares_of_classes() -> None:
     sure = Features(values=torch.zeros(4, 1), probabilities=p, name="x")
     assert ClassShares()(sure, sure) == {"classes_share_min": 0.0, "classes_share_max": 0.75}
     bare = Features(values=torch.zeros(4, 1), name="x")
-    with pytest.raises(InputError, match=r"the share of a class needs class probabilities; the generated features"):
-        ClassShares()(bare, bare)
+    refused(r"the share of a class needs class probabilities; the generated features", ClassShares(), bare, bare)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import refused
 from otgen.data import Cifar10Jpeg, Split
-from otgen.errors import InputError
 from otgen.metrics import (
     CifarClassifier,
     CifarFeatures,
@@ -114,16 +114,14 @@ def test_damaged_weights_are_named(kind: type[Classifier], monkeypatch: pytest.M
     read = classifier._read
     damaged = kind.weights_file()
     monkeypatch.setattr(classifier, "_read", lambda which, name: read(which, name) + (b"x" if name == damaged else b""))
-    with pytest.raises(InputError, match=f"{kind.subject} classifier are damaged.*reinstall"):
-        load_classifier(kind)
+    refused(f"{kind.subject} classifier are damaged.*reinstall", load_classifier, kind)
 
 
 def test_missing_weights_are_named() -> None:
     class Unknown(DigitClassifier):
         subject = "Zebra"
 
-    with pytest.raises(InputError, match=r"zebra_classifier\.json, which this installation lacks.*train_zebra_class"):
-        classifier_card(Unknown)
+    refused(r"zebra_classifier\.json, which this installation lacks.*train_zebra_class", classifier_card, Unknown)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import refused
 from otgen.errors import InputError
 from otgen.metrics import Features, Identity, ModeCoverage
 
@@ -97,13 +98,9 @@ def test_one_mode_and_one_sample() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(InputError, match=r"shape \(modes, d\).*\(3,\)"):
-        ModeCoverage(centres=torch.zeros(3), std=1.0)
-    with pytest.raises(InputError, match="std must be positive and finite; got nan"):
-        ModeCoverage(centres=ring(), std=math.nan)
-    with pytest.raises(InputError, match="radius must be positive"):
-        ModeCoverage(centres=ring(), std=1.0, radius=0.0)
-    with pytest.raises(InputError, match=r"min_share .* got 1.0"):
-        ModeCoverage(centres=ring(), std=1.0, min_share=1.0)
+    refused(r"shape \(modes, d\).*\(3,\)", ModeCoverage, centres=torch.zeros(3), std=1.0)
+    refused("std must be positive and finite; got nan", ModeCoverage, centres=ring(), std=math.nan)
+    refused("radius must be positive", ModeCoverage, centres=ring(), std=1.0, radius=0.0)
+    refused(r"min_share .* got 1.0", ModeCoverage, centres=ring(), std=1.0, min_share=1.0)
     with pytest.raises(InputError, match=r"modes lie in 2 dimensions.*Identity"):
         METRIC(Identity()(torch.zeros(2, 3)), Identity()(torch.zeros(2, 3)))

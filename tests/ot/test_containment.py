@@ -59,11 +59,9 @@ def check(seeds: range, *, newton: tuple[int, ...] = LOOKS) -> None:
         truth = case.truth()
         slack = ROUNDING * abs(truth.value)
         for steps, solution in solutions(case, LOOKS if isinstance(case.reg, KL) else newton).items():
-            low, high = solution.lower.item(), solution.upper.item()
-            where = f"problem {seed} ({case.reg}, {case.cost}) after {steps} steps"
-            assert low <= truth.high + slack, f"{where}: lower {low!r} above the truth {truth.high!r}"
-            assert high >= truth.low - slack, f"{where}: upper {high!r} below the truth {truth.low!r}"
-            assert low <= high, where
+            where = f"problem {seed} ({case.reg}, {case.cost}) after {steps} steps: {solution} and {truth}"
+            assert truth.within(solution, slack), where
+            assert solution.lower <= solution.upper, where
         gaps.append(solution.rel_gap.item())
     assert median(gaps) < 1e-4
 

@@ -11,9 +11,9 @@ from torch import Tensor
 import otgen.ot.discrete.dual_ascent as dual_ascent
 import otgen.ot.discrete.problem as problems
 from cases import reference
+from cases.checks import refused
 from cases.components import SMOOTH
 from cases.random_problems import cloud, random_problem, weights
-from otgen.errors import InputError
 from otgen.ot import KL, Discrete, DualAscent, Newton, PNorm, Quadratic, SmoothRegulariser, Unroll, solve
 
 every_smooth = pytest.mark.parametrize("cls", SMOOTH)
@@ -258,5 +258,4 @@ def test_kl_from_a_start_that_overflows() -> None:
 
 @pytest.mark.parametrize("setting", [{"memory": -1}, {"memory": 1.5}, {"trials": 0}])
 def test_settings_that_are_none_are_refused(setting: dict[str, int]) -> None:
-    with pytest.raises(InputError, match=r"whole number"):
-        DualAscent(**setting)
+    refused(r"whole number", DualAscent, **setting)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cases import reference
+from cases.random_problems import truth
 from otgen.errors import ConvergenceWarning
 from otgen.ot import (
     KL,
@@ -107,16 +107,11 @@ def check(problem: Discrete, solvers: tuple[Solver, ...], tol: float) -> None:
     assert lower <= upper
 
 
-def compare(problem: Discrete, kind: str, solver: Solver) -> None:
+def compare(problem: Discrete, solver: Solver) -> None:
     """With the reference's own bracket, in float64."""
-    tensors = (problem.geometry.rows(slice(None), torch.float64), problem.a, problem.b)
-    costs, a, b = (tensor.double().numpy() for tensor in tensors)
-    eps = float(problem.reg.weight)  # type: ignore[attr-defined]
-    truth = reference.solve(costs, a / a.sum(), b / b.sum(), eps, kind)
-    one = quietly(problem, solver, 1e-3)
-    room = 1e-9 * abs(truth.value) + 1e-12 * eps
-    assert float(one.lower) <= truth.high + room
-    assert float(one.upper) >= truth.low - room
+    bracket = truth(problem)
+    room = 1e-9 * abs(bracket.value) + 1e-12 * float(problem.reg.weight)  # type: ignore[attr-defined]
+    assert bracket.within(quietly(problem, solver, 1e-3), room)
 
 
 @fixed
@@ -128,7 +123,7 @@ def test_entropic_problems(problem: Discrete) -> None:
 @fixed
 @given(problems(KL), st.sampled_from(KL_SOLVERS))
 def test_entropic_intervals_hold_the_truth(problem: Discrete, solver: Solver) -> None:
-    compare(problem, "KL", solver)
+    compare(problem, solver)
 
 
 @fixed
@@ -140,7 +135,7 @@ def test_quadratic_problems(problem: Discrete) -> None:
 @fixed
 @given(problems(Quadratic), st.sampled_from([Newton(), DualAscent()]))
 def test_quadratic_intervals_hold_the_truth(problem: Discrete, solver: Solver) -> None:
-    compare(problem, "Quadratic", solver)
+    compare(problem, solver)
 
 
 @fixed

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from cases.checks import refused
 from cases.neural_duals import Gaussian, covariance, every_smooth, line, seed, small, trained, weights_of
-from otgen.errors import ConvergenceWarning, InputError
+from otgen.errors import ConvergenceWarning
 from otgen.ot import (
     KL,
     L1,
@@ -251,5 +252,4 @@ def test_within_noise_stops_where_fresh_samples_see_no_gap(cls: type[SmoothRegul
 
 def test_within_noise_needs_a_sampled_problem() -> None:
     problem = line(KL(eps=0.5)).sample(5, seed(1))
-    with pytest.raises(InputError, match="WithinNoise needs laws"):
-        solve(problem, Sinkhorn(), until=WithinNoise())
+    refused("WithinNoise needs laws", solve, problem, Sinkhorn(), until=WithinNoise())

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import refused
 from cases.random_problems import cloud
-from otgen.errors import ConvergenceWarning, InputError
+from otgen.errors import ConvergenceWarning
 from otgen.ot import KL, L1, Discrete, PositiveFeatures, Quadratic, Sinkhorn, Status, Unroll, solve
 
 
@@ -148,13 +149,11 @@ def test_a_run_can_be_repeated() -> None:
     ids=["L1", "Quadratic", "matrix"],
 )
 def test_other_problems_are_refused(of: Discrete) -> None:
-    with pytest.raises(InputError, match="PositiveFeatures cannot solve .* between points"):
-        solve(of, PositiveFeatures())
+    refused("PositiveFeatures cannot solve .* between points", solve, of, PositiveFeatures())
 
 
 def test_the_number_of_features_is_checked() -> None:
-    with pytest.raises(InputError, match="features"):
-        PositiveFeatures(features=0)
+    refused("features", PositiveFeatures, features=0)
     assert replace(PositiveFeatures(), features=3).features == 3
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import refused
 from cases.random_problems import cloud, weights
 from otgen.errors import ConvergenceWarning, InputError
 from otgen.ot import KL, L1, PNorm, SamplesLoss, SinkhornDivergence, SqEuclidean
@@ -180,8 +181,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ids=["-".join(map(str, options)) + f"-{k}" for k, (options, _) in enumerate(REFUSED)],
 )
 def test_what_is_not_here_is_refused_with_a_remedy(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        SamplesLoss(**options)
+    refused(message, SamplesLoss, **options)
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,7 @@ def test_what_is_not_here_is_refused_with_a_remedy(options: dict[str, Any], mess
     ],
 )
 def test_bad_calls_are_refused(args: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        SamplesLoss()(*args)
+    refused(message, SamplesLoss(), *args)
 
 
 def test_a_cost_of_the_wrong_shape_is_refused() -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from cases.checks import refused
 from cases.random_problems import cloud, generator, weights
 from cases.semi_discrete import SOLVERS, Finite, Unit, finite, intervals, many
 from otgen.errors import InputError
@@ -219,27 +220,20 @@ class Returns:
     ],
 )
 def test_bad_samples_are_refused(source: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        solve(SemiDiscrete(source, torch.rand(4, 2, generator=generator(1))), max_steps=1)
+    refused(message, solve, SemiDiscrete(source, torch.rand(4, 2, generator=generator(1))), max_steps=1)
 
 
 def test_bad_input_is_refused() -> None:
     y = cloud(4, 2, seed=1)
-    with pytest.raises(InputError, match="method sample"):
-        SemiDiscrete(y, y)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="Quadratic"):
-        SemiDiscrete(Unit((2,)), y, reg=Quadratic())
-    with pytest.raises(InputError, match="not to 1"):
-        SemiDiscrete(Unit((2,)), y, torch.ones(4, dtype=torch.float64))
+    refused("method sample", SemiDiscrete, y, y)
+    refused("Quadratic", SemiDiscrete, Unit((2,)), y, reg=Quadratic())
+    refused("not to 1", SemiDiscrete, Unit((2,)), y, torch.ones(4, dtype=torch.float64))
     problem = SemiDiscrete(Unit((2,)), y)
-    with pytest.raises(InputError, match="MarginalError"):
-        solve(problem, tol=1e-3, max_steps=1)
-    with pytest.raises(InputError, match="loss"):
-        solve(problem, max_steps=1, gradient=Unroll())
+    refused("MarginalError", solve, problem, tol=1e-3, max_steps=1)
+    refused("loss", solve, problem, max_steps=1, gradient=Unroll())
     with pytest.raises(InputError, match="warm start has potentials of shape"):
         solve(problem, max_steps=1, warm_start=AtomPotentials(problem, torch.zeros(3)))
-    with pytest.raises(InputError, match="SemiDiscrete problems, got a Discrete"):
-        solve(Discrete(y, y), StochasticSinkhorn())
+    refused("SemiDiscrete problems, got a Discrete", solve, Discrete(y, y), StochasticSinkhorn())
 
 
 @pytest.mark.parametrize(
@@ -253,5 +247,4 @@ def test_bad_input_is_refused() -> None:
     ],
 )
 def test_bad_hyper_parameters_are_refused(make: Callable[[], Any]) -> None:
-    with pytest.raises(InputError):
-        make()
+    refused("", make)

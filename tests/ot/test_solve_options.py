@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from cases.checks import refused
 from cases.components import public, solvers_for
 from cases.solves import batch, every_regulariser, problem
 from otgen.errors import InputError
@@ -77,8 +78,7 @@ def test_an_error_in_the_callback_is_not_swallowed() -> None:
 
 @pytest.mark.parametrize("options", [{"max_steps": -1}, {"check_every": 0}, {"check_every": -3}], ids=str)
 def test_counts_that_are_none(options: dict[str, int]) -> None:
-    with pytest.raises(InputError, match="must be a whole number of at least [01], got"):
-        solve(problem(), **options)  # type: ignore[arg-type]
+    refused("must be a whole number of at least [01], got", solve, problem(), **options)
 
 
 # --- solvers and kinds
@@ -106,8 +106,7 @@ def test_a_solver_that_cannot_is_refused_with_a_remedy(reg: Regulariser) -> None
         if type(solver) in fit or (solver.approximates and isinstance(reg, KL)):
             continue
         message = f"{type(solver).__name__} cannot solve a problem with {type(reg).__name__}: .*(use |leave)"
-        with pytest.raises(InputError, match=message):
-            solve(problem(reg), solver)
+        refused(message, solve, problem(reg), solver)
     assert fit
     assert len(fit) < len(public(DiscreteSolver))  # type: ignore[type-abstract]
 
@@ -123,20 +122,17 @@ KINDS: list[tuple[str, Any, str]] = [
 
 @pytest.mark.parametrize(("option", "value", "message"), KINDS, ids=lambda part: str(part)[:20])
 def test_wrong_kinds_are_refused(option: str, value: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        solve(problem(), **{option: value})
+    refused(message, solve, problem(), **{option: value})
 
 
 @pytest.mark.parametrize("value", [None, "problem", torch.zeros(2, 2)], ids=["None", "text", "tensor"])
 def test_a_problem_that_is_none(value: Any) -> None:
-    with pytest.raises(InputError, match=r"problem must be a Problem, such as Discrete\(x, y\)"):
-        solve(value)
+    refused(r"problem must be a Problem, such as Discrete\(x, y\)", solve, value)
 
 
 @pytest.mark.parametrize("anneal", [0.0, 1.0, -0.5, math.nan])
 def test_an_annealing_that_is_none(anneal: float) -> None:
-    with pytest.raises(InputError, match=r"must lie in \(0, 1\)"):
-        Sinkhorn(anneal=anneal)
+    refused(r"must lie in \(0, 1\)", Sinkhorn, anneal=anneal)
 
 
 # --- warm starts
@@ -161,10 +157,8 @@ def test_a_warm_start_of_another_shape_is_refused(start: Potentials) -> None:
 
 def test_a_warm_start_of_a_batch_is_none_of_a_single() -> None:
     whole = solve(batch())
-    with pytest.raises(InputError, match="warm start"):
-        solve(batch()[0], warm_start=whole)
-    with pytest.raises(InputError, match="warm start"):
-        solve(batch(), warm_start=whole[0])
+    refused("warm start", solve, batch()[0], warm_start=whole)
+    refused("warm start", solve, batch(), warm_start=whole[0])
     assert solve(batch()[0], tol=1e-3, warm_start=whole[0], check_every=1).steps == 1
 
 
@@ -173,8 +167,7 @@ def test_a_warm_start_of_a_batch_is_none_of_a_single() -> None:
 def test_a_warm_start_that_is_not_finite_is_refused(side: str, bad: float) -> None:
     start = potentials(7, 5)
     getattr(start, side)[2] = bad
-    with pytest.raises(InputError, match="warm start holds NaN or infinite potentials"):
-        solve(problem(), warm_start=start)
+    refused("warm start holds NaN or infinite potentials", solve, problem(), warm_start=start)
 
 
 def test_a_warm_start_crosses_dtypes() -> None:
