@@ -192,7 +192,7 @@ def test_the_matrix_of_a_large_problem_is_never_asked_for(
     monkeypatch.setattr(problems, "_BLOCK_ENTRIES", 27)
     monkeypatch.setattr(dual_ascent, "_KEPT_PAIRS", 0)
     with torch.no_grad():
-        state = solver.advance(fresh, solver.init(fresh), 300)
+        state = solver.advance(fresh, solver.init(fresh), 200)
         found = solver.potentials(fresh, state)
         assert solver.marginal_error(fresh, state) < 0.1
     assert largest == 27

@@ -50,7 +50,7 @@ class Converged:
 
     def __call__(self, *args: Tensor) -> Tensor:
         linear = isinstance(self.solver, Sinkhorn)
-        steps = (3000 if linear else 30) if self.start is None else (1000 if linear else 4)
+        steps = (400 if linear else 30) if self.start is None else (150 if linear else 4)
         solution = solve(self.make(*args), self.solver, tol=0, max_steps=steps, warm_start=self.start)
         self.start = self.start or solution
         return solution.value

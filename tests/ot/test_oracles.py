@@ -75,7 +75,7 @@ def two_points_divergence(p: float, eps: float) -> float:
 @pytest.mark.parametrize("eps", [0.1, 1.0, 10.0, 100.0])
 @pytest.mark.filterwarnings("ignore::otgen.errors.NegativeDivergenceWarning")
 def test_divergence_of_a_point_and_two(p: float, eps: float) -> None:
-    loss = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=eps), tol=0, max_steps=300)
+    loss = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=eps), tol=0, max_steps=100)
     value = loss(column(0.0), column(-1.0, 1.0)).item()
     expected = two_points_divergence(p, eps)
     assert value == pytest.approx(expected, rel=1e-10, abs=1e-11)
@@ -88,7 +88,7 @@ def test_divergence_of_a_point_and_two(p: float, eps: float) -> None:
 @pytest.mark.parametrize(("p", "eps", "printed"), [(2.05, 100.0, -0.0245), (3.0, 10.0, -0.610), (5.0, 10.0, -2.27)])
 @pytest.mark.filterwarnings("ignore::otgen.errors.NegativeDivergenceWarning")
 def test_known_negative_divergences(p: float, eps: float, printed: float) -> None:
-    loss = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=eps), tol=0, max_steps=300)
+    loss = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=eps), tol=0, max_steps=100)
     value = loss(column(0.0), column(-1.0, 1.0)).item()
     # The printed values have three digits.
     assert value == pytest.approx(printed, rel=3e-3)
@@ -132,13 +132,13 @@ def entropic_gaussians(s: float, t: float, shift: float, eps: float) -> float:
 )
 def test_entropic_transport_between_gaussians(s: float, t: float, shift: float, eps: float) -> None:
     (x, a), (y, b) = gaussian(s), gaussian(t, shift)
-    solution = solve(Discrete(x, y, a, b, reg=KL(eps=eps)), tol=0, max_steps=400)
+    solution = solve(Discrete(x, y, a, b, reg=KL(eps=eps)), tol=0, max_steps=200)
     assert solution.value.item() == pytest.approx(entropic_gaussians(s, t, shift, eps), rel=1e-6)
 
 
 def test_divergence_between_gaussians() -> None:
     (x, a), (y, b) = gaussian(1.0), gaussian(1.4, 0.3)
-    value = SinkhornDivergence(reg=KL(eps=4.0), tol=0, max_steps=400)(x, y, a, b).item()
+    value = SinkhornDivergence(reg=KL(eps=4.0), tol=0, max_steps=200)(x, y, a, b).item()
     expected = (
         entropic_gaussians(1.0, 1.4, 0.3, 4.0)
         - entropic_gaussians(1.0, 1.0, 0.0, 4.0) / 2
@@ -158,12 +158,12 @@ def slope(loss: Any, z: Tensor, target: Tensor, s: float, a: Tensor | None = Non
 def test_entropic_transport_shrinks_a_gaussian(sigma: float, eps: float) -> None:
     """The best scale is ``s^2 = (sigma^2 - eps / 2)_+``, not sigma: the bias that the divergence removes."""
     z, a = gaussian(1.0)
-    loss = OTLoss(reg=KL(eps=eps), tol=0, max_steps=400)
+    loss = OTLoss(reg=KL(eps=eps), tol=0, max_steps=200)
     shrunk = math.sqrt(sigma**2 - eps / 2)
     assert slope(loss, z, sigma * z, 0.99 * shrunk, a, a) < 0 < slope(loss, z, sigma * z, 1.01 * shrunk, a, a)
     assert slope(loss, z, sigma * z, shrunk, a, a) == pytest.approx(0.0, abs=1e-4)
     assert slope(loss, z, sigma * z, sigma, a, a) > 0.05
-    debiased = SinkhornDivergence(reg=KL(eps=eps), tol=0, max_steps=400)
+    debiased = SinkhornDivergence(reg=KL(eps=eps), tol=0, max_steps=200)
     assert slope(debiased, z, sigma * z, 0.99 * sigma, a, a) < 0 < slope(debiased, z, sigma * z, 1.01 * sigma, a, a)
     assert slope(debiased, z, sigma * z, sigma, a, a) == pytest.approx(0.0, abs=1e-9)
 
@@ -171,7 +171,7 @@ def test_entropic_transport_shrinks_a_gaussian(sigma: float, eps: float) -> None
 def test_entropic_transport_shrinks_samples_too() -> None:
     """The same on 60 points of equal weight, whose law is a normal one up to its tails: a wider margin."""
     z = quantiles(60)
-    loss, debiased = (make(reg=KL(eps=1.0), tol=0, max_steps=400) for make in (OTLoss, SinkhornDivergence))
+    loss, debiased = (make(reg=KL(eps=1.0), tol=0, max_steps=200) for make in (OTLoss, SinkhornDivergence))
     sigma = 1 / float(z.square().mean().sqrt())
     shrunk = math.sqrt(0.5)
     assert slope(loss, z, sigma * z, 0.93 * sigma * shrunk) < 0 < slope(loss, z, sigma * z, 1.07 * sigma * shrunk)
@@ -181,10 +181,10 @@ def test_entropic_transport_shrinks_samples_too() -> None:
 @pytest.mark.parametrize("eps", [2.0, 2.5, 10.0])
 def test_entropic_transport_collapses_where_eps_is_twice_the_variance(eps: float) -> None:
     z, a = gaussian(1.0)
-    loss = OTLoss(reg=KL(eps=eps), tol=0, max_steps=400)
+    loss = OTLoss(reg=KL(eps=eps), tol=0, max_steps=200)
     for s in (0.3, 1.0):
         assert slope(loss, z, z, s, a, a) > 0
-    debiased = SinkhornDivergence(reg=KL(eps=eps), tol=0, max_steps=400)
+    debiased = SinkhornDivergence(reg=KL(eps=eps), tol=0, max_steps=200)
     assert slope(debiased, z, z, 0.9, a, a) < 0
 
 
@@ -193,7 +193,7 @@ def test_curvature_where_all_points_meet(eps: float) -> None:
     """Any centred law, any eps: the second derivative by the scale at 0 is ``2 var_x (1 - 2 var_y / eps)``."""
     x, y = cloud(6, 1, 1), cloud(7, 1, 2)
     x, y = x - x.mean(), y - y.mean()
-    loss, h = OTLoss(reg=KL(eps=eps), tol=0, max_steps=400), 1e-4
+    loss, h = OTLoss(reg=KL(eps=eps), tol=0, max_steps=200), 1e-4
     found = (slope(loss, x, y, h) - slope(loss, x, y, -h)) / (2 * h)
     var_x, var_y = float(x.square().mean()), float(y.square().mean())
     assert found == pytest.approx(2 * var_x * (1 - 2 * var_y / eps), rel=1e-5)

@@ -1,0 +1,49 @@
+"""Assertions that many tests make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from otgen.errors import InputError
+
+
+def refused(message: str, call: Callable[..., object], /, *args: Any, **options: Any) -> None:
+    """The call raises an `InputError` whose text matches."""
+    with pytest.raises(InputError, match=message):
+        call(*args, **options)
+
+
+def refusals(cases: list[tuple[Callable[[], object], str]]) -> Callable[[Callable[[], object], str], None]:
+    """A test of calls that are refused, each with its message."""
+
+    @pytest.mark.parametrize(("make", "message"), cases)
+    def test(make: Callable[[], object], message: str) -> None:
+        refused(message, make)
+
+    return test
+
+
+def gradients(value: Callable[..., Tensor], *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Of the sum of what is returned, with respect to each of the tensors."""
+    leaves = [t.detach().clone().requires_grad_() for t in tensors]
+    return torch.autograd.grad(value(*leaves).sum(), leaves)
+
+
+def same(one: Any, other: Any) -> bool:
+    """The same tensors, to the digit."""
+    return all(torch.equal(left, right) for left, right in zip(one, other, strict=True))
+
+
+def holds(solution: Any, truth: float, room: float = 0.0) -> bool:
+    """Whether the interval has that value in it."""
+    return solution.lower.item() <= truth + room and solution.upper.item() >= truth - room
+
+
+def overlap(one: Any, other: Any, room: float = 0.0) -> bool:
+    """Whether both intervals may hold the same value."""
+    return one.lower.item() <= other.upper.item() + room and other.lower.item() <= one.upper.item() + room
