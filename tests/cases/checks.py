@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from otgen.errors import InputError
+from otgen.methods import Player
 
 
 def refused(message: str, call: Callable[..., object], /, *args: Any, **options: Any) -> None:
@@ -37,6 +38,17 @@ def gradients(value: Callable[..., Tensor], *tensors: Tensor) -> tuple[Tensor, .
 def same(one: Any, other: Any) -> bool:
     """The same tensors, to the digit."""
     return all(torch.equal(left, right) for left, right in zip(one, other, strict=True))
+
+
+def everything(player: Player) -> list[Tensor]:
+    """Weights and buffers of a player, copied."""
+    return [tensor.clone() for tensor in player.module.state_dict().values()]
+
+
+def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+    """The names that are new or gone, or whose tensor is another."""
+    kept = {name for name in before.keys() & after.keys() if torch.equal(before[name], after[name])}
+    return (before.keys() | after.keys()) - kept
 
 
 def holds(solution: Any, truth: float, room: float = 0.0) -> bool:

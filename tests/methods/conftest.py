@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from torch import Tensor
 
-from otgen.data import Gaussian2D, Normal
+from cases.trainers import trainer_of
+from otgen.data import Gaussian2D
 from otgen.methods import Batches, Method, Player
 from otgen.nets import GeneratorNet, MlpGenerator
-from otgen.train import RunConfig, RunDir, Trainer
+from otgen.train import Trainer
 
 
 @pytest.fixture
@@ -21,15 +23,8 @@ def trainer(tmp_path: Path) -> Callable[..., Trainer]:
     """A trainer of a method on the plane; it writes nothing."""
 
     def make(method: Method, generator: GeneratorNet | None = None, seed: int = 0) -> Trainer:
-        config = RunConfig(
-            data=Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0)),
-            latent=Normal(dim=2),
-            generator=generator or MlpGenerator(widths=(16,)),
-            method=method,
-            seed=seed,
-            steps=1,
-        )
-        return Trainer(config, RunDir(tmp_path / "run"))
+        data = Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0))
+        return trainer_of(method, tmp_path / "run", data, generator or MlpGenerator(widths=(16,)), seed=seed, steps=1)
 
     return make
 
@@ -63,6 +58,17 @@ def spy() -> Callable[..., Spy]:
         return Spy(b.data, b.latent_law, b.data_rng, b.latent_rng, b.device, fixed=fixed)
 
     return watch
+
+
+@pytest.fixture
+def watched(trainer: Callable[..., Trainer], spy: Callable[..., Spy]) -> Callable[..., tuple[Trainer, Any, Spy]]:
+    """A trainer of a method, the method's state, and its batches, watched."""
+
+    def start(*of: Any, fixed: bool = False, **settings: Any) -> tuple[Trainer, Any, Spy]:
+        at_work = trainer(*of, **settings)
+        return at_work, at_work.state.method, spy(at_work, fixed=fixed)
+
+    return start
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases.checks import refused
+from cases.checks import refusals, refused
+from cases.methods import ENERGY, EPS, GAMES, HINGED, SEQUENTIAL, SIMULTANEOUS
 from otgen.errors import NegativeDivergenceWarning
 from otgen.methods import (
     EOTGAN,
@@ -30,7 +31,7 @@ from otgen.methods import (
     TransportMethod,
 )
 from otgen.methods.terms import is_divergence
-from otgen.nets import MlpCritic, MlpGenerator, SpectralNorm
+from otgen.nets import MlpGenerator, SpectralNorm
 from otgen.ot import (
     KL,
     Discrete,
@@ -44,20 +45,6 @@ from otgen.ot import (
     ValueKind,
     solve,
 )
-
-EPS = 0.5
-COMMON: dict[str, Any] = {"batch": 24, "reg": KL(eps=EPS), "features": 3, "max_steps": 300}
-SMALL = MlpCritic(widths=(8,))
-SEQUENTIAL = SeqSGDA(critic=SpectralNorm(net=SMALL), n_critic=3, gradient=Envelope(), **COMMON)
-SIMULTANEOUS = SimSGDA(critic=SpectralNorm(net=SMALL), gradient=Envelope(), **COMMON)
-ENERGY = OTGAN(critic=SMALL, critic_every=3, **COMMON)
-HINGED = EOTGAN(critic=SMALL, **COMMON)
-GAMES: dict[str, FeatureGame] = {
-    "SeqSGDA": SEQUENTIAL,
-    "SimSGDA": SIMULTANEOUS,
-    "OT-GAN": replace(ENERGY, critic_every=1),
-    "EOT-GAN": HINGED,
-}
 
 
 def cross(x: Tensor, y: Tensor) -> Tensor:
@@ -93,37 +80,8 @@ class Noted:
             self.then(player, loss)
 
 
-@pytest.mark.parametrize("name", GAMES)
-def test_each_update_changes_its_player_only(name: str, trainer: Any, snapshot: Any) -> None:
-    at_work = trainer(GAMES[name], MlpGenerator(widths=(8,), batch_norm=True))
-    state = at_work.state.method
-    players = (state.generator, state.critic)
-
-    def update(player: Player, loss: Tensor) -> None:
-        before = {p.name: snapshot(p) for p in players}
-        at_work.update(player, loss)
-        changed = {
-            p.name for p in players if any(not torch.equal(v, snapshot(p)[k]) for k, v in before[p.name].items())
-        }
-        assert changed == {player.name}
-
-    GAMES[name].step(state, at_work.batches, update)
-
-
-@pytest.mark.parametrize("name", GAMES)
-def test_every_weight_of_both_moves(name: str, trainer: Any, snapshot: Any) -> None:
-    at_work = trainer(GAMES[name])
-    state = at_work.state.method
-    before = [snapshot(p) for p in (state.generator, state.critic)]
-    GAMES[name].step(state, at_work.batches, at_work.update)
-    for old, player in zip(before, (state.generator, state.critic), strict=True):
-        weights = dict(player.module.named_parameters())
-        assert all(not torch.equal(old[key], weights[key]) for key in weights)
-
-
-def test_seqsgda_descends_on_the_critics_last_batch(trainer: Any, spy: Any) -> None:
-    at_work = trainer(SEQUENTIAL)
-    batches, state, noted = spy(at_work), at_work.state.method, Noted()
+def test_seqsgda_descends_on_the_critics_last_batch(watched: Any) -> None:
+    (_, state, batches), noted = watched(SEQUENTIAL), Noted()
     SEQUENTIAL.step(state, batches, noted)
     assert noted.names == ["critic"] * 3 + ["generator"]
     assert [kind for kind, _ in batches.drawn] == ["latent", "real"] * 3
@@ -195,10 +153,9 @@ def test_ot_gans_critic_moves_once_in_three_steps(trainer: Any) -> None:
     assert noted.names == (["generator"] * 2 + ["critic", "generator"]) * 2
 
 
-def test_ot_gan_descends_the_minibatch_energy_distance(trainer: Any, spy: Any) -> None:
+def test_ot_gan_descends_the_minibatch_energy_distance(watched: Any) -> None:
     method = replace(ENERGY, critic_every=1)
-    at_work = trainer(method)
-    state, batches, noted = at_work.state.method, spy(at_work), Noted()
+    (_, state, batches), noted = watched(method), Noted()
     method.step(state, batches, noted)
     assert [kind for kind, _ in batches.drawn] == ["latent", "real", "real", "latent"] * 2
     loss = MinibatchEnergyDistance(reg=KL(eps=EPS), value=ValueKind.LINEAR, tol=0, max_steps=300)
@@ -214,10 +171,9 @@ def test_ot_gan_descends_the_minibatch_energy_distance(trainer: Any, spy: Any) -
         assert moving is None or noted.losses[place] != pytest.approx(number(loss(fake, real)))  # data terms left out
 
 
-def test_eot_gans_losses(trainer: Any, spy: Any) -> None:
+def test_eot_gans_losses(watched: Any) -> None:
     method = replace(HINGED, hinge=0.7, pull=0.3)
-    at_work = trainer(method)
-    state, batches, noted = at_work.state.method, spy(at_work, fixed=True), Noted()
+    (_, state, batches), noted = watched(method, fixed=True), Noted()
     codes, real = batches.latent(24), batches.real(24)
     fake, real = state.critic.module(state.generator.module(codes)), state.critic.module(real)
     value = divergence(fake[:, :-1], real[:, :-1])
@@ -264,9 +220,8 @@ def test_a_value_is_what_the_critic_ascends(value: ValueKind, gradient: Gradient
     assert len({round(number, 5) for number in numbers.values()}) == 3
 
 
-def test_the_bias_of_a_batch_is_the_divergence_of_its_halves(trainer: Any, spy: Any) -> None:
-    at_work = trainer(SEQUENTIAL)
-    state, batches = at_work.state.method, spy(at_work, fixed=True)
+def test_the_bias_of_a_batch_is_the_divergence_of_its_halves(watched: Any) -> None:
+    at_work, state, batches = watched(SEQUENTIAL, fixed=True)
     real = batches.real(24)
     logged = SEQUENTIAL.step(state, batches, Noted())
     state.critic.module.eval()
@@ -312,11 +267,10 @@ def test_no_divergence_is_announced_where_there_is_none(trainer: Any) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", ["SeqSGDA", "SimSGDA", "OT-GAN"])
-def test_the_generators_step_lowers_and_the_critics_raises(name: str, seed: int, trainer: Any, spy: Any) -> None:
+def test_the_generators_step_lowers_and_the_critics_raises(name: str, seed: int, watched: Any) -> None:
     slow = Adam(lr=1e-3)
     method = replace(GAMES[name], generator_optimizer=slow, critic_optimizer=slow)
-    at_work = trainer(method, seed=seed)
-    state, batches = at_work.state.method, spy(at_work, fixed=True)
+    at_work, state, batches = watched(method, seed=seed, fixed=True)
     codes, real = batches.latent(24), batches.real(24)
 
     def objectives() -> tuple[float, float]:
@@ -343,14 +297,11 @@ def test_autodiff_is_a_game_too() -> None:
     refused("features must be at least 1, got 0", SinkhornAutoDiff, features=0)
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
+test_hyper_parameters_are_checked = refusals(
     [
         (lambda: SeqSGDA(n_critic=0), "n_critic must be at least 1, got 0"),
         (lambda: OTGAN(critic_every=0), "critic_every must be at least 1 generator step, got 0"),
         (lambda: EOTGAN(hinge=-1.0), "hinge and pull are weights of at least 0, got -1.0 and 0.01"),
         (lambda: SpectralNorm(scale=0.0), "must be a positive number, got 0.0"),
-    ],
+    ]
 )
-def test_hyper_parameters_are_checked(make: Any, message: str) -> None:
-    refused(message, make)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cases.checks import refused
+from cases.trainers import finished, trainer_of
 from otgen.data import Arrays, Gaussian1D, Gaussian2D, Gaussians8, Mixture, Normal
 from otgen.errors import InputError
 from otgen.methods import SCO, Adam, Cells
@@ -25,22 +26,13 @@ ALPHA = LINE.lr
 def _trainer(
     tmp_path: Path, data: Mixture, method: SCO, generator: GeneratorNet, steps: int = 1000, name: str = "run"
 ) -> Trainer:
-    latent = Normal(dim=data.shape[0])
-    config = RunConfig(data=data, latent=latent, generator=generator, method=method, steps=steps)
-    return Trainer(config, RunDir(tmp_path / name))
+    return trainer_of(method, tmp_path / name, data, generator, steps=steps)
 
 
 def _parameters(trainer: Trainer) -> tuple[torch.Tensor, torch.Tensor]:
     module = trainer.state.method.generator.module
     assert isinstance(module, LocationScaleMap)
     return module.location.detach(), module.scale.detach()
-
-
-def _run(trainer: Trainer) -> float:
-    """To the end; the last loss."""
-    while trainer.progress < 1:
-        logged = trainer.step()
-    return float(logged.values["loss"])
 
 
 @pytest.mark.parametrize(
@@ -53,7 +45,7 @@ def test_on_a_line_it_ends_within_a_step_of_the_truth(
 ) -> None:
     generator = LocationScale(location=start[:1], scale=start[1:])
     trainer = _trainer(tmp_path, Gaussian1D(mean=mean, std=std), LINE, generator)
-    loss = _run(trainer)
+    loss = finished(trainer)
     location, scale = _parameters(trainer)
     assert trainer.state.settled
     assert trainer.state.step < 150
@@ -66,7 +58,7 @@ def test_on_a_line_it_ends_within_a_step_of_the_truth(
 def test_on_a_plane_too(stencil: Stencil, tmp_path: Path) -> None:
     data = Gaussian2D(mean=(0.2, -0.1), std=(1.2, 0.9))
     trainer = _trainer(tmp_path, data, replace(PLANE, stencil=stencil), LocationScale())
-    _run(trainer)
+    finished(trainer)
     location, scale = _parameters(trainer)
     assert trainer.state.settled
     assert trainer.state.step < 150
@@ -80,13 +72,13 @@ def test_an_identical_pair_has_distance_0_and_stays(data: Mixture, tmp_path: Pat
     generator = LocationScale(location=location, scale=scale)
     method = replace(LINE if data.shape == (1,) else PLANE, stop=0.0, patience=0)
     trainer = _trainer(tmp_path, data, method, generator, steps=5)
-    assert _run(trainer) == 0
+    assert finished(trainer) == 0
     parameters = _parameters(trainer)
     assert parameters[0].tolist() == list(location)
     assert parameters[1].tolist() == list(scale)
     assert trainer.state.step == 5
     ended = _trainer(tmp_path, data, replace(method, stop=None), generator)
-    assert _run(ended) == 0
+    assert finished(ended) == 0
     assert ended.state.step == 1
 
 
@@ -109,7 +101,7 @@ def test_a_step_is_algorithm_2(tmp_path: Path) -> None:
 def test_adam_may_take_the_place_of_plain_descent(tmp_path: Path) -> None:
     method = replace(LINE, adam=Adam(lr=0.02, beta1=0.0), patience=0)
     trainer = _trainer(tmp_path, Gaussian1D(mean=0.5), method, LocationScale(), steps=40)
-    _run(trainer)
+    finished(trainer)
     assert trainer.state.step == 40  # no test of its own ends it
     assert _parameters(trainer)[0].item() == pytest.approx(0.5, abs=0.03)
 
@@ -119,7 +111,7 @@ def test_a_run_that_no_longer_falls_ends(tmp_path: Path) -> None:
     trainer = _trainer(
         tmp_path, Gaussians8(), replace(PLANE, lr=0.01, patience=20, tol=0.05), LocationScale(scale=(0.5,))
     )
-    loss = _run(trainer)
+    loss = finished(trainer)
     assert trainer.state.settled
     assert 40 <= trainer.state.step < 500
     assert loss > 0.1
@@ -142,14 +134,14 @@ def test_it_goes_on_bit_for_bit(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "saved", first.state, first.shapes, keep=1)
     second = _trainer(tmp_path, data, PLANE, LocationScale(), steps=6, name="another")
     checkpoint.load(checkpoint.newest(tmp_path / "saved"), second.state)
-    assert _run(whole) == _run(second)
+    assert finished(whole) == finished(second)
     assert all(torch.equal(a, b) for a, b in zip(_parameters(whole), _parameters(second), strict=True))
 
 
 def test_a_run_that_ended_itself_stays_at_its_end(tmp_path: Path) -> None:
     data, generator = Gaussian1D(), LocationScale(location=(0.02,))
     ended = _trainer(tmp_path, data, LINE, generator)
-    _run(ended)
+    finished(ended)
     checkpoint.save(tmp_path / "saved", ended.state, ended.shapes, keep=1)
     later = _trainer(tmp_path, data, LINE, generator, name="later")
     assert later.progress < 1

@@ -29,10 +29,9 @@ class BiasedTransport(TransportMethod):
 
 
 @pytest.mark.parametrize("name", TRANSPORT)
-def test_what_is_logged(name: str, trainer: Any, spy: Any, divergence: Any) -> None:
+def test_what_is_logged(name: str, divergence: Any, watched: Any) -> None:
     method = TRANSPORT[name]
-    at_work = trainer(method)
-    batches, state = spy(at_work, fixed=True), at_work.state.method
+    at_work, state, batches = watched(method, fixed=True)
     codes, real = batches.latent(24), batches.real(24)
     seen = {}
 
@@ -75,26 +74,25 @@ def test_the_objective_is_computed_only_when_it_is_asked_for(trainer: Any, monke
     assert len(calls) == 2
 
 
+def _largest(player: Player) -> float:
+    return max(float(p.detach().abs().max()) for p in player.module.parameters())
+
+
+@pytest.mark.parametrize("name", ["learnt, unrolled", "WGAN"])
 @pytest.mark.parametrize("lr", [1e-4, 1.0])
-def test_the_critics_weights_stay_in_their_box(lr: float, trainer: Any) -> None:
-    method = replace(LEARNT, clip=0.05, critic_optimizer=Adam(lr=lr))
+def test_the_critics_weights_stay_in_their_box_and_only_they(lr: float, name: str, trainer: Any) -> None:
+    method = replace(METHODS[name], clip=0.05, critic_optimizer=Adam(lr=lr))
     at_work = trainer(method)
-    critic = at_work.state.method.critic
+    state, box = at_work.state.method, float(torch.tensor(0.05))
+    largest = [_largest(state.critic)]  # initial weights of a layer of two inputs are larger
 
-    def largest() -> float:
-        return max(float(p.detach().abs().max()) for p in critic.module.parameters())
+    def update(player: Player, loss: Tensor) -> None:
+        at_work.update(player, loss)
+        largest.append(_largest(state.critic))
 
-    box = float(torch.tensor(0.05))
-    assert largest() == box  # initial weights of a layer of two inputs are larger
-    for _ in range(3):
-        method.step(at_work.state.method, at_work.batches, at_work.update)
-        assert largest() == box
-
-
-def test_clipping_is_the_players_and_not_the_generators(trainer: Any) -> None:
-    at_work = trainer(replace(LEARNT, clip=1e-3))
-    LEARNT.step(at_work.state.method, at_work.batches, at_work.update)
-    assert max(float(p.detach().abs().max()) for p in at_work.state.method.generator.module.parameters()) > 0.1
+    method.step(state, at_work.batches, update)
+    assert largest == [box] * 4
+    assert _largest(state.generator) > 0.1
 
 
 def test_no_clip_means_no_projection() -> None:
@@ -118,10 +116,9 @@ def test_initial_weights_come_from_the_seed_alone(trainer: Any) -> None:
     assert not torch.equal(first, weights(2))
 
 
-def test_a_method_is_a_few_lines(trainer: Any, spy: Any, entropic: Any) -> None:
+def test_a_method_is_a_few_lines(entropic: Any, watched: Any) -> None:
     method = BiasedTransport(batch=24, reg=KL(eps=EPS), max_steps=300)
-    at_work = trainer(method)
-    batches, state = spy(at_work, fixed=True), at_work.state.method
+    at_work, state, batches = watched(method, fixed=True)
     exact = entropic(state.generator.module(batches.latent(24)), batches.real(24), EPS)
     logged = method.step(state, batches, at_work.update)
     assert float(logged.objective().value) == pytest.approx(exact, abs=1e-4)

@@ -9,15 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import changed
 from cases.critics import BatchNormCritic
-from cases.methods import EPS, LEARNT, METHODS, PIXEL
+from cases.methods import EPS, GAMES, LEARNT, METHODS, PIXEL
 from otgen.methods import Adam, Fake, Player, Real, Term, TransportMethod
 from otgen.nets import MlpGenerator
 from otgen.ot import KL, Envelope, Gradient, SinkhornDivergence, Unroll
 from otgen.train import Trainer
 
 # In the first step
-CRITIC_UPDATES = {name: 0 if name == "pixel" else 2 for name in METHODS}
+CRITIC_UPDATES = {name: 0 if name == "pixel" else 2 for name in METHODS} | dict.fromkeys(GAMES, 1) | {"SeqSGDA": 3}
+EVERY = {**METHODS, **GAMES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,36 +35,29 @@ def _players(trainer: Trainer) -> list[Player]:
     return [state.generator, state.critic] if hasattr(state, "critic") else [state.generator]
 
 
-def _changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
-    return {
-        name
-        for name in before.keys() | after.keys()
-        if name not in before or not torch.equal(before[name], after[name])
-    }
-
-
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", EVERY)
 def test_an_update_changes_its_player_only(name: str, trainer: Any, snapshot: Any) -> None:
-    at_work = trainer(METHODS[name])
+    at_work = trainer(EVERY[name], MlpGenerator(widths=(8,), batch_norm=True))
     players, order = _players(at_work), []
 
     def update(player: Player, loss: Tensor) -> None:
         before = {p.name: snapshot(p) for p in players}
         at_work.update(player, loss)
-        assert {p.name for p in players if _changed(before[p.name], snapshot(p))} == {player.name}
+        assert {p.name for p in players if changed(before[p.name], snapshot(p))} == {player.name}
         assert all(weight.grad is None for p in players for weight in p.module.parameters())
         order.append(player.name)
 
-    METHODS[name].step(at_work.state.method, at_work.batches, update)
+    EVERY[name].step(at_work.state.method, at_work.batches, update)
     assert order == ["critic"] * CRITIC_UPDATES[name] + ["generator"]
 
 
-def test_every_weight_of_a_player_moves(trainer: Any, snapshot: Any) -> None:
-    at_work = trainer(replace(LEARNT, clip=10.0))
+@pytest.mark.parametrize("method", [replace(LEARNT, clip=10.0), *GAMES.values()], ids=lambda m: type(m).__name__)
+def test_every_weight_of_a_player_moves(method: TransportMethod, trainer: Any, snapshot: Any) -> None:
+    at_work = trainer(method)
     before = [snapshot(p) for p in _players(at_work)]
-    LEARNT.step(at_work.state.method, at_work.batches, at_work.update)
+    method.step(at_work.state.method, at_work.batches, at_work.update)
     for old, player in zip(before, _players(at_work), strict=True):
-        assert _changed(old, snapshot(player)) == set(snapshot(player))
+        assert changed(old, snapshot(player)) >= {name for name, _ in player.module.named_parameters()}
 
 
 def _buffers(player: Player) -> dict[str, Tensor]:
@@ -75,7 +70,7 @@ def test_the_generators_batch_statistics_are_left_alone_by_critic_steps(trainer:
     start, seen = _buffers(generator), []
 
     def update(player: Player, loss: Tensor) -> None:
-        seen.append((player.name, _changed(start, _buffers(generator)) != set()))
+        seen.append((player.name, changed(start, _buffers(generator)) != set()))
         at_work.update(player, loss)
 
     LEARNT.step(at_work.state.method, at_work.batches, update)
@@ -95,8 +90,8 @@ def test_the_critics_batch_statistics_are_left_alone_by_a_generator_step(trainer
 
     start = _buffers(critic)
     method.step(at_work.state.method, at_work.batches, update)
-    assert _changed(start, after_critic)  # its own steps do move them
-    assert _changed(after_critic, _buffers(critic)) == set()
+    assert changed(start, after_critic)  # its own steps do move them
+    assert changed(after_critic, _buffers(critic)) == set()
 
 
 def test_reading_the_log_changes_nothing(trainer: Any, snapshot: Any) -> None:
@@ -106,15 +101,14 @@ def test_reading_the_log_changes_nothing(trainer: Any, snapshot: Any) -> None:
     streams = [rng.get_state() for rng in (at_work.state.data_rng, at_work.state.latent_rng)]
     assert float(logged.objective().gap) >= 0
     for old, player in zip(before, _players(at_work), strict=True):
-        assert _changed(old, snapshot(player)) == set()
+        assert changed(old, snapshot(player)) == set()
     for old, rng in zip(streams, (at_work.state.data_rng, at_work.state.latent_rng), strict=True):
         assert torch.equal(old, rng.get_state())
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_pixel_step_descends_the_exact_divergence(seed: int, trainer: Any, spy: Any, divergence: Any) -> None:
-    at_work = trainer(replace(PIXEL, generator_optimizer=Adam(lr=1e-3)), seed=seed)
-    batches, state = spy(at_work, fixed=True), at_work.state.method
+def test_a_pixel_step_descends_the_exact_divergence(seed: int, divergence: Any, watched: Any) -> None:
+    at_work, state, batches = watched(replace(PIXEL, generator_optimizer=Adam(lr=1e-3)), seed=seed, fixed=True)
     codes, real = batches.latent(24), batches.real(24)
     before = divergence(state.generator.module(codes), real, EPS)
     at_work.config.method.step(state, batches, at_work.update)
@@ -125,14 +119,13 @@ def test_a_pixel_step_descends_the_exact_divergence(seed: int, trainer: Any, spy
 @pytest.mark.parametrize("gradient", [Envelope(), Unroll()], ids=str)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_critic_ascends_and_a_generator_descends(
-    seed: int, gradient: Gradient, trainer: Any, spy: Any, divergence: Any
+    seed: int, gradient: Gradient, divergence: Any, watched: Any
 ) -> None:
     slow = Adam(lr=1e-3)
     method = replace(
         LEARNT, gradient=gradient, max_steps=100, clip=10.0, generator_optimizer=slow, critic_optimizer=slow
     )
-    at_work = trainer(method, seed=seed)
-    batches, state = spy(at_work, fixed=True), at_work.state.method
+    at_work, state, batches = watched(method, seed=seed, fixed=True)
     codes, real = batches.latent(24), batches.real(24)
 
     def objective() -> float:
@@ -151,9 +144,8 @@ def test_a_critic_ascends_and_a_generator_descends(
     assert moves[-1][1] < -1e-7
 
 
-def test_the_losses_are_the_objective_with_their_signs(trainer: Any, spy: Any, divergence: Any, entropic: Any) -> None:
-    at_work = trainer(LEARNT)
-    batches, state = spy(at_work, fixed=True), at_work.state.method
+def test_the_losses_are_the_objective_with_their_signs(divergence: Any, entropic: Any, watched: Any) -> None:
+    at_work, state, batches = watched(LEARNT, fixed=True)
     codes, real = batches.latent(24), batches.real(24)
     losses = []
 
@@ -168,10 +160,9 @@ def test_the_losses_are_the_objective_with_their_signs(trainer: Any, spy: Any, d
     assert losses[2] == pytest.approx(exact + entropic(real, real, EPS) / 2, abs=1e-5)
 
 
-def test_leaving_constant_terms_out_leaves_the_gradient(trainer: Any, spy: Any) -> None:
-    at_work = trainer(PIXEL)
-    batches, generator = spy(at_work, fixed=True), at_work.state.method.generator.module
-    parameters = list(generator.parameters())
+def test_leaving_constant_terms_out_leaves_the_gradient(watched: Any) -> None:
+    at_work, state, batches = watched(PIXEL, fixed=True)
+    generator, parameters = state.generator.module, list(state.generator.module.parameters())
     gradients: list[tuple[Tensor, ...]] = []
     PIXEL.step(at_work.state.method, batches, lambda _, loss: gradients.append(torch.autograd.grad(loss, parameters)))
     loss = SinkhornDivergence(reg=KL(eps=EPS), tol=0, max_steps=200)(generator(batches.latent(24)), batches.real(24))
@@ -179,10 +170,9 @@ def test_leaving_constant_terms_out_leaves_the_gradient(trainer: Any, spy: Any) 
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_unrolled_and_envelope_gradients_agree_when_converged_and_not_before(trainer: Any, spy: Any) -> None:
-    at_work = trainer(PIXEL)
-    batches, generator = spy(at_work, fixed=True), at_work.state.method.generator.module
-    parameters = list(generator.parameters())
+def test_unrolled_and_envelope_gradients_agree_when_converged_and_not_before(watched: Any) -> None:
+    at_work, state, batches = watched(PIXEL, fixed=True)
+    parameters = list(state.generator.module.parameters())
 
     def gradient(kind: Gradient, steps: int) -> Tensor:
         gradients: list[Tensor] = []
@@ -198,27 +188,15 @@ def test_unrolled_and_envelope_gradients_agree_when_converged_and_not_before(tra
     assert float((gradient(Unroll(), 2) - early).norm() / early.norm()) > 1e-3
 
 
-def test_draws_of_a_method_without_a_critic(trainer: Any, spy: Any) -> None:
-    at_work = trainer(PIXEL)
-    batches = spy(at_work)
+def test_draws_of_a_method_without_a_critic(watched: Any) -> None:
+    at_work, state, batches = watched(PIXEL)
     PIXEL.step(at_work.state.method, batches, at_work.update)
     assert [(kind, tuple(cloud.shape)) for kind, cloud in batches.drawn] == [("latent", (24, 2)), ("real", (24, 2))]
 
 
-def test_draws_of_a_method_with_a_critic_are_fresh_for_every_update(trainer: Any, spy: Any) -> None:
-    at_work = trainer(LEARNT)
-    batches = spy(at_work)
-    LEARNT.step(at_work.state.method, batches, at_work.update)
-    assert [kind for kind, _ in batches.drawn] == ["latent", "real"] * 3
-    for kind in ("latent", "real"):
-        clouds = [cloud for k, cloud in batches.drawn if k == kind]
-        assert all(not torch.equal(a, b) for i, a in enumerate(clouds) for b in clouds[:i])
-
-
-def test_batches_of_different_index_are_independent_and_drawn_in_the_order_of_the_terms(trainer: Any, spy: Any) -> None:
+def test_batches_of_different_index_are_independent_and_drawn_in_the_order_of_the_terms(watched: Any) -> None:
     method = TwoBatches(batch=10, reg=KL(eps=EPS))
-    at_work = trainer(method)
-    batches = spy(at_work)
+    at_work, state, batches = watched(method)
     method.step(at_work.state.method, batches, at_work.update)
     assert [kind for kind, _ in batches.drawn] == ["latent", "real", "latent"]
     assert not torch.equal(batches.drawn[0][1], batches.drawn[2][1])

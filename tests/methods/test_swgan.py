@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import fields, replace
 from itertools import repeat
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cases.checks import refused
+from cases.checks import everything, refusals, same
 from cases.critics import BatchNormCritic
 from otgen.methods import SWGAN, Adam, DualOracle, Player, SWGANSinkhorn
 from otgen.methods.neural_potentials import DualAccuracy, DualProblem, DualState, PotentialPair
@@ -32,14 +31,6 @@ every_method = pytest.mark.parametrize("method", [PLAIN, LOSS], ids=["plain", "S
 
 def players(state: Any) -> list[Player]:
     return [p for p in (state.generator, state.cross.player, state.own and state.own.player) if p is not None]
-
-
-def weights(player: Player) -> list[Tensor]:
-    return [tensor.clone() for tensor in player.module.state_dict().values()]
-
-
-def same(left: list[Tensor], right: list[Tensor]) -> bool:
-    return all(torch.equal(one, two) for one, two in zip(left, right, strict=True))
 
 
 def points(n: int, m: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -84,22 +75,22 @@ def test_each_update_changes_its_player_and_no_others_statistics(method: SWGAN, 
     method = replace(method, oracle=oracle)
     at_work = trainer(method, MlpGenerator(widths=(8,), batch_norm=True))
     state, order = at_work.state.method, []
-    known = {p.name: weights(p) for p in players(state)}
+    known = {p.name: everything(p) for p in players(state)}
 
     def update(player: Player, loss: Tensor) -> None:
         # The networks in training may have seen a batch; the others are as their own last update left them.
         for other in players(state):
-            assert other.name == player.name or same(weights(other), known[other.name]), (player.name, other.name)
+            assert other.name == player.name or same(everything(other), known[other.name]), (player.name, other.name)
         before = [p.detach().clone() for p in player.module.parameters()]
         at_work.update(player, loss)
         assert not same(before, [p.detach() for p in player.module.parameters()])
-        known[player.name] = weights(player)
+        known[player.name] = everything(player)
         order.append(player.name)
 
     method.step(state, at_work.batches, update)
     kinds = ["potentials"] * 3 + (["own potential"] * 3 if state.own else []) + ["generator"]
     assert order == kinds
-    assert all(same(weights(p), known[p.name]) for p in players(state))
+    assert all(same(everything(p), known[p.name]) for p in players(state))
 
 
 @every_reg
@@ -140,7 +131,7 @@ def test_potentials_reach_the_value_of_a_finite_problem(reg: SmoothRegulariser) 
 @every_reg
 @pytest.mark.parametrize("cost", [SqEuclidean(), L1()])
 def test_theorem_4_1_holds_for_any_potentials_and_closes(reg: SmoothRegulariser, cost: Any) -> None:
-    for seed in range(20):
+    for seed in range(8):
         x, y = points(10, 8, seed)
         problem = fixed(x, y, reg, cost)
         exact = solve(Discrete(x.double(), y.double(), cost=cost, reg=reg), tol=1e-10, max_steps=5000)
@@ -172,9 +163,8 @@ def test_a_shift_fools_the_mean_mass_and_not_the_marginals() -> None:
     assert replace(oracle, until=MarginalError(0.5)).ascend(shifted, problem, descend) == 3
 
 
-def test_the_generator_descends_the_plans_cost_with_the_plan_held(trainer: Any, spy: Any) -> None:
-    at_work = trainer(PLAIN)
-    batches, state = spy(at_work, fixed=True), at_work.state.method
+def test_the_generator_descends_the_plans_cost_with_the_plan_held(watched: Any) -> None:
+    at_work, state, batches = watched(PLAIN, fixed=True)
     codes, real = batches.latent(16), batches.real(16)
     module, gradients = state.generator.module, []
 
@@ -196,10 +186,11 @@ def test_the_generator_descends_the_plans_cost_with_the_plan_held(trainer: Any, 
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_generator_step_lowers_the_exact_value(seed: int, trainer: Any, spy: Any, entropic: Any) -> None:
+def test_a_generator_step_lowers_the_exact_value(seed: int, entropic: Any, watched: Any) -> None:
     oracle = replace(ORACLE, f=MlpCritic(widths=(64,)), g=MlpCritic(widths=(64,)), most=400, optimizer=Adam(lr=1e-2))
-    at_work = trainer(replace(PLAIN, oracle=oracle, generator_optimizer=Adam(lr=1e-3)), seed=seed)
-    batches, state = spy(at_work, fixed=True), at_work.state.method
+    at_work, state, batches = watched(
+        replace(PLAIN, oracle=oracle, generator_optimizer=Adam(lr=1e-3)), seed=seed, fixed=True
+    )
     codes, real = batches.latent(16), batches.real(16)
     before = entropic(state.generator.module(codes), real, 0.5)
     at_work.config.method.step(state, batches, at_work.update)
@@ -277,8 +268,7 @@ def test_a_large_exponent_meets_the_guard_and_is_counted() -> None:
     assert float(density.max()) <= math.exp(ORACLE.guard) * (1 + 1e-5)
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
+test_settings_that_make_no_sense_are_refused = refusals(
     [
         (lambda: SWGAN(batch=0), "at least 1"),
         (lambda: SWGAN(anneal_from=0.5), "anneal_from"),
@@ -286,10 +276,8 @@ def test_a_large_exponent_meets_the_guard_and_is_counted() -> None:
         (lambda: SWGANSinkhorn(factor=0.0), "factor"),
         (lambda: DualOracle(most=0), "most"),
         (lambda: DualOracle(guard=100.0), "guard"),
-    ],
+    ]
 )
-def test_settings_that_make_no_sense_are_refused(make: Callable[[], object], message: str) -> None:
-    refused(message, make)
 
 
 def test_a_guarded_plan_is_judged_as_it_is_used() -> None:

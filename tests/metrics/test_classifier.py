@@ -147,10 +147,7 @@ def photographs() -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("every", [10, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("images", "kind", "extract", "room"),
-    [
-        ("digits", DigitClassifier, DigitFeatures(), 2.1e-4),
-        ("photographs", CifarClassifier, CifarFeatures(), 1e-3),
-    ],
+    [("digits", DigitClassifier, DigitFeatures(), 2.1e-4), ("photographs", CifarClassifier, CifarFeatures(), 1e-3)],
     ids=["digits", "photographs"],
 )
 def test_the_golden_accuracy(
@@ -167,23 +164,5 @@ def test_the_golden_accuracy(
     accuracy = (features.probabilities.argmax(1) == labels).double().mean().item()
     error = 3 * (expected * (1 - expected) / len(labels)) ** 0.5
     assert accuracy == pytest.approx(expected, abs=room if every == 1 else error)
-    assert features.values.mean(0).abs().max() < 0.5
-    assert 0.5 < features.values.var(0).min() < features.values.var(0).max() < 2
-
-
-def test_real_features_have_their_unit(digits: tuple[Tensor, Tensor]) -> None:
-    features = DigitFeatures()(digits[0][:2000]).values
-    assert features.mean(0).abs().max() < 0.5
-    assert 0.5 < features.var(0).min() < features.var(0).max() < 2
-
-
-@pytest.mark.skipif(not CIFAR.is_file(), reason="the JPEGs of CIFAR-10 are not in ../shared/data")
-def test_the_golden_accuracy_on_cifar() -> None:
-    source = Cifar10Jpeg(path=str(CIFAR), split=Split.TEST)
-    features = CifarFeatures()(source.support())
-    assert features.probabilities is not None
-    accuracy = (features.probabilities.argmax(1) == source.labels()).double().mean().item()
-    # A few images of 10,000 may fall the other way on a machine that decodes or rounds differently.
-    assert accuracy == pytest.approx(cifar_classifier_card().test_accuracy, abs=1e-3)
     assert features.values.mean(0).abs().max() < 0.5
     assert 0.5 < features.values.var(0).min() < features.values.var(0).max() < 2

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from cases.checks import refused
+from cases.checks import refusals, refused
 from cases.grids import best, dense, every_norm, every_stencil, gaussians, rng, with_critic
 from otgen.errors import ConvergenceWarning, InputError
 from otgen.ot import (
@@ -173,8 +171,7 @@ def _cell() -> Tensor:
     return torch.tensor([0.5, -0.5])
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
+test_bad_input_is_refused = refusals(
     [
         (lambda: GridW1(torch.tensor([0.5, -0.497]), 1.0), r"c sums to 0\.003.*without balance .* normalise"),
         (lambda: GridW1(torch.tensor([1e-5, 0.0]), 1.0), "c sums to 1e-05"),
@@ -201,10 +198,8 @@ def _cell() -> Tensor:
         (lambda: histogram(torch.zeros(3), 0, 1.0), "shape must be N or"),
         (lambda: histogram(torch.zeros(3), 2, 1.0, outside="ignore"), "outside must be one of"),
         (lambda: histogram(torch.zeros(3), 2, 1.0, deposit="half"), "deposit must be one of"),
-    ],
+    ]
 )
-def test_bad_input_is_refused(make: Callable[[], Any], message: str) -> None:
-    refused(message, make)
 
 
 def test_what_rounding_leaves_is_no_mistake() -> None:

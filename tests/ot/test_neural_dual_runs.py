@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cases.checks import refused
+from cases.checks import refusals, refused
 from cases.neural_duals import SMALL, Gaussian, covariance, every_smooth, line, seed, small, trained, weights_of
 from otgen.errors import ConvergenceWarning
 from otgen.ot import (
@@ -274,8 +274,7 @@ class Broken:
         return self.out
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
+test_what_does_not_fit_is_said = refusals(
     [
         (lambda: Continuous(torch.zeros(3, 2), Gaussian((0.0,))), "use Discrete"),  # type: ignore[arg-type]
         (lambda: Continuous(Gaussian, Gaussian((0.0,))), "source must be an object"),  # type: ignore[arg-type]
@@ -307,10 +306,8 @@ class Broken:
         (lambda: trained(line(KL()), 1).estimate(batches=1), "batches"),
         (lambda: trained(line(KL()), 1).estimate(confidence=1.0), "confidence"),
         (lambda: trained(line(KL()), 1).loss(torch.zeros(0, 1), torch.zeros(1, 1)), "x must be a tensor"),
-    ],
+    ]
 )
-def test_what_does_not_fit_is_said(make: Callable[[], Any], message: str) -> None:
-    refused(message, make)
 
 
 def test_a_warm_start_must_fit() -> None:
