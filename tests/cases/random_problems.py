@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cases import reference
 from cases.components import FOUR_COSTS
-from otgen.ot import KL, Cost, Discrete, Quadratic, SmoothRegulariser
+from otgen.ot import KL, Cost, Discrete, PNorm, Quadratic, SmoothRegulariser
 
 
 def generator(seed: int) -> torch.Generator:
@@ -54,6 +54,15 @@ def truth(problem: Discrete, tol: float = 1e-12) -> reference.Truth:
     reg = problem.reg
     assert isinstance(reg, SmoothRegulariser)
     return reference.solve(costs, a / a.sum(), b / b.sum(), reg.weight, type(reg).__name__, tol)
+
+
+def two_points(p: float, eps: float) -> tuple[Discrete, float, Tensor]:
+    """-1 and 1 against themselves, under the quadratic: of each a share stays. The closed form of value and plan."""
+    y = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
+    stay = min(0.5, 0.25 + 2.0**p / (8 * eps))
+    value = (1 - 2 * stay) * 2.0**p + eps * (4 * stay**2 + 4 * (0.5 - stay) ** 2)
+    plan = torch.tensor([[stay, 0.5 - stay], [0.5 - stay, stay]], dtype=torch.float64)
+    return Discrete(y, y, cost=PNorm(p=p), reg=Quadratic(eps=eps)), value, plan
 
 
 def random_problem(seed: int) -> RandomProblem:

@@ -178,15 +178,11 @@ def test_rows_are_exact_for_any_cost(
     assert (mass - 1).abs().max().item() <= 1e-15 * (2 * size + 40)
 
 
-@pytest.mark.parametrize("cls", SMOOTH)
 @pytest.mark.parametrize("eps", [0.0, -1.0, math.nan, math.inf])
-def test_a_weight_that_is_no_weight_is_refused(cls: type[SmoothRegulariser], eps: float) -> None:
-    refused(r"(?s)positive.*got eps=.*NoReg", cls, eps=eps)
-
-
-@pytest.mark.parametrize("factor", [0.0, -1.0, math.nan, math.inf])
-def test_a_factor_that_is_no_factor_is_refused(factor: float) -> None:
-    refused("positive", Relative, factor)
+def test_a_weight_that_is_no_weight_is_refused(eps: float) -> None:
+    for cls in SMOOTH:
+        refused(rf"{cls.__name__} needs a positive, finite eps, got eps={eps}.*NoReg", cls, eps=eps)
+    refused(f"Relative needs a positive, finite factor, got {eps}", Relative, eps)
 
 
 @pytest.mark.parametrize("cls", SMOOTH)

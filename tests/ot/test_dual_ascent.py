@@ -10,11 +10,10 @@ from torch import Tensor
 
 import otgen.ot.discrete.dual_ascent as dual_ascent
 import otgen.ot.discrete.problem as problems
-from cases import reference
 from cases.checks import refused
 from cases.components import SMOOTH
-from cases.random_problems import cloud, random_problem, weights
-from otgen.ot import KL, Discrete, DualAscent, Newton, PNorm, Quadratic, SmoothRegulariser, Unroll, solve
+from cases.random_problems import cloud, truth, two_points, weights
+from otgen.ot import KL, Discrete, DualAscent, Newton, Quadratic, SmoothRegulariser, Unroll, solve
 
 every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 every_memory = pytest.mark.parametrize("memory", [0, 1, 10])
@@ -24,12 +23,6 @@ def problem(reg: SmoothRegulariser, *, zeros: int = 0, uniform: bool = False) ->
     x, y = cloud(14, 2, seed=1), cloud(9, 2, seed=2) + 0.5
     a, b = (None, None) if uniform else (weights(14, 3, zeros=zeros), weights(9, 4, zeros=zeros))
     return Discrete(x, y, a, b, reg=reg)
-
-
-def truth(problem: Discrete) -> reference.Truth:
-    assert isinstance(problem.reg, SmoothRegulariser)
-    a, b = problem.a.numpy(), problem.b.numpy()
-    return reference.solve(problem.matrix.numpy(), a, b, problem.reg.weight, type(problem.reg).__name__)
 
 
 def iterates(case: Discrete, solver: DualAscent, steps: int) -> Iterator[dual_ascent.DualAscentState]:
@@ -67,26 +60,10 @@ def test_value_and_gradient_are_those_of_the_dual(cls: type[SmoothRegulariser]) 
 @pytest.mark.parametrize("eps", [0.5, 3.0, 10.0])
 @every_memory
 def test_quadratic_self_cost_of_two_points(p: float, eps: float, memory: int) -> None:
-    """Of each point a share stays, in closed form."""
-    y = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
-    case = Discrete(y, y, cost=PNorm(p=p), reg=Quadratic(eps=eps))
+    case, value, plan = two_points(p, eps)
     solution = solve(case, DualAscent(memory=memory), tol=1e-11, max_steps=3000, on_unconverged="raise")
-    stay = min(0.5, 0.25 + 2.0**p / (8 * eps))
-    expected = (1 - 2 * stay) * 2.0**p + eps * (4 * stay**2 + 4 * (0.5 - stay) ** 2)
-    assert solution.value.item() == pytest.approx(expected, rel=1e-10)
-    plan = torch.tensor([[stay, 0.5 - stay], [0.5 - stay, stay]], dtype=torch.float64)
+    assert solution.value.item() == pytest.approx(value, rel=1e-10)
     torch.testing.assert_close(solution.plan(), plan, rtol=0, atol=1e-4)
-
-
-@pytest.mark.parametrize("seed", [0, 1, 3, 8, 9, 11, 14])
-def test_the_value_is_the_references_and_newtons(seed: int) -> None:
-    case = random_problem(seed)
-    expected = case.truth()
-    found = solve(case.problem(), DualAscent(), tol=1e-8, max_steps=5000, on_unconverged="raise")
-    newton = solve(case.problem(), Newton(), tol=1e-8, max_steps=200, on_unconverged="raise")
-    assert found.value.item() == pytest.approx(expected.value, rel=3e-8)
-    assert found.value.item() == pytest.approx(newton.value.item(), rel=3e-8)
-    torch.testing.assert_close(found.plan(), newton.plan(), rtol=0, atol=1e-3)
 
 
 @every_smooth
@@ -212,26 +189,6 @@ def test_columns_without_mass_are_continued(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 # What goes in
-
-
-@every_smooth
-def test_a_batch_of_unequal_problems(cls: type[SmoothRegulariser]) -> None:
-    x, y = (torch.stack([cloud(k, 2, seed) for seed in (s, s + 1, s + 2)]) for k, s in ((12, 1), (8, 5)))
-    case = Discrete(x, y * torch.tensor([1.0, 3.0, 0.1])[:, None, None], reg=cls(eps=0.5))
-    whole = solve(case, DualAscent(), tol=1e-7, max_steps=5000, on_unconverged="raise")
-    for k in range(3):
-        assert whole.value[k].item() == pytest.approx(truth(case[k]).value, rel=1e-6)
-
-
-@every_smooth
-def test_a_warm_start_saves_steps(cls: type[SmoothRegulariser]) -> None:
-    case = problem(cls(eps=0.2))
-    cold = solve(case, DualAscent(), tol=1e-6, check_every=1)
-    x, y = case.geometry.inputs()
-    moved = Discrete(x + 1e-4, y, case.a, case.b, reg=case.reg)
-    warm = solve(moved, DualAscent(), tol=1e-6, check_every=1, warm_start=cold)
-    assert warm.converged
-    assert warm.steps < cold.steps
 
 
 @every_smooth

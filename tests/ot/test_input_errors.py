@@ -19,17 +19,11 @@ from otgen.ot import (
     Cosine,
     Cost,
     Discrete,
-    Exact,
     NoReg,
     OTLoss,
     PNorm,
-    Potentials,
     Quadratic,
-    Relative,
-    RelGap,
-    Sinkhorn,
     SinkhornDivergence,
-    solve,
 )
 
 LOSSES: tuple[Any, ...] = (OTLoss, SinkhornDivergence)
@@ -104,7 +98,7 @@ def test_bad_input_is_refused_in_words(make: Any, what: str) -> None:
     message = str(caught.value)
     for word in words:
         assert word in message, message
-    assert "\n" not in message
+    assert re.search(r"\n|0x[0-9a-f]{6}|Traceback|aten::", message) is None, "names an internal of torch or Python"
     assert len(message) < 250
 
 
@@ -133,38 +127,13 @@ def test_bad_cost_matrix_is_refused_in_words(what: str) -> None:
         assert word in str(caught.value), str(caught.value)
 
 
-@pytest.mark.parametrize("eps", [0.0, -1.0, INF, NAN])
-def test_bad_eps_is_refused(eps: float) -> None:
-    for cls in (KL, Quadratic):
-        refused(rf"{cls.__name__} needs a positive, finite eps, got eps={eps}.*NoReg", cls, eps=eps)
-    refused(f"Relative needs a positive, finite factor, got {eps}", Relative, eps)
-
-
 def test_a_relative_weight_in_the_command_lines_words_is_told_its_own_in_python() -> None:
     refused(r"KL needs a number for eps.*got the text '0\.1\*mean'.*eps=Relative\(0\.05\)", KL, eps="0.1*mean")
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, INF, NAN])
-def test_bad_hyper_parameters_are_refused(value: float) -> None:
-    refused(f"positive tolerance, got {value}", RelGap, value)
-    refused(rf"anneal .* in \(0, 1\), got {value}", Sinkhorn, anneal=value)
-    if value != INF:
-        refused(f"PNorm needs a power p > 0, got p={value}", PNorm, p=value)
-
-
-def test_bad_tolerances_are_refused() -> None:
-    problem = Discrete(X, Y)
-    refused("tol must be at least 0, got nan", solve, problem, tol=NAN)
-    refused("either until= or tol=", solve, problem, tol=1e-3, until=RelGap(1e-3))
-    refused(r"problem must be a Problem, such as Discrete\(x, y\)", solve, (X, Y))
-
-
-def test_bad_warm_start_is_refused() -> None:
-    problem = Discrete(X, Y, A, B, reg=KL(eps=1.0))
-    with pytest.raises(InputError, match=r"shapes \(3,\) and \(4,\).*needs \(4,\) and \(3,\)"):
-        solve(problem, warm_start=Potentials(torch.zeros(3), torch.zeros(4)))
-    with pytest.raises(InputError, match="warm start holds NaN.*leave it out"):
-        solve(problem, warm_start=Potentials(torch.zeros(4), torch.full((3,), NAN)))
+@pytest.mark.parametrize("power", [0.0, -1.0, NAN])
+def test_a_power_that_is_none_is_refused(power: float) -> None:
+    refused(f"PNorm needs a power p > 0, got p={power}", PNorm, p=power)
 
 
 def test_a_problem_of_a_matrix_has_no_points() -> None:
@@ -304,14 +273,6 @@ def test_read_only_memory_works(make: Any, tmp_path: Any) -> None:
     assert np.array_equal(array, Y.numpy())
 
 
-def test_a_cost_matrix_stays_unmodified() -> None:
-    costs = torch.rand(4, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    before = costs.clone()
-    for reg, solver in ((KL(eps=0.01), None), (Quadratic(eps=0.1), None), (NoReg(), Exact())):
-        solve(Discrete.from_matrix(costs, A, B, reg=reg), solver, tol=0, max_steps=30)
-        assert torch.equal(costs, before)
-
-
 def test_cosine_at_the_origin_is_finite() -> None:
     x = X.clone()
     x[0] = 0.0
@@ -321,11 +282,3 @@ def test_cosine_at_the_origin_is_finite() -> None:
     assert bool(torch.isfinite(value))
     assert leaf.grad is not None
     assert bool(torch.isfinite(leaf.grad).all())
-
-
-def test_messages_name_no_internals() -> None:
-    """One line, no traceback of torch in it, no address of an object."""
-    for args, _ in BAD.values():
-        with pytest.raises(InputError) as caught:
-            Discrete(*args)
-        assert re.search(r"0x[0-9a-f]{6}|Traceback|aten::", str(caught.value)) is None
