@@ -11,11 +11,12 @@ from torch import Tensor
 
 from otgen.errors import InputError
 from otgen.methods import Player
+from otgen.ot import Combination, TransportLoss
 
 
 def refused(message: str, call: Callable[..., object], /, *args: Any, **options: Any) -> None:
     """The call raises an `InputError` whose text matches."""
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message or None):
         call(*args, **options)
 
 
@@ -33,6 +34,29 @@ def gradients(value: Callable[..., Tensor], *tensors: Tensor) -> tuple[Tensor, .
     """Of the sum of what is returned, with respect to each of the tensors."""
     leaves = [t.detach().clone().requires_grad_() for t in tensors]
     return torch.autograd.grad(value(*leaves).sum(), leaves)
+
+
+def last(loss: TransportLoss) -> Combination:
+    """What a loss keeps of its last call."""
+    assert loss.last is not None
+    return loss.last
+
+
+def grad_of(leaf: Tensor) -> Tensor:
+    """What `backward` has left."""
+    assert leaf.grad is not None
+    return leaf.grad
+
+
+def crossed(*marks: pytest.MarkDecorator) -> Callable[[Any], Any]:
+    """Parametrised by each of the marks, the first of them outermost."""
+
+    def apply(test: Any) -> Any:
+        for mark in reversed(marks):
+            test = mark(test)
+        return test
+
+    return apply
 
 
 def same(one: Any, other: Any) -> bool:

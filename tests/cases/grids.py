@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import crossed
 from otgen.ot import GridExact1D, GridPDHG, GridSolution, GridW1, Stencil, StepNorm, solve
 
 every_stencil = pytest.mark.parametrize("stencil", list(Stencil))
 every_norm = pytest.mark.parametrize("norm", list(StepNorm))
+every_norm_and_stencil = crossed(every_norm, every_stencil)
 
 
 def rng(seed: int = 0) -> torch.Generator:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cases import reference
 from cases.components import FOUR_COSTS
-from otgen.ot import KL, Cost, Discrete, PNorm, Quadratic, SmoothRegulariser
+from otgen.ot import KL, Cost, Discrete, PNorm, Quadratic, Regulariser, SmoothRegulariser
 
 
 def generator(seed: int) -> torch.Generator:
@@ -26,6 +26,23 @@ def weights(n: int, seed: int, zeros: int = 0, dtype: torch.dtype = torch.float6
     values = torch.rand(n, generator=generator(seed), dtype=torch.float64) + 0.1
     values[torch.randperm(n, generator=generator(seed + 1))[:zeros]] = 0.0
     return (values / values.sum()).to(dtype)
+
+
+def between(
+    n: int,
+    m: int,
+    reg: Regulariser,
+    *,
+    d: int = 2,
+    shift: float = 0.5,
+    zeros: tuple[int, int] = (0, 0),
+    dtype: torch.dtype = torch.float64,
+    cost: Cost | None = None,
+) -> Discrete:
+    """Two clouds of random weights, so many of them zero, one cloud moved."""
+    x, y = cloud(n, d, seed=1, dtype=dtype), cloud(m, d, seed=2, dtype=dtype) + shift
+    a, b = weights(n, 3, zeros=zeros[0], dtype=dtype), weights(m, 4, zeros=zeros[1], dtype=dtype)
+    return Discrete(x, y, a, b, cost=cost, reg=reg)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases.checks import refused
+from cases.checks import crossed, refused
 from cases.components import FOUR_COSTS, SMOOTH, everywhere, name, public
-from cases.differences import central, directions
+from cases.differences import compare
 from cases.random_problems import cloud, weights
 from otgen.errors import ConvergenceWarning, UnconvergedError
 from otgen.ot import (
@@ -39,6 +39,7 @@ every_loss_of_laws = pytest.mark.parametrize(
 )
 every_smooth = pytest.mark.parametrize("reg", [cls(eps=1.5) for cls in SMOOTH], ids=name)
 every_regulariser = pytest.mark.parametrize("reg", REGULARISERS, ids=name)
+every_loss_and_regulariser, every_loss_and_smooth = (crossed(every_loss, m) for m in (every_regulariser, every_smooth))
 POINTS = ("x", "y", "a", "b")
 
 
@@ -66,8 +67,7 @@ def test_every_concrete_loss_is_exported() -> None:
     assert everywhere(TransportLoss) == set(LOSSES)  # type: ignore[type-abstract]
 
 
-@every_loss
-@every_regulariser
+@every_loss_and_regulariser
 def test_shape_dtype_and_device(make: Any, reg: Regulariser) -> None:
     for dtype in (torch.float32, torch.float64):
         single = tuple(t.to(dtype) for t in inputs())
@@ -82,8 +82,7 @@ def test_shape_dtype_and_device(make: Any, reg: Regulariser) -> None:
                 assert bool(torch.isfinite(value).all())
 
 
-@every_loss
-@every_regulariser
+@every_loss_and_regulariser
 def test_no_weights_are_uniform_weights(make: Any, reg: Regulariser) -> None:
     x, y, *_ = inputs()
     loss = make(reg=reg, tol=0, max_steps=20)
@@ -93,8 +92,7 @@ def test_no_weights_are_uniform_weights(make: Any, reg: Regulariser) -> None:
     torch.testing.assert_close(loss(x, y), exact, rtol=1e-12, atol=0)
 
 
-@every_loss
-@every_regulariser
+@every_loss_and_regulariser
 def test_a_batch_is_a_loop(make: Any, reg: Regulariser) -> None:
     tensors = batch()
     factors = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
@@ -109,8 +107,7 @@ def test_a_batch_is_a_loop(make: Any, reg: Regulariser) -> None:
             torch.testing.assert_close(whole[k], part, rtol=1e-7, atol=1e-9)
 
 
-@every_loss
-@every_smooth
+@every_loss_and_smooth
 def test_one_weight_vector_serves_a_batch(make: Any, reg: SmoothRegulariser) -> None:
     x, y, a, b = batch()
     loss = make(reg=reg, tol=0, max_steps=20)
@@ -119,8 +116,7 @@ def test_one_weight_vector_serves_a_batch(make: Any, reg: SmoothRegulariser) -> 
     )
 
 
-@every_loss
-@every_regulariser
+@every_loss_and_regulariser
 @pytest.mark.parametrize("cost", FOUR_COSTS, ids=name)
 def test_symmetry(make: Any, reg: Regulariser, cost: Any) -> None:
     x, y, a, b = inputs()
@@ -156,8 +152,7 @@ def test_splitting_an_atom_changes_nothing(make: Any, reg: SmoothRegulariser) ->
     torch.testing.assert_close(loss(torch.cat([x[:1], x]), y, split, b), loss(x, y, a, b), rtol=1e-8, atol=1e-10)
 
 
-@every_loss
-@every_smooth
+@every_loss_and_smooth
 @pytest.mark.parametrize("sizes", [(6, 4), (4, 4), (1, 3)])
 def test_gradient_by_finite_differences(make: Any, reg: SmoothRegulariser, sizes: tuple[int, int]) -> None:
     n, m = sizes
@@ -165,22 +160,10 @@ def test_gradient_by_finite_differences(make: Any, reg: SmoothRegulariser, sizes
         pytest.skip("its sides have two halves each")
     zeros = int(n > 1)
     tensors = (cloud(n, 3, 1), cloud(m, 3, 2) + 0.5, weights(n, 3, zeros=zeros), weights(m, 5, zeros=zeros))
-    loss = converged(make, reg)()
-    leaves = tuple(t.clone().requires_grad_() for t in tensors)
-    gradients = torch.autograd.grad(loss(*leaves), leaves)
-    for k, (label, gradient) in enumerate(zip(POINTS, gradients, strict=True)):
-        assert gradient.shape == tensors[k].shape
-        assert gradient.dtype == tensors[k].dtype
-        if len(tensors[k]) == 1 and label == "a":
-            # The weight of a single point cannot move.
-            continue
-        for v in directions(tensors[k], 2, seed=10 * k, weight=label in ("a", "b")):
-            expected = central(loss, tensors, k, v, 2e-6).item()
-            assert (gradient * v).sum().item() == pytest.approx(expected, rel=1e-6, abs=2e-8), f"d loss / d {label}"
+    compare(converged(make, reg)(), tensors, POINTS, count=2, room=2e-8)
 
 
-@every_loss
-@every_regulariser
+@every_loss_and_regulariser
 def test_scaling_the_loss_scales_its_gradient(make: Any, reg: Regulariser) -> None:
     leaves = [t.requires_grad_() for t in inputs()]
     loss = make(reg=reg, tol=0, max_steps=20)
@@ -193,8 +176,7 @@ def test_scaling_the_loss_scales_its_gradient(make: Any, reg: Regulariser) -> No
             torch.testing.assert_close(scaled, factor * single, **room)
 
 
-@every_loss
-@every_regulariser
+@every_loss_and_regulariser
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_last_is_detached_and_holds_the_value(make: Any, reg: Regulariser, dtype: torch.dtype) -> None:
     slack = 1e-12 if dtype == torch.float64 else 1e-5

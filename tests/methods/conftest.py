@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from torch import Tensor
 
+from cases.random_problems import truth
 from cases.trainers import trainer_of
 from otgen.data import Gaussian2D
 from otgen.methods import Batches, Method, Player
 from otgen.nets import GeneratorNet, MlpGenerator
+from otgen.ot import KL, Discrete
 from otgen.train import Trainer
 
 
@@ -86,29 +87,10 @@ def snapshot() -> Callable[[Player | None], dict[str, Tensor]]:
     return take
 
 
-def _entropic(x: np.ndarray, y: np.ndarray, eps: float) -> float:
-    """OT_eps for the squared Euclidean cost and uniform weights, by plain log-domain iterations in float64."""
-    cost = ((x[:, None] - y[None]) ** 2).sum(-1)
-    f, g = np.zeros(len(x)), np.zeros(len(y))
-
-    def softmin(z: np.ndarray) -> np.ndarray:
-        top = z.max(1, keepdims=True)
-        return -eps * (top[:, 0] + np.log(np.exp(z - top).mean(1)))
-
-    for _ in range(500):
-        f = softmin((g[None] - cost) / eps)
-        g = softmin((f[:, None] - cost).T / eps)
-    return float(f.mean() + g.mean())
-
-
 @pytest.fixture
 def entropic() -> Callable[[Tensor, Tensor, float], float]:
-    """The converged entropic value, from ten lines that share nothing with the library."""
-
-    def value(x: Tensor, y: Tensor, eps: float) -> float:
-        return _entropic(x.detach().double().numpy(), y.detach().double().numpy(), eps)
-
-    return value
+    """The converged entropic value between clouds of equal weights, from the reference."""
+    return lambda x, y, eps: truth(Discrete(x.detach().double(), y.detach().double(), reg=KL(eps=eps))).value
 
 
 @pytest.fixture

@@ -69,6 +69,10 @@ def test_the_bound_holds_near_the_optimum_and_far_from_it(kind: Any, cost: Cost)
             judged = report(x, y, cost, reg, at.f, at.g)
             assert judged.gradient_error <= judged.gradient_error_bound
             ratios.setdefault(noise, []).append(judged.gradient_error_bound / judged.gradient_error)
+        # And it closes.
+        best_of_all = report(x, y, cost, reg, exact.f, exact.g)
+        assert best_of_all.gradient_error_bound < 0.1 * best_of_all.gradient_norm
+        assert best_of_all.gradient_error < 1e-2 * best_of_all.gradient_norm
     assert max(statistics.median(values) for values in ratios.values()) < 3
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import last
 from cases.components import SMOOTH
 from cases.random_problems import cloud, weights
 from otgen.errors import ConvergenceWarning, NegativeDivergenceWarning
@@ -58,8 +59,7 @@ def test_zero_with_zero_gradient_at_the_same_tensor(
     assert abs(value.item()) <= small * cost
     for gradient in gradients:
         assert gradient.abs().max().item() <= 10 * small
-    assert loss.last is not None
-    assert loss.last.lower.item() <= 0 <= loss.last.upper.item()
+    assert last(loss).lower.item() <= 0 <= last(loss).upper.item()
 
 
 @every_smooth
@@ -120,9 +120,8 @@ def test_interval_holds_the_limit(cls: type[SmoothRegulariser]) -> None:
     for steps in (1, 3, 10, 100, 1000):
         loss = SinkhornDivergence(reg=cls(eps=0.8), tol=0, max_steps=steps)
         loss(*tensors)
-        assert loss.last is not None
-        assert loss.last.lower.item() - 1e-9 <= limit <= loss.last.upper.item() + 1e-9
-        gaps.append(loss.last.gap.item())
+        assert last(loss).lower.item() - 1e-9 <= limit <= last(loss).upper.item() + 1e-9
+        gaps.append(last(loss).gap.item())
     assert gaps[-1] < 1e-6 < gaps[0]
 
 
@@ -135,10 +134,9 @@ def test_relative_eps_is_resolved_once_from_the_cross_term(
     y = 3 * y  # The three mean costs differ widely.
     relative = SinkhornDivergence(reg=cls(eps=Relative(0.3)), **converged(cls))
     value = relative(x, y, a, b)
-    assert relative.last is not None
     eps = 0.3 * Discrete(x, y, a, b).mean_cost
-    assert [s.eps for s in relative.last.solutions] == pytest.approx([eps] * 3, rel=1e-13)
-    assert relative.last.eps == relative.last.solutions[0].eps
+    assert [s.eps for s in last(relative).solutions] == pytest.approx([eps] * 3, rel=1e-13)
+    assert last(relative).eps == last(relative).solutions[0].eps
     fixed = SinkhornDivergence(reg=cls(eps=eps), **converged(cls))(x, y, a, b)
     torch.testing.assert_close(value, fixed, rtol=1e-9, atol=1e-10)
     one = OTLoss(reg=cls(eps=Relative(0.3)), **converged(cls))
@@ -242,8 +240,7 @@ def test_not_negative_for_kl_and_definite_kernels(cost: Cost, eps: float) -> Non
         # Newton's steps: Sinkhorn's would take ten thousands at the smallest eps.
         loss = SinkhornDivergence(cost=cost, reg=KL(eps=eps), solver=Newton(), tol=0, max_steps=30)
         value = loss(x, y, a, b).item()
-        assert loss.last is not None
-        gap = loss.last.gap.item()
+        gap = last(loss).gap.item()
         assert gap < 1e-6 * Discrete(x, y, cost=cost).mean_cost, "too far from convergence to say anything"
         assert value >= -gap, f"cloud {seed}"
         smallest.append(value)
@@ -259,8 +256,7 @@ def test_negative_values_are_reported_not_clipped(p: float, eps: float, expected
         loss = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=eps), tol=0, max_steps=200)
     value = loss(x, leaf)
     assert value.item() == pytest.approx(expected, rel=3e-3)
-    assert loss.last is not None
-    assert loss.last.upper.item() < 0
+    assert last(loss).upper.item() < 0
     # A clipped value would have no gradient.
     assert torch.autograd.grad(value, leaf)[0].abs().min().item() > 1e-3
 

@@ -12,7 +12,7 @@ import otgen.ot.discrete.dual_ascent as dual_ascent
 import otgen.ot.discrete.problem as problems
 from cases.checks import refused
 from cases.components import SMOOTH
-from cases.random_problems import cloud, truth, two_points, weights
+from cases.random_problems import between, cloud, truth, two_points
 from otgen.ot import KL, Discrete, DualAscent, Newton, Quadratic, SmoothRegulariser, Unroll, solve
 
 every_smooth = pytest.mark.parametrize("cls", SMOOTH)
@@ -20,9 +20,8 @@ every_memory = pytest.mark.parametrize("memory", [0, 1, 10])
 
 
 def problem(reg: SmoothRegulariser, *, zeros: int = 0, uniform: bool = False) -> Discrete:
-    x, y = cloud(14, 2, seed=1), cloud(9, 2, seed=2) + 0.5
-    a, b = (None, None) if uniform else (weights(14, 3, zeros=zeros), weights(9, 4, zeros=zeros))
-    return Discrete(x, y, a, b, reg=reg)
+    weighted = between(14, 9, reg, zeros=(zeros, zeros))
+    return Discrete(*weighted.geometry.inputs(), reg=reg) if uniform else weighted
 
 
 def iterates(case: Discrete, solver: DualAscent, steps: int) -> Iterator[dual_ascent.DualAscentState]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases.checks import refused
+from cases.checks import last, refused
 from cases.random_problems import cloud, weights
 from otgen.errors import InputError
 from otgen.ot import (
@@ -54,9 +54,8 @@ def test_it_is_the_six_terms(reg: Regulariser, cost: Cost, sizes: tuple[int, int
     x, y = batches(*sizes)
     loss = MinibatchEnergyDistance(cost=cost, reg=reg, **EXACTLY)
     assert loss(x, y).item() == pytest.approx(six_terms(x, y, cost, reg), rel=1e-7, abs=1e-9)
-    assert loss.last is not None
-    assert len(loss.last.solutions) == 6
-    assert loss.last.lower.item() - 1e-12 <= loss.last.value.item() <= loss.last.upper.item() + 1e-12
+    assert len(last(loss).solutions) == 6
+    assert last(loss).lower.item() - 1e-12 <= last(loss).value.item() <= last(loss).upper.item() + 1e-12
 
 
 def test_the_cost_is_the_cosine() -> None:
@@ -80,8 +79,7 @@ def test_the_linear_value_is_the_plans_cost() -> None:
     assert loss(x, y).item() == pytest.approx(six_terms(x, y, Cosine(), KL(eps=0.3), linear=True), abs=1e-5)
     entropic = MinibatchEnergyDistance(reg=KL(eps=0.3), **EXACTLY)(x, y)
     assert abs(loss(x, y) - entropic) > 1e-3
-    assert loss.last is not None
-    torch.testing.assert_close(loss.last.value, entropic, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(last(loss).value, entropic, rtol=1e-9, atol=1e-12)
 
 
 def test_all_values_have_the_gradient_of_the_constant_plan() -> None:
@@ -110,10 +108,9 @@ def test_all_terms_share_one_eps() -> None:
     x, y = batches()
     loss = MinibatchEnergyDistance(reg=KL(eps=Relative(0.1)), **EXACTLY)
     loss(x, y)
-    assert loss.last is not None
-    assert {s.eps for s in loss.last.solutions} == {loss.last.eps}
+    assert {s.eps for s in last(loss).solutions} == {last(loss).eps}
     mean = Discrete(halves(x)[0], halves(y)[0], cost=Cosine()).mean_cost
-    assert loss.last.eps == pytest.approx(0.1 * mean, rel=1e-9)
+    assert last(loss).eps == pytest.approx(0.1 * mean, rel=1e-9)
 
 
 def test_each_half_has_its_own_mass() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import ot
-from cases.checks import overlap
+from cases.checks import crossed, overlap
 from cases.components import SMOOTH
 from cases.random_problems import cloud, weights
 from otgen.errors import ConvergenceWarning
@@ -24,6 +24,7 @@ ROUNDING = {torch.float32: 1e-5, torch.float64: 1e-10}
 every_regulariser = pytest.mark.parametrize("cls", SMOOTH)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 every_power = pytest.mark.parametrize("power", POWERS)
+every_case = crossed(every_regulariser, every_dtype, every_power)
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,7 @@ def exact(dtype: torch.dtype) -> float:
     return float(ot.emd2((a / a.sum()).numpy(), (b / b.sum()).numpy(), costs.numpy()))
 
 
-@every_regulariser
-@every_dtype
-@every_power
+@every_case
 def test_everything_is_finite(cls: type, power: int, dtype: torch.dtype) -> None:
     found = case(cls, power, dtype)
     s = found.solution
@@ -72,9 +71,7 @@ def test_everything_is_finite(cls: type, power: int, dtype: torch.dtype) -> None
     assert s.eps == pytest.approx(10.0**power * s.problem.mean_cost, rel=1e-6)
 
 
-@every_regulariser
-@every_dtype
-@every_power
+@every_case
 def test_bounds_are_in_order(cls: type, power: int, dtype: torch.dtype) -> None:
     s, truth = case(cls, power, dtype).solution, exact(dtype)
     assert truth <= s.value_linear.item() * (1 + ROUNDING[dtype])
@@ -83,18 +80,14 @@ def test_bounds_are_in_order(cls: type, power: int, dtype: torch.dtype) -> None:
     assert truth <= s.upper.item()
 
 
-@every_regulariser
-@every_dtype
-@every_power
+@every_case
 def test_value_lies_in_its_interval(cls: type, power: int, dtype: torch.dtype) -> None:
     s = case(cls, power, dtype).solution
     steps_left = ROUNDING[dtype] * abs(s.upper.item())
     assert s.lower.item() - steps_left <= s.value.item() <= s.upper.item() + steps_left
 
 
-@every_regulariser
-@every_dtype
-@every_power
+@every_case
 def test_converged_or_flagged(cls: type, power: int, dtype: torch.dtype) -> None:
     found = case(cls, power, dtype)
     s = found.solution

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cases.checks import refused
-from cases.grids import best, dense, every_norm, every_stencil, pair, ring, rng
+from cases.grids import best, dense, every_norm_and_stencil, every_stencil, pair, ring, rng
 from otgen.errors import ConvergenceWarning
 from otgen.ot import (
     Deposit,
@@ -31,8 +31,7 @@ from otgen.ot.grid.operator import lengths
 # --- the certificate
 
 
-@every_stencil
-@every_norm
+@every_norm_and_stencil
 @pytest.mark.parametrize("case", [dense(9, 11), ring(16), pair((12, 12), (0, 0), (11, 11))])
 def test_every_look_holds_the_value_and_none_is_worse_than_the_last(
     case: Tensor, norm: StepNorm, stencil: Stencil
@@ -68,8 +67,7 @@ def test_any_critic_and_any_flow_give_bounds(stencil: Stencil) -> None:
         assert bounds.upper * problem.unit >= truth.lower.item()
 
 
-@every_stencil
-@every_norm
+@every_norm_and_stencil
 def test_what_proves_the_bounds_is_handed_out(norm: StepNorm, stencil: Stencil) -> None:
     c, dx = dense(8, 9), 0.2
     solution = best(GridW1(c, dx, stencil=stencil), 1e-2, GridPDHG(norm=norm))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cases.checks import overlap, refusals, refused
-from cases.grids import best, dense, every_norm, every_stencil, gaussians, rng, with_critic
+from cases.grids import best, dense, every_norm, every_norm_and_stencil, gaussians, rng, with_critic
 from otgen.errors import ConvergenceWarning, InputError
 from otgen.ot import (
     Deposit,
@@ -95,8 +95,7 @@ def test_the_hat_deposit_keeps_mass_and_mean() -> None:
 # --- warm starts
 
 
-@every_norm
-@every_stencil
+@every_norm_and_stencil
 def test_a_warm_start_takes_fewer_steps(norm: StepNorm, stencil: Stencil) -> None:
     solver = GridPDHG(norm=norm)
     mu, nu, near = (gaussians(16, [(x, 0.0)], 0.8) for x in (1.2, 0.0, 0.02))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases.checks import refused
+from cases.checks import crossed, grad_of, refused
 from cases.components import COSTS, TRANSLATION_INVARIANT, name
 from cases.random_problems import cloud, weights
 from otgen.errors import InputError, OtgenError
@@ -27,6 +27,9 @@ from otgen.ot import (
 )
 
 LOSSES: tuple[Any, ...] = (OTLoss, SinkhornDivergence)
+every_loss = pytest.mark.parametrize("make", LOSSES)
+REGS = [KL(eps=1.0), Quadratic(eps=1.0), NoReg()]
+every_loss_and_reg = crossed(every_loss, pytest.mark.parametrize("reg", REGS, ids=lambda reg: type(reg).__name__))
 X, Y = cloud(4, 2, 1), cloud(3, 2, 2)
 A, B = weights(4, 3), weights(3, 4)
 
@@ -218,8 +221,7 @@ def strided(tensor: Tensor) -> Tensor:
     return view
 
 
-@pytest.mark.parametrize("make", LOSSES)
-@pytest.mark.parametrize("reg", [KL(eps=1.0), Quadratic(eps=1.0), NoReg()], ids=lambda reg: type(reg).__name__)
+@every_loss_and_reg
 def test_non_contiguous_input_works(make: Any, reg: Any) -> None:
     plain = [t.clone().requires_grad_() for t in (X, Y, A, B)]
     odd = [strided(t).requires_grad_() for t in (X, Y, A, B)]
@@ -230,8 +232,7 @@ def test_non_contiguous_input_works(make: Any, reg: Any) -> None:
         torch.testing.assert_close(two, one, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("make", LOSSES)
-@pytest.mark.parametrize("reg", [KL(eps=1.0), Quadratic(eps=1.0), NoReg()], ids=lambda reg: type(reg).__name__)
+@every_loss_and_reg
 def test_expanded_input_works(make: Any, reg: Any) -> None:
     loss = make(reg=reg, tol=0, max_steps=30)
     single = loss(X, Y, A, B)
@@ -246,8 +247,7 @@ def test_expanded_input_works(make: Any, reg: Any) -> None:
     torch.testing.assert_close(point, loss(X[:1].repeat(4, 1), Y, A, B), rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("make", LOSSES)
-@pytest.mark.parametrize("reg", [KL(eps=1.0), Quadratic(eps=1.0), NoReg()], ids=lambda reg: type(reg).__name__)
+@every_loss_and_reg
 @pytest.mark.parametrize("cost", COSTS, ids=name)
 @pytest.mark.filterwarnings("ignore::otgen.errors.NegativeDivergenceWarning")
 def test_input_stays_unmodified(make: Any, reg: Any, cost: Cost) -> None:
@@ -280,5 +280,4 @@ def test_cosine_at_the_origin_is_finite() -> None:
     value = OTLoss(cost=Cosine(), reg=KL(eps=1.0), tol=0, max_steps=30)(leaf, Y)
     value.backward()
     assert bool(torch.isfinite(value))
-    assert leaf.grad is not None
-    assert bool(torch.isfinite(leaf.grad).all())
+    assert bool(torch.isfinite(grad_of(leaf)).all())

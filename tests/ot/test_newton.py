@@ -10,7 +10,7 @@ import torch
 import otgen.ot.discrete.newton as newton
 import otgen.ot.discrete.problem as problems
 from cases.components import SMOOTH
-from cases.random_problems import cloud, weights
+from cases.random_problems import between
 from otgen.ot import KL, Discrete, DualAscent, Newton, Quadratic, Relative, SmoothRegulariser, default_solver, solve
 
 every_smooth = pytest.mark.parametrize("cls", SMOOTH)
@@ -25,8 +25,7 @@ def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 def problem(reg: SmoothRegulariser, n: int = 60, m: int = 45, dtype: torch.dtype = torch.float64) -> Discrete:
-    x, y = cloud(n, 2, seed=1, dtype=dtype), cloud(m, 2, seed=2, dtype=dtype) + 0.5
-    return Discrete(x, y, weights(n, 3, zeros=3, dtype=dtype), weights(m, 4, zeros=2, dtype=dtype), reg=reg)
+    return between(n, m, reg, zeros=(3, 2), dtype=dtype)
 
 
 @every_smooth

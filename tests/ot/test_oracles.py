@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases.checks import holds
+from cases.checks import holds, last
 from cases.components import FOUR_COSTS, SMOOTH, name
 from cases.random_problems import cloud, two_points, weights
 from otgen.ot import (
@@ -79,8 +79,7 @@ def test_divergence_of_a_point_and_two(p: float, eps: float) -> None:
     value = loss(column(0.0), column(-1.0, 1.0)).item()
     expected = two_points_divergence(p, eps)
     assert value == pytest.approx(expected, rel=1e-10, abs=1e-11)
-    assert loss.last is not None
-    assert loss.last.lower.item() - 1e-12 <= expected <= loss.last.upper.item() + 1e-12
+    assert last(loss).lower.item() - 1e-12 <= expected <= last(loss).upper.item() + 1e-12
     if p <= 2:
         assert value > 0
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 import otgen.ot.discrete.problem as problems
 from cases.checks import refused
-from cases.random_problems import cloud, weights
+from cases.random_problems import between, cloud
 from otgen.ot import KL, Discrete, NoReg, Quadratic, Regulariser, Solution, solve
 from otgen.ot.core import memory
 
@@ -17,9 +17,7 @@ every_sparse = pytest.mark.parametrize("reg", SPARSE, ids=str)
 
 
 def solved(reg: Regulariser, dtype: torch.dtype = torch.float64, n: int = 30, m: int = 20) -> Solution:
-    x, y = cloud(n, 2, seed=1, dtype=dtype), cloud(m, 2, seed=2, dtype=dtype) + 0.5
-    problem = Discrete(x, y, weights(n, 3, zeros=2, dtype=dtype), weights(m, 4, zeros=1, dtype=dtype), reg=reg)
-    return solve(problem, tol=1e-6 if dtype == torch.float64 else 1e-4)
+    return solve(between(n, m, reg, zeros=(2, 1), dtype=dtype), tol=1e-6 if dtype == torch.float64 else 1e-4)
 
 
 @every_sparse

@@ -8,7 +8,8 @@ import time
 import pytest
 import torch
 
-from cases.random_problems import cloud, weights
+from cases.checks import grad_of, last
+from cases.random_problems import between, cloud
 from otgen.errors import InputError
 from otgen.ot import (
     KL,
@@ -46,9 +47,7 @@ def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def problem(cost: Cost | None = None, eps: float = 0.3, zeros: int = 2, dtype: torch.dtype = torch.float64) -> Discrete:
     """40 x 30, some weights zero."""
-    a, b = weights(40, seed=3, zeros=zeros), weights(30, seed=4, zeros=zeros)
-    x, y = cloud(40, 3, seed=1), cloud(30, 3, seed=2) + 0.3
-    return Discrete(*(t.to(dtype) for t in (x, y, a, b)), cost=cost, reg=KL(eps=eps))
+    return between(40, 30, KL(eps=eps), d=3, shift=0.3, zeros=(zeros, zeros), dtype=dtype, cost=cost)
 
 
 @pytest.mark.parametrize("cost", [SqEuclidean(), L1(), Cosine()], ids=str)
@@ -133,10 +132,8 @@ def test_gradients_and_divergences_stream() -> None:
     y = given.sides()[1].points
     loss = SinkhornDivergence(reg=KL(eps=0.3), tol=1e-3, gradient=Envelope())
     loss(x, y).backward()
-    assert loss.last is not None
-    assert loss.last.solutions[0].problem.streamed
-    assert x.grad is not None
-    assert bool(torch.isfinite(x.grad).all())
+    assert last(loss).solutions[0].problem.streamed
+    assert bool(torch.isfinite(grad_of(x)).all())
 
 
 @pytest.mark.usefixtures("streamed")
