@@ -8,18 +8,7 @@ from typing import Any, TypeVar
 
 from otgen import ot
 from otgen.errors import InputError
-from otgen.ot import (
-    KL,
-    Acceleration,
-    Cosine,
-    Cost,
-    LpPower,
-    PNorm,
-    Sinkhorn,
-    SinkhornUpdate,
-    SmoothRegulariser,
-    SqEuclidean,
-)
+from otgen.ot import KL, Acceleration, Cosine, Cost, LpPower, PNorm, Sinkhorn, SmoothRegulariser, SqEuclidean
 
 T = TypeVar("T")
 
@@ -71,7 +60,7 @@ def solvers_for(reg: ot.Regulariser) -> list[ot.Solver]:
     problem = ot.Discrete.from_matrix(torch.zeros(1, 1), reg=reg)
     known = default_instances(ot.DiscreteSolver)  # type: ignore[type-abstract]
     candidates: list[ot.Solver] = [solver for solver in known if not solver.approximates]
-    candidates += [Sinkhorn(update=SinkhornUpdate.SYMMETRIC), Sinkhorn(anneal=0.8), Sinkhorn.fastest()]
+    candidates += [Sinkhorn(update=ot.SinkhornUpdate.SYMMETRIC), Sinkhorn(anneal=0.8), Sinkhorn.fastest()]
     candidates += [Sinkhorn(acceleration=kind) for kind in (Acceleration.RELAXED, Acceleration.ANDERSON)]
     accepted = []
     for solver in candidates:

@@ -14,21 +14,9 @@ from cases.checks import crossed, refused
 from cases.components import FOUR_COSTS, SMOOTH, everywhere, name, public
 from cases.differences import compare
 from cases.random_problems import cloud, weights
+from otgen import ot
 from otgen.errors import ConvergenceWarning, UnconvergedError
-from otgen.ot import (
-    KL,
-    Exact,
-    MarginalError,
-    MinibatchEnergyDistance,
-    Newton,
-    NoReg,
-    Quadratic,
-    Regulariser,
-    Sinkhorn,
-    SinkhornDivergence,
-    SmoothRegulariser,
-    TransportLoss,
-)
+from otgen.ot import KL, MarginalError, MinibatchEnergyDistance, NoReg, Regulariser, SmoothRegulariser, TransportLoss
 
 LOSSES: list[Any] = public(TransportLoss)  # type: ignore[type-abstract]
 REGULARISERS: list[Regulariser] = [*(cls(eps=1.5) for cls in SMOOTH), NoReg()]
@@ -54,7 +42,7 @@ def inputs(n: int = 6, m: int = 4, d: int = 3, seed: int = 1) -> tuple[Tensor, T
 
 def converged(make: Any, reg: Regulariser) -> Any:
     """The loss, with options that take a small problem to its last digits; a divergence's steps under KL are slow."""
-    return partial(make, reg=reg, tol=0, max_steps=400 if make is SinkhornDivergence and isinstance(reg, KL) else 60)
+    return partial(make, reg=reg, tol=0, max_steps=400 if make is ot.SinkhornDivergence and isinstance(reg, KL) else 60)
 
 
 def batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -243,7 +231,7 @@ def test_wrong_kinds_are_refused_at_the_call(make: Any, options: dict[str, Any],
 @every_loss
 def test_a_solver_that_does_not_fit_is_refused(make: Any) -> None:
     x, y, *_ = inputs()
-    for reg, solver in ((Quadratic(eps=1.0), Sinkhorn()), (KL(eps=1.0), Exact()), (NoReg(), Newton())):
+    for reg, solver in ((ot.Quadratic(eps=1.0), ot.Sinkhorn()), (KL(eps=1.0), ot.Exact()), (NoReg(), ot.Newton())):
         refused(f"{type(solver).__name__} cannot solve.*{type(reg).__name__}.*use", make(reg=reg, solver=solver), x, y)
 
 

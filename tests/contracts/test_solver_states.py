@@ -15,18 +15,8 @@ from cases.checks import holds
 from cases.components import solvers_for
 from cases.random_problems import cloud, weights
 from cases.solver_cases import CASES, EPS, TOL, best, close, clouds, every_case, truth
-from otgen.ot import (
-    Acceleration,
-    Discrete,
-    NoReg,
-    Potentials,
-    Regulariser,
-    Sinkhorn,
-    SmoothRegulariser,
-    Solver,
-    certify,
-    solve,
-)
+from otgen import ot
+from otgen.ot import Acceleration, Discrete, NoReg, Potentials, Regulariser, Sinkhorn, Solver, certify, solve
 
 # Those whose `advance` is `step`, so many times: an acceleration takes better steps, and weighs a batch as a whole.
 PLAIN = [
@@ -85,10 +75,10 @@ def test_value_and_interval_hold_the_truth(reg: Regulariser, solver: Solver) -> 
 
 
 def test_exact_is_what_pot_says() -> None:
-    ot = pytest.importorskip("ot")
+    pot = pytest.importorskip("ot")
     x, y, a, b = awkward()
     solution = solve(Discrete(x, y, a, b, reg=NoReg()))
-    expected = ot.emd2(a.numpy(), b.numpy(), solution.problem.matrix.numpy())
+    expected = pot.emd2(a.numpy(), b.numpy(), solution.problem.matrix.numpy())
     close(solution.value, float(expected), 1e-12)
     assert holds(solution, float(expected), 1e-13)
 
@@ -223,7 +213,7 @@ def test_a_warm_start_at_the_optimum(reg: Regulariser, solver: Solver) -> None:
     again = solve(problem, solver, tol=1e-7, warm_start=optimum)
     assert again.converged
     assert len(again.history) == 1
-    if isinstance(reg, SmoothRegulariser):
+    if isinstance(reg, ot.SmoothRegulariser):
         # Not even a step is needed: what is taken over is the potentials themselves.
         taken = solve(problem, solver, tol=0, max_steps=0, warm_start=optimum.potentials)
         close(taken.value, optimum.value)

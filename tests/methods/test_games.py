@@ -12,39 +12,12 @@ from torch import Tensor
 
 from cases.checks import refusals, refused
 from cases.methods import ENERGY, EPS, GAMES, HINGED, SEQUENTIAL, SIMULTANEOUS
+from otgen import methods, ot
 from otgen.errors import NegativeDivergenceWarning
-from otgen.methods import (
-    EOTGAN,
-    OTGAN,
-    Adam,
-    Descent,
-    Fake,
-    FeatureGame,
-    PixelSinkhorn,
-    Player,
-    Real,
-    SelfTerms,
-    SeqSGDA,
-    SimSGDA,
-    SinkhornAutoDiff,
-    Term,
-    TransportMethod,
-)
+from otgen.methods import EOTGAN, OTGAN, Adam, Descent, Fake, Player, Real, SelfTerms, SeqSGDA, SinkhornAutoDiff, Term
 from otgen.methods.terms import is_divergence
 from otgen.nets import MlpGenerator, SpectralNorm
-from otgen.ot import (
-    KL,
-    Discrete,
-    Envelope,
-    Gradient,
-    MinibatchEnergyDistance,
-    PNorm,
-    SinkhornDivergence,
-    SqEuclidean,
-    Unroll,
-    ValueKind,
-    solve,
-)
+from otgen.ot import KL, Discrete, Envelope, Gradient, PNorm, SinkhornDivergence, Unroll, ValueKind, solve
 
 
 def cross(x: Tensor, y: Tensor) -> Tensor:
@@ -142,7 +115,7 @@ def test_simultaneous_players_do_not_see_each_others_move(trainer: Any, spy: Any
 
 
 def test_simsgda_takes_one_update() -> None:
-    refused("once a step, got n_critic 2; use SeqSGDA", SimSGDA, n_critic=2)
+    refused("once a step, got n_critic 2; use SeqSGDA", methods.SimSGDA, n_critic=2)
 
 
 def test_ot_gans_critic_moves_once_in_three_steps(trainer: Any) -> None:
@@ -158,7 +131,7 @@ def test_ot_gan_descends_the_minibatch_energy_distance(watched: Any) -> None:
     (_, state, batches), noted = watched(method), Noted()
     method.step(state, batches, noted)
     assert [kind for kind, _ in batches.drawn] == ["latent", "real", "real", "latent"] * 2
-    loss = MinibatchEnergyDistance(reg=KL(eps=EPS), value=ValueKind.LINEAR, tol=0, max_steps=300)
+    loss = ot.MinibatchEnergyDistance(reg=KL(eps=EPS), value=ValueKind.LINEAR, tol=0, max_steps=300)
     for place, sign in ((0, -1.0), (1, 1.0)):
         draws = batches.drawn[4 * place : 4 * place + 4]
         fake = torch.cat([state.generator.module(cloud) for kind, cloud in draws if kind == "latent"])
@@ -243,7 +216,7 @@ def test_independent_self_terms_remove_the_bias() -> None:
     rng = torch.Generator().manual_seed(0)
     x, x2, y, y2 = (torch.randn(300, 12, 2, generator=rng, dtype=torch.float64) for _ in range(4))
     sides = {Fake(): x, Fake(1): x2, Real(): y, Real(1): y2}
-    method = replace(SEQUENTIAL, cost=SqEuclidean())
+    method = replace(SEQUENTIAL, cost=ot.SqEuclidean())
     means = {}
     for kind in SelfTerms:
         assert is_divergence(kind.divergence())
@@ -253,8 +226,10 @@ def test_independent_self_terms_remove_the_bias() -> None:
     assert abs(means[SelfTerms.INDEPENDENT][0]) < 3 * means[SelfTerms.INDEPENDENT][1]
 
 
-@pytest.mark.parametrize("method", [SEQUENTIAL, SinkhornAutoDiff(), PixelSinkhorn()], ids=lambda m: type(m).__name__)
-def test_a_cost_without_a_divergence_is_announced(method: TransportMethod, trainer: Any) -> None:
+@pytest.mark.parametrize(
+    "method", [SEQUENTIAL, SinkhornAutoDiff(), methods.PixelSinkhorn()], ids=lambda m: type(m).__name__
+)
+def test_a_cost_without_a_divergence_is_announced(method: methods.TransportMethod, trainer: Any) -> None:
     with pytest.warns(NegativeDivergenceWarning, match=r"PNorm\(p=2.1\)"):
         trainer(replace(method, cost=PNorm(p=2.1)))
 
@@ -293,7 +268,7 @@ def test_the_generators_step_lowers_and_the_critics_raises(name: str, seed: int,
 
 
 def test_autodiff_is_a_game_too() -> None:
-    assert issubclass(SinkhornAutoDiff, FeatureGame)
+    assert issubclass(SinkhornAutoDiff, methods.FeatureGame)
     refused("features must be at least 1, got 0", SinkhornAutoDiff, features=0)
 
 

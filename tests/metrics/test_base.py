@@ -11,18 +11,7 @@ from torch import Tensor
 
 from cases.checks import refused
 from otgen import metrics
-from otgen.metrics import (
-    ClassifierScore,
-    ClassShares,
-    CopyCheck,
-    Features,
-    FrechetDistance,
-    Metric,
-    ModeCoverage,
-    ParameterError,
-    RealFrechet,
-    WassersteinDistance,
-)
+from otgen.metrics import ClassShares, CopyCheck, Features, Metric, ModeCoverage, ParameterError, RealFrechet
 
 
 def permuted(features: Features, seed: int) -> Features:
@@ -39,14 +28,14 @@ def draw(n: int, seed: int, name: str = "x") -> Features:
 
 CENTRES: Tensor = torch.eye(3)
 METRICS: list[Metric] = [
-    ClassifierScore(),
+    metrics.ClassifierScore(),
     ClassShares(),
     CopyCheck(training=draw(100, 3)),
-    FrechetDistance(),
+    metrics.FrechetDistance(),
     ModeCoverage(centres=CENTRES, std=0.5),
     ParameterError(learnt=torch.tensor([1.0, 2.0]), true=torch.tensor([1.5, 0.0])),
     RealFrechet(),
-    WassersteinDistance(max_points=30),
+    metrics.WassersteinDistance(max_points=30),
 ]
 FAKE, REAL = draw(80, 1), draw(90, 2)
 every_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: type(metric).__name__)

@@ -11,20 +11,9 @@ import torch
 from torch import Tensor
 
 from cases.checks import refused
+from otgen import metrics
 from otgen.data import Cifar10Jpeg, Split
-from otgen.metrics import (
-    CifarClassifier,
-    CifarFeatures,
-    Classifier,
-    ClassifierFeatures,
-    DigitClassifier,
-    DigitFeatures,
-    cifar_classifier_card,
-    classifier,
-    digit_classifier_card,
-    load_cifar_classifier,
-    load_digit_classifier,
-)
+from otgen.metrics import CifarClassifier, CifarFeatures, Classifier, DigitClassifier, DigitFeatures, classifier
 from otgen.metrics.classifier import classifier_card, load_classifier
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -37,10 +26,10 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def test_the_public_functions_are_those_of_their_kind() -> None:
-    assert digit_classifier_card() == classifier_card(DigitClassifier)
-    assert cifar_classifier_card() == classifier_card(CifarClassifier)
-    assert type(load_digit_classifier()) is DigitClassifier
-    assert type(load_cifar_classifier()) is CifarClassifier
+    assert metrics.digit_classifier_card() == classifier_card(DigitClassifier)
+    assert metrics.cifar_classifier_card() == classifier_card(CifarClassifier)
+    assert type(metrics.load_digit_classifier()) is DigitClassifier
+    assert type(metrics.load_cifar_classifier()) is CifarClassifier
 
 
 @every_kind
@@ -57,7 +46,9 @@ def test_it_is_small_frozen_and_in_eval_mode(kind: type[Classifier]) -> None:
 @pytest.mark.parametrize(
     ("kind", "extract", "least"), [(DigitClassifier, DigitFeatures(), 0.99), (CifarClassifier, CifarFeatures(), 0.75)]
 )
-def test_the_card_is_that_of_the_weights(kind: type[Classifier], extract: ClassifierFeatures, least: float) -> None:
+def test_the_card_is_that_of_the_weights(
+    kind: type[Classifier], extract: metrics.ClassifierFeatures, least: float
+) -> None:
     data = (resources.files("otgen.metrics") / "weights" / kind.weights_file()).read_bytes()
     card = classifier_card(kind)
     assert hashlib.sha256(data).hexdigest() == card.sha256
@@ -69,11 +60,11 @@ def test_the_card_is_that_of_the_weights(kind: type[Classifier], extract: Classi
 
 def test_the_digits_weights_are_those_of_the_first_release() -> None:
     # Numbers from other weights do not compare: whoever trains anew changes this line, knowing it.
-    assert digit_classifier_card().sha256.startswith("74f8fdc66a71")
+    assert metrics.digit_classifier_card().sha256.startswith("74f8fdc66a71")
 
 
 def test_the_cifar_card_says_what_it_is_not() -> None:
-    training = cifar_classifier_card().training
+    training = metrics.cifar_classifier_card().training
     assert "lossy" in training["data"]
     assert "not the Inception network" in training["caution"]
 
@@ -153,7 +144,7 @@ def photographs() -> tuple[Tensor, Tensor]:
 def test_the_golden_accuracy(
     images: str,
     kind: type[Classifier],
-    extract: ClassifierFeatures,
+    extract: metrics.ClassifierFeatures,
     room: float,
     every: int,
     request: pytest.FixtureRequest,

@@ -16,27 +16,12 @@ from cases.checks import holds
 from cases.components import FOUR_COSTS, PAIR_IDS, PAIRS, SMOOTH, name
 from cases.random_problems import cloud, random_problem, truth, weights
 from cases.solver_cases import programme
-from otgen.ot import (
-    KL,
-    Certificate,
-    Discrete,
-    DiscreteSolver,
-    Exact,
-    Newton,
-    NoReg,
-    Potentials,
-    Quadratic,
-    Regulariser,
-    Sinkhorn,
-    SmoothRegulariser,
-    Solver,
-    certify,
-    solve,
-)
+from otgen import ot
+from otgen.ot import KL, Discrete, Exact, NoReg, Potentials, Quadratic, Regulariser, SmoothRegulariser, certify, solve
 from otgen.ot.discrete import plan as plan_module
 from otgen.ot.discrete import problem as discrete
 
-FIELDS = [field.name for field in dataclasses.fields(Certificate)]
+FIELDS = [field.name for field in dataclasses.fields(ot.Certificate)]
 EVERY = [KL(eps=0.3), Quadratic(eps=0.6), NoReg()]
 every_regulariser = pytest.mark.parametrize("reg", EVERY, ids=name)
 
@@ -76,7 +61,7 @@ class Written:
         return linear, linear + self.reg.eps * penalty
 
 
-def compare(got: Certificate, written: Written) -> None:
+def compare(got: ot.Certificate, written: Written) -> None:
     linear, upper = written.linear_and_upper()
     rows, columns = written.errors()
     expected = {"lower": written.lower(), "upper": upper, "value_linear": linear}
@@ -183,9 +168,9 @@ def test_blocks_of_rows_make_no_difference(
         numbers = {"bound": error.plan, "x": error.x or 0.0, "y": error.y or 0.0}
         (gradient,) = torch.autograd.grad(solution.value.sum(), x)
         result = {field: getattr(solution.certificate, field) for field in FIELDS}
-        solver = Newton() if isinstance(reg, Quadratic) else Sinkhorn() if isinstance(reg, KL) else Exact()
+        solver = ot.Newton() if isinstance(reg, Quadratic) else ot.Sinkhorn() if isinstance(reg, KL) else Exact()
         # The base class's, which streams, whatever the solver makes of it.
-        marginal = DiscreteSolver.marginal_error(solver, solution.problem, solution.state)
+        marginal = ot.DiscreteSolver.marginal_error(solver, solution.problem, solution.state)
         result |= {key: torch.as_tensor(value) for key, value in numbers.items()}
         return result | {"gradient": gradient, "value": solution.value, "marginal": torch.tensor(marginal)}
 
@@ -259,7 +244,7 @@ def test_widening_keeps_the_gap_at_convergence(cls: type[SmoothRegulariser], fac
     problem = Discrete(cloud(9, 4, seed=1), cloud(7, 4, seed=2), weights(9, 3, 2), weights(7, 4, 1), cost=cost)
     eps = factor * problem.mean_cost
     problem = problem.with_reg(cls(eps=eps))
-    solution = solve(problem, Newton(), tol=0, max_steps=60)
+    solution = solve(problem, ot.Newton(), tol=0, max_steps=60)
     size = problem.mean_cost + eps
     assert 0 <= solution.gap.item() <= 1e-10 * size
     assert truth(problem).within(solution, 1e-13 * size)
@@ -268,7 +253,7 @@ def test_widening_keeps_the_gap_at_convergence(cls: type[SmoothRegulariser], fac
 @pytest.mark.parametrize(("reg", "solver"), PAIRS, ids=PAIR_IDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_bounds_are_float64_and_the_gap_is_never_negative(
-    reg: SmoothRegulariser, solver: Solver, dtype: torch.dtype
+    reg: SmoothRegulariser, solver: ot.Solver, dtype: torch.dtype
 ) -> None:
     for scale in (1e-4, 1.0, 1e4):
         x, y = (scale * cloud(n, 3, seed=n).to(dtype) for n in (8, 6))

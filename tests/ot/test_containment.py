@@ -14,20 +14,8 @@ import pytest
 import torch
 
 from cases.random_problems import RandomProblem, cloud, random_problem, weights
-from otgen.ot import (
-    KL,
-    L1,
-    Acceleration,
-    Discrete,
-    PNorm,
-    Relative,
-    Sinkhorn,
-    Solution,
-    SqEuclidean,
-    certify,
-    default_solver,
-    solve,
-)
+from otgen import ot
+from otgen.ot import KL, L1, Acceleration, Discrete, PNorm, Relative, Sinkhorn, Solution, SqEuclidean, certify, solve
 from otgen.ot.core.results import SolveOutcome
 from otgen.ot.discrete.sinkhorn.kernel_iterate import KernelIterate
 
@@ -39,7 +27,7 @@ ROUNDING = 1e-13
 def solutions(case: RandomProblem, iterates: tuple[int, ...]) -> dict[int, Solution]:
     """The state of one run after so many steps."""
     problem = case.problem()
-    solver = default_solver(problem)
+    solver = ot.default_solver(problem)
     state, done, found = solver.init(problem), 0, {}
     for steps in iterates:
         state = solver.advance(problem, state, steps - done)

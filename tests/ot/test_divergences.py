@@ -11,26 +11,14 @@ from torch import Tensor
 from cases.checks import last
 from cases.components import SMOOTH
 from cases.random_problems import cloud, weights
+from otgen import ot
 from otgen.errors import ConvergenceWarning, NegativeDivergenceWarning
-from otgen.ot import (
-    KL,
-    L1,
-    Cost,
-    Discrete,
-    Newton,
-    OTLoss,
-    PNorm,
-    Relative,
-    SinkhornDivergence,
-    SmoothRegulariser,
-    SqEuclidean,
-    solve,
-)
+from otgen.ot import KL, L1, Cost, Discrete, Newton, PNorm, Relative, SinkhornDivergence, SmoothRegulariser, solve
 from otgen.ot.losses.combination import combine
 
 every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 # Costs whose kernel exp(-c / eps) is positive definite for every eps.
-DEFINITE: tuple[Cost, ...] = (PNorm(p=0.5), PNorm(), PNorm(p=1.5), PNorm(p=2.0), SqEuclidean(), L1())
+DEFINITE: tuple[Cost, ...] = (PNorm(p=0.5), PNorm(), PNorm(p=1.5), PNorm(p=2.0), ot.SqEuclidean(), L1())
 
 
 def clouds(n: int = 7, m: int = 5, zeros: int = 2) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -139,7 +127,7 @@ def test_relative_eps_is_resolved_once_from_the_cross_term(
     assert last(relative).eps == last(relative).solutions[0].eps
     fixed = SinkhornDivergence(reg=cls(eps=eps), **converged(cls))(x, y, a, b)
     torch.testing.assert_close(value, fixed, rtol=1e-9, atol=1e-10)
-    one = OTLoss(reg=cls(eps=Relative(0.3)), **converged(cls))
+    one = ot.OTLoss(reg=cls(eps=Relative(0.3)), **converged(cls))
     per_term = one(x, y, a, b) - one(x, x, a, a) / 2 - one(y, y, b, b) / 2
     assert abs(per_term.item() - value.item()) > 1e-2 * abs(value.item())
 

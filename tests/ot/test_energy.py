@@ -8,21 +8,9 @@ from torch import Tensor
 
 from cases.checks import last, refused
 from cases.random_problems import cloud, weights
+from otgen import ot
 from otgen.errors import InputError
-from otgen.ot import (
-    KL,
-    Cosine,
-    Cost,
-    Discrete,
-    MinibatchEnergyDistance,
-    NoReg,
-    Quadratic,
-    Regulariser,
-    Relative,
-    SqEuclidean,
-    ValueKind,
-    solve,
-)
+from otgen.ot import KL, Cosine, Cost, Discrete, MinibatchEnergyDistance, NoReg, Regulariser, SqEuclidean, ValueKind
 
 EXACTLY = {"tol": 1e-9, "max_steps": 20_000}
 
@@ -40,14 +28,14 @@ def six_terms(x: Tensor, y: Tensor, cost: Cost, reg: Regulariser, *, linear: boo
     (x1, x2), (y1, y2) = halves(x), halves(y)
 
     def value(u: Tensor, v: Tensor) -> float:
-        found = solve(Discrete(u, v, cost=cost, reg=reg), **EXACTLY)
+        found = ot.solve(Discrete(u, v, cost=cost, reg=reg), **EXACTLY)
         return float(found.value_linear if linear else found.value)
 
     cross = value(x1, y1) + value(x1, y2) + value(x2, y1) + value(x2, y2)
     return cross - 2 * value(x1, x2) - 2 * value(y1, y2)
 
 
-@pytest.mark.parametrize("reg", [KL(eps=1.0), Quadratic(eps=1.0), NoReg()], ids=str)
+@pytest.mark.parametrize("reg", [KL(eps=1.0), ot.Quadratic(eps=1.0), NoReg()], ids=str)
 @pytest.mark.parametrize("cost", [Cosine(), SqEuclidean()], ids=str)
 @pytest.mark.parametrize("sizes", [(8, 8), (8, 6)])
 def test_it_is_the_six_terms(reg: Regulariser, cost: Cost, sizes: tuple[int, int]) -> None:
@@ -106,7 +94,7 @@ def test_independent_batches_of_one_law_have_mean_zero() -> None:
 
 def test_all_terms_share_one_eps() -> None:
     x, y = batches()
-    loss = MinibatchEnergyDistance(reg=KL(eps=Relative(0.1)), **EXACTLY)
+    loss = MinibatchEnergyDistance(reg=KL(eps=ot.Relative(0.1)), **EXACTLY)
     loss(x, y)
     assert {s.eps for s in last(loss).solutions} == {last(loss).eps}
     mean = Discrete(halves(x)[0], halves(y)[0], cost=Cosine()).mean_cost

@@ -12,24 +12,8 @@ from cases.checks import grad_of
 from cases.components import COSTS, PAIR_IDS, PAIRS, SMOOTH, name
 from cases.differences import central, compare, directions
 from cases.random_problems import cloud, weights
-from otgen.ot import (
-    KL,
-    Cost,
-    Discrete,
-    Exact,
-    Newton,
-    NoReg,
-    OTLoss,
-    PNorm,
-    Quadratic,
-    Sinkhorn,
-    SinkhornUpdate,
-    SmoothRegulariser,
-    Solution,
-    Solver,
-    Unroll,
-    solve,
-)
+from otgen import ot
+from otgen.ot import KL, Cost, Discrete, Newton, OTLoss, PNorm, Sinkhorn, SmoothRegulariser, Solver, Unroll, solve
 
 POINTS = ("x", "y", "a", "b")
 
@@ -46,7 +30,7 @@ class Converged:
 
     def __init__(self, make: Any, solver: Solver | None = None) -> None:
         self.make, self.solver = make, Newton() if solver is None else solver
-        self.start: Solution | None = None
+        self.start: ot.Solution | None = None
 
     def __call__(self, *args: Tensor) -> Tensor:
         linear = isinstance(self.solver, Sinkhorn)
@@ -113,14 +97,14 @@ def test_exact_gradient_is_the_plan() -> None:
     x, y = cloud(6, 2, seed=1), cloud(5, 2, seed=2)
     a, b = weights(6, seed=3), weights(5, seed=4)
     # Generic weights and points: the plan is unique and stays the same in a neighbourhood.
-    compare(lambda *args: solve(Discrete(*args, reg=NoReg()), Exact()).value, (x, y, a, b), POINTS, h=1e-6)
+    compare(lambda *args: solve(Discrete(*args, reg=ot.NoReg()), ot.Exact()).value, (x, y, a, b), POINTS, h=1e-6)
 
 
 UNROLLED = [
     (KL(eps=1.5), Sinkhorn()),
-    (KL(eps=1.5), Sinkhorn(update=SinkhornUpdate.SYMMETRIC)),
+    (KL(eps=1.5), Sinkhorn(update=ot.SinkhornUpdate.SYMMETRIC)),
     (KL(eps=1.5), Newton()),
-    (Quadratic(eps=1.5), Newton()),
+    (ot.Quadratic(eps=1.5), Newton()),
 ]
 
 

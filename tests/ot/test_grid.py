@@ -16,7 +16,7 @@ from cases.grids import (
     dense,
     dirac,
     every_norm,
-    every_norm_and_stencil,
+    every_pair,
     every_stencil,
     gaussians,
     pair,
@@ -24,18 +24,7 @@ from cases.grids import (
     rng,
     with_critic,
 )
-from otgen.ot import (
-    Discrete,
-    Exact,
-    GridExact1D,
-    GridPDHG,
-    GridW1,
-    NoReg,
-    PNorm,
-    Stencil,
-    StepNorm,
-    solve,
-)
+from otgen.ot import Discrete, Exact, GridExact1D, GridPDHG, GridW1, NoReg, PNorm, Stencil, StepNorm, solve
 from otgen.ot.grid.operator import GridOperator, lengths
 
 
@@ -118,7 +107,7 @@ def test_a_line_has_its_closed_form(shape: tuple[int, ...], dtype: torch.dtype) 
     assert holds(solution, expected, 1e-13 * expected)
 
 
-@every_norm_and_stencil
+@every_pair
 @pytest.mark.parametrize("shape", [(12,), (12, 1), (1, 12)])
 def test_the_iteration_finds_the_closed_form(shape: tuple[int, ...], stencil: Stencil, norm: StepNorm) -> None:
     c = dense(*shape)

@@ -14,17 +14,7 @@ from cases.checks import crossed, grad_of, refused
 from cases.components import COSTS, TRANSLATION_INVARIANT, name
 from cases.random_problems import cloud, weights
 from otgen.errors import InputError, OtgenError
-from otgen.ot import (
-    KL,
-    Cosine,
-    Cost,
-    Discrete,
-    NoReg,
-    OTLoss,
-    PNorm,
-    Quadratic,
-    SinkhornDivergence,
-)
+from otgen.ot import KL, Cosine, Cost, Discrete, NoReg, OTLoss, PNorm, Quadratic, SinkhornDivergence
 
 LOSSES: tuple[Any, ...] = (OTLoss, SinkhornDivergence)
 every_loss = pytest.mark.parametrize("make", LOSSES)

@@ -13,30 +13,16 @@ from torch import Tensor
 from cases.checks import holds, last
 from cases.components import FOUR_COSTS, SMOOTH, name
 from cases.random_problems import cloud, two_points, weights
-from otgen.ot import (
-    KL,
-    L1,
-    Cosine,
-    Cost,
-    Discrete,
-    Newton,
-    NoReg,
-    OTLoss,
-    PNorm,
-    Quadratic,
-    SinkhornDivergence,
-    SmoothRegulariser,
-    Solution,
-    solve,
-)
+from otgen import ot
+from otgen.ot import KL, L1, Cost, Discrete, OTLoss, PNorm, Quadratic, SinkhornDivergence, SmoothRegulariser, solve
 from otgen.ot.losses.combination import combine
 
 every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 
 
-def best(problem: Discrete) -> Solution:
+def best(problem: Discrete) -> ot.Solution:
     """To the last digits, by Newton's method."""
-    return solve(problem, Newton(), tol=0, max_steps=60)
+    return solve(problem, ot.Newton(), tol=0, max_steps=60)
 
 
 def column(*values: float) -> Tensor:
@@ -256,7 +242,7 @@ def test_divergence_tends_to_the_energy_distance(cls: type[SmoothRegulariser], c
     energy = float(a @ cost(x, y) @ b - a @ cost(x, x) @ a / 2 - b @ cost(y, y) @ b / 2)
     errors = []
     for eps in (1e2, 1e3, 1e4):
-        value = SinkhornDivergence(cost=cost, reg=cls(eps=eps), solver=Newton(), tol=0, max_steps=60)(x, y, a, b)
+        value = SinkhornDivergence(cost=cost, reg=cls(eps=eps), solver=ot.Newton(), tol=0, max_steps=60)(x, y, a, b)
         errors.append(abs(value.item() - energy))
     assert errors[0] > 1e-6
     assert errors[-1] <= 1e-3 * energy
@@ -282,7 +268,7 @@ def test_regularised_value_against_the_exact_one(
     n, m = sizes
     x, y = cloud(n, 2, 1), cloud(m, 2, 2)
     problem = Discrete(x, y, reg=cls(eps=eps))
-    exact, regularised = solve(problem.with_reg(NoReg())), best(problem)
+    exact, regularised = solve(problem.with_reg(ot.NoReg())), best(problem)
     least = information(cls, exact.plan(), problem)
     assert regularised.gap.item() < 1e-6
     room = 1e-12
@@ -306,7 +292,7 @@ def test_triangle_inequality_for_metric_costs(cls: type[SmoothRegulariser], cost
             for k, n in enumerate((5, 6, 4))
         ]
 
-        def between(i: int, j: int, sides: Any = sides) -> Solution:
+        def between(i: int, j: int, sides: Any = sides) -> ot.Solution:
             (x, a), (y, b) = sides[i], sides[j]
             return best(Discrete(x, y, a, b, cost=cost, reg=cls(eps=eps)))
 
@@ -321,7 +307,7 @@ def test_triangle_inequality_for_metric_costs(cls: type[SmoothRegulariser], cost
 def test_the_cosine_cost_breaks_the_triangle_inequality() -> None:
     angles = torch.tensor([0.0, math.pi / 4, math.pi / 2], dtype=torch.float64)
     left, middle, right = torch.stack([angles.cos(), angles.sin()], -1).unsqueeze(1)
-    loss = OTLoss(cost=Cosine(), reg=KL(eps=1.0), tol=0, max_steps=5)
+    loss = OTLoss(cost=ot.Cosine(), reg=KL(eps=1.0), tol=0, max_steps=5)
     assert loss(left, right).item() == pytest.approx(1.0, rel=1e-12)
     assert (loss(left, middle) + loss(middle, right)).item() == pytest.approx(2 - math.sqrt(2), rel=1e-12)
 

@@ -11,23 +11,9 @@ import torch
 from cases.checks import grad_of
 from cases.random_problems import cloud, generator
 from cases.semi_discrete import SOLVERS, Finite, Unit, finite, intervals, many
+from otgen import ot
 from otgen.errors import ConvergenceWarning
-from otgen.ot import (
-    KL,
-    L1,
-    AtomPotentials,
-    AveragedSGD,
-    Discrete,
-    MarginalError,
-    NoReg,
-    PNorm,
-    Regulariser,
-    SemiDiscrete,
-    SqEuclidean,
-    Status,
-    sampled_upper_bound,
-    solve,
-)
+from otgen.ot import KL, AtomPotentials, MarginalError, NoReg, PNorm, Regulariser, SemiDiscrete, SqEuclidean, solve
 from otgen.ot.semi_discrete.estimate import chi_square, semi_dual_estimate
 
 # --- closed forms
@@ -97,10 +83,10 @@ def test_cells_of_the_unit_interval_have_the_weights_as_lengths() -> None:
     assert exact - 2e-4 <= semi_dual <= exact + 1e-8
 
 
-@pytest.mark.parametrize("cost", [SqEuclidean(), L1(), PNorm()], ids=str)
+@pytest.mark.parametrize("cost", [SqEuclidean(), ot.L1(), PNorm()], ids=str)
 @pytest.mark.parametrize(
     ("reg", "solver"),
-    [(KL(eps=0.3), None), (KL(eps=0.05), None), (NoReg(), None), (KL(eps=0.3), AveragedSGD())],
+    [(KL(eps=0.3), None), (KL(eps=0.05), None), (NoReg(), None), (KL(eps=0.3), ot.AveragedSGD())],
     ids=["KL(eps=0.3)", "KL(eps=0.05)", "NoReg()", "KL(eps=0.3)-AveragedSGD"],
 )
 def test_a_finite_source_agrees_with_the_discrete_problem(reg: Regulariser, solver: Any, cost: Any) -> None:
@@ -165,7 +151,7 @@ def test_the_lower_bound_holds(reg: Regulariser) -> None:
     problem = intervals(reg)
     # The truth: the source's law on a fine grid.
     grid = (torch.arange(2000, dtype=torch.float64)[:, None] + 0.5) / 2000
-    exact = solve(Discrete(grid, problem.y, b=problem.b, reg=reg), max_steps=3000, on_unconverged="ignore")
+    exact = solve(ot.Discrete(grid, problem.y, b=problem.b, reg=reg), max_steps=3000, on_unconverged="ignore")
     potentials = solve(problem, max_steps=800).potentials
     held = 0
     for seed in range(60):
@@ -179,7 +165,7 @@ def test_the_lower_bound_holds(reg: Regulariser) -> None:
 def test_the_sampled_upper_bound_holds_and_is_useful() -> None:
     problem = intervals(KL(eps=0.02))
     solution = solve(problem, max_steps=800)
-    upper = sampled_upper_bound(problem, 200, repeats=6, rng=generator(4))
+    upper = ot.sampled_upper_bound(problem, 200, repeats=6, rng=generator(4))
     assert solution.estimate.lower < upper.upper < 1.3 * solution.estimate.value
     assert upper.samples == 1200
     assert upper.lower == -math.inf
@@ -189,7 +175,7 @@ def test_no_lucky_look_stops_a_solve() -> None:
     problem = many()
     with pytest.warns(ConvergenceWarning, match=r"marginal error .*, wanted 0\.001"):
         solution = solve(problem, until=MarginalError(1e-3), max_steps=60, check_every=10)
-    assert solution.status is Status.MAX_STEPS
+    assert solution.status is ot.Status.MAX_STEPS
     assert len(solution.history) == 6
     assert "not converged" in repr(solution)
 

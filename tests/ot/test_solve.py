@@ -15,24 +15,9 @@ from cases.checks import overlap, refused
 from cases.components import name
 from cases.random_problems import cloud
 from cases.solves import batch, every_regulariser, problem
+from otgen import ot
 from otgen.errors import ConvergenceWarning, InputError, UnconvergedError
-from otgen.ot import (
-    KL,
-    Discrete,
-    Envelope,
-    MarginalError,
-    MeanMass,
-    Potentials,
-    Quadratic,
-    Regulariser,
-    RelGap,
-    Sinkhorn,
-    Status,
-    Steps,
-    Stopping,
-    Unroll,
-    solve,
-)
+from otgen.ot import KL, Discrete, MarginalError, MeanMass, Regulariser, RelGap, Sinkhorn, Status, Steps, solve
 from otgen.ot.discrete.solver import DiscreteIterate
 
 # --- statuses
@@ -115,7 +100,7 @@ class Breaking(Sinkhorn):
         return state
 
 
-@pytest.mark.parametrize("gradient", [Envelope(), Unroll()], ids=name)
+@pytest.mark.parametrize("gradient", [ot.Envelope(), ot.Unroll()], ids=name)
 def test_broken_at_the_first_look(gradient: Any) -> None:
     with pytest.warns(ConvergenceWarning, match="left the finite numbers"):
         solution = solve(problem(), Breaking(), gradient=gradient)
@@ -135,7 +120,7 @@ def test_broken_at_the_first_look_of_a_warm_start() -> None:
     assert solution.rel_gap.item() <= 1e-6
 
 
-@pytest.mark.parametrize("gradient", [Envelope(), Unroll()], ids=name)
+@pytest.mark.parametrize("gradient", [ot.Envelope(), ot.Unroll()], ids=name)
 def test_broken_at_a_later_look(gradient: Any) -> None:
     with pytest.warns(ConvergenceWarning, match=r"after 10 steps: the iteration left the finite numbers"):
         solution = solve(problem(), Breaking(at=12), tol=1e-9, check_every=5, gradient=gradient)
@@ -251,14 +236,14 @@ def test_tests_look_at_what_they_are_named_for() -> None:
 
 
 @pytest.mark.parametrize("until", [RelGap(0.125), MarginalError(0.125), MeanMass(0.125), Steps()], ids=name)
-def test_tests_say_what_is_missing(until: Stopping) -> None:
+def test_tests_say_what_is_missing(until: ot.Stopping) -> None:
     text = until.missed(Shown(marginal_error=0.51, mean_mass=2.5, rel_gap=0.33))
     expected = {"RelGap": ("0.33", "0.12"), "MarginalError": ("0.51", "0.12"), "MeanMass": ("2.5", "0.12")}
     assert all(part in text for part in expected.get(type(until).__name__, ("fixed",)))
 
 
 @pytest.mark.parametrize("tol", [1e-2, 1e-6])
-@pytest.mark.parametrize("reg", [KL(eps=0.1), Quadratic(eps=0.5)], ids=name)
+@pytest.mark.parametrize("reg", [KL(eps=0.1), ot.Quadratic(eps=0.5)], ids=name)
 def test_marginal_error_is_reached(reg: Regulariser, tol: float) -> None:
     solution = solve(problem(reg), until=MarginalError(tol), check_every=1, max_steps=5000)
     assert solution.converged
@@ -290,9 +275,9 @@ class Heavy(Sinkhorn):
     """Sinkhorn whose plan has half its mass too much."""
 
     @override
-    def potentials(self, problem: Discrete, state: Any) -> Potentials:
+    def potentials(self, problem: Discrete, state: Any) -> ot.Potentials:
         exact = super().potentials(problem, state)
-        return Potentials(exact.f + 0.1 * math.log(1.5), exact.g)
+        return ot.Potentials(exact.f + 0.1 * math.log(1.5), exact.g)
 
     @override
     def iterate(self, problem: Discrete, state: Any, previous: DiscreteIterate | None) -> DiscreteIterate:

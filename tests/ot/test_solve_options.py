@@ -11,23 +11,9 @@ import torch
 from cases.checks import refused
 from cases.components import public, solvers_for
 from cases.solves import batch, every_regulariser, problem
+from otgen import ot
 from otgen.errors import InputError
-from otgen.ot import (
-    KL,
-    DiscreteSolver,
-    Exact,
-    HistoryEntry,
-    Newton,
-    NoReg,
-    Potentials,
-    Quadratic,
-    Regulariser,
-    RelGap,
-    Sinkhorn,
-    Solver,
-    default_solver,
-    solve,
-)
+from otgen.ot import KL, Exact, HistoryEntry, Newton, NoReg, Potentials, Regulariser, Sinkhorn, default_solver, solve
 
 # --- looks
 
@@ -46,7 +32,7 @@ def test_history_has_a_look_every_so_often() -> None:
 
 
 @pytest.mark.parametrize(("solver", "every"), [(Sinkhorn(), 10), (Newton(), 1)], ids=["Sinkhorn", "Newton"])
-def test_a_solver_has_its_own_interval(solver: Solver, every: int) -> None:
+def test_a_solver_has_its_own_interval(solver: ot.Solver, every: int) -> None:
     solution = solve(problem(), solver, tol=1e-14, max_steps=2 * every, on_unconverged="ignore")
     assert [check.step for check in solution.history] == [every, 2 * every]
     assert type(solver).check_every == every
@@ -87,7 +73,7 @@ def test_counts_that_are_none(options: dict[str, int]) -> None:
 def test_default_solvers() -> None:
     assert default_solver(problem(KL(eps=1.0))) == Sinkhorn.fastest()
     assert default_solver(problem(KL(eps=1.0)), fixed_steps=True) == Sinkhorn()
-    assert default_solver(problem(Quadratic(eps=1.0))) == Newton()
+    assert default_solver(problem(ot.Quadratic(eps=1.0))) == Newton()
     assert default_solver(problem(NoReg())) == Exact()
 
 
@@ -102,20 +88,20 @@ def test_the_default_solver_is_taken(reg: Regulariser) -> None:
 @every_regulariser
 def test_a_solver_that_cannot_is_refused_with_a_remedy(reg: Regulariser) -> None:
     fit = {type(solver) for solver in solvers_for(reg)}
-    for solver in (cls() for cls in public(DiscreteSolver)):  # type: ignore[type-abstract]
+    for solver in (cls() for cls in public(ot.DiscreteSolver)):  # type: ignore[type-abstract]
         if type(solver) in fit or (solver.approximates and isinstance(reg, KL)):
             continue
         message = f"{type(solver).__name__} cannot solve a problem with {type(reg).__name__}: .*(use |leave)"
         refused(message, solve, problem(reg), solver)
     assert fit
-    assert len(fit) < len(public(DiscreteSolver))  # type: ignore[type-abstract]
+    assert len(fit) < len(public(ot.DiscreteSolver))  # type: ignore[type-abstract]
 
 
 KINDS: list[tuple[str, Any, str]] = [
     ("solver", "sinkhorn", r"solver must be a Solver, such as Sinkhorn\(\); got 'sinkhorn'"),
     ("solver", Sinkhorn, r"solver must be a Solver, such as Sinkhorn\(\); got <class"),
     ("until", 0.1, r"until must be a Stopping, such as RelGap\(1e-3\); got 0.1"),
-    ("until", RelGap, "until must be a Stopping"),
+    ("until", ot.RelGap, "until must be a Stopping"),
     ("gradient", "envelope", r"gradient must be a Gradient, such as Envelope\(\); got 'envelope'"),
 ]
 

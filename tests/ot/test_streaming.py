@@ -10,26 +10,9 @@ import torch
 
 from cases.checks import grad_of, last
 from cases.random_problems import between, cloud
+from otgen import ot
 from otgen.errors import InputError
-from otgen.ot import (
-    KL,
-    L1,
-    Acceleration,
-    Cosine,
-    Cost,
-    Discrete,
-    DualAscent,
-    Envelope,
-    MarginalError,
-    Quadratic,
-    Relative,
-    Sinkhorn,
-    SinkhornDivergence,
-    SinkhornUpdate,
-    SqEuclidean,
-    default_solver,
-    solve,
-)
+from otgen.ot import KL, L1, Acceleration, Cosine, Cost, Discrete, DualAscent, Sinkhorn, SinkhornUpdate, solve
 from otgen.ot.core import memory
 from otgen.ot.discrete import problem as discrete
 from otgen.ot.discrete.sinkhorn import streaming
@@ -50,7 +33,7 @@ def problem(cost: Cost | None = None, eps: float = 0.3, zeros: int = 2, dtype: t
     return between(40, 30, KL(eps=eps), d=3, shift=0.3, zeros=(zeros, zeros), dtype=dtype, cost=cost)
 
 
-@pytest.mark.parametrize("cost", [SqEuclidean(), L1(), Cosine()], ids=str)
+@pytest.mark.parametrize("cost", [ot.SqEuclidean(), L1(), Cosine()], ids=str)
 @pytest.mark.parametrize("update", list(SinkhornUpdate))
 @pytest.mark.parametrize("steps", [1, 7])
 def test_plain_steps_are_those_of_a_kept_problem(
@@ -83,7 +66,7 @@ def test_annealed_steps_too(request: pytest.FixtureRequest) -> None:
 @pytest.mark.parametrize("eps", [0.1, 0.5, 5.0])
 def test_a_tolerance_is_reached_and_the_interval_holds_the_value(eps: float, dtype: torch.dtype) -> None:
     given = problem(eps=eps, dtype=dtype)
-    assert isinstance(default_solver(given), Sinkhorn)
+    assert isinstance(ot.default_solver(given), Sinkhorn)
     found = solve(given, tol=1e-3, max_steps=3000)
     assert found.converged
     truth = solve(problem(eps=eps), DualAscent(), tol=1e-9, max_steps=5000).value
@@ -93,7 +76,7 @@ def test_a_tolerance_is_reached_and_the_interval_holds_the_value(eps: float, dty
 @pytest.mark.usefixtures("streamed")
 def test_over_relaxed_steps_need_fewer_passes() -> None:
     counts = {
-        kind: solve(problem(eps=0.1), Sinkhorn(acceleration=kind), until=MarginalError(1e-6), max_steps=5000).steps
+        kind: solve(problem(eps=0.1), Sinkhorn(acceleration=kind), until=ot.MarginalError(1e-6), max_steps=5000).steps
         for kind in (Acceleration.NONE, Acceleration.RELAXED)
     }
     assert counts[Acceleration.RELAXED] < 0.7 * counts[Acceleration.NONE]
@@ -130,7 +113,7 @@ def test_gradients_and_divergences_stream() -> None:
     given = problem()
     x = given.sides()[0].points.clone().requires_grad_()
     y = given.sides()[1].points
-    loss = SinkhornDivergence(reg=KL(eps=0.3), tol=1e-3, gradient=Envelope())
+    loss = ot.SinkhornDivergence(reg=KL(eps=0.3), tol=1e-3, gradient=ot.Envelope())
     loss(x, y).backward()
     assert last(loss).solutions[0].problem.streamed
     assert bool(torch.isfinite(grad_of(x)).all())
@@ -139,7 +122,7 @@ def test_gradients_and_divergences_stream() -> None:
 @pytest.mark.usefixtures("streamed")
 def test_the_quadratic_value_streams_as_well() -> None:
     x, y = cloud(40, 3, seed=1), cloud(30, 3, seed=2)
-    given = Discrete(x, y, reg=Quadratic(eps=0.5))
+    given = Discrete(x, y, reg=ot.Quadratic(eps=0.5))
     found = solve(given, DualAscent(), tol=1e-4)
     assert found.converged
     assert found.lower <= found.value <= found.upper
@@ -161,7 +144,7 @@ def test_fifty_thousand_points_within_half_an_hour_and_little_memory() -> None:
     x = torch.randn(50_000, 3, generator=rng)
     y = 0.7 * torch.randn(50_000, 3, generator=rng) + torch.tensor([1.0, 0.3, -0.5])
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
-    found = solve(Discrete(x, y, reg=KL(eps=Relative(0.01))), tol=1e-2)
+    found = solve(Discrete(x, y, reg=KL(eps=ot.Relative(0.01))), tol=1e-2)
     assert found.problem.streamed
     assert found.converged
     assert found.rel_gap.item() <= 1e-2
