@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
+
+import pytest
 
 from otgen import ot
 from otgen.errors import InputError
@@ -48,7 +50,8 @@ EXTRA_COSTS: tuple[Cost, ...] = (PNorm(p=1.5), PNorm(p=3.0), LpPower(p=3.0))
 COSTS: list[Cost] = default_instances(Cost) + list(EXTRA_COSTS)  # type: ignore[type-abstract]
 # The four that the library promises; see the issue's list.
 FOUR_COSTS: tuple[Cost, ...] = (SqEuclidean(), PNorm(), ot.L1(), Cosine())
-SMOOTH: list[type[SmoothRegulariser]] = public(SmoothRegulariser)
+Smooth: TypeAlias = type[SmoothRegulariser]
+SMOOTH: list[Smooth] = public(SmoothRegulariser)
 # Costs that depend on the difference of the points alone.
 TRANSLATION_INVARIANT: list[Cost] = [c for c in COSTS if not isinstance(c, Cosine)]
 
@@ -73,11 +76,14 @@ def solvers_for(reg: ot.Regulariser) -> list[ot.Solver]:
     return accepted
 
 
-def pairs(make: Callable[[type[SmoothRegulariser]], SmoothRegulariser]) -> list[tuple[SmoothRegulariser, Any]]:
+def pairs(make: Callable[[Smooth], SmoothRegulariser]) -> list[tuple[SmoothRegulariser, Any]]:
     """Every smooth regulariser with every solver that takes it."""
     return [(reg, solver) for cls in SMOOTH for reg in [make(cls)] for solver in solvers_for(reg)]
 
 
 PAIRS = pairs(lambda cls: cls(eps=0.2))
-PAIR_IDS = [f"{type(reg).__name__}-{solver}" for reg, solver in PAIRS]
+every_pair = pytest.mark.parametrize(
+    ("reg", "solver"), PAIRS, ids=[f"{type(reg).__name__}-{solver}" for reg, solver in PAIRS]
+)
+every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 DEFAULT_REG = KL

@@ -48,10 +48,12 @@ class Truth:
         return max(self.high - self.low, 0.0)
 
 
-class _KL:
-    def __init__(self, eps: float) -> None:
-        self.eps = eps
+@dataclass
+class _Weighted:
+    eps: float
 
+
+class _KL(_Weighted):
     def conjugate(self, s: Array) -> Array:
         return self.eps * np.expm1(np.minimum(s / self.eps, 600.0))
 
@@ -68,10 +70,7 @@ class _KL:
         return -self.eps * logsumexp(z / self.eps + np.log(b), axis=1)
 
 
-class _Quadratic:
-    def __init__(self, eps: float) -> None:
-        self.eps = eps
-
+class _Quadratic(_Weighted):
     def conjugate(self, s: Array) -> Array:
         return np.maximum(s, 0) ** 2 / (2 * self.eps)
 
@@ -95,11 +94,8 @@ class _Quadratic:
         return (self.eps - (active * z).sum(1)) / active.sum(1)
 
 
-class _NoReg:
+class _NoReg(_Weighted):
     """For what is said of given plans; `solve` needs one of the smooth kinds."""
-
-    def __init__(self, eps: float) -> None:
-        self.eps = eps
 
     def conjugate(self, s: Array) -> Array:
         return np.zeros_like(s)

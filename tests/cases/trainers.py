@@ -81,3 +81,30 @@ def poison(trainer: Trainer, step: int, player: str, bad: float, tensor: str | N
         update(who, loss)
 
     trainer.update = poisoned  # type: ignore[method-assign]
+
+
+def flat(tensors: Any) -> Tensor:
+    return torch.cat([t.flatten() for t in tensors])
+
+
+class Noted:
+    """An update that keeps names, losses, gradients and the changes of a measure; it moves nothing unless told to."""
+
+    def __init__(self, then: Any = None, measure: Callable[[], float] = float) -> None:
+        self.then, self.measure = then, measure
+        self.names: list[str] = []
+        self.losses: list[float] = []
+        self.gradients: list[Tensor] = []
+        self.changes: list[float] = []
+
+    def __call__(self, player: Player, loss: Tensor) -> None:
+        parameters = list(player.module.parameters())
+        self.names.append(player.name)
+        self.losses.append(float(loss.detach()))
+        self.gradients.append(
+            flat(torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True, materialize_grads=True))
+        )
+        before = self.measure()
+        if self.then is not None:
+            self.then(player, loss)
+        self.changes.append(self.measure() - before)

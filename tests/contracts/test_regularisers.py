@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cases.checks import refused
-from cases.components import SMOOTH, everywhere, name, public
+from cases.components import SMOOTH, Smooth, everywhere, name, public
 from cases.random_problems import cloud, weights
 from otgen.errors import InputError
 from otgen.ot import NoReg, Regulariser, Relative, SmoothRegulariser
@@ -165,7 +165,7 @@ def test_a_single_column(reg: Regulariser) -> None:
     tied=st.booleans(),
 )
 def test_rows_are_exact_for_any_cost(
-    cls: type[SmoothRegulariser], seed: int, eps: float, spread: float, columns: int, tied: bool
+    cls: Smooth, seed: int, eps: float, spread: float, columns: int, tied: bool
 ) -> None:
     reg = cls(eps=10.0**eps)
     z, w = 10.0**spread * cloud(4, columns, seed), weights(columns, seed, zeros=columns // 3)
@@ -186,7 +186,7 @@ def test_a_weight_that_is_no_weight_is_refused(eps: float) -> None:
 
 
 @pytest.mark.parametrize("cls", SMOOTH)
-def test_relative_weights(cls: type[SmoothRegulariser]) -> None:
+def test_relative_weights(cls: Smooth) -> None:
     reg = cls(eps=Relative(0.25))
     with pytest.raises(InputError, match="relative"):
         _ = reg.weight

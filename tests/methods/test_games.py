@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cases.checks import refusals, refused
 from cases.methods import ENERGY, EPS, GAMES, HINGED, SEQUENTIAL, SIMULTANEOUS
+from cases.trainers import Noted, flat
 from otgen import methods, ot
 from otgen.errors import NegativeDivergenceWarning
 from otgen.methods import EOTGAN, OTGAN, Adam, Descent, Fake, Player, Real, SelfTerms, SeqSGDA, SinkhornAutoDiff, Term
@@ -30,27 +31,6 @@ def divergence(x: Tensor, y: Tensor) -> Tensor:
 
 def number(value: Tensor) -> float:
     return value.detach().item()
-
-
-def flat(tensors: Any) -> Tensor:
-    return torch.cat([t.flatten() for t in tensors])
-
-
-class Noted:
-    """An update that keeps loss and gradient, and moves nothing unless it is told to."""
-
-    def __init__(self, then: Any = None) -> None:
-        self.then, self.names, self.losses, self.gradients = then, [], [], []
-
-    def __call__(self, player: Player, loss: Tensor) -> None:
-        parameters = list(player.module.parameters())
-        self.names.append(player.name)
-        self.losses.append(float(loss.detach()))
-        gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-        pairs = zip(parameters, gradients, strict=True)
-        self.gradients.append(flat(torch.zeros_like(p) if g is None else g for p, g in pairs))
-        if self.then is not None:
-            self.then(player, loss)
 
 
 def test_seqsgda_descends_on_the_critics_last_batch(watched: Any) -> None:

@@ -6,27 +6,19 @@ For c = |x - y|^2 the entropic value is smallest at s^2 = (sigma^2 - eps/2)_+, t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from torch import Tensor
 
+from cases.methods import Biased
 from cases.scale import Quantiles
 from cases.trainers import law_learnt, scale_learnt
 from otgen.data import Gaussian2D
-from otgen.methods import Adam, Fake, PixelSinkhorn, Real, Term, TransportMethod
+from otgen.methods import Adam, PixelSinkhorn, TransportMethod
 from otgen.ot import KL
 
 SIGMA = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Biased(TransportMethod):
-    """The entropic value alone."""
-
-    def generator_terms(self) -> tuple[Term, ...]:
-        return (Term(1.0, Fake(), Real()),)
 
 
 def _learnt(method: type[TransportMethod], eps: float, start: float, folder: Path) -> float:

@@ -11,19 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from cases.checks import refused
-from cases.trainers import trainer_of
+from cases.trainers import Noted, flat, trainer_of
 from otgen.data import Gaussian2D
-from otgen.methods import Player, SiNG
+from otgen.methods import SiNG
 from otgen.methods.sing import solve_damped
 from otgen.nets import MlpGenerator
 from otgen.ot import KL, Quadratic, SinkhornDivergence
 
 EPS = 0.5
 METHOD = SiNG(batch=12, reg=KL(eps=EPS), max_steps=30, cg_steps=60, damping=0.05)
-
-
-def flat(vector: Any) -> Tensor:
-    return torch.cat([v.flatten() for v in vector])
 
 
 def test_conjugate_gradients_solve_the_damped_system() -> None:
@@ -80,15 +76,10 @@ def test_a_step_moves_along_the_natural_gradient(watched: Any) -> None:
     module = state.generator.module
     weights = list(module.parameters())
     before = flat(weights).detach().clone()
-    taken: list[Tensor] = []
-
-    def update(player: Player, loss: Tensor) -> None:
-        taken.append(flat(torch.autograd.grad(loss, weights, retain_graph=True)))
-        at_work.update(player, loss)
-
-    logged = METHOD.step(state, batches, update)
+    noted = Noted(at_work.update)
+    logged = METHOD.step(state, batches, noted)
     assert 0 <= float(logged.values["natural_residual"]) < 0.2
-    torch.testing.assert_close(flat(weights).detach(), before - METHOD.lr * taken[0], rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(flat(weights).detach(), before - METHOD.lr * noted.gradients[0], rtol=1e-5, atol=1e-7)
     assert logged.objective().weights == (1.0, -0.5, -0.5)
 
 

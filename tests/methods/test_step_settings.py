@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,22 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from cases.checks import refused
-from cases.methods import EPS, LEARNT, METHODS, PIXEL, TRANSPORT
+from cases.methods import EPS, LEARNT, METHODS, PIXEL, TRANSPORT, Biased
 from otgen import methods
 from otgen.data import Normal
 from otgen.errors import InputError, RenamedWarning
-from otgen.methods import Adam, Batches, Fake, Method, Player, Real, Term, TransportMethod, TransportState
+from otgen.methods import Adam, Batches, Method, Player, TransportMethod, TransportState
 from otgen.methods.base import pace
 from otgen.nets import DcganCritic, MlpGenerator
 from otgen.ot import KL, Combination, Quadratic
-
-
-@dataclass(frozen=True, kw_only=True)
-class BiasedTransport(TransportMethod):
-    """What is left of the divergence without its corrections: a method in three lines."""
-
-    def generator_terms(self) -> tuple[Term, ...]:
-        return (Term(1.0, Fake(), Real()),)
 
 
 @pytest.mark.parametrize("name", TRANSPORT)
@@ -117,7 +109,7 @@ def test_initial_weights_come_from_the_seed_alone(trainer: Any) -> None:
 
 
 def test_a_method_is_a_few_lines(entropic: Any, watched: Any) -> None:
-    method = BiasedTransport(batch=24, reg=KL(eps=EPS), max_steps=300)
+    method = Biased(batch=24, reg=KL(eps=EPS), max_steps=300)
     at_work, state, batches = watched(method, fixed=True)
     exact = entropic(state.generator.module(batches.latent(24)), batches.real(24), EPS)
     logged = method.step(state, batches, at_work.update)

@@ -12,6 +12,7 @@ from torch import Tensor
 from cases.checks import changed
 from cases.critics import BatchNormCritic
 from cases.methods import EPS, GAMES, LEARNT, METHODS, PIXEL
+from cases.trainers import Noted
 from otgen.methods import Adam, Fake, Player, Real, Term, TransportMethod
 from otgen.nets import MlpGenerator
 from otgen.ot import KL, Envelope, Gradient, SinkhornDivergence, Unroll
@@ -131,33 +132,23 @@ def test_a_critic_ascends_and_a_generator_descends(
     def objective() -> float:
         return divergence(state.critic.module(state.generator.module(codes)), state.critic.module(real), EPS)
 
-    moves = []
-
-    def update(player: Player, loss: Tensor) -> None:
-        before = objective()
-        at_work.update(player, loss)
-        moves.append((player.name, objective() - before))
-
-    method.step(state, batches, update)
-    assert [name for name, _ in moves] == ["critic", "critic", "generator"]
-    assert all(change > 1e-7 for name, change in moves if name == "critic")
-    assert moves[-1][1] < -1e-7
+    noted = Noted(at_work.update, objective)
+    method.step(state, batches, noted)
+    assert noted.names == ["critic", "critic", "generator"]
+    assert min(noted.changes[:2]) > 1e-7
+    assert noted.changes[2] < -1e-7
 
 
 def test_the_losses_are_the_objective_with_their_signs(divergence: Any, entropic: Any, watched: Any) -> None:
     at_work, state, batches = watched(LEARNT, fixed=True)
     codes, real = batches.latent(24), batches.real(24)
-    losses = []
-
-    def note(player: Player, loss: Tensor) -> None:
-        losses.append(float(loss.detach()))
-
-    replace(LEARNT, max_steps=300).step(state, batches, note)
+    noted = Noted()
+    replace(LEARNT, max_steps=300).step(state, batches, noted)
     fake, real = state.critic.module(state.generator.module(codes)), state.critic.module(real)
     exact = divergence(fake, real, EPS)
-    assert losses[:2] == pytest.approx([-exact, -exact], abs=1e-5)
+    assert noted.losses[:2] == pytest.approx([-exact, -exact], abs=1e-5)
     # Data against data does not depend on the generator, and is left out of its loss.
-    assert losses[2] == pytest.approx(exact + entropic(real, real, EPS) / 2, abs=1e-5)
+    assert noted.losses[2] == pytest.approx(exact + entropic(real, real, EPS) / 2, abs=1e-5)
 
 
 def test_leaving_constant_terms_out_leaves_the_gradient(watched: Any) -> None:
@@ -172,16 +163,11 @@ def test_leaving_constant_terms_out_leaves_the_gradient(watched: Any) -> None:
 
 def test_unrolled_and_envelope_gradients_agree_when_converged_and_not_before(watched: Any) -> None:
     at_work, state, batches = watched(PIXEL, fixed=True)
-    parameters = list(state.generator.module.parameters())
 
     def gradient(kind: Gradient, steps: int) -> Tensor:
-        gradients: list[Tensor] = []
-
-        def note(player: Player, loss: Tensor) -> None:
-            gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)]))
-
-        replace(PIXEL, gradient=kind, max_steps=steps).step(at_work.state.method, batches, note)
-        return gradients[0]
+        noted = Noted()
+        replace(PIXEL, gradient=kind, max_steps=steps).step(state, batches, noted)
+        return noted.gradients[0]
 
     torch.testing.assert_close(gradient(Unroll(), 200), gradient(Envelope(), 200), rtol=1e-3, atol=1e-5)
     early = gradient(Envelope(), 2)

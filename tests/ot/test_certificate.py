@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cases import reference
 from cases.checks import holds
-from cases.components import FOUR_COSTS, PAIR_IDS, PAIRS, SMOOTH, name
+from cases.components import FOUR_COSTS, Smooth, every_pair, every_smooth, name
 from cases.random_problems import cloud, random_problem, truth, weights
 from cases.solver_cases import programme
 from otgen import ot
@@ -74,10 +74,10 @@ def compare(got: ot.Certificate, written: Written) -> None:
     assert got.upper.item() >= expected["upper"] - 1e-15
 
 
-@pytest.mark.parametrize("cls", SMOOTH)
+@every_smooth
 @pytest.mark.parametrize("eps", [0.05, 0.5, 20.0])
 @pytest.mark.parametrize("seed", range(4))
-def test_any_potentials_written(cls: type[SmoothRegulariser], eps: float, seed: int) -> None:
+def test_any_potentials_written(cls: Smooth, eps: float, seed: int) -> None:
     problem = tiny(10 * seed, cls(eps=eps), zeros=seed % 2)
     g = 2 * cloud(3, 1, seed=seed).squeeze(1)
     # f is not looked at: it is the soft transform of g.
@@ -85,10 +85,10 @@ def test_any_potentials_written(cls: type[SmoothRegulariser], eps: float, seed: 
     compare(certify(problem, given), Written(problem, g))
 
 
-@pytest.mark.parametrize("cls", SMOOTH)
+@every_smooth
 @pytest.mark.parametrize("size", [0.01, 0.5, 3.0])
 @pytest.mark.parametrize("seed", range(4))
-def test_any_correction_written(cls: type[SmoothRegulariser], size: float, seed: int) -> None:
+def test_any_correction_written(cls: Smooth, size: float, seed: int) -> None:
     """Whatever numbers it is made of, the largest of which make factors negative."""
     problem = tiny(10 * seed, cls(eps=0.5), zeros=seed % 2)
     g = cloud(3, 1, seed=seed).squeeze(1)
@@ -238,9 +238,9 @@ def test_order_without_regularisation(steps: int) -> None:
 
 
 @pytest.mark.parametrize("cost", FOUR_COSTS, ids=name)
-@pytest.mark.parametrize("cls", SMOOTH)
+@every_smooth
 @pytest.mark.parametrize("factor", [0.03, 1.0, 1e3])
-def test_widening_keeps_the_gap_at_convergence(cls: type[SmoothRegulariser], factor: float, cost: Any) -> None:
+def test_widening_keeps_the_gap_at_convergence(cls: Smooth, factor: float, cost: Any) -> None:
     problem = Discrete(cloud(9, 4, seed=1), cloud(7, 4, seed=2), weights(9, 3, 2), weights(7, 4, 1), cost=cost)
     eps = factor * problem.mean_cost
     problem = problem.with_reg(cls(eps=eps))
@@ -250,7 +250,7 @@ def test_widening_keeps_the_gap_at_convergence(cls: type[SmoothRegulariser], fac
     assert truth(problem).within(solution, 1e-13 * size)
 
 
-@pytest.mark.parametrize(("reg", "solver"), PAIRS, ids=PAIR_IDS)
+@every_pair
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_bounds_are_float64_and_the_gap_is_never_negative(
     reg: SmoothRegulariser, solver: ot.Solver, dtype: torch.dtype

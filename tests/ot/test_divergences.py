@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from cases.checks import last
-from cases.components import SMOOTH
+from cases.components import Smooth, every_smooth
 from cases.random_problems import cloud, weights
 from otgen import ot
 from otgen.errors import ConvergenceWarning, NegativeDivergenceWarning
-from otgen.ot import KL, L1, Cost, Discrete, Newton, PNorm, Relative, SinkhornDivergence, SmoothRegulariser, solve
+from otgen.ot import KL, L1, Cost, Discrete, Newton, PNorm, Relative, SinkhornDivergence, solve
 from otgen.ot.losses.combination import combine
 
-every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 # Costs whose kernel exp(-c / eps) is positive definite for every eps.
 DEFINITE: tuple[Cost, ...] = (PNorm(p=0.5), PNorm(), PNorm(p=1.5), PNorm(p=2.0), ot.SqEuclidean(), L1())
 
@@ -25,7 +24,7 @@ def clouds(n: int = 7, m: int = 5, zeros: int = 2) -> tuple[Tensor, Tensor, Tens
     return cloud(n, 3, 1), cloud(m, 3, 2) + 0.5, weights(n, 3, zeros=zeros), weights(m, 5, zeros=zeros)
 
 
-def converged(cls: type[SmoothRegulariser]) -> dict[str, Any]:
+def converged(cls: Smooth) -> dict[str, Any]:
     return {"tol": 0, "max_steps": 400 if cls is KL else 40}
 
 
@@ -35,7 +34,7 @@ def converged(cls: type[SmoothRegulariser]) -> dict[str, Any]:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("zeros", [0, 2])
 def test_zero_with_zero_gradient_at_the_same_tensor(
-    cls: type[SmoothRegulariser], factor: float, steps: int, dtype: torch.dtype, zeros: int
+    cls: Smooth, factor: float, steps: int, dtype: torch.dtype, zeros: int
 ) -> None:
     small = 1e-12 if dtype == torch.float64 else 1e-6
     x = cloud(9, 3, 1, dtype).requires_grad_()
@@ -51,7 +50,7 @@ def test_zero_with_zero_gradient_at_the_same_tensor(
 
 
 @every_smooth
-def test_zero_at_the_same_batch(cls: type[SmoothRegulariser]) -> None:
+def test_zero_at_the_same_batch(cls: Smooth) -> None:
     x = torch.stack([cloud(6, 2, 1), cloud(6, 2, 2)]).requires_grad_()
     value = SinkhornDivergence(reg=cls(eps=0.3), tol=0, max_steps=3)(x, x)
     (gradient,) = torch.autograd.grad(value.sum(), x)
@@ -60,7 +59,7 @@ def test_zero_at_the_same_batch(cls: type[SmoothRegulariser]) -> None:
 
 
 @every_smooth
-def test_at_a_clone_the_value_is_zero_and_the_gradient_goes_to_zero(cls: type[SmoothRegulariser]) -> None:
+def test_at_a_clone_the_value_is_zero_and_the_gradient_goes_to_zero(cls: Smooth) -> None:
     x = cloud(9, 3, 1)
     norms = []
     for steps in (1, 3, 10, 300):
@@ -80,7 +79,7 @@ def test_at_a_clone_the_value_is_zero_and_the_gradient_goes_to_zero(cls: type[Sm
 @every_smooth
 @pytest.mark.parametrize("sizes", [(7, 5), (6, 6)])
 @pytest.mark.parametrize("steps", [1, 5, 200])
-def test_interval_is_made_of_the_terms(cls: type[SmoothRegulariser], sizes: tuple[int, int], steps: int) -> None:
+def test_interval_is_made_of_the_terms(cls: Smooth, sizes: tuple[int, int], steps: int) -> None:
     loss = SinkhornDivergence(reg=cls(eps=0.8), tol=0, max_steps=steps)
     value = loss(*clouds(*sizes))
     last = loss.last
@@ -101,7 +100,7 @@ def test_interval_is_made_of_the_terms(cls: type[SmoothRegulariser], sizes: tupl
 
 
 @every_smooth
-def test_interval_holds_the_limit(cls: type[SmoothRegulariser]) -> None:
+def test_interval_holds_the_limit(cls: Smooth) -> None:
     tensors = clouds()
     limit = SinkhornDivergence(reg=cls(eps=0.8), **converged(cls))(*tensors).item()
     gaps = []
@@ -115,9 +114,7 @@ def test_interval_holds_the_limit(cls: type[SmoothRegulariser]) -> None:
 
 @every_smooth
 @pytest.mark.parametrize("sizes", [(7, 5), (6, 6)])
-def test_relative_eps_is_resolved_once_from_the_cross_term(
-    cls: type[SmoothRegulariser], sizes: tuple[int, int]
-) -> None:
+def test_relative_eps_is_resolved_once_from_the_cross_term(cls: Smooth, sizes: tuple[int, int]) -> None:
     x, y, a, b = clouds(*sizes)
     y = 3 * y  # The three mean costs differ widely.
     relative = SinkhornDivergence(reg=cls(eps=Relative(0.3)), **converged(cls))
@@ -133,7 +130,7 @@ def test_relative_eps_is_resolved_once_from_the_cross_term(
 
 
 @every_smooth
-def test_the_gradient_does_not_go_through_a_relative_eps(cls: type[SmoothRegulariser]) -> None:
+def test_the_gradient_does_not_go_through_a_relative_eps(cls: Smooth) -> None:
     x, y, a, b = clouds()
     leaf = x.clone().requires_grad_()
     (relative,) = torch.autograd.grad(
@@ -145,7 +142,7 @@ def test_the_gradient_does_not_go_through_a_relative_eps(cls: type[SmoothRegular
 
 
 @every_smooth
-def test_points_without_weight_do_not_count(cls: type[SmoothRegulariser]) -> None:
+def test_points_without_weight_do_not_count(cls: Smooth) -> None:
     x, y, a, b = clouds()
     loss = SinkhornDivergence(reg=cls(eps=0.8), **converged(cls))
     leaf = x.clone().requires_grad_()
@@ -162,7 +159,7 @@ def test_points_without_weight_do_not_count(cls: type[SmoothRegulariser]) -> Non
 
 @every_smooth
 @pytest.mark.parametrize("steps", [1, 3, None])
-def test_different_sizes_equal_the_padded_problem(cls: type[SmoothRegulariser], steps: int | None) -> None:
+def test_different_sizes_equal_the_padded_problem(cls: Smooth, steps: int | None) -> None:
     """Three solves one by one against one batch of three: n != m, and y padded with points of zero weight."""
     x, y, a, b = clouds(zeros=0)
     padded_y, padded_b = torch.cat([y, cloud(2, 3, 9)]), torch.cat([b, torch.zeros(2).double()])
@@ -181,7 +178,7 @@ def test_different_sizes_equal_the_padded_problem(cls: type[SmoothRegulariser], 
 
 
 @every_smooth
-def test_combination_of_several_terms(cls: type[SmoothRegulariser]) -> None:
+def test_combination_of_several_terms(cls: Smooth) -> None:
     """A loss of own making: five terms, of three sizes."""
     x, y, z = cloud(5, 2, 1), cloud(6, 2, 2) + 1, cloud(7, 2, 3) - 1
     reg = cls(eps=0.7)

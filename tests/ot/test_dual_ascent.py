@@ -11,11 +11,10 @@ from torch import Tensor
 import otgen.ot.discrete.dual_ascent as dual_ascent
 import otgen.ot.discrete.problem as problems
 from cases.checks import refused
-from cases.components import SMOOTH
+from cases.components import Smooth, every_smooth
 from cases.random_problems import between, cloud, truth, two_points
 from otgen.ot import KL, Discrete, DualAscent, Newton, Quadratic, SmoothRegulariser, Unroll, solve
 
-every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 every_memory = pytest.mark.parametrize("memory", [0, 1, 10])
 
 
@@ -42,7 +41,7 @@ def gradient(case: Discrete, state: dual_ascent.DualAscentState) -> Tensor:
 
 
 @every_smooth
-def test_value_and_gradient_are_those_of_the_dual(cls: type[SmoothRegulariser]) -> None:
+def test_value_and_gradient_are_those_of_the_dual(cls: Smooth) -> None:
     case = problem(cls(eps=0.7), zeros=2)
     f, g = (0.3 * cloud(k, 1, seed).squeeze(1).requires_grad_() for k, seed in ((14, 5), (9, 6)))
     s = f[:, None] + g - case.matrix
@@ -67,7 +66,7 @@ def test_quadratic_self_cost_of_two_points(p: float, eps: float, memory: int) ->
 
 @every_smooth
 @every_memory
-def test_every_step_goes_up(cls: type[SmoothRegulariser], memory: int) -> None:
+def test_every_step_goes_up(cls: Smooth, memory: int) -> None:
     values = [s.value.item() for s in iterates(problem(cls(eps=0.3)), DualAscent(memory=memory), 60)]
     assert all(later >= earlier - 1e-14 for earlier, later in zip(values, values[1:], strict=False))
     assert values[-1] > values[0]
@@ -130,9 +129,7 @@ def test_a_memory_saves_steps() -> None:
 
 @every_smooth
 @pytest.mark.parametrize("entries", [1, 30])
-def test_streaming_is_the_dense_pass(
-    cls: type[SmoothRegulariser], entries: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_streaming_is_the_dense_pass(cls: Smooth, entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
     solver, case = DualAscent(), problem(cls(eps=0.3), zeros=2)
     whole = solver.advance(case, solver.init(case), 5)
     monkeypatch.setattr(problems, "_BLOCK_ENTRIES", entries)
@@ -146,7 +143,7 @@ def test_streaming_is_the_dense_pass(
 @every_smooth
 @every_memory
 def test_the_matrix_of_a_large_problem_is_never_asked_for(
-    cls: type[SmoothRegulariser], memory: int, monkeypatch: pytest.MonkeyPatch
+    cls: Smooth, memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case, solver = problem(cls(eps=0.3), zeros=2), DualAscent(memory=memory)
     expected = truth(case).value
@@ -191,7 +188,7 @@ def test_columns_without_mass_are_continued(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @every_smooth
-def test_a_step_can_be_differentiated(cls: type[SmoothRegulariser]) -> None:
+def test_a_step_can_be_differentiated(cls: Smooth) -> None:
     """Against a difference of what the same steps give; the lengths are held constant."""
     x, y = cloud(6, 2, seed=1), cloud(5, 2, seed=2)
 

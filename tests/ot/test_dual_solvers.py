@@ -6,11 +6,9 @@ import pytest
 import torch
 
 import otgen.ot.discrete.newton as newton
-from cases.components import SMOOTH
+from cases.components import every_smooth
 from cases.random_problems import cloud, random_problem, truth, weights
 from otgen.ot import Discrete, DualAscent, Newton, Solution, solve
-
-every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 
 
 @pytest.fixture(params=["factorised", "conjugate gradients", "ascent"])

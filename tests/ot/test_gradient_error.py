@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases.components import FOUR_COSTS, SMOOTH, name
+from cases.components import FOUR_COSTS, Smooth, every_smooth, name
 from cases.random_problems import cloud, truth, weights
 from otgen.ot import Cost, Discrete, SmoothRegulariser, default_solver, solve
 
@@ -30,10 +30,8 @@ def optimum(cost: Cost, reg: SmoothRegulariser) -> tuple[Tensor, Tensor, Tensor]
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("cost", FOUR_COSTS, ids=name)
 @pytest.mark.parametrize("factor", [0.02, 0.2, 2.0])
-@pytest.mark.parametrize("cls", SMOOTH)
-def test_bound_holds_at_every_iterate(
-    cls: type[SmoothRegulariser], factor: float, cost: Cost, dtype: torch.dtype
-) -> None:
+@every_smooth
+def test_bound_holds_at_every_iterate(cls: Smooth, factor: float, cost: Cost, dtype: torch.dtype) -> None:
     mean = Discrete(*points(), cost=cost).mean_cost
     reg = cls(eps=factor * mean)
     plan, *exact = optimum(cost, reg)

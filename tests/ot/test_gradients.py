@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cases.checks import grad_of
-from cases.components import COSTS, PAIR_IDS, PAIRS, SMOOTH, name
+from cases.components import COSTS, Smooth, every_pair, every_smooth, name
 from cases.differences import central, compare, directions
 from cases.random_problems import cloud, weights
 from otgen import ot
@@ -41,29 +41,29 @@ class Converged:
 
 
 @pytest.mark.parametrize("cost", COSTS, ids=name)
-@pytest.mark.parametrize("cls", SMOOTH)
-def test_envelope_gradient_for_every_cost(cls: type[SmoothRegulariser], cost: Cost) -> None:
+@every_smooth
+def test_envelope_gradient_for_every_cost(cls: Smooth, cost: Cost) -> None:
     x, y, a, b = inputs()
     reg = cls(eps=0.3 * Discrete(x, y, a, b, cost=cost).mean_cost)
     compare(Converged(lambda *args: Discrete(*args, cost=cost, reg=reg)), (x, y, a, b), POINTS)
 
 
-@pytest.mark.parametrize(("reg", "solver"), PAIRS, ids=PAIR_IDS)
+@every_pair
 def test_envelope_gradient_for_every_solver(reg: SmoothRegulariser, solver: Solver) -> None:
     reg = type(reg)(eps=1.5)
     compare(Converged(lambda *args: Discrete(*args, reg=reg), solver), inputs(), POINTS)
 
 
-@pytest.mark.parametrize("cls", SMOOTH)
-def test_envelope_gradient_of_a_cost_matrix(cls: type[SmoothRegulariser]) -> None:
+@every_smooth
+def test_envelope_gradient_of_a_cost_matrix(cls: Smooth) -> None:
     _, _, a, b = inputs()
     costs = cloud(6, 5, seed=5)
     make = lambda *args: Discrete.from_matrix(*args, reg=cls(eps=0.7))  # noqa: E731
     compare(Converged(make), (costs, a, b), ("C", "a", "b"))
 
 
-@pytest.mark.parametrize("cls", SMOOTH)
-def test_envelope_gradient_of_a_batch(cls: type[SmoothRegulariser]) -> None:
+@every_smooth
+def test_envelope_gradient_of_a_batch(cls: Smooth) -> None:
     x, y, a, b = inputs()
     stacked = tuple(torch.stack([t, t.flip(0)]) for t in (x, y, a, b))
     factors = torch.tensor([1.0, -2.0], dtype=torch.float64)
@@ -72,8 +72,8 @@ def test_envelope_gradient_of_a_batch(cls: type[SmoothRegulariser]) -> None:
 
 
 @pytest.mark.parametrize("side", [2, 3], ids=["a", "b"])
-@pytest.mark.parametrize("cls", SMOOTH)
-def test_derivative_at_a_zero_weight_is_the_one_sided_one(cls: type[SmoothRegulariser], side: int) -> None:
+@every_smooth
+def test_derivative_at_a_zero_weight_is_the_one_sided_one(cls: Smooth, side: int) -> None:
     tensors = inputs()
     index = int(tensors[side].argmin())
     assert tensors[side][index] == 0
@@ -173,8 +173,8 @@ def test_a_second_derivative_is_refused() -> None:
         (loss + x.sum() + gradient.square().sum()).backward()
 
 
-@pytest.mark.parametrize("cls", SMOOTH)
-def test_gradient_descends_the_regularised_value_not_its_linear_part(cls: type[SmoothRegulariser]) -> None:
+@every_smooth
+def test_gradient_descends_the_regularised_value_not_its_linear_part(cls: Smooth) -> None:
     """The papers' identity (spec S2): ``grad d = sum pi* grad c``, but the linear part has another gradient."""
     x, y, a, b = inputs()
     reg = cls(eps=1.5)

@@ -11,19 +11,7 @@ from scipy.optimize import linprog
 from torch import Tensor
 
 from cases.checks import holds, overlap
-from cases.grids import (
-    best,
-    dense,
-    dirac,
-    every_norm,
-    every_pair,
-    every_stencil,
-    gaussians,
-    pair,
-    ring,
-    rng,
-    with_critic,
-)
+from cases.grids import best, dense, dirac, every_norm, every_stencil, gaussians, pair, ring, rng, with_critic
 from otgen.ot import Discrete, Exact, GridExact1D, GridPDHG, GridW1, NoReg, PNorm, Stencil, StepNorm, solve
 from otgen.ot.grid.operator import GridOperator, lengths
 
@@ -107,7 +95,8 @@ def test_a_line_has_its_closed_form(shape: tuple[int, ...], dtype: torch.dtype) 
     assert holds(solution, expected, 1e-13 * expected)
 
 
-@every_pair
+@every_norm
+@every_stencil
 @pytest.mark.parametrize("shape", [(12,), (12, 1), (1, 12)])
 def test_the_iteration_finds_the_closed_form(shape: tuple[int, ...], stencil: Stencil, norm: StepNorm) -> None:
     c = dense(*shape)

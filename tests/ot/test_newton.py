@@ -9,11 +9,9 @@ import torch
 
 import otgen.ot.discrete.newton as newton
 import otgen.ot.discrete.problem as problems
-from cases.components import SMOOTH
+from cases.components import Smooth, every_smooth
 from cases.random_problems import between
 from otgen.ot import KL, Discrete, DualAscent, Newton, Quadratic, Relative, SmoothRegulariser, default_solver, solve
-
-every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 
 
 @pytest.fixture(params=["factorised", "conjugate gradients"])
@@ -30,9 +28,7 @@ def problem(reg: SmoothRegulariser, n: int = 60, m: int = 45, dtype: torch.dtype
 
 @every_smooth
 @pytest.mark.parametrize("factor", [1.0, 0.1, 0.01])
-def test_both_systems_take_about_the_same_steps(
-    cls: type[SmoothRegulariser], factor: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_both_systems_take_about_the_same_steps(cls: Smooth, factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     case = problem(cls(eps=Relative(factor)))
     steps = []
     for least in (1 << 30, 0):
@@ -44,7 +40,7 @@ def test_both_systems_take_about_the_same_steps(
 
 
 @every_smooth
-def test_conjugate_gradients_solve_the_damped_system(cls: type[SmoothRegulariser]) -> None:
+def test_conjugate_gradients_solve_the_damped_system(cls: Smooth) -> None:
     case = problem(cls(eps=0.5))
     state = Newton().advance(case, Newton().init(case), 2)
     ridge = torch.tensor(1e-3, dtype=torch.float64)
@@ -80,9 +76,7 @@ def test_a_system_that_conjugate_gradients_miss_is_factorised(monkeypatch: pytes
 @pytest.mark.usefixtures("system")
 @every_smooth
 @pytest.mark.parametrize("entries", [45, 500])
-def test_blocks_of_rows_change_nothing(
-    cls: type[SmoothRegulariser], entries: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_of_rows_change_nothing(cls: Smooth, entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
     case = problem(cls(eps=0.3))
     whole = solve(case, Newton(), tol=0, max_steps=4)
     monkeypatch.setattr(problems, "_BLOCK_ENTRIES", entries)

@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 
 from cases.checks import holds, last
-from cases.components import FOUR_COSTS, SMOOTH, name
+from cases.components import FOUR_COSTS, Smooth, every_smooth, name
 from cases.random_problems import cloud, two_points, weights
 from otgen import ot
-from otgen.ot import KL, L1, Cost, Discrete, OTLoss, PNorm, Quadratic, SinkhornDivergence, SmoothRegulariser, solve
+from otgen.ot import KL, L1, Cost, Discrete, OTLoss, PNorm, Quadratic, SinkhornDivergence, solve
 from otgen.ot.losses.combination import combine
-
-every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 
 
 def best(problem: Discrete) -> ot.Solution:
@@ -35,7 +33,7 @@ def column(*values: float) -> Tensor:
 @every_smooth
 @pytest.mark.parametrize("cost", FOUR_COSTS, ids=name)
 @pytest.mark.parametrize("eps", [1e-4, 0.1, 1.0, 1e4])
-def test_from_a_single_point_there_is_one_coupling(cls: type[SmoothRegulariser], cost: Cost, eps: float) -> None:
+def test_from_a_single_point_there_is_one_coupling(cls: Smooth, cost: Cost, eps: float) -> None:
     x, y, b = cloud(1, 3, 1), cloud(6, 3, 2), weights(6, 3, zeros=1)
     mean = float(cost(x, y)[0] @ b)
     expected = mean + (0.0 if cls is KL else eps / 2)
@@ -237,7 +235,7 @@ def test_bipartite_graph_metric_gives_a_negative_loss(eps: float, printed: float
 
 @pytest.mark.parametrize("cost", [PNorm(), PNorm(p=1.5), L1()], ids=name)
 @every_smooth
-def test_divergence_tends_to_the_energy_distance(cls: type[SmoothRegulariser], cost: Cost) -> None:
+def test_divergence_tends_to_the_energy_distance(cls: Smooth, cost: Cost) -> None:
     x, y, a, b = cloud(7, 2, 1), cloud(5, 2, 2) + 0.5, weights(7, 3), weights(5, 4)
     energy = float(a @ cost(x, y) @ b - a @ cost(x, x) @ a / 2 - b @ cost(y, y) @ b / 2)
     errors = []
@@ -251,7 +249,7 @@ def test_divergence_tends_to_the_energy_distance(cls: type[SmoothRegulariser], c
     assert errors[2] == pytest.approx(errors[1] / 10, rel=0.1)
 
 
-def information(cls: type[SmoothRegulariser], plan: Tensor, problem: Discrete) -> float:
+def information(cls: Smooth, plan: Tensor, problem: Discrete) -> float:
     product = problem.a[:, None] * problem.b
     if cls is KL:
         return float(torch.xlogy(plan, plan / product).sum())
@@ -261,9 +259,7 @@ def information(cls: type[SmoothRegulariser], plan: Tensor, problem: Discrete) -
 @every_smooth
 @pytest.mark.parametrize("eps", [0.1, 1.0, 10.0])
 @pytest.mark.parametrize("sizes", [(6, 4), (5, 5)])
-def test_regularised_value_against_the_exact_one(
-    cls: type[SmoothRegulariser], eps: float, sizes: tuple[int, int]
-) -> None:
+def test_regularised_value_against_the_exact_one(cls: Smooth, eps: float, sizes: tuple[int, int]) -> None:
     """``d_eps - eps I* <= d <= d_eps``; under the quadratic ``I >= 1/2``, so even ``d <= d_eps - eps / 2``."""
     n, m = sizes
     x, y = cloud(n, 2, 1), cloud(m, 2, 2)
@@ -285,7 +281,7 @@ def test_regularised_value_against_the_exact_one(
 @every_smooth
 @pytest.mark.parametrize("cost", [PNorm(), PNorm(p=0.5), L1()], ids=name)
 @pytest.mark.parametrize("eps", [0.05, 1.0, 10.0])
-def test_triangle_inequality_for_metric_costs(cls: type[SmoothRegulariser], cost: Cost, eps: float) -> None:
+def test_triangle_inequality_for_metric_costs(cls: Smooth, cost: Cost, eps: float) -> None:
     for seed in range(5):
         sides = [
             (cloud(n, 2, 10 * seed + k) * (0.2 if k == 2 else 1.0), weights(n, 10 * seed + k))
