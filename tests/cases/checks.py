@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,15 @@ def crossed(*marks: pytest.MarkDecorator) -> Callable[[Any], Any]:
         return test
 
     return apply
+
+
+def is_a_value(component: Any) -> None:
+    """Equal and hashed by its settings, which nobody changes."""
+    assert dataclasses.replace(component) == component
+    assert hash(dataclasses.replace(component)) == hash(component)
+    for field in dataclasses.fields(component):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(component, field.name, None)
 
 
 def same(one: Any, other: Any) -> bool:

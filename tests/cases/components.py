@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import pytest
@@ -76,14 +76,17 @@ def solvers_for(reg: ot.Regulariser) -> list[ot.Solver]:
     return accepted
 
 
+def each(cases: Sequence[tuple[ot.Regulariser, Any]]) -> pytest.MarkDecorator:
+    """Of regularisers with solvers."""
+    return pytest.mark.parametrize(("reg", "solver"), cases, ids=[f"{type(r).__name__}-{s}" for r, s in cases])
+
+
 def pairs(make: Callable[[Smooth], SmoothRegulariser]) -> list[tuple[SmoothRegulariser, Any]]:
     """Every smooth regulariser with every solver that takes it."""
     return [(reg, solver) for cls in SMOOTH for reg in [make(cls)] for solver in solvers_for(reg)]
 
 
 PAIRS = pairs(lambda cls: cls(eps=0.2))
-every_pair = pytest.mark.parametrize(
-    ("reg", "solver"), PAIRS, ids=[f"{type(reg).__name__}-{solver}" for reg, solver in PAIRS]
-)
+every_pair = each(PAIRS)
 every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 DEFAULT_REG = KL

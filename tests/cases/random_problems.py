@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -28,6 +29,24 @@ def weights(n: int, seed: int, zeros: int = 0, dtype: torch.dtype = torch.float6
     return (values / values.sum()).to(dtype)
 
 
+Measures: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def measures(
+    n: int,
+    m: int,
+    d: int,
+    *,
+    shift: float = 0.5,
+    zeros: tuple[int, int] = (1, 1),
+    seeds: tuple[int, int, int, int] = (1, 2, 3, 5),
+    dtype: torch.dtype = torch.float64,
+) -> Measures:
+    """Points x and y, y moved, and weights a and b, so many of them zero."""
+    x, y = cloud(n, d, seeds[0], dtype), cloud(m, d, seeds[1], dtype) + shift
+    return x, y, weights(n, seeds[2], zeros[0], dtype), weights(m, seeds[3], zeros[1], dtype)
+
+
 def between(
     n: int,
     m: int,
@@ -39,10 +58,9 @@ def between(
     dtype: torch.dtype = torch.float64,
     cost: Cost | None = None,
 ) -> Discrete:
-    """Two clouds of random weights, so many of them zero, one cloud moved."""
-    x, y = cloud(n, d, seed=1, dtype=dtype), cloud(m, d, seed=2, dtype=dtype) + shift
-    a, b = weights(n, 3, zeros=zeros[0], dtype=dtype), weights(m, 4, zeros=zeros[1], dtype=dtype)
-    return Discrete(x, y, a, b, cost=cost, reg=reg)
+    """Such measures as a problem."""
+    given = measures(n, m, d, shift=shift, zeros=zeros, seeds=(1, 2, 3, 4), dtype=dtype)
+    return Discrete(*given, cost=cost, reg=reg)
 
 
 @dataclass(frozen=True)
@@ -65,12 +83,10 @@ class RandomProblem:
 
 def truth(problem: Discrete, tol: float = 1e-12) -> reference.Truth:
     """The reference's bracket of a smooth problem's value, in float64."""
-    costs, a, b = (
-        t.double().numpy() for t in (problem.geometry.rows(slice(None), torch.float64), problem.a, problem.b)
-    )
-    reg = problem.reg
+    reg, costs = problem.reg, problem.geometry.rows(slice(None), torch.float64)
     assert isinstance(reg, SmoothRegulariser)
-    return reference.solve(costs, a / a.sum(), b / b.sum(), reg.weight, type(reg).__name__, tol)
+    a, b = (weight.double().numpy() for weight in (problem.a, problem.b))
+    return reference.solve(costs.numpy(), a / a.sum(), b / b.sum(), reg.weight, type(reg).__name__, tol)
 
 
 def two_points(p: float, eps: float) -> tuple[Discrete, float, Tensor]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
 from cases import random_problems
-from cases.components import public, solvers_for
+from cases.components import each, public, solvers_for
 from cases.random_problems import cloud, weights
 from otgen.ot import Discrete, Regulariser, SmoothRegulariser, Solution, Solver, solve
 
@@ -28,9 +27,7 @@ CASES: list[tuple[Regulariser, Solver]] = [
     for reg in map(regulariser, public(Regulariser))  # type: ignore[type-abstract]
     for solver in solvers_for(reg)
 ]
-every_case = pytest.mark.parametrize(
-    ("reg", "solver"), CASES, ids=[f"{type(reg).__name__}-{solver}" for reg, solver in CASES]
-)
+every_case = each(CASES)
 
 
 def clouds(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, Tensor]:

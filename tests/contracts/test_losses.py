@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from cases.checks import crossed, refused
 from cases.components import FOUR_COSTS, SMOOTH, everywhere, name, public
 from cases.differences import compare
-from cases.random_problems import cloud, weights
+from cases.random_problems import Measures, measures
 from otgen import ot
 from otgen.errors import ConvergenceWarning, UnconvergedError
 from otgen.ot import KL, MarginalError, MinibatchEnergyDistance, NoReg, Regulariser, SmoothRegulariser, TransportLoss
@@ -22,22 +21,16 @@ LOSSES: list[Any] = public(TransportLoss)  # type: ignore[type-abstract]
 REGULARISERS: list[Regulariser] = [*(cls(eps=1.5) for cls in SMOOTH), NoReg()]
 every_loss = pytest.mark.parametrize("make", LOSSES, ids=lambda cls: cls.__name__)
 # Losses of the two laws, whatever the order of the points; the others depend on which half a point is in.
-every_loss_of_laws = pytest.mark.parametrize(
-    "make", [cls for cls in LOSSES if cls is not MinibatchEnergyDistance], ids=lambda cls: cls.__name__
-)
+OF_LAWS = [cls for cls in LOSSES if cls is not MinibatchEnergyDistance]
+every_loss_of_laws = pytest.mark.parametrize("make", OF_LAWS, ids=lambda cls: cls.__name__)
 every_smooth = pytest.mark.parametrize("reg", [cls(eps=1.5) for cls in SMOOTH], ids=name)
 every_regulariser = pytest.mark.parametrize("reg", REGULARISERS, ids=name)
 every_loss_and_regulariser, every_loss_and_smooth = (crossed(every_loss, m) for m in (every_regulariser, every_smooth))
 POINTS = ("x", "y", "a", "b")
 
 
-def inputs(n: int = 6, m: int = 4, d: int = 3, seed: int = 1) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return (
-        cloud(n, d, seed),
-        cloud(m, d, seed + 1) + 0.5,
-        weights(n, seed + 2, zeros=1),
-        weights(m, seed + 4, zeros=1),
-    )
+def inputs(seed: int = 1) -> Measures:
+    return measures(6, 4, 3, seeds=(seed, seed + 1, seed + 2, seed + 4))
 
 
 def converged(make: Any, reg: Regulariser) -> Any:
@@ -45,7 +38,7 @@ def converged(make: Any, reg: Regulariser) -> Any:
     return partial(make, reg=reg, tol=0, max_steps=400 if make is ot.SinkhornDivergence and isinstance(reg, KL) else 60)
 
 
-def batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def batch() -> Measures:
     parts = [inputs(seed=seed) for seed in (1, 11, 21)]
     x, y, a, b = (torch.stack(part) for part in zip(*parts, strict=True))
     return x, y, a, b
@@ -147,7 +140,7 @@ def test_gradient_by_finite_differences(make: Any, reg: SmoothRegulariser, sizes
     if make is MinibatchEnergyDistance and (n % 2 or m % 2):
         pytest.skip("its sides have two halves each")
     zeros = int(n > 1)
-    tensors = (cloud(n, 3, 1), cloud(m, 3, 2) + 0.5, weights(n, 3, zeros=zeros), weights(m, 5, zeros=zeros))
+    tensors = measures(n, m, 3, zeros=(zeros, zeros))
     compare(converged(make, reg)(), tensors, POINTS, count=2, room=2e-8)
 
 

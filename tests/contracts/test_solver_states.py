@@ -12,21 +12,15 @@ import torch
 from torch import Tensor
 
 from cases.checks import holds
-from cases.components import solvers_for
+from cases.components import each, solvers_for
 from cases.random_problems import cloud, weights
 from cases.solver_cases import CASES, EPS, TOL, best, close, clouds, every_case, truth
 from otgen import ot
 from otgen.ot import Acceleration, Discrete, NoReg, Potentials, Regulariser, Sinkhorn, Solver, certify, solve
 
 # Those whose `advance` is `step`, so many times: an acceleration takes better steps, and weighs a batch as a whole.
-PLAIN = [
-    (reg, solver)
-    for reg, solver in CASES
-    if not isinstance(solver, Sinkhorn) or solver.acceleration is Acceleration.NONE
-]
-every_plain_case = pytest.mark.parametrize(
-    ("reg", "solver"), PLAIN, ids=[f"{type(reg).__name__}-{solver}" for reg, solver in PLAIN]
-)
+PLAIN = [case for case in CASES if getattr(case[1], "acceleration", Acceleration.NONE) is Acceleration.NONE]
+every_plain_case = each(PLAIN)
 
 
 def arrays(state: Any) -> Iterator[Any]:
@@ -122,9 +116,7 @@ def test_a_batch_is_a_loop_at_convergence(reg: Regulariser, solver: Solver) -> N
 UNSCHEDULED = [case for case in PLAIN if getattr(case[1], "anneal", None) is None]
 
 
-@pytest.mark.parametrize(
-    ("reg", "solver"), UNSCHEDULED, ids=[f"{type(reg).__name__}-{solver}" for reg, solver in UNSCHEDULED]
-)
+@each(UNSCHEDULED)
 @pytest.mark.parametrize("steps", [0, 1, 6])
 def test_a_batch_is_a_loop_at_any_step(reg: Regulariser, solver: Solver, steps: int) -> None:
     problem = batched(reg)

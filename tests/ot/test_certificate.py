@@ -215,9 +215,8 @@ def exact(problem: Discrete) -> float:
 def test_order(seed: int, steps: int) -> None:
     case = random_problem(seed)
     solution = solve(case.problem(), tol=0, max_steps=steps)
-    low, value, high, linear = (
-        quantity.item() for quantity in (solution.lower, solution.value, solution.upper, solution.value_linear)
-    )
+    numbers = (solution.lower, solution.value, solution.upper, solution.value_linear)
+    low, value, high, linear = (number.item() for number in numbers)
     rounding = 1e-13 * (abs(value) + case.problem().mean_cost + case.reg.weight)
     assert low <= value + rounding
     assert value <= high + rounding

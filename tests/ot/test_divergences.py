@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from cases.checks import last
 from cases.components import Smooth, every_smooth
-from cases.random_problems import cloud, weights
+from cases.random_problems import Measures, cloud, measures, weights
 from otgen import ot
 from otgen.errors import ConvergenceWarning, NegativeDivergenceWarning
 from otgen.ot import KL, L1, Cost, Discrete, Newton, PNorm, Relative, SinkhornDivergence, solve
@@ -20,8 +19,8 @@ from otgen.ot.losses.combination import combine
 DEFINITE: tuple[Cost, ...] = (PNorm(p=0.5), PNorm(), PNorm(p=1.5), PNorm(p=2.0), ot.SqEuclidean(), L1())
 
 
-def clouds(n: int = 7, m: int = 5, zeros: int = 2) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return cloud(n, 3, 1), cloud(m, 3, 2) + 0.5, weights(n, 3, zeros=zeros), weights(m, 5, zeros=zeros)
+def clouds(n: int = 7, m: int = 5, zeros: int = 2) -> Measures:
+    return measures(n, m, 3, zeros=(zeros, zeros))
 
 
 def converged(cls: Smooth) -> dict[str, Any]:

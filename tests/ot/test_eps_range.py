@@ -12,7 +12,7 @@ import torch
 import ot
 from cases.checks import crossed, overlap
 from cases.components import SMOOTH
-from cases.random_problems import cloud, weights
+from cases.random_problems import measures
 from otgen.errors import ConvergenceWarning
 from otgen.ot import KL, Discrete, Relative, Solution, Status, default_solver, solve
 
@@ -37,7 +37,7 @@ class Case:
 @cache
 def case(cls: type, power: int, dtype: torch.dtype) -> Case:
     """The solve at eps = 10^power times the mean cost, as it comes by default."""
-    leaves = tuple(t.to(dtype).requires_grad_() for t in points())
+    leaves = tuple(t.to(dtype).requires_grad_() for t in measures(10, 8, 3))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         solution = solve(Discrete(*leaves, reg=cls(eps=Relative(10.0**power))), max_steps=STEPS)
@@ -46,14 +46,10 @@ def case(cls: type, power: int, dtype: torch.dtype) -> Case:
     return Case(solution, len(warned), torch.autograd.grad(solution.value, leaves))
 
 
-def points() -> tuple[torch.Tensor, ...]:
-    return cloud(10, 3, 1), cloud(8, 3, 2) + 0.5, weights(10, 3, zeros=1), weights(8, 5, zeros=1)
-
-
 @cache
 def exact(dtype: torch.dtype) -> float:
     """Unregularised, by linear programming, of the points as they are in the dtype."""
-    x, y, a, b = (t.to(dtype).double() for t in points())
+    x, y, a, b = (t.to(dtype).double() for t in measures(10, 8, 3))
     costs = (x[:, None] - y[None]).square().sum(-1)
     return float(ot.emd2((a / a.sum()).numpy(), (b / b.sum()).numpy(), costs.numpy()))
 
@@ -129,7 +125,7 @@ def test_the_product_plan_at_a_large_eps(cls: type, dtype: torch.dtype) -> None:
 @every_regulariser
 def test_the_exact_plan_at_a_small_eps(cls: type) -> None:
     """With steps in plenty the linear part tends to the exact value."""
-    problem = Discrete(*points(), reg=cls(eps=Relative(1e-2 if cls is KL else 1e-4)))
+    problem = Discrete(*measures(10, 8, 3), reg=cls(eps=Relative(1e-2 if cls is KL else 1e-4)))
     solution = solve(problem, default_solver(problem), tol=1e-6, max_steps=20000)
     assert solution.value_linear.item() == pytest.approx(exact(torch.float64), rel=1e-2)
 

@@ -7,15 +7,14 @@ import torch
 from torch import Tensor
 
 from cases.components import FOUR_COSTS, Smooth, every_smooth, name
-from cases.random_problems import cloud, truth, weights
+from cases.random_problems import Measures, measures, truth
 from otgen.ot import Cost, Discrete, SmoothRegulariser, default_solver, solve
 
 LOOKS = (1, 3, 10, 100)
 
 
-def points(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    x, y = cloud(8, 3, seed=1), cloud(6, 3, seed=2) + 0.5
-    a, b = weights(8, seed=3, zeros=1), weights(6, seed=4, zeros=1)
+def points(dtype: torch.dtype = torch.float64) -> Measures:
+    x, y, a, b = measures(8, 6, 3, seeds=(1, 2, 3, 4))
     y[b.argmax()] = x[a.argmax()]
     return x.to(dtype), y.to(dtype), a.to(dtype), b.to(dtype)
 

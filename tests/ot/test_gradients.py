@@ -11,16 +11,15 @@ from torch import Tensor
 from cases.checks import grad_of
 from cases.components import COSTS, Smooth, every_pair, every_smooth, name
 from cases.differences import central, compare, directions
-from cases.random_problems import cloud, weights
+from cases.random_problems import Measures, cloud, measures, weights
 from otgen import ot
 from otgen.ot import KL, Cost, Discrete, Newton, OTLoss, PNorm, Sinkhorn, SmoothRegulariser, Solver, Unroll, solve
 
 POINTS = ("x", "y", "a", "b")
 
 
-def inputs(d: int = 3) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    x, y = cloud(6, d, seed=1), cloud(5, d, seed=2)
-    a, b = weights(6, seed=3, zeros=1), weights(5, seed=4, zeros=1)
+def inputs(d: int = 3) -> Measures:
+    x, y, a, b = measures(6, 5, d, shift=0.0, seeds=(1, 2, 3, 4))
     y[b.argmax()] = x[a.argmax()]
     return x, y, a, b
 

@@ -215,15 +215,9 @@ class Shown:
 
 
 def test_tests_look_at_what_they_are_named_for() -> None:
-    nothing = Shown()
-    assert not any(until.met(nothing) for until in (RelGap(0.1), MarginalError(0.1), MeanMass(0.1), Steps()))
-    everything = Shown(0.0, 1.0, 0.0)
-    assert [until.met(everything) for until in (RelGap(0.1), MarginalError(0.1), MeanMass(0.1), Steps())] == [
-        1,
-        1,
-        1,
-        0,
-    ]
+    kinds, everything = (RelGap(0.1), MarginalError(0.1), MeanMass(0.1), Steps()), Shown(0.0, 1.0, 0.0)
+    assert not any(until.met(Shown()) for until in kinds)
+    assert [until.met(everything) for until in kinds] == [True, True, True, False]
     assert MarginalError(0.1).met(Shown(marginal_error=0.1))
     assert not MarginalError(0.1).met(Shown(marginal_error=0.11, mean_mass=1.0, rel_gap=0.0))
     assert RelGap(0.1).met(Shown(rel_gap=0.1))
