@@ -220,7 +220,7 @@ def test_no_divergence_is_announced_where_there_is_none(trainer: Any) -> None:
         trainer(OTGAN(cost=PNorm(p=2.1)))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", ["SeqSGDA", "SimSGDA", "OT-GAN"])
 def test_the_generators_step_lowers_and_the_critics_raises(name: str, seed: int, watched: Any) -> None:
     slow = Adam(lr=1e-3)

@@ -49,17 +49,16 @@ def _fitted(method: type[TransportMethod], seed: int, folder: Path) -> tuple[Ten
     return law_learnt(chosen, folder, Gaussian2D(mean=(3.0, -2.0), std=(0.5, 2.0)), seed=seed, steps=150)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_gaussian_is_learnt_from_minibatches(seed: int, tmp_path: Path) -> None:
     error, ratio = _fitted(PixelSinkhorn, seed, tmp_path)
-    # The worst of these seeds: 0.10, and 0.78 along the narrow side. Batches of 64 are biased towards less spread.
+    # The worst of seeds 0 to 4: 0.10, and 0.78 along the narrow side. Batches of 64 are biased towards less spread.
     assert float(error.max()) < 0.15
     assert float(ratio.min()) > 0.72
     assert float(ratio.max()) < 1.05
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_the_biased_value_flattens_the_same_gaussian(seed: int, tmp_path: Path) -> None:
-    _, ratio = _fitted(Biased, seed, tmp_path)
+def test_the_biased_value_flattens_the_same_gaussian(tmp_path: Path) -> None:
+    _, ratio = _fitted(Biased, 0, tmp_path)
     assert float(ratio[0]) < 0.4  # 0.5^2 - eps/2 is 0
     assert 0.8 < float(ratio[1]) < 1

@@ -46,7 +46,7 @@ def learnt(method: type[SWGAN], eps: float, start: float, folder: Path) -> float
     oracle = DualOracle(f=Parabola(), g=Parabola(), most=10, until=MarginalError(0.02), check_every=2, optimizer=adam)
     settings: Any = {"cost": SqEuclidean(), "oracle": oracle, "generator_optimizer": adam}
     chosen = method(batch=64, support=64, reg=KL(eps=eps), report_every=1000, **settings)
-    return scale_learnt(chosen, folder, start, Quantiles(shuffled=True), Quantiles(shuffled=True), steps=70)
+    return scale_learnt(chosen, folder, start, Quantiles(shuffled=True), Quantiles(shuffled=True), steps=50)
 
 
 @pytest.mark.parametrize(("eps", "start"), [(0.5, 1.5), (1.0, 0.5)])

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from cases.checks import refused
-from cases.neural_duals import Gaussian, covariance, every_smooth, line, seed, small, trained, weights_of
+from cases.components import every_smooth
+from cases.neural_duals import Gaussian, covariance, line, seed, small, trained, weights_of
 from otgen import ot
 from otgen.errors import ConvergenceWarning
 from otgen.ot import KL, L1, Continuous, MeanMass, Potentials, RelGap, SmoothRegulariser, Upper, WithinNoise, solve

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from cases.checks import refusals, refused
-from cases.neural_duals import SMALL, Gaussian, covariance, every_smooth, line, seed, small, trained, weights_of
+from cases.components import every_smooth
+from cases.neural_duals import SMALL, Gaussian, covariance, line, seed, small, trained, weights_of
 from otgen import ot
 from otgen.errors import ConvergenceWarning
 from otgen.ot import KL, BarycentricMap, Continuous, ContinuousSolution, MarginalError, NeuralDual, WithinNoise, solve
