@@ -31,10 +31,11 @@ def refusals(cases: list[tuple[Callable[[], object], str]]) -> Callable[[Callabl
     return test
 
 
-def gradients(value: Callable[..., Tensor], *tensors: Tensor) -> tuple[Tensor, ...]:
-    """Of the sum of what is returned, with respect to each of the tensors."""
+def differentiated(value: Callable[..., Tensor], *tensors: Tensor) -> tuple[Tensor, ...]:
+    """What is returned, without its graph, and the gradients of its sum by each of the tensors."""
     leaves = [t.detach().clone().requires_grad_() for t in tensors]
-    return torch.autograd.grad(value(*leaves).sum(), leaves)
+    found = value(*leaves)
+    return (found.detach(), *torch.autograd.grad(found.sum(), leaves))
 
 
 def last(loss: TransportLoss) -> Combination:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from scipy.optimize import linprog
@@ -46,9 +44,9 @@ def close(got: Tensor, want: Tensor | float, tol: float = 1e-8) -> None:
     torch.testing.assert_close(got, expected, rtol=tol, atol=tol)
 
 
-def programme(C: np.ndarray[Any, Any], a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
+def programme(problem: Discrete) -> float:
     """Unregularised transport as a linear programme."""
-    n, m = C.shape
+    (n, m), (C, a, b) = problem.shape, (t.numpy() for t in (problem.matrix, problem.a, problem.b))
     constraints = np.concatenate([np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))[1:]])
     result = linprog(C.ravel(), A_eq=constraints, b_eq=np.concatenate([a, b[1:]]), method="highs")
     assert result.status == 0
@@ -60,5 +58,5 @@ def truth(problem: Discrete) -> tuple[float, float]:
     if isinstance(problem.reg, SmoothRegulariser):
         found = random_problems.truth(problem)
         return found.low, found.high
-    value = programme(problem.matrix.numpy(), problem.a.numpy(), problem.b.numpy())
+    value = programme(problem)
     return value - 1e-12, value + 1e-12

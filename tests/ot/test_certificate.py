@@ -206,10 +206,6 @@ def test_a_block_has_at_least_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- order
 
 
-def exact(problem: Discrete) -> float:
-    return programme(problem.matrix.numpy(), problem.a.numpy(), problem.b.numpy())
-
-
 @pytest.mark.parametrize("seed", range(16))
 @pytest.mark.parametrize("steps", [0, 1, 20])
 def test_order(seed: int, steps: int) -> None:
@@ -222,7 +218,7 @@ def test_order(seed: int, steps: int) -> None:
     assert value <= high + rounding
     # The lower bound is the value, less rounding.
     assert value - low <= 100 * rounding
-    assert exact(case.problem()) <= linear + rounding + 1e-9 * case.problem().mean_cost
+    assert programme(case.problem()) <= linear + rounding + 1e-9 * case.problem().mean_cost
     assert linear <= high
     assert solution.gap.item() >= 0
 
@@ -231,7 +227,7 @@ def test_order(seed: int, steps: int) -> None:
 def test_order_without_regularisation(steps: int) -> None:
     problem = larger(NoReg(), None)
     solution = solve(problem, tol=0, max_steps=steps)
-    assert holds(solution, exact(problem), 1e-10)
+    assert holds(solution, programme(problem), 1e-10)
     assert solution.lower.item() <= solution.value.item() + 1e-13 <= solution.upper.item() + 2e-13
     assert (solution.gap.item() < 1e-10) is (steps == 1)
 

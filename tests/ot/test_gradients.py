@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from cases.checks import grad_of
+from cases.checks import differentiated, grad_of, same
 from cases.components import COSTS, Smooth, every_pair, every_smooth, name
 from cases.differences import central, compare, directions
 from cases.random_problems import Measures, cloud, measures, weights
@@ -81,8 +82,7 @@ def test_derivative_at_a_zero_weight_is_the_one_sided_one(cls: Smooth, side: int
         args = [weight if k == side else t for k, t in enumerate(tensors)]
         return solve(Discrete(*args, reg=cls(eps=1.5)), Newton(), tol=0, max_steps=30).value
 
-    leaf = tensors[side].clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(value(leaf), leaf)
+    _, gradient = differentiated(value, tensors[side])
     slopes = []
     for h in (2e-4, 1e-4):
         moved = tensors[side].clone()
@@ -120,8 +120,7 @@ def test_unrolled_gradient_under_annealing() -> None:
     """The schedule starts at the largest cost, a constant: only a direction that leaves it alone is exact."""
     costs = cloud(6, 5, seed=5).square()
     value = solve_unrolled(Sinkhorn(anneal=0.5), 5)
-    leaf = costs.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(value(leaf), leaf)
+    _, gradient = differentiated(value, costs)
     for v in directions(costs, 3, seed=1):
         v = v * (costs < costs.max())
         assert (gradient * v).sum().item() == pytest.approx(central(value, (costs,), 0, v, 1e-6).item(), rel=1e-6)
@@ -146,11 +145,9 @@ def test_unrolled_value_is_the_value(reg: SmoothRegulariser, solver: Solver) -> 
 
 def test_unrolled_gradient_approaches_the_envelope() -> None:
     x, y, a, b = inputs()
-    leaf = x.clone().requires_grad_()
-    reg = KL(eps=1.5)
-    (envelope,) = torch.autograd.grad(Converged(lambda x: Discrete(x, y, a, b, reg=reg))(leaf), leaf)
-    value = solve(Discrete(leaf, y, a, b, reg=reg), tol=0, max_steps=300, gradient=Unroll()).value
-    (unrolled,) = torch.autograd.grad(value, leaf)
+    make = partial(Discrete, y=y, a=a, b=b, reg=KL(eps=1.5))
+    _, envelope = differentiated(Converged(make), x)
+    _, unrolled = differentiated(lambda x: solve(make(x), tol=0, max_steps=300, gradient=Unroll()).value, x)
     torch.testing.assert_close(unrolled, envelope, rtol=1e-8, atol=1e-10)
 
 
@@ -203,11 +200,6 @@ def test_gradient_at_coinciding_points_is_finite_before_and_after_convergence() 
 def test_backward_does_not_depend_on_autocast() -> None:
     x, y, a, b = (t.float() for t in inputs(d=8))
 
-    def gradient() -> Tensor:
-        leaf = x.clone().requires_grad_()
-        (result,) = torch.autograd.grad(OTLoss(tol=0, max_steps=50)(leaf, y, a, b), leaf)
-        return result
-
-    plain = gradient()
+    plain = differentiated(OTLoss(tol=0, max_steps=50), x, y, a, b)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(gradient(), plain)
+        assert same(differentiated(OTLoss(tol=0, max_steps=50), x, y, a, b), plain)

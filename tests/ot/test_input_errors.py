@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases.checks import crossed, grad_of, refused
+from cases.checks import crossed, differentiated, grad_of, refused
 from cases.components import COSTS, TRANSLATION_INVARIANT, name
 from cases.random_problems import cloud, weights
 from otgen.errors import InputError, OtgenError
@@ -196,9 +196,7 @@ def test_translation_leaves_the_value(make: Any, cost: Cost, d: int) -> None:
     loss = make(cost=cost, reg=KL(eps=1.0), tol=0, max_steps=100)
     value = loss(x, y).item()
     assert loss(*moved).item() == pytest.approx(value, rel=1e-3)
-    near, far = x.clone().requires_grad_(), moved[0].clone().requires_grad_()
-    (expected,) = torch.autograd.grad(loss(near, y), near)
-    (gradient,) = torch.autograd.grad(loss(far, moved[1]), far)
+    (_, expected), (_, gradient) = (differentiated(lambda p, q=q: loss(p, q), p) for p, q in ((x, y), moved))
     torch.testing.assert_close(gradient, expected, rtol=1e-2, atol=1e-3 * expected.abs().max().item())
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
-from cases.checks import refused
+from cases.checks import differentiated, refused
 from cases.random_problems import cloud
 from otgen.errors import ConvergenceWarning
 from otgen.ot import KL, L1, Discrete, PositiveFeatures, Quadratic, Sinkhorn, Status, Unroll, solve
@@ -123,11 +124,9 @@ def test_the_unrolled_gradient_is_the_derivative() -> None:
         solver = PositiveFeatures(features=20)
         return solve(Discrete(x, y, reg=KL(eps=1.0)), solver, tol=0, max_steps=3, gradient=Unroll()).value
 
-    leaf = x.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(value(leaf), leaf)
-    envelope = torch.autograd.grad(
-        solve(Discrete(leaf, y, reg=KL(eps=1.0)), Sinkhorn(), tol=0, max_steps=100).value, leaf
-    )[0]
+    _, gradient = differentiated(value, x)
+    best = partial(solve, solver=Sinkhorn(), tol=0, max_steps=100)
+    _, envelope = differentiated(lambda x: best(Discrete(x, y, reg=KL(eps=1.0))).value, x)
     assert torch.nn.functional.cosine_similarity(gradient.flatten(), envelope.flatten(), 0).item() > 0.9
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases.checks import last, refusals
+from cases.checks import differentiated, last, refusals
 from cases.random_problems import cloud, weights
 from otgen.errors import ConvergenceWarning, InputError
 from otgen.ot import KL, L1, PNorm, SamplesLoss, SinkhornDivergence, SqEuclidean
@@ -101,9 +101,8 @@ def test_a_function_as_the_cost(debias: bool) -> None:
 
     results = []
     for cost in (None, half):
-        x = X.clone().requires_grad_()
-        value = SamplesLoss(blur=0.7, cost=cost, debias=debias, tol=1e-9, max_steps=5000)(A, x, B, Y)
-        results.append((value.detach(), *torch.autograd.grad(value, x)))
+        loss = SamplesLoss(blur=0.7, cost=cost, debias=debias, tol=1e-9, max_steps=5000)
+        results.append(differentiated(lambda x, loss=loss: loss(A, x, B, Y), X))
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)
 
@@ -133,10 +132,8 @@ def test_potentials_sum_to_the_value(p: int, debias: bool, batched: bool) -> Non
 def test_the_potential_gives_the_gradient(p: int) -> None:
     """d S / d x_i = a_i d F(x_i) / d x_i: what makes potentials witness functions."""
     options: Any = {"p": p, "blur": 0.5, "tol": 1e-10, "max_steps": 20_000}
-    x = X.clone().requires_grad_()
-    f, _ = SamplesLoss(potentials=True, **options)(A, x, B, Y)
-    (of_f,) = torch.autograd.grad(f.squeeze(0) @ A, x)
-    (of_value,) = torch.autograd.grad(SamplesLoss(**options)(A, x, B, Y), x)
+    _, of_f = differentiated(lambda x: SamplesLoss(potentials=True, **options)(A, x, B, Y)[0].squeeze(0) @ A, X)
+    _, of_value = differentiated(lambda x: SamplesLoss(**options)(A, x, B, Y), X)
     torch.testing.assert_close(of_f, of_value, rtol=1e-4, atol=1e-6)
 
 

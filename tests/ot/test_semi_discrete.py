@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from cases.checks import grad_of
+from cases.checks import differentiated, grad_of
 from cases.random_problems import cloud, generator
 from cases.semi_discrete import SOLVERS, Finite, Unit, finite, intervals, many
 from otgen import ot
@@ -43,9 +43,7 @@ def test_descent_between_two_atoms_contracts() -> None:
     theta, distances = torch.tensor([[0.4, 0.9]], dtype=torch.float64), []
     for _ in range(30):
         problem = SemiDiscrete(Finite(theta), y, reg=KL(eps=0.1))
-        point = theta.clone().requires_grad_()
-        exact = AtomPotentials(problem, (theta - y).square().sum(1))
-        (gradient,) = torch.autograd.grad(exact.loss(point), point)
+        _, gradient = differentiated(AtomPotentials(problem, (theta - y).square().sum(1)).loss, theta)
         theta = theta - 0.1 * gradient
         distances.append((theta - middle).norm().item())
     ratios = [after / before for before, after in zip(distances[:-1], distances[1:], strict=True)]
@@ -61,8 +59,7 @@ def test_alternating_atoms_give_the_two_cycle() -> None:
         tie = (theta - y).square().sum(1)
         # An argmax up to rounding: the atom that the tie is broken to alternates.
         tie[step % 2] += 1e-12
-        point = theta.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(AtomPotentials(problem, tie).loss(point), point)
+        _, gradient = differentiated(AtomPotentials(problem, tie).loss, theta)
         theta = theta - 0.1 * gradient
         heights.append(theta[0, 1].item())
     assert sorted(heights[-2:]) == pytest.approx([4 / 9, 5 / 9], abs=1e-6)
