@@ -10,7 +10,7 @@ import pytest
 
 from otgen import ot
 from otgen.errors import InputError
-from otgen.ot import KL, Acceleration, Cosine, Cost, LpPower, PNorm, Sinkhorn, SmoothRegulariser, SqEuclidean
+from otgen.ot import Acceleration, Cosine, Cost, LpPower, PNorm, Sinkhorn, SmoothRegulariser, SqEuclidean
 
 T = TypeVar("T")
 
@@ -89,4 +89,3 @@ def pairs(make: Callable[[Smooth], SmoothRegulariser]) -> list[tuple[SmoothRegul
 PAIRS = pairs(lambda cls: cls(eps=0.2))
 every_pair = each(PAIRS)
 every_smooth = pytest.mark.parametrize("cls", SMOOTH)
-DEFAULT_REG = KL

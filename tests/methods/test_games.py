@@ -29,6 +29,10 @@ def divergence(x: Tensor, y: Tensor) -> Tensor:
     return SinkhornDivergence(reg=KL(eps=EPS), tol=0, max_steps=300)(x, y)
 
 
+def slope(value: Tensor, player: Player) -> Tensor:
+    return flat(torch.autograd.grad(value, list(player.module.parameters()), retain_graph=True))
+
+
 def number(value: Tensor) -> float:
     return value.detach().item()
 
@@ -83,10 +87,7 @@ def test_simultaneous_players_do_not_see_each_others_move(trainer: Any, spy: Any
     codes, real = batches.latent(24), batches.real(24)
     state.critic.module.eval()
     value = divergence(state.critic.module(state.generator.module(codes)), state.critic.module(real))
-    expected = [
-        -flat(torch.autograd.grad(value, list(state.critic.module.parameters()), retain_graph=True)),
-        flat(torch.autograd.grad(value, list(state.generator.module.parameters()))),
-    ]
+    expected = [-slope(value, state.critic), slope(value, state.generator)]
     SIMULTANEOUS.step(state, batches, noted)  # still without power iterations
     assert noted.names == ["critic", "generator"]
     torch.testing.assert_close(noted.gradients, expected, rtol=1e-3, atol=1e-5)
@@ -131,10 +132,7 @@ def test_eot_gans_losses(watched: Any) -> None:
     value = divergence(fake[:, :-1], real[:, :-1])
     hinges = torch.relu(1 - real[:, -1]).mean() + torch.relu(1 + fake[:, -1]).mean()
     critic, generator = hinges + 0.3 * value, value - 0.7 * fake[:, -1].mean()
-    expected = [
-        flat(torch.autograd.grad(critic, list(state.critic.module.parameters()), retain_graph=True)),
-        flat(torch.autograd.grad(generator, list(state.generator.module.parameters()))),
-    ]
+    expected = [slope(critic, state.critic), slope(generator, state.generator)]
     logged = method.step(state, batches, noted)
     assert noted.losses[0] == pytest.approx(number(critic), abs=1e-4)
     torch.testing.assert_close(noted.gradients, expected, rtol=1e-3, atol=1e-5)

@@ -11,7 +11,7 @@ import torch
 
 from cases.checks import refused
 from cases.trainers import finished, trainer_of
-from otgen.data import Arrays, Gaussian1D, Gaussian2D, Gaussians8, Mixture, Normal
+from otgen.data import Arrays, Gaussian1D, Gaussian2D, Gaussians8, Mixture, Normal, Source
 from otgen.errors import InputError
 from otgen.methods import SCO, Adam, Cells
 from otgen.nets import GeneratorNet, LocationScale, LocationScaleMap, MlpGenerator
@@ -24,7 +24,7 @@ ALPHA = LINE.lr
 
 
 def _trainer(
-    tmp_path: Path, data: Mixture, method: SCO, generator: GeneratorNet, steps: int = 1000, name: str = "run"
+    tmp_path: Path, data: Source, method: SCO, generator: GeneratorNet, steps: int = 1000, name: str = "run"
 ) -> Trainer:
     return trainer_of(method, tmp_path / name, data, generator, steps=steps)
 
@@ -153,12 +153,9 @@ def test_data_outside_the_grid_are_refused_or_left_out_and_never_moved(tmp_path:
     np.save(tmp_path / "points.npy", np.array([[0.0, 1.0], [2.0, -1.0], [9.0, 0.0]], dtype=np.float32))
     data, generator = Arrays(path=str(tmp_path / "points.npy")), MlpGenerator(widths=(4,))
 
-    def trainer(method: SCO) -> Trainer:
-        config = RunConfig(data=data, latent=Normal(dim=2), generator=generator, method=method, steps=1)
-        return Trainer(config, RunDir(tmp_path / "run"))
-
-    refused(r"1 of 3 data points are outside SCO's grid, \[-5\.0, 5\.0\].*span \[-1, 9\]", trainer, PLANE)
-    masses = trainer(replace(PLANE, outside=Outside.DROP)).state.method.data
+    message = r"1 of 3 data points are outside SCO's grid, \[-5\.0, 5\.0\].*span \[-1, 9\]"
+    refused(message, _trainer, tmp_path, data, PLANE, generator)
+    masses = _trainer(tmp_path, data, replace(PLANE, outside=Outside.DROP), generator).state.method.data
     assert masses.max().item() == pytest.approx(0.5)
 
 
@@ -166,14 +163,8 @@ def test_the_grid_left_out_holds_the_data_and_the_generator(tmp_path: Path) -> N
     rng = torch.Generator().manual_seed(0)
     points = 20 + 2 * torch.randn(500, 2, generator=rng)
     np.save(tmp_path / "points.npy", points.numpy())
-    config = RunConfig(
-        data=Arrays(path=str(tmp_path / "points.npy")),
-        latent=Normal(dim=2),
-        generator=MlpGenerator(widths=(8,)),
-        method=SCO(samples=500, lr=0.5, tol=0.1, stop=0.0, patience=0),
-        steps=30,
-    )
-    trainer = Trainer(config, RunDir(tmp_path / "run"))
+    data, method = Arrays(path=str(tmp_path / "points.npy")), SCO(samples=500, lr=0.5, tol=0.1, stop=0.0, patience=0)
+    trainer = _trainer(tmp_path, data, method, MlpGenerator(widths=(8,)), steps=30)
     grid = trainer.state.method.grid
     assert grid.low < -1
     assert grid.high > points.max()
@@ -181,7 +172,7 @@ def test_the_grid_left_out_holds_the_data_and_the_generator(tmp_path: Path) -> N
     losses = [float(trainer.step().values["loss"]) for _ in range(30)]
     assert losses[0] > 20
     assert losses[-1] < 0.5 * losses[0]
-    again = Trainer(config, RunDir(tmp_path / "again"))
+    again = Trainer(trainer.config, RunDir(tmp_path / "again"))
     assert again.state.method.grid == grid
     # A normal law has no last point: four standard deviations are held.
     line = _trainer(tmp_path, Gaussian1D(mean=50.0, std=5.0), SCO(), LocationScale()).state.method.grid

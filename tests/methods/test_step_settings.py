@@ -13,7 +13,7 @@ from cases.checks import is_a_value, refused
 from cases.methods import EPS, LEARNT, METHODS, PIXEL, TRANSPORT, Biased
 from otgen import methods
 from otgen.data import Normal
-from otgen.errors import InputError, RenamedWarning
+from otgen.errors import RenamedWarning
 from otgen.methods import Adam, Batches, Player, TransportMethod, TransportState
 from otgen.methods.base import pace
 from otgen.nets import DcganCritic, MlpGenerator
@@ -173,18 +173,13 @@ def test_impossible_numbers_are_refused(change: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("change", [{"features": 0}, {"n_critic": 0}, {"clip": 0.0}, {"clip": float("nan")}])
 def test_impossible_critics_are_refused(change: dict[str, float]) -> None:
-    with pytest.raises(
-        InputError,
-        match="features must be at least 1, got 0; a method|n_critic must be at least 1 and clip positive, got",
-    ):
-        replace(LEARNT, **change)
+    message = "features must be at least 1, got 0; a method|n_critic must be at least 1 and clip positive, got"
+    refused(message, replace, LEARNT, **change)
 
 
 def test_a_gradient_is_no_word() -> None:
-    with pytest.raises(
-        InputError, match=r"gradient must be a Gradient, such as Envelope\(\) or Unroll\(\); got 'unroll'"
-    ):
-        replace(PIXEL, gradient="unroll")  # type: ignore[arg-type]
+    message = r"gradient must be a Gradient, such as Envelope\(\) or Unroll\(\); got 'unroll'"
+    refused(message, replace, PIXEL, gradient="unroll")
 
 
 def test_former_names_are_known() -> None:

@@ -108,10 +108,7 @@ def test_the_iteration_finds_the_closed_form(shape: tuple[int, ...], stencil: St
 
 
 def test_a_line_equals_the_linear_program() -> None:
-    mu, nu = (
-        torch.rand(40, generator=rng(5), dtype=torch.float64),
-        torch.rand(40, generator=rng(6), dtype=torch.float64),
-    )
+    mu, nu = (torch.rand(40, generator=rng(seed), dtype=torch.float64) for seed in (5, 6))
     mu, nu = mu / mu.sum(), nu / nu.sum()
     assert solve(GridW1.between(mu, nu, 0.3)).value.item() == pytest.approx(w1(mu, nu, 0.3), rel=1e-9)
 
