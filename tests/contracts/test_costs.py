@@ -86,9 +86,8 @@ def test_paired_broadcasts(cost: Cost) -> None:
 @every_cost_and_dimension
 def test_batch_is_a_stack_of_singles(cost: Cost, d: int) -> None:
     x, y = torch.stack([cloud(6, d, seed=s) for s in (1, 2, 3)]), torch.stack([cloud(4, d, seed=s) for s in (4, 5, 6)])
-    torch.testing.assert_close(
-        cost(x, y), torch.stack([cost(*one) for one in zip(x, y, strict=True)]), rtol=1e-12, atol=1e-12
-    )
+    singles = torch.stack([cost(*one) for one in zip(x, y, strict=True)])
+    torch.testing.assert_close(cost(x, y), singles, rtol=1e-12, atol=1e-12)
 
 
 @every_cost_dimension_and_dtype

@@ -17,10 +17,9 @@ from otgen.errors import InputError
 from otgen.ot import NoReg, Regulariser, Relative, SmoothRegulariser
 
 WEIGHTS = (1e-3, 0.3, 20.0)
-every_smooth = pytest.mark.parametrize("reg", [cls(eps=e) for cls in SMOOTH for e in WEIGHTS], ids=name)
-every_regulariser = pytest.mark.parametrize(
-    "reg", [*(cls(eps=e) for cls in SMOOTH for e in WEIGHTS), NoReg()], ids=name
-)
+WEIGHTED = [cls(eps=e) for cls in SMOOTH for e in WEIGHTS]
+every_smooth = pytest.mark.parametrize("reg", WEIGHTED, ids=name)
+every_regulariser = pytest.mark.parametrize("reg", [*WEIGHTED, NoReg()], ids=name)
 
 
 def grid(reg: SmoothRegulariser) -> Tensor:

@@ -119,14 +119,8 @@ def test_atoms_without_weight_change_nothing(reg: Regulariser, solver: Solver, f
     x, y, a, b = clouds()
     plain = best(Discrete(x, y, a, b, reg=reg), solver)
     zeros = torch.zeros(2, dtype=torch.float64)
-    more = Discrete(
-        torch.cat([far * cloud(2, 2, seed=7), x]),
-        torch.cat([y, far * cloud(2, 2, seed=8)]),
-        torch.cat([zeros, a]),
-        torch.cat([b, zeros]),
-        reg=reg,
-    )
-    padded = best(more, solver)
+    more_x, more_y = torch.cat([far * cloud(2, 2, seed=7), x]), torch.cat([y, far * cloud(2, 2, seed=8)])
+    padded = best(Discrete(more_x, more_y, torch.cat([zeros, a]), torch.cat([b, zeros]), reg=reg), solver)
     close(padded.value, plain.value)
     close(padded.plan()[2:, :5], plain.plan(), 1e-3)
     assert padded.plan()[:2].abs().max().item() == 0

@@ -36,9 +36,8 @@ class Vectors:
 
 def report(x: Tensor, y: Tensor, cost: Cost, reg: SmoothRegulariser, f: Tensor, g: Tensor) -> PotentialsReport:
     problem = DualProblem(cost, reg, lambda count: repeat((x, y), count), lambda: (x, y))
-    return potentials_report(
-        cast(DualState, Vectors(f, g)), problem, (x, y), CappedConjugate(reg=problem.reg, exponent=80.0)
-    )
+    capped = CappedConjugate(reg=problem.reg, exponent=80.0)
+    return potentials_report(cast(DualState, Vectors(f, g)), problem, (x, y), capped)
 
 
 def clouds(n: int, m: int, d: int, seed: int = 0) -> tuple[Tensor, Tensor, torch.Generator]:

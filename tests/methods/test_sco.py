@@ -108,9 +108,8 @@ def test_adam_may_take_the_place_of_plain_descent(tmp_path: Path) -> None:
 
 def test_a_run_that_no_longer_falls_ends(tmp_path: Path) -> None:
     # The generator cannot make the data: W has a floor that nobody told it.
-    trainer = _trainer(
-        tmp_path, Gaussians8(), replace(PLANE, lr=0.02, patience=20, tol=0.05), LocationScale(scale=(0.5,))
-    )
+    method = replace(PLANE, lr=0.02, patience=20, tol=0.05)
+    trainer = _trainer(tmp_path, Gaussians8(), method, LocationScale(scale=(0.5,)))
     loss = finished(trainer)
     assert trainer.state.settled
     assert 40 <= trainer.state.step < 500

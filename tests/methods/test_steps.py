@@ -123,9 +123,8 @@ def test_a_critic_ascends_and_a_generator_descends(
     seed: int, gradient: Gradient, divergence: Any, watched: Any
 ) -> None:
     slow = Adam(lr=1e-3)
-    method = replace(
-        LEARNT, gradient=gradient, max_steps=100, clip=10.0, generator_optimizer=slow, critic_optimizer=slow
-    )
+    slowed = replace(LEARNT, generator_optimizer=slow, critic_optimizer=slow)
+    method = replace(slowed, gradient=gradient, max_steps=100, clip=10.0)
     at_work, state, batches = watched(method, seed=seed, fixed=True)
     codes, real = batches.latent(24), batches.real(24)
 

@@ -32,10 +32,8 @@ def solutions(case: RandomProblem, iterates: tuple[int, ...]) -> dict[int, Solut
     for steps in iterates:
         state = solver.advance(problem, state, steps - done)
         done = steps
-        potentials = solver.potentials(problem, state)
-        found[steps] = Solution(
-            problem, certify(problem, potentials).lower, potentials, outcome=SolveOutcome(steps=steps)
-        )
+        potentials, outcome = solver.potentials(problem, state), SolveOutcome(steps=steps)
+        found[steps] = Solution(problem, certify(problem, potentials).lower, potentials, outcome=outcome)
     return found
 
 

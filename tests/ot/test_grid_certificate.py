@@ -46,9 +46,8 @@ def test_any_critic_and_any_flow_give_bounds(stencil: Stencil) -> None:
     truth = best(problem, 1e-3)
     for seed in range(20):
         f = 10.0 ** (seed - 10) * torch.randn(6, 5, generator=rng(seed), dtype=torch.float64)
-        y = 10.0 ** (seed - 10) * torch.randn(
-            (problem.operator.pairs, 2, 6, 5), generator=rng(seed), dtype=torch.float64
-        )
+        shape = (problem.operator.pairs, 2, 6, 5)
+        y = 10.0 ** (seed - 10) * torch.randn(shape, generator=rng(seed), dtype=torch.float64)
         y = y * (problem.operator.differences(torch.arange(30.0, dtype=torch.float64).reshape(6, 5)) != 0)
         bounds = certify_grid(problem, (f,), y)
         assert 0 <= bounds.lower * problem.unit <= truth.upper.item()

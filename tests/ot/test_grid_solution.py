@@ -26,9 +26,8 @@ def test_the_critic_at_the_nodes_and_between() -> None:
     middle = solution.critic_at(torch.tensor([[-0.5, 2.5]], dtype=torch.float64))
     assert middle.item() == pytest.approx(f[:2, :2].mean().item())
     # (24) to (26) with the kernel as printed, in grid units.
-    points = torch.tensor([-0.75, 2.25]) + torch.rand(50, 2, generator=rng(9), dtype=torch.float64) * torch.tensor(
-        [1, 1.5]
-    )
+    random = torch.rand(50, 2, generator=rng(9), dtype=torch.float64)
+    points = torch.tensor([-0.75, 2.25]) + random * torch.tensor([1, 1.5])
     grid = (points - torch.tensor([-0.75, 2.25])) / 0.5
     kernel = [(1 - (grid[:, k : k + 1] - torch.arange(n)).abs()).clamp(min=0) for k, n in enumerate((3, 4))]
     torch.testing.assert_close(solution.critic_at(points), torch.einsum("pi,pj,ij->p", *kernel, f))

@@ -37,9 +37,8 @@ def test_between_two_points_there_is_one_coupling(cls: type[SmoothRegulariser]) 
     eps = 0.5
     problem = Continuous(Gaussian((0.0, 0.0), 0.0), Gaussian((1.0, 0.5), 0.0), reg=cls(eps=eps))
     expected = 1.25 + (0.0 if cls is KL else eps / 2)
-    solution = solve(
-        problem, small(batch=2, bank=3, lr=3e-3), tol=1e-3, max_steps=1500, check_every=20, on_unconverged="raise"
-    )
+    solver = small(batch=2, bank=3, lr=3e-3)
+    solution = solve(problem, solver, tol=1e-3, max_steps=1500, check_every=20, on_unconverged="raise")
     assert solution.value == pytest.approx(expected, rel=1e-3)
     assert solution.lower <= expected + 1e-12
     assert solution.upper >= expected - 1e-12

@@ -20,7 +20,7 @@ from otgen.ot.losses.combination import combine
 
 def best(problem: Discrete) -> ot.Solution:
     """To the last digits, by Newton's method."""
-    return solve(problem, ot.Newton(), tol=0, max_steps=60)
+    return solve(problem, ot.Newton(), tol=0, max_steps=40)
 
 
 def column(*values: float) -> Tensor:
@@ -278,7 +278,7 @@ def test_regularised_value_against_the_exact_one(cls: Smooth, eps: float, sizes:
 @pytest.mark.parametrize("cost", [PNorm(), PNorm(p=0.5), L1()], ids=name)
 @pytest.mark.parametrize("eps", [0.05, 1.0, 10.0])
 def test_triangle_inequality_for_metric_costs(cls: Smooth, cost: Cost, eps: float) -> None:
-    for seed in range(5):
+    for seed in range(3):
         sides = [
             (cloud(n, 2, 10 * seed + k) * (0.2 if k == 2 else 1.0), weights(n, 10 * seed + k))
             for k, n in enumerate((5, 6, 4))

@@ -88,7 +88,7 @@ def test_cells_of_the_unit_interval_have_the_weights_as_lengths() -> None:
 )
 def test_a_finite_source_agrees_with_the_discrete_problem(reg: Regulariser, solver: Any, cost: Any) -> None:
     problem, discrete = finite(reg, cost=cost)
-    found = solve(problem, solver, max_steps=1500 if solver is None else 3000)
+    found = solve(problem, solver, max_steps=800 if solver is None else 1500)
     exact = solve(discrete, tol=1e-9, max_steps=20_000)
     assert isinstance(problem.source, Finite)
     everywhere = found.loss(problem.source.points).item()

@@ -69,14 +69,14 @@ def test_a_tolerance_is_reached_and_the_interval_holds_the_value(eps: float, dty
     assert isinstance(ot.default_solver(given), Sinkhorn)
     found = solve(given, tol=1e-3, max_steps=3000)
     assert found.converged
-    truth = solve(problem(eps=eps), DualAscent(), tol=1e-9, max_steps=5000).value
+    truth = solve(problem(eps=eps), DualAscent(), tol=1e-7, max_steps=5000).value
     assert found.lower - 1e-6 <= truth <= found.upper + 1e-6
 
 
 @pytest.mark.usefixtures("streamed")
 def test_over_relaxed_steps_need_fewer_passes() -> None:
     solvers = [Sinkhorn(acceleration=kind) for kind in (Acceleration.NONE, Acceleration.RELAXED)]
-    plain, relaxed = (solve(problem(eps=0.1), s, until=ot.MarginalError(1e-6), max_steps=5000).steps for s in solvers)
+    plain, relaxed = (solve(problem(eps=0.1), s, until=ot.MarginalError(1e-4), max_steps=5000).steps for s in solvers)
     assert relaxed < 0.7 * plain
 
 
