@@ -90,9 +90,8 @@ def test_a_batch_is_a_loop(make: Any, reg: Regulariser) -> None:
 def test_one_weight_vector_serves_a_batch(make: Any, reg: SmoothRegulariser) -> None:
     x, y, a, b = batch()
     loss = make(reg=reg, tol=0, max_steps=20)
-    torch.testing.assert_close(
-        loss(x, y, a[0], b[0]), loss(x, y, a[:1].repeat(3, 1), b[:1].repeat(3, 1)), rtol=1e-13, atol=0
-    )
+    repeated = loss(x, y, a[:1].repeat(3, 1), b[:1].repeat(3, 1))
+    torch.testing.assert_close(loss(x, y, a[0], b[0]), repeated, rtol=1e-13, atol=0)
 
 
 @every_loss_and_regulariser

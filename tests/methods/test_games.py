@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -161,10 +162,8 @@ def test_a_value_is_what_the_critic_ascends(value: ValueKind, gradient: Gradient
     state = at_work.state.method
     state.critic.module.eval()
     clouds = state.critic.module(state.generator.module(codes)), state.critic.module(real)
-    numbers = {
-        kind: number(SinkhornDivergence(reg=KL(eps=0.05), value=kind, tol=0, max_steps=2)(*clouds))
-        for kind in ValueKind
-    }
+    loss = partial(SinkhornDivergence, reg=KL(eps=0.05), tol=0, max_steps=2)
+    numbers = {kind: number(loss(value=kind)(*clouds)) for kind in ValueKind}
     assert noted.losses[0] == pytest.approx(-numbers[value], rel=1e-3, abs=1e-5)
     assert len({round(number, 5) for number in numbers.values()}) == 3
 

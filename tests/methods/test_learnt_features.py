@@ -49,9 +49,7 @@ every_signs = pytest.mark.parametrize("signs", list(Signs))
 
 
 def players(state: SwganState) -> list[Player]:
-    assert state.own is not None
-    assert state.real is not None
-    assert state.critic is not None
+    assert None not in (state.own, state.real, state.critic)
     return [state.generator, state.critic, state.cross.player, state.own.player, state.real.player]
 
 

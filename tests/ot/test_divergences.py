@@ -183,10 +183,8 @@ def test_combination_of_several_terms(cls: Smooth) -> None:
         assert last.lower.item() == pytest.approx(low, rel=1e-12)
         assert last.upper.item() == pytest.approx(high, rel=1e-12)
         assert low <= value.item() <= high
-    alone = sum(
-        w * solve(problem, tol=0, max_steps=200).value.item() for w, problem in zip(factors, problems, strict=True)
-    )
-    assert value.item() == pytest.approx(alone, rel=1e-6)
+    alone = [solve(problem, tol=0, max_steps=200).value.item() for problem in problems]
+    assert value.item() == pytest.approx(sum(w * v for w, v in zip(factors, alone, strict=True)), rel=1e-6)
 
 
 def test_combination_of_equal_shapes_is_one_batch_with_the_same_result() -> None:

@@ -46,8 +46,7 @@ def test_bound_holds_at_every_iterate(cls: Smooth, factor: float, cost: Cost, dt
         # float32 points and weights are other points and weights: their gradient differs by that much at least.
         # (Measured at most 3e-6 relative over these cases.)
         given = 1e-9 if dtype == torch.float64 else 1e-5 / min(factor, 1.0)
-        assert bound.x is not None
-        assert bound.y is not None
+        assert None not in (bound.x, bound.y)
         assert errors[0] <= bound.x + given * exact[0].norm().item(), f"x after {steps} steps"
         assert errors[1] <= bound.y + given * exact[1].norm().item(), f"y after {steps} steps"
         assert in_plan <= bound.plan + given, f"plan after {steps} steps"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,9 +48,7 @@ def test_the_global_random_state_is_left_alone() -> None:
 def test_checks_change_nothing(until: ot.Stopping) -> None:
     problem, solver = line(KL(eps=0.5)), small(bank=50)
 
-    def run(
-        until: ot.Stopping, every: int, callback: Callable[[ot.HistoryEntry], None] | None = None
-    ) -> ContinuousSolution:
+    def run(until: ot.Stopping, every: int, callback: Any = None) -> ContinuousSolution:
         return solve(
             problem, solver, until=until, max_steps=12, check_every=every, callback=callback, on_unconverged="ignore"
         )

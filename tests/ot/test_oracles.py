@@ -279,10 +279,8 @@ def test_regularised_value_against_the_exact_one(cls: Smooth, eps: float, sizes:
 @pytest.mark.parametrize("eps", [0.05, 1.0, 10.0])
 def test_triangle_inequality_for_metric_costs(cls: Smooth, cost: Cost, eps: float) -> None:
     for seed in range(3):
-        sides = [
-            (cloud(n, 2, 10 * seed + k) * (0.2 if k == 2 else 1.0), weights(n, 10 * seed + k))
-            for k, n in enumerate((5, 6, 4))
-        ]
+        sizes = enumerate((5, 6, 4), start=10 * seed)
+        sides = [(cloud(n, 2, k) * (0.2 if k % 10 == 2 else 1.0), weights(n, k)) for k, n in sizes]
 
         def between(i: int, j: int, sides: Any = sides) -> ot.Solution:
             (x, a), (y, b) = sides[i], sides[j]
