@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import pytest
 
 from otgen import ot
 from otgen.errors import InputError
-from otgen.ot import (
-    KL,
-    Acceleration,
-    Cosine,
-    Cost,
-    LpPower,
-    PNorm,
-    Sinkhorn,
-    SinkhornUpdate,
-    SmoothRegulariser,
-    SqEuclidean,
-)
+from otgen.ot import Acceleration, Cosine, Cost, LpPower, PNorm, Sinkhorn, SmoothRegulariser, SqEuclidean
 
 T = TypeVar("T")
 
@@ -59,7 +50,8 @@ EXTRA_COSTS: tuple[Cost, ...] = (PNorm(p=1.5), PNorm(p=3.0), LpPower(p=3.0))
 COSTS: list[Cost] = default_instances(Cost) + list(EXTRA_COSTS)  # type: ignore[type-abstract]
 # The four that the library promises; see the issue's list.
 FOUR_COSTS: tuple[Cost, ...] = (SqEuclidean(), PNorm(), ot.L1(), Cosine())
-SMOOTH: list[type[SmoothRegulariser]] = public(SmoothRegulariser)
+Smooth: TypeAlias = type[SmoothRegulariser]
+SMOOTH: list[Smooth] = public(SmoothRegulariser)
 # Costs that depend on the difference of the points alone.
 TRANSLATION_INVARIANT: list[Cost] = [c for c in COSTS if not isinstance(c, Cosine)]
 
@@ -71,7 +63,7 @@ def solvers_for(reg: ot.Regulariser) -> list[ot.Solver]:
     problem = ot.Discrete.from_matrix(torch.zeros(1, 1), reg=reg)
     known = default_instances(ot.DiscreteSolver)  # type: ignore[type-abstract]
     candidates: list[ot.Solver] = [solver for solver in known if not solver.approximates]
-    candidates += [Sinkhorn(update=SinkhornUpdate.SYMMETRIC), Sinkhorn(anneal=0.8), Sinkhorn.fastest()]
+    candidates += [Sinkhorn(update=ot.SinkhornUpdate.SYMMETRIC), Sinkhorn(anneal=0.8), Sinkhorn.fastest()]
     candidates += [Sinkhorn(acceleration=kind) for kind in (Acceleration.RELAXED, Acceleration.ANDERSON)]
     accepted = []
     for solver in candidates:
@@ -84,11 +76,16 @@ def solvers_for(reg: ot.Regulariser) -> list[ot.Solver]:
     return accepted
 
 
-def pairs(make: Callable[[type[SmoothRegulariser]], SmoothRegulariser]) -> list[tuple[SmoothRegulariser, Any]]:
+def each(cases: Sequence[tuple[ot.Regulariser, Any]]) -> pytest.MarkDecorator:
+    """Of regularisers with solvers."""
+    return pytest.mark.parametrize(("reg", "solver"), cases, ids=[f"{type(r).__name__}-{s}" for r, s in cases])
+
+
+def pairs(make: Callable[[Smooth], SmoothRegulariser]) -> list[tuple[SmoothRegulariser, Any]]:
     """Every smooth regulariser with every solver that takes it."""
     return [(reg, solver) for cls in SMOOTH for reg in [make(cls)] for solver in solvers_for(reg)]
 
 
 PAIRS = pairs(lambda cls: cls(eps=0.2))
-PAIR_IDS = [f"{type(reg).__name__}-{solver}" for reg, solver in PAIRS]
-DEFAULT_REG = KL
+every_pair = each(PAIRS)
+every_smooth = pytest.mark.parametrize("cls", SMOOTH)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -32,3 +33,26 @@ def directions(like: Tensor, count: int, seed: int, *, weight: bool = False) -> 
             v = v - support * v.sum(-1, keepdim=True) / support.sum(-1, keepdim=True)
         found.append(v / v.norm())
     return found
+
+
+def compare(
+    value: Callable[..., Tensor],
+    tensors: tuple[Tensor, ...],
+    names: tuple[str, ...],
+    *,
+    h: float = 2e-6,
+    count: int = 3,
+    room: float = 1e-7,
+) -> None:
+    """The gradient that `value` carries, against central differences of `value`; weights move as weights do."""
+    leaves = tuple(t.clone().requires_grad_() for t in tensors)
+    gradients = torch.autograd.grad(value(*leaves), leaves)
+    for k, (label, gradient) in enumerate(zip(names, gradients, strict=True)):
+        assert (gradient.shape, gradient.dtype) == (tensors[k].shape, tensors[k].dtype)
+        assert bool(torch.isfinite(gradient).all()), label
+        weight = label in ("a", "b")
+        if weight and tensors[k].shape[-1] == 1:
+            continue  # the weight of a single point cannot move
+        for v in directions(tensors[k], count, seed=10 * k, weight=weight):
+            expected = central(value, tensors, k, v, h).item()
+            assert (gradient * v).sum().item() == pytest.approx(expected, rel=1e-6, abs=room), f"d value / d {label}"

@@ -10,22 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from otgen.ot import (
-    GridExact1D,
-    GridPDHG,
-    GridSolution,
-    GridW1,
-    Stencil,
-    StepNorm,
-    solve,
-)
+from cases.checks import crossed
+from cases.random_problems import generator as rng
+from otgen.ot import GridExact1D, GridPDHG, GridSolution, GridW1, Stencil, StepNorm, solve
 
 every_stencil = pytest.mark.parametrize("stencil", list(Stencil))
 every_norm = pytest.mark.parametrize("norm", list(StepNorm))
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+every_pair = crossed(every_norm, every_stencil)
 
 
 def dense(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -6,21 +6,11 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
-from cases.components import SMOOTH
-from otgen.ot import (
-    Continuous,
-    ContinuousSolution,
-    NeuralDual,
-    Perceptron,
-    SmoothRegulariser,
-    solve,
-)
+from otgen.ot import Continuous, ContinuousSolution, NeuralDual, Perceptron, SmoothRegulariser, solve
 
-every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 SMALL = Perceptron(widths=(32, 32))
 
 

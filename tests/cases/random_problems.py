@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from cases import reference
 from cases.components import FOUR_COSTS
-from otgen.ot import KL, Cost, Discrete, Quadratic, SmoothRegulariser
+from otgen.ot import KL, Cost, Discrete, PNorm, Quadratic, Regulariser, SmoothRegulariser
 
 
 def generator(seed: int) -> torch.Generator:
@@ -28,6 +29,40 @@ def weights(n: int, seed: int, zeros: int = 0, dtype: torch.dtype = torch.float6
     return (values / values.sum()).to(dtype)
 
 
+Measures: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def measures(
+    n: int,
+    m: int,
+    d: int,
+    *,
+    shift: float = 0.5,
+    zeros: tuple[int, int] = (1, 1),
+    seeds: tuple[int, int, int, int] = (1, 2, 3, 5),
+    dtype: torch.dtype = torch.float64,
+) -> Measures:
+    """Points x and y, y moved, and weights a and b, so many of them zero."""
+    x, y = cloud(n, d, seeds[0], dtype), cloud(m, d, seeds[1], dtype) + shift
+    return x, y, weights(n, seeds[2], zeros[0], dtype), weights(m, seeds[3], zeros[1], dtype)
+
+
+def between(
+    n: int,
+    m: int,
+    reg: Regulariser,
+    *,
+    d: int = 2,
+    shift: float = 0.5,
+    zeros: tuple[int, int] = (0, 0),
+    dtype: torch.dtype = torch.float64,
+    cost: Cost | None = None,
+) -> Discrete:
+    """Such measures as a problem."""
+    given = measures(n, m, d, shift=shift, zeros=zeros, seeds=(1, 2, 3, 4), dtype=dtype)
+    return Discrete(*given, cost=cost, reg=reg)
+
+
 @dataclass(frozen=True)
 class RandomProblem:
     """Arguments of a `Discrete` with a regulariser whose weight is a number."""
@@ -43,9 +78,24 @@ class RandomProblem:
         return Discrete(self.x, self.y, self.a, self.b, cost=self.cost, reg=self.reg if reg is None else reg)
 
     def truth(self, tol: float = 1e-12) -> reference.Truth:
-        costs = self.cost(self.x, self.y).numpy()
-        kind = type(self.reg).__name__
-        return reference.solve(costs, self.a.numpy(), self.b.numpy(), self.reg.weight, kind, tol)
+        return truth(self.problem(), tol)
+
+
+def truth(problem: Discrete, tol: float = 1e-12) -> reference.Truth:
+    """The reference's bracket of a smooth problem's value, in float64."""
+    reg, costs = problem.reg, problem.geometry.rows(slice(None), torch.float64)
+    assert isinstance(reg, SmoothRegulariser)
+    a, b = (weight.double().numpy() for weight in (problem.a, problem.b))
+    return reference.solve(costs.numpy(), a / a.sum(), b / b.sum(), reg.weight, type(reg).__name__, tol)
+
+
+def two_points(p: float, eps: float) -> tuple[Discrete, float, Tensor]:
+    """-1 and 1 against themselves, under the quadratic: of each a share stays. The closed form of value and plan."""
+    y = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
+    stay = min(0.5, 0.25 + 2.0**p / (8 * eps))
+    value = (1 - 2 * stay) * 2.0**p + eps * (4 * stay**2 + 4 * (0.5 - stay) ** 2)
+    plan = torch.tensor([[stay, 0.5 - stay], [0.5 - stay, stay]], dtype=torch.float64)
+    return Discrete(y, y, cost=PNorm(p=p), reg=Quadratic(eps=eps)), value, plan
 
 
 def random_problem(seed: int) -> RandomProblem:

@@ -3,11 +3,7 @@
 import torch
 from torch import nn
 
-from otgen.nets import (
-    CriticNet,
-    GeneratorNet,
-    GluReading,
-)
+from otgen.nets import CriticNet, GeneratorNet, GluReading
 
 Net = GeneratorNet | CriticNet
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)

@@ -9,15 +9,7 @@ import torch
 from torch import Tensor
 
 from cases.random_problems import cloud, generator, weights
-from otgen.ot import (
-    KL,
-    AveragedSGD,
-    Discrete,
-    NoReg,
-    Regulariser,
-    SemiDiscrete,
-    StochasticSinkhorn,
-)
+from otgen.ot import KL, AveragedSGD, Discrete, NoReg, Regulariser, SemiDiscrete, StochasticSinkhorn
 
 SOLVERS = [StochasticSinkhorn(), AveragedSGD()]
 

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import pytest
 import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
-from cases import reference
-from cases.components import public, solvers_for
+from cases import random_problems
+from cases.components import each, public, solvers_for
 from cases.random_problems import cloud, weights
-from otgen.ot import (
-    Discrete,
-    Regulariser,
-    SmoothRegulariser,
-    Solution,
-    Solver,
-    solve,
-)
+from otgen.ot import Discrete, Regulariser, SmoothRegulariser, Solution, Solver, solve
 
 EPS = 0.3
 TOL = 1e-9
@@ -35,9 +25,7 @@ CASES: list[tuple[Regulariser, Solver]] = [
     for reg in map(regulariser, public(Regulariser))  # type: ignore[type-abstract]
     for solver in solvers_for(reg)
 ]
-every_case = pytest.mark.parametrize(
-    ("reg", "solver"), CASES, ids=[f"{type(reg).__name__}-{solver}" for reg, solver in CASES]
-)
+every_case = each(CASES)
 
 
 def clouds(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -56,9 +44,9 @@ def close(got: Tensor, want: Tensor | float, tol: float = 1e-8) -> None:
     torch.testing.assert_close(got, expected, rtol=tol, atol=tol)
 
 
-def programme(C: np.ndarray[Any, Any], a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
+def programme(problem: Discrete) -> float:
     """Unregularised transport as a linear programme."""
-    n, m = C.shape
+    (n, m), (C, a, b) = problem.shape, (t.numpy() for t in (problem.matrix, problem.a, problem.b))
     constraints = np.concatenate([np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))[1:]])
     result = linprog(C.ravel(), A_eq=constraints, b_eq=np.concatenate([a, b[1:]]), method="highs")
     assert result.status == 0
@@ -67,9 +55,8 @@ def programme(C: np.ndarray[Any, Any], a: np.ndarray[Any, Any], b: np.ndarray[An
 
 def truth(problem: Discrete) -> tuple[float, float]:
     """An interval that holds the value, found without the package's solvers."""
-    C, a, b = problem.matrix.numpy(), problem.a.numpy(), problem.b.numpy()
     if isinstance(problem.reg, SmoothRegulariser):
-        found = reference.solve(C, a, b, problem.reg.weight, type(problem.reg).__name__)
+        found = random_problems.truth(problem)
         return found.low, found.high
-    value = programme(C, a, b)
+    value = programme(problem)
     return value - 1e-12, value + 1e-12

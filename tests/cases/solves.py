@@ -7,11 +7,7 @@ import torch
 
 from cases.components import public
 from cases.random_problems import cloud, weights
-from otgen.ot import (
-    KL,
-    Discrete,
-    Regulariser,
-)
+from otgen.ot import KL, Discrete, Regulariser
 
 REGULARISERS = [cls() for cls in public(Regulariser)]  # type: ignore[type-abstract]
 every_regulariser = pytest.mark.parametrize("reg", REGULARISERS, ids=lambda reg: type(reg).__name__)

@@ -1,17 +1,57 @@
-"""Starts a trainer."""
+"""Trainers of a method, at their start and at their end, and what goes wrong in one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from otgen.methods import Player
-from otgen.train import Trainer
+from cases.scale import ScaleNet
+from otgen.data import Gaussian2D, Normal, Source
+from otgen.methods import Method, Player
+from otgen.nets import GeneratorNet, MlpGenerator
+from otgen.train import RunConfig, RunDir, Trainer
 
 Start = Callable[..., Trainer]
+
+
+def trainer_of(
+    method: Method[Any],
+    folder: Path,
+    data: Source,
+    generator: GeneratorNet,
+    *,
+    latent: Source | None = None,
+    **settings: Any,
+) -> Trainer:
+    """At its start; the latent law is normal and as large as the data unless it is given."""
+    law = Normal(dim=data.shape[0]) if latent is None else latent
+    return Trainer(RunConfig(data=data, latent=law, generator=generator, method=method, **settings), RunDir(folder))
+
+
+def finished(trainer: Trainer) -> float:
+    """Step by step to the end, without hooks; the last loss."""
+    while trainer.progress < 1:
+        logged = trainer.step()
+    return float(logged.values["loss"])
+
+
+def scale_learnt(method: Method[Any], folder: Path, start: float, data: Source, latent: Source, steps: int) -> float:
+    """What a generator ``G(z) = s z`` has for s when it is trained."""
+    trainer = trainer_of(method, folder, data, ScaleNet(start=start), latent=latent, steps=steps)
+    trainer.train()
+    return abs(float(trainer.state.method.generator.module.weight.detach()))
+
+
+def law_learnt(method: Method[Any], folder: Path, data: Gaussian2D, **settings: Any) -> tuple[Tensor, Tensor]:
+    """Mean error, and standard deviations relative to the data's, of a linear generator when it is trained."""
+    trainer = trainer_of(method, folder, data, MlpGenerator(widths=()), **settings)
+    trainer.train()
+    weight, bias = (p.detach() for p in trainer.state.ema.parameters())
+    return (bias - torch.tensor(data.mean)).abs(), weight.square().sum(1).sqrt() / torch.tensor(data.std)
 
 
 class BadGradient(torch.autograd.Function):
@@ -41,3 +81,30 @@ def poison(trainer: Trainer, step: int, player: str, bad: float, tensor: str | N
         update(who, loss)
 
     trainer.update = poisoned  # type: ignore[method-assign]
+
+
+def flat(tensors: Any) -> Tensor:
+    return torch.cat([t.flatten() for t in tensors])
+
+
+class Noted:
+    """An update that keeps names, losses, gradients and the changes of a measure; it moves nothing unless told to."""
+
+    def __init__(self, then: Any = None, measure: Callable[[], float] = float) -> None:
+        self.then, self.measure = then, measure
+        self.names: list[str] = []
+        self.losses: list[float] = []
+        self.gradients: list[Tensor] = []
+        self.changes: list[float] = []
+
+    def __call__(self, player: Player, loss: Tensor) -> None:
+        parameters = list(player.module.parameters())
+        self.names.append(player.name)
+        self.losses.append(float(loss.detach()))
+        self.gradients.append(
+            flat(torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True, materialize_grads=True))
+        )
+        before = self.measure()
+        if self.then is not None:
+            self.then(player, loss)
+        self.changes.append(self.measure() - before)

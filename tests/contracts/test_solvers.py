@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import is_a_value, refused
 from cases.components import everywhere, name, public, solvers_for
 from cases.random_problems import cloud, generator, weights
 from cases.solver_cases import CASES, EPS, TOL, best, close, clouds, every_case, regulariser, truth
-from otgen.errors import InputError
-from otgen.ot import (
-    Discrete,
-    DiscreteSolver,
-    NoReg,
-    Regulariser,
-    SmoothRegulariser,
-    Solver,
-    solve,
-)
+from otgen.ot import Discrete, DiscreteSolver, NoReg, Regulariser, SmoothRegulariser, Solver, solve
 
 # One that approximates the problem cannot be solved to an accuracy: it has tests of its own.
 EXACT_IN_THE_LIMIT = [cls for cls in public(DiscreteSolver) if not cls.approximates]  # type: ignore[type-abstract]
@@ -52,11 +42,7 @@ def test_every_solver_has_a_problem() -> None:
 
 @every_case
 def test_hyper_parameters_are_frozen_and_comparable(reg: Regulariser, solver: Solver) -> None:
-    assert dataclasses.replace(solver) == solver
-    assert hash(dataclasses.replace(solver)) == hash(solver)
-    for field in dataclasses.fields(solver):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(solver, field.name, None)
+    is_a_value(solver)
 
 
 @pytest.mark.parametrize("solver", [cls() for cls in EXACT_IN_THE_LIMIT], ids=name)
@@ -68,8 +54,7 @@ def test_what_is_not_accepted_is_an_input_error(solver: Solver) -> None:
             solver.accepts(problem)
             accepted += 1
         else:
-            with pytest.raises(InputError, match=f"{type(solver).__name__} cannot .* {cls.__name__}"):
-                solver.accepts(problem)
+            refused(f"{type(solver).__name__} cannot .* {cls.__name__}", solver.accepts, problem)
     assert accepted >= 1
 
 
@@ -134,14 +119,8 @@ def test_atoms_without_weight_change_nothing(reg: Regulariser, solver: Solver, f
     x, y, a, b = clouds()
     plain = best(Discrete(x, y, a, b, reg=reg), solver)
     zeros = torch.zeros(2, dtype=torch.float64)
-    more = Discrete(
-        torch.cat([far * cloud(2, 2, seed=7), x]),
-        torch.cat([y, far * cloud(2, 2, seed=8)]),
-        torch.cat([zeros, a]),
-        torch.cat([b, zeros]),
-        reg=reg,
-    )
-    padded = best(more, solver)
+    more_x, more_y = torch.cat([far * cloud(2, 2, seed=7), x]), torch.cat([y, far * cloud(2, 2, seed=8)])
+    padded = best(Discrete(more_x, more_y, torch.cat([zeros, a]), torch.cat([b, zeros]), reg=reg), solver)
     close(padded.value, plain.value)
     close(padded.plan()[2:, :5], plain.plan(), 1e-3)
     assert padded.plan()[:2].abs().max().item() == 0

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-import torch
 from torch import Tensor
 
-from otgen.data import Gaussian2D, Normal
+from cases.random_problems import truth
+from cases.trainers import trainer_of
+from otgen.data import Gaussian2D
 from otgen.methods import Batches, Method, Player
 from otgen.nets import GeneratorNet, MlpGenerator
-from otgen.train import RunConfig, RunDir, Trainer
-
-
-@pytest.fixture(autouse=True, scope="package")
-def one_thread() -> Iterator[None]:
-    """These problems are tiny: on a busy machine a second thread costs seconds of waiting and gains nothing."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(autouse=True)
-def _seeded() -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
+from otgen.ot import KL, Discrete
+from otgen.train import Trainer
 
 
 @pytest.fixture
@@ -38,15 +24,8 @@ def trainer(tmp_path: Path) -> Callable[..., Trainer]:
     """A trainer of a method on the plane; it writes nothing."""
 
     def make(method: Method, generator: GeneratorNet | None = None, seed: int = 0) -> Trainer:
-        config = RunConfig(
-            data=Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0)),
-            latent=Normal(dim=2),
-            generator=generator or MlpGenerator(widths=(16,)),
-            method=method,
-            seed=seed,
-            steps=1,
-        )
-        return Trainer(config, RunDir(tmp_path / "run"))
+        data = Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0))
+        return trainer_of(method, tmp_path / "run", data, generator or MlpGenerator(widths=(16,)), seed=seed, steps=1)
 
     return make
 
@@ -83,6 +62,17 @@ def spy() -> Callable[..., Spy]:
 
 
 @pytest.fixture
+def watched(trainer: Callable[..., Trainer], spy: Callable[..., Spy]) -> Callable[..., tuple[Trainer, Any, Spy]]:
+    """A trainer of a method, the method's state, and its batches, watched."""
+
+    def start(*of: Any, fixed: bool = False, **settings: Any) -> tuple[Trainer, Any, Spy]:
+        at_work = trainer(*of, **settings)
+        return at_work, at_work.state.method, spy(at_work, fixed=fixed)
+
+    return start
+
+
+@pytest.fixture
 def snapshot() -> Callable[[Player | None], dict[str, Tensor]]:
     """Weights, buffers and optimiser moments of a player, copied."""
 
@@ -97,29 +87,10 @@ def snapshot() -> Callable[[Player | None], dict[str, Tensor]]:
     return take
 
 
-def _entropic(x: np.ndarray, y: np.ndarray, eps: float) -> float:
-    """OT_eps for the squared Euclidean cost and uniform weights, by plain log-domain iterations in float64."""
-    cost = ((x[:, None] - y[None]) ** 2).sum(-1)
-    f, g = np.zeros(len(x)), np.zeros(len(y))
-
-    def softmin(z: np.ndarray) -> np.ndarray:
-        top = z.max(1, keepdims=True)
-        return -eps * (top[:, 0] + np.log(np.exp(z - top).mean(1)))
-
-    for _ in range(500):
-        f = softmin((g[None] - cost) / eps)
-        g = softmin((f[:, None] - cost).T / eps)
-    return float(f.mean() + g.mean())
-
-
 @pytest.fixture
 def entropic() -> Callable[[Tensor, Tensor, float], float]:
-    """The converged entropic value, from ten lines that share nothing with the library."""
-
-    def value(x: Tensor, y: Tensor, eps: float) -> float:
-        return _entropic(x.detach().double().numpy(), y.detach().double().numpy(), eps)
-
-    return value
+    """The converged entropic value between clouds of equal weights, from the reference."""
+    return lambda x, y, eps: truth(Discrete(x.detach().double(), y.detach().double(), reg=KL(eps=eps))).value
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from cases.checks import refused
 from otgen.data import Gaussian2D
 from otgen.errors import InputError
 from otgen.methods import Cells, CriticGrid, GridCritic
@@ -58,10 +59,8 @@ def test_mass_outside_goes_where_it_is_told() -> None:
     assert clamped.sum().item() == pytest.approx(1)
     assert dropped.sum().item() == pytest.approx(1)
     assert dropped[-2].item() == pytest.approx(2 * clamped[-2].item(), rel=1e-6)
-    with pytest.raises(InputError, match=r"0\.5 of a law's mass is outside the grid \[-4.*enlarge"):
-        LINE.of_normals(*law, Outside.REFUSE)
-    with pytest.raises(InputError, match="no mass on the grid"):
-        LINE.of_normals(*_normal(1000.0, 1.0), Outside.DROP)
+    refused(r"0\.5 of a law's mass is outside the grid \[-4.*enlarge", LINE.of_normals, *law, Outside.REFUSE)
+    refused("no mass on the grid", LINE.of_normals, *_normal(1000.0, 1.0), Outside.DROP)
 
 
 def test_samples_outside_are_refused_in_python_and_in_the_command_lines_words() -> None:
@@ -70,16 +69,14 @@ def test_samples_outside_are_refused_in_python_and_in_the_command_lines_words() 
     with pytest.raises(InputError, match=both + r"outside='clamp' or 'drop' \(--method\.outside clamp, or drop\)"):
         LINE.of_samples(some, Outside.REFUSE)
     assert LINE.of_samples(some, Outside.DROP).max().item() == 0.5
-    with pytest.raises(InputError, match=r"1 of 1 samples.*outside='clamp' \(--method\.outside clamp\)"):
-        LINE.of_samples(some[1:2], Outside.DROP)
+    refused(r"1 of 1 samples.*outside='clamp' \(--method\.outside clamp\)", LINE.of_samples, some[1:2], Outside.DROP)
 
 
 def test_a_grid_that_is_too_coarse_is_told_apart_from_one_with_empty_cells() -> None:
     LINE.check(LINE.of_samples(torch.tensor([[-0.6], [0.4]])))  # all other cells are empty
     with pytest.raises(InputError, match=r"too coarse.* 0 of a cell, which is 0\.5 wide.*cells\.count above 16"):
         LINE.check(LINE.of_samples(torch.tensor([[0.1], [0.4]])))
-    with pytest.raises(InputError, match=r"is 0\.5 of a cell"):
-        LINE.check(LINE.of_samples(torch.tensor([[0.1], [0.9]])))
+    refused(r"is 0\.5 of a cell", LINE.check, LINE.of_samples(torch.tensor([[0.1], [0.9]])))
 
 
 def test_two_cells_a_side_show_no_shape_whatever_the_data() -> None:
@@ -103,14 +100,12 @@ def test_a_grid_that_nobody_gave_holds_the_points_with_room_to_spare() -> None:
     assert Cells().grid(torch.tensor([[-1.0], [3.0]])) == CriticGrid(low=-2.0, high=4.0, count=256)
     assert Cells(count=10).grid(torch.tensor([[-1.0], [3.0]])) == CriticGrid(low=-2.0, high=4.0, count=10)
     assert Cells(low=0.0, high=1.0).grid(torch.tensor([[-1.0], [3.0]])) == CriticGrid(low=0.0, high=1.0, count=256)
-    with pytest.raises(InputError, match=r"all points are at 1 along each axis.*--method\.cells\.low"):
-        Cells().grid(torch.ones(3, 2))
+    refused(r"all points are at 1 along each axis.*--method\.cells\.low", Cells().grid, torch.ones(3, 2))
 
 
 @pytest.mark.parametrize("wrong", [{"low": 0.0}, {"high": 0.0}, {"count": 1}, {"low": 1.0, "high": 0.0}])
 def test_a_part_of_a_grid_is_checked_where_it_is_given(wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="give both, or none|at least 2 cells"):
-        Cells(**wrong)  # type: ignore[arg-type]
+    refused("give both, or none|at least 2 cells", Cells, **wrong)
 
 
 @pytest.mark.parametrize("dims", [1, 2])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from otgen.errors import InputError
+from cases.checks import everything, refusals, same
 from otgen.methods import SWGAN, Adam, DualOracle, Fake, LearntFeatures, Player, Real, Signs, SWGANSinkhorn
 from otgen.methods.learnt_features import embedded
 from otgen.methods.swgan import SwganState
@@ -50,18 +49,8 @@ every_signs = pytest.mark.parametrize("signs", list(Signs))
 
 
 def players(state: SwganState) -> list[Player]:
-    assert state.own is not None
-    assert state.real is not None
-    assert state.critic is not None
+    assert None not in (state.own, state.real, state.critic)
     return [state.generator, state.critic, state.cross.player, state.own.player, state.real.player]
-
-
-def everything(player: Player) -> list[Tensor]:
-    return [tensor.clone() for tensor in player.module.state_dict().values()]
-
-
-def same(left: list[Tensor], right: list[Tensor]) -> bool:
-    return all(torch.equal(one, two) for one, two in zip(left, right, strict=True))
 
 
 @every_method
@@ -144,10 +133,9 @@ def test_a_feature_belongs_to_its_sample_alone(trainer: Any) -> None:
     assert embedded({Fake(): x}, None)[Fake()] is x
 
 
-def test_a_pool_is_drawn_once_a_step_and_a_law_meets_itself_in_other_samples(trainer: Any, spy: Any) -> None:
+def test_a_pool_is_drawn_once_a_step_and_a_law_meets_itself_in_other_samples(watched: Any) -> None:
     method = replace(LOSS, pool=32)
-    at_work = trainer(method)
-    state, batches = at_work.state.method, spy(at_work)
+    at_work, state, batches = watched(method)
     met: list[Tensor] = []
     assert state.own is not None
     state.own.player.module.register_forward_pre_hook(lambda _, clouds: met.append(torch.cat(clouds)))
@@ -175,14 +163,10 @@ def test_potentials_in_units_of_the_cost_do_not_know_its_scale(method: SWGAN, tr
     torch.testing.assert_close(state.cross.values(x, y)[0], 3 * f)
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
+test_settings_that_make_no_sense_are_refused = refusals(
     [
         (lambda: LearntFeatures(net=NET, every=0), "every"),
         (lambda: replace(PLAIN, pool=31), "two batches, 32"),
         (lambda: HeadOf(net=NET).build((1, 28, 28), 1), "feature vectors"),
-    ],
+    ]
 )
-def test_settings_that_make_no_sense_are_refused(make: Callable[[], object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        make()

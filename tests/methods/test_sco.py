@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from otgen.data import Arrays, Gaussian1D, Gaussian2D, Gaussians8, Mixture, Normal
+from cases.checks import refused
+from cases.trainers import finished, trainer_of
+from otgen.data import Arrays, Gaussian1D, Gaussian2D, Gaussians8, Mixture, Normal, Source
 from otgen.errors import InputError
 from otgen.methods import SCO, Adam, Cells
 from otgen.nets import GeneratorNet, LocationScale, LocationScaleMap, MlpGenerator
@@ -22,24 +24,15 @@ ALPHA = LINE.lr
 
 
 def _trainer(
-    tmp_path: Path, data: Mixture, method: SCO, generator: GeneratorNet, steps: int = 1000, name: str = "run"
+    tmp_path: Path, data: Source, method: SCO, generator: GeneratorNet, steps: int = 1000, name: str = "run"
 ) -> Trainer:
-    latent = Normal(dim=data.shape[0])
-    config = RunConfig(data=data, latent=latent, generator=generator, method=method, steps=steps)
-    return Trainer(config, RunDir(tmp_path / name))
+    return trainer_of(method, tmp_path / name, data, generator, steps=steps)
 
 
 def _parameters(trainer: Trainer) -> tuple[torch.Tensor, torch.Tensor]:
     module = trainer.state.method.generator.module
     assert isinstance(module, LocationScaleMap)
     return module.location.detach(), module.scale.detach()
-
-
-def _run(trainer: Trainer) -> float:
-    """To the end; the last loss."""
-    while trainer.progress < 1:
-        logged = trainer.step()
-    return float(logged.values["loss"])
 
 
 @pytest.mark.parametrize(
@@ -52,7 +45,7 @@ def test_on_a_line_it_ends_within_a_step_of_the_truth(
 ) -> None:
     generator = LocationScale(location=start[:1], scale=start[1:])
     trainer = _trainer(tmp_path, Gaussian1D(mean=mean, std=std), LINE, generator)
-    loss = _run(trainer)
+    loss = finished(trainer)
     location, scale = _parameters(trainer)
     assert trainer.state.settled
     assert trainer.state.step < 150
@@ -65,7 +58,7 @@ def test_on_a_line_it_ends_within_a_step_of_the_truth(
 def test_on_a_plane_too(stencil: Stencil, tmp_path: Path) -> None:
     data = Gaussian2D(mean=(0.2, -0.1), std=(1.2, 0.9))
     trainer = _trainer(tmp_path, data, replace(PLANE, stencil=stencil), LocationScale())
-    _run(trainer)
+    finished(trainer)
     location, scale = _parameters(trainer)
     assert trainer.state.settled
     assert trainer.state.step < 150
@@ -79,13 +72,13 @@ def test_an_identical_pair_has_distance_0_and_stays(data: Mixture, tmp_path: Pat
     generator = LocationScale(location=location, scale=scale)
     method = replace(LINE if data.shape == (1,) else PLANE, stop=0.0, patience=0)
     trainer = _trainer(tmp_path, data, method, generator, steps=5)
-    assert _run(trainer) == 0
+    assert finished(trainer) == 0
     parameters = _parameters(trainer)
     assert parameters[0].tolist() == list(location)
     assert parameters[1].tolist() == list(scale)
     assert trainer.state.step == 5
     ended = _trainer(tmp_path, data, replace(method, stop=None), generator)
-    assert _run(ended) == 0
+    assert finished(ended) == 0
     assert ended.state.step == 1
 
 
@@ -108,17 +101,16 @@ def test_a_step_is_algorithm_2(tmp_path: Path) -> None:
 def test_adam_may_take_the_place_of_plain_descent(tmp_path: Path) -> None:
     method = replace(LINE, adam=Adam(lr=0.02, beta1=0.0), patience=0)
     trainer = _trainer(tmp_path, Gaussian1D(mean=0.5), method, LocationScale(), steps=40)
-    _run(trainer)
+    finished(trainer)
     assert trainer.state.step == 40  # no test of its own ends it
     assert _parameters(trainer)[0].item() == pytest.approx(0.5, abs=0.03)
 
 
 def test_a_run_that_no_longer_falls_ends(tmp_path: Path) -> None:
     # The generator cannot make the data: W has a floor that nobody told it.
-    trainer = _trainer(
-        tmp_path, Gaussians8(), replace(PLANE, lr=0.01, patience=20, tol=0.05), LocationScale(scale=(0.5,))
-    )
-    loss = _run(trainer)
+    method = replace(PLANE, lr=0.02, patience=20, tol=0.05)
+    trainer = _trainer(tmp_path, Gaussians8(), method, LocationScale(scale=(0.5,)))
+    loss = finished(trainer)
     assert trainer.state.settled
     assert 40 <= trainer.state.step < 500
     assert loss > 0.1
@@ -141,14 +133,14 @@ def test_it_goes_on_bit_for_bit(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "saved", first.state, first.shapes, keep=1)
     second = _trainer(tmp_path, data, PLANE, LocationScale(), steps=6, name="another")
     checkpoint.load(checkpoint.newest(tmp_path / "saved"), second.state)
-    assert _run(whole) == _run(second)
+    assert finished(whole) == finished(second)
     assert all(torch.equal(a, b) for a, b in zip(_parameters(whole), _parameters(second), strict=True))
 
 
 def test_a_run_that_ended_itself_stays_at_its_end(tmp_path: Path) -> None:
     data, generator = Gaussian1D(), LocationScale(location=(0.02,))
     ended = _trainer(tmp_path, data, LINE, generator)
-    _run(ended)
+    finished(ended)
     checkpoint.save(tmp_path / "saved", ended.state, ended.shapes, keep=1)
     later = _trainer(tmp_path, data, LINE, generator, name="later")
     assert later.progress < 1
@@ -160,13 +152,9 @@ def test_data_outside_the_grid_are_refused_or_left_out_and_never_moved(tmp_path:
     np.save(tmp_path / "points.npy", np.array([[0.0, 1.0], [2.0, -1.0], [9.0, 0.0]], dtype=np.float32))
     data, generator = Arrays(path=str(tmp_path / "points.npy")), MlpGenerator(widths=(4,))
 
-    def trainer(method: SCO) -> Trainer:
-        config = RunConfig(data=data, latent=Normal(dim=2), generator=generator, method=method, steps=1)
-        return Trainer(config, RunDir(tmp_path / "run"))
-
-    with pytest.raises(InputError, match=r"1 of 3 data points are outside SCO's grid, \[-5\.0, 5\.0\].*span \[-1, 9\]"):
-        trainer(PLANE)
-    masses = trainer(replace(PLANE, outside=Outside.DROP)).state.method.data
+    message = r"1 of 3 data points are outside SCO's grid, \[-5\.0, 5\.0\].*span \[-1, 9\]"
+    refused(message, _trainer, tmp_path, data, PLANE, generator)
+    masses = _trainer(tmp_path, data, replace(PLANE, outside=Outside.DROP), generator).state.method.data
     assert masses.max().item() == pytest.approx(0.5)
 
 
@@ -174,14 +162,8 @@ def test_the_grid_left_out_holds_the_data_and_the_generator(tmp_path: Path) -> N
     rng = torch.Generator().manual_seed(0)
     points = 20 + 2 * torch.randn(500, 2, generator=rng)
     np.save(tmp_path / "points.npy", points.numpy())
-    config = RunConfig(
-        data=Arrays(path=str(tmp_path / "points.npy")),
-        latent=Normal(dim=2),
-        generator=MlpGenerator(widths=(8,)),
-        method=SCO(samples=500, lr=0.5, tol=0.1, stop=0.0, patience=0),
-        steps=30,
-    )
-    trainer = Trainer(config, RunDir(tmp_path / "run"))
+    data, method = Arrays(path=str(tmp_path / "points.npy")), SCO(samples=500, lr=0.5, tol=0.1, stop=0.0, patience=0)
+    trainer = _trainer(tmp_path, data, method, MlpGenerator(widths=(8,)), steps=30)
     grid = trainer.state.method.grid
     assert grid.low < -1
     assert grid.high > points.max()
@@ -189,7 +171,7 @@ def test_the_grid_left_out_holds_the_data_and_the_generator(tmp_path: Path) -> N
     losses = [float(trainer.step().values["loss"]) for _ in range(30)]
     assert losses[0] > 20
     assert losses[-1] < 0.5 * losses[0]
-    again = Trainer(config, RunDir(tmp_path / "again"))
+    again = Trainer(trainer.config, RunDir(tmp_path / "again"))
     assert again.state.method.grid == grid
     # A normal law has no last point: four standard deviations are held.
     line = _trainer(tmp_path, Gaussian1D(mean=50.0, std=5.0), SCO(), LocationScale()).state.method.grid
@@ -209,5 +191,4 @@ def test_data_that_fit_no_grid_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"tol": 0.0}, {"lr": 0.0}, {"stop": -1.0}, {"patience": -1}])
 def test_hyper_parameters_are_checked(wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="must be"):
-        SCO(**wrong)  # type: ignore[arg-type]
+    refused("must be", SCO, **wrong)

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.data import FiniteSource, Gaussian1D, Normal, Source
+from cases.checks import refused
+from cases.trainers import finished, trainer_of
+from otgen.data import FiniteSource, Gaussian1D, Source
 from otgen.errors import InputError
 from otgen.methods import Adam, CostUnit, SemiDiscreteGAN
 from otgen.nets import GeneratorNet, LocationScale, MlpGenerator
 from otgen.ot import KL, AveragedSGD, MarginalError, NoReg, Relative, StochasticSinkhorn
-from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig, checkpoint
+from otgen.train import RunDir, Trainer, TrainerConfig, checkpoint
 from otgen.train.hooks import Log
 from otgen.train.state import take_apart
 
@@ -56,23 +58,11 @@ def _trainer(
     name: str = "run",
 ) -> Trainer:
     data = Quantiles() if data is None else data
-    config = RunConfig(
-        data=data,
-        latent=Normal(dim=data.shape[0]),
-        generator=LocationScale() if generator is None else generator,
-        method=method,
-        steps=steps,
-    )
-    return Trainer(config, RunDir(tmp_path / name))
+    return trainer_of(method, tmp_path / name, data, LocationScale() if generator is None else generator, steps=steps)
 
 
 def _weights(trainer: Trainer) -> list[Tensor]:
     return [p.detach().clone() for p in trainer.state.method.generator.module.parameters()]
-
-
-def _run(trainer: Trainer) -> None:
-    while trainer.progress < 1:
-        trainer.step()
 
 
 def test_a_step_is_41(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +130,7 @@ def _fitted(tmp_path: Path, method: SemiDiscreteGAN) -> float:
     adam = Adam(lr=0.02, beta1=0.5, hold=0.5, end=0.05)
     method = replace(method, batch=512, generator_optimizer=adam)
     trainer = _trainer(tmp_path, method, generator=LocationScale(scale=(0.6,)), steps=150)
-    _run(trainer)
+    finished(trainer)
     return abs(_weights(trainer)[1].item())
 
 
@@ -185,8 +175,8 @@ def test_it_goes_on_bit_for_bit(solver: StochasticSinkhorn | AveragedSGD, tmp_pa
     checkpoint.save(tmp_path / "saved", first.state, first.shapes, keep=1)
     second = _trainer(tmp_path, method, generator=net, name="second")
     checkpoint.load(checkpoint.newest(tmp_path / "saved"), second.state)
-    _run(whole)
-    _run(second)
+    finished(whole)
+    finished(second)
     assert all(torch.equal(a, b) for a, b in zip(_weights(whole), _weights(second), strict=True))
     assert torch.equal(whole.state.method.psi.average, second.state.method.psi.average)
 
@@ -218,5 +208,4 @@ def test_data_points_are_all_or_some(tmp_path: Path) -> None:
     ],
 )
 def test_hyper_parameters_are_checked(wrong: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        SemiDiscreteGAN(**wrong)  # type: ignore[arg-type]
+    refused(message, SemiDiscreteGAN, **wrong)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import fields, replace
 from itertools import repeat
 from typing import Any
@@ -12,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cases.checks import everything, refusals, same
 from cases.critics import BatchNormCritic
-from otgen.errors import InputError
 from otgen.methods import SWGAN, Adam, DualOracle, Player, SWGANSinkhorn
 from otgen.methods.neural_potentials import DualAccuracy, DualProblem, DualState, PotentialPair
 from otgen.methods.potentials_report import potentials_report
@@ -32,14 +31,6 @@ every_method = pytest.mark.parametrize("method", [PLAIN, LOSS], ids=["plain", "S
 
 def players(state: Any) -> list[Player]:
     return [p for p in (state.generator, state.cross.player, state.own and state.own.player) if p is not None]
-
-
-def weights(player: Player) -> list[Tensor]:
-    return [tensor.clone() for tensor in player.module.state_dict().values()]
-
-
-def same(left: list[Tensor], right: list[Tensor]) -> bool:
-    return all(torch.equal(one, two) for one, two in zip(left, right, strict=True))
 
 
 def points(n: int, m: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -84,22 +75,22 @@ def test_each_update_changes_its_player_and_no_others_statistics(method: SWGAN, 
     method = replace(method, oracle=oracle)
     at_work = trainer(method, MlpGenerator(widths=(8,), batch_norm=True))
     state, order = at_work.state.method, []
-    known = {p.name: weights(p) for p in players(state)}
+    known = {p.name: everything(p) for p in players(state)}
 
     def update(player: Player, loss: Tensor) -> None:
         # The networks in training may have seen a batch; the others are as their own last update left them.
         for other in players(state):
-            assert other.name == player.name or same(weights(other), known[other.name]), (player.name, other.name)
+            assert other.name == player.name or same(everything(other), known[other.name]), (player.name, other.name)
         before = [p.detach().clone() for p in player.module.parameters()]
         at_work.update(player, loss)
         assert not same(before, [p.detach() for p in player.module.parameters()])
-        known[player.name] = weights(player)
+        known[player.name] = everything(player)
         order.append(player.name)
 
     method.step(state, at_work.batches, update)
     kinds = ["potentials"] * 3 + (["own potential"] * 3 if state.own else []) + ["generator"]
     assert order == kinds
-    assert all(same(weights(p), known[p.name]) for p in players(state))
+    assert all(same(everything(p), known[p.name]) for p in players(state))
 
 
 @every_reg
@@ -126,35 +117,13 @@ def test_potentials_reach_the_value_of_a_finite_problem(reg: SmoothRegulariser) 
     state = tabled(torch.zeros(12), torch.zeros(9))
     problem = fixed(x, y, reg)
     assert oracle.ascend(state, problem, descend) < 3000
-    report, exact = (
-        potentials_report(state, problem, (x, y), unguarded(problem)),
-        solve(Discrete(x, y, reg=reg), tol=1e-6),
-    )
+    report = potentials_report(state, problem, (x, y), unguarded(problem))
+    exact = solve(Discrete(x, y, reg=reg), tol=1e-6)
     assert report.value == pytest.approx(float(exact.value), rel=1e-5)
     assert report.linear == pytest.approx(float(exact.value_linear), rel=1e-4)
     assert report.dual_gap < 0.01 * report.value
     assert DualAccuracy(state, problem).rel_gap < 0.02
     assert DualAccuracy(state, problem).marginal_error == pytest.approx(report.marginal_error, rel=1e-3)
-
-
-@every_reg
-@pytest.mark.parametrize("cost", [SqEuclidean(), L1()])
-def test_theorem_4_1_holds_for_any_potentials_and_closes(reg: SmoothRegulariser, cost: Any) -> None:
-    for seed in range(20):
-        x, y = points(10, 8, seed)
-        problem = fixed(x, y, reg, cost)
-        exact = solve(Discrete(x.double(), y.double(), cost=cost, reg=reg), tol=1e-10, max_steps=5000)
-        f, g = (p.float() for p in (exact.potentials.f, exact.potentials.g))
-        rng, ratios = torch.Generator().manual_seed(seed), []
-        for noise in (1.0, 0.3, 0.1):
-            state = tabled(f + noise * torch.randn(10, generator=rng), g + noise * torch.randn(8, generator=rng))
-            report = potentials_report(state, problem, (x, y), unguarded(problem))
-            assert report.gradient_error <= report.gradient_error_bound
-            ratios.append(report.gradient_error_bound / report.gradient_error)
-        assert max(ratios) < 8
-        close = potentials_report(tabled(f, g), problem, (x, y), unguarded(problem))
-        assert close.gradient_error_bound < 0.1 * close.gradient_norm
-        assert close.gradient_error < 1e-2 * close.gradient_norm
 
 
 def test_a_shift_fools_the_mean_mass_and_not_the_marginals() -> None:
@@ -172,9 +141,8 @@ def test_a_shift_fools_the_mean_mass_and_not_the_marginals() -> None:
     assert replace(oracle, until=MarginalError(0.5)).ascend(shifted, problem, descend) == 3
 
 
-def test_the_generator_descends_the_plans_cost_with_the_plan_held(trainer: Any, spy: Any) -> None:
-    at_work = trainer(PLAIN)
-    batches, state = spy(at_work, fixed=True), at_work.state.method
+def test_the_generator_descends_the_plans_cost_with_the_plan_held(watched: Any) -> None:
+    at_work, state, batches = watched(PLAIN, fixed=True)
     codes, real = batches.latent(16), batches.real(16)
     module, gradients = state.generator.module, []
 
@@ -189,17 +157,16 @@ def test_the_generator_descends_the_plans_cost_with_the_plan_held(trainer: Any, 
     f, g = state.cross.values(fake.detach(), real)
     costs = SqEuclidean()(fake, real)
     held = KL(eps=0.5).density(f[:, None] + g - costs.detach())
-    for got, expected in zip(
-        gradients[0], torch.autograd.grad((held * costs).mean(), module.parameters()), strict=True
-    ):
-        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
+    expected = torch.autograd.grad((held * costs).mean(), module.parameters())
+    torch.testing.assert_close(gradients[0], expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_generator_step_lowers_the_exact_value(seed: int, trainer: Any, spy: Any, entropic: Any) -> None:
+@pytest.mark.parametrize("seed", range(2))
+def test_a_generator_step_lowers_the_exact_value(seed: int, entropic: Any, watched: Any) -> None:
     oracle = replace(ORACLE, f=MlpCritic(widths=(64,)), g=MlpCritic(widths=(64,)), most=400, optimizer=Adam(lr=1e-2))
-    at_work = trainer(replace(PLAIN, oracle=oracle, generator_optimizer=Adam(lr=1e-3)), seed=seed)
-    batches, state = spy(at_work, fixed=True), at_work.state.method
+    at_work, state, batches = watched(
+        replace(PLAIN, oracle=oracle, generator_optimizer=Adam(lr=1e-3)), seed=seed, fixed=True
+    )
     codes, real = batches.latent(16), batches.real(16)
     before = entropic(state.generator.module(codes), real, 0.5)
     at_work.config.method.step(state, batches, at_work.update)
@@ -211,8 +178,7 @@ def test_both_sides_of_a_held_cost_move(cost: Any) -> None:
     x, y = (cloud.requires_grad_() for cloud in points(6, 5))
     density = torch.rand(6, 5, generator=torch.Generator().manual_seed(2))
     expected = torch.autograd.grad((density * cost(x, y)).mean(), (x, y))
-    for got, want in zip(torch.autograd.grad(held_cost(cost, density, x, y), (x, y)), expected, strict=True):
-        torch.testing.assert_close(got, want)
+    torch.testing.assert_close(torch.autograd.grad(held_cost(cost, density, x, y), (x, y)), expected)
 
 
 def test_the_sinkhorn_loss_is_two_problems_on_five_independent_batches(trainer: Any, spy: Any) -> None:
@@ -277,8 +243,7 @@ def test_a_large_exponent_meets_the_guard_and_is_counted() -> None:
     assert float(density.max()) <= math.exp(ORACLE.guard) * (1 + 1e-5)
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
+test_settings_that_make_no_sense_are_refused = refusals(
     [
         (lambda: SWGAN(batch=0), "at least 1"),
         (lambda: SWGAN(anneal_from=0.5), "anneal_from"),
@@ -286,11 +251,8 @@ def test_a_large_exponent_meets_the_guard_and_is_counted() -> None:
         (lambda: SWGANSinkhorn(factor=0.0), "factor"),
         (lambda: DualOracle(most=0), "most"),
         (lambda: DualOracle(guard=100.0), "guard"),
-    ],
+    ]
 )
-def test_settings_that_make_no_sense_are_refused(make: Callable[[], object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        make()
 
 
 def test_a_guarded_plan_is_judged_as_it_is_used() -> None:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from cases.scale import Quantiles, ScaleNet
+from cases.scale import Quantiles
+from cases.trainers import scale_learnt
 from otgen.methods import SWGAN, Adam, DualOracle, SWGANSinkhorn
 from otgen.nets import CriticNet
 from otgen.ot import KL, MarginalError, SqEuclidean
-from otgen.train import RunConfig, RunDir, Trainer
 
 
 class Squared(nn.Module):
@@ -43,24 +44,9 @@ def learnt(method: type[SWGAN], eps: float, start: float, folder: Path) -> float
     """The scale after training."""
     adam = Adam(lr=0.05, beta1=0.5, beta2=0.9, hold=0.3, end=0.05)
     oracle = DualOracle(f=Parabola(), g=Parabola(), most=10, until=MarginalError(0.02), check_every=2, optimizer=adam)
-    config = RunConfig(
-        data=Quantiles(shuffled=True),
-        latent=Quantiles(shuffled=True),
-        generator=ScaleNet(start=start),
-        method=method(
-            batch=64,
-            cost=SqEuclidean(),
-            reg=KL(eps=eps),
-            oracle=oracle,
-            support=64,
-            generator_optimizer=adam,
-            report_every=1000,
-        ),
-        steps=120,
-    )
-    trainer = Trainer(config, RunDir(folder))
-    trainer.train()
-    return abs(float(trainer.state.method.generator.module.weight.detach()))
+    settings: Any = {"cost": SqEuclidean(), "oracle": oracle, "generator_optimizer": adam}
+    chosen = method(batch=64, support=64, reg=KL(eps=eps), report_every=1000, **settings)
+    return scale_learnt(chosen, folder, start, Quantiles(shuffled=True), Quantiles(shuffled=True), steps=50)
 
 
 @pytest.mark.parametrize(("eps", "start"), [(0.5, 1.5), (1.0, 0.5)])

@@ -8,15 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from otgen.errors import InputError
-from otgen.metrics import (
-    CifarFeatures,
-    ClassifierFeatures,
-    DigitFeatures,
-    Features,
-    Identity,
-    load_cifar_classifier,
-)
+from cases.checks import refused
+from otgen.metrics import CifarFeatures, ClassifierFeatures, DigitFeatures, Features, Identity, load_cifar_classifier
 
 every_classifier = pytest.mark.parametrize("extract", [DigitFeatures(), CifarFeatures()])
 
@@ -87,14 +80,12 @@ def test_features_refuse_what_is_not_finite() -> None:
     values = torch.zeros(4, 2)
     values[1, 0] = torch.nan
     values[3, 1] = torch.inf
-    with pytest.raises(InputError, match="2 of the 4 samples are NaN or infinite"):
-        Features(values=values, name="x")
+    refused("2 of the 4 samples are NaN or infinite", Features, values=values, name="x")
 
 
 @pytest.mark.parametrize("values", [torch.zeros(3), torch.zeros(0, 2), torch.zeros(2, 0), torch.zeros(2, 2).long()])
 def test_features_refuse_other_shapes_and_dtypes(values: Tensor) -> None:
-    with pytest.raises(InputError, match=r"shape \(n, k\)"):
-        Features(values=values, name="x")
+    refused(r"shape \(n, k\)", Features, values=values, name="x")
 
 
 @pytest.mark.parametrize(
@@ -108,8 +99,7 @@ def test_features_refuse_other_shapes_and_dtypes(values: Tensor) -> None:
     ],
 )
 def test_features_refuse_what_are_no_probabilities(probabilities: Tensor, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Features(values=torch.zeros(2, 1), probabilities=probabilities, name="x")
+    refused(message, Features, values=torch.zeros(2, 1), probabilities=probabilities, name="x")
 
 
 @pytest.mark.parametrize(
@@ -124,23 +114,19 @@ def test_features_refuse_what_are_no_probabilities(probabilities: Tensor, messag
     ],
 )
 def test_digit_features_refuse_what_they_cannot_read(samples: Tensor, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        DigitFeatures()(samples)
+    refused(message, DigitFeatures(), samples)
 
 
 def test_cifar_features_refuse_digits() -> None:
-    with pytest.raises(InputError, match=r"the CIFAR classifier reads images of shape \(n, 3, 32, 32\).*Identity"):
-        CifarFeatures()(images(2))
+    refused(r"the CIFAR classifier reads images of shape \(n, 3, 32, 32\).*Identity", CifarFeatures(), images(2))
 
 
 def test_identity_refuses_a_bare_vector() -> None:
-    with pytest.raises(InputError, match="write n numbers as"):
-        Identity()(torch.zeros(3))
+    refused("write n numbers as", Identity(), torch.zeros(3))
 
 
 def test_digit_features_refuse_an_empty_batch_size() -> None:
-    with pytest.raises(InputError, match="batch must be at least 1"):
-        DigitFeatures(batch=0)
+    refused("batch must be at least 1", DigitFeatures, batch=0)
 
 
 def test_features_are_frozen_and_fit_their_gaussian_once() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from otgen.errors import InputError
+from cases.checks import refused
 from otgen.metrics import ClassifierScore, Features, classifier_score
 
 
@@ -75,12 +75,8 @@ def test_a_sorted_set_is_dealt_evenly() -> None:
 
 def test_errors() -> None:
     p = softmax(5, 3, 0)
-    with pytest.raises(InputError, match="10 splits need at least as many.*got 5.*splits=1"):
-        ClassifierScore()(features(p), features(p))
-    with pytest.raises(InputError, match="splits must be at least 1; got 0"):
-        ClassifierScore(splits=0)
+    refused("10 splits need at least as many.*got 5.*splits=1", ClassifierScore(), features(p), features(p))
+    refused("splits must be at least 1; got 0", ClassifierScore, splits=0)
     bare = Features(values=torch.zeros(20, 1), name="x")
-    with pytest.raises(InputError, match="the generated features .x. have none"):
-        ClassifierScore()(bare, features(p))
-    with pytest.raises(InputError, match="the real features .x. have none"):
-        ClassifierScore(splits=1)(features(p), bare)
+    refused("the generated features .x. have none", ClassifierScore(), bare, features(p))
+    refused("the real features .x. have none", ClassifierScore(splits=1), features(p), bare)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import refused
 from otgen.errors import InputError
 from otgen.metrics import Features, Identity, ModeCoverage
 
@@ -38,26 +39,25 @@ def test_the_mixture_itself_is_covered() -> None:
     assert found["modes_kl"] == found["modes_kl_real"] == 0
 
 
-def test_missing_modes_are_missed() -> None:
-    found = METRIC(mixture([1000, 0, 1000, 0, 1000, 0, 1000, 0]), EVEN)
-    assert found["modes_found"] == 4
-    assert found["modes_share_min"] == 0
-    assert found["modes_share_max"] == 2
-    assert found["modes_kl"] == pytest.approx(math.log(2))
+UNEVEN = 0.7 * math.log(0.8) + 0.3 * math.log(2.4)
 
 
-def test_collapse_has_the_largest_divergence() -> None:
-    found = METRIC(mixture([0, 0, 0, 700, 0, 0, 0, 0]), EVEN)
-    assert found["modes_found"] == 1
-    assert found["modes_share_max"] == 8
-    assert found["modes_kl"] == pytest.approx(math.log(8))
-
-
-def test_uneven_shares_have_their_divergence() -> None:
-    found = METRIC(mixture([100, 100, 100, 100, 100, 100, 100, 300]), EVEN)
-    assert found["modes_share_min"] == pytest.approx(0.8)
-    assert found["modes_share_max"] == pytest.approx(2.4)
-    assert found["modes_kl"] == pytest.approx(0.7 * math.log(0.8) + 0.3 * math.log(2.4))
+@pytest.mark.parametrize(
+    ("counts", "found", "least", "most", "divergence"),
+    [
+        ([1000, 0] * 4, 4, 0, 2, math.log(2)),
+        ([0] * 7 + [700], 1, 0, 8, math.log(8)),
+        ([100] * 7 + [300], 8, 0.8, 2.4, UNEVEN),
+    ],
+    ids=["missing", "collapsed", "uneven"],
+)
+def test_shares_have_their_divergence(
+    counts: list[int], found: int, least: float, most: float, divergence: float
+) -> None:
+    got = METRIC(mixture(counts), EVEN)
+    assert got["modes_found"] == found
+    assert (got["modes_share_min"], got["modes_share_max"]) == pytest.approx((least, most))
+    assert got["modes_kl"] == pytest.approx(divergence)
 
 
 def test_samples_between_the_modes_are_even_and_bad() -> None:
@@ -97,14 +97,10 @@ def test_one_mode_and_one_sample() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(InputError, match=r"shape \(modes, d\).*\(3,\)"):
-        ModeCoverage(centres=torch.zeros(3), std=1.0)
-    with pytest.raises(InputError, match="std must be positive and finite; got nan"):
-        ModeCoverage(centres=ring(), std=math.nan)
-    with pytest.raises(InputError, match="radius must be positive"):
-        ModeCoverage(centres=ring(), std=1.0, radius=0.0)
-    with pytest.raises(InputError, match=r"min_share .* got 1.0"):
-        ModeCoverage(centres=ring(), std=1.0, min_share=1.0)
+    refused(r"shape \(modes, d\).*\(3,\)", ModeCoverage, centres=torch.zeros(3), std=1.0)
+    refused("std must be positive and finite; got nan", ModeCoverage, centres=ring(), std=math.nan)
+    refused("radius must be positive", ModeCoverage, centres=ring(), std=1.0, radius=0.0)
+    refused(r"min_share .* got 1.0", ModeCoverage, centres=ring(), std=1.0, min_share=1.0)
     with pytest.raises(InputError, match=r"modes lie in 2 dimensions.*Identity"):
         METRIC(Identity()(torch.zeros(2, 3)), Identity()(torch.zeros(2, 3)))
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from otgen.errors import InputError
+from cases.checks import refused
 from otgen.metrics import CopyCheck, Features, Identity, nearest_neighbours
 
 
@@ -86,9 +86,6 @@ def test_the_quantile_is_a_field() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(InputError, match=r"quantile must lie in \(0, 1\)"):
-        CopyCheck(training=METRIC.training, quantile=1.0)
-    with pytest.raises(InputError, match="held out of training"):
-        METRIC(HELD_OUT, features(TRAINING))
-    with pytest.raises(InputError, match="same extractor"):
-        METRIC.neighbours(features(points(3, k=2)))
+    refused(r"quantile must lie in \(0, 1\)", CopyCheck, training=METRIC.training, quantile=1.0)
+    refused("held out of training", METRIC, HELD_OUT, features(TRAINING))
+    refused("same extractor", METRIC.neighbours, features(points(3, k=2)))

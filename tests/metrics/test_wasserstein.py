@@ -5,7 +5,7 @@ import scipy.optimize
 import torch
 from torch import Tensor
 
-from otgen.errors import InputError
+from cases.checks import refused
 from otgen.metrics import Identity, Order, WassersteinDistance, exact_wasserstein
 
 
@@ -86,9 +86,6 @@ def test_at_most_max_points_take_part() -> None:
 
 def test_errors() -> None:
     one, two = Identity()(points(1)), Identity()(points(2))
-    with pytest.raises(InputError, match="at least 2 real samples; got 1"):
-        WassersteinDistance()(two, one)
-    with pytest.raises(InputError, match="max_points must be at least 1"):
-        WassersteinDistance(max_points=0)
-    with pytest.raises(InputError, match="order must be one of w1, w2_squared"):
-        WassersteinDistance(order="w3")  # type: ignore[arg-type]
+    refused("at least 2 real samples; got 1", WassersteinDistance(), two, one)
+    refused("max_points must be at least 1", WassersteinDistance, max_points=0)
+    refused("order must be one of w1, w2_squared", WassersteinDistance, order="w3")

@@ -10,28 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import crossed, differentiated, grad_of, refused
 from cases.components import COSTS, TRANSLATION_INVARIANT, name
 from cases.random_problems import cloud, weights
 from otgen.errors import InputError, OtgenError
-from otgen.ot import (
-    KL,
-    Cosine,
-    Cost,
-    Discrete,
-    Exact,
-    NoReg,
-    OTLoss,
-    PNorm,
-    Potentials,
-    Quadratic,
-    Relative,
-    RelGap,
-    Sinkhorn,
-    SinkhornDivergence,
-    solve,
-)
+from otgen.ot import KL, Cosine, Cost, Discrete, NoReg, OTLoss, PNorm, Quadratic, SinkhornDivergence
 
 LOSSES: tuple[Any, ...] = (OTLoss, SinkhornDivergence)
+every_loss = pytest.mark.parametrize("make", LOSSES)
+REGS = [KL(eps=1.0), Quadratic(eps=1.0), NoReg()]
+every_loss_and_reg = crossed(every_loss, pytest.mark.parametrize("reg", REGS, ids=lambda reg: type(reg).__name__))
 X, Y = cloud(4, 2, 1), cloud(3, 2, 2)
 A, B = weights(4, 3), weights(3, 4)
 
@@ -103,7 +91,7 @@ def test_bad_input_is_refused_in_words(make: Any, what: str) -> None:
     message = str(caught.value)
     for word in words:
         assert word in message, message
-    assert "\n" not in message
+    assert re.search(r"\n|0x[0-9a-f]{6}|Traceback|aten::", message) is None, "names an internal of torch or Python"
     assert len(message) < 250
 
 
@@ -132,54 +120,17 @@ def test_bad_cost_matrix_is_refused_in_words(what: str) -> None:
         assert word in str(caught.value), str(caught.value)
 
 
-@pytest.mark.parametrize("eps", [0.0, -1.0, INF, NAN])
-def test_bad_eps_is_refused(eps: float) -> None:
-    for cls in (KL, Quadratic):
-        with pytest.raises(InputError, match=rf"{cls.__name__} needs a positive, finite eps, got eps={eps}.*NoReg"):
-            cls(eps=eps)
-    with pytest.raises(InputError, match=f"Relative needs a positive, finite factor, got {eps}"):
-        Relative(eps)
-
-
 def test_a_relative_weight_in_the_command_lines_words_is_told_its_own_in_python() -> None:
-    with pytest.raises(
-        InputError, match=r"KL needs a number for eps.*got the text '0\.1\*mean'.*eps=Relative\(0\.05\)"
-    ):
-        KL(eps="0.1*mean")  # type: ignore[arg-type]
+    refused(r"KL needs a number for eps.*got the text '0\.1\*mean'.*eps=Relative\(0\.05\)", KL, eps="0.1*mean")
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, INF, NAN])
-def test_bad_hyper_parameters_are_refused(value: float) -> None:
-    with pytest.raises(InputError, match=f"positive tolerance, got {value}"):
-        RelGap(value)
-    with pytest.raises(InputError, match=rf"anneal .* in \(0, 1\), got {value}"):
-        Sinkhorn(anneal=value)
-    if value != INF:
-        with pytest.raises(InputError, match=f"PNorm needs a power p > 0, got p={value}"):
-            PNorm(p=value)
-
-
-def test_bad_tolerances_are_refused() -> None:
-    problem = Discrete(X, Y)
-    with pytest.raises(InputError, match="tol must be at least 0, got nan"):
-        solve(problem, tol=NAN)
-    with pytest.raises(InputError, match="either until= or tol="):
-        solve(problem, tol=1e-3, until=RelGap(1e-3))
-    with pytest.raises(InputError, match=r"problem must be a Problem, such as Discrete\(x, y\)"):
-        solve((X, Y))  # type: ignore[arg-type]
-
-
-def test_bad_warm_start_is_refused() -> None:
-    problem = Discrete(X, Y, A, B, reg=KL(eps=1.0))
-    with pytest.raises(InputError, match=r"shapes \(3,\) and \(4,\).*needs \(4,\) and \(3,\)"):
-        solve(problem, warm_start=Potentials(torch.zeros(3), torch.zeros(4)))
-    with pytest.raises(InputError, match="warm start holds NaN.*leave it out"):
-        solve(problem, warm_start=Potentials(torch.zeros(4), torch.full((3,), NAN)))
+@pytest.mark.parametrize("power", [0.0, -1.0, NAN])
+def test_a_power_that_is_none_is_refused(power: float) -> None:
+    refused(f"PNorm needs a power p > 0, got p={power}", PNorm, p=power)
 
 
 def test_a_problem_of_a_matrix_has_no_points() -> None:
-    with pytest.raises(InputError, match="given by its cost matrix; pass points"):
-        Discrete.from_matrix(torch.ones(2, 3)).sides()
+    refused("given by its cost matrix; pass points", Discrete.from_matrix(torch.ones(2, 3)).sides)
     with pytest.raises(InputError, match=r"no batch.*\(2, 3\)"):
         Discrete.from_matrix(torch.ones(2, 3))[0]
 
@@ -245,9 +196,7 @@ def test_translation_leaves_the_value(make: Any, cost: Cost, d: int) -> None:
     loss = make(cost=cost, reg=KL(eps=1.0), tol=0, max_steps=100)
     value = loss(x, y).item()
     assert loss(*moved).item() == pytest.approx(value, rel=1e-3)
-    near, far = x.clone().requires_grad_(), moved[0].clone().requires_grad_()
-    (expected,) = torch.autograd.grad(loss(near, y), near)
-    (gradient,) = torch.autograd.grad(loss(far, moved[1]), far)
+    (_, expected), (_, gradient) = (differentiated(lambda p, q=q: loss(p, q), p) for p, q in ((x, y), moved))
     torch.testing.assert_close(gradient, expected, rtol=1e-2, atol=1e-3 * expected.abs().max().item())
 
 
@@ -260,8 +209,7 @@ def strided(tensor: Tensor) -> Tensor:
     return view
 
 
-@pytest.mark.parametrize("make", LOSSES)
-@pytest.mark.parametrize("reg", [KL(eps=1.0), Quadratic(eps=1.0), NoReg()], ids=lambda reg: type(reg).__name__)
+@every_loss_and_reg
 def test_non_contiguous_input_works(make: Any, reg: Any) -> None:
     plain = [t.clone().requires_grad_() for t in (X, Y, A, B)]
     odd = [strided(t).requires_grad_() for t in (X, Y, A, B)]
@@ -272,8 +220,7 @@ def test_non_contiguous_input_works(make: Any, reg: Any) -> None:
         torch.testing.assert_close(two, one, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("make", LOSSES)
-@pytest.mark.parametrize("reg", [KL(eps=1.0), Quadratic(eps=1.0), NoReg()], ids=lambda reg: type(reg).__name__)
+@every_loss_and_reg
 def test_expanded_input_works(make: Any, reg: Any) -> None:
     loss = make(reg=reg, tol=0, max_steps=30)
     single = loss(X, Y, A, B)
@@ -288,8 +235,7 @@ def test_expanded_input_works(make: Any, reg: Any) -> None:
     torch.testing.assert_close(point, loss(X[:1].repeat(4, 1), Y, A, B), rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("make", LOSSES)
-@pytest.mark.parametrize("reg", [KL(eps=1.0), Quadratic(eps=1.0), NoReg()], ids=lambda reg: type(reg).__name__)
+@every_loss_and_reg
 @pytest.mark.parametrize("cost", COSTS, ids=name)
 @pytest.mark.filterwarnings("ignore::otgen.errors.NegativeDivergenceWarning")
 def test_input_stays_unmodified(make: Any, reg: Any, cost: Cost) -> None:
@@ -315,14 +261,6 @@ def test_read_only_memory_works(make: Any, tmp_path: Any) -> None:
     assert np.array_equal(array, Y.numpy())
 
 
-def test_a_cost_matrix_stays_unmodified() -> None:
-    costs = torch.rand(4, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    before = costs.clone()
-    for reg, solver in ((KL(eps=0.01), None), (Quadratic(eps=0.1), None), (NoReg(), Exact())):
-        solve(Discrete.from_matrix(costs, A, B, reg=reg), solver, tol=0, max_steps=30)
-        assert torch.equal(costs, before)
-
-
 def test_cosine_at_the_origin_is_finite() -> None:
     x = X.clone()
     x[0] = 0.0
@@ -330,13 +268,4 @@ def test_cosine_at_the_origin_is_finite() -> None:
     value = OTLoss(cost=Cosine(), reg=KL(eps=1.0), tol=0, max_steps=30)(leaf, Y)
     value.backward()
     assert bool(torch.isfinite(value))
-    assert leaf.grad is not None
-    assert bool(torch.isfinite(leaf.grad).all())
-
-
-def test_messages_name_no_internals() -> None:
-    """One line, no traceback of torch in it, no address of an object."""
-    for args, _ in BAD.values():
-        with pytest.raises(InputError) as caught:
-            Discrete(*args)
-        assert re.search(r"0x[0-9a-f]{6}|Traceback|aten::", str(caught.value)) is None
+    assert bool(torch.isfinite(grad_of(leaf)).all())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,23 +49,21 @@ def test_what_linux_calls_available() -> None:
     assert free_bytes() == 1000 * KB
 
 
-def test_a_limit_of_the_group_counts(linux: Path) -> None:
-    write(linux / "proc/self/cgroup", "0::/job\n")
-    group(linux / "groups/job", str(500 * KB), 300 * KB, 100 * KB)
-    assert free_bytes() == 300 * KB
-
-
-def test_a_limit_above_the_group_counts(linux: Path) -> None:
-    write(linux / "proc/self/cgroup", "0::/all/job\n")
-    group(linux / "groups/all/job", "max", 300 * KB)
-    group(linux / "groups/all", str(400 * KB), 390 * KB)
-    assert free_bytes() == 10 * KB
-
-
-def test_a_container_sees_its_limit_at_the_top(linux: Path) -> None:
-    write(linux / "proc/self/cgroup", "0::/of/the/host\n")
-    group(linux / "groups", str(400 * KB), 0)
-    assert free_bytes() == 400 * KB
+@pytest.mark.parametrize(
+    ("own", "groups", "free"),
+    [
+        ("/job", {"job": (500 * KB, 300 * KB, 100 * KB)}, 300 * KB),
+        ("/all/job", {"all/job": ("max", 300 * KB), "all": (400 * KB, 390 * KB)}, 10 * KB),
+        ("/of/the/host", {".": (400 * KB, 0)}, 400 * KB),
+        ("/", {".": (1000, 2000)}, 0),
+    ],
+    ids=["a limit of the group", "one above it", "a container sees its own at the top", "over its limit"],
+)
+def test_a_limit_of_a_group_counts(linux: Path, own: str, groups: dict[str, Any], free: int) -> None:
+    write(linux / "proc/self/cgroup", f"0::{own}\n")
+    for name, (limit, *used) in groups.items():
+        group(linux / "groups" / name, str(limit), *used)
+    assert free_bytes() == free
 
 
 def test_groups_of_the_first_version(linux: Path) -> None:
@@ -72,12 +71,6 @@ def test_groups_of_the_first_version(linux: Path) -> None:
     group(linux / "groups/memory", "9223372036854771712", 0, version=1)
     group(linux / "groups/memory/job", str(200 * KB), 150 * KB, 20 * KB, version=1)
     assert free_bytes() == 70 * KB
-
-
-def test_a_group_over_its_limit_has_none(linux: Path) -> None:
-    write(linux / "proc/self/cgroup", "0::/\n")
-    group(linux / "groups", "1000", 2000)
-    assert free_bytes() == 0
 
 
 def test_where_nothing_is_known_nothing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

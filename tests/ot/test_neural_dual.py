@@ -10,23 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from cases.neural_duals import Gaussian, covariance, every_smooth, line, seed, small, trained, weights_of
-from otgen.errors import ConvergenceWarning, InputError
-from otgen.ot import (
-    KL,
-    L1,
-    Continuous,
-    MarginalError,
-    MeanMass,
-    Potentials,
-    Quadratic,
-    RelGap,
-    Sinkhorn,
-    SmoothRegulariser,
-    Upper,
-    WithinNoise,
-    solve,
-)
+from cases.checks import refused
+from cases.components import every_smooth
+from cases.neural_duals import Gaussian, covariance, line, seed, small, trained, weights_of
+from otgen import ot
+from otgen.errors import ConvergenceWarning
+from otgen.ot import KL, L1, Continuous, MeanMass, Potentials, RelGap, SmoothRegulariser, Upper, WithinNoise, solve
 from otgen.ot.continuous.capped_conjugate import CappedConjugate
 from otgen.ot.discrete.plan import PseudoPlan
 
@@ -48,9 +37,8 @@ def test_between_two_points_there_is_one_coupling(cls: type[SmoothRegulariser]) 
     eps = 0.5
     problem = Continuous(Gaussian((0.0, 0.0), 0.0), Gaussian((1.0, 0.5), 0.0), reg=cls(eps=eps))
     expected = 1.25 + (0.0 if cls is KL else eps / 2)
-    solution = solve(
-        problem, small(batch=2, bank=3, lr=3e-3), tol=1e-3, max_steps=1500, check_every=20, on_unconverged="raise"
-    )
+    solver = small(batch=2, bank=3, lr=3e-3)
+    solution = solve(problem, solver, tol=1e-3, max_steps=1500, check_every=20, on_unconverged="raise")
     assert solution.value == pytest.approx(expected, rel=1e-3)
     assert solution.lower <= expected + 1e-12
     assert solution.upper >= expected - 1e-12
@@ -167,7 +155,7 @@ def test_the_guarded_conjugate_has_the_capped_density_as_its_derivative() -> Non
 
 
 def test_quadratic_needs_no_guard() -> None:
-    capped, s = CappedConjugate(reg=Quadratic(eps=0.1), exponent=10.0), torch.tensor([-1.0, 1.0, 1e6])
+    capped, s = CappedConjugate(reg=ot.Quadratic(eps=0.1), exponent=10.0), torch.tensor([-1.0, 1.0, 1e6])
     assert torch.equal(capped.conjugate(s), capped.reg.conjugate(s))
     assert torch.equal(capped.density(s), capped.reg.density(s))
     assert not capped.caps(s)
@@ -218,7 +206,7 @@ def test_the_papers_test_is_fooled_by_a_constant() -> None:
     assert solution.converged
     assert solution.rel_gap > 0.4
     assert solution.marginal_error > 0.5
-    for honest in (RelGap(0.05), MarginalError(0.1), WithinNoise()):
+    for honest in (RelGap(0.05), ot.MarginalError(0.1), WithinNoise()):
         with pytest.warns(ConvergenceWarning):
             missed = solve(problem, replace(solver, batch=64), until=honest, max_steps=1)
         assert not missed.converged
@@ -251,5 +239,4 @@ def test_within_noise_stops_where_fresh_samples_see_no_gap(cls: type[SmoothRegul
 
 def test_within_noise_needs_a_sampled_problem() -> None:
     problem = line(KL(eps=0.5)).sample(5, seed(1))
-    with pytest.raises(InputError, match="WithinNoise needs laws"):
-        solve(problem, Sinkhorn(), until=WithinNoise())
+    refused("WithinNoise needs laws", solve, problem, ot.Sinkhorn(), until=WithinNoise())

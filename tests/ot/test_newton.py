@@ -9,12 +9,9 @@ import torch
 
 import otgen.ot.discrete.newton as newton
 import otgen.ot.discrete.problem as problems
-from cases import reference
-from cases.components import SMOOTH
-from cases.random_problems import cloud, random_problem, weights
+from cases.components import Smooth, every_smooth
+from cases.random_problems import between
 from otgen.ot import KL, Discrete, DualAscent, Newton, Quadratic, Relative, SmoothRegulariser, default_solver, solve
-
-every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 
 
 @pytest.fixture(params=["factorised", "conjugate gradients"])
@@ -26,32 +23,12 @@ def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 def problem(reg: SmoothRegulariser, n: int = 60, m: int = 45, dtype: torch.dtype = torch.float64) -> Discrete:
-    x, y = cloud(n, 2, seed=1, dtype=dtype), cloud(m, 2, seed=2, dtype=dtype) + 0.5
-    return Discrete(x, y, weights(n, 3, zeros=3, dtype=dtype), weights(m, 4, zeros=2, dtype=dtype), reg=reg)
-
-
-def truth(problem: Discrete) -> reference.Truth:
-    assert isinstance(problem.reg, SmoothRegulariser)
-    costs, a, b = (t.double().numpy() for t in (problem.matrix, problem.a, problem.b))
-    return reference.solve(costs, a, b, problem.reg.weight, type(problem.reg).__name__)
-
-
-@pytest.mark.usefixtures("system")
-@pytest.mark.parametrize("seed", [0, 1, 8, 9, 11, 14])
-def test_the_value_is_the_references(seed: int) -> None:
-    case = random_problem(seed)
-    expected = case.truth()
-    solution = solve(case.problem(), Newton(), tol=1e-9, max_steps=100, on_unconverged="raise")
-    assert solution.value.item() == pytest.approx(expected.value, rel=1e-8)
-    assert solution.lower.item() <= expected.high + 1e-13 * abs(expected.value)
-    assert solution.upper.item() >= expected.low - 1e-13 * abs(expected.value)
+    return between(n, m, reg, zeros=(3, 2), dtype=dtype)
 
 
 @every_smooth
 @pytest.mark.parametrize("factor", [1.0, 0.1, 0.01])
-def test_both_systems_take_about_the_same_steps(
-    cls: type[SmoothRegulariser], factor: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_both_systems_take_about_the_same_steps(cls: Smooth, factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     case = problem(cls(eps=Relative(factor)))
     steps = []
     for least in (1 << 30, 0):
@@ -63,7 +40,7 @@ def test_both_systems_take_about_the_same_steps(
 
 
 @every_smooth
-def test_conjugate_gradients_solve_the_damped_system(cls: type[SmoothRegulariser]) -> None:
+def test_conjugate_gradients_solve_the_damped_system(cls: Smooth) -> None:
     case = problem(cls(eps=0.5))
     state = Newton().advance(case, Newton().init(case), 2)
     ridge = torch.tensor(1e-3, dtype=torch.float64)
@@ -99,9 +76,7 @@ def test_a_system_that_conjugate_gradients_miss_is_factorised(monkeypatch: pytes
 @pytest.mark.usefixtures("system")
 @every_smooth
 @pytest.mark.parametrize("entries", [45, 500])
-def test_blocks_of_rows_change_nothing(
-    cls: type[SmoothRegulariser], entries: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_of_rows_change_nothing(cls: Smooth, entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
     case = problem(cls(eps=0.3))
     whole = solve(case, Newton(), tol=0, max_steps=4)
     monkeypatch.setattr(problems, "_BLOCK_ENTRIES", entries)
@@ -109,26 +84,6 @@ def test_blocks_of_rows_change_nothing(
     # Products in float32 are summed in another order.
     torch.testing.assert_close(blocked.potentials.g, whole.potentials.g, rtol=0, atol=1e-5)
     assert blocked.value.item() == pytest.approx(whole.value.item(), rel=1e-8)
-
-
-@pytest.mark.usefixtures("system")
-@every_smooth
-def test_a_batch_of_unequal_problems(cls: type[SmoothRegulariser]) -> None:
-    x, y = (torch.stack([cloud(k, 2, seed) for seed in (s, s + 1, s + 2)]) for k, s in ((12, 1), (8, 5)))
-    case = Discrete(x, y * torch.tensor([1.0, 3.0, 0.1])[:, None, None], reg=cls(eps=0.2))
-    whole = solve(case, Newton(), tol=1e-8, max_steps=100, on_unconverged="raise")
-    for k in range(3):
-        assert whole.value[k].item() == pytest.approx(truth(case[k]).value, rel=1e-7)
-
-
-@pytest.mark.usefixtures("system")
-def test_a_warm_start_saves_steps() -> None:
-    case = problem(Quadratic(eps=0.02))
-    cold = solve(case, Newton(), tol=1e-8, max_steps=60)
-    moved = Discrete(case.geometry.inputs()[0] + 1e-4, case.geometry.inputs()[1], case.a, case.b, reg=case.reg)
-    warm = solve(moved, Newton(), tol=1e-8, max_steps=60, warm_start=cold)
-    assert warm.converged
-    assert warm.steps < cold.steps
 
 
 def test_float32_points_reach_a_millionth() -> None:

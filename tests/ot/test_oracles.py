@@ -10,32 +10,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases.components import FOUR_COSTS, SMOOTH, name
-from cases.random_problems import cloud, weights
-from otgen.ot import (
-    KL,
-    L1,
-    Cosine,
-    Cost,
-    Discrete,
-    Newton,
-    NoReg,
-    OTLoss,
-    PNorm,
-    Quadratic,
-    SinkhornDivergence,
-    SmoothRegulariser,
-    Solution,
-    solve,
-)
+from cases.checks import holds, last
+from cases.components import FOUR_COSTS, Smooth, every_smooth, name
+from cases.random_problems import cloud, two_points, weights
+from otgen import ot
+from otgen.ot import KL, L1, Cost, Discrete, OTLoss, PNorm, Quadratic, SinkhornDivergence, solve
 from otgen.ot.losses.combination import combine
 
-every_smooth = pytest.mark.parametrize("cls", SMOOTH)
 
-
-def best(problem: Discrete) -> Solution:
+def best(problem: Discrete) -> ot.Solution:
     """To the last digits, by Newton's method."""
-    return solve(problem, Newton(), tol=0, max_steps=60)
+    return solve(problem, ot.Newton(), tol=0, max_steps=40)
 
 
 def column(*values: float) -> Tensor:
@@ -48,7 +33,7 @@ def column(*values: float) -> Tensor:
 @every_smooth
 @pytest.mark.parametrize("cost", FOUR_COSTS, ids=name)
 @pytest.mark.parametrize("eps", [1e-4, 0.1, 1.0, 1e4])
-def test_from_a_single_point_there_is_one_coupling(cls: type[SmoothRegulariser], cost: Cost, eps: float) -> None:
+def test_from_a_single_point_there_is_one_coupling(cls: Smooth, cost: Cost, eps: float) -> None:
     x, y, b = cloud(1, 3, 1), cloud(6, 3, 2), weights(6, 3, zeros=1)
     mean = float(cost(x, y)[0] @ b)
     expected = mean + (0.0 if cls is KL else eps / 2)
@@ -59,8 +44,7 @@ def test_from_a_single_point_there_is_one_coupling(cls: type[SmoothRegulariser],
         solution = solve(problem, tol=0, max_steps=100)
         assert solution.value.item() == pytest.approx(expected, rel=1e-12, abs=room)
         assert solution.value_linear.item() == pytest.approx(mean, rel=1e-12)
-        assert solution.lower.item() <= expected + room
-        assert solution.upper.item() >= expected - room
+        assert holds(solution, expected, room)
         assert solution.gap.item() <= 1e-9 * (mean + eps)
 
 
@@ -75,35 +59,21 @@ def two_points_divergence(p: float, eps: float) -> float:
 @pytest.mark.parametrize("eps", [0.1, 1.0, 10.0, 100.0])
 @pytest.mark.filterwarnings("ignore::otgen.errors.NegativeDivergenceWarning")
 def test_divergence_of_a_point_and_two(p: float, eps: float) -> None:
-    loss = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=eps), tol=0, max_steps=300)
+    loss = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=eps), tol=0, max_steps=100)
     value = loss(column(0.0), column(-1.0, 1.0)).item()
     expected = two_points_divergence(p, eps)
     assert value == pytest.approx(expected, rel=1e-10, abs=1e-11)
-    assert loss.last is not None
-    assert loss.last.lower.item() - 1e-12 <= expected <= loss.last.upper.item() + 1e-12
+    assert last(loss).lower.item() - 1e-12 <= expected <= last(loss).upper.item() + 1e-12
     if p <= 2:
         assert value > 0
-
-
-@pytest.mark.parametrize(("p", "eps", "printed"), [(2.05, 100.0, -0.0245), (3.0, 10.0, -0.610), (5.0, 10.0, -2.27)])
-@pytest.mark.filterwarnings("ignore::otgen.errors.NegativeDivergenceWarning")
-def test_known_negative_divergences(p: float, eps: float, printed: float) -> None:
-    loss = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=eps), tol=0, max_steps=300)
-    value = loss(column(0.0), column(-1.0, 1.0)).item()
-    # The printed values have three digits.
-    assert value == pytest.approx(printed, rel=3e-3)
 
 
 @pytest.mark.parametrize("p", [1.0, 2.0, 3.0])
 @pytest.mark.parametrize("eps", [0.1, 1.0, 3.0, 10.0, 100.0])
 def test_quadratic_self_cost_of_two_points(p: float, eps: float) -> None:
-    """Half of a share 2 s stays, s = min(1/2, 1/4 + 2^p / (8 eps)); the rest crosses."""
-    y = column(-1.0, 1.0)
-    solution = best(Discrete(y, y, cost=PNorm(p=p), reg=Quadratic(eps=eps)))
-    stay = min(0.5, 0.25 + 2.0**p / (8 * eps))
-    expected = (1 - 2 * stay) * 2.0**p + eps * (4 * stay**2 + 4 * (0.5 - stay) ** 2)
-    assert solution.value.item() == pytest.approx(expected, rel=1e-11)
-    plan = torch.tensor([[stay, 0.5 - stay], [0.5 - stay, stay]], dtype=torch.float64)
+    case, value, plan = two_points(p, eps)
+    solution = best(case)
+    assert solution.value.item() == pytest.approx(value, rel=1e-11)
     torch.testing.assert_close(solution.plan(), plan, rtol=1e-9, atol=1e-11)
 
 
@@ -132,19 +102,15 @@ def entropic_gaussians(s: float, t: float, shift: float, eps: float) -> float:
 )
 def test_entropic_transport_between_gaussians(s: float, t: float, shift: float, eps: float) -> None:
     (x, a), (y, b) = gaussian(s), gaussian(t, shift)
-    solution = solve(Discrete(x, y, a, b, reg=KL(eps=eps)), tol=0, max_steps=400)
+    solution = solve(Discrete(x, y, a, b, reg=KL(eps=eps)), tol=0, max_steps=200)
     assert solution.value.item() == pytest.approx(entropic_gaussians(s, t, shift, eps), rel=1e-6)
 
 
 def test_divergence_between_gaussians() -> None:
     (x, a), (y, b) = gaussian(1.0), gaussian(1.4, 0.3)
-    value = SinkhornDivergence(reg=KL(eps=4.0), tol=0, max_steps=400)(x, y, a, b).item()
-    expected = (
-        entropic_gaussians(1.0, 1.4, 0.3, 4.0)
-        - entropic_gaussians(1.0, 1.0, 0.0, 4.0) / 2
-        - entropic_gaussians(1.4, 1.4, 0.0, 4.0) / 2
-    )
-    assert value == pytest.approx(expected, rel=1e-5)
+    value = SinkhornDivergence(reg=KL(eps=4.0), tol=0, max_steps=200)(x, y, a, b).item()
+    cross, *own = (entropic_gaussians(*law, eps=4.0) for law in ((1.0, 1.4, 0.3), (1.0, 1.0, 0.0), (1.4, 1.4, 0.0)))
+    assert value == pytest.approx(cross - sum(own) / 2, rel=1e-5)
 
 
 def slope(loss: Any, z: Tensor, target: Tensor, s: float, a: Tensor | None = None, b: Tensor | None = None) -> float:
@@ -158,12 +124,12 @@ def slope(loss: Any, z: Tensor, target: Tensor, s: float, a: Tensor | None = Non
 def test_entropic_transport_shrinks_a_gaussian(sigma: float, eps: float) -> None:
     """The best scale is ``s^2 = (sigma^2 - eps / 2)_+``, not sigma: the bias that the divergence removes."""
     z, a = gaussian(1.0)
-    loss = OTLoss(reg=KL(eps=eps), tol=0, max_steps=400)
+    loss = OTLoss(reg=KL(eps=eps), tol=0, max_steps=200)
     shrunk = math.sqrt(sigma**2 - eps / 2)
     assert slope(loss, z, sigma * z, 0.99 * shrunk, a, a) < 0 < slope(loss, z, sigma * z, 1.01 * shrunk, a, a)
     assert slope(loss, z, sigma * z, shrunk, a, a) == pytest.approx(0.0, abs=1e-4)
     assert slope(loss, z, sigma * z, sigma, a, a) > 0.05
-    debiased = SinkhornDivergence(reg=KL(eps=eps), tol=0, max_steps=400)
+    debiased = SinkhornDivergence(reg=KL(eps=eps), tol=0, max_steps=200)
     assert slope(debiased, z, sigma * z, 0.99 * sigma, a, a) < 0 < slope(debiased, z, sigma * z, 1.01 * sigma, a, a)
     assert slope(debiased, z, sigma * z, sigma, a, a) == pytest.approx(0.0, abs=1e-9)
 
@@ -171,7 +137,7 @@ def test_entropic_transport_shrinks_a_gaussian(sigma: float, eps: float) -> None
 def test_entropic_transport_shrinks_samples_too() -> None:
     """The same on 60 points of equal weight, whose law is a normal one up to its tails: a wider margin."""
     z = quantiles(60)
-    loss, debiased = (make(reg=KL(eps=1.0), tol=0, max_steps=400) for make in (OTLoss, SinkhornDivergence))
+    loss, debiased = (make(reg=KL(eps=1.0), tol=0, max_steps=200) for make in (OTLoss, SinkhornDivergence))
     sigma = 1 / float(z.square().mean().sqrt())
     shrunk = math.sqrt(0.5)
     assert slope(loss, z, sigma * z, 0.93 * sigma * shrunk) < 0 < slope(loss, z, sigma * z, 1.07 * sigma * shrunk)
@@ -181,10 +147,10 @@ def test_entropic_transport_shrinks_samples_too() -> None:
 @pytest.mark.parametrize("eps", [2.0, 2.5, 10.0])
 def test_entropic_transport_collapses_where_eps_is_twice_the_variance(eps: float) -> None:
     z, a = gaussian(1.0)
-    loss = OTLoss(reg=KL(eps=eps), tol=0, max_steps=400)
+    loss = OTLoss(reg=KL(eps=eps), tol=0, max_steps=200)
     for s in (0.3, 1.0):
         assert slope(loss, z, z, s, a, a) > 0
-    debiased = SinkhornDivergence(reg=KL(eps=eps), tol=0, max_steps=400)
+    debiased = SinkhornDivergence(reg=KL(eps=eps), tol=0, max_steps=200)
     assert slope(debiased, z, z, 0.9, a, a) < 0
 
 
@@ -193,7 +159,7 @@ def test_curvature_where_all_points_meet(eps: float) -> None:
     """Any centred law, any eps: the second derivative by the scale at 0 is ``2 var_x (1 - 2 var_y / eps)``."""
     x, y = cloud(6, 1, 1), cloud(7, 1, 2)
     x, y = x - x.mean(), y - y.mean()
-    loss, h = OTLoss(reg=KL(eps=eps), tol=0, max_steps=400), 1e-4
+    loss, h = OTLoss(reg=KL(eps=eps), tol=0, max_steps=200), 1e-4
     found = (slope(loss, x, y, h) - slope(loss, x, y, -h)) / (2 * h)
     var_x, var_y = float(x.square().mean()), float(y.square().mean())
     assert found == pytest.approx(2 * var_x * (1 - 2 * var_y / eps), rel=1e-5)
@@ -265,12 +231,12 @@ def test_bipartite_graph_metric_gives_a_negative_loss(eps: float, printed: float
 
 @pytest.mark.parametrize("cost", [PNorm(), PNorm(p=1.5), L1()], ids=name)
 @every_smooth
-def test_divergence_tends_to_the_energy_distance(cls: type[SmoothRegulariser], cost: Cost) -> None:
+def test_divergence_tends_to_the_energy_distance(cls: Smooth, cost: Cost) -> None:
     x, y, a, b = cloud(7, 2, 1), cloud(5, 2, 2) + 0.5, weights(7, 3), weights(5, 4)
     energy = float(a @ cost(x, y) @ b - a @ cost(x, x) @ a / 2 - b @ cost(y, y) @ b / 2)
     errors = []
     for eps in (1e2, 1e3, 1e4):
-        value = SinkhornDivergence(cost=cost, reg=cls(eps=eps), solver=Newton(), tol=0, max_steps=60)(x, y, a, b)
+        value = SinkhornDivergence(cost=cost, reg=cls(eps=eps), solver=ot.Newton(), tol=0, max_steps=60)(x, y, a, b)
         errors.append(abs(value.item() - energy))
     assert errors[0] > 1e-6
     assert errors[-1] <= 1e-3 * energy
@@ -279,7 +245,7 @@ def test_divergence_tends_to_the_energy_distance(cls: type[SmoothRegulariser], c
     assert errors[2] == pytest.approx(errors[1] / 10, rel=0.1)
 
 
-def information(cls: type[SmoothRegulariser], plan: Tensor, problem: Discrete) -> float:
+def information(cls: Smooth, plan: Tensor, problem: Discrete) -> float:
     product = problem.a[:, None] * problem.b
     if cls is KL:
         return float(torch.xlogy(plan, plan / product).sum())
@@ -289,14 +255,12 @@ def information(cls: type[SmoothRegulariser], plan: Tensor, problem: Discrete) -
 @every_smooth
 @pytest.mark.parametrize("eps", [0.1, 1.0, 10.0])
 @pytest.mark.parametrize("sizes", [(6, 4), (5, 5)])
-def test_regularised_value_against_the_exact_one(
-    cls: type[SmoothRegulariser], eps: float, sizes: tuple[int, int]
-) -> None:
+def test_regularised_value_against_the_exact_one(cls: Smooth, eps: float, sizes: tuple[int, int]) -> None:
     """``d_eps - eps I* <= d <= d_eps``; under the quadratic ``I >= 1/2``, so even ``d <= d_eps - eps / 2``."""
     n, m = sizes
     x, y = cloud(n, 2, 1), cloud(m, 2, 2)
     problem = Discrete(x, y, reg=cls(eps=eps))
-    exact, regularised = solve(problem.with_reg(NoReg())), best(problem)
+    exact, regularised = solve(problem.with_reg(ot.NoReg())), best(problem)
     least = information(cls, exact.plan(), problem)
     assert regularised.gap.item() < 1e-6
     room = 1e-12
@@ -313,14 +277,12 @@ def test_regularised_value_against_the_exact_one(
 @every_smooth
 @pytest.mark.parametrize("cost", [PNorm(), PNorm(p=0.5), L1()], ids=name)
 @pytest.mark.parametrize("eps", [0.05, 1.0, 10.0])
-def test_triangle_inequality_for_metric_costs(cls: type[SmoothRegulariser], cost: Cost, eps: float) -> None:
-    for seed in range(5):
-        sides = [
-            (cloud(n, 2, 10 * seed + k) * (0.2 if k == 2 else 1.0), weights(n, 10 * seed + k))
-            for k, n in enumerate((5, 6, 4))
-        ]
+def test_triangle_inequality_for_metric_costs(cls: Smooth, cost: Cost, eps: float) -> None:
+    for seed in range(3):
+        sizes = enumerate((5, 6, 4), start=10 * seed)
+        sides = [(cloud(n, 2, k) * (0.2 if k % 10 == 2 else 1.0), weights(n, k)) for k, n in sizes]
 
-        def between(i: int, j: int, sides: Any = sides) -> Solution:
+        def between(i: int, j: int, sides: Any = sides) -> ot.Solution:
             (x, a), (y, b) = sides[i], sides[j]
             return best(Discrete(x, y, a, b, cost=cost, reg=cls(eps=eps)))
 
@@ -335,7 +297,7 @@ def test_triangle_inequality_for_metric_costs(cls: type[SmoothRegulariser], cost
 def test_the_cosine_cost_breaks_the_triangle_inequality() -> None:
     angles = torch.tensor([0.0, math.pi / 4, math.pi / 2], dtype=torch.float64)
     left, middle, right = torch.stack([angles.cos(), angles.sin()], -1).unsqueeze(1)
-    loss = OTLoss(cost=Cosine(), reg=KL(eps=1.0), tol=0, max_steps=5)
+    loss = OTLoss(cost=ot.Cosine(), reg=KL(eps=1.0), tol=0, max_steps=5)
     assert loss(left, right).item() == pytest.approx(1.0, rel=1e-12)
     assert (loss(left, middle) + loss(middle, right)).item() == pytest.approx(2 - math.sqrt(2), rel=1e-12)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import differentiated, last, refusals
 from cases.random_problems import cloud, weights
 from otgen.errors import ConvergenceWarning, InputError
 from otgen.ot import KL, L1, PNorm, SamplesLoss, SinkhornDivergence, SqEuclidean
@@ -61,9 +63,8 @@ def test_it_is_the_divergence_in_other_units(p: int) -> None:
     loss = SamplesLoss("sinkhorn", p, 0.5, tol=1e-9, max_steps=20_000)
     value = loss(A, X, B, Y)
     torch.testing.assert_close(value, ours, rtol=1e-8, atol=0)
-    assert loss.last is not None
-    assert loss.last.lower - 1e-12 <= value <= loss.last.upper + 1e-12
-    assert loss.last.eps == pytest.approx(p * 0.5**p)
+    assert last(loss).lower - 1e-12 <= value <= last(loss).upper + 1e-12
+    assert last(loss).eps == pytest.approx(p * 0.5**p)
 
 
 def test_a_higher_scaling_is_a_narrower_interval() -> None:
@@ -71,8 +72,7 @@ def test_a_higher_scaling_is_a_narrower_interval() -> None:
     for scaling in (0.5, 0.9, 0.99):
         loss = SamplesLoss(blur=0.5, scaling=scaling)
         loss(X, Y)
-        assert loss.last is not None
-        gaps.append(max(float(s.rel_gap) for s in loss.last.solutions))
+        gaps.append(max(float(s.rel_gap) for s in last(loss).solutions))
         assert gaps[-1] <= (1 - scaling) / 1000
     assert gaps == sorted(gaps, reverse=True)
 
@@ -101,9 +101,8 @@ def test_a_function_as_the_cost(debias: bool) -> None:
 
     results = []
     for cost in (None, half):
-        x = X.clone().requires_grad_()
-        value = SamplesLoss(blur=0.7, cost=cost, debias=debias, tol=1e-9, max_steps=5000)(A, x, B, Y)
-        results.append((value.detach(), *torch.autograd.grad(value, x)))
+        loss = SamplesLoss(blur=0.7, cost=cost, debias=debias, tol=1e-9, max_steps=5000)
+        results.append(differentiated(lambda x, loss=loss: loss(A, x, B, Y), X))
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)
 
@@ -133,10 +132,8 @@ def test_potentials_sum_to_the_value(p: int, debias: bool, batched: bool) -> Non
 def test_the_potential_gives_the_gradient(p: int) -> None:
     """d S / d x_i = a_i d F(x_i) / d x_i: what makes potentials witness functions."""
     options: Any = {"p": p, "blur": 0.5, "tol": 1e-10, "max_steps": 20_000}
-    x = X.clone().requires_grad_()
-    f, _ = SamplesLoss(potentials=True, **options)(A, x, B, Y)
-    (of_f,) = torch.autograd.grad(f.squeeze(0) @ A, x)
-    (of_value,) = torch.autograd.grad(SamplesLoss(**options)(A, x, B, Y), x)
+    _, of_f = differentiated(lambda x: SamplesLoss(potentials=True, **options)(A, x, B, Y)[0].squeeze(0) @ A, X)
+    _, of_value = differentiated(lambda x: SamplesLoss(**options)(A, x, B, Y), X)
     torch.testing.assert_close(of_f, of_value, rtol=1e-4, atol=1e-6)
 
 
@@ -155,48 +152,40 @@ def test_options_of_speed_change_nothing(value: Any) -> None:
     assert SamplesLoss(blur=0.5, **value)(X, Y).item() == SamplesLoss(blur=0.5)(X, Y).item()
 
 
-REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"loss": "gaussian"}, "no loss 'gaussian'.*use loss='energy'"),
-    ({"loss": "laplacian"}, "no loss 'laplacian'"),
-    ({"loss": "hausdorff"}, "no loss 'hausdorff'.*small blur"),
-    ({"loss": "sinkhorm"}, "no loss 'sinkhorm'.*take 'sinkhorn'"),
-    ({"reach": 1.0}, "unbalanced transport is not solved here.*leave reach out"),
-    ({"backend": "online"}, "no backend 'online'.*take 'auto'"),
-    ({"backend": "multiscale"}, "no backend 'multiscale'"),
-    ({"kernel": lambda x, y: x @ y.mT}, "kernel= belongs to losses that are not here"),
-    ({"cost": "Norm2(X-Y)"}, "got the formula 'Norm2"),
-    ({"cost": 3}, "cost must be a function or a Cost, got 3"),
-    ({"loss": "energy", "cost": SqEuclidean()}, "cost means nothing to loss='energy'"),
-    ({"p": 3}, r"p must be 1 or 2, got 3.*PNorm\(p="),
-    ({"blur": 0.0}, r"blur must be a positive length, got 0\.0"),
-    ({"scaling": 1.0}, r"in \(0, 1\), got 1\.0"),
-    ({"epsilon": 0.1}, r"no option \['epsilon'\].*blur, reach"),
-]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    REFUSED,
-    ids=["-".join(map(str, options)) + f"-{k}" for k, (options, _) in enumerate(REFUSED)],
-)
-def test_what_is_not_here_is_refused_with_a_remedy(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        SamplesLoss(**options)
-
-
-@pytest.mark.parametrize(
-    ("args", "message"),
+test_what_is_not_here_is_refused_with_a_remedy = refusals(
     [
-        ((X,), r"called with \(x, y\) or \(a, x, b, y\), got 1"),
-        ((A, A, X, B, B, Y), "labels of clusters"),
-        ((2 * A, X, B, Y), "a sums to 2, not to 1"),
-        ((A, X, B[:4], Y), "b has shape"),
-        (("x", Y), "x must be a torch.Tensor"),
-    ],
+        (partial(SamplesLoss, **options), message)
+        for options, message in [
+            ({"loss": "gaussian"}, "no loss 'gaussian'.*use loss='energy'"),
+            ({"loss": "laplacian"}, "no loss 'laplacian'"),
+            ({"loss": "hausdorff"}, "no loss 'hausdorff'.*small blur"),
+            ({"loss": "sinkhorm"}, "no loss 'sinkhorm'.*take 'sinkhorn'"),
+            ({"reach": 1.0}, "unbalanced transport is not solved here.*leave reach out"),
+            ({"backend": "online"}, "no backend 'online'.*take 'auto'"),
+            ({"backend": "multiscale"}, "no backend 'multiscale'"),
+            ({"kernel": lambda x, y: x @ y.mT}, "kernel= belongs to losses that are not here"),
+            ({"cost": "Norm2(X-Y)"}, "got the formula 'Norm2"),
+            ({"cost": 3}, "cost must be a function or a Cost, got 3"),
+            ({"loss": "energy", "cost": SqEuclidean()}, "cost means nothing to loss='energy'"),
+            ({"p": 3}, r"p must be 1 or 2, got 3.*PNorm\(p="),
+            ({"blur": 0.0}, r"blur must be a positive length, got 0\.0"),
+            ({"scaling": 1.0}, r"in \(0, 1\), got 1\.0"),
+            ({"epsilon": 0.1}, r"no option \['epsilon'\].*blur, reach"),
+        ]
+    ]
 )
-def test_bad_calls_are_refused(args: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        SamplesLoss()(*args)
+test_bad_calls_are_refused = refusals(
+    [
+        (partial(SamplesLoss(), *args), message)
+        for args, message in [
+            ((X,), r"called with \(x, y\) or \(a, x, b, y\), got 1"),
+            ((A, A, X, B, B, Y), "labels of clusters"),
+            ((2 * A, X, B, Y), "a sums to 2, not to 1"),
+            ((A, X, B[:4], Y), "b has shape"),
+            (("x", Y), "x must be a torch.Tensor"),
+        ]
+    ]
+)
 
 
 def test_a_cost_of_the_wrong_shape_is_refused() -> None:
@@ -219,20 +208,13 @@ def peer() -> Callable[..., Any]:
 
 
 @either
+@pytest.mark.parametrize(("p", "room"), [(2, {"rel": 1e-4}), (1, {"abs": 1e-4})])
 @pytest.mark.filterwarnings("ignore")
-def test_geomloss_squared(debias: bool, peer: Any) -> None:
-    options: Any = {"p": 2, "blur": 0.6, "debias": debias, "scaling": 0.99}
-    theirs = peer(backend="tensorized", **options)(A, X, B, Y).item()
-    assert SamplesLoss(**options)(A, X, B, Y).item() == pytest.approx(theirs, rel=1e-4)
-
-
-@either
-@pytest.mark.filterwarnings("ignore")
-def test_geomloss_distance(debias: bool, peer: Any) -> None:
+def test_geomloss_values(p: int, room: dict[str, float], debias: bool, peer: Any) -> None:
     """It takes no distance for less than 1e-4, so its costs of a point to itself are too high by that."""
-    options: Any = {"p": 1, "blur": 0.6, "debias": debias, "scaling": 0.99}
+    options: Any = {"p": p, "blur": 0.6, "debias": debias, "scaling": 0.99}
     theirs = peer(backend="tensorized", **options)(A, X, B, Y).item()
-    assert SamplesLoss(**options)(A, X, B, Y).item() == pytest.approx(theirs, abs=1e-4)
+    assert SamplesLoss(**options)(A, X, B, Y).item() == pytest.approx(theirs, **room)
 
 
 @every_p

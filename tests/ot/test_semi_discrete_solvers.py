@@ -13,29 +13,12 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from cases.checks import grad_of, refused
 from cases.random_problems import cloud, generator, weights
 from cases.semi_discrete import SOLVERS, Finite, Unit, finite, intervals, many
+from otgen import ot
 from otgen.errors import InputError
-from otgen.ot import (
-    KL,
-    AtomPotentials,
-    AveragedSGD,
-    Discrete,
-    HistoryEntry,
-    NoReg,
-    Quadratic,
-    Regulariser,
-    Relative,
-    SemiDiscrete,
-    SemiDiscreteSolution,
-    SemiDiscreteSolver,
-    SqEuclidean,
-    Status,
-    StochasticSinkhorn,
-    Unroll,
-    default_solver,
-    solve,
-)
+from otgen.ot import KL, Discrete, NoReg, Regulariser, SemiDiscrete, SemiDiscreteSolver, StochasticSinkhorn, solve
 from otgen.ot.semi_discrete.estimate import semi_dual_estimate
 
 every_solver = pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: type(s).__name__)
@@ -44,7 +27,7 @@ every_solver = pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: type(s).
 # --- the two ways to the costs
 
 
-class Plain(SqEuclidean):
+class Plain(ot.SqEuclidean):
     """The same cost, its shortcut unknown."""
 
     @override
@@ -61,7 +44,9 @@ def test_expanded_and_plain_costs_agree(reg: Regulariser, far: float, monkeypatc
     monkeypatch.setattr("otgen.ot.semi_discrete.atoms._STREAMED", 20)
     x, y, b = cloud(9, 3, seed=1) + far, cloud(7, 3, seed=2) + far, weights(7, seed=3, zeros=1)
     g = 0.1 * cloud(7, 1, seed=4)[:, 0]
-    fast, slow = (AtomPotentials(SemiDiscrete(Finite(x), y, b, cost=c, reg=reg), g) for c in (SqEuclidean(), Plain()))
+    fast, slow = (
+        ot.AtomPotentials(SemiDiscrete(Finite(x), y, b, cost=c, reg=reg), g) for c in (ot.SqEuclidean(), Plain())
+    )
     z = g[None] - (x[:, None] - y[None]).square().sum(-1)
     expected = reg.soft_transform(z, b[None], -1)
     for potentials in (fast, slow):
@@ -71,13 +56,11 @@ def test_expanded_and_plain_costs_agree(reg: Regulariser, far: float, monkeypatc
     one, other = x.clone().requires_grad_(), x.clone().requires_grad_()
     fast.loss(one).backward()
     slow.loss(other).backward()
-    assert one.grad is not None
-    assert other.grad is not None
-    torch.testing.assert_close(one.grad, other.grad, rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(grad_of(one), grad_of(other), rtol=1e-7, atol=1e-9)
 
 
 def test_a_relative_weight_is_a_share_of_the_mean_cost() -> None:
-    problem, discrete = finite(KL(eps=Relative(0.1)))
+    problem, discrete = finite(KL(eps=ot.Relative(0.1)))
     resolved = problem.resolved()
     assert resolved.weight == pytest.approx(0.1 * discrete.mean_cost, rel=0.15)
     assert solve(problem, max_steps=1).eps == resolved.weight
@@ -134,7 +117,7 @@ def test_potentials_that_follow_keep_up_with_a_source_that_moves(reg: Regularise
 
 @every_solver
 def test_looking_changes_no_step(solver: SemiDiscreteSolver) -> None:
-    problem, seen = many(), list[HistoryEntry]()
+    problem, seen = many(), list[ot.HistoryEntry]()
     silent = solve(problem, solver, tol=0, max_steps=30)
     watched = solve(problem, solver, tol=0, max_steps=30, check_every=3, callback=seen.append)
     assert len(seen) == 10
@@ -181,9 +164,9 @@ def test_atoms_without_weight_change_nothing() -> None:
 
 def test_the_default_is_stochastic_sinkhorn() -> None:
     solution = solve(intervals(KL()), max_steps=3)
-    assert default_solver(solution.problem) == StochasticSinkhorn()
-    assert isinstance(solution, SemiDiscreteSolution)
-    assert solution.status is Status.FIXED_STEPS
+    assert ot.default_solver(solution.problem) == StochasticSinkhorn()
+    assert isinstance(solution, ot.SemiDiscreteSolution)
+    assert solution.status is ot.Status.FIXED_STEPS
     assert "statistical" in repr(solution)
     assert solution.value.dtype == torch.float64
     assert solution.estimate.upper == math.inf
@@ -219,27 +202,20 @@ class Returns:
     ],
 )
 def test_bad_samples_are_refused(source: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        solve(SemiDiscrete(source, torch.rand(4, 2, generator=generator(1))), max_steps=1)
+    refused(message, solve, SemiDiscrete(source, torch.rand(4, 2, generator=generator(1))), max_steps=1)
 
 
 def test_bad_input_is_refused() -> None:
     y = cloud(4, 2, seed=1)
-    with pytest.raises(InputError, match="method sample"):
-        SemiDiscrete(y, y)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="Quadratic"):
-        SemiDiscrete(Unit((2,)), y, reg=Quadratic())
-    with pytest.raises(InputError, match="not to 1"):
-        SemiDiscrete(Unit((2,)), y, torch.ones(4, dtype=torch.float64))
+    refused("method sample", SemiDiscrete, y, y)
+    refused("Quadratic", SemiDiscrete, Unit((2,)), y, reg=ot.Quadratic())
+    refused("not to 1", SemiDiscrete, Unit((2,)), y, torch.ones(4, dtype=torch.float64))
     problem = SemiDiscrete(Unit((2,)), y)
-    with pytest.raises(InputError, match="MarginalError"):
-        solve(problem, tol=1e-3, max_steps=1)
-    with pytest.raises(InputError, match="loss"):
-        solve(problem, max_steps=1, gradient=Unroll())
+    refused("MarginalError", solve, problem, tol=1e-3, max_steps=1)
+    refused("loss", solve, problem, max_steps=1, gradient=ot.Unroll())
     with pytest.raises(InputError, match="warm start has potentials of shape"):
-        solve(problem, max_steps=1, warm_start=AtomPotentials(problem, torch.zeros(3)))
-    with pytest.raises(InputError, match="SemiDiscrete problems, got a Discrete"):
-        solve(Discrete(y, y), StochasticSinkhorn())
+        solve(problem, max_steps=1, warm_start=ot.AtomPotentials(problem, torch.zeros(3)))
+    refused("SemiDiscrete problems, got a Discrete", solve, Discrete(y, y), StochasticSinkhorn())
 
 
 @pytest.mark.parametrize(
@@ -248,10 +224,9 @@ def test_bad_input_is_refused() -> None:
         lambda: StochasticSinkhorn(anneal=1.0),
         lambda: StochasticSinkhorn(gain=0.0),
         lambda: StochasticSinkhorn(batch=0),
-        lambda: AveragedSGD(rate=-1.0),
-        lambda: AveragedSGD(check_samples=3),
+        lambda: ot.AveragedSGD(rate=-1.0),
+        lambda: ot.AveragedSGD(check_samples=3),
     ],
 )
 def test_bad_hyper_parameters_are_refused(make: Callable[[], Any]) -> None:
-    with pytest.raises(InputError):
-        make()
+    refused("", make)

@@ -11,15 +11,7 @@ from torch import Tensor
 from cases.random_problems import cloud
 from cases.solves import batch, every_regulariser, problem
 from otgen.errors import InputError
-from otgen.ot import (
-    KL,
-    Discrete,
-    NoReg,
-    Regulariser,
-    Sinkhorn,
-    Solution,
-    solve,
-)
+from otgen.ot import KL, Discrete, NoReg, Regulariser, Sinkhorn, Solution, solve
 
 NUMBER = r"(-?[\d.]+(?:e[+-]\d+)?)"
 SHOWN = re.compile(rf"value={NUMBER} in \[{NUMBER}, {NUMBER}\], gap {NUMBER}")
