@@ -1,6 +1,29 @@
-"""What all tests share: one fixed hypothesis profile, so that a run can be repeated to the digit."""
+"""What all tests share: a fixed hypothesis profile and a seeded torch, so that a run can be repeated to the digit."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
 from hypothesis import settings
 
 settings.register_profile("fixed", derandomize=True, database=None, deadline=None, max_examples=25)
 settings.load_profile("fixed")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """These problems are tiny: on a busy machine a second thread costs seconds of waiting and gains nothing."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> Iterator[None]:
+    """Modules draw their weights from torch's own stream: the same in every test, whatever ran before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield

@@ -6,12 +6,11 @@ import contextlib
 import io
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 
 from otgen.cli.main import main
 
@@ -21,15 +20,6 @@ TINY = (
     *("--scale", "smoke", "--steps", "4", "--trainer.threads", "1", "--trainer.eval_samples", "30"),
     *("--generator.widths", "[6]", "--method.batch", "12", "--method.max_steps", "4"),
 )
-
-
-@pytest.fixture(autouse=True, scope="package")
-def one_thread() -> Iterator[None]:
-    """These problems are tiny: on a busy machine a second thread costs seconds of waiting and gains nothing."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

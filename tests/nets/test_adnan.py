@@ -14,17 +14,10 @@ from otgen.nets import (
     AdnanResnetGenerator,
     MlpCritic,
     SpectralNorm,
-    seeded,
 )
 from otgen.nets.layers import channels_last
 
 GREY, COLOUR = (1, 32, 32), (3, 32, 32)
-
-
-@pytest.fixture(autouse=True)
-def _seeded() -> object:
-    with seeded(torch.Generator().manual_seed(0)):
-        yield
 
 
 def parameters(module: nn.Module) -> int:
