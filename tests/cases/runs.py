@@ -9,6 +9,7 @@ from typing import Any
 from otgen.train import checkpoint
 
 Call = Callable[..., Any]
+Says = Callable[..., str]
 
 
 def bytes(run: Path) -> dict[str, bytes]:

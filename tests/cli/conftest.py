@@ -53,6 +53,18 @@ def otgen() -> Callable[..., Result]:
 
 
 @pytest.fixture
+def succeeds() -> Callable[..., str]:
+    """Run a command that must succeed and have nothing on stderr; what it printed."""
+
+    def check(*words: object) -> str:
+        result = call(*words)
+        assert (result.code, result.err) == (0, ""), result
+        return result.out
+
+    return check
+
+
+@pytest.fixture
 def refused() -> Callable[..., str]:
     """Run a command that must fail: one line on stderr that names the sub-command, nothing else; the line."""
 

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from cases.runs import Call, Says
 from otgen import peers
 from otgen.ot import KL, L1, Cosine, Discrete, NoReg, PNorm, Quadratic, SqEuclidean, solve
 from otgen.peers import Answer, FlashSinkhorn, GeomLoss, OttJax, Peer, PotExact, PotKernel, PotLog, PotQuadratic, Task
-
-Call = Callable[..., Any]
 
 
 @pytest.fixture
@@ -154,11 +153,10 @@ def test_bad_options_are_one_line(words: Any, said: str, clouds: Any, otgen: Cal
     ],
     ids=str,
 )
-def test_pot_agrees(peer: Peer, words: Any, clouds: Any, otgen: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pot_agrees(peer: Peer, words: Any, clouds: Any, succeeds: Says, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "PEERS", (peer,))
-    result = otgen("crosscheck", "x.npy", "y.npy", *words)
-    assert (result.code, result.err) == (0, "")
-    assert re.search(rf"^{re.escape(peer.name)} +\S+ +\S+ +inside +converged", result.out, re.MULTILINE), result.out
+    out = succeeds("crosscheck", "x.npy", "y.npy", *words)
+    assert re.search(rf"^{re.escape(peer.name)} +\S+ +\S+ +inside +converged", out, re.MULTILINE), out
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cases.runs import Call, Says
 from otgen.train import checkpoint
-
-Call = Callable[..., Any]
 
 
 def _samples(name: str) -> np.ndarray:
@@ -127,13 +125,12 @@ def test_a_failed_write_leaves_nothing(trained: Path, refused: Call, monkeypatch
     assert {p.name for p in Path().iterdir()} == {"trained"}
 
 
-def test_an_evaluation_is_printed_and_kept(trained: Path, otgen: Call) -> None:
-    result = otgen("eval", trained, "--n", "20", "--seed", "3")
-    assert (result.code, result.err) == (0, "")
-    assert f"Metrics: {trained}/eval/step_00000004.json" in result.out
+def test_an_evaluation_is_printed_and_kept(trained: Path, otgen: Call, succeeds: Says) -> None:
+    out = succeeds("eval", trained, "--n", "20", "--seed", "3")
+    assert f"Metrics: {trained}/eval/step_00000004.json" in out
     kept = json.loads((trained / "eval/step_00000004.json").read_text())
     assert (kept["samples"], kept["seed"], kept["weights"]) == (20, 3, "ema")
-    assert f"{kept['w1_matched']:.4g}" in result.out
+    assert f"{kept['w1_matched']:.4g}" in out
     assert otgen("eval", trained, "--raw").code == 0
 
 

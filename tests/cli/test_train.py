@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cases.runs import Call, bytes
+from cases.runs import Call, Says, bytes
 from otgen.methods import Player
 from otgen.train import RunDir, Trainer, checkpoint
 
@@ -35,10 +35,9 @@ def test_a_run_leaves_what_was_promised(trained: Path, tiny: Any) -> None:
     assert json.loads((trained / "env.json").read_text())["threads"] == 1
 
 
-def test_the_end_says_where_everything_is(otgen: Call, tiny: Any) -> None:
-    result = otgen("train", *tiny, "--out", "run")
-    assert (result.code, result.err) == (0, "")
-    lines = result.out.splitlines()
+def test_the_end_says_where_everything_is(succeeds: Says, tiny: Any) -> None:
+    out = succeeds("train", *tiny, "--out", "run")
+    lines = out.splitlines()
     assert lines[0] == "Training in run"
     assert any(line.startswith("step 4/4") for line in lines)
     (loss,) = [line for line in lines if line.startswith("Last loss, certified: loss ")]
@@ -50,13 +49,12 @@ def test_the_end_says_where_everything_is(otgen: Call, tiny: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["WGAN", "WGANGP"])
-def test_a_method_without_a_transport_value_ends_without_a_loss(method: str, otgen: Call) -> None:
+def test_a_method_without_a_transport_value_ends_without_a_loss(method: str, otgen: Call, succeeds: Says) -> None:
     words = ("toy.gaussians25", "--scale", "smoke", "--trainer.threads", "1", "--trainer.eval_samples", "30")
     words += ("--method", method, "--method.batch", "12", "--method.critic.widths", "[6]", "--generator.widths", "[6]")
-    result = otgen("train", *words, "--steps", "3", "--out", "run")
-    assert (result.code, result.err) == (0, "")
-    assert "loss" not in result.out
-    assert "step 3/3" in result.out
+    out = succeeds("train", *words, "--steps", "3", "--out", "run")
+    assert "loss" not in out
+    assert "step 3/3" in out
     (line,) = RunDir(Path("run")).read_metrics()
     penalty = {"penalty"} if method == "WGANGP" else set()
     steep = {"generator_lipschitz", "critic_lipschitz"}
@@ -93,10 +91,11 @@ def test_an_existing_run_is_refused_without_resume(trained: Path, refused: Call,
 
 
 @pytest.mark.parametrize("recipe", [("toy.gaussians25",), ()])
-def test_more_steps_later_are_more_steps_at_once(recipe: Any, otgen: Call, trained: Path, tiny: Any) -> None:
+def test_more_steps_later_are_more_steps_at_once(
+    recipe: Any, otgen: Call, succeeds: Says, trained: Path, tiny: Any
+) -> None:
     otgen("train", *tiny, "--steps", "7", "--out", "straight")
-    result = otgen("train", *recipe, "--resume", "--out", "trained", "--steps", "7")
-    assert (result.code, result.err) == (0, "")
+    succeeds("train", *recipe, "--resume", "--out", "trained", "--steps", "7")
     assert bytes(trained) == bytes(Path("straight"))
     assert [line["step"] for line in RunDir.open(trained).read_metrics()] == [4, 7]
     assert yaml.safe_load((trained / "config.yaml").read_text())["steps"] == 7
