@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from cases.errors import input_error
 from otgen.data import Mnist, Split
 from otgen.errors import InputError
 
@@ -74,35 +75,30 @@ def test_training_needs_no_labels(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6))
     source = Mnist(folder=str(tmp_path))
     assert source.support().shape == (6, 1, 28, 28)
-    with pytest.raises(InputError, match="found none of train-labels-idx1-ubyte"):
-        source.labels()
+    input_error("found none of train-labels-idx1-ubyte", source.labels)
 
 
 def test_a_missing_file_is_named_in_every_spelling(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
-        with pytest.raises(InputError) as caught:
-            Mnist(folder=str(folder), split=Split.TEST).support()
-        assert "t10k-images.idx3-ubyte.gz" in str(caught.value)
-        assert "download=True" in str(caught.value)
+        said = input_error(None, Mnist(folder=str(folder), split=Split.TEST).support)
+        assert "t10k-images.idx3-ubyte.gz" in said
+        assert "download=True" in said
 
 
 def test_other_sizes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6, side=32))
-    with pytest.raises(InputError, match="not 28 x 28 pixels: got 32 x 32"):
-        Mnist(folder=str(tmp_path)).support()
+    input_error("not 28 x 28 pixels: got 32 x 32", Mnist(folder=str(tmp_path)).support)
 
 
 def test_labels_of_another_set_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6))
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(labels(5))
-    with pytest.raises(InputError, match="got 5 labels and 6 images"):
-        Mnist(folder=str(tmp_path)).labels()
+    input_error("got 5 labels and 6 images", Mnist(folder=str(tmp_path)).labels)
 
 
 def test_swapped_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte").write_bytes(labels(6))
-    with pytest.raises(InputError, match="swapped"):
-        Mnist(folder=str(tmp_path)).support()
+    input_error("swapped", Mnist(folder=str(tmp_path)).support)
 
 
 def test_downloading_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,5 +145,4 @@ def test_padding_is_a_black_border(tmp_path: Path) -> None:
     assert torch.equal(wide.inside(wide.support()), plain.support())
     assert torch.equal(plain.inside(plain.support()), plain.support())
     assert int(wide.pixels().long().sum()) == int(plain.pixels().long().sum())
-    with pytest.raises(InputError, match="padding is negative: got -1; give 0 or more"):
-        Mnist(folder=str(tmp_path), padding=-1)
+    input_error("padding is negative: got -1; give 0 or more", Mnist, folder=str(tmp_path), padding=-1)

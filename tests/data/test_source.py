@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from cases.errors import input_error
 from otgen.data import (
     CIFAR10_CLASSES,
     Arrays,
@@ -32,7 +33,6 @@ from otgen.data import (
     Uniform,
 )
 from otgen.data.source import require_count
-from otgen.errors import InputError
 
 
 def write_mnist(folder: Path) -> None:
@@ -153,8 +153,7 @@ def test_writing_to_a_sample_leaves_the_source_as_it_was(source: Source) -> None
 
 @pytest.mark.parametrize("n", [0, -3])
 def test_fewer_than_one_sample_is_refused(source: Source, n: int) -> None:
-    with pytest.raises(InputError, match=f"got {n}"):
-        draw(source, n)
+    input_error(f"got {n}", draw, source, n)
 
 
 def test_a_source_is_a_frozen_value(source: Source) -> None:
