@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cases.errors import input_error
 from cases.runs import Call, Says
 from otgen import __version__
 from otgen.cli.main import COMMANDS, main
@@ -174,10 +175,8 @@ def test_every_error_is_one_line(
 
 
 def test_debug_lets_errors_through() -> None:
-    with pytest.raises(InputError, match="no run directory"):
-        main(["eval", "nowhere", "--debug"])
-    with pytest.raises(InputError, match="no run directory"):
-        main(["--debug", "eval", "nowhere"])
+    input_error("no run directory", main, ["eval", "nowhere", "--debug"])
+    input_error("no run directory", main, ["--debug", "eval", "nowhere"])
 
 
 def test_the_list_names_recipes_and_components(succeeds: Says) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from cases.errors import input_error
 from cases.layers import count, dense, layer
 from otgen.errors import InputError
 from otgen.nets import (
@@ -107,17 +108,14 @@ def _or_none(build: Callable[[], nn.Module]) -> nn.Module | None:
 def test_dcgan_says_what_it_needs_what_it_got_and_what_to_do(
     shape: tuple[int, ...], build: Callable[[tuple[int, ...]], nn.Module]
 ) -> None:
-    with pytest.raises(InputError) as caught:
-        build(shape)
-    message = str(caught.value)
+    message = input_error(None, build, shape)
     assert "square images of an even size" in message
     assert str(shape) in message
     assert "use an MLP" in message
 
 
 def test_dcgan_refuses_sizes_that_start_too_large() -> None:
-    with pytest.raises(InputError, match=r"side 36 halve to 9 only.*use side 28, 32 or 64"):
-        DcganGenerator().build((3,), (1, 36, 36), None)
+    input_error(r"side 36 halve to 9 only.*use side 28, 32 or 64", DcganGenerator().build, (3,), (1, 36, 36), None)
 
 
 # Layer by layer, by hand; batch normalisation has two numbers a channel and takes the bias's place.
@@ -220,5 +218,4 @@ def test_activations_sit_after_each_hidden_layer(activation: Activation) -> None
     ],
 )
 def test_layers_without_units_are_refused(build: Callable[[], object]) -> None:
-    with pytest.raises(InputError, match="widths of hidden layers must be at least 1, got"):
-        build()
+    input_error("widths of hidden layers must be at least 1, got", build)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cases.errors import input_error
 from cases.sanjabi_nets import CIFAR, MNIST, POST, PRE, SYMMETRIC, Net, build, meta, own_shape
 from otgen import nets
 from otgen.errors import InputError
@@ -200,9 +201,7 @@ OTHERS = [(1, 32, 32), (3, 28, 28), (1, 1, 28, 28), (28, 28), (2,), ()]
 )
 def test_other_samples_are_refused_with_what_to_use_instead(net: Net, shape: tuple[int, ...]) -> None:
     own = own_shape(net)
-    with pytest.raises(InputError) as caught:
-        meta(net, shape)
-    message = str(caught.value)
+    message = input_error(None, meta, net, shape)
     named = {
         MNIST: (nets.SanjabiMnistGenerator, nets.SanjabiMnistCritic),
         CIFAR: (nets.SanjabiCifarGenerator, nets.SanjabiCifarCritic),
@@ -215,8 +214,7 @@ def test_other_samples_are_refused_with_what_to_use_instead(net: Net, shape: tup
 
 
 def test_features_of_other_samples_are_refused() -> None:
-    with pytest.raises(InputError, match="needs samples of shape"):
-        nets.SanjabiMnistCritic().trunk_features(CIFAR)
+    input_error("needs samples of shape", nets.SanjabiMnistCritic().trunk_features, CIFAR)
 
 
 @pytest.mark.parametrize("kind", [type(net) for net in FULL])
@@ -231,22 +229,19 @@ def test_features_of_other_samples_are_refused() -> None:
     ],
 )
 def test_bad_hyper_parameters_are_refused(kind: type[Net], field: str, value: int, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        kind(**{field: value})
+    input_error(message, kind, **{field: value})
 
 
 @pytest.mark.parametrize("kind", [nets.SanjabiMnistCritic, nets.SanjabiCifarCritic])
 @pytest.mark.parametrize("slope", [-0.1, 1.0, math.nan, math.inf])
 def test_bad_slopes_are_refused(kind: type[CriticNet], slope: float) -> None:
-    with pytest.raises(InputError, match=r"slope of a leaky ReLU must be in \[0, 1\), got"):
-        kind(slope=slope)
+    input_error(r"slope of a leaky ReLU must be in \[0, 1\), got", kind, slope=slope)
 
 
 def test_odd_widths_are_refused_where_they_are_halved() -> None:
     with pytest.raises(InputError, match="width must be even, as gated units halve it, got 7; use 8"):
         nets.SanjabiCifarGenerator(width=7, glu=PRE)
-    with pytest.raises(InputError, match="width must be even, as CReLU makes half of it, got 7; use 8"):
-        nets.SanjabiCifarCritic(width=7)
+    input_error("width must be even, as CReLU makes half of it, got 7; use 8", nets.SanjabiCifarCritic, width=7)
     odd = (nets.SanjabiMnistGenerator(width=7), MNIST), (nets.SanjabiCifarGenerator(width=7), CIFAR)
     for net, shape in odd:
         module = meta(net, shape)

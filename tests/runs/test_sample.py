@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from otgen.errors import InputError
+from cases.errors import input_error
 from otgen.runs import load_generator, sample_run
 from otgen.train import RunDir, checkpoint
 
@@ -91,8 +91,7 @@ def test_a_damaged_checkpoint_is_refused(name: str, copy_of: Copy) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with pytest.raises(InputError, match=r"step_00000005"):
-        sample_run(run, 4, 0)
+    input_error(r"step_00000005", sample_run, run, 4, 0)
 
 
 class _Payload:
@@ -108,24 +107,21 @@ def test_a_pickle_is_never_read(copy_of: Copy, tmp_path: Path) -> None:
     newest = checkpoint.newest(run.checkpoints)
     (newest / "generator_ema.safetensors").write_bytes(pickle.dumps(_Payload(sentinel)))
     _sum_again(newest)
-    with pytest.raises(InputError, match="no safetensors file"):
-        sample_run(run, 4, 0)
+    input_error("no safetensors file", sample_run, run, 4, 0)
     assert not sentinel.exists()
 
 
 def test_another_architecture_is_refused(copy_of: Copy) -> None:
     run = copy_of("plane")
     run.config.write_text(run.config.read_text().replace("- 6", "- 9"))
-    with pytest.raises(InputError, match=r"1\.weight, shape \(6, 2\) in the file, \(9, 2\) in the network"):
-        sample_run(run, 4, 0)
+    input_error(r"1\.weight, shape \(6, 2\) in the file, \(9, 2\) in the network", sample_run, run, 4, 0)
 
 
 def test_a_run_without_a_checkpoint_says_so(copy_of: Copy) -> None:
     run = copy_of("plane")
     for folder in checkpoint.checkpoints(run.checkpoints):
         folder.rename(run.path / folder.name)
-    with pytest.raises(InputError, match="no checkpoint"):
-        sample_run(run, 4, 0)
+    input_error("no checkpoint", sample_run, run, 4, 0)
 
 
 def test_sampling_writes_nothing(finished: dict[str, Path]) -> None:

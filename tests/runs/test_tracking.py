@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from cases.errors import input_error
 from otgen.cli.main import main
 from otgen.data import Gaussian2D, Normal
 from otgen.errors import InputError
@@ -125,16 +126,14 @@ def test_the_interval_is_that_of_the_regression() -> None:
 
 
 def test_a_line_needs_three_points(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="three points with an SSIM below 1, got 1"):
-        fit_power_law([Tracked(1, 1, 0.9), Tracked(2, 2, 1.0)])
+    input_error("three points with an SSIM below 1, got 1", fit_power_law, [Tracked(1, 1, 0.9), Tracked(2, 2, 1.0)])
 
 
 def test_what_cannot_be_tracked_is_refused(tmp_path: Path) -> None:
     run = finished(tmp_path / "run")
     with pytest.raises(InputError, match="the run stopped at step 12: it cannot be tracked 13 steps back"):
         track(run, back=13, forward=0, every=1)
-    with pytest.raises(InputError, match="must be positive, got 0, 0 and 1"):
-        track(run, back=0, forward=0, every=1)
+    input_error("must be positive, got 0, 0 and 1", track, run, back=0, forward=0, every=1)
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

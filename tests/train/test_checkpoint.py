@@ -18,7 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from otgen.errors import InputError
+from cases.errors import input_error
 from otgen.methods import SWGAN, DualOracle
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.train import RunConfig, RunDir, Trainer, checkpoint
@@ -138,11 +138,10 @@ def test_a_flipped_bit_is_refused(seed: int, saved: Path, fresh: Trainer) -> Non
     content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
     file.write_bytes(content)
     before = _state(fresh)
-    with pytest.raises(InputError) as caught:
-        checkpoint.load(saved, fresh.state)
-    assert str(saved) in str(caught.value)
+    said = input_error(None, checkpoint.load, saved, fresh.state)
+    assert str(saved) in said
     if file.name != "MANIFEST.json":
-        assert f"{file} is damaged" in str(caught.value)
+        assert f"{file} is damaged" in said
     assert _equal(_state(fresh), before)
 
 
@@ -153,16 +152,14 @@ def test_a_truncated_file_is_refused(name: str, kept: float, saved: Path, fresh:
     content = file.read_bytes()
     size = int(kept * len(content)) if isinstance(kept, float) else kept
     file.write_bytes(content[:size])
-    with pytest.raises(InputError) as caught:
-        checkpoint.load(saved, fresh.state)
-    assert (name if name != "MANIFEST.json" else saved.name) in str(caught.value)
+    said = input_error(None, checkpoint.load, saved, fresh.state)
+    assert (name if name != "MANIFEST.json" else saved.name) in said
 
 
 @pytest.mark.parametrize("name", ["generator.safetensors", "state.safetensors", "state.json"])
 def test_a_missing_file_is_refused(name: str, saved: Path, fresh: Trainer) -> None:
     (saved / name).unlink()
-    with pytest.raises(InputError, match=name):
-        checkpoint.load(saved, fresh.state)
+    input_error(name, checkpoint.load, saved, fresh.state)
 
 
 @pytest.mark.parametrize("left_out", ["everything", "generator.safetensors", "state.json"])
@@ -170,15 +167,13 @@ def test_a_manifest_that_leaves_files_out_is_refused(left_out: str, saved: Path,
     manifest = saved / "MANIFEST.json"
     sums = json.loads(manifest.read_text())
     manifest.write_text(json.dumps({k: v for k, v in sums.items() if left_out not in ("everything", k)}))
-    with pytest.raises(InputError):
-        checkpoint.load(saved, fresh.state)
+    input_error(None, checkpoint.load, saved, fresh.state)
 
 
 @pytest.mark.parametrize("content", ["[]", "3", "null", '"x"', "{", "", '{"state.json": 3}', '{"state.json": null}'])
 def test_a_malformed_manifest_is_refused(content: str, saved: Path, fresh: Trainer) -> None:
     (saved / "MANIFEST.json").write_text(content)
-    with pytest.raises(InputError, match=saved.name):
-        checkpoint.load(saved, fresh.state)
+    input_error(saved.name, checkpoint.load, saved, fresh.state)
 
 
 @pytest.mark.parametrize("name", ["../outside", "../../outside", "/etc/hostname", "sub/outside", "..", ".", ""])
@@ -190,8 +185,7 @@ def test_a_manifest_cannot_point_outside(name: str, saved: Path, fresh: Trainer)
     manifest = saved / "MANIFEST.json"
     sums = json.loads(manifest.read_text()) | {name: hashlib.sha256(content).hexdigest()}
     manifest.write_text(json.dumps(sums))
-    with pytest.raises(InputError, match=r"MANIFEST\.json|no complete checkpoint"):
-        checkpoint.load(saved, fresh.state)
+    input_error(r"MANIFEST\.json|no complete checkpoint", checkpoint.load, saved, fresh.state)
 
 
 class _Payload:
@@ -208,13 +202,11 @@ def test_a_pickle_is_never_read(name: str, protocol: int, saved: Path, fresh: Tr
     sentinel = tmp_path / "executed"
     (saved / name).write_bytes(pickle.dumps(_Payload(sentinel), protocol=protocol))
     _sum_again(saved)
-    with pytest.raises(InputError, match=name):
-        checkpoint.load(saved, fresh.state)
+    input_error(name, checkpoint.load, saved, fresh.state)
     assert not sentinel.exists()
     torch.save(_Payload(sentinel), saved / name)
     _sum_again(saved)
-    with pytest.raises(InputError, match=name):
-        checkpoint.load(saved, fresh.state)
+    input_error(name, checkpoint.load, saved, fresh.state)
     assert not sentinel.exists()
 
 
@@ -244,16 +236,13 @@ BAD_TENSORS = {
 def test_lies_about_tensors_are_refused(case: str, saved: Path, fresh: Trainer) -> None:
     (saved / "generator.safetensors").write_bytes(BAD_TENSORS[case])
     _sum_again(saved)
-    with pytest.raises(InputError, match=r"generator\.safetensors is missing or no safetensors file"):
-        checkpoint.load(saved, fresh.state)
+    input_error(r"generator\.safetensors is missing or no safetensors file", checkpoint.load, saved, fresh.state)
 
 
 def test_another_architecture_is_refused_with_names_and_shapes(saved: Path, learnt: RunConfig, start: Start) -> None:
     wider = start(replace(learnt, generator=MlpGenerator(widths=(7,), batch_norm=True)), "wider")
     before = _state(wider)
-    with pytest.raises(InputError) as caught:
-        checkpoint.load(saved, wider.state)
-    message = str(caught.value)
+    message = input_error(None, checkpoint.load, saved, wider.state)
     # weight and batch normalisation's four vectors of the hidden layer, weight of the last one
     assert "generator.safetensors does not fit the network: 6 tensors differ, the first is 1.weight" in message
     assert "shape (6, 2) in the file, (7, 2) in the network" in message
@@ -262,15 +251,13 @@ def test_another_architecture_is_refused_with_names_and_shapes(saved: Path, lear
 
 def test_a_deeper_architecture_is_refused(saved: Path, learnt: RunConfig, start: Start) -> None:
     deeper = start(replace(learnt, generator=MlpGenerator(widths=(6, 6))), "deeper")
-    with pytest.raises(InputError, match=r"shape None in the file, \(6,\) in the network"):
-        checkpoint.load(saved, deeper.state)
+    input_error(r"shape None in the file, \(6,\) in the network", checkpoint.load, saved, deeper.state)
 
 
 def test_another_critic_leaves_all_players_as_they_were(saved: Path, learnt: RunConfig, start: Start) -> None:
     other = start(replace(learnt, method=replace(learnt.method, critic=MlpCritic(widths=(5,)))), "other")
     before = _state(other)
-    with pytest.raises(InputError, match=r"critic\.safetensors does not fit the network"):
-        checkpoint.load(saved, other.state)
+    input_error(r"critic\.safetensors does not fit the network", checkpoint.load, saved, other.state)
     assert _equal(_state(other), before)
 
 
@@ -278,11 +265,9 @@ def test_another_method_is_refused(tiny: RunConfig, saved: Path, fresh: Trainer,
     before = _state(fresh)
     simple = start(replace(tiny, steps=2), "simple")
     simple.train()
-    with pytest.raises(InputError, match="critic"):
-        checkpoint.load(checkpoint.newest(simple.run.checkpoints), fresh.state)
+    input_error("critic", checkpoint.load, checkpoint.newest(simple.run.checkpoints), fresh.state)
     assert _equal(_state(fresh), before)
-    with pytest.raises(InputError, match="critic"):
-        checkpoint.load(saved, simple.state)
+    input_error("critic", checkpoint.load, saved, simple.state)
 
 
 def test_lost_moments_are_refused(saved: Path, fresh: Trainer) -> None:
@@ -292,8 +277,7 @@ def test_lost_moments_are_refused(saved: Path, fresh: Trainer) -> None:
     assert len(kept) < len(tensors)
     save_file(kept, saved / "state.safetensors")
     _sum_again(saved)
-    with pytest.raises(InputError, match="missing"):
-        checkpoint.load(saved, fresh.state)
+    input_error("missing", checkpoint.load, saved, fresh.state)
 
 
 @pytest.mark.parametrize("version", [0, 2, None, "1"])
@@ -301,8 +285,7 @@ def test_another_format_is_refused(version: Any, saved: Path, fresh: Trainer) ->
     file = saved / "state.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"format": version}))
     _sum_again(saved)
-    with pytest.raises(InputError, match=rf"has checkpoint format {version}, this version reads format 1"):
-        checkpoint.load(saved, fresh.state)
+    input_error(rf"has checkpoint format {version}, this version reads format 1", checkpoint.load, saved, fresh.state)
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3])
@@ -331,8 +314,7 @@ def test_what_is_incomplete_is_no_checkpoint(saved: Path) -> None:
 
 
 def test_no_checkpoint_is_an_error_that_says_so(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no checkpoint in"):
-        checkpoint.newest(tmp_path)
+    input_error("no checkpoint in", checkpoint.newest, tmp_path)
 
 
 def test_a_failing_save_is_loud_and_leaves_the_old_one(

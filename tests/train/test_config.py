@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cases.errors import input_error
 from otgen import data, methods, nets, ot, recipes
 from otgen.data import Arrays, Digits, Gaussians8, ImageFolder, Uniform, ValueRange
 from otgen.errors import InputError, suggestion
@@ -211,8 +212,7 @@ def test_differences_of_components_name_the_classes() -> None:
     ],
 )
 def test_impossible_runs_are_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        replace(RunConfig(steps=1), **change)
+    input_error(message, replace, RunConfig(steps=1), **change)
 
 
 @pytest.mark.parametrize(
@@ -262,23 +262,20 @@ BAD_FILES = {
 @pytest.mark.parametrize("case", BAD_FILES)
 def test_a_bad_file_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
     file = _with(tmp_path, **BAD_FILES[case])
-    with pytest.raises(InputError) as caught:
-        load(file)
-    assert str(caught.value).startswith(f"{file} is no configuration of a run: ")
-    assert "\n" not in str(caught.value)
+    said = input_error(None, load, file)
+    assert said.startswith(f"{file} is no configuration of a run: ")
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "just text", "a: b: c", "steps: [1", "\x00", "- steps: 3"])
 def test_what_is_no_mapping_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(text)
-    with pytest.raises(InputError, match="is no configuration of a run"):
-        load(file)
+    input_error("is no configuration of a run", load, file)
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nothing\.yaml"):
-        load(tmp_path / "nothing.yaml")
+    input_error(r"nothing\.yaml", load, tmp_path / "nothing.yaml")
 
 
 @pytest.mark.parametrize("tag", ["!!python/object/apply:os.system", "!!python/object/apply:subprocess.call"])
@@ -286,8 +283,7 @@ def test_a_file_cannot_run_code(tag: str, tmp_path: Path) -> None:
     sentinel = tmp_path / "executed"
     file = tmp_path / "config.yaml"
     file.write_text(f"steps: 1\nseed: {tag} ['touch {sentinel}']\n")
-    with pytest.raises(InputError):
-        load(file)
+    input_error(None, load, file)
     assert not sentinel.exists()
 
 
@@ -295,8 +291,7 @@ def test_a_file_cannot_name_what_is_no_component(tmp_path: Path) -> None:
     sentinel = tmp_path / "executed"
     for path in ("pathlib.Path.touch", "os.system", "subprocess.Popen"):
         file = _with(tmp_path, data={"class_path": path, "init_args": {"args": f"touch {sentinel}"}})
-        with pytest.raises(InputError):
-            load(file)
+        input_error(None, load, file)
         assert not sentinel.exists()
 
 

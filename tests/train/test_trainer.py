@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cases.errors import input_error
 from cases.trainers import Start, poison
-from otgen.errors import InputError, NumericalError
+from otgen.errors import NumericalError
 from otgen.methods import Adam, FeatureGame, LearntFeatures, Logged, Player
 from otgen.nets import MlpGenerator
 from otgen.train import Device, Ending, RunConfig, RunDir, Trainer, checkpoint
@@ -306,8 +307,7 @@ def test_threads_are_what_the_configuration_says(tiny: RunConfig, tmp_path: Path
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has what is asked for")
 def test_a_missing_device_is_named(tiny: RunConfig, tmp_path: Path) -> None:
     config = replace(tiny, trainer=replace(tiny.trainer, device=Device.CUDA))
-    with pytest.raises(InputError, match="cuda"):
-        Trainer(config, RunDir(tmp_path))
+    input_error("cuda", Trainer, config, RunDir(tmp_path))
 
 
 def test_the_last_line_is_logged_once(tiny: RunConfig, start: Start) -> None:
