@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import hashlib
-import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from cases.checkpoints import Payload, change, sum_again
 from cases.errors import input_error
 from otgen.runs import load_generator, sample_run
 from otgen.train import RunDir, checkpoint
@@ -60,19 +58,11 @@ def test_samples_keep_the_range_that_the_checkpoint_states(copy_of: Copy) -> Non
     newest = checkpoint.newest(run.checkpoints)
     free, _ = sample_run(run, 200, 0)
     assert float(free.abs().max()) > 0.5
-    about = json.loads((newest / "state.json").read_text())
-    (newest / "state.json").write_text(json.dumps(about | {"value_range": [-0.25, 0.5]}))
-    _sum_again(newest)
+    change(newest / "state.json", lambda about: about | {"value_range": [-0.25, 0.5]})
     kept, span = sample_run(run, 200, 0)
     assert span == (-0.25, 0.5)
     assert float(kept.min()) >= -0.25
     assert float(kept.max()) <= 0.5
-
-
-def _sum_again(folder: Path) -> None:
-    files = [p for p in folder.iterdir() if p.name != "MANIFEST.json"]
-    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-    (folder / "MANIFEST.json").write_text(json.dumps(sums))
 
 
 def test_the_data_is_not_needed(copy_of: Copy) -> None:
@@ -94,19 +84,11 @@ def test_a_damaged_checkpoint_is_refused(name: str, copy_of: Copy) -> None:
     input_error(r"step_00000005", sample_run, run, 4, 0)
 
 
-class _Payload:
-    def __init__(self, sentinel: Path) -> None:
-        self.sentinel = sentinel
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Path.touch, (self.sentinel,))
-
-
 def test_a_pickle_is_never_read(copy_of: Copy, tmp_path: Path) -> None:
     run, sentinel = copy_of("plane"), tmp_path / "executed"
     newest = checkpoint.newest(run.checkpoints)
-    (newest / "generator_ema.safetensors").write_bytes(pickle.dumps(_Payload(sentinel)))
-    _sum_again(newest)
+    (newest / "generator_ema.safetensors").write_bytes(pickle.dumps(Payload(sentinel)))
+    sum_again(newest)
     input_error("no safetensors file", sample_run, run, 4, 0)
     assert not sentinel.exists()
 

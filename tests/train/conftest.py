@@ -12,19 +12,8 @@ import pytest
 from safetensors.torch import load_file
 
 from cases.trainers import Contents, Start, end
+from otgen import methods
 from otgen.data import Gaussian2D, Normal
-from otgen.methods import (
-    OTGAN,
-    SWGAN,
-    WGAN,
-    WGANGP,
-    DualOracle,
-    LearntFeatures,
-    PixelSinkhorn,
-    SeqSGDA,
-    SinkhornAutoDiff,
-    SWGANSinkhorn,
-)
 from otgen.nets import HeadOf, MlpCritic, MlpGenerator, MlpSplitCritic, SpectralNorm
 from otgen.ot import KL, SqEuclidean
 from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig
@@ -33,34 +22,38 @@ from otgen.train.hooks import Checkpoints
 NEVER = 10**6
 
 
-PIXEL = PixelSinkhorn(batch=12, reg=KL(eps=0.5), max_steps=4)
-LEARNT = SinkhornAutoDiff(batch=12, reg=KL(eps=0.5), max_steps=3, critic=MlpCritic(widths=(6,)), features=3, n_critic=2)
+PIXEL = methods.PixelSinkhorn(batch=12, reg=KL(eps=0.5), max_steps=4)
+LEARNT = methods.SinkhornAutoDiff(
+    batch=12, reg=KL(eps=0.5), max_steps=3, critic=MlpCritic(widths=(6,)), features=3, n_critic=2
+)
 SPLIT = MlpSplitCritic(widths=(6,), size=4, head_widths=(5,))
 METHODS = {
     "pixel": PIXEL,
     "learnt": LEARNT,
-    "wgan": WGAN(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2, clip=0.5),
-    "wgan-gp": WGANGP(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2),
-    "seqsgda": SeqSGDA(
+    "wgan": methods.WGAN(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2, clip=0.5),
+    "wgan-gp": methods.WGANGP(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2),
+    "seqsgda": methods.SeqSGDA(
         batch=12, max_steps=3, critic=SpectralNorm(net=MlpCritic(widths=(6,)), scale=1.2), features=3, n_critic=2
     ),
-    "ot-gan": OTGAN(batch=12, max_steps=3, critic=MlpCritic(widths=(6,)), features=3, critic_every=2),
-    "swgan": SWGANSinkhorn(
+    "ot-gan": methods.OTGAN(batch=12, max_steps=3, critic=MlpCritic(widths=(6,)), features=3, critic_every=2),
+    "swgan": methods.SWGANSinkhorn(
         batch=12,
         cost=SqEuclidean(),
         reg=KL(eps=0.5),
         support=16,
-        oracle=DualOracle(f=MlpCritic(widths=(6,)), g=MlpCritic(widths=(6,)), most=2, check_every=1, relative=True),
+        oracle=methods.DualOracle(
+            f=MlpCritic(widths=(6,)), g=MlpCritic(widths=(6,)), most=2, check_every=1, relative=True
+        ),
         report_every=3,
     ),
-    "swgan-features": SWGAN(
+    "swgan-features": methods.SWGAN(
         batch=12,
         cost=SqEuclidean(),
         reg=KL(eps=0.5),
         support=16,
         pool=24,
-        oracle=DualOracle(f=HeadOf(net=SPLIT), g=HeadOf(net=SPLIT), most=2, check_every=1, relative=True),
-        features=LearntFeatures(net=SPLIT),
+        oracle=methods.DualOracle(f=HeadOf(net=SPLIT), g=HeadOf(net=SPLIT), most=2, check_every=1, relative=True),
+        features=methods.LearntFeatures(net=SPLIT),
         report_every=3,
     ),
 }

@@ -9,7 +9,6 @@ import os
 import pickle
 import random
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from cases.checkpoints import Payload, change, sum_again, sums
 from cases.errors import input_error
+from cases.trainers import Start
 from otgen.methods import SWGAN, DualOracle
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.train import RunConfig, RunDir, Trainer, checkpoint
-
-Start = Callable[..., Trainer]
 
 
 @pytest.fixture
@@ -36,16 +35,6 @@ def saved(learnt_checkpoint: Path, tmp_path: Path) -> Path:
 def fresh(learnt: RunConfig, tmp_path: Path) -> Trainer:
     """A trainer that the checkpoint fits."""
     return Trainer(learnt, RunDir(tmp_path / "fresh"))
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.name != "MANIFEST.json")
-
-
-def _sum_again(folder: Path) -> None:
-    """A manifest that fits whatever the files hold by now."""
-    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(folder)}
-    (folder / "MANIFEST.json").write_text(json.dumps(sums))
 
 
 def _state(trainer: Trainer) -> dict[str, Any]:
@@ -94,8 +83,7 @@ def test_no_file_is_a_pickle(saved: Path) -> None:
 
 
 def test_the_manifest_sums_every_file(saved: Path) -> None:
-    sums = json.loads((saved / "MANIFEST.json").read_text())
-    assert sums == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(saved)}
+    assert json.loads((saved / "MANIFEST.json").read_text()) == sums(saved)
     assert checkpoint.verified(saved) == saved
 
 
@@ -164,9 +152,8 @@ def test_a_missing_file_is_refused(name: str, saved: Path, fresh: Trainer) -> No
 
 @pytest.mark.parametrize("left_out", ["everything", "generator.safetensors", "state.json"])
 def test_a_manifest_that_leaves_files_out_is_refused(left_out: str, saved: Path, fresh: Trainer) -> None:
-    manifest = saved / "MANIFEST.json"
-    sums = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({k: v for k, v in sums.items() if left_out not in ("everything", k)}))
+    kept = {name: value for name, value in sums(saved).items() if left_out not in ("everything", name)}
+    (saved / "MANIFEST.json").write_text(json.dumps(kept))
     input_error(None, checkpoint.load, saved, fresh.state)
 
 
@@ -182,30 +169,20 @@ def test_a_manifest_cannot_point_outside(name: str, saved: Path, fresh: Trainer)
     (saved.parent / "outside").write_bytes(content)
     (saved / "sub").mkdir()
     (saved / "sub" / "outside").write_bytes(content)
-    manifest = saved / "MANIFEST.json"
-    sums = json.loads(manifest.read_text()) | {name: hashlib.sha256(content).hexdigest()}
-    manifest.write_text(json.dumps(sums))
+    (saved / "MANIFEST.json").write_text(json.dumps(sums(saved) | {name: hashlib.sha256(content).hexdigest()}))
     input_error(r"MANIFEST\.json|no complete checkpoint", checkpoint.load, saved, fresh.state)
-
-
-class _Payload:
-    def __init__(self, sentinel: Path) -> None:
-        self.sentinel = sentinel
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Path.touch, (self.sentinel,))
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 5])
 @pytest.mark.parametrize("name", ["generator.safetensors", "state.safetensors", "state.json"])
 def test_a_pickle_is_never_read(name: str, protocol: int, saved: Path, fresh: Trainer, tmp_path: Path) -> None:
     sentinel = tmp_path / "executed"
-    (saved / name).write_bytes(pickle.dumps(_Payload(sentinel), protocol=protocol))
-    _sum_again(saved)
+    (saved / name).write_bytes(pickle.dumps(Payload(sentinel), protocol=protocol))
+    sum_again(saved)
     input_error(name, checkpoint.load, saved, fresh.state)
     assert not sentinel.exists()
-    torch.save(_Payload(sentinel), saved / name)
-    _sum_again(saved)
+    torch.save(Payload(sentinel), saved / name)
+    sum_again(saved)
     input_error(name, checkpoint.load, saved, fresh.state)
     assert not sentinel.exists()
 
@@ -235,7 +212,7 @@ BAD_TENSORS = {
 @pytest.mark.parametrize("case", BAD_TENSORS)
 def test_lies_about_tensors_are_refused(case: str, saved: Path, fresh: Trainer) -> None:
     (saved / "generator.safetensors").write_bytes(BAD_TENSORS[case])
-    _sum_again(saved)
+    sum_again(saved)
     input_error(r"generator\.safetensors is missing or no safetensors file", checkpoint.load, saved, fresh.state)
 
 
@@ -276,15 +253,13 @@ def test_lost_moments_are_refused(saved: Path, fresh: Trainer) -> None:
     kept = {name: tensor for name, tensor in tensors.items() if "optimizer" not in name}
     assert len(kept) < len(tensors)
     save_file(kept, saved / "state.safetensors")
-    _sum_again(saved)
+    sum_again(saved)
     input_error("missing", checkpoint.load, saved, fresh.state)
 
 
 @pytest.mark.parametrize("version", [0, 2, None, "1"])
 def test_another_format_is_refused(version: Any, saved: Path, fresh: Trainer) -> None:
-    file = saved / "state.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": version}))
-    _sum_again(saved)
+    change(saved / "state.json", lambda about: about | {"format": version})
     input_error(rf"has checkpoint format {version}, this version reads format 1", checkpoint.load, saved, fresh.state)
 
 
@@ -359,7 +334,7 @@ def test_numbers_under_their_former_names_are_read(tiny: RunConfig, start: Start
     about = json.loads((saved / "state.json").read_text())
     about["numbers"]["method.cross.trips"] = about["numbers"].pop("method.cross.capped_updates")
     (saved / "state.json").write_text(json.dumps(about))
-    _sum_again(saved)
+    sum_again(saved)
     checkpoint.load(saved, new)
     state = new.method
     assert state.cross.capped_updates == 7
