@@ -87,13 +87,23 @@ def tiny() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="package")
-def _trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A finished run of these words, only to be read, and what was printed."""
     folder = tmp_path_factory.mktemp("once") / "trained"
-    assert call("train", *TINY, "--out", folder).code == 0
+    result = call("train", *TINY, "--out", folder)
+    assert (result.code, result.err) == (0, "")
+    return folder, result.out
+
+
+@pytest.fixture(scope="package")
+def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of these words, but of seven steps; only to be read."""
+    folder = tmp_path_factory.mktemp("once") / "longer"
+    assert call("train", *TINY, "--steps", "7", "--out", folder).code == 0
     return folder
 
 
 @pytest.fixture
-def trained(_trained_once: Path, tmp_path: Path) -> Path:
+def trained(trained_once: tuple[Path, str], tmp_path: Path) -> Path:
     """A finished run of these words, in the working directory; a copy, so it may be changed."""
-    return Path(shutil.copytree(_trained_once, tmp_path / "trained"))
+    return Path(shutil.copytree(trained_once[0], tmp_path / "trained"))
