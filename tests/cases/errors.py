@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 
@@ -16,3 +17,16 @@ def input_error(match: str | None, call: Callable[..., object], *arguments: obje
     said = str(caught.value)
     assert "\n" not in said
     return said
+
+
+def raising(error: BaseException) -> Callable[..., NoReturn]:
+    """A function that raises this, whatever it is called with."""
+
+    def call(*arguments: object, **options: object) -> NoReturn:
+        raise error
+
+    return call
+
+
+NO_PERMISSION = raising(PermissionError(13, "Permission denied"))
+NO_SPACE = raising(OSError(28, "No space left on device"))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cases.errors import NO_SPACE
 from cases.runs import Call, Says
 from otgen.train import checkpoint
 
@@ -111,10 +112,8 @@ def test_a_damaged_checkpoint_is_one_line(trained: Path, refused: Call) -> None:
 
 
 def test_a_failed_write_leaves_nothing(trained: Path, refused: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*arguments: Any, **options: Any) -> None:
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(np, "savez", NO_SPACE)
     assert "No space left on device" in refused("sample", trained, "--out", "s.npz", code=1)
     assert {p.name for p in Path().iterdir()} == {"trained"}
 

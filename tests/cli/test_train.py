@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
+from cases.errors import NO_PERMISSION
 from cases.runs import Call, Says, bytes
 from otgen.methods import Player
 from otgen.train import RunDir, Trainer, checkpoint
@@ -219,10 +220,8 @@ def test_an_out_path_that_is_a_file(refused: Call, tiny: Any) -> None:
 
 
 def test_an_out_path_that_cannot_be_written(refused: Call, tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr(Path, "mkdir", NO_PERMISSION)
     line = refused("train", *tiny, "--out", "run", code=1)
     assert line == "otgen train: cannot write a run to run: Permission denied; choose another --out"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cases.errors import input_error
+from cases.errors import NO_PERMISSION, input_error
 from otgen.data import Arrays
 from otgen.errors import InputError
 
@@ -224,10 +224,7 @@ def test_missing_and_unknown_files_are_explained(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_opened_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path, VALUES)
 
-    def forbid(*args: object, **kwargs: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "open", forbid)  # root may read anything, so chmod proves nothing
+    monkeypatch.setattr(Path, "open", NO_PERMISSION)  # root may read anything, so chmod proves nothing
     input_error("Permission denied", Arrays(path=path).support)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cases.errors import input_error
+from cases.errors import NO_SPACE, input_error, raising
 from otgen.data.download import RemoteFile, fetch
 
 CONTENT = b"the content of a data set" * 40
@@ -88,10 +88,8 @@ def test_without_a_network_the_message_says_what_to_do(tmp_path: Path, serve: Ca
 def test_a_broken_connection_is_a_failure_of_the_mirror(
     tmp_path: Path, serve: Callable[[Serve], list[str]], error: Exception
 ) -> None:
-    def answer(url: str) -> bytes:
-        raise error
 
-    serve(answer)
+    serve(raising(error))
     input_error("cannot be downloaded", fetch, FILE, tmp_path, MIRRORS)
 
 
@@ -123,9 +121,6 @@ def test_a_full_disk_leaves_nothing_behind(
 ) -> None:
     serve(lambda url: gzip.compress(CONTENT))
 
-    def full(self: Path, target: Path) -> Path:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(Path, "replace", NO_SPACE)
     input_error("No space left", fetch, FILE, tmp_path, MIRRORS)
     assert list(tmp_path.iterdir()) == []

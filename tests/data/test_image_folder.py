@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cases.errors import input_error
+from cases.errors import NO_PERMISSION, input_error, raising
 from otgen.data import ImageFolder, ValueRange, image_folder
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "cifar10-jpeg.tar.gz"
@@ -146,10 +146,7 @@ def test_a_name_that_is_no_text_is_printable(tmp_path: Path) -> None:
 def test_an_unreadable_image_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "x.png")
 
-    def forbid(*args: object, **kwargs: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Image, "open", forbid)  # root may read anything, so chmod proves nothing
+    monkeypatch.setattr(Image, "open", NO_PERMISSION)  # root may read anything, so chmod proves nothing
     input_error(r"'x.png' \(Permission denied\)", ImageFolder(folder=str(tmp_path)).support)
 
 
@@ -170,10 +167,7 @@ def test_an_unreadable_subfolder_is_an_error(tmp_path: Path, monkeypatch: pytest
 def test_running_out_of_memory_is_not_blamed_on_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "x.png")
 
-    def exhaust(*args: object, **kwargs: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(Image, "open", exhaust)
+    monkeypatch.setattr(Image, "open", raising(MemoryError()))
     with pytest.raises(MemoryError):
         ImageFolder(folder=str(tmp_path)).support()
 

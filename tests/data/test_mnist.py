@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from cases.errors import input_error
+from cases.errors import input_error, raising
 from otgen.data import Mnist, Split
 from otgen.errors import InputError
 
@@ -102,10 +102,8 @@ def test_swapped_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_downloading_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(url: str, timeout: float) -> io.BytesIO:
-        raise urllib.error.URLError("no network")
 
-    monkeypatch.setattr("urllib.request.urlopen", offline)
+    monkeypatch.setattr("urllib.request.urlopen", raising(urllib.error.URLError("no network")))
     with pytest.raises(InputError, match=f"train-images-idx3-ubyte.gz cannot .* put it into {tmp_path}"):
         Mnist(folder=str(tmp_path), download=True).support()
 

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cases.checkpoints import Payload, change, sum_again, sums
-from cases.errors import input_error
+from cases.errors import NO_SPACE, input_error, raising
 from cases.trainers import Start
 from otgen.methods import SWGAN, DualOracle
 from otgen.nets import MlpCritic, MlpGenerator
@@ -298,10 +298,7 @@ def test_a_failing_save_is_loud_and_leaves_the_old_one(
     checkpoint.load(saved, fresh.state)
     fresh.state.step += 1
 
-    def full(*arguments: Any, **options: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", NO_SPACE)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(saved.parent, fresh.state, fresh.shapes, keep=1)
     assert checkpoint.newest(saved.parent) == checkpoint.verified(saved)
@@ -314,11 +311,8 @@ def test_a_checkpoint_is_never_without_a_successor(
     """The last step is often a scheduled one too: saving it again must not delete it first."""
     checkpoint.load(saved, fresh.state)
 
-    def fail(*arguments: Any, **options: Any) -> None:
-        raise OSError(5, "Input/output error")
-
     for owner, name in ((Path, "rename"), (Path, "replace"), (os, "rename"), (os, "replace")):
-        monkeypatch.setattr(owner, name, fail)
+        monkeypatch.setattr(owner, name, raising(OSError(5, "Input/output error")))
     with contextlib.suppress(OSError):
         checkpoint.save(saved.parent, fresh.state, fresh.shapes, keep=1)
     assert checkpoint.newest(saved.parent) == checkpoint.verified(saved)
