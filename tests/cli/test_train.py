@@ -177,16 +177,15 @@ def disturbed(monkeypatch: pytest.MonkeyPatch, step: int, before: Callable[[Any]
         return run()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_saves_and_says_how_to_go_on(
-    number: int, otgen: Call, tiny: Any, trained: Path, monkeypatch: pytest.MonkeyPatch
+    otgen: Call, tiny: Any, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(loss: Any) -> Any:  # during the second step
-        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), signal.SIGTERM)
         return loss
 
     result = disturbed(monkeypatch, 1, interrupted, lambda: otgen("train", *tiny, "--out", "run"))
-    assert result.code == 128 + number
+    assert result.code == 143
     assert "Interrupted at step 2, saved. Continue: otgen train --resume --out run" in result.out
     assert not list(Path("run/eval").iterdir())
     words = result.out.splitlines()[-1].split("Continue: otgen ")[1].split()
@@ -194,13 +193,12 @@ def test_an_interrupt_saves_and_says_how_to_go_on(
     assert bytes(Path("run")) == bytes(trained)
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_ends_in_one_line(
-    bad: float, refused: Call, otgen: Call, tiny: Any, trained: Path, monkeypatch: pytest.MonkeyPatch
+    refused: Call, otgen: Call, tiny: Any, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("train", *tiny, "--trainer.checkpoint_every", "1", "--out", "run")
-    line = disturbed(monkeypatch, 2, lambda loss: loss * bad, lambda: refused(*words, code=1))
-    assert line.startswith(f"otgen train: step 3, generator: the loss is {bad}")
+    line = disturbed(monkeypatch, 2, lambda loss: loss * float("nan"), lambda: refused(*words, code=1))
+    assert line.startswith("otgen train: step 3, generator: the loss is nan")
     assert checkpoint.verified(checkpoint.newest(Path("run/checkpoints"))).name == "step_00000002"
     assert otgen("train", "--resume", "--out", "run").code == 0
     assert bytes(Path("run")) == bytes(trained)

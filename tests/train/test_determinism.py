@@ -106,26 +106,20 @@ def test_resuming_from_a_scheduled_checkpoint(
     assert contents(end(second)) == straight
 
 
-def test_looking_changes_nothing(config: RunConfig, start: Start, contents: Contents, straight: Run) -> None:
-    busy = replace(
-        config.trainer, log_every=1, sample_every=4, checkpoint_every=3, eval_every=2, eval_samples=20, keep=1
-    )
-    hooks = [Log(), Pictures(), Evaluations(), Checkpoints()]
-    assert contents(end(start(replace(config, trainer=busy), "busy", hooks))) == straight
-
-
-def test_resuming_right_after_looking(config: RunConfig, start: Start, contents: Contents, straight: Run) -> None:
-    busy = replace(config.trainer, log_every=1, sample_every=4, eval_every=4, eval_samples=20)
-    looking = replace(config, trainer=busy)
-    hooks = [signals_at(4, signal.SIGINT), Log(), Pictures(), Evaluations(), Checkpoints()]
-    first = start(looking, "stopped", hooks)
+def test_looking_changes_nothing_nor_does_resuming_right_after_it(
+    config: RunConfig, start: Start, contents: Contents, straight: Run
+) -> None:
+    busy = {"log_every": 1, "sample_every": 4, "checkpoint_every": 3, "eval_every": 4, "eval_samples": 20, "keep": 1}
+    looking = replace(config, trainer=replace(config.trainer, **busy))
+    hooks = (Log(), Pictures(), Evaluations(), Checkpoints())
+    whole = start(looking, "whole", hooks)
+    assert contents(end(whole)) == straight
+    first = start(looking, "stopped", [signals_at(4, signal.SIGINT), *hooks])
     first.train()
-    second = Trainer(looking, first.run, [Log(), Pictures(), Evaluations(), Checkpoints()])
+    second = Trainer(looking, first.run, hooks)
     second.resume()
     assert contents(end(second)) == straight
     # One line a step, none lost, none twice, and equal to those of a run that was never stopped.
-    whole = start(looking, "whole", [Log()])
-    whole.train()
     lines, expected = ([{**r, "elapsed": 0} for r in t.run.read_metrics()] for t in (second, whole))
     assert [r["step"] for r in lines] == list(range(1, 9))
     assert lines == expected

@@ -161,7 +161,7 @@ def _classes(path: Path, default: RunConfig) -> dict[str, str]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return {}  # the parser will report the error
-    pattern = rf"^({'|'.join(_COMPONENTS)}):\n  class_path: ((otgen\.\w+)\.(\w+))$"
+    pattern = rf"^({'|'.join(_COMPONENTS)}):\n  class_path: (([\w.]+)\.(\w+))$"
     found = re.findall(pattern, text, re.MULTILINE)
     return {
         component: class_path
