@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cases.runs import Call
+from cases.runs import REQUIRED, Call
 from otgen import data, methods, nets, ot, recipes
 from otgen.data import ImageFolder, ValueRange
 from otgen.methods import SinkhornAutoDiff
@@ -33,13 +33,6 @@ KINDS: dict[str, tuple[Any, type]] = {
     "method.reg": (ot, ot.Regulariser),
     "method.solver": (ot, ot.DiscreteSolver),
     "method.gradient": (ot, ot.Gradient),
-}
-REQUIRED = {
-    "Arrays": ("path", "x.npy"),
-    "Cifar10": ("folder", "x"),
-    "Cifar10Jpeg": ("path", "x"),
-    "ImageFolder": ("folder", "x"),
-    "Mnist": ("folder", "x"),
 }
 
 

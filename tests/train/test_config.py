@@ -14,20 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cases.errors import input_error
+from cases.runs import REQUIRED
 from otgen import data, methods, nets, ot, recipes
 from otgen.data import Arrays, Digits, Gaussians8, ImageFolder, Uniform, ValueRange
 from otgen.errors import InputError, suggestion
 from otgen.methods import WGANGP, Adam, GradientPenalty, PixelSinkhorn, SinkhornAutoDiff
-from otgen.nets import (
-    Activation,
-    DcganCritic,
-    DcganGenerator,
-    GluReading,
-    MlpCritic,
-    MlpGenerator,
-    SanjabiCifarCritic,
-    SanjabiCifarGenerator,
-)
 from otgen.ot import KL, Envelope, NoReg, Quadratic, Relative
 from otgen.recipes import Scale
 from otgen.train import Device, Duration, RunConfig, TrainerConfig
@@ -43,15 +34,15 @@ VARIED = {
     ),
     "images": RunConfig(
         data=ImageFolder(folder="~/ü", size=64, channels=1, pixel_range=ValueRange.SYMMETRIC),
-        generator=DcganGenerator(width=8, batch_norm=False),
-        method=SinkhornAutoDiff(critic=DcganCritic(width=4), gradient=Envelope(), clip=1e-5),
+        generator=nets.DcganGenerator(width=8, batch_norm=False),
+        method=SinkhornAutoDiff(critic=nets.DcganCritic(width=4), gradient=Envelope(), clip=1e-5),
         steps=10**7,
     ),
     "odd": RunConfig(
         data=Gaussians8(),
-        generator=MlpGenerator(widths=(), activation=Activation.TANH),
+        generator=nets.MlpGenerator(widths=(), activation=nets.Activation.TANH),
         method=SinkhornAutoDiff(
-            critic=MlpCritic(widths=(3,), activation=Activation.RELU),
+            critic=nets.MlpCritic(widths=(3,), activation=nets.Activation.RELU),
             cost=ot.PNorm(p=1.5),
             reg=Quadratic(eps=Relative(1 / 3)),
             solver=ot.Sinkhorn(),
@@ -62,8 +53,8 @@ VARIED = {
         budget=Duration(90),
     ),
     "a paper's networks": RunConfig(
-        generator=SanjabiCifarGenerator(width=2, kernel=3, glu=GluReading.PRE),
-        method=SinkhornAutoDiff(critic=SanjabiCifarCritic(width=2, slope=0.1, affine=False)),
+        generator=nets.SanjabiCifarGenerator(width=2, kernel=3, glu=nets.GluReading.PRE),
+        method=SinkhornAutoDiff(critic=nets.SanjabiCifarCritic(width=2, slope=0.1, affine=False)),
         steps=1,
     ),
     "text that looks like something else": RunConfig(data=Arrays(path="1e3", key="12"), steps=1),
@@ -112,18 +103,9 @@ def _components() -> list[type]:
 
 @pytest.mark.parametrize("component", _components(), ids=lambda c: c.__name__)
 def test_every_component_is_named_by_its_package(component: type) -> None:
-    required = {
-        "Arrays": {"path": "x.npy"},
-        "Cifar10": {"folder": "x"},
-        "Cifar10Jpeg": {"path": "x"},
-        "ImageFolder": {"folder": "x"},
-        "Mnist": {"folder": "x"},
-    }
-    package = component.__module__.split(".")[1]
-    assert (
-        plain(component(**required.get(component.__name__, {})))["class_path"]
-        == f"otgen.{package}.{component.__name__}"
-    )
+    name, package = component.__name__, component.__module__.split(".")[1]
+    made = component(**dict([REQUIRED[name]] if name in REQUIRED else []))
+    assert plain(made)["class_path"] == f"otgen.{package}.{name}"
 
 
 @pytest.mark.parametrize(
@@ -183,7 +165,7 @@ def test_differences_are_named_with_both_values() -> None:
         seed=1,
         trainer=replace(old.trainer, ema=0.5),
         method=PixelSinkhorn(reg=KL(eps=2.0), batch=7),
-        generator=MlpGenerator(widths=(1, 2)),
+        generator=nets.MlpGenerator(widths=(1, 2)),
     )
     assert differences(old, old) == []
     assert differences(old, new) == [
