@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -190,14 +191,19 @@ class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
 
 
 def _text(dumper: Any, value: str) -> Any:
-    try:
-        ambiguous = yaml.safe_load(value) != value
-    except yaml.YAMLError:
-        ambiguous = True
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="'" if _is_ambiguous(value) else None)
+
+
+@lru_cache(maxsize=1024)
+def _is_ambiguous(text: str) -> bool:
+    """Whether a reader may take it for another type; the names of options and classes come again in every file."""
     with contextlib.suppress(ValueError):
-        float(value.replace("_", ""))
-        ambiguous = True
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="'" if ambiguous else None)
+        float(text.replace("_", ""))
+        return True
+    try:
+        return bool(yaml.safe_load(text) != text)
+    except yaml.YAMLError:
+        return True
 
 
 _Dumper.add_representer(str, _text)
