@@ -9,6 +9,16 @@ from typing import Any
 from otgen.train import checkpoint
 
 Call = Callable[..., Any]
+Says = Callable[..., str]
+
+# The options that a source cannot do without.
+REQUIRED = {
+    "Arrays": ("path", "x.npy"),
+    "Cifar10": ("folder", "x"),
+    "Cifar10Jpeg": ("path", "x"),
+    "ImageFolder": ("folder", "x"),
+    "Mnist": ("folder", "x"),
+}
 
 
 def bytes(run: Path) -> dict[str, bytes]:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from otgen.nets import CriticNet, GeneratorNet, GluReading
+from otgen.nets import CriticNet, GeneratorNet, GluReading, SanjabiMnistCritic, SanjabiMnistGenerator
 
 Net = GeneratorNet | CriticNet
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
@@ -18,3 +18,8 @@ def build(net: Net, shape: tuple[int, ...]) -> nn.Module:
 def meta(net: Net, shape: tuple[int, ...]) -> nn.Module:
     with torch.device("meta"):
         return build(net, shape)
+
+
+def own_shape(net: Net) -> tuple[int, ...]:
+    """The shape of the samples that a network is for."""
+    return MNIST if isinstance(net, SanjabiMnistGenerator | SanjabiMnistCritic) else CIFAR

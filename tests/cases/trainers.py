@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,63 @@ from torch import Tensor
 
 from cases.scale import ScaleNet
 from otgen.data import Gaussian2D, Normal, Source
-from otgen.methods import Method, Player
+from otgen.methods import Logged, Method, Player
 from otgen.nets import GeneratorNet, MlpGenerator
-from otgen.train import RunConfig, RunDir, Trainer
+from otgen.train import RunConfig, RunDir, Trainer, checkpoint
+from otgen.train.hooks import Checkpoints
 
 Start = Callable[..., Trainer]
+Contents = Callable[[Path], dict[str, Any]]
+
+
+class AfterStep:
+    """A hook that calls a function after every step, and perhaps another one at the end."""
+
+    def __init__(
+        self,
+        act: Callable[[Trainer, Logged], object],
+        end: Callable[[Trainer, Logged | None], object] = lambda trainer, logged: None,
+    ) -> None:
+        self.act, self.end = act, end
+
+    def after_step(self, trainer: Trainer, logged: Logged) -> None:
+        self.act(trainer, logged)
+
+    def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+        self.end(trainer, logged)
+
+
+def signals_at(step: int, *numbers: int) -> AfterStep:
+    """Ctrl-C after a step, once for each number, as the process sees it."""
+
+    def act(trainer: Trainer, logged: Logged) -> None:
+        for number in numbers if trainer.state.step == step else ():
+            os.kill(os.getpid(), number)
+
+    return AfterStep(act)
+
+
+def fails_at(step: int, error: Exception) -> AfterStep:
+    """An error after a step."""
+
+    def act(trainer: Trainer, logged: Logged) -> None:
+        if trainer.state.step == step:
+            raise error
+
+    return AfterStep(act)
+
+
+def end(trainer: Trainer) -> Path:
+    """Train to the end; the newest checkpoint."""
+    trainer.train()
+    return checkpoint.newest(trainer.run.checkpoints)
+
+
+def resumed(config: RunConfig, first: Trainer) -> Trainer:
+    """Another trainer, as another process would build it, that goes on where the first one stopped."""
+    trainer = Trainer(config, first.run, [Checkpoints()])
+    trainer.resume()
+    return trainer
 
 
 def trainer_of(

@@ -6,12 +6,11 @@ import contextlib
 import io
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 
 from otgen.cli.main import main
 
@@ -21,15 +20,6 @@ TINY = (
     *("--scale", "smoke", "--steps", "4", "--trainer.threads", "1", "--trainer.eval_samples", "30"),
     *("--generator.widths", "[6]", "--method.batch", "12", "--method.max_steps", "4"),
 )
-
-
-@pytest.fixture(autouse=True, scope="package")
-def one_thread() -> Iterator[None]:
-    """These problems are tiny: on a busy machine a second thread costs seconds of waiting and gains nothing."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +53,18 @@ def otgen() -> Callable[..., Result]:
 
 
 @pytest.fixture
+def succeeds() -> Callable[..., str]:
+    """Run a command that must succeed and have nothing on stderr; what it printed."""
+
+    def check(*words: object) -> str:
+        result = call(*words)
+        assert (result.code, result.err) == (0, ""), result
+        return result.out
+
+    return check
+
+
+@pytest.fixture
 def refused() -> Callable[..., str]:
     """Run a command that must fail: one line on stderr that names the sub-command, nothing else; the line."""
 
@@ -85,13 +87,23 @@ def tiny() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="package")
-def _trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A finished run of these words, only to be read, and what was printed."""
     folder = tmp_path_factory.mktemp("once") / "trained"
-    assert call("train", *TINY, "--out", folder).code == 0
+    result = call("train", *TINY, "--out", folder)
+    assert (result.code, result.err) == (0, "")
+    return folder, result.out
+
+
+@pytest.fixture(scope="package")
+def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of these words, but of seven steps; only to be read."""
+    folder = tmp_path_factory.mktemp("once") / "longer"
+    assert call("train", *TINY, "--steps", "7", "--out", folder).code == 0
     return folder
 
 
 @pytest.fixture
-def trained(_trained_once: Path, tmp_path: Path) -> Path:
+def trained(trained_once: tuple[Path, str], tmp_path: Path) -> Path:
     """A finished run of these words, in the working directory; a copy, so it may be changed."""
-    return Path(shutil.copytree(_trained_once, tmp_path / "trained"))
+    return Path(shutil.copytree(trained_once[0], tmp_path / "trained"))

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import types
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from cases.errors import input_error
+from cases.runs import Call, Says
 from otgen import __version__
 from otgen.cli.main import COMMANDS, main
 from otgen.errors import InputError
 
-Call = Callable[..., Any]
-
 
 @pytest.mark.parametrize("words", [("--help",), ("-h",), ("help",)])
-def test_help_lists_the_commands(words: tuple[str, ...], otgen: Call) -> None:
-    result = otgen(*words)
-    assert (result.code, result.err) == (0, "")
+def test_help_lists_the_commands(words: tuple[str, ...], succeeds: Says) -> None:
+    out = succeeds(*words)
     for name, (_, summary) in COMMANDS.items():
-        assert any(line.split()[:1] == [name] and line.endswith(summary) for line in result.out.splitlines())
+        assert any(line.split()[:1] == [name] and line.endswith(summary) for line in out.splitlines())
 
 
 def test_no_words_show_the_help_and_are_a_mistake(otgen: Call) -> None:
@@ -35,11 +33,10 @@ def test_the_version(otgen: Call) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_helps(name: str, otgen: Call) -> None:
-    result = otgen(name, "--help")
-    assert (result.code, result.err) == (0, "")
-    assert f"usage: otgen {name}" in result.out
-    assert "--help" in result.out
+def test_every_command_helps(name: str, succeeds: Says) -> None:
+    out = succeeds(name, "--help")
+    assert f"usage: otgen {name}" in out
+    assert "--help" in out
 
 
 @pytest.mark.parametrize(
@@ -178,21 +175,18 @@ def test_every_error_is_one_line(
 
 
 def test_debug_lets_errors_through() -> None:
-    with pytest.raises(InputError, match="no run directory"):
-        main(["eval", "nowhere", "--debug"])
-    with pytest.raises(InputError, match="no run directory"):
-        main(["--debug", "eval", "nowhere"])
+    input_error("no run directory", main, ["eval", "nowhere", "--debug"])
+    input_error("no run directory", main, ["--debug", "eval", "nowhere"])
 
 
-def test_the_list_names_recipes_and_components(otgen: Call) -> None:
-    result = otgen("list")
-    assert (result.code, result.err) == (0, "")
+def test_the_list_names_recipes_and_components(succeeds: Says) -> None:
+    out = succeeds("list")
     for name in ("digits.features", "Gaussians25", "ImageFolder", "DcganGenerator", "MlpCritic", "SinkhornAutoDiff"):
-        assert f"\n  {name} " in result.out, name
+        assert f"\n  {name} " in out, name
     solvers = ("Sinkhorn", "StochasticSinkhorn", "AveragedSGD", "GridExact1D", "GridPDHG")
     for name in ("SqEuclidean", "Quadratic", *solvers):
-        assert f"\n  {name} " in result.out, name
+        assert f"\n  {name} " in out, name
     for abstract in ("  Source ", "  TransportMethod ", "  Mixture ", "  Cost "):
-        assert abstract not in result.out
-    rows = [line for line in result.out.splitlines() if line.startswith("  ")]
+        assert abstract not in out
+    rows = [line for line in out.splitlines() if line.startswith("  ")]
     assert all(len(row.split(maxsplit=1)) == 2 for row in rows)  # each has a summary

@@ -6,12 +6,15 @@ import dataclasses
 import inspect
 from collections.abc import Callable
 from enum import StrEnum
+from itertools import zip_longest
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from cases.runs import REQUIRED, Call
 from otgen import data, methods, nets, ot, recipes
 from otgen.data import ImageFolder, ValueRange
 from otgen.methods import SinkhornAutoDiff
@@ -19,7 +22,7 @@ from otgen.nets import Activation
 from otgen.train import RunConfig, RunDir, Trainer
 from otgen.train.config_files import load, save
 
-Call = Callable[..., Any]
+ConfigOf = Callable[..., RunConfig]
 
 KINDS: dict[str, tuple[Any, type]] = {
     "data": (data, data.Source),
@@ -31,26 +34,26 @@ KINDS: dict[str, tuple[Any, type]] = {
     "method.solver": (ot, ot.DiscreteSolver),
     "method.gradient": (ot, ot.Gradient),
 }
-REQUIRED = {
-    "Arrays": ("path", "x.npy"),
-    "Cifar10": ("folder", "x"),
-    "Cifar10Jpeg": ("path", "x"),
-    "ImageFolder": ("folder", "x"),
-    "Mnist": ("folder", "x"),
-}
 
 
-def _named(kind: str) -> list[type]:
+def _named(kind: str) -> list[str]:
     package, base = KINDS[kind]
-    found = [getattr(package, name) for name in package.__all__]
-    return [c for c in found if isinstance(c, type) and issubclass(c, base) and not inspect.isabstract(c)]
+    found = {name: getattr(package, name) for name in package.__all__}
+    kinds = {n: c for n, c in found.items() if isinstance(c, type) and issubclass(c, base)}
+    return [name for name, kind in kinds.items() if not inspect.isabstract(kind)]
 
 
-CHOICES = [(kind, component.__name__) for kind in KINDS for component in _named(kind)]
+# A method decides which parts of itself can be chosen, and so is chosen alone; the rest is chosen together.
+TOGETHER = {kind: _named(kind) for kind in KINDS if kind != "method"}
+TOGETHER["latent"].append(TOGETHER["latent"].pop(0))  # another than the data, or they could be mixed up
+CHOICES = [{"method": method} for method in _named("method")] + [
+    {kind: name for kind, name in zip(TOGETHER, names, strict=True) if name is not None}
+    for names in zip_longest(*TOGETHER.values())
+]
 
 
 @pytest.fixture
-def config_of(monkeypatch: pytest.MonkeyPatch, otgen: Call) -> Callable[..., RunConfig]:
+def config_of(monkeypatch: pytest.MonkeyPatch, otgen: Call) -> ConfigOf:
     """The configuration that `otgen train` would run with; nothing is trained."""
 
     def build(*words: object) -> RunConfig:
@@ -73,19 +76,17 @@ def config_of(monkeypatch: pytest.MonkeyPatch, otgen: Call) -> Callable[..., Run
 
 
 @pytest.mark.parametrize("recipe", ["digits.features", "toy.gaussians25"])  # they share no kind of component
-@pytest.mark.parametrize(("kind", "name"), CHOICES)
-def test_a_component_chosen_by_name_is_built(
-    kind: str, name: str, recipe: str, config_of: Callable[..., RunConfig]
-) -> None:
-    words = [f"--{kind}", name]
-    if name in REQUIRED:
-        option, value = REQUIRED[name]
-        words += [f"--{kind}.{option}", value]
-    config = config_of(recipe, *words, "--out", "run")
-    component: Any = config
-    for part in kind.split("."):
-        component = getattr(component, part)
-    assert type(component).__name__ == name
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "-".join(choice.values()))
+def test_components_chosen_by_name_are_built(choice: dict[str, str], recipe: str, config_of: ConfigOf) -> None:
+    words = [recipe, "--out", "run"]
+    for kind, name in choice.items():
+        words += [f"--{kind}", name]
+        if name in REQUIRED:
+            option, value = REQUIRED[name]
+            words += [f"--{kind}.{option}", value]
+    config = config_of(*words)
+    for kind, name in choice.items():
+        assert type(attrgetter(kind)(config)).__name__ == name, f"--{kind} {name}"
     save(config, Path("config.yaml"))
     assert load(Path("config.yaml")) == config
     _no_text_where_a_policy_belongs(config)
@@ -115,12 +116,9 @@ MEMBERS = [(words, flag, path, member) for words, flag, path, policy in POLICIES
 
 @pytest.mark.parametrize(("words", "flag", "path", "member"), MEMBERS, ids=str)
 def test_a_policy_is_chosen_by_its_value(
-    words: tuple[str, ...], flag: str, path: str, member: StrEnum, config_of: Callable[..., RunConfig]
+    words: tuple[str, ...], flag: str, path: str, member: StrEnum, config_of: ConfigOf
 ) -> None:
-    value: Any = config_of(*words, flag, member.value, "--out", "run")
-    for part in path.split("."):
-        value = getattr(value, part)
-    assert value is member
+    assert attrgetter(path)(config_of(*words, flag, member.value, "--out", "run")) is member
 
 
 @pytest.mark.parametrize(("words", "flag", "path", "member"), MEMBERS, ids=str)
@@ -138,7 +136,7 @@ def test_a_policys_python_name_is_refused_or_understood(
     assert value == member.value
 
 
-def test_a_folder_of_images_can_be_given_to_any_recipe(config_of: Callable[..., RunConfig]) -> None:
+def test_a_folder_of_images_can_be_given_to_any_recipe(config_of: ConfigOf) -> None:
     for k, recipe in enumerate(recipes.names()):
         words = ("--data", "ImageFolder", "--data.folder", "pictures", "--out", f"run{k}")
         assert config_of(recipe.name, *words).data == ImageFolder(folder="pictures")
@@ -149,7 +147,7 @@ def test_a_file_that_names_a_method_gets_its_defaults() -> None:
     assert load(Path("short.yaml")) == RunConfig(steps=1, method=SinkhornAutoDiff())
 
 
-def test_a_recipes_options_outlive_a_change_of_the_part_beside_them(config_of: Callable[..., RunConfig]) -> None:
+def test_a_recipes_options_outlive_a_change_of_the_part_beside_them(config_of: ConfigOf) -> None:
     plain = recipes.digits()
     config = config_of("digits", "--method.cost", "L1", "--out", "run")
     assert config == dataclasses.replace(plain, method=dataclasses.replace(plain.method, cost=ot.L1()))

@@ -7,16 +7,22 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cases.runs import Call, bytes
 from otgen.train import checkpoint
 
 ENTRY = Path(sys.executable).with_name("otgen")
 CLEAN = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+
+
+def _started(*words: str, **options: Any) -> subprocess.Popen[str]:
+    """A Python process whose output can be read while it runs."""
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": CLEAN}
+    return subprocess.Popen([sys.executable, *words], **pipes, **options)
 
 
 def _seconds() -> float:
@@ -24,14 +30,14 @@ def _seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["trian"], []])
-def test_what_needs_no_library_answers_at_once(words: list[str]) -> None:
+@pytest.mark.parametrize(("words", "code"), [(["--help"], 0), (["--version"], 0), (["trian"], 2), ([], 2)])
+def test_what_needs_no_library_answers_at_once(words: list[str], code: int) -> None:
     before = _seconds()
     result = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "otgen.cli.main", *words], capture_output=True, text=True, env=CLEAN
     )
     assert _seconds() - before < 0.5  # of processor time, which others' load does not change
-    assert result.returncode in (0, 2)
+    assert result.returncode == code
     imported = {
         line.rpartition("|")[2].strip() for line in result.stderr.splitlines() if line.startswith("import time")
     }
@@ -46,67 +52,66 @@ def test_the_installed_command_is_this_one() -> None:
     assert result.stdout.startswith("usage: otgen COMMAND")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_the_run_goes_on_from_there(
-    number: signal.Signals, tiny: Any, otgen: Callable[..., Any]
-) -> None:
-    words = [*tiny, "--trainer.log_every", "1000000"]
-    words[words.index("--steps") + 1] = "10000000"
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "otgen.cli.main", "train", *words, "--out", "run"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=CLEAN,
-    )
+def test_a_signal_saves_and_the_run_goes_on_from_there(tiny: Any, otgen: Call) -> None:
+    def words(steps: int) -> list[str]:
+        return ["train", *tiny, "--trainer.log_every", "1000000", "--steps", str(steps)]
+
+    numbers = {"interrupted": signal.SIGINT, "terminated": signal.SIGTERM}
+    # One process for all signals, because it takes seconds to import what a run needs.
+    code = "import sys; from otgen.cli.main import main\n"
+    code += f"for out in {list(numbers)}: print('code', main([*sys.argv[1:], '--out', out]))"
+    process = _started("-u", "-c", code, *words(10**7))
     assert process.stdout is not None
+    signals, said = iter(numbers.values()), []
     for line in process.stdout:
-        if line.startswith("step "):  # it is in the loop
-            process.send_signal(number)
-            break
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 128 + number
-    assert err == ""
-    assert "Interrupted at step" in out
-    step = int(checkpoint.newest(Path("run/checkpoints")).name.rpartition("_")[2])
-    assert step >= 1
-    end = str(step + 3)
-    assert otgen("train", "toy.gaussians25", "--resume", "--out", "run", "--steps", end).code == 0
-    words[words.index("--steps") + 1] = end
-    assert otgen("train", *words, "--out", "straight").code == 0
-    one, other = (checkpoint.newest(Path(name) / "checkpoints") for name in ("run", "straight"))
-    assert one.name == other.name
-    for file in one.glob("*.safetensors"):
-        assert file.read_bytes() == (other / file.name).read_bytes(), file.name
+        if line.startswith("step ") and (not said or said[-1].startswith("Training in")):  # it is in the loop
+            process.send_signal(next(signals))
+        said.append(line)
+    assert process.communicate(timeout=120)[1] == ""
+    assert [line for line in said if line.startswith("code")] == ["code 130\n", "code 143\n"]
+    assert sum("Interrupted at step" in line for line in said) == 2
+    for run in numbers:
+        step = checkpoint.step_of(checkpoint.newest(Path(run, "checkpoints")))
+        assert step >= 1
+        assert otgen("train", "toy.gaussians25", "--resume", "--out", run, "--steps", step + 3).code == 0
+        assert otgen(*words(step + 3), "--out", f"{run}-straight").code == 0
+        assert bytes(Path(run)) == bytes(Path(f"{run}-straight"))
 
 
 def test_an_error_is_one_line_and_debug_shows_where() -> None:
-    command = [sys.executable, "-m", "otgen.cli.main", "eval", "nowhere"]
-    plain = subprocess.run(
-        command, capture_output=True, text=True, env={**CLEAN, "LC_ALL": "C", "HOME": "/nonexistent"}
+    # The second call is within the first one's process, which has imported everything.
+    code = "from otgen.cli.main import main; print(main(['eval', 'nowhere'])); main(['eval', 'nowhere', '--debug'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**CLEAN, "LC_ALL": "C", "HOME": "/nonexistent"},
     )
-    assert (plain.returncode, plain.stdout) == (1, "")
-    assert plain.stderr.startswith("otgen eval: nowhere is no run directory")
-    assert plain.stderr.count("\n") == 1
-    debug = subprocess.run([*command, "--debug"], capture_output=True, text=True, env=CLEAN)
-    assert debug.returncode == 1
-    assert debug.stdout == ""
-    assert debug.stderr.startswith("Traceback")
-    assert "InputError: nowhere is no run directory" in debug.stderr
+    assert (done.returncode, done.stdout) == (1, "1\n")
+    line, traceback = done.stderr.split("\n", 1)
+    assert line.startswith("otgen eval: nowhere is no run directory")
+    assert traceback.startswith("Traceback")
+    assert "InputError: nowhere is no run directory" in traceback
 
 
 def test_a_reader_that_has_gone_is_no_error() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "otgen.cli.main", "verify", "--list"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=CLEAN,
-    )
+    # A command that imports nothing and prints a line stands for all.
+    code = """
+import sys, types
+from otgen.cli import main
+sys.modules["says"] = types.SimpleNamespace(run=lambda words: print("a line") or 0)
+main.COMMANDS["say"] = ("says", "say something")
+input()
+sys.exit(main.main(["say"]))
+"""
+    process = _started("-u", "-c", code, stdin=subprocess.PIPE)
+    assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
     # As `head` would; the command has not written anything yet, and finds no reader when it does.
     process.stdout.close()
+    process.stdin.write("\n")
+    process.stdin.close()
     assert process.stderr.read() == ""
     assert process.wait(timeout=120) == 141
     process.stderr.close()

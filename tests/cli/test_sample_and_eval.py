@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cases.errors import NO_SPACE
+from cases.runs import Call, Says
 from otgen.train import checkpoint
-
-Call = Callable[..., Any]
 
 
 def _samples(name: str) -> np.ndarray:
@@ -79,18 +78,12 @@ def test_what_is_no_run(command: tuple[str, ...], refused: Call) -> None:
         assert "is no run directory" in refused(command[0], name, *command[1:], code=1)
 
 
-def test_points_of_many_dimensions_make_no_picture(otgen: Call, refused: Call, tiny: Any) -> None:
+def test_samples_of_many_dimensions_make_no_picture_and_need_no_data(otgen: Call, refused: Call, tiny: Any) -> None:
     np.save("points.npy", np.random.default_rng(0).normal(size=(30, 5)))
     assert otgen("train", *tiny, "--data", "Arrays", "--data.path", "points.npy", "--out", "run").code == 0
     line = refused("sample", "run", "--out", "s.png", code=2)
     assert "samples of shape (5,) make no picture; write them to a .npz" in line
-    assert otgen("sample", "run", "--out", "s.npz").code == 0
-
-
-def test_samples_need_no_data(otgen: Call, refused: Call, tiny: Any) -> None:
-    np.save("points.npy", np.random.default_rng(0).normal(size=(30, 2)))
-    assert otgen("train", *tiny, "--data", "Arrays", "--data.path", "points.npy", "--out", "run").code == 0
-    otgen("sample", "run", "--out", "before.npz")
+    assert otgen("sample", "run", "--out", "before.npz").code == 0
     Path("points.npy").unlink()
     assert otgen("sample", "run", "--out", "after.npz").code == 0
     assert np.array_equal(_samples("before.npz"), _samples("after.npz"))
@@ -119,21 +112,18 @@ def test_a_damaged_checkpoint_is_one_line(trained: Path, refused: Call) -> None:
 
 
 def test_a_failed_write_leaves_nothing(trained: Path, refused: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*arguments: Any, **options: Any) -> None:
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(np, "savez", NO_SPACE)
     assert "No space left on device" in refused("sample", trained, "--out", "s.npz", code=1)
     assert {p.name for p in Path().iterdir()} == {"trained"}
 
 
-def test_an_evaluation_is_printed_and_kept(trained: Path, otgen: Call) -> None:
-    result = otgen("eval", trained, "--n", "20", "--seed", "3")
-    assert (result.code, result.err) == (0, "")
-    assert f"Metrics: {trained}/eval/step_00000004.json" in result.out
+def test_an_evaluation_is_printed_and_kept(trained: Path, otgen: Call, succeeds: Says) -> None:
+    out = succeeds("eval", trained, "--n", "20", "--seed", "3")
+    assert f"Metrics: {trained}/eval/step_00000004.json" in out
     kept = json.loads((trained / "eval/step_00000004.json").read_text())
     assert (kept["samples"], kept["seed"], kept["weights"]) == (20, 3, "ema")
-    assert f"{kept['w1_matched']:.4g}" in result.out
+    assert f"{kept['w1_matched']:.4g}" in out
     assert otgen("eval", trained, "--raw").code == 0
 
 

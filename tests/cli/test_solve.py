@@ -10,8 +10,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 import ot as pot
-
-Call = Callable[..., Any]
+from cases.runs import Call
 
 PRINTED = re.compile(r"value=(\S+) in \[(\S+), (\S+)\]")
 

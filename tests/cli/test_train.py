@@ -5,26 +5,24 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import yaml
 
-from cases.runs import Call, bytes
+from cases.errors import NO_PERMISSION
+from cases.runs import Call, Says, bytes
 from otgen.methods import Player
 from otgen.train import RunDir, Trainer, checkpoint
 
+T = TypeVar("T")
+
 
 def test_a_run_leaves_what_was_promised(trained: Path, tiny: Any) -> None:
-    assert {p.name for p in trained.iterdir()} == {
-        "checkpoints",
-        "config.yaml",
-        "env.json",
-        "eval",
-        "metrics.jsonl",
-        "samples",
-    }
+    folders, files = {"checkpoints", "eval", "samples"}, {"config.yaml", "env.json", "metrics.jsonl"}
+    assert {p.name for p in trained.iterdir()} == folders | files
     assert [p.name for p in (trained / "checkpoints").iterdir()] == ["step_00000004"]
     assert [p.name for p in (trained / "samples").iterdir()] == ["step_00000004.png"]
     assert [p.name for p in (trained / "eval").iterdir()] == ["step_00000004.json"]
@@ -35,28 +33,26 @@ def test_a_run_leaves_what_was_promised(trained: Path, tiny: Any) -> None:
     assert json.loads((trained / "env.json").read_text())["threads"] == 1
 
 
-def test_the_end_says_where_everything_is(otgen: Call, tiny: Any) -> None:
-    result = otgen("train", *tiny, "--out", "run")
-    assert (result.code, result.err) == (0, "")
-    lines = result.out.splitlines()
-    assert lines[0] == "Training in run"
+def test_the_end_says_where_everything_is(trained_once: tuple[Path, str]) -> None:
+    run, out = trained_once
+    lines = out.splitlines()
+    assert lines[0] == f"Training in {run}"
     assert any(line.startswith("step 4/4") for line in lines)
     (loss,) = [line for line in lines if line.startswith("Last loss, certified: loss ")]
     assert " in [" in loss
     assert loss.endswith("(a minibatch's, at step 4)")
-    for name in ("run/eval/step_00000004.json", "run/samples/step_00000004.png"):
-        assert any(line.endswith(name) for line in lines)
-        assert Path(name).is_file()
+    for file in (run / "eval/step_00000004.json", run / "samples/step_00000004.png"):
+        assert any(line.endswith(str(file)) for line in lines)
+        assert file.is_file()
 
 
 @pytest.mark.parametrize("method", ["WGAN", "WGANGP"])
-def test_a_method_without_a_transport_value_ends_without_a_loss(method: str, otgen: Call) -> None:
+def test_a_method_without_a_transport_value_ends_without_a_loss(method: str, otgen: Call, succeeds: Says) -> None:
     words = ("toy.gaussians25", "--scale", "smoke", "--trainer.threads", "1", "--trainer.eval_samples", "30")
     words += ("--method", method, "--method.batch", "12", "--method.critic.widths", "[6]", "--generator.widths", "[6]")
-    result = otgen("train", *words, "--steps", "3", "--out", "run")
-    assert (result.code, result.err) == (0, "")
-    assert "loss" not in result.out
-    assert "step 3/3" in result.out
+    out = succeeds("train", *words, "--steps", "3", "--out", "run")
+    assert "loss" not in out
+    assert "step 3/3" in out
     (line,) = RunDir(Path("run")).read_metrics()
     penalty = {"penalty"} if method == "WGANGP" else set()
     steep = {"generator_lipschitz", "critic_lipschitz"}
@@ -69,7 +65,7 @@ def test_a_method_without_a_transport_value_ends_without_a_loss(method: str, otg
 
 
 def test_the_default_directory_is_named_after_recipe_and_seed(otgen: Call, tiny: Any) -> None:
-    assert otgen("train", *tiny, "--seed", "3").code == 0
+    assert otgen("train", *tiny, "--seed", "3", "--steps", "1").code == 0
     (run,) = Path("runs").iterdir()
     assert run.name.startswith("toy.gaussians25-seed3-")
 
@@ -78,9 +74,8 @@ def test_the_same_words_give_the_same_bytes(otgen: Call, trained: Path, tiny: An
     otgen("train", *tiny, "--out", "again")
     otgen("train", *tiny, "--seed", "1", "--out", "other")
     assert bytes(Path("again")) == bytes(trained)
-    assert (Path("again") / "samples/step_00000004.png").read_bytes() == (
-        trained / "samples/step_00000004.png"
-    ).read_bytes()
+    pictures = [run / "samples/step_00000004.png" for run in (Path("again"), trained)]
+    assert pictures[0].read_bytes() == pictures[1].read_bytes()
     other, one = bytes(Path("other")), bytes(trained)
     assert all(other[name] != one[name] for name in one)
 
@@ -92,22 +87,14 @@ def test_an_existing_run_is_refused_without_resume(trained: Path, refused: Call,
     assert {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()} == before
 
 
-@pytest.mark.parametrize("recipe", [("toy.gaussians25",), ()])
-def test_more_steps_later_are_more_steps_at_once(recipe: Any, otgen: Call, trained: Path, tiny: Any) -> None:
-    otgen("train", *tiny, "--steps", "7", "--out", "straight")
-    result = otgen("train", *recipe, "--resume", "--out", "trained", "--steps", "7")
-    assert (result.code, result.err) == (0, "")
-    assert bytes(trained) == bytes(Path("straight"))
+@pytest.mark.parametrize("words", [("toy.gaussians25",), (), None], ids=["recipe", "nothing", "the same words"])
+def test_more_steps_later_are_more_steps_at_once(
+    words: tuple[str, ...] | None, succeeds: Says, trained: Path, tiny: Any, longer: Path
+) -> None:
+    succeeds("train", *(tiny if words is None else words), "--resume", "--out", "trained", "--steps", "7")
+    assert bytes(trained) == bytes(longer)
     assert [line["step"] for line in RunDir.open(trained).read_metrics()] == [4, 7]
     assert yaml.safe_load((trained / "config.yaml").read_text())["steps"] == 7
-
-
-def test_the_same_words_with_resume_go_on(otgen: Call, trained: Path, tiny: Any) -> None:
-    words = list(tiny)
-    words[words.index("--steps") + 1] = "6"
-    assert otgen("train", *words, "--resume", "--out", "trained").code == 0
-    otgen("train", *words, "--out", "straight")
-    assert bytes(trained) == bytes(Path("straight"))
 
 
 def test_steps_can_be_followed_by_a_budget(otgen: Call, trained: Path) -> None:
@@ -172,57 +159,49 @@ def test_a_damaged_checkpoint_is_not_resumed(trained: Path, refused: Call) -> No
     ],
     ids=str,
 )
-def test_a_run_that_cannot_start_does_not_block_its_directory(
-    words: Any, otgen: Call, tiny: Any, tmp_path: Path
-) -> None:
+def test_a_run_that_cannot_start_does_not_block_its_directory(words: Any, refused: Call, tiny: Any) -> None:
     bare = [word for word in tiny if word not in ("--generator.widths", "[6]")]
-    result = otgen("train", *bare, *words, "--out", "run")
-    assert result.code == 1
-    assert result.err.count("\n") == 1
-    again = otgen("train", *tiny, "--out", "run")  # the mistake is mended
-    assert (again.code, again.err) == (0, "")
+    refused("train", *bare, *words, "--out", "run", code=1)
+    assert not Path("run").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_saves_and_says_how_to_go_on(
-    number: int, otgen: Call, tiny: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def disturbed(monkeypatch: pytest.MonkeyPatch, step: int, before: Callable[[Any], Any], run: Callable[[], T]) -> T:
+    """What a command comes to whose loss goes through a function first, at the update after a step."""
     update = Trainer.update
 
-    def interrupted(self: Trainer, player: Player, loss: Any) -> None:
-        update(self, player, loss)
-        if self.state.step == 1:  # during the second step
-            os.kill(os.getpid(), number)
+    def instead(self: Trainer, player: Player, loss: Any) -> None:
+        update(self, player, before(loss) if self.state.step == step else loss)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "update", interrupted)
-        result = otgen("train", *tiny, "--out", "run")
-    assert result.code == 128 + number
+        patch.setattr(Trainer, "update", instead)
+        return run()
+
+
+def test_an_interrupt_saves_and_says_how_to_go_on(
+    otgen: Call, tiny: Any, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(loss: Any) -> Any:  # during the second step
+        os.kill(os.getpid(), signal.SIGTERM)
+        return loss
+
+    result = disturbed(monkeypatch, 1, interrupted, lambda: otgen("train", *tiny, "--out", "run"))
+    assert result.code == 143
     assert "Interrupted at step 2, saved. Continue: otgen train --resume --out run" in result.out
     assert not list(Path("run/eval").iterdir())
     words = result.out.splitlines()[-1].split("Continue: otgen ")[1].split()
     assert otgen(*words).code == 0
-    otgen("train", *tiny, "--out", "straight")
-    assert bytes(Path("run")) == bytes(Path("straight"))
+    assert bytes(Path("run")) == bytes(trained)
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_ends_in_one_line(
-    bad: float, refused: Call, otgen: Call, tiny: Any, monkeypatch: pytest.MonkeyPatch
+    refused: Call, otgen: Call, tiny: Any, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    update = Trainer.update
-
-    def poisoned(self: Trainer, player: Player, loss: Any) -> None:
-        update(self, player, loss * bad if self.state.step == 2 else loss)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "update", poisoned)
-        line = refused("train", *tiny, "--trainer.checkpoint_every", "1", "--out", "run", code=1)
-    assert line.startswith(f"otgen train: step 3, generator: the loss is {bad}")
+    words = ("train", *tiny, "--trainer.checkpoint_every", "1", "--out", "run")
+    line = disturbed(monkeypatch, 2, lambda loss: loss * float("nan"), lambda: refused(*words, code=1))
+    assert line.startswith("otgen train: step 3, generator: the loss is nan")
     assert checkpoint.verified(checkpoint.newest(Path("run/checkpoints"))).name == "step_00000002"
-    otgen("train", *tiny, "--trainer.checkpoint_every", "1", "--out", "straight")
     assert otgen("train", "--resume", "--out", "run").code == 0
-    assert bytes(Path("run")) == bytes(Path("straight"))
+    assert bytes(Path("run")) == bytes(trained)
 
 
 def test_a_step_size_that_is_too_large_is_named_as_the_cause(refused: Call, tiny: Any) -> None:
@@ -239,10 +218,8 @@ def test_an_out_path_that_is_a_file(refused: Call, tiny: Any) -> None:
 
 
 def test_an_out_path_that_cannot_be_written(refused: Call, tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr(Path, "mkdir", NO_PERMISSION)
     line = refused("train", *tiny, "--out", "run", code=1)
     assert line == "otgen train: cannot write a run to run: Permission denied; choose another --out"
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from cases.errors import NO_PERMISSION, input_error
 from otgen.data import Arrays
 from otgen.errors import InputError
 
@@ -115,21 +116,17 @@ def test_small_sets_are_legal(tmp_path: Path, array: Any) -> None:
 )
 def test_an_array_that_is_not_points_is_refused(tmp_path: Path, array: Any, message: str) -> None:
     path = save(tmp_path, array)
-    with pytest.raises(InputError, match=message) as caught:
-        Arrays(path=path).support()
-    assert path in str(caught.value)
-    assert "\n" not in str(caught.value)
+    said = input_error(message, Arrays(path=path).support)
+    assert path in said
 
 
 def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
     ragged = np.empty(2, dtype=object)
     ragged[:] = [[1, 2], [3]]
     path = save(tmp_path, ragged, allow_pickle=True)
-    with pytest.raises(InputError, match="Python objects, which are never loaded"):
-        Arrays(path=path).support()
+    input_error("Python objects, which are never loaded", Arrays(path=path).support)
     np.savez(tmp_path / "x.npz", x=ragged)
-    with pytest.raises(InputError, match="Python objects, which are never loaded"):
-        Arrays(path=str(tmp_path / "x.npz")).support()
+    input_error("Python objects, which are never loaded", Arrays(path=str(tmp_path / "x.npz")).support)
 
 
 def test_damaged_npy_is_explained(tmp_path: Path) -> None:
@@ -138,9 +135,7 @@ def test_damaged_npy_is_explained(tmp_path: Path) -> None:
     liar = whole.replace(b"(20, 6)", b"(99999999999999999999, 6)")
     for content in (b"", b"text", whole[:5], whole[:50], whole[:-7], liar, b"PK" + whole[2:]):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"save it anew|not an array") as caught:
-            Arrays(path=str(path)).support()
-        assert "\n" not in str(caught.value)
+        input_error(r"save it anew|not an array", Arrays(path=str(path)).support)
 
 
 def test_npz_with_one_array_needs_no_key(tmp_path: Path) -> None:
@@ -153,17 +148,14 @@ def test_npz_with_several_arrays_needs_a_key(tmp_path: Path) -> None:
     path = str(tmp_path / "x.npz")
     np.savez(path, x=VALUES, y=VALUES[:3])
     assert Arrays(path=path, key="y").count == 3
-    with pytest.raises(InputError, match="several arrays: got no key for .*; set key to one of: x, y"):
-        Arrays(path=path).support()
-    with pytest.raises(InputError, match="no array of that name: got 'z' .* one of: x, y"):
-        Arrays(path=path, key="z").support()
+    input_error("several arrays: got no key for .*; set key to one of: x, y", Arrays(path=path).support)
+    input_error("no array of that name: got 'z' .* one of: x, y", Arrays(path=path, key="z").support)
 
 
 def test_a_bad_value_in_an_archive_is_named_with_its_key(tmp_path: Path) -> None:
     path = str(tmp_path / "x.npz")
     np.savez(path, x=np.array([1.0, np.inf]), y=VALUES)
-    with pytest.raises(InputError, match=r"x\.npz\[x\] has 1 value"):
-        Arrays(path=path, key="x").support()
+    input_error(r"x\.npz\[x\] has 1 value", Arrays(path=path, key="x").support)
 
 
 def test_damaged_npz_is_explained(tmp_path: Path) -> None:
@@ -173,19 +165,16 @@ def test_damaged_npz_is_explained(tmp_path: Path) -> None:
     zeroed = whole[:80] + bytes(60) + whole[140:]
     for content in (b"", b"text", whole[:-40], whole[:60], zeroed):
         path.write_bytes(content)
-        with pytest.raises(InputError, match="save it anew"):
-            Arrays(path=str(path)).support()
+        input_error("save it anew", Arrays(path=str(path)).support)
 
 
 def test_an_archive_of_other_things_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "hello")
-    with pytest.raises(InputError, match="not an array"):
-        Arrays(path=str(path)).support()
+    input_error("not an array", Arrays(path=str(path)).support)
     np.savez(path)
-    with pytest.raises(InputError, match="holds no array"):
-        Arrays(path=str(path)).support()
+    input_error("holds no array", Arrays(path=str(path)).support)
 
 
 def test_a_name_that_lies_is_refused(tmp_path: Path) -> None:
@@ -193,15 +182,13 @@ def test_a_name_that_lies_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "y.npz", x=VALUES)
     (tmp_path / "y.npz").rename(tmp_path / "y.npy")
     for name in ("x.npz", "y.npy"):
-        with pytest.raises(InputError, match="not what its name says"):
-            Arrays(path=str(tmp_path / name)).support()
+        input_error("not what its name says", Arrays(path=str(tmp_path / name)).support)
 
 
 def test_columns_of_an_array_are_chosen_by_position(tmp_path: Path) -> None:
     path = save(tmp_path, VALUES)
     assert np.array_equal(Arrays(path=path, columns=("4", "0")).support().numpy(), VALUES[:, [4, 0]])
-    with pytest.raises(InputError, match="has no column of that name: got '6'"):
-        Arrays(path=path, columns=("6",)).support()
+    input_error("has no column of that name: got '6'", Arrays(path=path, columns=("6",)).support)
     with pytest.raises(InputError, match="only a table has columns"):
         Arrays(path=save(tmp_path, VALUES.reshape(20, 2, 3)), columns=("0",)).support()
 
@@ -228,24 +215,17 @@ def test_a_nan_in_a_table_is_named_by_its_column(tmp_path: Path) -> None:
 
 
 def test_missing_and_unknown_files_are_explained(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"data file is missing: got none\.npy"):
-        Arrays(path="none.npy").support()
+    input_error(r"data file is missing: got none\.npy", Arrays(path="none.npy").support)
     (tmp_path / "folder.npy").mkdir()
-    with pytest.raises(InputError, match="use ImageFolder"):
-        Arrays(path=str(tmp_path / "folder.npy")).support()
-    with pytest.raises(InputError, match=r"ends in \.npy, \.npz, \.csv, \.parquet"):
-        Arrays(path="x.pkl").support()
+    input_error("use ImageFolder", Arrays(path=str(tmp_path / "folder.npy")).support)
+    input_error(r"ends in \.npy, \.npz, \.csv, \.parquet", Arrays(path="x.pkl").support)
 
 
 def test_a_file_that_cannot_be_opened_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path, VALUES)
 
-    def forbid(*args: object, **kwargs: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "open", forbid)  # root may read anything, so chmod proves nothing
-    with pytest.raises(InputError, match="Permission denied"):
-        Arrays(path=path).support()
+    monkeypatch.setattr(Path, "open", NO_PERMISSION)  # root may read anything, so chmod proves nothing
+    input_error("Permission denied", Arrays(path=path).support)
 
 
 @pytest.mark.parametrize(
@@ -258,10 +238,8 @@ def test_a_file_that_cannot_be_opened_is_explained(tmp_path: Path, monkeypatch: 
     ],
 )
 def test_impossible_options_are_refused(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Arrays(path="x.npy", **fields)
+    input_error(message, Arrays, path="x.npy", **fields)
 
 
 def test_a_key_without_an_archive_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="only an .npz has keys"):
-        Arrays(path=save(tmp_path, VALUES), key="x").support()
+    input_error("only an .npz has keys", Arrays(path=save(tmp_path, VALUES), key="x").support)

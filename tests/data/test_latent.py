@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from cases.errors import input_error
 from otgen.data import Normal, Uniform
-from otgen.errors import InputError
 
 
 def test_normal_is_standard() -> None:
@@ -28,16 +28,13 @@ def test_uniform_fills_its_cube() -> None:
 
 @pytest.mark.parametrize("kind", [Normal, Uniform])
 def test_a_law_needs_a_coordinate(kind: type[Normal] | type[Uniform]) -> None:
-    with pytest.raises(InputError, match="dim is not a positive finite number: got 0"):
-        kind(dim=0)
+    input_error("dim is not a positive finite number: got 0", kind, dim=0)
 
 
 @pytest.mark.parametrize(("low", "high"), [(1.0, 1.0), (2.0, 1.0)])
 def test_an_empty_interval_is_refused(low: float, high: float) -> None:
-    with pytest.raises(InputError, match="interval is empty"):
-        Uniform(low=low, high=high)
+    input_error("interval is empty", Uniform, low=low, high=high)
 
 
 def test_an_infinite_interval_is_refused() -> None:
-    with pytest.raises(InputError, match="high is not a finite number"):
-        Uniform(high=math.inf)
+    input_error("high is not a finite number", Uniform, high=math.inf)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from cases.errors import input_error, raising
 from otgen.data import Mnist, Split
 from otgen.errors import InputError
 
@@ -34,6 +35,13 @@ def labels(n: int) -> bytes:
     return struct.pack(">2I", 0x801, n) + bytes(i % 10 for i in range(n))
 
 
+@pytest.fixture
+def six(tmp_path: Path) -> Path:
+    """A folder with six images to train on, and no labels."""
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6))
+    return tmp_path
+
+
 @pytest.mark.parametrize("style", ["train-{0}-idx{1}-ubyte", "train-{0}.idx{1}-ubyte"])
 @pytest.mark.parametrize("ending", ["", ".gz"])
 def test_every_spelling_of_the_names_is_found(tmp_path: Path, style: str, ending: str) -> None:
@@ -47,69 +55,58 @@ def test_every_spelling_of_the_names_is_found(tmp_path: Path, style: str, ending
     assert source.labels().dtype == torch.int64
 
 
-def test_the_splits_are_the_files(tmp_path: Path) -> None:
-    (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6))
-    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(images(4))
-    (tmp_path / "train-labels-idx1-ubyte").write_bytes(labels(6))
-    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(labels(4))
-    train, test, both = (Mnist(folder=str(tmp_path), split=split) for split in Split)
+def test_the_splits_are_the_files(six: Path) -> None:
+    (six / "t10k-images-idx3-ubyte").write_bytes(images(4))
+    (six / "train-labels-idx1-ubyte").write_bytes(labels(6))
+    (six / "t10k-labels-idx1-ubyte").write_bytes(labels(4))
+    train, test, both = (Mnist(folder=str(six), split=split) for split in Split)
     assert (train.count, test.count, both.count) == (6, 4, 10)
     assert torch.equal(both.pixels(), torch.cat([train.pixels(), test.pixels()]))
     assert len(both.labels()) == 10
 
 
-def test_the_test_split_is_held_out_where_it_is_there(tmp_path: Path) -> None:
-    (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6))
-    train = Mnist(folder=str(tmp_path))
+def test_the_test_split_is_held_out_where_it_is_there(six: Path) -> None:
+    train = Mnist(folder=str(six))
     assert train.held_out() is None
-    (tmp_path / "t10k-images.idx3-ubyte.gz").write_bytes(gzip.compress(images(4)))
+    (six / "t10k-images.idx3-ubyte.gz").write_bytes(gzip.compress(images(4)))
     held_out = train.held_out()
-    assert held_out == Mnist(folder=str(tmp_path), split=Split.TEST)
+    assert held_out == Mnist(folder=str(six), split=Split.TEST)
     assert held_out is not None
     assert held_out.count == 4
     assert held_out.held_out() is None
 
 
-def test_training_needs_no_labels(tmp_path: Path) -> None:
-    (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6))
-    source = Mnist(folder=str(tmp_path))
+def test_training_needs_no_labels(six: Path) -> None:
+    source = Mnist(folder=str(six))
     assert source.support().shape == (6, 1, 28, 28)
-    with pytest.raises(InputError, match="found none of train-labels-idx1-ubyte"):
-        source.labels()
+    input_error("found none of train-labels-idx1-ubyte", source.labels)
 
 
 def test_a_missing_file_is_named_in_every_spelling(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
-        with pytest.raises(InputError) as caught:
-            Mnist(folder=str(folder), split=Split.TEST).support()
-        assert "t10k-images.idx3-ubyte.gz" in str(caught.value)
-        assert "download=True" in str(caught.value)
+        said = input_error(None, Mnist(folder=str(folder), split=Split.TEST).support)
+        assert "t10k-images.idx3-ubyte.gz" in said
+        assert "download=True" in said
 
 
 def test_other_sizes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6, side=32))
-    with pytest.raises(InputError, match="not 28 x 28 pixels: got 32 x 32"):
-        Mnist(folder=str(tmp_path)).support()
+    input_error("not 28 x 28 pixels: got 32 x 32", Mnist(folder=str(tmp_path)).support)
 
 
-def test_labels_of_another_set_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6))
-    (tmp_path / "train-labels-idx1-ubyte").write_bytes(labels(5))
-    with pytest.raises(InputError, match="got 5 labels and 6 images"):
-        Mnist(folder=str(tmp_path)).labels()
+def test_labels_of_another_set_are_refused(six: Path) -> None:
+    (six / "train-labels-idx1-ubyte").write_bytes(labels(5))
+    input_error("got 5 labels and 6 images", Mnist(folder=str(six)).labels)
 
 
 def test_swapped_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte").write_bytes(labels(6))
-    with pytest.raises(InputError, match="swapped"):
-        Mnist(folder=str(tmp_path)).support()
+    input_error("swapped", Mnist(folder=str(tmp_path)).support)
 
 
 def test_downloading_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(url: str, timeout: float) -> io.BytesIO:
-        raise urllib.error.URLError("no network")
 
-    monkeypatch.setattr("urllib.request.urlopen", offline)
+    monkeypatch.setattr("urllib.request.urlopen", raising(urllib.error.URLError("no network")))
     with pytest.raises(InputError, match=f"train-images-idx3-ubyte.gz cannot .* put it into {tmp_path}"):
         Mnist(folder=str(tmp_path), download=True).support()
 
@@ -142,12 +139,10 @@ def test_the_real_training_digits_are_read() -> None:
     assert source.labels()[:5].tolist() == [5, 0, 4, 1, 9]
 
 
-def test_padding_is_a_black_border(tmp_path: Path) -> None:
-    (tmp_path / "train-images-idx3-ubyte").write_bytes(images(6))
-    plain, wide = Mnist(folder=str(tmp_path)), Mnist(folder=str(tmp_path), padding=2)
+def test_padding_is_a_black_border(six: Path) -> None:
+    plain, wide = Mnist(folder=str(six)), Mnist(folder=str(six), padding=2)
     assert wide.shape == (1, 32, 32)
     assert torch.equal(wide.inside(wide.support()), plain.support())
     assert torch.equal(plain.inside(plain.support()), plain.support())
     assert int(wide.pixels().long().sum()) == int(plain.pixels().long().sum())
-    with pytest.raises(InputError, match="padding is negative: got -1; give 0 or more"):
-        Mnist(folder=str(tmp_path), padding=-1)
+    input_error("padding is negative: got -1; give 0 or more", Mnist, folder=str(six), padding=-1)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cases.errors import input_error
 from otgen.data import numeric
 from otgen.data.numeric import check_numeric, moments, to_float32
-from otgen.errors import InputError
 
 VALUES = np.arange(24.0).reshape(6, 4) * 3 + 1
 
@@ -90,9 +90,8 @@ def test_a_vector_is_points_on_the_line() -> None:
     ],
 )
 def test_what_is_not_points_is_refused(array: NDArray[Any], message: str) -> None:
-    with pytest.raises(InputError, match=message) as caught:
-        check_numeric(array, "the file")
-    assert str(caught.value).startswith("the file")
+    said = input_error(message, check_numeric, array, "the file")
+    assert said.startswith("the file")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -100,24 +99,20 @@ def test_what_is_not_points_is_refused(array: NDArray[Any], message: str) -> Non
 def test_the_first_bad_value_is_named_and_all_are_counted(bad: float, dtype: type) -> None:
     array: NDArray[Any] = VALUES.astype(dtype)
     array[3, 2] = array[4, 0] = array[5, 1] = bad
-    with pytest.raises(InputError, match=rf"x has 3 value\(s\) .*: the first is {bad} at index \[3, 2\]"):
-        check_numeric(array, "x")
-    with pytest.raises(InputError, match=r"row 3 \(counted from 0\), column 'c'"):
-        check_numeric(array, "x", list("abcd"))
+    input_error(rf"x has 3 value\(s\) .*: the first is {bad} at index \[3, 2\]", check_numeric, array, "x")
+    input_error(r"row 3 \(counted from 0\), column 'c'", check_numeric, array, "x", list("abcd"))
 
 
 def test_the_index_of_a_bad_value_has_every_dimension() -> None:
     array: NDArray[Any] = np.zeros((5, 2, 3))
     array[4, 1, 2] = np.nan
-    with pytest.raises(InputError, match=r"index \[4, 1, 2\]"):
-        check_numeric(array, "x")
+    input_error(r"index \[4, 1, 2\]", check_numeric, array, "x")
 
 
 def test_what_float32_cannot_hold_is_refused() -> None:
     array = VALUES.copy()
     array[1, 3] = -1e300
-    with pytest.raises(InputError, match=r"1 value\(s\) beyond the range of float32: the first at index \[1, 3\]"):
-        to_float32(array, None, "x")
+    input_error(r"1 value\(s\) beyond the range of float32: the first at index \[1, 3\]", to_float32, array, None, "x")
 
 
 def test_a_constant_coordinate_becomes_zero() -> None:
@@ -144,8 +139,7 @@ def test_standardising_keeps_what_float32_would_lose() -> None:
 
 def test_a_variance_beyond_float64_is_refused() -> None:
     huge = np.array([[1e300], [-1e300]])
-    with pytest.raises(InputError, match=r"cannot be standardised: got values up to 1e\+300"):
-        moments(huge, 1.0, "x")
+    input_error(r"cannot be standardised: got values up to 1e\+300", moments, huge, 1.0, "x")
     moments(huge, 1e-200, "x")
 
 

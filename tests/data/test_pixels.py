@@ -2,12 +2,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pytest
 import torch
 from torch import Tensor
 
+from cases.errors import input_error
 from otgen.data import PixelSource, ValueRange
-from otgen.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,5 +48,4 @@ def test_the_string_of_a_range_will_do() -> None:
 
 
 def test_an_unknown_range_is_refused() -> None:
-    with pytest.raises(InputError, match="pixel_range is unknown: got 'tanh'; choose one of: 'unit', 'symm"):
-        Ramp(pixel_range="tanh")  # type: ignore[arg-type]
+    input_error("pixel_range is unknown: got 'tanh'; choose one of: 'unit', 'symm", Ramp, pixel_range="tanh")

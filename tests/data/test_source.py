@@ -12,79 +12,39 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from otgen.data import (
-    CIFAR10_CLASSES,
-    Arrays,
-    Cifar10,
-    Cifar10Jpeg,
-    Digits,
-    FiniteSource,
-    Gaussian1D,
-    Gaussian2D,
-    Gaussians8,
-    Gaussians25,
-    ImageFolder,
-    Mnist,
-    Normal,
-    Rings,
-    Source,
-    Split,
-    Uniform,
-)
+from cases.errors import input_error
+from cases.images import write_cifar, write_mnist, write_photographs
+from otgen import data
+from otgen.data import FiniteSource, Source
 from otgen.data.source import require_count
-from otgen.errors import InputError
-
-
-def write_mnist(folder: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, 12 * 784, dtype=np.uint8).tobytes()
-    header = bytes.fromhex("00000803") + b"".join(n.to_bytes(4, "big") for n in (12, 28, 28))
-    (folder / "train-images-idx3-ubyte").write_bytes(header + pixels)
 
 
 def make_arrays(folder: Path) -> Source:
     np.save(folder / "x.npy", np.random.default_rng(0).normal(size=(15, 3)))
-    return Arrays(path=str(folder / "x.npy"))
-
-
-def make_mnist(folder: Path) -> Source:
-    write_mnist(folder)
-    return Mnist(folder=str(folder))
-
-
-def make_cifar(folder: Path) -> Source:
-    for i in range(1, 6):
-        pixels = np.random.default_rng(i).integers(0, 10, 2 * 3073, dtype=np.uint8)
-        (folder / f"data_batch_{i}.bin").write_bytes(pixels.tobytes())
-    return Cifar10(folder=str(folder))
+    return data.Arrays(path=str(folder / "x.npy"))
 
 
 def make_cifar_jpegs(folder: Path) -> Source:
-    for i, label in enumerate(CIFAR10_CLASSES):
+    for i, label in enumerate(data.CIFAR10_CLASSES):
         (folder / "train" / label).mkdir(parents=True)
         Image.new("RGB", (32, 32), (20 * i, 10, 200)).save(folder / "train" / label / "0000.jpg")
-    return Cifar10Jpeg(path=str(folder))
-
-
-def make_folder(folder: Path) -> Source:
-    for i in range(5):
-        Image.new("RGB", (9, 9), (40 * i, 10, 200)).save(folder / f"{i}.png")
-    return ImageFolder(folder=str(folder), size=8)
+    return data.Cifar10Jpeg(path=str(folder))
 
 
 MAKERS: dict[str, Callable[[Path], Source]] = {
     "Arrays": make_arrays,
-    "Cifar10": make_cifar,
+    "Cifar10": lambda folder: data.Cifar10(folder=str(write_cifar(folder, each=2))),
     "Cifar10Jpeg": make_cifar_jpegs,
-    "Digits": lambda folder: Digits(split=Split.TEST),
-    "Gaussian1D": lambda folder: Gaussian1D(mean=3.0, std=0.5),
-    "Gaussian2D": lambda folder: Gaussian2D(),
-    "Gaussians25": lambda folder: Gaussians25(),
-    "Gaussians8": lambda folder: Gaussians8(),
-    "ImageFolder": make_folder,
-    "Mnist": make_mnist,
-    "Normal": lambda folder: Normal(dim=7),
-    "Rings": lambda folder: Rings(),
-    "Uniform": lambda folder: Uniform(dim=3, low=-0.1, high=0.7),
+    "Digits": lambda folder: data.Digits(split=data.Split.TEST),
+    "Gaussian1D": lambda folder: data.Gaussian1D(mean=3.0, std=0.5),
+    "Gaussian2D": lambda folder: data.Gaussian2D(),
+    "Gaussians25": lambda folder: data.Gaussians25(),
+    "Gaussians8": lambda folder: data.Gaussians8(),
+    "ImageFolder": lambda folder: data.ImageFolder(folder=str(write_photographs(folder / "images", 5)), size=8),
+    "Mnist": lambda folder: data.Mnist(folder=str(write_mnist(folder, each=12))),
+    "Normal": lambda folder: data.Normal(dim=7),
+    "Rings": lambda folder: data.Rings(),
+    "Uniform": lambda folder: data.Uniform(dim=3, low=-0.1, high=0.7),
 }
 
 
@@ -100,9 +60,7 @@ def draw(source: Source, n: int, seed: int = 0) -> Tensor:
 
 
 def test_every_exported_source_is_under_these_laws() -> None:
-    import otgen.data as package
-
-    exported = [getattr(package, name) for name in package.__all__]
+    exported = [getattr(data, name) for name in data.__all__]
     concrete = {
         kind.__name__
         for kind in exported
@@ -153,8 +111,7 @@ def test_writing_to_a_sample_leaves_the_source_as_it_was(source: Source) -> None
 
 @pytest.mark.parametrize("n", [0, -3])
 def test_fewer_than_one_sample_is_refused(source: Source, n: int) -> None:
-    with pytest.raises(InputError, match=f"got {n}"):
-        draw(source, n)
+    input_error(f"got {n}", draw, source, n)
 
 
 def test_a_source_is_a_frozen_value(source: Source) -> None:

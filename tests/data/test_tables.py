@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cases.errors import input_error
 from otgen.data import tables
 from otgen.data.tables import read_csv, read_parquet
-from otgen.errors import InputError, MissingDependency
+from otgen.errors import MissingDependency
 
 
 def write(folder: Path, text: str | bytes) -> Path:
@@ -100,15 +101,12 @@ BROKEN = [
 
 @pytest.mark.parametrize(("text", "message"), BROKEN, ids=[message for _, message in BROKEN])
 def test_a_broken_table_is_explained(tmp_path: Path, text: str | bytes, message: str) -> None:
-    with pytest.raises(InputError, match=message) as caught:
-        read_csv(write(tmp_path, text), None)
-    assert "\n" not in str(caught.value)
+    input_error(message, read_csv, write(tmp_path, text), None)
 
 
 def test_a_row_of_another_length_is_refused_even_where_the_chosen_columns_are_there(tmp_path: Path) -> None:
     path = write(tmp_path, "x,y\n1,2\n3,4,5\n")
-    with pytest.raises(InputError, match="differ in length"):
-        read_csv(path, ("x",))
+    input_error("differ in length", read_csv, path, ("x",))
 
 
 @pytest.mark.parametrize(
@@ -121,13 +119,11 @@ def test_a_row_of_another_length_is_refused_even_where_the_chosen_columns_are_th
     ],
 )
 def test_columns_that_cannot_be_chosen_are_refused(tmp_path: Path, columns: tuple[str, ...], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        read_csv(write(tmp_path, "x,y,y\n1,2,3\n"), columns)
+    input_error(message, read_csv, write(tmp_path, "x,y,y\n1,2,3\n"), columns)
 
 
 def test_a_file_that_cannot_be_opened_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
-        read_csv(tmp_path / "none.csv", None)
+    input_error("cannot be read", read_csv, tmp_path / "none.csv", None)
 
 
 # Parquet
@@ -179,8 +175,7 @@ def test_a_folder_name_makes_no_column(tmp_path: Path) -> None:
     ],
 )
 def test_a_parquet_table_with_other_things_is_refused(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        read_parquet(parquet(tmp_path, **columns), None)
+    input_error(message, read_parquet, parquet(tmp_path, **columns), None)
 
 
 def test_damaged_parquet_is_explained(tmp_path: Path) -> None:
@@ -188,9 +183,7 @@ def test_damaged_parquet_is_explained(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for content in (b"", b"text", whole[:-30], whole[: len(whole) // 2], whole[:40] + bytes(400) + whole[440:]):
         path.write_bytes(content)
-        with pytest.raises(InputError, match="cannot be read") as caught:
-            read_parquet(path, None)
-        assert "\n" not in str(caught.value)
+        input_error("cannot be read", read_parquet, path, None)
 
 
 def test_without_pyarrow_the_message_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

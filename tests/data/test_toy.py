@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from cases.errors import input_error
 from otgen.data import Gaussian1D, Gaussian2D, Gaussians8, Gaussians25, Mixture, Rings, Source
-from otgen.errors import InputError
 
 
 def draw(source: Source, n: int) -> torch.Tensor:
@@ -98,5 +98,4 @@ def test_rings_are_blurred() -> None:
     ],
 )
 def test_impossible_options_are_refused(make: object, message: str) -> None:
-    with pytest.raises(InputError, match=message.replace("(", r"\(")):
-        make()  # type: ignore[operator]
+    input_error(message.replace("(", r"\("), make)

@@ -12,21 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from otgen.ot import (
-    KL,
-    L1,
-    Cosine,
-    Discrete,
-    MarginalError,
-    NoReg,
-    OTLoss,
-    PNorm,
-    Quadratic,
-    SinkhornDivergence,
-    Solution,
-    SqEuclidean,
-    solve,
-)
+from otgen import ot as transport
+from otgen.ot import KL, Discrete, PNorm, Quadratic, SinkhornDivergence, Solution, SqEuclidean, solve
 
 EPS = 0.5
 SQ = SqEuclidean()
@@ -43,7 +30,7 @@ COUNTING = EPS * float((A * A.log()).sum() + (B * B.log()).sum())
 
 def solution(**options: Any) -> Solution:
     # By the marginals: plan and potentials are compared, which a gap of second order is too coarse for.
-    until = MarginalError(1e-13)
+    until = transport.MarginalError(1e-13)
     return solve(Discrete(X, Y, A, B, reg=KL(eps=EPS)), until=until, on_unconverged="raise", **options)
 
 
@@ -90,7 +77,7 @@ def test_pot_entropy_is_relative_to_counting(pot: Any) -> None:
 
 
 def test_pot_exact(pot: Any) -> None:
-    ours = solve(Discrete(X, Y, A, B, reg=NoReg())).value.item()
+    ours = solve(Discrete(X, Y, A, B, reg=transport.NoReg())).value.item()
     assert pot.emd2(A.numpy(), B.numpy(), SQ(X, Y).numpy()) == pytest.approx(ours, rel=1e-12)
     assert pot.solve(SQ(X, Y).numpy(), A.numpy(), B.numpy()).value == pytest.approx(ours, rel=1e-12)
 
@@ -121,14 +108,14 @@ def test_pot_divergence_is_of_linear_values(pot: Any) -> None:
 
 @pytest.mark.parametrize(
     ("metric", "cost"),
-    [("sqeuclidean", SQ), ("euclidean", PNorm(p=1)), ("cityblock", L1()), ("cosine", Cosine())],
+    [("sqeuclidean", SQ), ("euclidean", PNorm(p=1)), ("cityblock", transport.L1()), ("cosine", transport.Cosine())],
 )
 def test_pot_metrics(pot: Any, metric: str, cost: Any) -> None:
     np.testing.assert_allclose(pot.dist(X.numpy(), Y.numpy(), metric=metric), cost(X, Y).numpy(), atol=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("kind", "debias"), [(OTLoss, False), (SinkhornDivergence, True)])
+@pytest.mark.parametrize(("kind", "debias"), [(transport.OTLoss, False), (SinkhornDivergence, True)])
 def test_geomloss(kind: Any, debias: bool) -> None:
     geomloss = peer("geomloss")
     blur = 0.5
@@ -140,7 +127,7 @@ def test_geomloss(kind: Any, debias: bool) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("kind", "debias"), [(OTLoss, False), (SinkhornDivergence, True)])
+@pytest.mark.parametrize(("kind", "debias"), [(transport.OTLoss, False), (SinkhornDivergence, True)])
 def test_geomloss_ot(kind: Any, debias: bool) -> None:
     geomloss = peer("geomloss.ot")
     ours = loss(kind, reg=KL(eps=EPS))
@@ -180,7 +167,7 @@ def test_ott() -> None:
             (costs.SqEuclidean(), SQ),
             (costs.Euclidean(), PNorm(p=1)),
             (costs.EuclideanP(p=1.5), PNorm(p=1.5)),
-            (costs.Cosine(), Cosine()),
+            (costs.Cosine(), transport.Cosine()),
         )
         for their_cost, our_cost in pairs:
             matrix = np.asarray(pointcloud.PointCloud(x, y, cost_fn=their_cost).cost_matrix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cases.errors import input_error
 from otgen.errors import InputError
 from otgen.nets import LocationScale
 
@@ -33,8 +34,7 @@ def test_one_number_is_for_all_coordinates() -> None:
 def test_what_it_cannot_map_is_refused(
     latent: tuple[int, ...], shape: tuple[int, ...], span: tuple[float, float] | None, message: str
 ) -> None:
-    with pytest.raises(InputError, match=message):
-        LocationScale().build(latent, shape, span)
+    input_error(message, LocationScale().build, latent, shape, span)
 
 
 def test_a_wrong_number_of_values_is_refused() -> None:

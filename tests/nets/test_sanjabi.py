@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from cases.sanjabi_nets import CIFAR, MNIST, POST, PRE, Net, meta
+from cases.layers import count, layer
+from cases.sanjabi_nets import CIFAR, MNIST, POST, PRE, Net, meta, own_shape
 from otgen.nets import (
     GluReading,
     SanjabiCifarCritic,
@@ -17,10 +18,6 @@ from otgen.nets import (
     SanjabiMnistCritic,
     SanjabiMnistGenerator,
 )
-
-
-def _count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
 
 
 def _shapes(groups: nn.Module, *shape: int) -> list[tuple[int, ...]]:
@@ -107,100 +104,48 @@ def test_layers_stand_in_the_papers_order() -> None:
     ]
 
 
-# Weights (in * out * 5 * 5) and, per unit or channel, gain and bias of each normalisation in place of the layer's own
-# bias; only the last layer has one. The head's 5 units and what it puts out are alike at every width.
-HEAD = 2 * 5 + (5 * 3 + 3)
-COUNTS: dict[str, tuple[Net, tuple[int, ...], int]] = {
-    "MNIST generator": (
-        SanjabiMnistGenerator(),
-        MNIST,
-        (128 * 4096 + 2 * 4096) + (256 * 128 * 25 + 2 * 128) + (128 * 64 * 25 + 2 * 64) + (64 * 1 * 25 + 1),
-    ),
-    "MNIST generator, quarter": (
-        SanjabiMnistGenerator(width=16),
-        MNIST,
-        (128 * 1024 + 2 * 1024) + (64 * 32 * 25 + 2 * 32) + (32 * 16 * 25 + 2 * 16) + (16 * 1 * 25 + 1),
-    ),
-    "MNIST generator, kernel 3": (
-        SanjabiMnistGenerator(kernel=3),
-        MNIST,
-        (128 * 4096 + 2 * 4096) + (256 * 128 * 9 + 2 * 128) + (128 * 64 * 9 + 2 * 64) + (64 * 1 * 9 + 1),
-    ),
-    "MNIST critic": (
-        SanjabiMnistCritic(),
-        MNIST,
-        (1 * 64 * 25 + 2 * 64) + (64 * 128 * 25 + 2 * 128) + (128 * 256 * 25 + 2 * 256 + 2 * 256) + 4096 * 5 + HEAD,
-    ),
-    "MNIST critic, no affine": (
-        SanjabiMnistCritic(affine=False),
-        MNIST,
-        (1 * 64 * 25 + 2 * 64) + (64 * 128 * 25 + 2 * 128) + (128 * 256 * 25 + 2 * 256) + 4096 * 5 + HEAD,
-    ),
-    "MNIST critic, quarter": (
-        SanjabiMnistCritic(width=16),
-        MNIST,
-        (1 * 16 * 25 + 2 * 16) + (16 * 32 * 25 + 2 * 32) + (32 * 64 * 25 + 2 * 64 + 2 * 64) + 1024 * 5 + HEAD,
-    ),
-    "CIFAR generator, post": (
-        SanjabiCifarGenerator(),
-        CIFAR,
-        (128 * 32768 + 2 * 32768)
-        + (1024 * 1024 * 25 + 2 * 1024)
-        + (512 * 512 * 25 + 2 * 512)
-        + (256 * 256 * 25 + 2 * 256)
-        + (128 * 3 * 25 + 3),
-    ),
-    "CIFAR generator, pre": (
-        SanjabiCifarGenerator(glu=PRE),
-        CIFAR,
-        (128 * 16384 + 2 * 16384)
-        + (512 * 512 * 25 + 2 * 512)
-        + (256 * 256 * 25 + 2 * 256)
-        + (128 * 128 * 25 + 2 * 128)
-        + (64 * 3 * 25 + 3),
-    ),
-    "CIFAR generator, post, quarter": (
-        SanjabiCifarGenerator(width=32),
-        CIFAR,
-        (128 * 8192 + 2 * 8192)
-        + (256 * 256 * 25 + 2 * 256)
-        + (128 * 128 * 25 + 2 * 128)
-        + (64 * 64 * 25 + 2 * 64)
-        + (32 * 3 * 25 + 3),
-    ),
-    "CIFAR generator, pre, quarter": (
-        SanjabiCifarGenerator(width=32, glu=PRE),
-        CIFAR,
-        (128 * 4096 + 2 * 4096)
-        + (128 * 128 * 25 + 2 * 128)
-        + (64 * 64 * 25 + 2 * 64)
-        + (32 * 32 * 25 + 2 * 32)
-        + (16 * 3 * 25 + 3),
-    ),
-    "CIFAR critic": (
-        SanjabiCifarCritic(),
-        CIFAR,
-        (3 * 128 * 25 + 2 * 128)
-        + (256 * 256 * 25 + 2 * 256)
-        + (512 * 512 * 25 + 2 * 512)
-        + (1024 * 1024 * 25 + 2 * 1024 + 2 * 1024)
-        + 32768 * 5
-        + HEAD,
-    ),
-    "CIFAR critic, quarter": (
-        SanjabiCifarCritic(width=64),
-        CIFAR,
-        (3 * 32 * 25 + 2 * 32)
-        + (64 * 64 * 25 + 2 * 64)
-        + (128 * 128 * 25 + 2 * 128)
-        + (256 * 256 * 25 + 2 * 256 + 2 * 256)
-        + 8192 * 5
-        + HEAD,
-    ),
-}
+# Per unit or channel, each normalisation has a gain and a bias, in place of the layer's own bias; only the last layer
+# has one. The head's 5 units and what it puts out are alike at every width.
+HEAD = 2 * 5 + layer(5, 3)
 
 
-@pytest.mark.parametrize("case", COUNTS)
-def test_parameter_counts(case: str) -> None:
-    net, shape, expected = COUNTS[case]
-    assert _count(meta(net, shape)) == expected
+def mnist_generator(width: int, side: int = 5) -> int:
+    convolutions = layer(4 * width, 2 * width, side, each=2) + layer(2 * width, width, side, each=2)
+    return layer(128, 64 * width, each=2) + convolutions + layer(width, 1, side)
+
+
+def mnist_critic(width: int, last: int = 4) -> int:
+    convolutions = layer(1, width, 5, each=2) + layer(width, 2 * width, 5, each=2)
+    return convolutions + layer(2 * width, 4 * width, 5, each=last) + 64 * width * 5 + HEAD
+
+
+def cifar_generator(width: int) -> int:
+    """With this width after the gates."""
+    convolutions = sum(layer(k * width, k * width, 5, each=2) for k in (8, 4, 2))
+    return layer(128, 256 * width, each=2) + convolutions + layer(width, 3, 5)
+
+
+def cifar_critic(width: int) -> int:
+    convolutions = layer(3, width // 2, 5, each=2) + sum(layer(k * width, k * width, 5, each=2) for k in (1, 2))
+    return convolutions + layer(4 * width, 4 * width, 5, each=4) + 128 * width * 5 + HEAD
+
+
+COUNTS: list[tuple[Net, int]] = [
+    (SanjabiMnistGenerator(), mnist_generator(64)),
+    (SanjabiMnistGenerator(width=16), mnist_generator(16)),
+    (SanjabiMnistGenerator(kernel=3), mnist_generator(64, side=3)),
+    (SanjabiMnistCritic(), mnist_critic(64)),
+    (SanjabiMnistCritic(affine=False), mnist_critic(64, last=2)),
+    (SanjabiMnistCritic(width=16), mnist_critic(16)),
+    (SanjabiCifarGenerator(), cifar_generator(128)),
+    (SanjabiCifarGenerator(glu=PRE), cifar_generator(64)),
+    (SanjabiCifarGenerator(width=32), cifar_generator(32)),
+    (SanjabiCifarGenerator(width=32, glu=PRE), cifar_generator(16)),
+    (SanjabiCifarCritic(), cifar_critic(256)),
+    (SanjabiCifarCritic(width=64), cifar_critic(64)),
+]
+
+
+@pytest.mark.parametrize(("net", "expected"), COUNTS, ids=str)
+def test_parameter_counts(net: Net, expected: int) -> None:
+    assert count(meta(net, own_shape(net))) == expected

@@ -8,41 +8,31 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cases.sanjabi_nets import CIFAR, MNIST, POST, PRE, SYMMETRIC, Net, build, meta
+from cases.errors import input_error
+from cases.sanjabi_nets import CIFAR, MNIST, POST, PRE, SYMMETRIC, Net, build, meta, own_shape
+from otgen import nets
 from otgen.errors import InputError
-from otgen.nets import (
-    ConcatenatedReLU,
-    CriticNet,
-    DcganCritic,
-    DcganGenerator,
-    GeneratorNet,
-    GluReading,
-    MlpCritic,
-    MlpGenerator,
-    SanjabiCifarCritic,
-    SanjabiCifarGenerator,
-    SanjabiMnistCritic,
-    SanjabiMnistGenerator,
-    SplitCriticNet,
-    TanhToRange,
-    ToRange,
-    seeded,
-)
+from otgen.nets import CriticNet, GeneratorNet, GluReading, SplitCriticNet, TanhToRange, ToRange, seeded
 
 # A quarter of the paper's widths, small enough for numbers, with the shape of the samples.
 SMALL: list[tuple[Net, tuple[int, ...]]] = [
-    (SanjabiMnistGenerator(width=16), MNIST),
-    (SanjabiMnistCritic(width=16), MNIST),
-    (SanjabiMnistCritic(width=16, affine=False), MNIST),
-    (SanjabiCifarGenerator(width=32), CIFAR),
-    (SanjabiCifarGenerator(width=32, glu=PRE), CIFAR),
-    (SanjabiCifarCritic(width=64), CIFAR),
-    (SanjabiCifarCritic(width=64, affine=False), CIFAR),
+    (nets.SanjabiMnistGenerator(width=16), MNIST),
+    (nets.SanjabiMnistCritic(width=16), MNIST),
+    (nets.SanjabiMnistCritic(width=16, affine=False), MNIST),
+    (nets.SanjabiCifarGenerator(width=32), CIFAR),
+    (nets.SanjabiCifarGenerator(width=32, glu=PRE), CIFAR),
+    (nets.SanjabiCifarCritic(width=64), CIFAR),
+    (nets.SanjabiCifarCritic(width=64, affine=False), CIFAR),
 ]
 every_net = pytest.mark.parametrize(("net", "shape"), SMALL, ids=str)
 generators = pytest.mark.parametrize(("net", "shape"), [c for c in SMALL if isinstance(c[0], GeneratorNet)], ids=str)
 critics = pytest.mark.parametrize(("net", "shape"), [c for c in SMALL if isinstance(c[0], CriticNet)], ids=str)
-FULL = [SanjabiMnistGenerator(), SanjabiMnistCritic(), SanjabiCifarGenerator(), SanjabiCifarCritic()]
+FULL = [
+    nets.SanjabiMnistGenerator(),
+    nets.SanjabiMnistCritic(),
+    nets.SanjabiCifarGenerator(),
+    nets.SanjabiCifarCritic(),
+]
 
 
 def _built(net: Net, shape: tuple[int, ...], *, seed: int = 0) -> nn.Module:
@@ -136,11 +126,11 @@ def test_tanh_to_range_is_tanh_for_the_symmetric_interval_and_the_identity_for_n
 
 def test_concatenated_relu_keeps_both_signs_along_the_channels() -> None:
     x = torch.tensor([[[1.0, -2.0]], [[-3.0, 0.0]]])
-    assert ConcatenatedReLU()(x).tolist() == [[[1.0, 0.0], [0.0, 2.0]], [[0.0, 0.0], [3.0, 0.0]]]
+    assert nets.ConcatenatedReLU()(x).tolist() == [[[1.0, 0.0], [0.0, 2.0]], [[0.0, 0.0], [3.0, 0.0]]]
 
 
 def test_upsampling_repeats_pixels() -> None:
-    upsample = _built(SanjabiCifarGenerator(width=2), CIFAR)[1][0]
+    upsample = _built(nets.SanjabiCifarGenerator(width=2), CIFAR)[1][0]
     out = upsample(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
     assert out[0, 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
 
@@ -158,7 +148,7 @@ def test_a_critic_is_its_head_after_its_trunk(net: SplitCriticNet, shape: tuple[
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("slope", [0.1, 0.2])
 def test_mnist_features_are_standardised_before_the_activation(slope: float, training: bool) -> None:
-    net = SanjabiMnistCritic(width=16, slope=slope, affine=False)
+    net = nets.SanjabiMnistCritic(width=16, slope=slope, affine=False)
     eta = _built(net, MNIST).train(training)[0](_input(net, MNIST)).detach()
     normalised = torch.where(eta < 0, eta / slope, eta)
     torch.testing.assert_close(normalised.mean(dim=1), torch.zeros(6), rtol=0, atol=1e-5)
@@ -168,7 +158,7 @@ def test_mnist_features_are_standardised_before_the_activation(slope: float, tra
 
 @pytest.mark.parametrize("training", [True, False])
 def test_cifar_features_are_standardised_before_the_activation(training: bool) -> None:
-    net = SanjabiCifarCritic(width=16, affine=False)
+    net = nets.SanjabiCifarCritic(width=16, affine=False)
     eta = _built(net, CIFAR).train(training)[0](_input(net, CIFAR)).detach()
     positive, negative = eta.chunk(2, dim=1)
     assert bool((eta >= 0).all())
@@ -178,7 +168,9 @@ def test_cifar_features_are_standardised_before_the_activation(training: bool) -
     assert float(eta.norm(dim=1).max()) <= math.sqrt(64 * 16) * (1 + 1e-6)
 
 
-@pytest.mark.parametrize(("net", "shape"), [(SanjabiMnistCritic(width=4), MNIST), (SanjabiCifarCritic(width=4), CIFAR)])
+@pytest.mark.parametrize(
+    ("net", "shape"), [(nets.SanjabiMnistCritic(width=4), MNIST), (nets.SanjabiCifarCritic(width=4), CIFAR)]
+)
 def test_features_are_normalised_over_the_whole_sample_and_scaled_by_a_learnt_gain(
     net: SplitCriticNet, shape: tuple[int, ...]
 ) -> None:
@@ -204,20 +196,17 @@ def test_a_split_critic_needs_its_three_parts() -> None:
 OTHERS = [(1, 32, 32), (3, 28, 28), (1, 1, 28, 28), (28, 28), (2,), ()]
 
 
-def _own(net: Net) -> tuple[int, ...]:
-    return MNIST if isinstance(net, SanjabiMnistGenerator | SanjabiMnistCritic) else CIFAR
-
-
 @pytest.mark.parametrize(
-    ("net", "shape"), [(net, s) for net in FULL for s in (MNIST, CIFAR, *OTHERS) if s != _own(net)], ids=str
+    ("net", "shape"), [(net, s) for net in FULL for s in (MNIST, CIFAR, *OTHERS) if s != own_shape(net)], ids=str
 )
 def test_other_samples_are_refused_with_what_to_use_instead(net: Net, shape: tuple[int, ...]) -> None:
-    own = _own(net)
-    with pytest.raises(InputError) as caught:
-        meta(net, shape)
-    message = str(caught.value)
-    named = {MNIST: (SanjabiMnistGenerator, SanjabiMnistCritic), CIFAR: (SanjabiCifarGenerator, SanjabiCifarCritic)}
-    generator, critic = (DcganGenerator, MlpGenerator), (DcganCritic, MlpCritic)
+    own = own_shape(net)
+    message = input_error(None, meta, net, shape)
+    named = {
+        MNIST: (nets.SanjabiMnistGenerator, nets.SanjabiMnistCritic),
+        CIFAR: (nets.SanjabiCifarGenerator, nets.SanjabiCifarCritic),
+    }
+    generator, critic = (nets.DcganGenerator, nets.MlpGenerator), (nets.DcganCritic, nets.MlpCritic)
     is_generator = isinstance(net, GeneratorNet)
     instead = (named[shape][not is_generator],) if shape in named else generator if is_generator else critic
     assert f"{type(net).__name__} needs samples of shape {own}, got {shape}; use " in message
@@ -225,8 +214,7 @@ def test_other_samples_are_refused_with_what_to_use_instead(net: Net, shape: tup
 
 
 def test_features_of_other_samples_are_refused() -> None:
-    with pytest.raises(InputError, match="needs samples of shape"):
-        SanjabiMnistCritic().trunk_features(CIFAR)
+    input_error("needs samples of shape", nets.SanjabiMnistCritic().trunk_features, CIFAR)
 
 
 @pytest.mark.parametrize("kind", [type(net) for net in FULL])
@@ -241,23 +229,20 @@ def test_features_of_other_samples_are_refused() -> None:
     ],
 )
 def test_bad_hyper_parameters_are_refused(kind: type[Net], field: str, value: int, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        kind(**{field: value})
+    input_error(message, kind, **{field: value})
 
 
-@pytest.mark.parametrize("kind", [SanjabiMnistCritic, SanjabiCifarCritic])
+@pytest.mark.parametrize("kind", [nets.SanjabiMnistCritic, nets.SanjabiCifarCritic])
 @pytest.mark.parametrize("slope", [-0.1, 1.0, math.nan, math.inf])
 def test_bad_slopes_are_refused(kind: type[CriticNet], slope: float) -> None:
-    with pytest.raises(InputError, match=r"slope of a leaky ReLU must be in \[0, 1\), got"):
-        kind(slope=slope)
+    input_error(r"slope of a leaky ReLU must be in \[0, 1\), got", kind, slope=slope)
 
 
 def test_odd_widths_are_refused_where_they_are_halved() -> None:
     with pytest.raises(InputError, match="width must be even, as gated units halve it, got 7; use 8"):
-        SanjabiCifarGenerator(width=7, glu=PRE)
-    with pytest.raises(InputError, match="width must be even, as CReLU makes half of it, got 7; use 8"):
-        SanjabiCifarCritic(width=7)
-    odd = (SanjabiMnistGenerator(width=7), MNIST), (SanjabiCifarGenerator(width=7), CIFAR)
+        nets.SanjabiCifarGenerator(width=7, glu=PRE)
+    input_error("width must be even, as CReLU makes half of it, got 7; use 8", nets.SanjabiCifarCritic, width=7)
+    odd = (nets.SanjabiMnistGenerator(width=7), MNIST), (nets.SanjabiCifarGenerator(width=7), CIFAR)
     for net, shape in odd:
         module = meta(net, shape)
         assert module(torch.empty(2, 128, device="meta")).shape == (2, *shape)

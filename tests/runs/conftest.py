@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from otgen.data import Arrays, Gaussian2D, Normal
 from otgen.methods import Adam, PixelSinkhorn
@@ -17,15 +16,6 @@ from otgen.nets import MlpGenerator
 from otgen.ot import KL
 from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig
 from otgen.train.hooks import Checkpoints, Log, Pictures
-
-
-@pytest.fixture(autouse=True, scope="package")
-def one_thread() -> Iterator[None]:
-    """These problems are tiny: on a busy machine a second thread costs seconds of waiting and gains nothing."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="package")

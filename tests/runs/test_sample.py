@@ -1,18 +1,16 @@
 from __future__ import annotations
 
-import hashlib
-import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from otgen.errors import InputError
+from cases.checkpoints import Payload, change, sum_again
+from cases.errors import input_error
 from otgen.runs import load_generator, sample_run
 from otgen.train import RunDir, checkpoint
 
@@ -60,19 +58,11 @@ def test_samples_keep_the_range_that_the_checkpoint_states(copy_of: Copy) -> Non
     newest = checkpoint.newest(run.checkpoints)
     free, _ = sample_run(run, 200, 0)
     assert float(free.abs().max()) > 0.5
-    about = json.loads((newest / "state.json").read_text())
-    (newest / "state.json").write_text(json.dumps(about | {"value_range": [-0.25, 0.5]}))
-    _sum_again(newest)
+    change(newest / "state.json", lambda about: about | {"value_range": [-0.25, 0.5]})
     kept, span = sample_run(run, 200, 0)
     assert span == (-0.25, 0.5)
     assert float(kept.min()) >= -0.25
     assert float(kept.max()) <= 0.5
-
-
-def _sum_again(folder: Path) -> None:
-    files = [p for p in folder.iterdir() if p.name != "MANIFEST.json"]
-    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-    (folder / "MANIFEST.json").write_text(json.dumps(sums))
 
 
 def test_the_data_is_not_needed(copy_of: Copy) -> None:
@@ -91,41 +81,29 @@ def test_a_damaged_checkpoint_is_refused(name: str, copy_of: Copy) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with pytest.raises(InputError, match=r"step_00000005"):
-        sample_run(run, 4, 0)
-
-
-class _Payload:
-    def __init__(self, sentinel: Path) -> None:
-        self.sentinel = sentinel
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Path.touch, (self.sentinel,))
+    input_error(r"step_00000005", sample_run, run, 4, 0)
 
 
 def test_a_pickle_is_never_read(copy_of: Copy, tmp_path: Path) -> None:
     run, sentinel = copy_of("plane"), tmp_path / "executed"
     newest = checkpoint.newest(run.checkpoints)
-    (newest / "generator_ema.safetensors").write_bytes(pickle.dumps(_Payload(sentinel)))
-    _sum_again(newest)
-    with pytest.raises(InputError, match="no safetensors file"):
-        sample_run(run, 4, 0)
+    (newest / "generator_ema.safetensors").write_bytes(pickle.dumps(Payload(sentinel)))
+    sum_again(newest)
+    input_error("no safetensors file", sample_run, run, 4, 0)
     assert not sentinel.exists()
 
 
 def test_another_architecture_is_refused(copy_of: Copy) -> None:
     run = copy_of("plane")
     run.config.write_text(run.config.read_text().replace("- 6", "- 9"))
-    with pytest.raises(InputError, match=r"1\.weight, shape \(6, 2\) in the file, \(9, 2\) in the network"):
-        sample_run(run, 4, 0)
+    input_error(r"1\.weight, shape \(6, 2\) in the file, \(9, 2\) in the network", sample_run, run, 4, 0)
 
 
 def test_a_run_without_a_checkpoint_says_so(copy_of: Copy) -> None:
     run = copy_of("plane")
     for folder in checkpoint.checkpoints(run.checkpoints):
         folder.rename(run.path / folder.name)
-    with pytest.raises(InputError, match="no checkpoint"):
-        sample_run(run, 4, 0)
+    input_error("no checkpoint", sample_run, run, 4, 0)
 
 
 def test_sampling_writes_nothing(finished: dict[str, Path]) -> None:

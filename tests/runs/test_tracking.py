@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
+from cases.errors import input_error
 from otgen.cli.main import main
 from otgen.data import Gaussian2D, Normal
 from otgen.errors import InputError
-from otgen.methods import Adam, PixelSinkhorn, SinkhornAutoDiff
+from otgen.methods import Adam, Method, PixelSinkhorn, SinkhornAutoDiff
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.ot import KL
 from otgen.runs import Tracked, fit_power_law, parameter_similarity, track
@@ -22,10 +23,12 @@ from otgen.train.hooks import Checkpoints
 STEPS = 12
 
 
-def finished(folder: Path, *, checkpoint_every: int = 10**6, budget: Duration | None = None, **change: Any) -> RunDir:
-    method = SinkhornAutoDiff(
-        batch=8, reg=KL(eps=0.5), max_steps=3, critic=MlpCritic(widths=(6,)), features=3, n_critic=2, **change
-    )
+LEARNT = SinkhornAutoDiff(batch=8, reg=KL(eps=0.5), max_steps=3, critic=MlpCritic(widths=(6,)), features=3, n_critic=2)
+
+
+def finished(
+    folder: Path, *, method: Method = LEARNT, checkpoint_every: int = 10**6, budget: Duration | None = None
+) -> RunDir:
     config = RunConfig(
         data=Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0)),
         latent=Normal(dim=2),
@@ -83,7 +86,9 @@ def test_a_run_is_tracked_through_its_end(checkpoint_every: int, tmp_path: Path)
 def test_a_run_with_a_budget_passes_through_a_stopping_point_of_its_own(tmp_path: Path) -> None:
     """Its step sizes fell with the clock, and so its weights cannot be had again."""
     adam = Adam(lr=1e-2, hold=0.1, end=0.01)
-    run = finished(tmp_path / "run", budget=Duration(0.2), generator_optimizer=adam, critic_optimizer=adam)
+    run = finished(
+        tmp_path / "run", budget=Duration(0.2), method=replace(LEARNT, generator_optimizer=adam, critic_optimizer=adam)
+    )
     stop = checkpoint.step_of(checkpoint.newest(run.checkpoints))
     points = track(run, back=2, forward=2, every=1)
     assert [p.step for p in points] == list(range(stop - 2, stop + 3))
@@ -93,9 +98,9 @@ def test_a_run_with_a_budget_passes_through_a_stopping_point_of_its_own(tmp_path
 
 def test_small_steps_look_like_convergence(tmp_path: Path) -> None:
     """B4: the SSIM measures the size of the steps."""
-    large = finished(tmp_path / "large", generator_optimizer=Adam(lr=1e-2))
-    small = finished(tmp_path / "small", generator_optimizer=Adam(lr=1e-5))
-    least = [min(p.similarity for p in track(run, back=6, forward=0, every=2)) for run in (large, small)]
+    methods = {lr: replace(LEARNT, generator_optimizer=Adam(lr=lr)) for lr in (1e-2, 1e-5)}
+    runs = [finished(tmp_path / str(lr), method=method) for lr, method in methods.items()]
+    least = [min(p.similarity for p in track(run, back=6, forward=0, every=2)) for run in runs]
     assert least[0] < 0.99
     assert least[1] > 0.9999
 
@@ -125,16 +130,14 @@ def test_the_interval_is_that_of_the_regression() -> None:
 
 
 def test_a_line_needs_three_points(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="three points with an SSIM below 1, got 1"):
-        fit_power_law([Tracked(1, 1, 0.9), Tracked(2, 2, 1.0)])
+    input_error("three points with an SSIM below 1, got 1", fit_power_law, [Tracked(1, 1, 0.9), Tracked(2, 2, 1.0)])
 
 
 def test_what_cannot_be_tracked_is_refused(tmp_path: Path) -> None:
     run = finished(tmp_path / "run")
     with pytest.raises(InputError, match="the run stopped at step 12: it cannot be tracked 13 steps back"):
         track(run, back=13, forward=0, every=1)
-    with pytest.raises(InputError, match="must be positive, got 0, 0 and 1"):
-        track(run, back=0, forward=0, every=1)
+    input_error("must be positive, got 0, 0 and 1", track, run, back=0, forward=0, every=1)
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,13 +156,5 @@ def test_the_command_refuses_nonsense(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_pixel_sinkhorn_has_no_critic_updates(tmp_path: Path) -> None:
-    config = RunConfig(
-        data=Gaussian2D(mean=(0.0, 0.0), std=(1.0, 1.0)),
-        latent=Normal(dim=2),
-        generator=MlpGenerator(widths=(4,)),
-        method=PixelSinkhorn(batch=8, max_steps=2),
-        steps=4,
-    )
-    run = RunDir.create(tmp_path / "run", config)
-    Trainer(config, run, [Checkpoints()]).train()
-    assert [p.updates for p in track(run, back=2, forward=1, every=1)] == [2, 3, 4, 5]
+    run = finished(tmp_path / "run", method=PixelSinkhorn(batch=8, max_steps=2))
+    assert [p.updates for p in track(run, back=2, forward=1, every=1)] == [10, 11, 12, 13]

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from safetensors.torch import load_file
 
+from cases.trainers import Contents, Start, end
+from otgen import methods
 from otgen.data import Gaussian2D, Normal
-from otgen.methods import (
-    OTGAN,
-    SWGAN,
-    WGAN,
-    WGANGP,
-    DualOracle,
-    LearntFeatures,
-    PixelSinkhorn,
-    SeqSGDA,
-    SinkhornAutoDiff,
-    SWGANSinkhorn,
-)
 from otgen.nets import HeadOf, MlpCritic, MlpGenerator, MlpSplitCritic, SpectralNorm
 from otgen.ot import KL, SqEuclidean
 from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig
@@ -33,50 +22,38 @@ from otgen.train.hooks import Checkpoints
 NEVER = 10**6
 
 
-@pytest.fixture(autouse=True, scope="package")
-def one_thread() -> Iterator[None]:
-    """These problems are tiny: on a busy machine a second thread costs seconds of waiting and gains nothing."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(autouse=True)
-def _seeded() -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
-
-
-PIXEL = PixelSinkhorn(batch=12, reg=KL(eps=0.5), max_steps=4)
-LEARNT = SinkhornAutoDiff(batch=12, reg=KL(eps=0.5), max_steps=3, critic=MlpCritic(widths=(6,)), features=3, n_critic=2)
+PIXEL = methods.PixelSinkhorn(batch=12, reg=KL(eps=0.5), max_steps=4)
+LEARNT = methods.SinkhornAutoDiff(
+    batch=12, reg=KL(eps=0.5), max_steps=3, critic=MlpCritic(widths=(6,)), features=3, n_critic=2
+)
 SPLIT = MlpSplitCritic(widths=(6,), size=4, head_widths=(5,))
 METHODS = {
     "pixel": PIXEL,
     "learnt": LEARNT,
-    "wgan": WGAN(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2, clip=0.5),
-    "wgan-gp": WGANGP(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2),
-    "seqsgda": SeqSGDA(
+    "wgan": methods.WGAN(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2, clip=0.5),
+    "wgan-gp": methods.WGANGP(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2),
+    "seqsgda": methods.SeqSGDA(
         batch=12, max_steps=3, critic=SpectralNorm(net=MlpCritic(widths=(6,)), scale=1.2), features=3, n_critic=2
     ),
-    "ot-gan": OTGAN(batch=12, max_steps=3, critic=MlpCritic(widths=(6,)), features=3, critic_every=2),
-    "swgan": SWGANSinkhorn(
+    "ot-gan": methods.OTGAN(batch=12, max_steps=3, critic=MlpCritic(widths=(6,)), features=3, critic_every=2),
+    "swgan": methods.SWGANSinkhorn(
         batch=12,
         cost=SqEuclidean(),
         reg=KL(eps=0.5),
         support=16,
-        oracle=DualOracle(f=MlpCritic(widths=(6,)), g=MlpCritic(widths=(6,)), most=2, check_every=1, relative=True),
+        oracle=methods.DualOracle(
+            f=MlpCritic(widths=(6,)), g=MlpCritic(widths=(6,)), most=2, check_every=1, relative=True
+        ),
         report_every=3,
     ),
-    "swgan-features": SWGAN(
+    "swgan-features": methods.SWGAN(
         batch=12,
         cost=SqEuclidean(),
         reg=KL(eps=0.5),
         support=16,
         pool=24,
-        oracle=DualOracle(f=HeadOf(net=SPLIT), g=HeadOf(net=SPLIT), most=2, check_every=1, relative=True),
-        features=LearntFeatures(net=SPLIT),
+        oracle=methods.DualOracle(f=HeadOf(net=SPLIT), g=HeadOf(net=SPLIT), most=2, check_every=1, relative=True),
+        features=methods.LearntFeatures(net=SPLIT),
         report_every=3,
     ),
 }
@@ -126,7 +103,7 @@ def learnt_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., Trainer]:
+def start(tmp_path: Path) -> Start:
     """A trainer in a run directory of its own; by default its only hook saves at the end."""
 
     def make(config: RunConfig, name: str = "run", hooks: Any = None) -> Trainer:
@@ -137,7 +114,7 @@ def start(tmp_path: Path) -> Callable[..., Trainer]:
 
 
 @pytest.fixture
-def contents() -> Callable[[Path], dict[str, Any]]:
+def contents() -> Contents:
     """All of a checkpoint but the time that it took."""
 
     def read(checkpoint: Path) -> dict[str, Any]:
@@ -150,3 +127,32 @@ def contents() -> Callable[[Path], dict[str, Any]]:
         return {**found, "state.json": about}
 
     return read
+
+
+@pytest.fixture(scope="package")
+def _runs_of() -> dict[RunConfig, Any]:
+    return {}
+
+
+@pytest.fixture
+def straight(config: RunConfig, start: Start, contents: Contents, _runs_of: dict[RunConfig, Any]) -> dict[str, Any]:
+    """The end of a run that is never stopped, made once for each method; not to be changed."""
+    if config not in _runs_of:
+        _runs_of[config] = contents(end(start(config, "straight")))
+    return _runs_of[config]
+
+
+@pytest.fixture
+def halfway(
+    config: RunConfig, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, _runs_of: dict[RunConfig, Any]
+) -> Trainer:
+    """A trainer that has taken up a run that stopped after four steps; the run was made once for each method."""
+    half = replace(config, steps=4)
+    if half not in _runs_of:
+        trainer = Trainer(half, RunDir.create(tmp_path_factory.mktemp("half") / "run", half), [Checkpoints()])
+        trainer.train()
+        _runs_of[half] = trainer.run.path
+    copied = RunDir(Path(shutil.copytree(_runs_of[half], tmp_path / "halfway")))
+    trainer = Trainer(config, copied, [Checkpoints()])
+    trainer.resume()
+    return trainer

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import pickle
 import random
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from otgen.errors import InputError
+from cases.checkpoints import Payload, change, sum_again, sums
+from cases.errors import NO_SPACE, input_error, raising
+from cases.trainers import Start
 from otgen.methods import SWGAN, DualOracle
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.train import RunConfig, RunDir, Trainer, checkpoint
-
-Start = Callable[..., Trainer]
 
 
 @pytest.fixture
@@ -36,16 +36,6 @@ def saved(learnt_checkpoint: Path, tmp_path: Path) -> Path:
 def fresh(learnt: RunConfig, tmp_path: Path) -> Trainer:
     """A trainer that the checkpoint fits."""
     return Trainer(learnt, RunDir(tmp_path / "fresh"))
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.name != "MANIFEST.json")
-
-
-def _sum_again(folder: Path) -> None:
-    """A manifest that fits whatever the files hold by now."""
-    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(folder)}
-    (folder / "MANIFEST.json").write_text(json.dumps(sums))
 
 
 def _state(trainer: Trainer) -> dict[str, Any]:
@@ -65,14 +55,8 @@ def _equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def test_what_is_in_a_checkpoint(saved: Path) -> None:
-    assert {p.name for p in saved.iterdir()} == {
-        "MANIFEST.json",
-        "critic.safetensors",
-        "generator.safetensors",
-        "generator_ema.safetensors",
-        "state.json",
-        "state.safetensors",
-    }
+    tensors = {f"{name}.safetensors" for name in ("critic", "generator", "generator_ema", "state")}
+    assert {p.name for p in saved.iterdir()} == {"MANIFEST.json", "state.json"} | tensors
     about = json.loads((saved / "state.json").read_text())
     assert about["format"] == checkpoint.FORMAT
     assert about["shape"] == [2]
@@ -94,8 +78,7 @@ def test_no_file_is_a_pickle(saved: Path) -> None:
 
 
 def test_the_manifest_sums_every_file(saved: Path) -> None:
-    sums = json.loads((saved / "MANIFEST.json").read_text())
-    assert sums == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(saved)}
+    assert json.loads((saved / "MANIFEST.json").read_text()) == sums(saved)
     assert checkpoint.verified(saved) == saved
 
 
@@ -107,9 +90,7 @@ def test_modes_follow_the_umask(learnt: RunConfig, start: Start) -> None:
     finally:
         os.umask(old)
     folder = checkpoint.newest(trainer.run.checkpoints)
-    assert {p.name: oct(p.stat().st_mode & 0o777) for p in folder.iterdir()} == {
-        p.name: oct(0o640) for p in folder.iterdir()
-    }
+    assert {oct(p.stat().st_mode & 0o777) for p in folder.iterdir()} == {oct(0o640)}
     assert folder.stat().st_mode & 0o777 == 0o750
 
 
@@ -138,11 +119,10 @@ def test_a_flipped_bit_is_refused(seed: int, saved: Path, fresh: Trainer) -> Non
     content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
     file.write_bytes(content)
     before = _state(fresh)
-    with pytest.raises(InputError) as caught:
-        checkpoint.load(saved, fresh.state)
-    assert str(saved) in str(caught.value)
+    said = input_error(None, checkpoint.load, saved, fresh.state)
+    assert str(saved) in said
     if file.name != "MANIFEST.json":
-        assert f"{file} is damaged" in str(caught.value)
+        assert f"{file} is damaged" in said
     assert _equal(_state(fresh), before)
 
 
@@ -153,32 +133,27 @@ def test_a_truncated_file_is_refused(name: str, kept: float, saved: Path, fresh:
     content = file.read_bytes()
     size = int(kept * len(content)) if isinstance(kept, float) else kept
     file.write_bytes(content[:size])
-    with pytest.raises(InputError) as caught:
-        checkpoint.load(saved, fresh.state)
-    assert (name if name != "MANIFEST.json" else saved.name) in str(caught.value)
+    said = input_error(None, checkpoint.load, saved, fresh.state)
+    assert (name if name != "MANIFEST.json" else saved.name) in said
 
 
 @pytest.mark.parametrize("name", ["generator.safetensors", "state.safetensors", "state.json"])
 def test_a_missing_file_is_refused(name: str, saved: Path, fresh: Trainer) -> None:
     (saved / name).unlink()
-    with pytest.raises(InputError, match=name):
-        checkpoint.load(saved, fresh.state)
+    input_error(name, checkpoint.load, saved, fresh.state)
 
 
 @pytest.mark.parametrize("left_out", ["everything", "generator.safetensors", "state.json"])
 def test_a_manifest_that_leaves_files_out_is_refused(left_out: str, saved: Path, fresh: Trainer) -> None:
-    manifest = saved / "MANIFEST.json"
-    sums = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({k: v for k, v in sums.items() if left_out not in ("everything", k)}))
-    with pytest.raises(InputError):
-        checkpoint.load(saved, fresh.state)
+    kept = {name: value for name, value in sums(saved).items() if left_out not in ("everything", name)}
+    (saved / "MANIFEST.json").write_text(json.dumps(kept))
+    input_error(None, checkpoint.load, saved, fresh.state)
 
 
 @pytest.mark.parametrize("content", ["[]", "3", "null", '"x"', "{", "", '{"state.json": 3}', '{"state.json": null}'])
 def test_a_malformed_manifest_is_refused(content: str, saved: Path, fresh: Trainer) -> None:
     (saved / "MANIFEST.json").write_text(content)
-    with pytest.raises(InputError, match=saved.name):
-        checkpoint.load(saved, fresh.state)
+    input_error(saved.name, checkpoint.load, saved, fresh.state)
 
 
 @pytest.mark.parametrize("name", ["../outside", "../../outside", "/etc/hostname", "sub/outside", "..", ".", ""])
@@ -187,35 +162,21 @@ def test_a_manifest_cannot_point_outside(name: str, saved: Path, fresh: Trainer)
     (saved.parent / "outside").write_bytes(content)
     (saved / "sub").mkdir()
     (saved / "sub" / "outside").write_bytes(content)
-    manifest = saved / "MANIFEST.json"
-    sums = json.loads(manifest.read_text()) | {name: hashlib.sha256(content).hexdigest()}
-    manifest.write_text(json.dumps(sums))
-    with pytest.raises(InputError, match=r"MANIFEST\.json|no complete checkpoint"):
-        checkpoint.load(saved, fresh.state)
-
-
-class _Payload:
-    def __init__(self, sentinel: Path) -> None:
-        self.sentinel = sentinel
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Path.touch, (self.sentinel,))
+    (saved / "MANIFEST.json").write_text(json.dumps(sums(saved) | {name: hashlib.sha256(content).hexdigest()}))
+    input_error(r"MANIFEST\.json|no complete checkpoint", checkpoint.load, saved, fresh.state)
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 5])
 @pytest.mark.parametrize("name", ["generator.safetensors", "state.safetensors", "state.json"])
 def test_a_pickle_is_never_read(name: str, protocol: int, saved: Path, fresh: Trainer, tmp_path: Path) -> None:
     sentinel = tmp_path / "executed"
-    (saved / name).write_bytes(pickle.dumps(_Payload(sentinel), protocol=protocol))
-    _sum_again(saved)
-    with pytest.raises(InputError, match=name):
-        checkpoint.load(saved, fresh.state)
-    assert not sentinel.exists()
-    torch.save(_Payload(sentinel), saved / name)
-    _sum_again(saved)
-    with pytest.raises(InputError, match=name):
-        checkpoint.load(saved, fresh.state)
-    assert not sentinel.exists()
+    archive = io.BytesIO()
+    torch.save(Payload(sentinel), archive)
+    for content in (pickle.dumps(Payload(sentinel), protocol=protocol), archive.getvalue()):
+        (saved / name).write_bytes(content)
+        sum_again(saved)
+        input_error(name, checkpoint.load, saved, fresh.state)
+        assert not sentinel.exists()
 
 
 def _tensors_file(header: dict[str, Any] | bytes, body: bytes = b"", claimed: int | None = None) -> bytes:
@@ -223,19 +184,17 @@ def _tensors_file(header: dict[str, Any] | bytes, body: bytes = b"", claimed: in
     return (len(text) if claimed is None else claimed).to_bytes(8, "little") + text + body
 
 
+def _entry(begin: int, end: int, *shape: int, dtype: str = "F32") -> dict[str, Any]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
 BAD_TENSORS = {
     "header of 2^63 bytes": _tensors_file(b"{}", claimed=2**63),
     "header of 101 MB": _tensors_file(b"{}", claimed=101 * 2**20),
-    "overlap": _tensors_file(
-        {
-            "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
-            "b": {"dtype": "F32", "shape": [1], "data_offsets": [2, 6]},
-        },
-        bytes(6),
-    ),
-    "hole": _tensors_file({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}, bytes(8)),
-    "overflow": _tensors_file({"a": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 4]}}, bytes(4)),
-    "unknown dtype": _tensors_file({"a": {"dtype": "X32", "shape": [1], "data_offsets": [0, 4]}}, bytes(4)),
+    "overlap": _tensors_file({"a": _entry(0, 4, 1), "b": _entry(2, 6, 1)}, bytes(6)),
+    "hole": _tensors_file({"a": _entry(4, 8, 1)}, bytes(8)),
+    "overflow": _tensors_file({"a": _entry(0, 4, 2**40, 2**40)}, bytes(4)),
+    "unknown dtype": _tensors_file({"a": _entry(0, 4, 1, dtype="X32")}, bytes(4)),
     "no JSON": _tensors_file(b"[" * 10000),
 }
 
@@ -243,17 +202,14 @@ BAD_TENSORS = {
 @pytest.mark.parametrize("case", BAD_TENSORS)
 def test_lies_about_tensors_are_refused(case: str, saved: Path, fresh: Trainer) -> None:
     (saved / "generator.safetensors").write_bytes(BAD_TENSORS[case])
-    _sum_again(saved)
-    with pytest.raises(InputError, match=r"generator\.safetensors is missing or no safetensors file"):
-        checkpoint.load(saved, fresh.state)
+    sum_again(saved)
+    input_error(r"generator\.safetensors is missing or no safetensors file", checkpoint.load, saved, fresh.state)
 
 
 def test_another_architecture_is_refused_with_names_and_shapes(saved: Path, learnt: RunConfig, start: Start) -> None:
     wider = start(replace(learnt, generator=MlpGenerator(widths=(7,), batch_norm=True)), "wider")
     before = _state(wider)
-    with pytest.raises(InputError) as caught:
-        checkpoint.load(saved, wider.state)
-    message = str(caught.value)
+    message = input_error(None, checkpoint.load, saved, wider.state)
     # weight and batch normalisation's four vectors of the hidden layer, weight of the last one
     assert "generator.safetensors does not fit the network: 6 tensors differ, the first is 1.weight" in message
     assert "shape (6, 2) in the file, (7, 2) in the network" in message
@@ -262,15 +218,13 @@ def test_another_architecture_is_refused_with_names_and_shapes(saved: Path, lear
 
 def test_a_deeper_architecture_is_refused(saved: Path, learnt: RunConfig, start: Start) -> None:
     deeper = start(replace(learnt, generator=MlpGenerator(widths=(6, 6))), "deeper")
-    with pytest.raises(InputError, match=r"shape None in the file, \(6,\) in the network"):
-        checkpoint.load(saved, deeper.state)
+    input_error(r"shape None in the file, \(6,\) in the network", checkpoint.load, saved, deeper.state)
 
 
 def test_another_critic_leaves_all_players_as_they_were(saved: Path, learnt: RunConfig, start: Start) -> None:
     other = start(replace(learnt, method=replace(learnt.method, critic=MlpCritic(widths=(5,)))), "other")
     before = _state(other)
-    with pytest.raises(InputError, match=r"critic\.safetensors does not fit the network"):
-        checkpoint.load(saved, other.state)
+    input_error(r"critic\.safetensors does not fit the network", checkpoint.load, saved, other.state)
     assert _equal(_state(other), before)
 
 
@@ -278,11 +232,9 @@ def test_another_method_is_refused(tiny: RunConfig, saved: Path, fresh: Trainer,
     before = _state(fresh)
     simple = start(replace(tiny, steps=2), "simple")
     simple.train()
-    with pytest.raises(InputError, match="critic"):
-        checkpoint.load(checkpoint.newest(simple.run.checkpoints), fresh.state)
+    input_error("critic", checkpoint.load, checkpoint.newest(simple.run.checkpoints), fresh.state)
     assert _equal(_state(fresh), before)
-    with pytest.raises(InputError, match="critic"):
-        checkpoint.load(saved, simple.state)
+    input_error("critic", checkpoint.load, saved, simple.state)
 
 
 def test_lost_moments_are_refused(saved: Path, fresh: Trainer) -> None:
@@ -291,18 +243,14 @@ def test_lost_moments_are_refused(saved: Path, fresh: Trainer) -> None:
     kept = {name: tensor for name, tensor in tensors.items() if "optimizer" not in name}
     assert len(kept) < len(tensors)
     save_file(kept, saved / "state.safetensors")
-    _sum_again(saved)
-    with pytest.raises(InputError, match="missing"):
-        checkpoint.load(saved, fresh.state)
+    sum_again(saved)
+    input_error("missing", checkpoint.load, saved, fresh.state)
 
 
 @pytest.mark.parametrize("version", [0, 2, None, "1"])
 def test_another_format_is_refused(version: Any, saved: Path, fresh: Trainer) -> None:
-    file = saved / "state.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": version}))
-    _sum_again(saved)
-    with pytest.raises(InputError, match=rf"has checkpoint format {version}, this version reads format 1"):
-        checkpoint.load(saved, fresh.state)
+    change(saved / "state.json", lambda about: about | {"format": version})
+    input_error(rf"has checkpoint format {version}, this version reads format 1", checkpoint.load, saved, fresh.state)
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3])
@@ -331,8 +279,7 @@ def test_what_is_incomplete_is_no_checkpoint(saved: Path) -> None:
 
 
 def test_no_checkpoint_is_an_error_that_says_so(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no checkpoint in"):
-        checkpoint.newest(tmp_path)
+    input_error("no checkpoint in", checkpoint.newest, tmp_path)
 
 
 def test_a_failing_save_is_loud_and_leaves_the_old_one(
@@ -341,10 +288,7 @@ def test_a_failing_save_is_loud_and_leaves_the_old_one(
     checkpoint.load(saved, fresh.state)
     fresh.state.step += 1
 
-    def full(*arguments: Any, **options: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", NO_SPACE)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(saved.parent, fresh.state, fresh.shapes, keep=1)
     assert checkpoint.newest(saved.parent) == checkpoint.verified(saved)
@@ -357,11 +301,8 @@ def test_a_checkpoint_is_never_without_a_successor(
     """The last step is often a scheduled one too: saving it again must not delete it first."""
     checkpoint.load(saved, fresh.state)
 
-    def fail(*arguments: Any, **options: Any) -> None:
-        raise OSError(5, "Input/output error")
-
     for owner, name in ((Path, "rename"), (Path, "replace"), (os, "rename"), (os, "replace")):
-        monkeypatch.setattr(owner, name, fail)
+        monkeypatch.setattr(owner, name, raising(OSError(5, "Input/output error")))
     with contextlib.suppress(OSError):
         checkpoint.save(saved.parent, fresh.state, fresh.shapes, keep=1)
     assert checkpoint.newest(saved.parent) == checkpoint.verified(saved)
@@ -377,7 +318,7 @@ def test_numbers_under_their_former_names_are_read(tiny: RunConfig, start: Start
     about = json.loads((saved / "state.json").read_text())
     about["numbers"]["method.cross.trips"] = about["numbers"].pop("method.cross.capped_updates")
     (saved / "state.json").write_text(json.dumps(about))
-    _sum_again(saved)
+    sum_again(saved)
     checkpoint.load(saved, new)
     state = new.method
     assert state.cross.capped_updates == 7

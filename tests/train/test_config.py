@@ -13,20 +13,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cases.errors import input_error
+from cases.runs import REQUIRED
 from otgen import data, methods, nets, ot, recipes
 from otgen.data import Arrays, Digits, Gaussians8, ImageFolder, Uniform, ValueRange
 from otgen.errors import InputError, suggestion
 from otgen.methods import WGANGP, Adam, GradientPenalty, PixelSinkhorn, SinkhornAutoDiff
-from otgen.nets import (
-    Activation,
-    DcganCritic,
-    DcganGenerator,
-    GluReading,
-    MlpCritic,
-    MlpGenerator,
-    SanjabiCifarCritic,
-    SanjabiCifarGenerator,
-)
 from otgen.ot import KL, Envelope, NoReg, Quadratic, Relative
 from otgen.papers import Scale
 from otgen.train import Device, Duration, RunConfig, TrainerConfig
@@ -42,15 +34,15 @@ VARIED = {
     ),
     "images": RunConfig(
         data=ImageFolder(folder="~/ü", size=64, channels=1, pixel_range=ValueRange.SYMMETRIC),
-        generator=DcganGenerator(width=8, batch_norm=False),
-        method=SinkhornAutoDiff(critic=DcganCritic(width=4), gradient=Envelope(), clip=1e-5),
+        generator=nets.DcganGenerator(width=8, batch_norm=False),
+        method=SinkhornAutoDiff(critic=nets.DcganCritic(width=4), gradient=Envelope(), clip=1e-5),
         steps=10**7,
     ),
     "odd": RunConfig(
         data=Gaussians8(),
-        generator=MlpGenerator(widths=(), activation=Activation.TANH),
+        generator=nets.MlpGenerator(widths=(), activation=nets.Activation.TANH),
         method=SinkhornAutoDiff(
-            critic=MlpCritic(widths=(3,), activation=Activation.RELU),
+            critic=nets.MlpCritic(widths=(3,), activation=nets.Activation.RELU),
             cost=ot.PNorm(p=1.5),
             reg=Quadratic(eps=Relative(1 / 3)),
             solver=ot.Sinkhorn(),
@@ -61,8 +53,8 @@ VARIED = {
         budget=Duration(90),
     ),
     "a paper's networks": RunConfig(
-        generator=SanjabiCifarGenerator(width=2, kernel=3, glu=GluReading.PRE),
-        method=SinkhornAutoDiff(critic=SanjabiCifarCritic(width=2, slope=0.1, affine=False)),
+        generator=nets.SanjabiCifarGenerator(width=2, kernel=3, glu=nets.GluReading.PRE),
+        method=SinkhornAutoDiff(critic=nets.SanjabiCifarCritic(width=2, slope=0.1, affine=False)),
         steps=1,
     ),
     "text that looks like something else": RunConfig(data=Arrays(path="1e3", key="12"), steps=1),
@@ -111,18 +103,9 @@ def _components() -> list[type]:
 
 @pytest.mark.parametrize("component", _components(), ids=lambda c: c.__name__)
 def test_every_component_is_named_by_its_package(component: type) -> None:
-    required = {
-        "Arrays": {"path": "x.npy"},
-        "Cifar10": {"folder": "x"},
-        "Cifar10Jpeg": {"path": "x"},
-        "ImageFolder": {"folder": "x"},
-        "Mnist": {"folder": "x"},
-    }
-    package = component.__module__.split(".")[1]
-    assert (
-        plain(component(**required.get(component.__name__, {})))["class_path"]
-        == f"otgen.{package}.{component.__name__}"
-    )
+    name, package = component.__name__, component.__module__.split(".")[1]
+    made = component(**dict([REQUIRED[name]] if name in REQUIRED else []))
+    assert plain(made)["class_path"] == f"otgen.{package}.{name}"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +165,7 @@ def test_differences_are_named_with_both_values() -> None:
         seed=1,
         trainer=replace(old.trainer, ema=0.5),
         method=PixelSinkhorn(reg=KL(eps=2.0), batch=7),
-        generator=MlpGenerator(widths=(1, 2)),
+        generator=nets.MlpGenerator(widths=(1, 2)),
     )
     assert differences(old, old) == []
     assert differences(old, new) == [
@@ -211,8 +194,7 @@ def test_differences_of_components_name_the_classes() -> None:
     ],
 )
 def test_impossible_runs_are_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        replace(RunConfig(steps=1), **change)
+    input_error(message, replace, RunConfig(steps=1), **change)
 
 
 @pytest.mark.parametrize(
@@ -263,23 +245,20 @@ BAD_FILES = {
 @pytest.mark.parametrize("case", BAD_FILES)
 def test_a_bad_file_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
     file = _with(tmp_path, **BAD_FILES[case])
-    with pytest.raises(InputError) as caught:
-        load(file)
-    assert str(caught.value).startswith(f"{file} is no configuration of a run: ")
-    assert "\n" not in str(caught.value)
+    said = input_error(None, load, file)
+    assert said.startswith(f"{file} is no configuration of a run: ")
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "just text", "a: b: c", "steps: [1", "\x00", "- steps: 3"])
 def test_what_is_no_mapping_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(text)
-    with pytest.raises(InputError, match="is no configuration of a run"):
-        load(file)
+    input_error("is no configuration of a run", load, file)
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nothing\.yaml"):
-        load(tmp_path / "nothing.yaml")
+    input_error(r"nothing\.yaml", load, tmp_path / "nothing.yaml")
 
 
 @pytest.mark.parametrize("tag", ["!!python/object/apply:os.system", "!!python/object/apply:subprocess.call"])
@@ -287,8 +266,7 @@ def test_a_file_cannot_run_code(tag: str, tmp_path: Path) -> None:
     sentinel = tmp_path / "executed"
     file = tmp_path / "config.yaml"
     file.write_text(f"steps: 1\nseed: {tag} ['touch {sentinel}']\n")
-    with pytest.raises(InputError):
-        load(file)
+    input_error(None, load, file)
     assert not sentinel.exists()
 
 
@@ -296,8 +274,7 @@ def test_a_file_cannot_name_what_is_no_component(tmp_path: Path) -> None:
     sentinel = tmp_path / "executed"
     for path in ("pathlib.Path.touch", "os.system", "subprocess.Popen"):
         file = _with(tmp_path, data={"class_path": path, "init_args": {"args": f"touch {sentinel}"}})
-        with pytest.raises(InputError):
-            load(file)
+        input_error(None, load, file)
         assert not sentinel.exists()
 
 

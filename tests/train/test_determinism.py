@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import copy
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,49 +13,22 @@ import numpy as np
 import pytest
 import torch
 
+from cases.trainers import Contents, Start, end, fails_at, resumed, signals_at
 from otgen.data import Arrays
-from otgen.methods import SWGAN, KantorovichRubinstein, Logged, PixelSinkhorn
+from otgen.methods import SWGAN, KantorovichRubinstein, PixelSinkhorn
 from otgen.train import Ending, RunConfig, Trainer, checkpoint
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
 
-Start = Callable[..., Trainer]
-Contents = Callable[[Path], dict[str, Any]]
+Run = dict[str, Any]
 
 
-class InterruptAt:
-    """Ctrl-C during a step, as the process sees it."""
-
-    def __init__(self, step: int, number: int = signal.SIGINT) -> None:
-        self.step, self.number = step, number
-
-    def after_step(self, trainer: Trainer, logged: Logged) -> None:
-        if trainer.state.step == self.step:
-            os.kill(os.getpid(), self.number)
-
-    def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-        """Nothing."""
-
-
-def _end(trainer: Trainer) -> Path:
-    trainer.train()
-    return checkpoint.newest(trainer.run.checkpoints)
-
-
-def _resumed(start: Start, config: RunConfig, first: Trainer) -> Trainer:
-    """Another trainer, as another process would build it, that goes on where the first one stopped."""
-    trainer = Trainer(config, first.run, [Checkpoints()])
-    trainer.resume()
-    return trainer
-
-
-def test_one_seed_gives_one_run(config: RunConfig, start: Start, contents: Contents) -> None:
-    one = contents(_end(start(config, "one")))
+def test_one_seed_gives_one_run(config: RunConfig, start: Start, contents: Contents, straight: Run) -> None:
     torch.manual_seed(123)
-    assert contents(_end(start(config, "other"))) == one
+    assert contents(end(start(config))) == straight
 
 
-def test_another_seed_gives_another_run(config: RunConfig, start: Start, contents: Contents) -> None:
-    one, other = (contents(_end(start(replace(config, seed=s), str(s)))) for s in (0, 1))
+def test_another_seed_gives_another_run(config: RunConfig, start: Start, contents: Contents, straight: Run) -> None:
+    one, other = copy.deepcopy(straight), contents(end(start(replace(config, seed=1))))
     if isinstance(config.method, SWGAN):
         # Its running mean is a number, and no random draw's affair to repeat.
         numbers = [saved["state.json"]["numbers"].pop("method.bound_squares") for saved in (one, other)]
@@ -76,123 +49,98 @@ def test_another_seed_gives_another_run(config: RunConfig, start: Start, content
             assert (one[file][name] == other[file][name]) == counters, f"{file}: {name}"
 
 
-def test_a_checkpoint_has_all_players(config: RunConfig, start: Start, contents: Contents) -> None:
-    names = set(contents(_end(start(config))))
+def test_a_checkpoint_has_all_players(config: RunConfig, straight: Run) -> None:
     if isinstance(config.method, SWGAN):
         critic = {"potentials.safetensors", "potentials_own.safetensors"}
         if config.method.features is not None:
             critic |= {"potentials_data.safetensors", "critic.safetensors"}
     else:
         critic = set() if isinstance(config.method, PixelSinkhorn) else {"critic.safetensors"}
-    assert names == {"generator.safetensors", "generator_ema.safetensors", "state.safetensors", "state.json"} | critic
+    assert (
+        set(straight)
+        == {"generator.safetensors", "generator_ema.safetensors", "state.safetensors", "state.json"} | critic
+    )
 
 
 @pytest.mark.parametrize("stop", [1, 4, 7])
-def test_stopped_and_resumed_is_never_stopped(stop: int, config: RunConfig, start: Start, contents: Contents) -> None:
-    straight = contents(_end(start(config, "straight")))
+def test_stopped_and_resumed_is_never_stopped(
+    stop: int, config: RunConfig, start: Start, contents: Contents, straight: Run
+) -> None:
     first = start(replace(config, steps=stop), "stopped")
     assert first.train() is Ending.FINISHED
     torch.manual_seed(7)  # the global stream is no part of a run
-    second = _resumed(start, config, first)
+    second = resumed(config, first)
     assert second.state.step == stop
-    assert contents(_end(second)) == straight
+    assert contents(end(second)) == straight
 
 
-def test_stopped_twice(config: RunConfig, start: Start, contents: Contents) -> None:
-    straight = contents(_end(start(config, "straight")))
+def test_stopped_twice(config: RunConfig, start: Start, contents: Contents, straight: Run) -> None:
     first = start(replace(config, steps=2), "stopped")
     first.train()
-    second = _resumed(start, replace(config, steps=5), first)
+    second = resumed(replace(config, steps=5), first)
     second.train()
-    assert contents(_end(_resumed(start, config, second))) == straight
+    assert contents(end(resumed(config, second))) == straight
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("stop", [1, 5])
+@pytest.mark.parametrize(("stop", "number"), [(1, signal.SIGINT), (5, signal.SIGTERM)])
 def test_interrupted_and_resumed_is_never_stopped(
-    stop: int, number: int, config: RunConfig, start: Start, contents: Contents
+    stop: int, number: int, config: RunConfig, start: Start, contents: Contents, straight: Run
 ) -> None:
-    straight = contents(_end(start(config, "straight")))
-    first = start(config, "stopped", hooks=[InterruptAt(stop, number), Checkpoints()])
+    first = start(config, "stopped", hooks=[signals_at(stop, number), Checkpoints()])
     assert first.train() is Ending.INTERRUPTED
     assert first.signal == number
     assert first.state.step == stop
-    assert contents(_end(_resumed(start, config, first))) == straight
+    assert contents(end(resumed(config, first))) == straight
 
 
-def test_resuming_from_a_scheduled_checkpoint(config: RunConfig, start: Start, contents: Contents) -> None:
+def test_resuming_from_a_scheduled_checkpoint(
+    config: RunConfig, start: Start, contents: Contents, straight: Run
+) -> None:
     # The process died at step 5 or 6: what is left is the checkpoint of step 4.
-    straight = contents(_end(start(config, "straight")))
-
-    class Death:
-        def after_step(self, trainer: Trainer, logged: Logged) -> None:
-            if trainer.state.step == 6:
-                raise MemoryError
-
-        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-            """Never reached."""
-
     every_four = replace(config, trainer=replace(config.trainer, checkpoint_every=4))
-    first = start(every_four, "died", hooks=[Checkpoints(), Death()])
+    first = start(every_four, "died", hooks=[Checkpoints(), fails_at(6, MemoryError())])
     with pytest.raises(MemoryError):
         first.train()
-    second = _resumed(start, every_four, first)
+    second = resumed(every_four, first)
     assert second.state.step == 4
-    assert contents(_end(second)) == straight
+    assert contents(end(second)) == straight
 
 
-def test_looking_changes_nothing(config: RunConfig, start: Start, contents: Contents) -> None:
-    straight = contents(_end(start(config, "straight")))
-    busy = replace(
-        config.trainer, log_every=1, sample_every=4, checkpoint_every=3, eval_every=2, eval_samples=20, keep=1
-    )
-    hooks = [Log(), Pictures(), Evaluations(), Checkpoints()]
-    assert contents(_end(start(replace(config, trainer=busy), "busy", hooks))) == straight
-
-
-def test_resuming_right_after_looking(config: RunConfig, start: Start, contents: Contents) -> None:
-    straight = contents(_end(start(config, "straight")))
-    busy = replace(config.trainer, log_every=1, sample_every=4, eval_every=4, eval_samples=20)
-    looking = replace(config, trainer=busy)
-    hooks = [InterruptAt(4), Log(), Pictures(), Evaluations(), Checkpoints()]
-    first = start(looking, "stopped", hooks)
+def test_looking_changes_nothing_nor_does_resuming_right_after_it(
+    config: RunConfig, start: Start, contents: Contents, straight: Run
+) -> None:
+    busy = {"log_every": 1, "sample_every": 4, "checkpoint_every": 3, "eval_every": 4, "eval_samples": 20, "keep": 1}
+    looking = replace(config, trainer=replace(config.trainer, **busy))
+    hooks = (Log(), Pictures(), Evaluations(), Checkpoints())
+    whole = start(looking, "whole", hooks)
+    assert contents(end(whole)) == straight
+    first = start(looking, "stopped", [signals_at(4, signal.SIGINT), *hooks])
     first.train()
-    second = Trainer(looking, first.run, [Log(), Pictures(), Evaluations(), Checkpoints()])
+    second = Trainer(looking, first.run, hooks)
     second.resume()
-    assert contents(_end(second)) == straight
+    assert contents(end(second)) == straight
     # One line a step, none lost, none twice, and equal to those of a run that was never stopped.
-    whole = start(looking, "whole", [Log()])
-    whole.train()
     lines, expected = ([{**r, "elapsed": 0} for r in t.run.read_metrics()] for t in (second, whole))
     assert [r["step"] for r in lines] == list(range(1, 9))
     assert lines == expected
 
 
 @pytest.mark.parametrize("lost", ["data_rng", "latent_rng"])
-def test_a_lost_random_stream_would_show(lost: str, config: RunConfig, start: Start, contents: Contents) -> None:
-    straight = contents(_end(start(config, "straight")))
-    first = start(replace(config, steps=4), "stopped")
-    first.train()
-    second = _resumed(start, config, first)
-    getattr(second.state, lost).manual_seed(0)
-    got = contents(_end(second))
-    assert got["generator.safetensors"] != straight["generator.safetensors"]
+def test_a_lost_random_stream_would_show(lost: str, halfway: Trainer, contents: Contents, straight: Run) -> None:
+    getattr(halfway.state, lost).manual_seed(0)
+    assert contents(end(halfway))["generator.safetensors"] != straight["generator.safetensors"]
 
 
 @pytest.mark.parametrize("lost", ["optimizer", "average", "statistics"])
-def test_lost_state_would_show(lost: str, config: RunConfig, start: Start, contents: Contents) -> None:
-    straight = contents(_end(start(config, "straight")))
-    first = start(replace(config, steps=4), "stopped")
-    first.train()
-    second = _resumed(start, config, first)
-    generator = second.state.method.generator
+def test_lost_state_would_show(lost: str, halfway: Trainer, contents: Contents, straight: Run) -> None:
+    generator = halfway.state.method.generator
     if lost == "optimizer":
         generator.optimizer.state.clear()
     elif lost == "average":
-        second.state.ema.load_state_dict(generator.module.state_dict())
+        halfway.state.ema.load_state_dict(generator.module.state_dict())
     else:
         generator.module[2].reset_running_stats()
-    assert contents(_end(second)) != straight
+    assert contents(end(halfway)) != straight
 
 
 @pytest.mark.parametrize("finite", [True, False])
@@ -221,14 +169,14 @@ def test_a_data_set_is_drawn_on_where_it_was_left(finite: bool, tiny: RunConfig,
     whole = drawn(start(tiny, "whole"))
     first = start(replace(tiny, steps=3), "stopped")
     beginning = drawn(first)
-    assert beginning + drawn(_resumed(start, tiny, first)) == whole
+    assert beginning + drawn(resumed(tiny, first)) == whole
     assert len(set(whole)) == len(whole) == 16
 
 
 def test_a_run_that_is_complete_takes_no_step(tiny: RunConfig, start: Start, contents: Contents) -> None:
     first = start(tiny)
-    end = contents(_end(first))
-    second = _resumed(start, tiny, first)
+    finished = contents(end(first))
+    second = resumed(tiny, first)
     assert second.progress == 1
     assert second.train() is Ending.FINISHED
-    assert contents(checkpoint.newest(first.run.checkpoints)) == end
+    assert contents(checkpoint.newest(first.run.checkpoints)) == finished

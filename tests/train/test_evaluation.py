@@ -18,6 +18,8 @@ from otgen.train import RunConfig, evaluate, generate
 from otgen.train.evaluation import Evaluation
 from otgen.train.pictures import save_picture
 
+LAW = Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0))
+
 
 class _Affine(nn.Module):
     """G(z) = a + b z, with batch statistics in the way."""
@@ -64,8 +66,7 @@ def test_generate_gives_the_mode_back_after_an_error() -> None:
 
 @pytest.fixture
 def perfect() -> Evaluation:
-    law = Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0))
-    return evaluate(_affine(law.mean, law.std), Normal(dim=2), law, 500, 0)
+    return evaluate(_affine(LAW.mean, LAW.std), Normal(dim=2), LAW, 500, 0)
 
 
 def test_a_perfect_generator_is_as_good_as_data(perfect: Evaluation) -> None:
@@ -77,8 +78,7 @@ def test_a_perfect_generator_is_as_good_as_data(perfect: Evaluation) -> None:
 
 
 def test_a_poor_generator_is_not(perfect: Evaluation) -> None:
-    law = Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0))
-    poor = evaluate(_affine((8.0, -1.0), law.std), Normal(dim=2), law, 500, 0)
+    poor = evaluate(_affine((8.0, -1.0), LAW.std), Normal(dim=2), LAW, 500, 0)
     assert poor.values["w1"] == pytest.approx(6.0, abs=0.2)
     assert poor.values["modes_high_quality"] < 0.1
 
@@ -121,20 +121,23 @@ def test_samples_are_clamped_to_the_datas_range() -> None:
     assert float(result.samples.abs().max()) == pytest.approx(0.1)
 
 
+class _Copies(nn.Module):
+    """Puts out points of a bank."""
+
+    def __init__(self, bank: Tensor) -> None:
+        super().__init__()
+        self.bank = nn.Parameter(bank)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.bank[: len(z)]
+
+
 @pytest.mark.parametrize("padding", [0, 2])
 def test_copies_of_digits_are_found_out(padding: int) -> None:
     """Padded digits are judged without their border."""
     data = Digits(padding=padding)
 
-    class Copies(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.bank = nn.Parameter(data.support()[::45])
-
-        def forward(self, z: Tensor) -> Tensor:
-            return self.bank[: len(z)]
-
-    result = evaluate(Copies(), Normal(dim=2), data, 100, 0).values
+    result = evaluate(_Copies(data.support()[::45]), Normal(dim=2), data, 100, 0).values
     assert result["copy_exact"] == 100
     assert result["frechet"] < 5
     assert result["classifier_score"] > 8
@@ -147,22 +150,15 @@ def test_cifar_is_measured_in_its_own_features(tmp_path: Path) -> None:
     for i, name in enumerate([*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]):
         (tmp_path / name).write_bytes(records[20 * i : 20 * (i + 1)].tobytes())
 
-    class Copies(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.bank = nn.Parameter(Cifar10(folder=str(tmp_path)).support())
-
-        def forward(self, z: Tensor) -> Tensor:
-            return self.bank[: len(z)]
-
-    result = evaluate(Copies(), Normal(dim=2), Cifar10(folder=str(tmp_path)), 100, 0).values
+    copies = _Copies(Cifar10(folder=str(tmp_path)).support())
+    result = evaluate(copies, Normal(dim=2), Cifar10(folder=str(tmp_path)), 100, 0).values
     assert result["frechet"] == pytest.approx(0, abs=1e-6)
     assert result["frechet_real"] > 1e-3
     assert result["classifier_score"] == pytest.approx(result["classifier_score_real"])
     assert result["classes_share_max"] >= 0.1
     assert result["copy_exact"] == 100
     symmetric = Cifar10(folder=str(tmp_path), pixel_range="symmetric")
-    assert "frechet" not in evaluate(Copies(), Normal(dim=2), symmetric, 100, 0).values
+    assert "frechet" not in evaluate(copies, Normal(dim=2), symmetric, 100, 0).values
 
 
 def test_pictures_of_images_have_a_cell_an_image(tmp_path: Path) -> None:
@@ -228,9 +224,8 @@ def test_a_metric_is_found_computed_and_shown_once_it_is_exported(monkeypatch: p
 
 def test_what_is_kept_and_what_is_shown_have_their_orders() -> None:
     """Of a fitted law, and of images with a classifier: between them they have every key."""
-    law = Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0))
     fitted = LocationScaleMap(torch.tensor([2.5, -1.0]), torch.tensor([-0.5, 1.0]))
-    points = evaluate(fitted, Normal(dim=2), law, 20, 0).values
+    points = evaluate(fitted, Normal(dim=2), LAW, 20, 0).values
     distance = ["w1", "w1_lower", "w1_upper", "w1_points", "w1_matched", "w1_real"]
     modes = ["found", "total", "spread", "high_quality", "share_min", "share_max", "kl", "high_quality_real", "kl_real"]
     assert list(points) == [*(f"modes_{key}" for key in modes), "parameter_error", *distance]

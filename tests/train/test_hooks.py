@@ -6,7 +6,6 @@ import contextlib
 import io
 import itertools
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 from rich.console import Console
 
+from cases.trainers import Start, fails_at
 from otgen.data import Gaussian1D, Gaussian2D, Normal, Source
 from otgen.errors import NumericalError
 from otgen.methods import (
@@ -35,13 +35,12 @@ from otgen.methods import (
     Update,
 )
 from otgen.nets import MlpCritic
-from otgen.train import Ending, RunConfig, Trainer, checkpoint
+from otgen.train import Ending, RunConfig, checkpoint
 from otgen.train.config import Duration
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures, dual_values
 from otgen.train.pictures import lattice, region
 from otgen.train.progress import ProgressLine, loss_text
 
-Start = Callable[..., Trainer]
 NEVER = 10**6
 
 
@@ -332,17 +331,9 @@ def test_the_cursor_comes_back_after_an_error(tiny: RunConfig, start: Start) -> 
     log = Log()
     line = ProgressLine(log, Console(file=text, width=200, force_terminal=True))
 
-    class Failure:
-        def after_step(self, trainer: Trainer, logged: Logged) -> None:
-            if trainer.state.step == 3:
-                raise NumericalError("the loss is nan")
-
-        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-            """Never reached."""
-
     try:
         with pytest.raises(NumericalError):
-            start(tiny, hooks=[line, Failure()]).train()
+            start(tiny, hooks=[line, fails_at(3, NumericalError("the loss is nan"))]).train()
         shown = text.getvalue()
         assert "\x1b[?25l" in shown
         assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,31 +10,18 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cases.trainers import Start, poison
+from cases.trainers import Start, poison, signals_at
 from otgen.errors import NumericalError
 from otgen.methods import Batches, Logged, PixelSinkhorn, Update
-from otgen.train import Ending, RunConfig, Trainer, checkpoint
+from otgen.train import Ending, RunConfig, checkpoint
 from otgen.train.hooks import Checkpoints, Log
 from otgen.train.progress import ProgressLine
-
-
-class _Kill:
-    def __init__(self, at: int, *numbers: int) -> None:
-        self.at, self.numbers = at, numbers
-
-    def after_step(self, trainer: Trainer, logged: Logged) -> None:
-        if trainer.state.step == self.at:
-            for number in self.numbers:
-                os.kill(os.getpid(), number)
-
-    def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-        """Nothing."""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_loop_and_saves(number: int, tiny: RunConfig, start: Start) -> None:
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    trainer = start(tiny, hooks=[_Kill(3, number), Checkpoints()])
+    trainer = start(tiny, hooks=[signals_at(3, number), Checkpoints()])
     assert trainer.train() is Ending.INTERRUPTED
     assert checkpoint.newest(trainer.run.checkpoints).name == "step_00000003"
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
@@ -43,7 +29,7 @@ def test_a_signal_ends_the_loop_and_saves(number: int, tiny: RunConfig, start: S
 
 def test_a_second_signal_ends_at_once(tiny: RunConfig, start: Start) -> None:
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    trainer = start(tiny, hooks=[_Kill(3, signal.SIGINT, signal.SIGINT), Checkpoints()])
+    trainer = start(tiny, hooks=[signals_at(3, signal.SIGINT, signal.SIGINT), Checkpoints()])
     with pytest.raises(KeyboardInterrupt):
         trainer.train()
     assert checkpoint.checkpoints(trainer.run.checkpoints) == []

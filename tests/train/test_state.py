@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from otgen.errors import InputError
+from cases.errors import input_error
 from otgen.methods import Adam, Player
 from otgen.train.state import put_back, take_apart
 
@@ -66,8 +66,7 @@ def test_a_missing_entry_changes_nothing(name: str) -> None:
     points, rng = new.inner.points.clone(), new.rng.get_state()
     parts.tensors.pop(name, None)
     parts.numbers.pop(name, None)
-    with pytest.raises(InputError, match=rf"missing \['{name}'\].*another method or version"):
-        put_back(new, parts.tensors, parts.numbers)
+    input_error(rf"missing \['{name}'\].*another method or version", put_back, new, parts.tensors, parts.numbers)
     assert torch.equal(new.inner.points, points)
     assert torch.equal(new.rng.get_state(), rng)
     assert (new.inner.count, new.share) == (2, 2 / 7)
@@ -75,13 +74,11 @@ def test_a_missing_entry_changes_nothing(name: str) -> None:
 
 def test_an_unknown_entry_changes_nothing() -> None:
     parts, new = take_apart(_outer(1)), _outer(2)
-    with pytest.raises(InputError, match=r"unknown \['momentum'\]"):
-        put_back(new, parts.tensors | {"momentum": torch.zeros(1)}, parts.numbers)
+    input_error(r"unknown \['momentum'\]", put_back, new, parts.tensors | {"momentum": torch.zeros(1)}, parts.numbers)
     assert new.inner.count == 2
 
 
 def test_another_shape_changes_nothing() -> None:
     parts, new = take_apart(_outer(1)), _outer(2)
-    with pytest.raises(InputError, match=r"inner\.points"):
-        put_back(new, parts.tensors | {"inner.points": torch.zeros(4)}, parts.numbers)
+    input_error(r"inner\.points", put_back, new, parts.tensors | {"inner.points": torch.zeros(4)}, parts.numbers)
     assert (new.inner.count, new.inner.points.shape) == (2, (3,))

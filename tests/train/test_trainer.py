@@ -13,13 +13,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cases.trainers import Start, poison
-from otgen.errors import InputError, NumericalError
+from cases.errors import input_error
+from cases.trainers import AfterStep, Start, poison, resumed, signals_at
+from otgen.errors import NumericalError
 from otgen.methods import Adam, FeatureGame, LearntFeatures, Logged, Player
 from otgen.nets import MlpGenerator
 from otgen.train import Device, Ending, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import Duration
-from otgen.train.hooks import Checkpoints, Log
+from otgen.train.hooks import Log
 from otgen.train.state import average_of, update_average
 
 
@@ -34,6 +35,11 @@ def _everything(trainer: Trainer, *players: str) -> dict[str, Tensor]:
     return found
 
 
+def _lr(trainer: Trainer) -> float:
+    rate: float = trainer.state.method.generator.optimizer.param_groups[0]["lr"]
+    return rate
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("player", ["critic", "generator"])
 @pytest.mark.parametrize("tensor", [None, "1.weight"])
@@ -45,15 +51,11 @@ def test_what_is_not_finite_stops_the_run(
     poison(trainer, 4, player, bad, tensor)
     at_three: dict[str, Tensor] = {}
 
-    class Note:
-        def after_step(self, trainer: Trainer, logged: Logged) -> None:
-            if trainer.state.step == 3:
-                at_three.update(_everything(trainer, "critic", "generator"))
+    def note(trainer: Trainer, logged: Logged) -> None:
+        if trainer.state.step == 3:
+            at_three.update(_everything(trainer, "critic", "generator"))
 
-        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-            raise AssertionError("a run that failed has no end")
-
-    trainer.hooks = (*trainer.hooks, Note())
+    trainer.hooks = (*trainer.hooks, AfterStep(note, end=lambda *_: pytest.fail("a run that failed has no end")))
     with pytest.raises(NumericalError) as caught:
         trainer.train()
     message = str(caught.value)
@@ -68,9 +70,7 @@ def test_what_is_not_finite_stops_the_run(
     assert all(torch.equal(at_three[name], value) for name, value in now.items())
     assert all(bool(torch.isfinite(v).all()) for v in _everything(trainer, "critic", "generator").values())
     assert [p.name for p in checkpoint.checkpoints(trainer.run.checkpoints)] == ["step_00000002"]
-    again = Trainer(config, trainer.run)
-    again.resume()
-    assert again.state.step == 2
+    assert resumed(config, trainer).state.step == 2
 
 
 def test_the_guard_lets_large_finite_gradients_pass(tiny: RunConfig, start: Start) -> None:
@@ -107,17 +107,13 @@ def test_the_average_follows_its_formula(tiny: RunConfig, start: Start) -> None:
     generator = trainer.state.method.generator.module
     assert all(torch.equal(a, b) for a, b in zip(trainer.state.ema.parameters(), generator.parameters(), strict=True))
 
-    class Average:
-        def after_step(self, trainer: Trainer, logged: Logged) -> None:
-            t = trainer.state.step
-            d = min(0.25, (1 + t) / (10 + t))
-            for mean, p in zip(expected, generator.parameters(), strict=True):
-                mean.mul_(d).add_(p.detach().double(), alpha=1 - d)
+    def average(trainer: Trainer, logged: Logged) -> None:
+        t = trainer.state.step
+        d = min(0.25, (1 + t) / (10 + t))
+        for mean, p in zip(expected, generator.parameters(), strict=True):
+            mean.mul_(d).add_(p.detach().double(), alpha=1 - d)
 
-        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-            """Nothing."""
-
-    trainer.hooks = (Average(),)
+    trainer.hooks = (AfterStep(average),)
     trainer.train()
     for mean, p in zip(expected, trainer.state.ema.parameters(), strict=True):
         torch.testing.assert_close(p, mean.float(), rtol=1e-5, atol=1e-6)
@@ -150,21 +146,12 @@ def test_a_budget_ends_the_run(tiny: RunConfig, start: Start, monkeypatch: pytes
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))  # every step takes one second
     trainer = start(replace(tiny, steps=None, budget=Duration(5)))
     seen: list[float] = []
-
-    class Note:
-        def after_step(self, trainer: Trainer, logged: Logged) -> None:
-            seen.append(trainer.progress)
-
-        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-            """Nothing."""
-
-    trainer.hooks = (*trainer.hooks, Note())
+    trainer.hooks = (*trainer.hooks, AfterStep(lambda trainer, _: seen.append(trainer.progress)))
     assert trainer.train() is Ending.FINISHED
     assert seen == [0.2, 0.4, 0.6, 0.8, 1.0]
     assert trainer.state.elapsed == 5
     # The time already spent is saved with the run.
-    again = Trainer(replace(tiny, steps=None, budget=Duration(7)), trainer.run, [Checkpoints()])
-    again.resume()
+    again = resumed(replace(tiny, steps=None, budget=Duration(7)), trainer)
     again.train()
     assert again.state.step == 7
 
@@ -173,15 +160,7 @@ def test_a_falling_step_size_follows_the_run(tiny: RunConfig, start: Start) -> N
     falling = Adam(lr=0.5, hold=0.25, end=0.2)
     trainer = start(replace(tiny, method=replace(tiny.method, generator_optimizer=falling), steps=8))
     seen: list[float] = []
-
-    class Note:
-        def after_step(self, trainer: Trainer, logged: Logged) -> None:
-            seen.append(trainer.state.method.generator.optimizer.param_groups[0]["lr"])
-
-        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-            """Nothing."""
-
-    trainer.hooks = (*trainer.hooks, Note())
+    trainer.hooks = (*trainer.hooks, AfterStep(lambda trainer, _: seen.append(_lr(trainer))))
     trainer.train()
     assert seen == [falling.lr_at(step / 8) for step in range(8)]
     assert seen[:3] == [0.5] * 3  # steps 1 to 3 begin within the first quarter
@@ -193,40 +172,19 @@ def test_a_falling_step_size_goes_on_after_a_resume(tiny: RunConfig, start: Star
     tiny = replace(tiny, method=replace(tiny.method, generator_optimizer=falling))
     whole, half = start(tiny, "whole"), start(tiny, "half")
     whole.train()
-
-    class Stop:
-        def after_step(self, trainer: Trainer, logged: Logged) -> None:
-            trainer.signal = signal.SIGINT if trainer.state.step == 4 else None
-
-        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-            """Nothing."""
-
-    half.hooks = (Stop(), *half.hooks)
+    half.hooks = (signals_at(4, signal.SIGINT), *half.hooks)
     assert half.train() is Ending.INTERRUPTED
-    other = Trainer(tiny, half.run, [Checkpoints()])
-    other.resume()
+    other = resumed(tiny, half)
     other.train()
-    assert other.state.method.generator.optimizer.param_groups[0]["lr"] == falling.lr_at(7 / 8)
-    for mine, its in zip(
-        whole.state.method.generator.module.parameters(),
-        other.state.method.generator.module.parameters(),
-        strict=True,
-    ):
-        assert torch.equal(mine, its)
+    assert _lr(other) == falling.lr_at(7 / 8)
+    assert _everything(whole, "generator").keys() == _everything(other, "generator").keys()
+    assert all(torch.equal(v, _everything(other, "generator")[k]) for k, v in _everything(whole, "generator").items())
 
 
 def test_a_budget_is_overrun_by_no_more_than_a_step(tiny: RunConfig, start: Start) -> None:
     trainer = start(replace(tiny, steps=None, budget=Duration(0.1)))
     steps: list[float] = []
-
-    class Note:
-        def after_step(self, trainer: Trainer, logged: Logged) -> None:
-            steps.append(trainer.state.elapsed)
-
-        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-            """Nothing."""
-
-    trainer.hooks = (Note(),)
+    trainer.hooks = (AfterStep(lambda trainer, _: steps.append(trainer.state.elapsed)),)
     trainer.train()
     assert steps[-1] >= 0.1
     assert all(elapsed < 0.1 for elapsed in steps[:-1])
@@ -239,15 +197,10 @@ def test_a_run_in_another_thread_trains_too(tiny: RunConfig, start: Start) -> No
 
 def test_hooks_see_every_step_once_and_the_end_once(tiny: RunConfig, start: Start) -> None:
     seen: list[Any] = []
-
-    class Note:
-        def after_step(self, trainer: Trainer, logged: Logged) -> None:
-            seen.append(trainer.state.step)
-
-        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-            seen.append(("end", logged is not None))
-
-    trainer = start(tiny, hooks=[Note()])
+    steps = AfterStep(
+        lambda trainer, _: seen.append(trainer.state.step), lambda _, logged: seen.append(("end", logged is not None))
+    )
+    trainer = start(tiny, hooks=[steps])
     trainer.train()
     assert seen == [1, 2, 3, 4, 5, 6, 7, 8, ("end", True)]
     seen.clear()
@@ -257,15 +210,7 @@ def test_hooks_see_every_step_once_and_the_end_once(tiny: RunConfig, start: Star
 
 def test_updates_of_all_but_the_generator_are_counted(config: RunConfig, start: Start) -> None:
     duals: list[int] = []
-
-    class Sum:
-        def after_step(self, trainer: Trainer, logged: Logged) -> None:
-            duals.append(int(logged.values.get("dual_steps", torch.tensor(0.0))))
-
-        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-            """Nothing."""
-
-    trainer = start(config, hooks=[Sum()])
+    trainer = start(config, hooks=[AfterStep(lambda _, logged: duals.append(int(logged.values.get("dual_steps", 0))))])
     trainer.train()
     method = config.method
     game = isinstance(method, FeatureGame)
@@ -306,8 +251,7 @@ def test_threads_are_what_the_configuration_says(tiny: RunConfig, tmp_path: Path
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has what is asked for")
 def test_a_missing_device_is_named(tiny: RunConfig, tmp_path: Path) -> None:
     config = replace(tiny, trainer=replace(tiny.trainer, device=Device.CUDA))
-    with pytest.raises(InputError, match="cuda"):
-        Trainer(config, RunDir(tmp_path))
+    input_error("cuda", Trainer, config, RunDir(tmp_path))
 
 
 def test_the_last_line_is_logged_once(tiny: RunConfig, start: Start) -> None:

@@ -247,7 +247,7 @@ def _files_of_archive(path: Path, part: Split) -> Iterator[_File]:
                 yield _File(part, where[1], where[2], stream.read())
     except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise InputError(
-            f"an archive of CIFAR-10 cannot be read: got {path} ({error}); "
+            f"an archive of CIFAR-10 cannot be read: got {path} ({' '.join(str(error).split())}); "
             "give a tar archive, compressed or not, and copy it anew if it is damaged"
         ) from error
 

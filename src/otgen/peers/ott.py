@@ -53,12 +53,13 @@ class OttJax(Peer):
 
     @override
     def prepare(self, task: Task) -> Call:
+        eps = entropic_eps(task)  # what it cannot solve need not import it
+
         import jax
         from ott.geometry import geometry, pointcloud
         from ott.problems.linear import linear_problem
         from ott.solvers.linear import sinkhorn
 
-        eps = entropic_eps(task)
         fixed: dict[str, Any] = (
             {"min_iterations": task.max_steps, "inner_iterations": task.max_steps} if task.tol == 0 else {}
         )

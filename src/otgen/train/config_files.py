@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import yaml  # type: ignore[import-untyped]
@@ -93,25 +97,42 @@ def _told() -> Iterator[None]:
         yield
 
 
-def parse_config(make: Callable[[], P], parse: Callable[[P], Namespace], default: RunConfig) -> tuple[P, Namespace]:
+def parse_config(
+    make: Callable[[], P],
+    parse: Callable[[P], Namespace],
+    default: RunConfig,
+    expected: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[P, Namespace]:
     """Parse; a component of another class than the default's starts from the defaults of its own class.
 
     jsonargparse alone would carry over the values of options with the same name.
+
+    Args:
+        make: makes an empty parser.
+        parse: parses with it.
+        default: the values that are not given.
+        expected: class paths that the components are likely to have where it is not the default's: if they have, one
+            pass is enough.
     """
-    parser = make()
-    parser.add_config(default)
+    parser = _starting_from(make, default, expected)
     parsed, spec = parse(parser), plain(default)
     chosen = {name: parsed[name]["class_path"] for name in _COMPONENTS}
     others = {name: path for name, path in chosen.items() if path != spec[name]["class_path"]}
-    if others:
-        parser = make()
-        parser.add_config(default)
-        for name, path in others.items():
-            parser.set_defaults({name: None})
-            parser.set_defaults({name: {"class_path": path}})
+    if others != expected:
+        parser = _starting_from(make, default, others)
         with _told():
             parsed = parse(parser)
     return parser, parsed
+
+
+def _starting_from(make: Callable[[], P], default: RunConfig, others: Mapping[str, str]) -> P:
+    """A parser whose defaults are those of ``default``, but of these classes for the components named here."""
+    parser = make()
+    parser.add_config(default)
+    for name, path in others.items():
+        parser.set_defaults({name: None})
+        parser.set_defaults({name: {"class_path": path}})
+    return parser
 
 
 def build(parser: ArgumentParser, parsed: Namespace) -> RunConfig:
@@ -129,10 +150,25 @@ def load(path: Path) -> RunConfig:
     """
     try:
         make, default = (lambda: ConfigParser(exit_on_error=False)), RunConfig(steps=1)
-        parser, parsed = parse_config(make, lambda p: p.parse_path(str(path)), default)
+        parser, parsed = parse_config(make, lambda p: p.parse_path(str(path)), default, _classes(path, default))
         return build(parser, parsed)
     except Exception as error:  # jsonargparse raises errors of many kinds
         raise InputError(f"{path} is no configuration of a run: {' '.join(str(error).split())}") from error
+
+
+def _classes(path: Path, default: RunConfig) -> dict[str, str]:
+    """The classes of a file's components that differ from the default's, as far as :func:`save` wrote the file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}  # the parser will report the error
+    pattern = rf"^({'|'.join(_COMPONENTS)}):\n  class_path: (([\w.]+)\.(\w+))$"
+    found = re.findall(pattern, text, re.MULTILINE)
+    return {
+        component: class_path
+        for component, class_path, package, name in found
+        if hasattr(sys.modules.get(package), name) and class_path != plain(getattr(default, component))["class_path"]
+    }
 
 
 def save(config: RunConfig, path: Path) -> None:
@@ -155,14 +191,19 @@ class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
 
 
 def _text(dumper: Any, value: str) -> Any:
-    try:
-        ambiguous = yaml.safe_load(value) != value
-    except yaml.YAMLError:
-        ambiguous = True
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="'" if _is_ambiguous(value) else None)
+
+
+@lru_cache(maxsize=1024)
+def _is_ambiguous(text: str) -> bool:
+    """Whether a reader may take it for another type; the names of options and classes come again in every file."""
     with contextlib.suppress(ValueError):
-        float(value.replace("_", ""))
-        ambiguous = True
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="'" if ambiguous else None)
+        float(text.replace("_", ""))
+        return True
+    try:
+        return bool(yaml.safe_load(text) != text)
+    except yaml.YAMLError:
+        return True
 
 
 _Dumper.add_representer(str, _text)
