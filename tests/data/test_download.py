@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cases.errors import NO_SPACE, input_error, raising
+from cases.errors import input_error, raising
 from otgen.data.download import RemoteFile, fetch
 
 CONTENT = b"the content of a data set" * 40

@@ -35,7 +35,7 @@ from otgen.methods import (
     Update,
 )
 from otgen.nets import MlpCritic
-from otgen.train import Ending, RunConfig, checkpoint
+from otgen.train import Ending, RunConfig, Trainer, checkpoint
 from otgen.train.config import Duration
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures, dual_values
 from otgen.train.pictures import lattice, region
