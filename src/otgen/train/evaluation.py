@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,12 @@ class Evaluation:
 def exported_metrics() -> list[type[metrics.Metric]]:
     """The metrics that ``otgen.metrics`` exports, in the order of its imports."""
     return [kind for kind in vars(metrics).values() if isinstance(kind, type) and issubclass(kind, metrics.Metric)]
+
+
+def displayed(keys: Collection[str]) -> dict[str, str]:
+    """Of these keys of an evaluation those that are displayed, in the order of display, with what they are called."""
+    labels = {key: label for metric in exported_metrics() for key, label in metric.labels.items() if key in keys}
+    return {key: labels[key].text for key in sorted(labels, key=lambda key: labels[key].place)}
 
 
 @torch.no_grad()
@@ -129,9 +135,8 @@ def _classified(data: Source, samples: Tensor, real: Tensor, held_out: Tensor | 
     """The samples in the features of the shipped classifier of these data; None if there is none for their range."""
     if data.value_range != (0.0, 1.0) or not isinstance(data, HandwrittenDigits | Cifar10 | Cifar10Jpeg):
         return None
+    if isinstance(data, HandwrittenDigits):
+        samples, real = data.inside(samples), data.inside(real)
+        held_out = None if held_out is None else data.inside(held_out)
     features = metrics.DigitFeatures() if isinstance(data, HandwrittenDigits) else metrics.CifarFeatures()
-
-    def extract(images: Tensor) -> metrics.Features:
-        return features(data.inside(images) if isinstance(data, HandwrittenDigits) else images)
-
-    return metrics.FeatureSets(extract(samples), extract(real), None if held_out is None else extract(held_out))
+    return metrics.FeatureSets(features(samples), features(real), None if held_out is None else features(held_out))
