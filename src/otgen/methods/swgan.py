@@ -39,6 +39,7 @@ class Between(StrEnum):
 
 
 Problems = dict[Between, DualProblem]
+Draw = Callable[[Term, int], Iterator[Clouds]]
 
 
 @dataclass
@@ -207,7 +208,7 @@ class SWGAN(Method):
 
         return support
 
-    def _draws(self, state: SwganState, batches: Batches) -> Callable[[Term, int], Iterator[Clouds]]:
+    def _draws(self, state: SwganState, batches: Batches) -> Draw:
         """A function of a term and a number of batches that draws them for training the term's potentials."""
 
         @torch.no_grad()
@@ -234,9 +235,7 @@ class SWGAN(Method):
 
         return out_of_pool if self.pool else fresh
 
-    def _problem(
-        self, term: Term, state: SwganState, draw: Callable[[Term, int], Iterator[Clouds]], support: Callable[[], Sides]
-    ) -> DualProblem:
+    def _problem(self, term: Term, state: SwganState, draw: Draw, support: Callable[[], Sides]) -> DualProblem:
         """The dual problem of a term."""
 
         def judged() -> Clouds:
