@@ -24,16 +24,6 @@ _PACKAGES = ("otgen", "torch", "numpy", "scipy", "POT", "safetensors", "jsonargp
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """The path of a file or folder in a run directory, as an attribute of the :class:`RunDir`."""
-
-    name: str
-
-    def __get__(self, run: RunDir, owner: type[RunDir]) -> Path:
-        return run.path / self.name
-
-
-@dataclass(frozen=True)
 class RunDir:
     """A run directory.
 
@@ -43,20 +33,40 @@ class RunDir:
 
     path: Path
 
-    config = _Entry("config.yaml")
-    """The file with every value of the configuration."""
-    environment = _Entry("env.json")
-    """The file with the versions, device and cores that the run was started with."""
-    metrics = _Entry("metrics.jsonl")
-    """The file of the metrics, one JSON object per line."""
-    samples = _Entry("samples")
-    """The folder of pictures, all of the samples of the same latent codes."""
-    curves = _Entry("curves.png")
-    """The picture of the run's curves."""
-    checkpoints = _Entry("checkpoints")
-    """The folder of checkpoints, one folder each."""
-    evaluations = _Entry("eval")
-    """The folder of evaluations, one JSON file each."""
+    @property
+    def config(self) -> Path:
+        """The file with every value of the configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """The file with the versions, device and cores that the run was started with."""
+        return self.path / "env.json"
+
+    @property
+    def metrics(self) -> Path:
+        """The file of the metrics, one JSON object per line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        """The folder of pictures, all of the samples of the same latent codes."""
+        return self.path / "samples"
+
+    @property
+    def curves(self) -> Path:
+        """The picture of the run's curves."""
+        return self.path / "curves.png"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints, one folder each."""
+        return self.path / "checkpoints"
+
+    @property
+    def evaluations(self) -> Path:
+        """The folder of evaluations, one JSON file each."""
+        return self.path / "eval"
 
     @classmethod
     def create(cls, path: Path, config: RunConfig) -> RunDir:
