@@ -9,7 +9,7 @@ from rich.table import Table
 
 from otgen.runs import RunEvaluation, copied, evaluate_run
 from otgen.train import RunDir
-from otgen.train.evaluation import exported_metrics
+from otgen.train.evaluation import displayed
 from otgen.train.progress import loss_text
 
 
@@ -21,8 +21,7 @@ def show_end(run: RunDir) -> None:
     for line in remark_lines(result):
         console.print(line)
     lines = [record for record in run.read_metrics() if record.get("lower") is not None]
-    text = loss_text(lines[-1]) if lines else None
-    if text is not None:
+    if lines and (text := loss_text(lines[-1])) is not None:
         whose = run.load_config().method.loss_of
         console.print(f"Last loss, certified: {text} ({whose}, at step {lines[-1]['step']})")
         if is_wide(lines[-1]):
@@ -46,9 +45,8 @@ def is_wide(record: dict[str, Any]) -> bool:
 def metrics_table(values: dict[str, float]) -> Table:
     """The metrics worth a line."""
     table = Table(show_header=False, box=None, pad_edge=False)
-    labels = {key: label for metric in exported_metrics() for key, label in metric.labels.items() if key in values}
-    for key, label in sorted(labels.items(), key=lambda item: item[1].place):
-        table.add_row(label.text, f"{values[key]:.4g}")
+    for key, text in displayed(values).items():
+        table.add_row(text, f"{values[key]:.4g}")
     return table
 
 

@@ -136,11 +136,9 @@ class CriticGrid:
         if outside is Outside.CLAMP:
             edges[0], edges[-1] = -math.inf, math.inf
         away = edges - centres.unsqueeze(-1)  # (k, d, count + 1)
-        below = torch.where(
-            spread.unsqueeze(-1) > 0, torch.special.ndtr(away / spread.unsqueeze(-1)), (away > 0).double()
-        )
-        masses = below.diff(dim=-1)
-        axes = masses.unbind(1)
+        width = spread.unsqueeze(-1)
+        below = torch.where(width > 0, torch.special.ndtr(away / width), (away > 0).double())
+        axes = below.diff(dim=-1).unbind(1)
         joint = axes[0] if len(axes) == 1 else axes[0].unsqueeze(2) * axes[1].unsqueeze(1)
         total = joint.mean(0)
         inside = float(total.sum())
@@ -163,7 +161,10 @@ class CriticGrid:
             InputError: its standard deviation is below one cell along every axis, so that a critic on the grid sees
                 where the law is but next to nothing of its shape.
         """
-        spread = max(_deviation(masses, axis) for axis in range(masses.ndim))
+        places = torch.arange(self.count, dtype=masses.dtype, device=masses.device)
+        lines = [masses] if masses.ndim == 1 else [masses.sum(1), masses.sum(0)]
+        variances = [(line * (places - (line * places).sum()).square()).sum() for line in lines]
+        spread = float(torch.stack(variances).max().sqrt())
         if spread < _LEAST_SPREAD:
             raise InputError(
                 f"the grid is too coarse to show the shape of the data: their standard deviation is {spread:.2g} of a "
@@ -195,12 +196,3 @@ class GridCritic(nn.Module):
         shape = tuple(self.values.shape)
         nodes, weights = hats(placed(x, shape, self.grid.dx, (self.grid.low,) * len(shape), Outside.CLAMP), shape)
         return (weights * self.values.flatten()[nodes].to(weights)).sum(-1, keepdim=True)
-
-
-def _deviation(masses: Tensor, axis: int) -> float:
-    """The standard deviation along an axis, in cells."""
-    others = [a for a in range(masses.ndim) if a != axis]
-    line = masses.sum(others) if others else masses
-    places = torch.arange(len(line), dtype=line.dtype, device=line.device)
-    mean = (line * places).sum()
-    return float((line * (places - mean).square()).sum().sqrt())

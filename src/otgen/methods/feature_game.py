@@ -69,9 +69,9 @@ class FeatureGame(TransportMethod):
                 f"features must be at least 1, got {self.features}; a method without a critic is PixelSinkhorn"
             )
 
-    @abstractmethod
     def critic_terms(self) -> tuple[Term, ...]:
-        """The terms that the critic ascends; empty if it has :meth:`critic_loss` only."""
+        """The terms that the critic ascends, empty if it has :meth:`critic_loss` only; by default the generator's."""
+        return self.generator_terms()
 
     @abstractmethod
     def critic_updates(self, step: int) -> int:
@@ -143,14 +143,12 @@ class FeatureGame(TransportMethod):
         leaves = {side: cloud.detach().requires_grad_(isinstance(side, Fake)) for side, cloud in clouds.items()}
         outputs = features(leaves, state.critic)
         moved = [side for side in clouds if isinstance(side, Fake)]
-        slopes = torch.autograd.grad(
-            self._generator_objective(outputs), [leaves[side] for side in moved], retain_graph=True
-        )
+        target = self._generator_objective(outputs)
+        slopes = torch.autograd.grad(target, [leaves[side] for side in moved], retain_graph=True)
         loss = self._critic_objective(outputs)
         update(state.critic, loss)
         # A surrogate with the generator's gradient; its value has no meaning.
-        pairs = zip(moved, slopes, strict=True)
-        update(state.generator, torch.stack([(clouds[side] * slope).sum() for side, slope in pairs]).sum())
+        update(state.generator, _total(*((clouds[s] * slope).sum() for s, slope in zip(moved, slopes, strict=True))))
         return {"critic_loss": loss.detach()}, outputs
 
     def _critic_objective(self, outputs: Sides) -> Tensor:

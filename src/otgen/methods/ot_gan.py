@@ -49,10 +49,6 @@ class OTGAN(FeatureGame):
             raise InputError(f"critic_every must be at least 1 generator step, got {self.critic_every}")
 
     @override
-    def critic_terms(self) -> tuple[Term, ...]:
-        return ENERGY_DISTANCE
-
-    @override
     def generator_terms(self) -> tuple[Term, ...]:
         return ENERGY_DISTANCE
 

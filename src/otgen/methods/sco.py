@@ -127,13 +127,16 @@ class SCO(Method):
     @override
     def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> ScoState:
         self.accepts(data)
-        points = self._data_points(data, rng)
-        grid = self.cells.grid(torch.cat((points, self._first_samples(generator, latent, rng))))
+        points, device = self._data_points(data, rng), next(generator.parameters()).device
+        # The grid has to contain the first samples too: outside of it the critic has no gradient to bring them back.
+        with torch.no_grad(), statistics_kept(generator):
+            samples = generator(latent.sample(_RANGE_CODES, rng).to(device)).cpu()
+        grid = self.cells.grid(torch.cat((points, samples)))
         masses = self._data_masses(data, points, grid)
         grid.check(masses)
         plain = torch.optim.SGD(generator.parameters(), lr=self.lr)
         player = Player("generator", generator, plain if self.adam is None else self.adam.build(generator))
-        masses = masses.to(next(generator.parameters()).device)
+        masses = masses.to(device)
         return ScoState(player, masses, GridMemory.empty(self._problem(grid, masses, masses)), grid)
 
     @override
@@ -151,12 +154,8 @@ class SCO(Method):
         # Algorithm 2: theta + alpha / m sum_j grad f(g_theta(z_j)); c = d mu - d nu with mu the data.
         update(state.generator, -solution.critic_at(x, outside=Outside.CLAMP).mean())
         state.steps += 1
-        logged = {
-            "loss": solution.value,
-            "lower": solution.lower,
-            "upper": solution.upper,
-            "solver_steps": torch.tensor(solution.steps),
-        }
+        logged = {"loss": solution.value, "lower": solution.lower, "upper": solution.upper}
+        logged["solver_steps"] = torch.tensor(solution.steps)
         return Logged(logged, settled=self._settled(state, solution))
 
     @override
@@ -165,14 +164,6 @@ class SCO(Method):
 
     def _problem(self, grid: CriticGrid, data: Tensor, generated: Tensor) -> GridW1:
         return GridW1.between(data, generated, grid.dx, low=grid.low, stencil=self.stencil)
-
-    @torch.no_grad()
-    def _first_samples(self, generator: nn.Module, latent: Source, rng: torch.Generator) -> Tensor:
-        # The grid has to contain these too: outside of it the critic has no gradient that would bring them back.
-        codes = latent.sample(_RANGE_CODES, rng).to(next(generator.parameters()).device)
-        with statistics_kept(generator):
-            samples: Tensor = generator(codes).cpu()
-        return samples
 
     def _data_points(self, data: Source, rng: torch.Generator) -> Tensor:
         """Points that represent the data, ``(n, d)``; for Gaussians, the corners of the range to cover."""
@@ -207,8 +198,7 @@ class SCO(Method):
     def _settled(self, state: ScoState, solution: GridSolution) -> bool:
         """Whether one of the two tests ends the run; records W."""
         stop = (0.8 * self.lr if self.adam is None else 0.0) if self.stop is None else self.stop
-        upper = float(solution.upper)
-        if stop > 0 and upper <= stop:
+        if stop > 0 and float(solution.upper) <= stop:
             return True
         if self.patience == 0:
             return False

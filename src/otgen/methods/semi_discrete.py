@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -143,9 +143,8 @@ class SemiDiscreteGAN(Method):
     @override
     def init(self, generator: nn.Module, latent: Source, data: Source, rng: torch.Generator) -> SemiDiscreteGanState:
         device = next(generator.parameters()).device
-        points = self._points(data, rng).to(device)
-        reg = self._resolved(points, rng)
-        target = SemiDiscrete(_Pushforward(generator, latent, device), points, cost=self.cost, reg=reg)
+        points, source = self._points(data, rng).to(device), _Pushforward(generator, latent, device)
+        target = SemiDiscrete(source, points, cost=self.cost, reg=self._resolved(points, rng))
         player = self.generator_optimizer.player("generator", generator)
         return SemiDiscreteGanState(player, self.solver.init(target, None, rng), target)
 
@@ -170,8 +169,8 @@ class SemiDiscreteGAN(Method):
         values["loss"] = loss.detach()
         if self.self_samples:
             loss = loss - self._self_potential(state, batches).on(x).mean()
-        weights = state.generator.weights
-        before = [weight.detach().clone() for weight in weights]
+        weights = [weight.detach() for weight in state.generator.weights]
+        before = [weight.clone() for weight in weights]
         update(state.generator, loss)
 
         def measured() -> dict[str, float]:
@@ -226,15 +225,14 @@ class SemiDiscreteGAN(Method):
 
 
 @contextmanager
-def _held(weights: Sequence[Tensor], values: list[Tensor]) -> Iterator[None]:
-    """Give the weights other values inside the context."""
-    places = [weight.detach() for weight in weights]
-    now = [place.clone() for place in places]
+def _held(weights: list[Tensor], values: list[Tensor]) -> Iterator[None]:
+    """Give the weights, without a graph, other values inside the context."""
+    now = [weight.clone() for weight in weights]
     try:
-        torch._foreach_copy_(places, values)
+        torch._foreach_copy_(weights, values)
         yield
     finally:
-        torch._foreach_copy_(places, now)
+        torch._foreach_copy_(weights, now)
 
 
 class _Pushforward:

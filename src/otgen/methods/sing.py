@@ -15,8 +15,7 @@ from otgen.errors import InputError
 from otgen.methods.base import Batches, Logged, Player, Update
 from otgen.methods.terms import DIVERGENCE, Fake, Real, Sides, Term
 from otgen.methods.transport import TransportMethod, TransportState
-from otgen.ot import KL, Sinkhorn, SinkhornDivergence, Unroll
-from otgen.ot import SinkhornUpdate as Steps
+from otgen.ot import KL, Sinkhorn, SinkhornDivergence, SinkhornUpdate, Unroll
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +77,7 @@ class SiNG(TransportMethod):
     def _curvature(self, fake: Tensor, weights: list[nn.Parameter], eps: float) -> Callable[[Vector], Vector]:
         """The product ``v -> J^T H_x J v``."""
         here = fake.detach().requires_grad_()
-        solver = Sinkhorn(update=Steps.SYMMETRIC)
+        solver = Sinkhorn(update=SinkhornUpdate.SYMMETRIC)
         loss = SinkhornDivergence(
             cost=self.cost, reg=KL(eps=eps), solver=solver, tol=0, max_steps=self.max_steps, gradient=Unroll()
         )

@@ -40,10 +40,6 @@ class SinkhornAutoDiff(FeatureGame):
         return DIVERGENCE
 
     @override
-    def critic_terms(self) -> tuple[Term, ...]:
-        return DIVERGENCE
-
-    @override
     def critic_updates(self, step: int) -> int:
         return self.n_critic
 

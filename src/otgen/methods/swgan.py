@@ -18,9 +18,9 @@ from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
 from otgen.methods.learnt_features import LearntFeatures, embedded
 from otgen.methods.neural_potentials import Clouds, DualOracle, DualProblem, DualState
 from otgen.methods.potentials_report import potentials_report
-from otgen.methods.terms import Fake, Real, Sides, Term, drawn, features
+from otgen.methods.terms import Fake, Real, Sides, Term, drawn, features, weighted
 from otgen.nets import mixes_samples, seeded, statistics_kept
-from otgen.ot import L1, Combination, Cost, Discrete, Quadratic, SmoothRegulariser
+from otgen.ot import L1, Cost, Discrete, Quadratic, SmoothRegulariser
 from otgen.ot.losses.combination import combine
 
 
@@ -39,6 +39,7 @@ class Between(StrEnum):
 
 
 Problems = dict[Between, DualProblem]
+Draw = Callable[[Term, int], Iterator[Clouds]]
 
 
 @dataclass
@@ -181,8 +182,9 @@ class SWGAN(Method):
             update(state.critic, -rivalry)
             values = seen | values
         state.step += 1
-        reg = problems[Between.CROSS].reg
-        return Logged(values, lambda: self._certified(points, reg))
+        rows = {side: cloud.flatten(1) for side, cloud in points.items()}
+        reg, solved = problems[Between.CROSS].reg, partial(combine, tol=1e-3, max_steps=500, on_unconverged="ignore")
+        return Logged(values, lambda: solved(*weighted(terms, rows, self.cost, reg))[1])
 
     @override
     def potentials_of(self, state: SwganState) -> nn.Module:
@@ -206,7 +208,7 @@ class SWGAN(Method):
 
         return support
 
-    def _draws(self, state: SwganState, batches: Batches) -> Callable[[Term, int], Iterator[Clouds]]:
+    def _draws(self, state: SwganState, batches: Batches) -> Draw:
         """A function of a term and a number of batches that draws them for training the term's potentials."""
 
         @torch.no_grad()
@@ -233,9 +235,7 @@ class SWGAN(Method):
 
         return out_of_pool if self.pool else fresh
 
-    def _problem(
-        self, term: Term, state: SwganState, draw: Callable[[Term, int], Iterator[Clouds]], support: Callable[[], Sides]
-    ) -> DualProblem:
+    def _problem(self, term: Term, state: SwganState, draw: Draw, support: Callable[[], Sides]) -> DualProblem:
         """The dual problem of a term."""
 
         def judged() -> Clouds:
@@ -291,14 +291,6 @@ class SWGAN(Method):
         # the weights; here they are with respect to the points.
         values = asdict(report) | {"gradient_bound_mean_square": state.bound_squares / state.reports}
         return {name: torch.tensor(value) for name, value in values.items()}
-
-    def _certified(self, points: Sides, reg: SmoothRegulariser) -> Combination:
-        problems = tuple(
-            Discrete(points[term.left].flatten(1), points[term.right].flatten(1), cost=self.cost, reg=reg)
-            for term in self.terms()
-        )
-        weights = tuple(term.weight for term in self.terms())
-        return combine(weights, problems, tol=1e-3, max_steps=500, on_unconverged="ignore")[1]
 
 
 @dataclass(frozen=True, kw_only=True)

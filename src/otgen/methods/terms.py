@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from otgen.methods.base import Batches, Player
+from otgen.ot import Cost, Discrete, Regulariser
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,7 @@ class SelfTerms(StrEnum):
     def divergence(self) -> tuple[Term, ...]:
         """The Sinkhorn divergence: Genevay et al. 2018; Adnan et al. 2021, (5)."""
         other = 0 if self is SelfTerms.SAME else 1
-        return (
-            Term(1.0, Fake(), Real()),
-            Term(-0.5, Fake(), Fake(other)),
-            Term(-0.5, Real(), Real(other)),
-        )
+        return Term(1.0, Fake(), Real()), Term(-0.5, Fake(), Fake(other)), Term(-0.5, Real(), Real(other))
 
 
 def is_divergence(terms: Sequence[Term]) -> bool:
@@ -81,6 +78,14 @@ def is_sinkhorn_divergence(terms: tuple[Term, ...]) -> bool:
 
 
 DIVERGENCE = SelfTerms.SAME.divergence()
+
+
+def weighted(
+    terms: Sequence[Term], points: Sides, cost: Cost, reg: Regulariser
+) -> tuple[tuple[float, ...], tuple[Discrete, ...]]:
+    """The weights of the terms, and their transport problems between points ``(batch, k)``."""
+    problems = [Discrete(points[term.left], points[term.right], cost=cost, reg=reg) for term in terms]
+    return tuple(term.weight for term in terms), tuple(problems)
 
 
 def drawn(terms: Sequence[Term], generator: Player, batches: Batches, n: int) -> Sides:

@@ -13,7 +13,7 @@ from typing_extensions import override
 from otgen.data import Source
 from otgen.errors import InputError
 from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
-from otgen.methods.terms import Fake, Real, Sides, Term, drawn, is_divergence, is_sinkhorn_divergence
+from otgen.methods.terms import Fake, Real, Sides, Term, drawn, is_divergence, is_sinkhorn_divergence, weighted
 from otgen.ot import (
     KL,
     Combination,
@@ -102,12 +102,8 @@ class TransportMethod(Method):
 
     def objective(self, terms: tuple[Term, ...], points: Sides) -> tuple[Tensor, Combination]:
         """The weighted sum of the terms between points ``(batch, k)``, and its certificate."""
-        problems = tuple(
-            Discrete(points[term.left], points[term.right], cost=self.cost, reg=self.reg) for term in terms
-        )
         return combine(
-            tuple(term.weight for term in terms),
-            problems,
+            *weighted(terms, points, self.cost, self.reg),
             self.solver,
             self.value,
             tol=self.tol,

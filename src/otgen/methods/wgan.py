@@ -63,10 +63,6 @@ class KantorovichRubinstein(Method):
         if self.batch < 1 or self.n_critic < 1:
             raise InputError(f"batch and n_critic must be at least 1, got {self.batch} and {self.n_critic}")
 
-    def critic_updates(self) -> int:
-        """Critic updates before each generator update."""
-        return self.n_critic
-
     def new_critic(self, shape: tuple[int, ...]) -> Player:
         """A new critic for samples of this shape, with weights drawn from the global random stream."""
         return self.critic_optimizer.player("critic", self.critic.build(shape, 1))
@@ -86,7 +82,7 @@ class KantorovichRubinstein(Method):
     def step(self, state: AdversarialState, batches: Batches, update: Update) -> Logged:
         generator, critic = state.generator, state.critic
         values: dict[str, Tensor] = {}
-        for _ in range(self.critic_updates()):
+        for _ in range(self.n_critic):
             with torch.no_grad(), statistics_kept(generator.module):
                 fake = generator(batches.latent(self.batch))
             real = batches.real(self.batch)

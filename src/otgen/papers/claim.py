@@ -42,10 +42,9 @@ class Paper(StrEnum):
         """
         given = word.lower().split(" ")[0]
         if given in _FORMER:
-            warn(
-                f"the paper {word!r} is now {_FORMER[given].value!r}; the former name goes next release", RenamedWarning
-            )
-            return _FORMER[given]
+            paper = _FORMER[given]
+            warn(f"the paper {word!r} is now {paper.value!r}; the former name goes next release", RenamedWarning)
+            return paper
         if given not in list(cls):
             known = ", ".join(f"{paper} ({paper.citation})" for paper in cls)
             near = suggestion(given, [paper.value for paper in cls]) or ";"
@@ -116,10 +115,7 @@ def overall(verdicts: Iterable[Verdict]) -> Status:
     It does not hold where a part does not; else it is not tested where a part is not; else undecided where a part is.
     """
     statuses = {verdict.status for verdict in verdicts}
-    for status in (Status.FAILS, Status.NOT_TESTED, Status.UNDECIDED):
-        if status in statuses:
-            return status
-    return Status.HOLDS
+    return next((s for s in (Status.FAILS, Status.NOT_TESTED, Status.UNDECIDED) if s in statuses), Status.HOLDS)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from otgen.papers.claim import Finding, Paper
-from otgen.papers.relations import AtMost, Equal, Part, Relation, Slope
+from otgen.papers.relations import AtMost, Part, Relation, Slope, TwoSided
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -134,15 +134,14 @@ def _draw(axes: Axes, relation: Relation) -> None:
         slope, _ = relation.fit
         axes.plot(x, y, ".", color=colour, ms=3, label=label)
         axes.plot(x, y.mean() + slope * (x - x.mean()), color=colour, lw=1)
-        return
-    assert isinstance(relation, AtMost | Equal)
-    step = -(-len(relation.left) // _POINTS)
-    axes.plot(relation.right[::step], relation.left[::step], ".", color=colour, ms=3, label=label)
+    elif isinstance(relation, TwoSided):
+        step = -(-len(relation.left) // _POINTS)
+        axes.plot(relation.right[::step], relation.left[::step], ".", color=colour, ms=3, label=label)
 
 
 def _finish_sides(axes: Axes, relations: Sequence[Relation]) -> None:
     """The diagonal, and scales on which every point is seen."""
-    sides = [relation for relation in relations if isinstance(relation, AtMost | Equal)]
+    sides = [relation for relation in relations if isinstance(relation, TwoSided)]
     values = np.concatenate([np.asarray(side) for r in sides for side in (r.left, r.right)])
     values = values[np.isfinite(values)]
     low, high = float(values.min()), float(values.max())

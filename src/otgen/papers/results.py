@@ -93,9 +93,8 @@ class PanelRuns:
 
     def numbers(self, measure: Measure) -> str:
         """``SWGAN, d = 4: 0.97 (0.96 to 0.98)``."""
-        return (
-            f"{self.title}: {measure.text(self.values(measure))}{f' ({self.diverged} diverged)' * (self.diverged > 0)}"
-        )
+        diverged = f" ({self.diverged} diverged)" if self.diverged else ""
+        return f"{self.title}: {measure.text(self.values(measure))}{diverged}"
 
     @property
     def diverged(self) -> int:
@@ -181,12 +180,10 @@ def read_results(path: Path) -> Results:
     panels = {}
     for name, panel in data["panels"].items():
         runs = [run | {"history": tuple(Point(**point) for point in run["history"])} for run in panel["runs"]]
-        panels[name] = PanelRuns(
-            **panel | {"runs": tuple(Outcome(**r) for r in runs), "assumptions": tuple(panel["assumptions"])}
-        )
-    return Results(
-        figure=data["figure"], scale=Scale(data["scale"]), panels=panels, environments=tuple(data["environments"])
-    )
+        panel |= {"runs": tuple(Outcome(**run) for run in runs), "assumptions": tuple(panel["assumptions"])}
+        panels[name] = PanelRuns(**panel)
+    data |= {"scale": Scale(data["scale"]), "panels": panels, "environments": tuple(data["environments"])}
+    return Results(**data)
 
 
 def filed(figure: str) -> Path:

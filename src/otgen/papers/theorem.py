@@ -118,8 +118,7 @@ def judge(relations: Sequence[Relation]) -> Status:
     """
     if not relations:
         raise InputError("a theorem needs at least one relation to be judged by, got none; its check yields them")
-    by_part = {part: [r for r in relations if r.part is part] for part in Part}
-    printed, corrected, outside = (by_part[part] for part in Part)
+    printed, corrected, outside = ([r for r in relations if r.part is part] for part in Part)
     if any(r.standing is Standing.LOOSE for r in (*printed, *corrected)):
         return Status.LOOSE
     if not _all(corrected, Standing.HOLDS) or not printed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from otgen import files
 from otgen.errors import InputError
 from otgen.train import RunDir
-from otgen.train.evaluation import exported_metrics
+from otgen.train.evaluation import displayed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -133,9 +134,7 @@ def draw_curves(
 def _main_metrics(evaluations: Mapping[str, Sequence[Records]]) -> dict[str, str]:
     """The first displayed metrics that an evaluation has, without those of real samples."""
     known = {key for runs in evaluations.values() for records in runs for record in records for key in record}
-    labels = {key: label for metric in exported_metrics() for key, label in metric.labels.items()}
-    shown = [key for key in sorted(labels, key=lambda key: labels[key].place) if key in known and "_real" not in key]
-    return {key: labels[key].text for key in shown[:_METRICS]}
+    return dict(islice(displayed({key for key in known if "_real" not in key}).items(), _METRICS))
 
 
 def _charts(

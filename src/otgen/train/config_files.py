@@ -182,8 +182,7 @@ def written(config: RunConfig) -> str:
 
 
 def _dumped(config: dict[str, Any]) -> str:
-    text: str = yaml.dump(config, Dumper=_Dumper, sort_keys=False)
-    return text
+    return str(yaml.dump(config, Dumper=_Dumper, sort_keys=False))
 
 
 class _Dumper(yaml.SafeDumper):  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,12 @@ def exported_metrics() -> list[type[metrics.Metric]]:
     return [kind for kind in vars(metrics).values() if isinstance(kind, type) and issubclass(kind, metrics.Metric)]
 
 
+def displayed(keys: Collection[str]) -> dict[str, str]:
+    """Of these keys of an evaluation those that are displayed, in the order of display, with what they are called."""
+    labels = {key: label for metric in exported_metrics() for key, label in metric.labels.items() if key in keys}
+    return {key: labels[key].text for key in sorted(labels, key=lambda key: labels[key].place)}
+
+
 @torch.no_grad()
 def generate(generator: nn.Module, latent: Source, n: int, rng: torch.Generator) -> Tensor:
     """``n`` samples in evaluation mode, on the CPU: batch statistics are neither used nor updated."""
@@ -72,8 +78,7 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
     real = data.support() if isinstance(data, FiniteSource) else data.sample(n, named_stream(seed, "evaluation/data"))
     unseen = data.held_out() if isinstance(data, FiniteSource) else None
     held_out = None if unseen is None else unseen.support()
-    pixels = metrics.Identity()
-    points = metrics.FeatureSets(pixels(samples), pixels(real), None if held_out is None else pixels(held_out))
+    points = _feature_sets(metrics.Identity(), samples, real, held_out)
     given = metrics.EvaluationInput(
         points=points,
         classified=_classified(data, samples, real, held_out),
@@ -129,9 +134,13 @@ def _classified(data: Source, samples: Tensor, real: Tensor, held_out: Tensor | 
     """The samples in the features of the shipped classifier of these data; None if there is none for their range."""
     if data.value_range != (0.0, 1.0) or not isinstance(data, HandwrittenDigits | Cifar10 | Cifar10Jpeg):
         return None
-    features = metrics.DigitFeatures() if isinstance(data, HandwrittenDigits) else metrics.CifarFeatures()
+    if not isinstance(data, HandwrittenDigits):
+        return _feature_sets(metrics.CifarFeatures(), samples, real, held_out)
+    digits = metrics.DigitFeatures()
+    return _feature_sets(lambda images: digits(data.inside(images)), samples, real, held_out)
 
-    def extract(images: Tensor) -> metrics.Features:
-        return features(data.inside(images) if isinstance(data, HandwrittenDigits) else images)
 
-    return metrics.FeatureSets(extract(samples), extract(real), None if held_out is None else extract(held_out))
+def _feature_sets(
+    features: Callable[[Tensor], metrics.Features], samples: Tensor, real: Tensor, held_out: Tensor | None
+) -> metrics.FeatureSets:
+    return metrics.FeatureSets(features(samples), features(real), None if held_out is None else features(held_out))

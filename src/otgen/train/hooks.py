@@ -92,11 +92,9 @@ class Pictures:
         config, state = trainer.config, trainer.state
         # A separate stream, restarted each time: the same latent codes, and no effect on the draws of training.
         rng = named_stream(config.seed, "pictures")
-        points = len(config.data.shape) == 1
+        points, again = len(config.data.shape) == 1, named_stream(config.seed, "pictures/data")
         samples = generate(state.ema, config.latent, _REFERENCE if points else _PICTURED, rng)
-        reference: Tensor | None = None
-        if points:
-            reference = config.data.sample(_REFERENCE, named_stream(config.seed, "pictures/data"))
+        reference = config.data.sample(_REFERENCE, again) if points else None
         path = trainer.run.samples / f"step_{state.step:08d}.png"
         save_picture(samples, path, value_range=config.data.value_range, reference=reference)
         if reference is not None and reference.shape[1] <= 2:
@@ -131,8 +129,7 @@ def dual_values(method: Method, state: MethodState, points: Tensor) -> dict[str,
 class Checkpoints:
     """Saves a checkpoint at regular steps and at the end."""
 
-    def __init__(self) -> None:
-        self._saved = -1
+    _saved = -1
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
         """Save on schedule."""
@@ -153,9 +150,8 @@ class Checkpoints:
 class Evaluations:
     """Evaluates at regular steps, and at points spread evenly over the run, if the configuration asks for it."""
 
-    def __init__(self) -> None:
-        # Number of points that have been reached; None until it has been read from the run directory.
-        self._reached: int | None = None
+    # Number of points that have been reached; None until it has been read from the run directory.
+    _reached: int | None = None
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
         """Evaluate on schedule."""

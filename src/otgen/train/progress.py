@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from otgen.methods import Logged
 from otgen.ot.core.interval import numbers_text
@@ -33,7 +33,6 @@ class ProgressLine:
         self.beside = beside
         self.console = Console() if console is None else console
         self._bar: Progress | None = None
-        self._task: TaskID | None = None
         self._shown = 0.0
         # At the first step shown: the wall-clock time, the steps and the seconds of training.
         self._began: tuple[float, int, float] | None = None
@@ -52,20 +51,14 @@ class ProgressLine:
             self._steps_per_second = (state.step - step) / wall
             if state.elapsed > elapsed:
                 self._wall_per_training = max(1.0, wall / (state.elapsed - elapsed))
-        if self.console.is_terminal:
-            if now - self._shown >= _REDRAW_EVERY:
-                self._redraw(trainer)
-                self._shown = now
-        elif now - self._shown >= _PLAIN_EVERY:
-            self._say(self._text(trainer))
+        live = self.console.is_terminal
+        if now - self._shown >= (_REDRAW_EVERY if live else _PLAIN_EVERY):
+            self._show(trainer, live)
             self._shown = now
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Print a last line, which stays."""
-        if self._bar is not None:
-            self._redraw(trainer)
-        else:
-            self._say(self._text(trainer))
+        self._show(trainer, self._bar is not None)
 
     def interrupted(self, trainer: Trainer) -> None:
         """Say what the process is waiting for."""
@@ -80,14 +73,17 @@ class ProgressLine:
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)
 
-    def _redraw(self, trainer: Trainer) -> None:
+    def _show(self, trainer: Trainer, live: bool) -> None:
+        text = self._text(trainer)
+        if not live:
+            self._say(text)
+            return
         if self._bar is None:
-            percentage, text = TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}")
-            self._bar = Progress(BarColumn(bar_width=24), percentage, text, console=self.console)
+            columns = BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}")
+            self._bar = Progress(*columns, console=self.console)
             self._bar.start()
-            self._task = self._bar.add_task("", total=1.0)
-        assert self._task is not None
-        self._bar.update(self._task, completed=trainer.progress, description=self._text(trainer))
+            self._bar.add_task("", total=1.0)
+        self._bar.update(self._bar.task_ids[0], completed=trainer.progress, description=text)
 
     def _text(self, trainer: Trainer) -> str:
         config, state = trainer.config, trainer.state
@@ -101,8 +97,7 @@ class ProgressLine:
             parts += [f"{self._steps_per_second:.1f} steps/s", f"{clock(left)} left"]
             if self.beside is not None:
                 parts.append(self.beside(left))
-        text = loss_text(self.log.last) if self.log.last is not None else None
-        return ", ".join(parts if text is None else [*parts, text])
+        return ", ".join(filter(None, [*parts, loss_text(self.log.last or {})]))
 
 
 def loss_text(record: dict[str, Any]) -> str | None:

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -124,14 +124,7 @@ class RunDir:
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All lines of the metrics."""
-        if not self.metrics.exists():
-            return []
-        records = []
-        for line in self.metrics.read_text().splitlines():
-            # A run that was killed while it wrote leaves half a line.
-            with contextlib.suppress(ValueError):
-                records.append(json.loads(line))
-        return records
+        return _whole(self.metrics.read_bytes().splitlines()) if self.metrics.exists() else []
 
     def forget_after(self, step: int) -> None:
         """Drop the metrics, evaluations and pictures of the steps after ``step``, which a resumed run will repeat."""
@@ -153,17 +146,23 @@ class RunDir:
 
     def read_evaluations(self) -> list[dict[str, Any]]:
         """The evaluations of the moving average, ordered by step; one that a killed process left half is left out."""
-        records = []
-        for file in sorted(self.evaluations.glob("step_*.json")):
-            with contextlib.suppress(ValueError):
-                records += [json.loads(file.read_text())] if "-" not in file.name else []
-        return sorted(records, key=lambda record: int(record["step"]))
+        stored = [file for file in sorted(self.evaluations.glob("step_*.json")) if "-" not in file.name]
+        return sorted(_whole(file.read_bytes() for file in stored), key=lambda record: int(record["step"]))
 
     def write_evaluation(self, step: int, result: Mapping[str, Any], suffix: str = "") -> Path:
         """Store the result of an evaluation; returns its file."""
         file = self.evaluation(step, suffix)
         file.parent.mkdir(exist_ok=True)
         return files.write_json(file, result)
+
+
+def _whole(texts: Iterable[bytes]) -> list[dict[str, Any]]:
+    """The records of JSON texts, without those that a killed process left half."""
+    records = []
+    for text in texts:
+        with contextlib.suppress(ValueError):
+            records.append(json.loads(text))
+    return records
 
 
 def environment() -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -78,7 +79,7 @@ def update_average(average: nn.Module, generator: nn.Module, decay: float, step:
 def take_apart(state: Any) -> Parts:
     """Take apart a state: a nested dataclass of modules, optimisers, tensors, random generators and numbers."""
     parts = Parts()
-    for name, value in _leaves(state).items():
+    for name, (value, _) in _leaves(state).items():
         if isinstance(value, nn.Module):
             parts.modules[name] = value
         elif isinstance(value, Tensor):
@@ -103,35 +104,40 @@ def put_back(state: Any, tensors: dict[str, Tensor], numbers: dict[str, Any]) ->
 
     Nothing is changed unless everything fits.
     """
-    expected = {name: value for name, value in _leaves(state).items() if not isinstance(value, nn.Module)}
-    known = set(tensors) | set(numbers)
-    missing = [n for n, v in expected.items() if not isinstance(v, Optimizer) and n not in known]
-    surplus = [n for n in known if not any(n == e or n.startswith(e + "/") for e in expected)]
+    saved: dict[str, Any] = {**tensors, **numbers}
+    expected = {name: leaf for name, leaf in _leaves(state).items() if not isinstance(leaf[0], nn.Module)}
+    missing = [n for n, (v, _) in expected.items() if not isinstance(v, Optimizer) and n not in saved]
+    surplus = [n for n in saved if not any(n == e or n.startswith(e + "/") for e in expected)]
     if missing or surplus:
         raise InputError(
             f"the saved state does not fit this run: missing {sorted(missing)[:5]}, unknown {sorted(surplus)[:5]}; "
             "it was written by another method or version"
         )
     wrong = []
-    for name, value in expected.items():
+    for name, (value, _) in expected.items():
         if isinstance(value, Tensor) and name in tensors and tensors[name].shape != value.shape:
             wrong.append(f"{name} has shape {tuple(tensors[name].shape)}, not {tuple(value.shape)}")
         if isinstance(value, Optimizer):
-            wrong += _optimizer_misfits(name, value, tensors, numbers)
+            wrong += _optimizer_misfits(name, value, saved)
     if wrong:
         raise InputError(f"the saved state does not fit this run: {'; '.join(wrong[:3])}")
-    _fill(state, "", tensors, numbers)
+    for name, (value, replace) in expected.items():
+        if isinstance(value, torch.Generator):
+            value.set_state(tensors[name])
+        elif isinstance(value, Optimizer):
+            groups = value.state_dict()["param_groups"]
+            value.load_state_dict({"state": _entries(name, saved), "param_groups": groups})
+        else:
+            replace(tensors[name].to(value.device) if isinstance(value, Tensor) else numbers[name])
 
 
-def _optimizer_misfits(
-    name: str, optimizer: Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]
-) -> Iterator[str]:
+def _optimizer_misfits(name: str, optimizer: Optimizer, saved: dict[str, Any]) -> Iterator[str]:
     """The entries of an optimiser that are missing or have another shape."""
-    entries = _entries(name, tensors, numbers)
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    if not entries and not numbers.get(f"{name}/{_MOMENTS}"):
+    entries = _entries(name, saved)
+    if not entries and not saved.get(f"{name}/{_MOMENTS}"):
         return  # saved before its first step, which for a critic may come after the generator's
-    keys = set().union(*(set(entry) for entry in entries.values()))
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    keys = set().union(*entries.values())
     for index, parameter in enumerate(parameters):
         entry = entries.get(index, {})
         if set(entry) != keys or not entry:
@@ -143,38 +149,24 @@ def _optimizer_misfits(
         yield f"{name} has moments of {len(entries)} parameters, not {len(parameters)}"
 
 
-def _leaves(state: Any, path: str = "") -> dict[str, Any]:
-    """The leaves of a state, by path."""
-    if dataclasses.is_dataclass(state) and not isinstance(state, type):
-        leaves: dict[str, Any] = {}
-        for f in dataclasses.fields(state):
-            if not f.metadata.get("transient"):
-                leaves |= _leaves(getattr(state, f.name), f"{path}.{f.name}" if path else f.name)
-        return leaves
-    return {} if state is None or isinstance(state, str) else {path: state}
-
-
-def _fill(state: Any, path: str, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+def _leaves(state: Any, path: str = "") -> dict[str, tuple[Any, Callable[[Any], None]]]:
+    """The leaves of a state by path, each with a function that puts another value in its place."""
+    leaves: dict[str, tuple[Any, Callable[[Any], None]]] = {}
     for f in dataclasses.fields(state):
-        value, name = getattr(state, f.name), f"{path}.{f.name}" if path else f.name
+        value, name = getattr(state, f.name), f"{path}{f.name}"
+        if f.metadata.get("transient") or value is None or isinstance(value, str):
+            continue
         if dataclasses.is_dataclass(value):
-            _fill(value, name, tensors, numbers)
-        elif isinstance(value, torch.Generator):
-            value.set_state(tensors[name])
-        elif isinstance(value, Optimizer):
-            groups = value.state_dict()["param_groups"]
-            value.load_state_dict({"state": _entries(name, tensors, numbers), "param_groups": groups})
-        elif isinstance(value, Tensor):
-            setattr(state, f.name, tensors[name].to(value.device))
-        elif name in numbers:
-            setattr(state, f.name, numbers[name])
+            leaves |= _leaves(value, f"{name}.")
+        else:
+            leaves[name] = value, partial(setattr, state, f.name)
+    return leaves
 
 
-def _entries(name: str, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> dict[int, dict[str, Any]]:
+def _entries(name: str, saved: dict[str, Any]) -> dict[int, dict[str, Any]]:
     """An optimiser's saved values, by the index of the parameter."""
     entries: dict[int, dict[str, Any]] = {}
-    values: dict[str, Any] = {**tensors, **numbers}
-    for path, value in values.items():
+    for path, value in saved.items():
         if path.startswith(name + "/") and path != f"{name}/{_MOMENTS}":
             index, key = path.removeprefix(name + "/").split("/")
             entries.setdefault(int(index), {})[key] = value
