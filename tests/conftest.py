@@ -23,7 +23,11 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _seeded() -> Iterator[None]:
-    """Modules draw their weights from torch's own stream: the same in every test, whatever ran before."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
+    """Modules draw their weights from torch's own stream: the same in every test, whatever ran before.
+
+    Not by `torch.manual_seed`, which formats the whole stack for a device that is not there, at every test.
+    """
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(0)
+    yield
+    torch.set_rng_state(before)

@@ -92,7 +92,7 @@ def test_the_interval_from_the_kernel_contains_truth_and_closes(
 
 def test_interval_contains_truth_and_closes() -> None:
     # 900 more of Newton's steps would take most of the time and, from the 100th on, go nowhere.
-    check(range(24), newton=LOOKS[:-1])
+    check(range(16), newton=LOOKS[:-1])
 
 
 @pytest.mark.slow

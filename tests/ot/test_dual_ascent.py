@@ -120,7 +120,7 @@ def test_a_step_of_plain_ascent_is_one_over_the_constant() -> None:
 
 def test_a_memory_saves_steps() -> None:
     case = problem(Quadratic(eps=0.1))
-    steps = [solve(case, DualAscent(memory=k), tol=1e-6, max_steps=20_000, check_every=1).steps for k in (0, 10)]
+    steps = [solve(case, DualAscent(memory=k), tol=1e-4, max_steps=20_000, check_every=1).steps for k in (0, 10)]
     assert steps[1] < steps[0] / 5
 
 

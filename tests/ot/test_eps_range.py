@@ -17,7 +17,7 @@ from otgen.errors import ConvergenceWarning
 from otgen.ot import KL, Discrete, Relative, Solution, Status, default_solver, solve
 
 POWERS = range(-6, 7)
-STEPS = 100
+STEPS = 60
 DTYPES = (torch.float32, torch.float64)
 # Relative rounding that a value may be off by.
 ROUNDING = {torch.float32: 1e-5, torch.float64: 1e-10}

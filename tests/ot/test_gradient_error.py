@@ -10,7 +10,7 @@ from cases.components import FOUR_COSTS, Smooth, every_smooth, name
 from cases.random_problems import Measures, measures, truth
 from otgen.ot import Cost, Discrete, SmoothRegulariser, default_solver, solve
 
-LOOKS = (1, 3, 10, 100)
+LOOKS = (1, 3, 10, 50)
 
 
 def points(dtype: torch.dtype = torch.float64) -> Measures:
