@@ -51,7 +51,7 @@ class Figure:
         source: the paper, and the figure's number in it.
         panels: in the order drawn, row by row.
         columns: panels in a row.
-        main: name of the panel that ``otgen train`` trains by the figure's name.
+        main: name of the panel that ``otgen train`` trains by the figure's name; the first one if it is left out.
         measures: the metrics shown with each panel.
         claims: what the paper says of it.
         deviations: what differs from the paper, a sentence each.
@@ -63,11 +63,11 @@ class Figure:
     source: str
     panels: tuple[Panel, ...]
     columns: int
-    main: str
     measures: tuple[Measure, ...]
     claims: tuple[RunClaim, ...]
     deviations: tuple[str, ...] = ()
     seeds: int = 3
+    main: str = ""
 
     def __post_init__(self) -> None:
         names = [panel.name for panel in self.panels]
@@ -76,7 +76,10 @@ class Figure:
                 f"figure {self.name}: panels need names of their own, and columns and seeds must be at least 1, got "
                 f"panels {names}, {self.columns} and {self.seeds}"
             )
-        spoken = [self.main, *(name for claim in self.claims for part in claim.parts() for name in part)]
+        spoken = [
+            *filter(None, [self.main]),
+            *(name for claim in self.claims for part in claim.parts() for name in part),
+        ]
         unknown = sorted(set(spoken) - set(names))
         if unknown:
             raise InputError(f"figure {self.name} has no panel {unknown[0]!r}; its panels are {', '.join(names)}")
@@ -95,6 +98,16 @@ class Figure:
         table = {panel.name: panel for panel in self.panels}
         return look_up(name, table, f"{self.name} has no panel", "its panels are")
 
+    def entered(self) -> Figure:
+        """Enter it in the table, and its main panel in the table of recipes under the same name.
+
+        The claims get their keys: ``swgan.fig3.1`` is the first of ``swgan.fig3``.
+        """
+        _FIGURES[self.name] = replace(self, claims=_named(self.name, self.claims))
+        main = self.panel(self.main or self.panels[0].name)
+        recipe(self.name, f"{self.summary}: {main.title}")(main.build)
+        return _FIGURES[self.name]
+
     def recipe(self, name: str) -> Recipe:
         """What trains a panel by itself.
 
@@ -106,18 +119,6 @@ class Figure:
 
 
 _FIGURES: dict[str, Figure] = {}
-
-
-def figure(figure: Figure) -> Figure:
-    """Enter a figure in the table, and its main panel in the table of recipes under the same name.
-
-    The claims get their keys: ``swgan.fig3.1`` is the first of ``swgan.fig3``.
-    """
-    figure = replace(figure, claims=_named(figure.name, figure.claims))
-    _FIGURES[figure.name] = figure
-    main = figure.panel(figure.main)
-    recipe(figure.name, f"{figure.summary}: {main.title}")(main.build)
-    return figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,14 +137,13 @@ class Study:
     script: str
     claims: tuple[RunClaim, ...]
 
+    def entered(self) -> Study:
+        """Enter it in the table; its claims get their keys as those of a figure do."""
+        _STUDIES[self.name] = replace(self, claims=_named(self.name, self.claims))
+        return _STUDIES[self.name]
+
 
 _STUDIES: dict[str, Study] = {}
-
-
-def study(study: Study) -> Study:
-    """Enter a study in the table; its claims get their keys as those of a figure do."""
-    _STUDIES[study.name] = replace(study, claims=_named(study.name, study.claims))
-    return _STUDIES[study.name]
 
 
 def _named(name: str, claims: tuple[RunClaim, ...]) -> tuple[RunClaim, ...]:

@@ -61,7 +61,8 @@ class Outcome:
         """The value of a metric: the worst possible one of a diverged run, NaN where it was not measured."""
         if self.diverged is not None:
             return -math.inf if measure.better is Better.HIGHER else math.inf
-        return self.values.get(measure.key, math.nan)
+        # What was not finite is null in a file.
+        return math.nan if (value := self.values.get(measure.key)) is None else value
 
     def late_change(self, measure: Measure) -> float:
         """By how much a metric changed over the last third of the run; NaN without an evaluation before it."""

@@ -12,7 +12,7 @@ from otgen.papers import Figure, PanelRuns, Results
 from otgen.runs.sample import load_generator
 from otgen.seeding import named_stream
 from otgen.train import RunConfig, RunDir, checkpoint, generate
-from otgen.train.pictures import tiled
+from otgen.train.pictures import draw_points, region, tiled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,6 @@ _LINE = 0.19
 _DPI = 110
 _POINTS = 2000
 _IMAGES = 64
-_DATA, _SAMPLES = "#9ecae1", "#c0392b"
 
 
 def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDir, RunConfig]], path: Path) -> Path:
@@ -62,7 +61,7 @@ def draw_figure(figure: Figure, results: Results, runs: Mapping[str, tuple[RunDi
     # One legend for all: within a panel it would cover samples.
     legends = [legend for axes in grid.flat if (legend := axes.get_legend_handles_labels())[0]]
     if legends:
-        canvas.legend(*legends[0], loc="outside lower center", ncols=2, fontsize=9, markerscale=2, frameon=False)
+        canvas.legend(*legends[0], loc="outside lower center", ncols=2, fontsize=9, markerscale=4, frameon=False)
     with files.whole(path) as file:
         canvas.savefig(file, format="png")
     return path
@@ -95,19 +94,14 @@ def _samples(axes: Axes, run: RunDir, config: RunConfig) -> None:
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         return
     data = config.data.sample(_POINTS, named_stream(config.seed, "pictures/data"))
-    if shape[0] == 1:
-        for points, colour, label in ((data, _DATA, "data"), (samples, _SAMPLES, "samples")):
-            axes.hist(points[:, 0].numpy(), bins=100, density=True, alpha=0.6, color=colour, label=label)
-        return
-    # The limits come from the data, so that all panels of a figure have the same.
-    low, high = data.amin(0), data.amax(0)
-    margin = 0.15 * float((high - low).max())
-    axes.scatter(data[:, 0], data[:, 1], s=14, color=_DATA, linewidths=0, label="data")
-    axes.scatter(samples[:, 0], samples[:, 1], s=3, color=_SAMPLES, linewidths=0, label="samples")
-    axes.set_xlim(float(low[0]) - margin, float(high[0]) + margin)
-    axes.set_ylim(float(low[1]) - margin, float(high[1]) + margin)
-    outside = int(((samples < low - margin) | (samples > high + margin)).any(1).sum())
-    if outside:
-        text = f"{outside} of {len(samples)} samples lie outside"
-        white = {"facecolor": "white", "alpha": 0.85, "linewidth": 0}
-        axes.text(0.02, 0.02, text, transform=axes.transAxes, fontsize=8, bbox=white)
+    draw_points(axes, samples, data, legend=False)
+    if shape[0] == 2:
+        # The limits come from the data, so that all panels of a figure have the same.
+        low, high = region(data)
+        axes.set_aspect("auto")
+        axes.set(xlim=(float(low[0]), float(high[0])), ylim=(float(low[1]), float(high[1])))
+        outside = int(((samples < low) | (samples > high)).any(1).sum())
+        if outside:
+            text = f"{outside} of {len(samples)} samples lie outside"
+            white = {"facecolor": "white", "alpha": 0.85, "linewidth": 0}
+            axes.text(0.02, 0.02, text, transform=axes.transAxes, fontsize=8, bbox=white)

@@ -52,7 +52,7 @@ def save_picture(
 
             # Drawn without pyplot: no window, and no global state.
             figure = Figure(figsize=(6, 6), dpi=120, layout="tight")
-            _scatter(figure.subplots(), samples, reference)
+            draw_points(figure.subplots(), samples, reference)
             figure.savefig(file, format="png")
     return True
 
@@ -96,14 +96,14 @@ def save_levels(panels: Mapping[str, Tensor], box: Tensor, path: Path, *, sample
             axes.set(xlim=(low[0], high[0]), ylabel=title)
             densities = axes.twinx()
             densities.set_ylabel("density")
-            _scatter(densities, samples, reference)
+            draw_points(densities, samples, reference)
         else:
             side = round(len(values) ** 0.5)
             places = [np.linspace(one, other, side) for one, other in zip(low, high, strict=True)]
             grid = values.reshape(side, side).numpy()
             figure.colorbar(axes.contourf(*places, grid, levels=24, cmap="viridis", alpha=0.6), ax=axes, shrink=0.8)
             axes.contour(*places, grid, levels=24, colors="black", linewidths=0.4)
-            _scatter(axes, samples, reference)
+            draw_points(axes, samples, reference)
             axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     with files.whole(path) as file:
         figure.savefig(file, format="png")
@@ -122,7 +122,7 @@ def lattice(box: Tensor) -> Tensor:
     return torch.cartesian_prod(*reversed(axes)).reshape(-1, len(axes)).flip(1)
 
 
-def _scatter(axes: Axes, points: Tensor, reference: Tensor | None) -> None:
+def draw_points(axes: Axes, points: Tensor, reference: Tensor | None, *, legend: bool = True) -> None:
     """Samples on top of data: points of the plane, or histograms of the line."""
     layers = [("samples", points, "tab:red", 0.6)]
     if reference is not None:
@@ -134,4 +134,5 @@ def _scatter(axes: Axes, points: Tensor, reference: Tensor | None) -> None:
             axes.hist(cloud[:, 0].numpy(), bins=100, density=True, alpha=alpha, label=label, color=colour)
     if points.shape[1] == 2:
         axes.set_aspect("equal")
-    axes.legend(loc="upper right", markerscale=4)
+    if legend:
+        axes.legend(loc="upper right", markerscale=4)

@@ -9,7 +9,7 @@ from functools import partial
 from otgen.data import Gaussian1D, Gaussian2D, Mixture, Normal
 from otgen.methods import SCO, WGAN, WGANGP, Adam, Cells, Method
 from otgen.nets import Activation, LocationScale, MlpCritic
-from otgen.papers.figure import Figure, figure, panels_of
+from otgen.papers.figure import Figure, panels_of
 from otgen.papers.measures import W1, Better, Measure
 from otgen.papers.recipe import Scale
 from otgen.papers.run_claims import Bound, Compared, Reached
@@ -109,44 +109,41 @@ _STEPS = (
 def _fit(number: int, parameters: str, games: Mapping[str, Game]) -> Figure:
     """A figure of parameter-fit games."""
     source = f"Section 4, Figure {number}"
-    return figure(
-        Figure(
-            name=f"sco.fig{number}",
-            summary=f"{parameters} by SCO, WGAN and WGAN-GP",
-            source=f"Pinetz et al. 2018, Figure {number}",
-            panels=panels_of(
-                *(
-                    (f"{name}-{method}", f"{TITLES[method]}: {name}", build)
-                    for name, game in games.items()
-                    for method, build in (("sco", game.sco), ("wgan", game.wgan), ("wgan-gp", game.wgan_gp))
-                )
+    return Figure(
+        name=f"sco.fig{number}",
+        summary=f"{parameters} by SCO, WGAN and WGAN-GP",
+        source=f"Pinetz et al. 2018, Figure {number}",
+        panels=panels_of(
+            *(
+                (f"{name}-{method}", f"{TITLES[method]}: {name}", build)
+                for name, game in games.items()
+                for method, build in (("sco", game.sco), ("wgan", game.wgan), ("wgan-gp", game.wgan_gp))
+            )
+        ),
+        columns=3,
+        measures=(_ERROR, W1),
+        claims=(
+            Reached(
+                statement="SCO ends within a step, 0.005, of the truth",
+                where=f"{source}; the paper says at 0, where a step of constant length cannot end",
+                bounds=(Bound(measure=_ERROR, value=0.005),),
+                by=tuple(f"{name}-sco" for name in games),
             ),
-            columns=3,
-            main="means-sco",
-            measures=(_ERROR, W1),
-            claims=(
-                Reached(
-                    statement="SCO ends within a step, 0.005, of the truth",
-                    where=f"{source}; the paper says at 0, where a step of constant length cannot end",
-                    bounds=(Bound(measure=_ERROR, value=0.005),),
-                    by=tuple(f"{name}-sco" for name in games),
-                ),
-                Compared(
-                    statement="Networks in the critic's place come less near",
-                    where=source,
-                    measure=_ERROR,
-                    pairs=tuple((f"{name}-sco", f"{name}-{rival}") for name in games for rival in ("wgan", "wgan-gp")),
-                ),
-                Reached(
-                    statement="Wasserstein GANs reach the optimum of none of these games",
-                    where="Section 5.1",
-                    bounds=(Bound(measure=_MISS, value=0.005),),
-                    by=tuple(f"{name}-{rival}" for name in games for rival in ("wgan", "wgan-gp")),
-                ),
+            Compared(
+                statement="Networks in the critic's place come less near",
+                where=source,
+                measure=_ERROR,
+                pairs=tuple((f"{name}-sco", f"{name}-{rival}") for name in games for rival in ("wgan", "wgan-gp")),
             ),
-            deviations=(_LOST, _STEPS),
-        )
-    )
+            Reached(
+                statement="Wasserstein GANs reach the optimum of none of these games",
+                where="Section 5.1",
+                bounds=(Bound(measure=_MISS, value=0.005),),
+                by=tuple(f"{name}-{rival}" for name in games for rival in ("wgan", "wgan-gp")),
+            ),
+        ),
+        deviations=(_LOST, _STEPS),
+    ).entered()
 
 
 SCO_FIG3 = _fit(3, "mean and standard deviation of a Gaussian on the line", LINE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from otgen.data import Gaussians8, Normal
 from otgen.methods import SCO, WGAN, WGANGP, Adam, Cells, GradientPenalty, Method
 from otgen.nets import MlpGenerator
-from otgen.papers.figure import Figure, figure, panels_of
+from otgen.papers.figure import Figure, panels_of
 from otgen.papers.measures import MODES, QUALITY, W1
 from otgen.papers.recipe import Builder, Scale
 from otgen.papers.run_claims import Bound, Compared, Ground, Reached
@@ -57,36 +57,33 @@ def _eight(method: Method, scale: Scale, *, steps: int, seconds: int) -> RunConf
 
 EIGHT: dict[str, Builder] = {"sco": sco_fig5, "wgan": _wgan_fig5, "wgan-gp": _wgan_gp_fig5}
 
-SCO_FIG5 = figure(
-    Figure(
-        name="sco.fig5",
-        summary="eight Gaussians on a circle by SCO, and by WGAN and WGAN-GP in ten times its time",
-        source="Pinetz et al. 2018, Figure 5",
-        panels=panels_of(*((name, TITLES[name], build) for name, build in EIGHT.items())),
-        columns=3,
-        main="sco",
-        measures=(MODES, QUALITY, W1),
-        claims=(
-            Reached(
-                statement="SCO finds all modes",
-                where="Section 4, Figure 5",
-                bounds=(Bound(measure=MODES, value=8),),
-                by=("sco",),
-            ),
-            Compared(
-                ground=Ground.SPEED,
-                statement="Its W1 is lower than that of networks with ten times its time",
-                where="Section 4, Figure 5",
-                measure=W1,
-                pairs=(("sco", "wgan"), ("sco", "wgan-gp")),
-            ),
+SCO_FIG5 = Figure(
+    name="sco.fig5",
+    summary="eight Gaussians on a circle by SCO, and by WGAN and WGAN-GP in ten times its time",
+    source="Pinetz et al. 2018, Figure 5",
+    panels=panels_of(*((name, TITLES[name], build) for name, build in EIGHT.items())),
+    columns=3,
+    measures=(MODES, QUALITY, W1),
+    claims=(
+        Reached(
+            statement="SCO finds all modes",
+            where="Section 4, Figure 5",
+            bounds=(Bound(measure=MODES, value=8),),
+            by=("sco",),
         ),
-        deviations=(
-            "The paper measures W1 by its own algorithm, on a grid. Here it is the exact distance of samples.",
-            "At scale cpu SCO trains for 30 seconds by Adam, with masses from 2,000 samples instead of 50,000, on 64 "
-            "cells an axis; the solver goes on from the last critic, for 10 of its steps. The networks train for 300 "
-            "seconds, at step sizes and a penalty of our own.",
+        Compared(
+            ground=Ground.SPEED,
+            statement="Its W1 is lower than that of networks with ten times its time",
+            where="Section 4, Figure 5",
+            measure=W1,
+            pairs=(("sco", "wgan"), ("sco", "wgan-gp")),
         ),
-    )
-)
+    ),
+    deviations=(
+        "The paper measures W1 by its own algorithm, on a grid. Here it is the exact distance of samples.",
+        "At scale cpu SCO trains for 30 seconds by Adam, with masses from 2,000 samples instead of 50,000, on 64 "
+        "cells an axis; the solver goes on from the last critic, for 10 of its steps. The networks train for 300 "
+        "seconds, at step sizes and a penalty of our own.",
+    ),
+).entered()
 """Eight Gaussians on a circle."""

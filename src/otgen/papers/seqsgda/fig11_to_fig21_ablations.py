@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from otgen.ot import Cost, PNorm, Relative, SqEuclidean
-from otgen.papers.figure import Figure, Panel, figure, panels_of
+from otgen.papers.figure import Figure, Panel, panels_of
 from otgen.papers.measures import FRECHET, SCORE, Better, Measure
 from otgen.papers.recipe import Builder
 from otgen.papers.run_claims import Alike, Bound, Compared, Reached, RunClaim
@@ -30,24 +30,22 @@ def _ablation(
     number: str, summary: str, source: str, panels: tuple[Panel, ...], main: str, *claims: RunClaim
 ) -> Figure:
     """A figure in which one hyper-parameter of SeqSGDA changes."""
-    return figure(
-        Figure(
-            name=f"seqsgda.fig{number}",
-            summary=summary,
-            source=f"Adnan et al. 2021, {source}",
-            panels=panels,
-            columns=len(panels),
-            main=main,
-            measures=(FRECHET, SCORE),
-            claims=claims,
-            deviations=(
-                MEASURED,
-                "The paper trains for 400,000 steps and more, and draws losses and samples. Here every run of an "
-                "ablation trains for a minute at scale cpu, so that what costs more gets fewer steps.",
-                AT_SCALE_CPU,
-            ),
-        )
-    )
+    return Figure(
+        name=f"seqsgda.fig{number}",
+        summary=summary,
+        source=f"Adnan et al. 2021, {source}",
+        panels=panels,
+        columns=len(panels),
+        main=main,
+        measures=(FRECHET, SCORE),
+        claims=claims,
+        deviations=(
+            MEASURED,
+            "The paper trains for 400,000 steps and more, and draws losses and samples. Here every run of an "
+            "ablation trains for a minute at scale cpu, so that what costs more gets fewer steps.",
+            AT_SCALE_CPU,
+        ),
+    ).entered()
 
 
 SEQSGDA_FIG11 = _ablation(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from otgen.methods import SelfTerms
-from otgen.papers.figure import Figure, figure, panels_of
+from otgen.papers.figure import Figure, panels_of
 from otgen.papers.measures import FRECHET, SCORE
 from otgen.papers.run_claims import Compared
 from otgen.papers.seqsgda import games
@@ -32,67 +32,63 @@ _INDEPENDENT = partial(games.seqsgda, self_terms=SelfTerms.INDEPENDENT)
 
 _better = partial(Compared, measure=FRECHET)
 
-SEQSGDA_FIG4 = figure(
-    Figure(
-        name="seqsgda.fig4",
-        summary="digits by SeqSGDA and six other methods, with the same networks, for the same time",
-        source="Adnan et al. 2021, Figures 4 and 5, and the comparison of its Section IV",
-        panels=panels_of(
-            ("seqsgda", "SeqSGDA", partial(games.game, method=games.seqsgda_large)),
-            ("sinkhorn-autodiff", "Sinkhorn-AutoDiff", partial(games.game, method=games.sinkhorn_autodiff)),
-            ("ot-gan", "OT-GAN", partial(games.game, method=games.ot_gan)),
-            ("eot-gan", "EOT-GAN", partial(games.game, method=games.eot_gan)),
-            ("swgan-sinkhorn", "SWGAN, Sinkhorn loss", partial(games.game, method=games.swgan_sinkhorn)),
-            ("wgan-gp", "WGAN-GP", partial(games.game, method=games.wgan_gp)),
-            ("pixel-sinkhorn", "Sinkhorn on pixels", partial(games.game, method=games.pixel_sinkhorn)),
-            ("seqsgda-small", "SeqSGDA, small batches", partial(games.game, method=games.seqsgda)),
-            ("seqsgda-independent", "SeqSGDA, independent small batches", partial(games.game, method=_INDEPENDENT)),
+SEQSGDA_FIG4 = Figure(
+    name="seqsgda.fig4",
+    summary="digits by SeqSGDA and six other methods, with the same networks, for the same time",
+    source="Adnan et al. 2021, Figures 4 and 5, and the comparison of its Section IV",
+    panels=panels_of(
+        ("seqsgda", "SeqSGDA", partial(games.game, method=games.seqsgda_large)),
+        ("sinkhorn-autodiff", "Sinkhorn-AutoDiff", partial(games.game, method=games.sinkhorn_autodiff)),
+        ("ot-gan", "OT-GAN", partial(games.game, method=games.ot_gan)),
+        ("eot-gan", "EOT-GAN", partial(games.game, method=games.eot_gan)),
+        ("swgan-sinkhorn", "SWGAN, Sinkhorn loss", partial(games.game, method=games.swgan_sinkhorn)),
+        ("wgan-gp", "WGAN-GP", partial(games.game, method=games.wgan_gp)),
+        ("pixel-sinkhorn", "Sinkhorn on pixels", partial(games.game, method=games.pixel_sinkhorn)),
+        ("seqsgda-small", "SeqSGDA, small batches", partial(games.game, method=games.seqsgda)),
+        ("seqsgda-independent", "SeqSGDA, independent small batches", partial(games.game, method=_INDEPENDENT)),
+    ),
+    columns=5,
+    measures=(FRECHET, SCORE),
+    claims=(
+        _better(
+            statement="SeqSGDA is better than SGD with automatic differentiation through Sinkhorn's steps",
+            where="Section IV.A, Figures 4 and 5; Figure 10",
+            pairs=(("seqsgda", "sinkhorn-autodiff"),),
         ),
-        columns=5,
-        main="seqsgda",
-        measures=(FRECHET, SCORE),
-        claims=(
-            _better(
-                statement="SeqSGDA is better than SGD with automatic differentiation through Sinkhorn's steps",
-                where="Section IV.A, Figures 4 and 5; Figure 10",
-                pairs=(("seqsgda", "sinkhorn-autodiff"),),
-            ),
-            Compared(
-                statement="Its samples are less blurry",
-                where="Section IV.A, Figures 4 and 5",
-                measure=SCORE,
-                pairs=(("seqsgda", "sinkhorn-autodiff"),),
-            ),
-            _better(
-                statement="It is better than OT-GAN, EOT-GAN and SWGAN",
-                where="Section V, which shows no run of the three",
-                pairs=(("seqsgda", "ot-gan"), ("seqsgda", "eot-gan"), ("seqsgda", "swgan-sinkhorn")),
-            ),
-            _better(
-                statement="It is better than WGAN-GP and than the divergence on pixels",
-                where="no claim of the paper's: for the table",
-                pairs=(("seqsgda", "wgan-gp"), ("seqsgda", "pixel-sinkhorn")),
-            ),
-            _better(
-                statement="Self terms between one batch and itself cost quality",
-                where="no claim of the paper's, which takes them for harmless (Section III.A)",
-                pairs=(("seqsgda-independent", "seqsgda-small"),),
-            ),
+        Compared(
+            statement="Its samples are less blurry",
+            where="Section IV.A, Figures 4 and 5",
+            measure=SCORE,
+            pairs=(("seqsgda", "sinkhorn-autodiff"),),
         ),
-        deviations=(
-            MEASURED,
-            "The paper compares with SGD-AutoDiff alone, by eye. The other methods are ours to add, each with the same "
-            "generator, critic, optimiser and time; what a method has besides was chosen in good faith and not tuned "
-            "to the last.",
-            "The last two panels, and the last claim, are not the paper's: SeqSGDA with batches of 64, as the other "
-            "games have them and the ablations, and with its self terms between independent ones.",
-            _LARGE,
-            "SWGAN's cost is the squared distance of pixels, its regularisation weight 5 % of its mean, and its "
-            "potentials' step size 3e-4. The features of OT-GAN learn at 3e-4 too: at 1e-3 one run in three was lost.",
-            "The weights of EOT-GAN, the clipping of Sinkhorn-AutoDiff and the rates of OT-GAN are in no paper at "
-            "hand.",
-            AT_SCALE_CPU,
+        _better(
+            statement="It is better than OT-GAN, EOT-GAN and SWGAN",
+            where="Section V, which shows no run of the three",
+            pairs=(("seqsgda", "ot-gan"), ("seqsgda", "eot-gan"), ("seqsgda", "swgan-sinkhorn")),
         ),
-    )
-)
+        _better(
+            statement="It is better than WGAN-GP and than the divergence on pixels",
+            where="no claim of the paper's: for the table",
+            pairs=(("seqsgda", "wgan-gp"), ("seqsgda", "pixel-sinkhorn")),
+        ),
+        _better(
+            statement="Self terms between one batch and itself cost quality",
+            where="no claim of the paper's, which takes them for harmless (Section III.A)",
+            pairs=(("seqsgda-independent", "seqsgda-small"),),
+        ),
+    ),
+    deviations=(
+        MEASURED,
+        "The paper compares with SGD-AutoDiff alone, by eye. The other methods are ours to add, each with the same "
+        "generator, critic, optimiser and time; what a method has besides was chosen in good faith and not tuned "
+        "to the last.",
+        "The last two panels, and the last claim, are not the paper's: SeqSGDA with batches of 64, as the other "
+        "games have them and the ablations, and with its self terms between independent ones.",
+        _LARGE,
+        "SWGAN's cost is the squared distance of pixels, its regularisation weight 5 % of its mean, and its "
+        "potentials' step size 3e-4. The features of OT-GAN learn at 3e-4 too: at 1e-3 one run in three was lost.",
+        "The weights of EOT-GAN, the clipping of Sinkhorn-AutoDiff and the rates of OT-GAN are in no paper at hand.",
+        AT_SCALE_CPU,
+    ),
+).entered()
 """Learning digits by SeqSGDA, and by the methods it is measured against."""

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import product
 
 from otgen.ot import L1, Cosine
-from otgen.papers.figure import Figure, figure, panels_of
+from otgen.papers.figure import Figure, panels_of
 from otgen.papers.measures import FRECHET, SCORE
 from otgen.papers.run_claims import Compared, Ground
 from otgen.papers.swgan.images import SwganPanel, cifar, rival, sinkhorn_solver, timed_cifar, wgan_gp
@@ -29,78 +29,72 @@ _CIFAR_DEVIATIONS = (
     "sizes to match a short run.",
 )
 
-SWGAN_FIG2 = figure(
-    Figure(
-        name="swgan.fig2",
-        summary="CIFAR-10 by SWGAN with two costs, by the Sinkhorn solver, and by WGAN-GP, for the same time",
-        source="Sanjabi et al. 2018, Figure 2",
-        panels=panels_of(
-            ("swgan-cosine", "SWGAN, cosine", swgan_fig2),
-            ("swgan-l1", "SWGAN, L1", replace(swgan_fig2, cost=L1())),
-            ("sinkhorn-solver", "Sinkhorn solver", partial(rival, task=timed_cifar, method=sinkhorn_solver)),
-            ("wgan-gp", "WGAN-GP", partial(rival, task=timed_cifar, method=wgan_gp)),
+SWGAN_FIG2 = Figure(
+    name="swgan.fig2",
+    summary="CIFAR-10 by SWGAN with two costs, by the Sinkhorn solver, and by WGAN-GP, for the same time",
+    source="Sanjabi et al. 2018, Figure 2",
+    panels=panels_of(
+        ("swgan-cosine", "SWGAN, cosine", swgan_fig2),
+        ("swgan-l1", "SWGAN, L1", replace(swgan_fig2, cost=L1())),
+        ("sinkhorn-solver", "Sinkhorn solver", partial(rival, task=timed_cifar, method=sinkhorn_solver)),
+        ("wgan-gp", "WGAN-GP", partial(rival, task=timed_cifar, method=wgan_gp)),
+    ),
+    columns=2,
+    measures=(SCORE, FRECHET),
+    claims=(
+        Compared(
+            ground=Ground.SPEED,
+            statement="In the same time SWGAN reaches a higher score than the other methods",
+            where="Section 5.2, Figure 2 (b)",
+            measure=SCORE,
+            pairs=tuple(product(("swgan-l1", "swgan-cosine"), ("sinkhorn-solver", "wgan-gp"))),
         ),
-        columns=2,
-        main="swgan-cosine",
-        measures=(SCORE, FRECHET),
-        claims=(
-            Compared(
-                ground=Ground.SPEED,
-                statement="In the same time SWGAN reaches a higher score than the other methods",
-                where="Section 5.2, Figure 2 (b)",
-                measure=SCORE,
-                pairs=tuple(product(("swgan-l1", "swgan-cosine"), ("sinkhorn-solver", "wgan-gp"))),
-            ),
-            Compared(
-                statement="The L1 cost reaches a higher score than the cosine cost",
-                where="Section 5.2",
-                measure=SCORE,
-                pairs=(("swgan-l1", "swgan-cosine"),),
-            ),
+        Compared(
+            statement="The L1 cost reaches a higher score than the cosine cost",
+            where="Section 5.2",
+            measure=SCORE,
+            pairs=(("swgan-l1", "swgan-cosine"),),
         ),
-        deviations=(
-            *_CIFAR_DEVIATIONS,
-            "The paper's curve of OT-GAN has no panel here yet: its networks on CIFAR-10 are not chosen.",
-            "The verdicts are on the score at the end; the score over the time is in curves.png.",
-        ),
-    )
-)
+    ),
+    deviations=(
+        *_CIFAR_DEVIATIONS,
+        "The paper's curve of OT-GAN has no panel here yet: its networks on CIFAR-10 are not chosen.",
+        "The verdicts are on the score at the end; the score over the time is in curves.png.",
+    ),
+).entered()
 """Learning CIFAR-10 on learnt features, against other methods in the same time."""
 
-SWGAN_FIG4 = figure(
-    Figure(
-        name="swgan.fig4",
-        summary="CIFAR-10 by SWGAN without the Sinkhorn loss, the regularisation weight fixed or falling",
-        source="Sanjabi et al. 2018, Figure 4",
-        panels=panels_of(
-            ("fixed", "plain value, fixed weight", swgan_fig4),
-            ("annealed", "plain value, weight to a tenth", replace(swgan_fig4, falls_to=0.1)),
-            ("annealed-far", "plain value, weight to a hundredth", replace(swgan_fig4, falls_to=0.01)),
-            ("sinkhorn", "Sinkhorn loss, fixed weight", replace(swgan_fig4, sinkhorn=True)),
+SWGAN_FIG4 = Figure(
+    name="swgan.fig4",
+    summary="CIFAR-10 by SWGAN without the Sinkhorn loss, the regularisation weight fixed or falling",
+    source="Sanjabi et al. 2018, Figure 4",
+    panels=panels_of(
+        ("fixed", "plain value, fixed weight", swgan_fig4),
+        ("annealed", "plain value, weight to a tenth", replace(swgan_fig4, falls_to=0.1)),
+        ("annealed-far", "plain value, weight to a hundredth", replace(swgan_fig4, falls_to=0.01)),
+        ("sinkhorn", "Sinkhorn loss, fixed weight", replace(swgan_fig4, sinkhorn=True)),
+    ),
+    columns=2,
+    measures=(SCORE, FRECHET),
+    claims=(
+        Compared(
+            statement="On pixels the Sinkhorn loss at a fixed weight is better than the plain value",
+            where="Figure 4 (a), (d)",
+            measure=FRECHET,
+            pairs=(("sinkhorn", "fixed"),),
         ),
-        columns=2,
-        main="fixed",
-        measures=(SCORE, FRECHET),
-        claims=(
-            Compared(
-                statement="On pixels the Sinkhorn loss at a fixed weight is better than the plain value",
-                where="Figure 4 (a), (d)",
-                measure=FRECHET,
-                pairs=(("sinkhorn", "fixed"),),
-            ),
-            Compared(
-                statement="To let the weight of the plain value fall too far makes training diverge",
-                where="Figure 4 (b), (c)",
-                measure=FRECHET,
-                pairs=(("annealed", "annealed-far"),),
-            ),
+        Compared(
+            statement="To let the weight of the plain value fall too far makes training diverge",
+            where="Figure 4 (b), (c)",
+            measure=FRECHET,
+            pairs=(("annealed", "annealed-far"),),
         ),
-        deviations=(
-            *_CIFAR_DEVIATIONS,
-            "The paper annealed by hand and says neither from what nor to what. Here the weight falls geometrically in "
-            "the first half of the run, to a tenth and to a hundredth. At scale cpu it starts from a tenth of the mean "
-            "cost.",
-        ),
-    )
-)
+    ),
+    deviations=(
+        *_CIFAR_DEVIATIONS,
+        "The paper annealed by hand and says neither from what nor to what. Here the weight falls geometrically in "
+        "the first half of the run, to a tenth and to a hundredth. At scale cpu it starts from a tenth of the mean "
+        "cost.",
+    ),
+).entered()
 """Why the paper turns to the Sinkhorn loss (a plain value is blurred at a large weight, unstable at a small one)."""

@@ -8,7 +8,7 @@ from otgen.data import Gaussians25, Normal, Source, Uniform
 from otgen.methods import SWGAN, WGANGP, Adam, DualOracle, GradientPenalty
 from otgen.nets import Activation, MlpCritic, MlpGenerator
 from otgen.ot import L1, MarginalError, Quadratic, Steps
-from otgen.papers.figure import Figure, figure, panels_of
+from otgen.papers.figure import Figure, panels_of
 from otgen.papers.measures import MODES, QUALITY, W1, Better, Measure
 from otgen.papers.recipe import Scale
 from otgen.papers.run_claims import Bound, Compared, Reached
@@ -116,59 +116,56 @@ _RECOVERED = (
     Bound(measure=_MOST, value=2.0),
 )
 
-SWGAN_FIG3 = figure(
-    Figure(
-        name="swgan.fig3",
-        summary="25 Gaussians on a grid by SWGAN and WGAN-GP, with four latent dimensions and with two",
-        source="Sanjabi et al. 2018, Figure 3",
-        panels=panels_of(
-            ("swgan-d4", "SWGAN, d = 4", swgan_fig3),
-            ("wgan-gp-d4", "WGAN-GP, d = 4", wgan_gp_fig3),
-            ("swgan-d2", "SWGAN, d = 2", swgan_fig3_d2),
-            ("wgan-gp-d2", "WGAN-GP, d = 2", wgan_gp_fig3_d2),
+SWGAN_FIG3 = Figure(
+    name="swgan.fig3",
+    summary="25 Gaussians on a grid by SWGAN and WGAN-GP, with four latent dimensions and with two",
+    source="Sanjabi et al. 2018, Figure 3",
+    panels=panels_of(
+        ("swgan-d4", "SWGAN, d = 4", swgan_fig3),
+        ("wgan-gp-d4", "WGAN-GP, d = 4", wgan_gp_fig3),
+        ("swgan-d2", "SWGAN, d = 2", swgan_fig3_d2),
+        ("wgan-gp-d2", "WGAN-GP, d = 2", wgan_gp_fig3_d2),
+    ),
+    columns=2,
+    measures=(MODES, QUALITY, _LEAST, _MOST, W1),
+    claims=(
+        *(
+            Reached(statement=text, where=f"Appendix K, Figure 3 ({letter})", bounds=_RECOVERED, by=(panel,))
+            for panel, letter, text in (
+                ("swgan-d4", "a", "SWGAN recovers all 25 modes with a code of four dimensions, in 10,000 steps"),
+                ("swgan-d2", "c", "It recovers them with a code of two dimensions, with the same hyper-parameters"),
+                ("wgan-gp-d4", "b", "WGAN-GP recovers them with a code of four dimensions, in 30,000 steps"),
+            )
         ),
-        columns=2,
-        main="swgan-d4",
-        measures=(MODES, QUALITY, _LEAST, _MOST, W1),
-        claims=(
-            *(
-                Reached(statement=text, where=f"Appendix K, Figure 3 ({letter})", bounds=_RECOVERED, by=(panel,))
-                for panel, letter, text in (
-                    ("swgan-d4", "a", "SWGAN recovers all 25 modes with a code of four dimensions, in 10,000 steps"),
-                    ("swgan-d2", "c", "It recovers them with a code of two dimensions, with the same hyper-parameters"),
-                    ("wgan-gp-d4", "b", "WGAN-GP recovers them with a code of four dimensions, in 30,000 steps"),
-                )
-            ),
-            Compared(
-                statement="WGAN-GP becomes much worse with a code of two dimensions",
-                where="Appendix K, Figure 3 (d)",
-                measure=QUALITY,
-                pairs=(("wgan-gp-d4", "wgan-gp-d2"),),
-            ),
-            Compared(
-                statement="With a code of two dimensions SWGAN is the better one",
-                where="Appendix K",
-                measure=QUALITY,
-                pairs=(("swgan-d2", "wgan-gp-d2"),),
-            ),
+        Compared(
+            statement="WGAN-GP becomes much worse with a code of two dimensions",
+            where="Appendix K, Figure 3 (d)",
+            measure=QUALITY,
+            pairs=(("wgan-gp-d4", "wgan-gp-d2"),),
         ),
-        deviations=(
-            "The paper takes the data from elsewhere and gives no numbers. These are the ones of the WGAN-GP authors' "
-            "code: a grid of spacing 2, standard deviation 0.05, all divided by 2.828.",
-            "The paper shows pictures. Here the modes count as recovered when all 25 are found, 95 % of the samples "
-            "lie within 3 standard deviations of one, and no mode has less than half or more than twice its share.",
-            "The hyper-parameters of the paper's WGAN-GP were tuned by hand and are not given. These are our own: at "
-            "scale cpu the best of some thirty settings, for each dimension by itself, while SWGAN keeps one setting "
-            "for both.",
-            "At scale cpu each run trains for 60 seconds on a CPU with two cores, both methods alike, and not for "
-            "10,000 or 30,000 steps. Codes are uniform on a cube, (-2.25, 2.25) for SWGAN and (-3, 3) for WGAN-GP; "
-            "the generator has five hidden layers for SWGAN and three for WGAN-GP, whose d = 2 four made no better; "
-            "step sizes fall in the second part of a run. SWGAN takes 5 updates of its potentials a step instead of at "
-            "most 20, on batches of 256 instead of 128, at step sizes of 0.0017 for the generator and 0.002 for the "
-            "potentials instead of 0.003 and 0.001, and its eps falls from ten times its value over the first 1,000 "
-            "steps.",
+        Compared(
+            statement="With a code of two dimensions SWGAN is the better one",
+            where="Appendix K",
+            measure=QUALITY,
+            pairs=(("swgan-d2", "wgan-gp-d2"),),
         ),
-        seeds=5,
-    )
-)
+    ),
+    deviations=(
+        "The paper takes the data from elsewhere and gives no numbers. These are the ones of the WGAN-GP authors' "
+        "code: a grid of spacing 2, standard deviation 0.05, all divided by 2.828.",
+        "The paper shows pictures. Here the modes count as recovered when all 25 are found, 95 % of the samples "
+        "lie within 3 standard deviations of one, and no mode has less than half or more than twice its share.",
+        "The hyper-parameters of the paper's WGAN-GP were tuned by hand and are not given. These are our own: at "
+        "scale cpu the best of some thirty settings, for each dimension by itself, while SWGAN keeps one setting "
+        "for both.",
+        "At scale cpu each run trains for 60 seconds on a CPU with two cores, both methods alike, and not for "
+        "10,000 or 30,000 steps. Codes are uniform on a cube, (-2.25, 2.25) for SWGAN and (-3, 3) for WGAN-GP; "
+        "the generator has five hidden layers for SWGAN and three for WGAN-GP, whose d = 2 four made no better; "
+        "step sizes fall in the second part of a run. SWGAN takes 5 updates of its potentials a step instead of at "
+        "most 20, on batches of 256 instead of 128, at step sizes of 0.0017 for the generator and 0.002 for the "
+        "potentials instead of 0.003 and 0.001, and its eps falls from ten times its value over the first 1,000 "
+        "steps.",
+    ),
+    seeds=5,
+).entered()
 """Learning a mixture of 25 Gaussians, by SWGAN and WGAN-GP, with codes of four and of two dimensions."""
