@@ -12,7 +12,11 @@ from typing_extensions import override
 
 from otgen.errors import InputError, OtgenError
 from otgen.papers.claim import Claim, Finding, Paper, Status, Trials
-from otgen.papers.relations import Part, Relation, Slope, Standing
+from otgen.papers.relations import AtMost, Equal, Part, Relation, Slope, Standing, at_most, equal, power_law, straight
+
+# All that a file of theorems needs, beside the problems that it tries them on.
+__all__ = ["AtMost", "Check", "Equal", "Part", "Relation", "Slope", "Standing", "Status", "Theorem", "Trials"]
+__all__ += ["all_theorems", "at_most", "equal", "judge", "power_law", "straight", "theorem"]
 
 Check = Callable[..., Iterable[Relation]]
 """From trials, and the claim's constants as keywords with defaults, to its relations."""

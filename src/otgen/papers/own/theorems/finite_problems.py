@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, Discrete, PNorm, Quadratic, Sinkhorn, ValueKind, solve
-from otgen.papers.claim import Trials
 from otgen.papers.instances import (
     Problems,
     divergence,
@@ -23,10 +22,9 @@ from otgen.papers.instances import (
     uniform,
     weights,
 )
-from otgen.papers.relations import Relation, at_most, equal, power_law
 from otgen.papers.semidiscrete.two_atoms import TwoAtoms
 from otgen.papers.swgan.theorems.lemma_4_3_sinkhorn_loss import bipartite_laws
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Relation, Trials, at_most, equal, power_law, theorem
 
 
 @theorem(

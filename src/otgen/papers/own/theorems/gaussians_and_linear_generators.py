@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, Discrete
-from otgen.papers.claim import Trials
 from otgen.papers.instances import normal, regularisers, solved, spread_out, uniform
-from otgen.papers.relations import Relation, at_most, equal
 from otgen.papers.swgan.theorems.appendix_f_linear import LinearGame, clouds
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Relation, Trials, at_most, equal, theorem
 
 
 def _quadrature(nodes: int) -> tuple[Tensor, Tensor]:

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 import torch
 
 from otgen.ot import Discrete, Exact, GridPDHG, GridW1, NoReg, PNorm, Stencil, solve
-from otgen.papers.claim import Trials
 from otgen.papers.instances import spread_out, weights
-from otgen.papers.relations import Relation, at_most, equal
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Relation, Trials, at_most, equal, theorem
 
 
 @theorem(

@@ -13,10 +13,8 @@ from otgen.methods.base import Batches, Player
 from otgen.methods.sco import ScoState
 from otgen.nets import LocationScaleMap
 from otgen.ot import Deposit, GridW1, histogram, solve
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import normal, spread_out, uniform, weights
-from otgen.papers.relations import Part, Relation, at_most, equal
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, theorem
 
 _CELLS = Cells(low=-8.0, high=8.0, count=64)
 

@@ -13,10 +13,8 @@ from otgen.errors import InputError
 from otgen.ot import Discrete, Exact, GridPDHG, GridW1, NoReg, PNorm, StepNorm, solve
 from otgen.ot.grid.operator import GridOperator, Stencil
 from otgen.ot.grid.solver import GridState
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import normal, spread_out, uniform, weights
-from otgen.papers.relations import Part, Relation, at_most, equal, straight
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, straight, theorem
 
 
 def linear_program(c: Tensor, dx: float, lipschitz: float = 1.0) -> float:

@@ -9,11 +9,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from otgen.ot import AtomPotentials, AveragedSGD, Cost, Discrete, Exact, NoReg, PNorm, SemiDiscrete, SqEuclidean, solve
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import FixedPoints, normal, spread_out, uniform
-from otgen.papers.relations import Part, Relation, at_most, equal, straight
 from otgen.papers.semidiscrete.two_atoms import TwoAtoms
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, straight, theorem
 
 # Step of one-sided differences: F is piecewise smooth.
 _STEP = 1e-6

@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, AtomPotentials, SemiDiscrete
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import FixedPoints, Problems, even, normal, spread_out, uniform, weights
-from otgen.papers.relations import Part, Relation, at_most, equal
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, theorem
 
 _EPS = 0.5
 # Step of central differences.

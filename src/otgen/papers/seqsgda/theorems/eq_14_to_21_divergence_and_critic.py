@@ -11,10 +11,8 @@ from torch import Tensor, nn
 from otgen.nets import MlpCritic, SpectralNorm
 from otgen.nets.mlp import Activation
 from otgen.ot import KL, PNorm
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import Problems, divergence, normal, one_and_two, random_problems, spread_out
-from otgen.papers.relations import Part, Relation, at_most, equal, power_law
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, power_law, theorem
 
 
 def _scores(g: Tensor, C: Tensor, eps: float, inside: Tensor) -> Tensor:

@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from otgen.ot import PNorm
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import circle, divergence, normal, uniform
-from otgen.papers.relations import Part, Relation, at_most, equal
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, theorem
 
 
 @theorem(

@@ -11,10 +11,8 @@ from torch import Tensor
 from otgen.methods import SeqSGDA
 from otgen.methods.terms import Fake, SelfTerms, Term
 from otgen.ot import KL, Discrete, Newton, PNorm, SqEuclidean, solve
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import divergence, normal, solved, uniform
-from otgen.papers.relations import Part, Relation, Slope, at_most, equal, power_law
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Slope, Status, Trials, at_most, equal, power_law, theorem
 
 
 @theorem(

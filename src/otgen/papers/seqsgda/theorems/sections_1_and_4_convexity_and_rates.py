@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, Discrete, MarginalError, PNorm, Sinkhorn, solve
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import divergence, normal, one_and_two, spread_out, uniform
-from otgen.papers.relations import Part, Relation, Slope, at_most, equal, power_law, straight
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Slope, Status, Trials, at_most, equal, power_law, straight, theorem
 
 
 @theorem(

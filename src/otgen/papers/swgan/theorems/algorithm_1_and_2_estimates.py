@@ -11,11 +11,9 @@ from torch import Tensor
 from otgen.methods import SWGANSinkhorn
 from otgen.methods.swgan import held_cost
 from otgen.ot import KL, Discrete, Quadratic, SqEuclidean
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import Problems, normal, regularisers, solved, spread_out, weights
-from otgen.papers.relations import Part, Relation, at_most, equal
 from otgen.papers.swgan.theorems.instances import ScaledGame, gradient_of, raised, solved_to_gap
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, theorem
 
 # Of three points, all samples of two.
 _SAMPLES = torch.cartesian_prod(torch.arange(3), torch.arange(3))

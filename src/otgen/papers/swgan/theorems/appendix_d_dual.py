@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, Discrete, DualAscent, MarginalError, MeanMass, Quadratic, Sinkhorn, SmoothRegulariser, solve
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import DualPair, Problems, even, normal, random_problems, regularisers, spread_out, uniform
-from otgen.papers.relations import Part, Relation, at_most, equal, power_law
 from otgen.papers.swgan.theorems.instances import raised, residuals
 from otgen.papers.swgan.theorems.theorem_i_1_stability import distance
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, power_law, theorem
 
 # Accuracy of (25) and (26) that a solve is asked for.
 _TOL = 1e-4

@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, Discrete, Newton, SmoothRegulariser, Solution, solve
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import circle, even, normal, regularisers, spread_out, weights
-from otgen.papers.relations import Part, Relation, at_most
 from otgen.papers.swgan.theorems.instances import gradient_of
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, theorem
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from otgen.ot import KL, Discrete, Quadratic, Sinkhorn, SmoothRegulariser, SqEuclidean, Unroll, ValueKind, solve
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import Problems, normal, solved, weights
-from otgen.papers.relations import Part, Relation, equal
 from otgen.papers.swgan.theorems.instances import TanhGame, gradient_of
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Status, Trials, equal, theorem
 
 # Size of the step of a difference quotient.
 _STEP = 1e-4

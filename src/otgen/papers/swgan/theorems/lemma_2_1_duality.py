@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, Discrete, Quadratic, SqEuclidean
-from otgen.papers.claim import Trials
 from otgen.papers.instances import Problems, normal, random_problems, regularisers, spread_out
-from otgen.papers.relations import Relation, at_most, equal
 from otgen.papers.swgan.theorems.instances import solved_to_gap, unregularised
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Relation, Trials, at_most, equal, theorem
 
 
 @theorem(

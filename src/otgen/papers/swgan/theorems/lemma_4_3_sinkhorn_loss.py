@@ -11,7 +11,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.ot import KL, L1, Cosine, Cost, Discrete, PNorm, SmoothRegulariser, SqEuclidean, ValueKind
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import (
     divergence,
     even,
@@ -23,9 +22,8 @@ from otgen.papers.instances import (
     uniform,
     weights,
 )
-from otgen.papers.relations import Part, Relation, Slope, at_most, equal, power_law
 from otgen.papers.swgan.theorems.instances import TanhGame, gradient_of
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Slope, Status, Trials, at_most, equal, power_law, theorem
 
 # Marginal error of what counts as solved.
 _TOL = 1e-10

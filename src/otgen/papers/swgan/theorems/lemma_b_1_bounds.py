@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from otgen.ot import KL, Quadratic
-from otgen.papers.claim import Trials
 from otgen.papers.instances import Problems, even, random_problems, regularisers, spread_out, uniform, weights
-from otgen.papers.relations import Relation, at_most
 from otgen.papers.swgan.theorems.instances import unregularised
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Relation, Trials, at_most, theorem
 
 
 @theorem(

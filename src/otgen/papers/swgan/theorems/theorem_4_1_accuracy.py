@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, DualAscent, Quadratic, Sinkhorn, SmoothRegulariser, solve
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import Problems, even, random_problems, spread_out, uniform
-from otgen.papers.relations import Part, Relation, at_most, equal
 from otgen.papers.swgan.theorems.instances import ScaledGame, raised
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, theorem
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, Sinkhorn, solve
-from otgen.papers.claim import Trials
 from otgen.papers.instances import even, normal, spread_out, uniform
-from otgen.papers.relations import Relation, at_most, power_law
 from otgen.papers.swgan.theorems.theorem_3_1_and_e_1_smoothness import Turns
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Relation, Trials, at_most, power_law, theorem
 
 # Runs of each instance; half of them mirror the noise of the others.
 _RUNS = 32

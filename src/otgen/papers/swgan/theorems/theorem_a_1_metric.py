@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, L1, Cosine, Cost, Discrete, PNorm, SmoothRegulariser, SqEuclidean
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import (
     Problems,
     circle,
@@ -22,9 +21,9 @@ from otgen.papers.instances import (
     uniform,
     weights,
 )
-from otgen.papers.relations import Part, Relation, Side, at_most, equal
+from otgen.papers.relations import Side
 from otgen.papers.swgan.theorems.instances import solved_to_gap
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, theorem
 
 Triple = Sequence[tuple[Tensor, Tensor]]
 """Laws X, Y and Z: points ``(k, n, d)`` with their weights."""

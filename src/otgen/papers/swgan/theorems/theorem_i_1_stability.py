@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL
-from otgen.papers.claim import Status, Trials
 from otgen.papers.instances import DualPair, even, random_problems, spread_out, uniform
-from otgen.papers.relations import Part, Relation, at_most
-from otgen.papers.theorem import theorem
+from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, theorem
 
 
 @theorem(
