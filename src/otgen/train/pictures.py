@@ -64,6 +64,7 @@ def tiled(images: Tensor, value_range: tuple[float, float] | None, *, columns: i
 
 def _plot(points: Tensor, reference: Tensor | None, file: BinaryIO) -> None:
     # Drawn without pyplot: quicker to import, no window, and no global state.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 6), dpi=120)
@@ -80,4 +81,5 @@ def _plot(points: Tensor, reference: Tensor | None, file: BinaryIO) -> None:
         axes.set_aspect("equal")
     axes.legend(loc="upper right")
     figure.tight_layout()
-    figure.savefig(file, format="png")
+    # What `savefig` writes, without its first pass over everything that is drawn.
+    FigureCanvasAgg(figure).print_png(file)  # type: ignore[no-untyped-call]
