@@ -131,18 +131,6 @@ def test_ours_without_convergence_has_the_exit_code_of_solve(clouds: Any, otgen:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
-    [(("--eps", "abc"), "--eps must be"), (("--reg", "L2"), "L2"), (("--cots", "L1"), "--cost")],
-    ids=str,
-)
-def test_bad_options_are_one_line(words: Any, said: str, clouds: Any, otgen: Call) -> None:
-    result = otgen("crosscheck", "x.npy", "y.npy", *words)
-    assert result.code == 2
-    assert result.err.count("\n") == 1
-    assert said in result.err
-
-
-@pytest.mark.parametrize(
     ("peer", "words"),
     [
         (PotLog(), ("--eps", "1")),

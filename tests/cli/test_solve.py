@@ -153,6 +153,7 @@ def test_bad_points_are_one_line(values: Any, said: str, clouds: Any, refused: C
     ("words", "said"),
     [
         (("--eps", "abc"), "--eps must be"),
+        (("--cots", "L1"), "--cost"),
         (("--eps", "0"), "0"),
         (("--eps", "-1"), "-1"),
         (("--eps", "nan"), "nan"),
@@ -165,8 +166,9 @@ def test_bad_points_are_one_line(values: Any, said: str, clouds: Any, refused: C
     ],
     ids=str,
 )
-def test_bad_options_are_one_line(words: Any, said: str, clouds: Any, otgen: Call) -> None:
-    result = otgen("solve", "x.npy", "y.npy", *words)
+@pytest.mark.parametrize("command", ["solve", "crosscheck"])
+def test_bad_options_are_one_line(command: str, words: Any, said: str, clouds: Any, otgen: Call) -> None:
+    result = otgen(command, "x.npy", "y.npy", *words)
     assert result.code in (1, 2)
     assert result.out == ""
     assert result.err.count("\n") == 1

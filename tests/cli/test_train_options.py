@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -63,47 +64,10 @@ def test_the_help_shows_values_that_are_accepted(otgen: Call) -> None:
     assert "{auto,cpu,cuda}" in text
 
 
-OWN = '''
-from dataclasses import dataclass
-
-from torch import Tensor, nn
-
-from otgen.methods import Fake, Real, Term, TransportMethod
-from otgen.nets import GeneratorNet
-from otgen.ot import Cost
-
-
-@dataclass(frozen=True, kw_only=True)
-class MyCost(Cost):
-    """A cost of one's own."""
-
-    factor: float = 1.0
-
-    def paired(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.factor * (x - y).abs().sum(-1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MyNet(GeneratorNet):
-    """A generator of one's own."""
-
-    def build(self, latent, shape, value_range):
-        return nn.Linear(latent[0], shape[0])
-
-
-@dataclass(frozen=True, kw_only=True)
-class MyMethod(TransportMethod):
-    """A method of one's own."""
-
-    def generator_terms(self):
-        return (Term(2.0, Fake(), Real()),)
-'''
-
-
 @pytest.fixture
 def own() -> Any:
     """A module in the working directory, as a user writes it."""
-    Path("own_parts.py").write_text(OWN)
+    shutil.copy(Path(__file__).parents[1] / "cases" / "own_parts.py", "own_parts.py")
     yield "own_parts"
     sys.modules.pop("own_parts", None)
 
