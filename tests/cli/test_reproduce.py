@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cases.figures import STEPS, TOY, transport
+from cases.figures import STEPS, TOY, transport, unrendered
 from otgen.data import ImageFolder
 from otgen.nets import MlpGenerator
 from otgen.papers import Panel, Scale, all_figures
@@ -32,6 +32,7 @@ def pictured(scale: Scale) -> RunConfig:
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    unrendered(monkeypatch)
     images = replace(
         TOY, name="own.images", panels=(Panel(name="transport", title="T", build=pictured),), claims=(), columns=1
     )

@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from cases.figures import STEPS, TOY, W1
+from cases.figures import STEPS, TOY, W1, unrendered
 from otgen.data import Arrays, Gaussian1D, Normal
 from otgen.errors import InputError, NumericalError
 from otgen.methods import SCO, Cells, Logged
@@ -68,10 +69,17 @@ def explode(trainer: Trainer) -> None:
     raise NumericalError(f"step {trainer.state.step}, generator: the loss is nan")
 
 
+@pytest.fixture(autouse=True)
+def _unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    unrendered(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def _once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("figure") / "toy"
-    reproduce(Plan(figure=TOY, out=out))
+    with pytest.MonkeyPatch.context() as patched:
+        unrendered(patched)
+        reproduce(Plan(figure=TOY, out=out))
     return out
 
 
@@ -178,7 +186,9 @@ def test_what_is_no_whole_figure_is_not_filed(out: Path, checkout: Path, tmp_pat
     assert not filed("own.toy").exists()
 
 
-def test_the_picture_has_a_panel_a_column(out: Path) -> None:
+def test_the_picture_has_a_panel_a_column(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    again(out)
     with Image.open(out / "figure.png") as picture:
         wide = picture.size
         assert len(picture.convert("RGB").getcolors(maxcolors=10**6)) > 10
@@ -313,9 +323,8 @@ def test_smoke_is_one_seed_and_no_verdict(tmp_path: Path) -> None:
     assert done.results.panels["transport"].values(W1)[0] > 0
 
 
-def test_images_are_drawn(tmp_path: Path) -> None:
-    import numpy as np
-
+def test_images_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
     np.save(tmp_path / "images.npy", np.random.default_rng(0).random((60, 192)).astype(np.float32))
     data = Arrays(path=str(tmp_path / "images.npy"), sample_shape=(3, 8, 8))
     done = again(tmp_path / "out", seeds=1, edit=lambda config: replace(config, data=data))
