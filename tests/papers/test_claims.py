@@ -70,7 +70,7 @@ def content(value: object) -> bytes:
     return file.getvalue()
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def _solved_once() -> Iterator[None]:
     """Problems that do not depend on a constant come again with each of its values: they are solved the first time.
 
@@ -90,6 +90,7 @@ def _solved_once() -> Iterator[None]:
         yield
 
 
+@pytest.mark.usefixtures("_solved_once")
 @every_theorem
 def test_the_status_is_as_recorded(theorem: Theorem) -> None:
     result = finding(theorem, FEW)
@@ -100,6 +101,7 @@ def test_the_status_is_as_recorded(theorem: Theorem) -> None:
     assert all(len(set(r.x.tolist())) >= 4 for r in result.relations if isinstance(r, Slope))
 
 
+@pytest.mark.usefixtures("_solved_once")
 @pytest.mark.parametrize("name", CONSTANTS)
 def test_a_changed_constant_is_seen(name: str) -> None:
     right, (key, constant) = CONSTANTS[name], name.split(".")
