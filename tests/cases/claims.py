@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
-from functools import cache
 
 import torch
 
-from otgen.papers import Claim, Finding, Theorem, Trials, all_theorems
+from otgen.papers import Claim, Finding, Trials
 
 FEW = 60
 """Instances of a fast check."""
-
-
-@cache
-def theorems() -> Mapping[str, Theorem]:
-    """Every theorem by its key."""
-    return {theorem.key: theorem for theorem in all_theorems()}
 
 
 def finding(claim: Claim, n: int = FEW, seed: int = 0) -> Finding:

@@ -13,7 +13,6 @@ import pytest
 from cases.claims import finding
 from cases.figures import TOY, W1, unrendered
 from cases.images import write_cifar, write_mnist, write_photographs
-from cases.kinds import kind
 from otgen import papers
 from otgen.data import Cifar10, Digits, ImageFolder, Mnist
 from otgen.errors import InputError, RenamedWarning
@@ -69,15 +68,6 @@ def test_a_figure_is_a_recipe_by_its_main_panel(figure: Figure) -> None:
 def test_a_former_name_is_understood_with_a_note() -> None:
     with pytest.warns(RenamedWarning, match=r"'digits.best' is now 'own.digits'"):
         assert papers.find_figure("digits.best").name == "own.digits"
-
-
-@every_figure
-def test_scales_of_a_panel_differ_in_cost_and_not_in_kind(figure: Figure) -> None:
-    for panel in figure.panels:
-        configs = {scale: panel.build(scale) for scale in Scale}
-        assert len({kind(c) for c in configs.values()}) == 1
-        assert (configs[Scale.SMOKE].steps or 1000) <= 50
-        assert {c.seed for c in configs.values()} == {0}
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cases import runs
 from cases.figures import STEPS, TOY, W1, unrendered
 from otgen.data import Arrays, Gaussian1D, Normal
 from otgen.errors import InputError, NumericalError
@@ -96,10 +97,6 @@ def trained(out: Path, **changes: Any) -> list[str]:
 def judged(done: Reproduction) -> list[tuple[Verdict, ...]]:
     """The verdicts on each claim of the toy figure."""
     return [claim.verdicts(done.results) for claim in TOY.claims]
-
-
-def weights(run: Path) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in checkpoint.newest(run / "checkpoints").glob("*.safetensors")}
 
 
 def test_runs_are_ordinary_ones_and_four_files_are_made_of_them(out: Path) -> None:
@@ -218,17 +215,17 @@ def test_an_interrupted_figure_goes_on_with_the_same_plan(step: int, out: Path, 
     assert caught.value.signal == 15
     assert not (cut / "report.md").exists()
     assert trained(cut, seeds=1) == NAMES[1:2]
-    assert [weights(cut / name) for name in NAMES[:2]] == [weights(out / name) for name in NAMES[:2]]
+    assert [runs.bytes(cut / name) for name in NAMES[:2]] == [runs.bytes(out / name) for name in NAMES[:2]]
     # Counted over both parts.
     (run,) = read_results(cut / "results.json").panels["adversarial"].runs
     assert run.critic_updates == 2 * STEPS
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(out: Path) -> None:
-    expected = weights(out / NAMES[0])
+    expected = runs.bytes(out / NAMES[0])
     shutil.rmtree(out / NAMES[0] / "checkpoints")
     assert trained(out) == NAMES[:1]
-    assert weights(out / NAMES[0]) == expected
+    assert runs.bytes(out / NAMES[0]) == expected
     assert [line["step"] for line in RunDir(out / NAMES[0]).read_metrics()] == [STEPS]
 
 
