@@ -15,16 +15,13 @@ import pytest
 import torch
 
 from cases.claims import FEW, finding
+from otgen import ot
 from otgen.errors import InputError, RenamedWarning, UnconvergedError
-from otgen.ot import Discrete, GridW1
 from otgen.ot.core import loop
-from otgen.ot.core.problem import Problem
-from otgen.ot.core.solver import Solver
 from otgen.papers import Paper, Status, Theorem, Trials, all_claims, all_theorems, theorem, verify
 from otgen.papers.page import html_page
 from otgen.papers.relations import Equal, Relation, Slope
 
-ROOT = Path(__file__).parents[2]
 THEOREMS = all_theorems()
 BY_KEY = {theorem.key: theorem for theorem in THEOREMS}
 
@@ -55,18 +52,15 @@ CONSTANTS = {
 every_theorem = pytest.mark.parametrize("theorem", THEOREMS, ids=lambda theorem: theorem.key)
 
 
-class ByContent(pickle.Pickler):
-    """Pickles tensors by their numbers; torch has their place in memory too."""
-
-    def reducer_override(self, value: object) -> Any:
-        if not isinstance(value, torch.Tensor):
-            return NotImplemented
-        return tuple, ((value.detach().numpy().tobytes(), str(value.dtype), *value.shape, value.requires_grad),)
+def numbers(tensor: torch.Tensor) -> tuple[type, tuple[Any]]:
+    """A tensor for a pickle that compares by content; torch has its place in memory there too."""
+    return tuple, ((tensor.detach().numpy().tobytes(), str(tensor.dtype), *tensor.shape, tensor.requires_grad),)
 
 
 def content(value: object) -> bytes:
-    file = io.BytesIO()
-    ByContent(file).dump(value)
+    pickler = pickle.Pickler(file := io.BytesIO())
+    pickler.dispatch_table = {torch.Tensor: numbers}
+    pickler.dump(value)
     return file.getvalue()
 
 
@@ -78,8 +72,8 @@ def _solved_once() -> Iterator[None]:
     """
     known: dict[bytes, Any] = {}
 
-    def run(problem: Problem, solver: Solver, **options: Any) -> Any:
-        key = content((problem, solver, options)) if isinstance(problem, Discrete | GridW1) else b""
+    def run(problem: object, solver: object, **options: Any) -> Any:
+        key = content((problem, solver, options)) if isinstance(problem, ot.Discrete | ot.GridW1) else b""
         solution = known.get(key) or loop.run(problem, solver, **options)
         if key and not solution.value.requires_grad:
             known[key] = solution
@@ -120,9 +114,8 @@ def test_a_claim_says_what_a_reader_needs(theorem: Theorem) -> None:
 
 
 def test_there_are_claims_of_every_paper_and_no_two_share_a_key() -> None:
-    claims = all_claims()
     assert {theorem.paper for theorem in THEOREMS} == set(Paper)
-    assert len({claim.key.lower() for claim in claims}) == len(claims) >= 45
+    assert len({claim.key.lower() for claim in all_claims()}) == len(all_claims()) >= 45
 
 
 def test_the_same_seed_gives_the_same_instances_alone_or_among_others() -> None:
@@ -134,11 +127,11 @@ def test_the_same_seed_gives_the_same_instances_alone_or_among_others() -> None:
 
 
 def test_what_is_false_as_printed_has_a_counter_example_to_run() -> None:
-    page = ROOT / "docs" / "errata.md"
+    page = Path(__file__).parents[2] / "docs" / "errata.md"
     if not page.is_file():
         pytest.skip("docs/ is not beside the tests")
     headings = re.findall(r"^### ([\w, ]+):", page.read_text(), re.MULTILINE)
-    explained = {key.strip() for heading in headings for key in heading.split(",")}
+    explained = set(re.split(", *", ", ".join(headings)))
     assert {theorem.key for theorem in THEOREMS if theorem.recorded is Status.FALSE} <= explained
     assert explained <= BY_KEY.keys()
 
