@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
 
 import pytest
 
 import otgen
-
-T = TypeVar("T")
 
 ROOT = Path(otgen.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 PACKAGES = sorted(path.parent for path in FILES if path.name == "__init__.py")
 
 # From the top down: a package may import those of lower rows, never its neighbours.
-LAYERS = (
-    ("cli",),
-    ("runs",),
-    ("papers",),
-    ("train",),
-    ("methods",),
-    ("nets", "data", "metrics", "peers", "ot"),
-)
+LAYERS = [row.split() for row in ("cli", "runs", "papers", "train", "methods", "nets data metrics peers ot")]
 # What neighbours may nevertheless know of each other.
 EXTRA = {"metrics": {"ot"}, "peers": {"ot"}}
 # What anything may import.
@@ -39,15 +30,8 @@ COMMON = {"errors", "exports", "files", "renamed", "seeding", "__version__"}
 # Packages under their former names, which nothing in here may import: from the former name to the present one.
 FORMER = {"crosscheck": "peers", "recipes": "papers", "claims": "papers"}
 # The same inside `ot`, folder by folder and file by file: a row may import those below it.
-OT_LAYERS = (
-    ("__init__",),
-    ("losses", "suggest"),
-    ("solve",),
-    ("semi_discrete", "continuous", "grid"),
-    ("discrete",),
-    ("costs", "regularisers"),
-    ("core",),
-)
+OT_ROWS = ("__init__", "losses suggest", "solve", "semi_discrete continuous grid", "discrete")
+OT_ROWS += ("costs regularisers", "core")
 # Of what lies below them, grids need the core alone.
 OT_ONLY = {"grid": {"core"}}
 
@@ -92,9 +76,7 @@ def imported(node: ast.AST, inside: str) -> Iterator[tuple[int, str]]:
                 base = ".".join([*inside.split(".")[: len(inside.split(".")) - child.level + 1], *filter(None, [base])])
             yield from ((child.lineno, f"{base}.{alias.name}") for alias in child.names)
         elif isinstance(child, ast.Call) and name_of(child.func) in ("importlib.import_module", "__import__"):
-            argument = child.args[0] if child.args else None
-            if isinstance(argument, ast.Constant):
-                yield child.lineno, str(argument.value)
+            yield from ((child.lineno, str(a.value)) for a in child.args[:1] if isinstance(a, ast.Constant))
 
 
 def name_of(node: ast.AST) -> str:
@@ -126,24 +108,6 @@ def files_imported(path: Path) -> set[Path]:
     return {by_name[part] for part in parts & by_name.keys()}
 
 
-def circles(edges: Mapping[T, Collection[T]]) -> list[list[T]]:
-    """Circles of a graph, one through each node that lies on any not yet found."""
-    found: list[list[T]] = []
-    done: set[T] = set()
-
-    def walk(node: T, way: list[T]) -> None:
-        if node in way:
-            found.append([*way[way.index(node) :], node])
-        elif node not in done:
-            for following in edges.get(node, ()):
-                walk(following, [*way, node])
-            done.add(node)
-
-    for node in edges:
-        walk(node, [])
-    return found
-
-
 def ot_part(path: Path) -> str | None:
     """The folder or file of `ot` that a file is (in)."""
     parts = path.relative_to(ROOT).with_suffix("").parts
@@ -161,9 +125,9 @@ def body_lines(function: Function) -> int:
 
 
 def arguments(function: Function) -> int:
-    named = [a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
-    starred = [function.args.vararg, function.args.kwarg]
-    return len(named) - (named[:1] in (["self"], ["cls"])) + sum(a is not None for a in starred)
+    given = function.args
+    named = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
+    return len([a for k, a in enumerate(named) if k or a.arg not in ("self", "cls")])
 
 
 # Draws from a global state unless a generator is given; the last ones are methods of tensors.
@@ -178,16 +142,13 @@ def global_randomness(node: ast.AST) -> list[tuple[int, str]]:
     """Uses of the random state that a whole process shares."""
     found = [(line, name) for line, name in imported(node, "") if re.match(r"random(\.|$)|numpy\.random", name)]
     for child in nodes(node):
-        if isinstance(child, ast.Attribute):
-            name = name_of(child)
-            if name in SHARED or name.startswith(SHARED_MODULES):
-                found.append((child.lineno, name))
+        name = name_of(child.func if isinstance(child, ast.Call) else child)
+        whole, _, last = name.rpartition(".")
+        wrong = isinstance(child, ast.Attribute) and (name in SHARED or name.startswith(SHARED_MODULES))
         if isinstance(child, ast.Call) and "generator" not in [keyword.arg for keyword in child.keywords]:
-            name = name_of(child.func)
-            whole, _, last = name.rpartition(".")
-            drawn = (whole == "torch" and last in DRAWS) or (whole and last in IN_PLACE and "init." not in name)
-            if drawn:
-                found.append((child.lineno, name))
+            wrong = (whole == "torch" and last in DRAWS) or (bool(whole) and last in IN_PLACE and "init." not in name)
+        if wrong:
+            found.append((child.lineno, name))
     return found
 
 
@@ -204,7 +165,7 @@ def test_the_files_are_found() -> None:
     assert {"otgen.ot.solve", "otgen.cli.main", "otgen.nets"} <= {module(path) for path in FILES}
 
 
-OT_LEVEL = {name: k for k, row in enumerate(OT_LAYERS) for name in row}
+OT_LEVEL = {name: k for k, row in enumerate(OT_ROWS) for name in row.split()}
 
 
 def imports_inside_transport_point_downwards(path: Path) -> object:
@@ -258,6 +219,17 @@ RULES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("rule", RULES)
 def test_every_file_obeys(rule: str) -> None:
     assert {str(path.relative_to(ROOT)): found for path in FILES if (found := RULES[rule](path))} == {}
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    # Where one does, the error names the circle.
+    graphlib.TopologicalSorter({path: files_imported(path) for path in FILES}).prepare()
+
+
+def test_every_package_has_its_layer() -> None:
+    found = {package_of(path) for path in FILES} - {None}
+    assert found <= {name for row in LAYERS for name in row}
+    assert {"cli", "train", "methods", "nets", "data", "metrics", "ot"} <= found
 
 
 def test_every_part_of_transport_has_its_layer() -> None:
@@ -322,11 +294,12 @@ def test_the_command_is_seen_to_print() -> None:
 
 def writes(node: ast.AST) -> list[tuple[int, str]]:
     """Where a file is opened for writing, written at once, or renamed into its name."""
-    calls = [(c.lineno, name_of(c.func), c.args) for c in nodes(node) if isinstance(c, ast.Call)]
-    done = [(line, name) for line, name, _ in calls if name.endswith((".write_text", ".write_bytes", "os.replace"))]
-    for line, name, given in calls:
-        modes = [str(word.value) for word in given if isinstance(word, ast.Constant)] if name.endswith("open") else []
-        done += [(line, name) for mode in modes if re.fullmatch(r"[wax][bt+]*", mode)]
+    done = []
+    for name, call in [(name_of(c.func), c) for c in nodes(node) if isinstance(c, ast.Call)]:
+        modes = [a.value for a in call.args if isinstance(a, ast.Constant)] if name.endswith("open") else []
+        opened = any(re.fullmatch(r"[wax][bt+]*", str(mode)) for mode in modes)
+        if opened or name.endswith((".write_text", ".write_bytes", "os.replace")):
+            done.append((call.lineno, name))
     return done
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
-import json
+import operator
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -44,6 +45,8 @@ TINY: tuple[Method, ...] = (
     methods.WGANGP(batch=8, critic=_NET, n_critic=1),
     PixelSinkhorn(batch=8, max_steps=2),
 )
+PLANE = RunConfig(data=Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0)), latent=Normal(dim=2), steps=1)
+PLANE = replace(PLANE, generator=MlpGenerator(widths=(4,)), trainer=TrainerConfig(log_every=1))
 METHODS = {type(method).__name__: method for method in TINY}
 
 every_method = pytest.mark.parametrize("name", METHODS)
@@ -67,9 +70,7 @@ def tables(text: str) -> Iterator[Row]:
     header: list[str] = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
-        if not cells:
-            header = []
-        elif not header:
+        if not cells or not header:
             header = cells
         elif not set(line) <= set("|- "):
             assert len(cells) == len(header), f"{line}: {len(cells)} cells under {header}"
@@ -113,28 +114,18 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], set[str]
 
     @cache
     def keys(name: str) -> set[str]:
-        config = RunConfig(
-            data=Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0)),
-            latent=Normal(dim=2),
-            generator=MlpGenerator(widths=(4,)),
-            method=METHODS[name],
-            trainer=TrainerConfig(log_every=1),
-            steps=1,
-        )
+        config = replace(PLANE, method=METHODS[name])
         run = RunDir.create(tmp_path_factory.mktemp("methods") / name, config)
         Trainer(config, run, hooks=[Log()]).train()
-        record: dict[str, Any] = json.loads((run.path / "metrics.jsonl").read_text(encoding="utf-8"))
+        (record,) = run.read_metrics()
         return set(record)
 
     return keys
 
 
 def test_every_exported_method_has_a_section_and_a_tiny_run() -> None:
-    exported = {
-        name
-        for name in methods.__all__
-        if inspect.isclass(cls := getattr(methods, name)) and issubclass(cls, Method) and not inspect.isabstract(cls)
-    }
+    classes = [cls for name in methods.__all__ if inspect.isclass(cls := getattr(methods, name))]
+    exported = {cls.__name__ for cls in classes if issubclass(cls, Method) and not inspect.isabstract(cls)}
     assert exported == set(METHODS), "TINY in this file has one of each"
     assert exported == set(sections()) - {INDEX}, "docs/methods has a section with the class's name for each"
     page = sections()[INDEX]
@@ -186,7 +177,4 @@ def test_the_code_named_exists(section: str) -> None:
                 module = importlib.import_module("otgen." + word.removesuffix(".py").replace("/", "."))
             else:
                 assert module is not None, f"{section}: {cell} names no file before {word}"
-                thing = module
-                for part in word.split("."):
-                    assert hasattr(thing, part), f"{section}: {word}"
-                    thing = getattr(thing, part)
+                operator.attrgetter(word)(module)
