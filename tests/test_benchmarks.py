@@ -16,20 +16,15 @@ from otgen.errors import InputError
 TINY = Settings(tiny=True, seconds=0.0)
 
 
+# Those with peers load other libraries, where they are installed, and JAX compiles.
+WITH_PEERS = ("sinkhorn", "gap", "divergence", "semi_discrete_step")
+PEERS = [pytest.param(name, marks=[pytest.mark.slow, pytest.mark.filterwarnings("default")]) for name in WITH_PEERS]
+
+
 # POT hands SciPy an option that SciPy is giving up.
 @pytest.mark.filterwarnings("ignore:scipy.optimize. The `disp` and `iprint` options:DeprecationWarning")
-@pytest.mark.parametrize("name", ["quadratic", "semi_discrete", "grid"])
-def test_a_table_of_our_own_solvers(name: str) -> None:
-    table = TABLES[name](TINY)
-    assert table.name == name
-    assert table.rows
-
-
-# Each loads other libraries, where they are installed, and JAX compiles.
-@pytest.mark.slow
-@pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("name", ["sinkhorn", "gap", "divergence", "semi_discrete_step"])
-def test_a_table_with_peers(name: str) -> None:
+@pytest.mark.parametrize("name", ["quadratic", "semi_discrete", "grid", *PEERS])
+def test_a_table(name: str) -> None:
     table = TABLES[name](TINY)
     assert table.name == name
     assert table.rows

@@ -29,33 +29,24 @@ from otgen.train.config_files import load
 @pytest.fixture(autouse=True)
 def _tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if these had been renamed: an option of two solvers, two classes, a policy that is a component now."""
-    options = {
-        "GridPDHG": {"over": "relaxation"},
-        "Solver": {"faster": "anneal", "tau": "wrong"},
-        "KL": {"weight": "eps"},
-    }
-    monkeypatch.setattr(renamed, "OPTIONS", options)
-    monkeypatch.setattr(
-        renamed, "NAMES", {"otgen.ot": {"Sinkhron": "Sinkhorn"}, "otgen.methods": {"Pixels": "PixelSinkhorn"}}
-    )
+    solvers = {"GridPDHG": {"over": "relaxation"}, "Solver": {"faster": "anneal", "tau": "wrong"}}
+    names = {"otgen.ot": {"Sinkhron": "Sinkhorn"}, "otgen.methods": {"Pixels": "PixelSinkhorn"}}
+    monkeypatch.setattr(renamed, "OPTIONS", solvers | {"KL": {"weight": "eps"}})
+    monkeypatch.setattr(renamed, "NAMES", names)
     monkeypatch.setattr(renamed, "VALUES", {"reg": {"entropy": "otgen.ot.KL", "none": "otgen.ot.NoReg"}})
 
 
-@pytest.mark.parametrize(
-    ("former", "name", "same"),
-    [
-        ("crosscheck", "peers", peers.compare),
-        ("recipes", "papers", papers.find_figure),
-        ("claims", "papers", papers.all_theorems),
-    ],
-)
-def test_a_package_can_be_imported_by_its_former_name(
-    former: str, name: str, same: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+FORMER = {"crosscheck": peers.compare, "recipes": papers.find_figure, "claims": papers.all_theorems}
+
+
+@pytest.mark.parametrize("name", FORMER)
+def test_a_package_can_be_imported_by_its_former_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    same = FORMER[name]
     # It warns when it is first imported.
-    monkeypatch.delitem(sys.modules, f"otgen.{former}", raising=False)
-    with pytest.warns(RenamedWarning, match=rf"otgen\.{former} is now otgen\.{name}"):
-        package = importlib.import_module(f"otgen.{former}")
+    monkeypatch.delitem(sys.modules, f"otgen.{name}", raising=False)
+    now = "peers" if name == "crosscheck" else "papers"
+    with pytest.warns(RenamedWarning, match=rf"otgen\.{name} is now otgen\.{now}"):
+        package = importlib.import_module(f"otgen.{name}")
     assert getattr(package, same.__name__) is same
 
 
@@ -105,26 +96,23 @@ def test_a_configuration_is_brought_up_to_date_with_one_warning(config: Any, tod
     assert quietly(today) == today
 
 
+SOLVED = "otgen.methods.SCO"
+
+
 @pytest.mark.parametrize(
-    ("config", "today"),
+    ("method", "today"),
     [
-        ({"method": {"solver": {"over": 1.5}}}, {"method": {"solver": {"relaxation": 1.5}}}),
-        (
-            {"method": {"init_args": {"solver": {"over": 1.5}}}},
-            {"method": {"init_args": {"solver": {"relaxation": 1.5}}}},
-        ),
-        (
-            {"method": component("otgen.methods.SCO", solver={"over": 1.5})},
-            {"method": component("otgen.methods.SCO", solver={"relaxation": 1.5})},
-        ),
-        ({"method": "Pixels"}, {"method": "PixelSinkhorn"}),
+        ({"solver": {"over": 1.5}}, {"solver": {"relaxation": 1.5}}),
+        ({"init_args": {"solver": {"over": 1.5}}}, {"init_args": {"solver": {"relaxation": 1.5}}}),
+        (component(SOLVED, solver={"over": 1.5}), component(SOLVED, solver={"relaxation": 1.5})),
+        ("Pixels", "PixelSinkhorn"),
     ],
     ids=str,
 )
-def test_options_without_their_class_are_those_of_the_base(config: Any, today: Any) -> None:
+def test_options_without_their_class_are_those_of_the_base(method: Any, today: Any) -> None:
     base = RunConfig(method=SCO(solver=GridPDHG()), steps=1)
     with pytest.warns(RenamedWarning):
-        assert updated(config, base) == today
+        assert updated({"method": method}, base) == {"method": today}
 
 
 @pytest.mark.parametrize(
@@ -189,43 +177,42 @@ def test_other_words_stay(words: list[str]) -> None:
     assert updated_words(words) == (words, [])
 
 
-def former(config: dict[str, Any]) -> dict[str, Any]:
-    """What a run of an earlier version had kept."""
-    options = config["method"]["init_args"]
-    solver = component("otgen.ot.Sinkhron", faster=0.7)
-    method = component("otgen.methods.Pixels", **{**options, "reg": "entropy", "solver": solver})
-    return config | {"method": method}
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[[str], RunConfig]:
+    """Read a configuration of these words, with one warning."""
+
+    def ask(text: str) -> RunConfig:
+        (tmp_path / "config.yaml").write_text(text)
+        with pytest.warns(RenamedWarning) as caught:
+            found = load(tmp_path / "config.yaml")
+        assert len(caught) == 1
+        return found
+
+    return ask
 
 
-def test_an_earlier_runs_configuration_is_read_with_one_warning(tmp_path: Path) -> None:
+def test_an_earlier_runs_configuration_is_read_with_one_warning(read: Callable[[str], RunConfig]) -> None:
     config = RunConfig(steps=1, method=PixelSinkhorn(batch=7))
-    file = tmp_path / "config.yaml"
-    file.write_text(yaml.safe_dump(former(plain(config))))
-    with pytest.warns(RenamedWarning) as caught:
-        read = load(file)
-    assert len(caught) == 1
-    assert read == replace(config, method=replace(config.method, reg=ot.KL(), solver=Sinkhorn(anneal=0.7)))
+    kept = plain(config)
+    changed = {"reg": "entropy", "solver": component("otgen.ot.Sinkhron", faster=0.7)}
+    kept["method"] = component("otgen.methods.Pixels", **kept["method"]["init_args"] | changed)
+    assert read(yaml.safe_dump(kept)) == replace(
+        config, method=replace(config.method, reg=ot.KL(), solver=Sinkhorn(anneal=0.7))
+    )
 
 
-def test_another_method_than_the_defaults_is_told_once_too(tmp_path: Path) -> None:
+def test_another_method_than_the_defaults_is_told_once_too(read: Callable[[str], RunConfig]) -> None:
     built = papers.find_figure("sco.fig3").panels[0].build(Scale.SMOKE)
     config = replace(built, method=replace(built.method, solver=GridPDHG(relaxation=1.5)))
     text = yaml.safe_dump(plain(config))
     assert "relaxation: " in text
-    (tmp_path / "config.yaml").write_text(text.replace("relaxation: ", "over: "))
-    with pytest.warns(RenamedWarning) as caught:
-        assert load(tmp_path / "config.yaml") == config
-    assert len(caught) == 1
+    assert read(text.replace("relaxation: ", "over: ")) == config
 
 
-def test_numbers_and_text_of_a_former_configuration_stay_what_they_are(tmp_path: Path) -> None:
-    file = tmp_path / "config.yaml"
-    file.write_text(
-        "steps: 1\ndata: {class_path: Arrays, init_args: {path: '1e3', key: '12', scale: 1e-3}}\nmethod: Pixels\n"
-    )
-    with pytest.warns(RenamedWarning):
-        read: Any = load(file).data
-    assert (read.path, read.key, read.scale) == ("1e3", "12", 1e-3)
+def test_numbers_and_text_of_a_former_configuration_stay_what_they_are(read: Callable[[str], RunConfig]) -> None:
+    data = "{class_path: Arrays, init_args: {path: '1e3', key: '12', scale: 1e-3}}"
+    found: Any = read(f"steps: 1\ndata: {data}\nmethod: Pixels\n").data
+    assert (found.path, found.key, found.scale) == ("1e3", "12", 1e-3)
 
 
 Printed = Callable[..., dict[str, Any]]
@@ -240,10 +227,8 @@ def printed(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
         with pytest.warns(RenamedWarning) as caught:
             code = main(["train", *words, "--print_config"])
         shown = capsys.readouterr()
-        assert (code, shown.err) == (0, "")
-        assert len(caught) == 1
-        options: dict[str, Any] = yaml.safe_load(shown.out)["method"]["init_args"]
-        return options
+        assert (code, shown.err, len(caught)) == (0, "", 1)
+        return dict(yaml.safe_load(shown.out)["method"]["init_args"])
 
     return ask
 

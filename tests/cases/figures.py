@@ -1,8 +1,13 @@
-"""A figure whose runs take a tenth of a second each."""
+"""A figure whose runs take a tenth of a second each, and pictures that take none."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib.figure
+import pytest
 
 from otgen.data import Gaussian2D, Normal
 from otgen.methods import WGANGP, Adam, PixelSinkhorn
@@ -10,6 +15,22 @@ from otgen.nets import MlpCritic, MlpGenerator
 from otgen.ot import KL
 from otgen.papers import Better, Bound, Compared, Figure, Measure, Panel, Reached, Scale
 from otgen.train import RunConfig, TrainerConfig
+
+
+def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures and curves are composed as ever without their pixels, and runs on the way draw nothing: it takes most of
+    their time, and has tests of its own.
+    """
+
+    def save(*args: Any, **options: Any) -> bool:
+        (path,) = (arg for arg in args if isinstance(arg, Path))
+        path.write_bytes(b"a picture")
+        return True
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", lambda self, file, **options: file.write(b"a picture"))
+    monkeypatch.setattr("otgen.train.hooks.save_picture", save)
+    monkeypatch.setattr("otgen.train.hooks.save_levels", save)
+
 
 W1 = Measure(key="w1", label="W1", better=Better.LOWER, form=".3f")
 STEPS = 5

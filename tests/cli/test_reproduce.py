@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cases.figures import STEPS, TOY, transport
+from cases.figures import STEPS, TOY, transport, unrendered
+from cases.runs import Call
 from otgen.data import ImageFolder
 from otgen.nets import MlpGenerator
 from otgen.papers import Panel, Scale, all_figures
 from otgen.runs import Plan
 from otgen.train import RunConfig, RunDir, Trainer
 
-Call = Callable[..., Any]
+BY_TWO = ("reproduce", "own.toy", "--seeds", "1", "--jobs", "2", "--threads", "1", "--out", "out")
 FIGURES = (*(figure.name for figure in all_figures()), "own.toy", "own.images")
 IN_TURN = ("Transport, seed 10", "Adversarial, seed 10", "Transport, seed 11", "Adversarial, seed 11")
 
@@ -32,9 +33,9 @@ def pictured(scale: Scale) -> RunConfig:
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    images = replace(
-        TOY, name="own.images", panels=(Panel(name="transport", title="T", build=pictured),), claims=(), columns=1
-    )
+    unrendered(monkeypatch)
+    panel = Panel(name="transport", title="T", build=pictured)
+    images = replace(TOY, name="own.images", panels=(panel,), claims=(), columns=1)
     table = {figure.name: figure for figure in (*all_figures(), TOY, images)}
     monkeypatch.setattr("otgen.papers.figure._FIGURES", table)
 
@@ -52,12 +53,8 @@ def test_a_figure_from_runs_to_verdicts(otgen: Call) -> None:
     assert any(line.startswith("1. transport is better (Section 1): ") for line in lines)
     assert any(line.startswith("2. both come near (Section 2): ") for line in lines)
     assert any("Transport: W1 " in line for line in lines)
-    for word, name in (
-        ("Figure: ", "figure.png"),
-        ("Curves: ", "curves.png"),
-        ("Report: ", "report.md"),
-        ("Numbers:", "results.json"),
-    ):
+    files = {"Figure: ": "figure.png", "Curves: ": "curves.png", "Report: ": "report.md", "Numbers:": "results.json"}
+    for word, name in files.items():
         assert f"{word} runs/own.toy-cpu/{name}" in lines
         assert Path("runs/own.toy-cpu", name).is_file()
     again = otgen("reproduce", "own.toy")
@@ -93,17 +90,16 @@ def test_an_interruption_says_how_to_go_on(number: int, otgen: Call, monkeypatch
             self.signal = number
         return logged
 
+    words = ("reproduce", "own.toy", "--seeds", "1", "--out", "cut")
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "step", interrupted)
-        result = otgen("reproduce", "own.toy", "--seeds", "1", "--out", "cut")
+        result = otgen(*words)
     assert (result.code, result.err) == (128 + number, "")
     assert result.out.splitlines()[-1] == "Interrupted. What is done is saved; the same command goes on from there."
     assert not Path("cut/report.md").exists()
-    result = otgen("reproduce", "own.toy", "--seeds", "1", "--out", "cut")
+    result = otgen(*words)
     assert result.code == 0
-    assert [line for line in result.out.splitlines() if line.startswith("[")] == [
-        "[2/2] Adversarial, seed 10, from 60% on"
-    ]
+    assert [line for line in result.out.splitlines() if line[0:1] == "["] == ["[2/2] Adversarial, seed 10, from 60% on"]
 
 
 def test_a_folder_of_data_is_an_option(otgen: Call, refused: Call) -> None:
@@ -166,15 +162,13 @@ def test_a_helper_that_starts_late_leaves_nothing(otgen: Call, monkeypatch: pyte
             job.run.path.with_name(f".{job.run.path.name}.lock").touch()
 
     monkeypatch.setattr("otgen.cli.reproduce._helped", late)
-    words = ("reproduce", "own.toy", "--seeds", "1", "--jobs", "2", "--threads", "1", "--out", "out")
-    assert otgen(*words).code == 0
+    assert otgen(*BY_TWO).code == 0
     assert not list(Path("out").glob(".*"))
 
 
 def test_a_worker_that_fails_is_named(otgen: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "false")
-    words = ("reproduce", "own.toy", "--seeds", "1", "--jobs", "2", "--threads", "1", "--out", "out")
-    result = otgen(*words)
+    result = otgen(*BY_TWO)
     assert result.code == 0
     assert "A worker ended with status 1" in result.out
     assert Path("out/report.md").is_file()

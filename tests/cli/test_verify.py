@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cases.claims import theorems
+from cases.runs import Call
+from otgen import papers
+from otgen.cli.verify import _FORMER
 from otgen.errors import RenamedWarning
-
-Call = Callable[..., Any]
 
 
 def test_named_claims_are_shown_whole(otgen: Call) -> None:
@@ -42,7 +40,7 @@ def test_a_page_has_every_status_and_a_plot(otgen: Call) -> None:
 
 
 def test_another_status_than_recorded_is_exit_code_1(otgen: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = theorems()["S9"].changed(power=1.0)
+    wrong = next(theorem for theorem in papers.all_theorems() if theorem.key == "S9").changed(power=1.0)
     monkeypatch.setattr("otgen.papers.all_claims", lambda: [wrong])
     result = otgen("verify", "--n", "200", "--html", "page.html")
     assert result.code == 1
@@ -97,9 +95,6 @@ def test_former_words_are_understood_with_a_note(otgen: Call, former: tuple[str,
 
 
 def test_each_former_key_is_that_of_a_claim() -> None:
-    from otgen.cli.verify import _FORMER
-    from otgen.papers import all_claims
-
-    keys = {claim.key for claim in all_claims()}
+    keys = {claim.key for claim in papers.all_claims()}
     figures = {key.rpartition(".")[0] for key in keys}
     assert set(_FORMER.values()) <= keys | figures

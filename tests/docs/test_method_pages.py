@@ -5,36 +5,20 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
-import json
+import operator
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 import pytest
 
 import otgen
 from otgen import methods
 from otgen.data import Gaussian2D, Normal
-from otgen.methods import (
-    EOTGAN,
-    OTGAN,
-    SCO,
-    SWGAN,
-    WGAN,
-    WGANGP,
-    DualOracle,
-    LearntFeatures,
-    Method,
-    PixelSinkhorn,
-    SemiDiscreteGAN,
-    SeqSGDA,
-    SimSGDA,
-    SiNG,
-    SinkhornAutoDiff,
-    SWGANSinkhorn,
-)
+from otgen.methods import Method, PixelSinkhorn
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig
 from otgen.train.hooks import Log
@@ -44,24 +28,28 @@ PACKAGE = Path(otgen.__file__).parent
 INDEX = "index"
 
 _NET = MlpCritic(widths=(4,))
-_ORACLE = DualOracle(f=_NET, g=_NET, most=2)
+_ORACLE = methods.DualOracle(f=_NET, g=_NET, most=2)
 # Each method as small as it goes, with everything switched on that logs a number.
 TINY: tuple[Method, ...] = (
-    SWGAN(batch=8, support=8, report_every=1, oracle=_ORACLE, features=LearntFeatures(every=1)),
-    SWGANSinkhorn(batch=8, support=8, report_every=1, oracle=_ORACLE),
-    SeqSGDA(batch=8, critic=_NET, features=2, n_critic=1, max_steps=2),
-    SimSGDA(batch=8, critic=_NET, features=2, max_steps=2),
-    SinkhornAutoDiff(batch=8, critic=_NET, features=2, n_critic=1, max_steps=2),
-    OTGAN(batch=8, critic=_NET, features=2, critic_every=1, max_steps=2),
-    EOTGAN(batch=8, critic=_NET, features=2, max_steps=2),
-    SiNG(batch=8, max_steps=2, cg_steps=1),
-    SemiDiscreteGAN(batch=8, atoms=8, most=1, first=1),
-    SCO(batch=8, samples=100, max_steps=2),
-    WGAN(batch=8, critic=_NET, n_critic=1),
-    WGANGP(batch=8, critic=_NET, n_critic=1),
+    methods.SWGAN(batch=8, support=8, report_every=1, oracle=_ORACLE, features=methods.LearntFeatures(every=1)),
+    methods.SWGANSinkhorn(batch=8, support=8, report_every=1, oracle=_ORACLE),
+    methods.SeqSGDA(batch=8, critic=_NET, features=2, n_critic=1, max_steps=2),
+    methods.SimSGDA(batch=8, critic=_NET, features=2, max_steps=2),
+    methods.SinkhornAutoDiff(batch=8, critic=_NET, features=2, n_critic=1, max_steps=2),
+    methods.OTGAN(batch=8, critic=_NET, features=2, critic_every=1, max_steps=2),
+    methods.EOTGAN(batch=8, critic=_NET, features=2, max_steps=2),
+    methods.SiNG(batch=8, max_steps=2, cg_steps=1),
+    methods.SemiDiscreteGAN(batch=8, atoms=8, most=1, first=1),
+    methods.SCO(batch=8, samples=100, max_steps=2),
+    methods.WGAN(batch=8, critic=_NET, n_critic=1),
+    methods.WGANGP(batch=8, critic=_NET, n_critic=1),
     PixelSinkhorn(batch=8, max_steps=2),
 )
+PLANE = RunConfig(data=Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0)), latent=Normal(dim=2), steps=1)
+PLANE = replace(PLANE, generator=MlpGenerator(widths=(4,)), trainer=TrainerConfig(log_every=1))
 METHODS = {type(method).__name__: method for method in TINY}
+
+every_method = pytest.mark.parametrize("name", METHODS)
 
 Row = dict[str, str]
 
@@ -82,9 +70,7 @@ def tables(text: str) -> Iterator[Row]:
     header: list[str] = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
-        if not cells:
-            header = []
-        elif not header:
+        if not cells or not header:
             header = cells
         elif not set(line) <= set("|- "):
             assert len(cells) == len(header), f"{line}: {len(cells)} cells under {header}"
@@ -128,35 +114,25 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], set[str]
 
     @cache
     def keys(name: str) -> set[str]:
-        config = RunConfig(
-            data=Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0)),
-            latent=Normal(dim=2),
-            generator=MlpGenerator(widths=(4,)),
-            method=METHODS[name],
-            trainer=TrainerConfig(log_every=1),
-            steps=1,
-        )
+        config = replace(PLANE, method=METHODS[name])
         run = RunDir.create(tmp_path_factory.mktemp("methods") / name, config)
         Trainer(config, run, hooks=[Log()]).train()
-        record: dict[str, Any] = json.loads((run.path / "metrics.jsonl").read_text(encoding="utf-8"))
+        (record,) = run.read_metrics()
         return set(record)
 
     return keys
 
 
 def test_every_exported_method_has_a_section_and_a_tiny_run() -> None:
-    exported = {
-        name
-        for name in methods.__all__
-        if inspect.isclass(cls := getattr(methods, name)) and issubclass(cls, Method) and not inspect.isabstract(cls)
-    }
+    classes = [cls for name in methods.__all__ if inspect.isclass(cls := getattr(methods, name))]
+    exported = {cls.__name__ for cls in classes if issubclass(cls, Method) and not inspect.isabstract(cls)}
     assert exported == set(METHODS), "TINY in this file has one of each"
     assert exported == set(sections()) - {INDEX}, "docs/methods has a section with the class's name for each"
     page = sections()[INDEX]
     assert [name for name in exported if f"#{name.lower()})" not in page] == [], "the table of docs/methods/index.md"
 
 
-@pytest.mark.parametrize("name", METHODS)
+@every_method
 def test_every_option_named_is_a_field_and_every_field_is_named(name: str) -> None:
     cls, named = type(METHODS[name]), column("option", name)
     assert [path for path in named if not is_option(cls, path)] == []
@@ -165,7 +141,7 @@ def test_every_option_named_is_a_field_and_every_field_is_named(name: str) -> No
     assert own - {path.partition(".")[0] for path in named} == set()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@every_method
 def test_every_number_named_is_logged_and_every_number_logged_is_named(
     name: str, logged: Callable[[str], set[str]]
 ) -> None:
@@ -174,7 +150,7 @@ def test_every_number_named_is_logged_and_every_number_logged_is_named(
     assert logged(name) - named == set()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@every_method
 def test_what_tells_a_failure_exists(name: str, logged: Callable[[str], set[str]]) -> None:
     rows = [row for row in tables(sections()[name]) if "in the log" in row]
     assert rows or len(lineage(METHODS[name])) > 1
@@ -201,7 +177,4 @@ def test_the_code_named_exists(section: str) -> None:
                 module = importlib.import_module("otgen." + word.removesuffix(".py").replace("/", "."))
             else:
                 assert module is not None, f"{section}: {cell} names no file before {word}"
-                thing = module
-                for part in word.split("."):
-                    assert hasattr(thing, part), f"{section}: {word}"
-                    thing = getattr(thing, part)
+                operator.attrgetter(word)(module)

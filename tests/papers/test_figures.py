@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cases.claims import finding
-from cases.figures import TOY, W1
+from cases.figures import TOY, W1, unrendered
 from cases.images import write_cifar, write_mnist, write_photographs
-from cases.kinds import kind
 from otgen import papers
 from otgen.data import Cifar10, Digits, ImageFolder, Mnist
 from otgen.errors import InputError, RenamedWarning
@@ -24,19 +24,20 @@ from otgen.train import RunConfig
 
 ROOT = Path(__file__).parents[2]
 ALL = papers.all_figures()
+every_figure = pytest.mark.parametrize("figure", ALL, ids=lambda f: f.name)
 FILED = [figure for figure in ALL if filed(figure.name).exists()]
 
 
 def test_a_figure_that_contradicts_itself_is_refused() -> None:
-    with pytest.raises(InputError, match="has no panel 'nobody'; its panels are transport, adversarial"):
-        replace(TOY, main="nobody")
     astray = Compared(statement="x", where="y", measure=W1, pairs=(("transport", "ghost"),))
-    with pytest.raises(InputError, match="has no panel 'ghost'"):
-        replace(TOY, claims=(astray,))
-    with pytest.raises(InputError, match="names of their own"):
-        replace(TOY, panels=(TOY.panels[0], TOY.panels[0]))
-    with pytest.raises(InputError, match="columns and seeds must be at least 1"):
-        replace(TOY, columns=0)
+    for changes, named in (
+        ({"main": "nobody"}, "has no panel 'nobody'; its panels are transport, adversarial"),
+        ({"claims": (astray,)}, "has no panel 'ghost'"),
+        ({"panels": (TOY.panels[0], TOY.panels[0])}, "names of their own"),
+        ({"columns": 0}, "columns and seeds must be at least 1"),
+    ):
+        with pytest.raises(InputError, match=named):
+            replace(TOY, **changes)
     with pytest.raises(InputError, match="letters, digits, dots and hyphens, got 'a/b'"):
         Panel(name="a/b", title="t", build=TOY.panels[0].build)
     with pytest.raises(InputError, match="compares no panels"):
@@ -46,14 +47,14 @@ def test_a_figure_that_contradicts_itself_is_refused() -> None:
 
 
 def test_figures_are_found_and_guessed() -> None:
-    names = [figure.name for figure in ALL]
-    assert names.index("swgan.fig3") < names.index("seqsgda.fig4") < names.index("seqsgda.fig11")
+    order = [figure.name for figure in ALL].index
+    assert order("swgan.fig3") < order("seqsgda.fig4") < order("seqsgda.fig11")
     assert papers.find_figure("swgan.fig3").name == "swgan.fig3"
     with pytest.raises(InputError, match=r"there is no figure 'swgan.fig33'; did you mean 'swgan.fig3'\? the figures"):
         papers.find_figure("swgan.fig33")
 
 
-@pytest.mark.parametrize("figure", ALL, ids=lambda f: f.name)
+@every_figure
 def test_a_figure_is_a_recipe_by_its_main_panel(figure: Figure) -> None:
     assert papers.find(figure.name).build is figure.panel(figure.main or figure.panels[0].name).build
     assert figure.claims
@@ -69,31 +70,33 @@ def test_a_former_name_is_understood_with_a_note() -> None:
         assert papers.find_figure("digits.best").name == "own.digits"
 
 
-@pytest.mark.parametrize("figure", ALL, ids=lambda f: f.name)
-def test_scales_of_a_panel_differ_in_cost_and_not_in_kind(figure: Figure) -> None:
-    for panel in figure.panels:
-        configs = {scale: panel.build(scale) for scale in Scale}
-        assert len({kind(c) for c in configs.values()}) == 1
-        assert (configs[Scale.SMOKE].steps or 1000) <= 50
-        assert {c.seed for c in configs.values()} == {0}
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Callable[[RunConfig], RunConfig]:
+    """Two steps and a small evaluation, on files of noise."""
+    folder = tmp_path_factory.mktemp("data")
+    mnist = Mnist(folder=str(write_mnist(folder / "mnist", each=100)))
+    cifar = Cifar10(folder=str(write_cifar(folder / "cifar")))
+    photographs = str(write_photographs(folder / "photographs"))
+
+    def edited(config: RunConfig) -> RunConfig:
+        data = config.data
+        if isinstance(data, ImageFolder):
+            data = replace(data, folder=photographs)
+        elif isinstance(data, Digits | Cifar10):  # of the digits 5,000, which every evaluation classifies
+            data = mnist if isinstance(data, Digits) else cifar
+        trainer = replace(config.trainer, eval_samples=30, threads=1)
+        return replace(config, data=data, trainer=trainer, steps=2)
+
+    return edited
 
 
 # Powers above 2, which a paper takes; batches of 200 and 300, of the few digits here.
 @pytest.mark.filterwarnings("ignore::otgen.errors.NegativeDivergenceWarning", "ignore::otgen.errors.FewDataWarning")
-@pytest.mark.parametrize("figure", ALL, ids=lambda f: f.name)
-def test_a_figure_runs_at_smoke_scale_and_has_all_that_it_shows(figure: Figure, tmp_path: Path) -> None:
-    cifar, mnist = write_cifar(tmp_path / "cifar"), write_mnist(tmp_path / "mnist", each=100)
-    photographs = write_photographs(tmp_path / "photographs")
-
-    def quick(config: RunConfig) -> RunConfig:
-        if isinstance(config.data, Cifar10):
-            config = replace(config, data=Cifar10(folder=str(cifar)))
-        if isinstance(config.data, ImageFolder):
-            config = replace(config, data=replace(config.data, folder=str(photographs)))
-        if isinstance(config.data, Digits):  # 5,000 of them, which every evaluation classifies
-            config = replace(config, data=Mnist(folder=str(mnist)))
-        return replace(config, trainer=replace(config.trainer, eval_samples=100, threads=1), steps=2)
-
+@every_figure
+def test_a_figure_runs_at_smoke_scale_and_has_all_that_it_shows(
+    figure: Figure, quick: Callable[[RunConfig], RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unrendered(monkeypatch)
     done = reproduce(Plan(figure=figure, out=tmp_path / "out", scale=Scale.SMOKE, edit=quick))
     shown = {m for claim in figure.claims for m in claim.measures()} | set(figure.measures)
     for panel in figure.panels:
@@ -157,10 +160,6 @@ def test_one_number_changes_the_verdict_the_page_and_the_report(
 
 def test_no_verdict_on_runs_is_a_literal() -> None:
     """Statuses of runs are named where they are computed, and nowhere else."""
-    package = ROOT / "src" / "otgen"
-    named = {
-        str(path.relative_to(package))
-        for path in package.rglob("*.py")
-        if re.search(r"Status\.(HOLDS|FAILS)|supported=", path.read_text())
-    }
+    package, wanted = ROOT / "src" / "otgen", re.compile(r"Status\.(HOLDS|FAILS)|supported=")
+    named = {str(path.relative_to(package)) for path in package.rglob("*.py") if wanted.search(path.read_text())}
     assert named == {"papers/claim.py", "papers/run_claims.py", "runs/figure_report.py"}

@@ -9,27 +9,13 @@ from typing import Any
 import pytest
 
 from cases.claims import finding
-from otgen.papers import (
-    Alike,
-    Better,
-    Bound,
-    Compared,
-    Ground,
-    Measure,
-    Outcome,
-    PanelRuns,
-    Point,
-    Reached,
-    Results,
-    Scale,
-    Status,
-    Verdict,
-)
+from otgen import papers
+from otgen.papers import Bound, Compared, Measure, Outcome, PanelRuns, Results, Scale, Status, Verdict
 from otgen.papers.claim import overall
 from otgen.papers.measures import mean_and_range
 
-SCORE = Measure(key="score", label="score", better=Better.HIGHER)
-ERROR = Measure(key="error", label="error", better=Better.LOWER)
+SCORE = Measure(key="score", label="score", better=papers.Better.HIGHER)
+ERROR = Measure(key="error", label="error", better=papers.Better.LOWER)
 DIVERGED = None
 
 
@@ -57,53 +43,50 @@ def compared(measure: Measure, runs: Results) -> Verdict:
 
 def reached(value: float, runs: Results, *by: str) -> tuple[Verdict, ...]:
     bounds = (Bound(measure=SCORE, value=value),)
-    return Reached(statement="they reach it", where="here", bounds=bounds, by=by or ("a",)).verdicts(runs)
+    return papers.Reached(statement="they reach it", where="here", bounds=bounds, by=by or ("a",)).verdicts(runs)
 
 
-@pytest.mark.parametrize("measure", [SCORE, ERROR], ids=["higher", "lower"])
-@pytest.mark.parametrize(
-    ("a", "b", "status"),
-    [
-        ([3, 4], [1, 2], Status.HOLDS),
-        ([3, 4], [1, 3], Status.UNDECIDED),  # a tie between two seeds is no win
-        ([3, 4], [1, 5], Status.UNDECIDED),
-        ([1, 5], [2, 3, 4], Status.UNDECIDED),
-        ([1, 2], [2, 3], Status.FAILS),
-        ([1, 2], [3, 4], Status.FAILS),
-        ([2, 2], [2, 2], Status.FAILS),  # equal is not better
-        ([2], [1], Status.HOLDS),
-        ([1], [1], Status.FAILS),
-        ([1, 2], [DIVERGED, DIVERGED], Status.HOLDS),
-        ([1, 2], [0, DIVERGED], Status.HOLDS),
-        ([3, DIVERGED], [1, 2], Status.UNDECIDED),
-        ([DIVERGED], [DIVERGED], Status.FAILS),
-    ],
-    ids=str,
-)
+def by_status(table: dict[Status, list[Any]]) -> list[Any]:
+    """Each case of each status, with that status."""
+    return [(*case, status) for status, cases in table.items() for case in cases]
+
+
+both_ways = pytest.mark.parametrize("measure", [SCORE, ERROR], ids=["higher", "lower"])
+BETTER = {
+    Status.HOLDS: [([3, 4], [1, 2]), ([2], [1]), ([1, 2], [DIVERGED, DIVERGED]), ([1, 2], [0, DIVERGED])],
+    # A tie between two seeds is no win.
+    Status.UNDECIDED: [([3, 4], [1, 3]), ([3, 4], [1, 5]), ([1, 5], [2, 3, 4]), ([3, DIVERGED], [1, 2])],
+    # Equal is not better.
+    Status.FAILS: [([1, 2], [2, 3]), ([1, 2], [3, 4]), ([2, 2], [2, 2]), ([1], [1]), ([DIVERGED], [DIVERGED])],
+}
+ALIKE = {
+    # A tie between two seeds is no win.
+    Status.HOLDS: [([1, 3], [2, 4]), ([1, 3], [3, 4]), ([2, 2], [2, 2])],
+    Status.FAILS: [([1, 2], [3, 4]), ([3, 4], [1, 2]), ([1, 2], [DIVERGED, DIVERGED])],
+    Status.NOT_TESTED: [([1], [1]), ([1, 2], [1])],
+}
+# The bound itself is enough.
+REACHED = {
+    Status.HOLDS: [([5, 6],)],
+    Status.UNDECIDED: [([5, 4.999],), ([9, DIVERGED],)],
+    Status.FAILS: [([4, 3],), ([DIVERGED],)],
+}
+
+
+@both_ways
+@pytest.mark.parametrize(("a", "b", "status"), by_status(BETTER), ids=str)
 def test_better_means_every_seed_of_one_against_every_seed_of_the_other(
     measure: Measure, a: list[float | None], b: list[float | None], status: Status
 ) -> None:
     assert compared(measure, results(a=a, b=b)).status is status
 
 
-@pytest.mark.parametrize(
-    ("a", "b", "status"),
-    [
-        ([1, 3], [2, 4], Status.HOLDS),
-        ([1, 3], [3, 4], Status.HOLDS),  # a tie between two seeds is no win
-        ([2, 2], [2, 2], Status.HOLDS),
-        ([1, 2], [3, 4], Status.FAILS),
-        ([3, 4], [1, 2], Status.FAILS),
-        ([1, 2], [DIVERGED, DIVERGED], Status.FAILS),
-        ([1], [1], Status.NOT_TESTED),
-        ([1, 2], [1], Status.NOT_TESTED),
-    ],
-)
-@pytest.mark.parametrize("measure", [SCORE, ERROR], ids=["higher", "lower"])
+@both_ways
+@pytest.mark.parametrize(("a", "b", "status"), by_status(ALIKE), ids=str)
 def test_alike_means_that_the_seeds_overlap(
     measure: Measure, a: list[float | None], b: list[float | None], status: Status
 ) -> None:
-    claim = Alike(statement="a is like b", where="here", measure=measure, pairs=(("a", "b"),))
+    claim = papers.Alike(statement="a is like b", where="here", measure=measure, pairs=(("a", "b"),))
     (verdict,) = claim.verdicts(results(a=a, b=b))
     assert verdict.status is status
     assert "; " in verdict.text
@@ -117,17 +100,7 @@ def test_the_text_of_a_comparison_has_means_ranges_and_reason() -> None:
     assert "B: 1, 1 of 2 seeds (1 diverged)" in compared(SCORE, results(a=[3.0], b=[1.0, None])).text
 
 
-@pytest.mark.parametrize(
-    ("values", "status"),
-    [
-        ([5, 6], Status.HOLDS),  # the bound itself is enough
-        ([5, 4.999], Status.UNDECIDED),
-        ([4, 3], Status.FAILS),
-        ([9, DIVERGED], Status.UNDECIDED),
-        ([DIVERGED], Status.FAILS),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("values", "status"), by_status(REACHED), ids=str)
 def test_reaching_means_every_seed(values: list[float | None], status: Status) -> None:
     (verdict,) = reached(5, results(a=values))
     assert verdict.status is status
@@ -137,7 +110,7 @@ def test_reaching_means_every_seed(values: list[float | None], status: Status) -
 
 def test_all_bounds_have_to_be_met_by_the_same_seed() -> None:
     bounds = (Bound(measure=SCORE, value=2.0), Bound(measure=ERROR, value=-3.0))  # score at least 2, and at least 3
-    claim = Reached(statement="both", where="here", bounds=bounds, by=("a",))
+    claim = papers.Reached(statement="both", where="here", bounds=bounds, by=("a",))
     (verdict,) = claim.verdicts(results(a=[2.5, 2.9]))
     assert verdict.status is Status.FAILS
     assert "score 2.7 (2.5 to 2.9), at least 2 asked; error -2.7 (-2.9 to -2.5), at most -3 asked" in verdict.text
@@ -160,7 +133,7 @@ def test_there_is_no_verdict_without_ground(runs: Results, said: str) -> None:
 
 # Over the last third: from step 67 of 100 on.
 def run(seed: int, end: float, *way: tuple[int, float], **more: Any) -> Outcome:
-    points = (Point(step=step, seconds=step / 100, values={"score": value}) for step, value in way)
+    points = (papers.Point(step=step, seconds=step / 100, values={"score": value}) for step, value in way)
     return outcome(seed, end, history=tuple(points), **more)
 
 
@@ -192,7 +165,7 @@ def test_a_claim_on_quality_needs_runs_that_have_settled(runs: list[Outcome], wh
 def test_a_claim_on_speed_needs_equal_time(seconds: float, status: Status) -> None:
     slow = replace(outcome(0, 5.0), seconds=seconds)
     panels = {"a": PanelRuns(title="A", runs=(slow,)), "b": PanelRuns(title="B", runs=(outcome(0, 4.0),))}
-    claim = Compared(statement="x", where="y", measure=SCORE, pairs=(("a", "b"),), ground=Ground.SPEED)
+    claim = Compared(statement="x", where="y", measure=SCORE, pairs=(("a", "b"),), ground=papers.Ground.SPEED)
     (verdict,) = claim.verdicts(Results(figure="own.toy", scale=Scale.CPU, panels=panels))
     assert verdict.status is status
     assert "A: 5; B: 4; the first is better" in verdict.text
@@ -206,28 +179,16 @@ def test_a_figure_without_runs_is_not_tested() -> None:
 
 def test_each_part_of_a_claim_has_its_verdict() -> None:
     runs = results(a=[5, 6], b=[5, 1], c=[1, 2])
-    assert [v.status for v in reached(5, runs, "a", "b", "c")] == [
-        Status.HOLDS,
-        Status.UNDECIDED,
-        Status.FAILS,
-    ]
+    assert [v.status for v in reached(5, runs, "a", "b", "c")] == [Status.HOLDS, Status.UNDECIDED, Status.FAILS]
     claim = Compared(statement="x", where="y", measure=SCORE, pairs=(("a", "c"), ("c", "a"), ("a", "d")))
     assert [v.status for v in claim.verdicts(runs)] == [Status.HOLDS, Status.FAILS, Status.NOT_TESTED]
 
 
-@pytest.mark.parametrize(
-    ("parts", "whole"),
-    [
-        ("hh", Status.HOLDS),
-        ("hu", Status.UNDECIDED),
-        ("hun", Status.NOT_TESTED),
-        ("hunf", Status.FAILS),
-    ],
-)
-def test_a_claim_is_meant_for_all_of_its_parts(parts: str, whole: Status) -> None:
+@pytest.mark.parametrize("parts", ["h", "hu", "hun", "hunf"])
+def test_a_claim_is_meant_for_all_of_its_parts(parts: str) -> None:
     letters = {"h": Status.HOLDS, "u": Status.UNDECIDED, "n": Status.NOT_TESTED, "f": Status.FAILS}
-    assert overall(Verdict(letters[p], "") for p in parts) is whole
-    assert overall(Verdict(letters[p], "") for p in reversed(parts)) is whole
+    verdicts = [Verdict(letters[part], "") for part in parts]
+    assert overall(verdicts) is overall(reversed(verdicts)) is letters[parts[-1]]
 
 
 def test_mean_and_range() -> None:

@@ -11,15 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from cases.figures import STEPS, TOY, W1
+from cases import runs
+from cases.figures import STEPS, TOY, W1, unrendered
 from otgen.data import Arrays, Gaussian1D, Normal
 from otgen.errors import InputError, NumericalError
 from otgen.methods import SCO, Cells, Logged
 from otgen.nets import LocationScale
-from otgen.papers import Figure, Outcome, Panel, Scale, Status, Verdict, filed, read_results
+from otgen.papers import Outcome, Panel, Scale, Status, Verdict, filed, read_results
 from otgen.papers.claim import overall
 from otgen.runs import Interrupted, Job, Plan, Reproduction, evaluate_run, reproduce, train_all
 from otgen.runs.filing import file_figure
@@ -28,13 +30,8 @@ from otgen.train import Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.evaluation import metrics_of
 from otgen.train.hooks import Log
 
-NAMES = ["transport-seed10", "adversarial-seed10", "transport-seed11", "adversarial-seed11"]
-
-
-def of(name: str) -> tuple[str, int]:
-    """Panel and seed of a run."""
-    panel, _, seed = name.partition("-seed")
-    return panel, int(seed)
+PANELS = [("transport", 10), ("adversarial", 10), ("transport", 11), ("adversarial", 11)]
+NAMES = [f"{panel}-seed{seed}" for panel, seed in PANELS]
 
 
 class Watching:
@@ -43,6 +40,7 @@ class Watching:
     def __init__(self, where: str = "", step: int = 0, act: Callable[[Trainer], None] = lambda trainer: None) -> None:
         self.trained: list[str] = []
         self.finished: list[str] = []
+        self.one_done = threading.Event()
         self.where, self.step, self.act = where, step, act
 
     def hooks(self, job: Job, log: Log) -> Sequence[Hook]:
@@ -51,6 +49,7 @@ class Watching:
 
     def done(self, job: Job, outcome: Outcome) -> None:
         self.finished.append(job.run.path.name)
+        self.one_done.set()
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
         if trainer.state.step == self.step:
@@ -60,18 +59,21 @@ class Watching:
         """Nothing."""
 
 
-def interrupt(trainer: Trainer) -> None:
-    trainer.signal = 15
-
-
 def explode(trainer: Trainer) -> None:
     raise NumericalError(f"step {trainer.state.step}, generator: the loss is nan")
+
+
+@pytest.fixture(autouse=True)
+def _unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    unrendered(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def _once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("figure") / "toy"
-    reproduce(Plan(figure=TOY, out=out))
+    with pytest.MonkeyPatch.context() as patched:
+        unrendered(patched)
+        reproduce(Plan(figure=TOY, out=out))
     return out
 
 
@@ -85,22 +87,23 @@ def again(out: Path, watching: Watching | None = None, **changes: Any) -> Reprod
     return reproduce(Plan(**{"figure": TOY, "out": out, **changes}), watching)
 
 
+def trained(out: Path, **changes: Any) -> list[str]:
+    """The names of the runs that a plan still trains."""
+    watching = Watching()
+    again(out, watching, **changes)
+    return watching.trained
+
+
 def judged(done: Reproduction) -> list[tuple[Verdict, ...]]:
     """The verdicts on each claim of the toy figure."""
     return [claim.verdicts(done.results) for claim in TOY.claims]
 
 
-def weights(run: Path) -> dict[str, bytes]:
-    newest = checkpoint.newest(run / "checkpoints")
-    return {p.name: p.read_bytes() for p in newest.glob("*.safetensors")}
-
-
 def test_runs_are_ordinary_ones_and_four_files_are_made_of_them(out: Path) -> None:
     assert {p.name for p in out.iterdir()} == {*NAMES, "figure.png", "curves.png", "report.md", "results.json"}
-    for name in NAMES:
+    for name, (panel, seed) in zip(NAMES, PANELS, strict=True):
         run = RunDir.open(out / name)
         assert checkpoint.newest(run.checkpoints).name == f"step_{STEPS:08d}"
-        panel, seed = of(name)
         config = TOY.panel(panel).build(Scale.CPU)
         assert run.load_config() == replace(config, seed=seed, trainer=replace(config.trainer, eval_points=12))
         assert evaluate_run(run).values
@@ -109,8 +112,7 @@ def test_runs_are_ordinary_ones_and_four_files_are_made_of_them(out: Path) -> No
 def test_the_numbers_are_those_of_the_runs(out: Path) -> None:
     found = json.loads((out / "results.json").read_text())
     assert (found["figure"], found["scale"]) == ("own.toy", "cpu")
-    for name in NAMES:
-        panel, seed = of(name)
+    for name, (panel, seed) in zip(NAMES, PANELS, strict=True):
         run = found["panels"][panel]["runs"][seed - 10]
         assert (run["seed"], run["steps"], run["diverged"]) == (seed, STEPS, None)
         assert run["critic_updates"] == (2 * STEPS if panel == "adversarial" else 0)
@@ -178,7 +180,9 @@ def test_what_is_no_whole_figure_is_not_filed(out: Path, checkout: Path, tmp_pat
     assert not filed("own.toy").exists()
 
 
-def test_the_picture_has_a_panel_a_column(out: Path) -> None:
+def test_the_picture_has_a_panel_a_column(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    again(out)
     with Image.open(out / "figure.png") as picture:
         wide = picture.size
         assert len(picture.convert("RGB").getcolors(maxcolors=10**6)) > 10
@@ -188,54 +192,47 @@ def test_the_picture_has_a_panel_a_column(out: Path) -> None:
 
 
 def test_what_is_done_is_not_done_again(out: Path) -> None:
-    before = {name: (out / name).read_bytes() for name in ("report.md", "results.json")}
-    stamps = {p: p.stat().st_mtime_ns for name in NAMES for p in (out / name).rglob("*")}
-    watching = Watching()
+    def seen() -> list[object]:
+        stamps = {p: p.stat().st_mtime_ns for name in NAMES for p in (out / name).rglob("*")}
+        return [stamps, *((out / name).read_bytes() for name in ("report.md", "results.json"))]
+
+    before, watching = seen(), Watching()
     again(out, watching)
     assert (watching.trained, watching.finished) == ([], NAMES)
-    assert {name: (out / name).read_bytes() for name in before} == before
-    assert {p: p.stat().st_mtime_ns for name in NAMES for p in (out / name).rglob("*")} == stamps
+    assert seen() == before
 
 
 def test_more_seeds_train_only_what_is_missing(out: Path) -> None:
-    watching = Watching()
-    done = again(out, watching, seeds=3)
-    assert watching.trained == ["transport-seed12", "adversarial-seed12"]
-    assert [run.seed for run in done.results.panels["transport"].runs] == [10, 11, 12]
+    assert trained(out, seeds=3) == ["transport-seed12", "adversarial-seed12"]
+    assert [run.seed for run in read_results(out / "results.json").panels["transport"].runs] == [10, 11, 12]
 
 
 @pytest.mark.parametrize("step", [1, 4])
 def test_an_interrupted_figure_goes_on_with_the_same_plan(step: int, out: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut"
     with pytest.raises(Interrupted, match=f"interrupted at step {step} of .*adversarial-seed10") as caught:
-        again(cut, Watching("adversarial-seed10", step, interrupt), seeds=1)
+        again(cut, Watching("adversarial-seed10", step, lambda trainer: setattr(trainer, "signal", 15)), seeds=1)
     assert caught.value.signal == 15
     assert not (cut / "report.md").exists()
-    watching = Watching()
-    done = again(cut, watching, seeds=1)
-    assert watching.trained == NAMES[1:2]
-    assert [weights(cut / name) for name in NAMES[:2]] == [weights(out / name) for name in NAMES[:2]]
+    assert trained(cut, seeds=1) == NAMES[1:2]
+    assert [runs.bytes(cut / name) for name in NAMES[:2]] == [runs.bytes(out / name) for name in NAMES[:2]]
     # Counted over both parts.
-    assert [run.critic_updates for run in done.results.panels["adversarial"].runs] == [2 * STEPS]
+    (run,) = read_results(cut / "results.json").panels["adversarial"].runs
+    assert run.critic_updates == 2 * STEPS
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(out: Path) -> None:
-    expected = weights(out / NAMES[0])
+    expected = runs.bytes(out / NAMES[0])
     shutil.rmtree(out / NAMES[0] / "checkpoints")
-    watching = Watching()
-    again(out, watching)
-    assert watching.trained == NAMES[:1]
-    assert weights(out / NAMES[0]) == expected
+    assert trained(out) == NAMES[:1]
+    assert runs.bytes(out / NAMES[0]) == expected
     assert [line["step"] for line in RunDir(out / NAMES[0]).read_metrics()] == [STEPS]
 
 
 def test_another_configuration_is_refused_before_anything_is_trained(out: Path) -> None:
-    def longer(config: RunConfig) -> RunConfig:
-        return replace(config, steps=9)
-
     watching = Watching()
     with pytest.raises(InputError, match=r"transport-seed10 was started with another configuration: steps: 5 -> 9; "):
-        again(out, watching, edit=longer)
+        again(out, watching, edit=lambda config: replace(config, steps=9))
     with pytest.raises(InputError, match=r"steps: 5 -> 1"):
         again(out, watching, scale=Scale.SMOKE)
     assert watching.trained == []
@@ -264,9 +261,8 @@ def test_a_run_that_diverges_is_a_result(tmp_path: Path) -> None:
     assert "all met by 1 of 2 seeds, 1 diverged" in second.text
     text = done.report.read_text()
     assert "`adversarial`, 1 diverged" in text
-    watching = Watching()
-    assert again(tmp_path / "out", watching).results == done.results
-    assert watching.trained == []  # it would diverge again
+    assert trained(tmp_path / "out") == []  # it would diverge again
+    assert read_results(done.data) == done.results
 
 
 def test_a_panel_that_diverged_at_once_is_drawn_empty(tmp_path: Path) -> None:
@@ -290,9 +286,7 @@ def test_half_written_files_are_written_again(out: Path) -> None:
     assert (out / "results.json").read_text() == expected
     shutil.rmtree(out / NAMES[1] / "checkpoints")
     (out / NAMES[1] / "env.json").unlink()
-    watching = Watching()
-    again(out, watching)
-    assert watching.trained == [NAMES[1]]
+    assert trained(out) == [NAMES[1]]
     assert json.loads((out / "results.json").read_text())["environments"] == json.loads(expected)["environments"]
 
 
@@ -313,9 +307,8 @@ def test_smoke_is_one_seed_and_no_verdict(tmp_path: Path) -> None:
     assert done.results.panels["transport"].values(W1)[0] > 0
 
 
-def test_images_are_drawn(tmp_path: Path) -> None:
-    import numpy as np
-
+def test_images_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
     np.save(tmp_path / "images.npy", np.random.default_rng(0).random((60, 192)).astype(np.float32))
     data = Arrays(path=str(tmp_path / "images.npy"), sample_shape=(3, 8, 8))
     done = again(tmp_path / "out", seeds=1, edit=lambda config: replace(config, data=data))
@@ -323,14 +316,11 @@ def test_images_are_drawn(tmp_path: Path) -> None:
         assert min(picture.size) > 300
 
 
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [({"seeds": 0}, "at least one seed"), ({"only": ("trnsport",)}, "did you mean 'transport'")],
-    ids=str,
-)
-def test_impossible_plans_are_refused(changes: dict[str, Any], named: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=named):
-        Plan(figure=TOY, out=tmp_path, **changes)
+def test_impossible_plans_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least one seed"):
+        Plan(figure=TOY, out=tmp_path, seeds=0)
+    with pytest.raises(InputError, match="did you mean 'transport'"):
+        Plan(figure=TOY, out=tmp_path, only=("trnsport",))
 
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
@@ -339,30 +329,22 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     (other / "letter.txt").write_text("dear")
     with pytest.raises(InputError, match="is no run"):
         again(tmp_path / "out")
-    figure: Figure = TOY
     with pytest.raises(InputError, match="choose another --out"):
-        reproduce(Plan(figure=figure, out=other / "letter.txt"))
+        again(other / "letter.txt")
 
 
 def test_a_run_that_another_process_is_at_is_left_to_it_and_taken_over_in_the_end(tmp_path: Path) -> None:
     plan = Plan(figure=TOY, out=tmp_path / "toy", seeds=1)
     first, second = plan.jobs()
     (tmp_path / "toy").mkdir()
-    others_done = threading.Event()
-
-    class Others(Watching):
-        def done(self, job: Job, outcome: Outcome) -> None:
-            super().done(job, outcome)
-            others_done.set()
-
-    watching = Others()
+    watching = Watching()
     with locked(first.run.path, wait=False) as mine:
         assert mine
         with locked(first.run.path, wait=False) as twice:
             assert not twice
         worker = threading.Thread(target=train_all, args=(plan, watching), daemon=True)
         worker.start()
-        assert others_done.wait(60)
+        assert watching.one_done.wait(60)
         assert watching.finished == [second.run.path.name]
         assert not first.run.path.exists()
     worker.join(60)
@@ -374,17 +356,15 @@ def test_a_run_that_another_process_is_at_is_left_to_it_and_taken_over_in_the_en
 def test_a_run_that_ends_by_its_own_test_is_done(tmp_path: Path) -> None:
     def settles(scale: Scale = Scale.CPU) -> RunConfig:
         trainer = replace(TOY.panels[0].build(scale).trainer, checkpoint_every=1)
-        method, generator = SCO(cells=Cells(low=-4.0, high=4.0, count=16)), LocationScale()
-        return RunConfig(
-            data=Gaussian1D(), latent=Normal(dim=1), generator=generator, method=method, trainer=trainer, steps=50
-        )
+        method, laws = SCO(cells=Cells(low=-4.0, high=4.0, count=16)), {"data": Gaussian1D(), "latent": Normal(dim=1)}
+        return RunConfig(**laws, generator=LocationScale(), method=method, trainer=trainer, steps=50)
 
     figure = replace(TOY, panels=(Panel(name="sco", title="SCO", build=settles),), main="sco", claims=(), seeds=1)
-    watching = Watching()
-    (outcome,) = train_all(Plan(figure=figure, out=tmp_path / "out"), watching).values()
+    plan, watching = Plan(figure=figure, out=tmp_path / "out"), Watching()
+    outcomes = train_all(plan, watching)
+    (outcome,) = outcomes.values()
     assert (outcome.steps, outcome.stopped) == (1, True)  # data and generator are one law
-    (again_outcome,) = train_all(Plan(figure=figure, out=tmp_path / "out"), watching).values()
-    assert again_outcome == outcome
+    assert train_all(plan, watching) == outcomes
     assert watching.trained == ["sco-seed10"]
 
 
@@ -392,6 +372,4 @@ def test_a_half_finished_run_whose_configuration_is_in_other_words_goes_on(out: 
     run = RunDir(out / NAMES[0])
     shutil.rmtree(run.checkpoints)
     run.config.write_text(f"# As an earlier version wrote it.\n{run.config.read_text()}")
-    watching = Watching()
-    again(out, watching)
-    assert watching.trained == NAMES[:1]
+    assert trained(out) == NAMES[:1]
