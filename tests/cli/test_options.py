@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from cases.runs import REQUIRED, Call
-from otgen import data, methods, nets, ot, recipes
+from otgen import data, methods, nets, ot, papers
 from otgen.data import ImageFolder, ValueRange
 from otgen.methods import SinkhornAutoDiff
 from otgen.nets import Activation
@@ -137,7 +137,7 @@ def test_a_policys_python_name_is_refused_or_understood(
 
 
 def test_a_folder_of_images_can_be_given_to_any_recipe(config_of: ConfigOf) -> None:
-    for k, recipe in enumerate(recipes.names()):
+    for k, recipe in enumerate(papers.names()):
         words = ("--data", "ImageFolder", "--data.folder", "pictures", "--out", f"run{k}")
         assert config_of(recipe.name, *words).data == ImageFolder(folder="pictures")
 
@@ -148,6 +148,6 @@ def test_a_file_that_names_a_method_gets_its_defaults() -> None:
 
 
 def test_a_recipes_options_outlive_a_change_of_the_part_beside_them(config_of: ConfigOf) -> None:
-    plain = recipes.digits()
+    plain = papers.digits()
     config = config_of("digits", "--method.cost", "L1", "--out", "run")
     assert config == dataclasses.replace(plain, method=dataclasses.replace(plain.method, cost=ot.L1()))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cases.errors import input_error
 from cases.runs import REQUIRED
-from otgen import data, methods, nets, ot, recipes
+from otgen import data, methods, nets, ot, papers
 from otgen.data import Arrays, Digits, Gaussians8, ImageFolder, Uniform, ValueRange
 from otgen.errors import InputError, suggestion
 from otgen.methods import WGANGP, Adam, GradientPenalty, PixelSinkhorn, SinkhornAutoDiff
@@ -61,7 +61,7 @@ VARIED = {
     "a penalty": RunConfig(method=WGANGP(penalty=GradientPenalty(weight=3, one_sided=True)), steps=1),
     "no regulariser": RunConfig(method=PixelSinkhorn(reg=NoReg(), solver=ot.Exact()), steps=1),
 }
-VARIED |= {f"{r.name}, {scale}": r.build(scale) for r in recipes.names() for scale in Scale}
+VARIED |= {f"{r.name}, {scale}": r.build(scale) for r in papers.names() for scale in Scale}
 
 
 @pytest.mark.parametrize("name", VARIED)

@@ -68,7 +68,7 @@ class ModeCoverage(Metric):
     labels = {
         "modes_found": Label("modes found", 5),
         "modes_high_quality": Label("share of samples within 3 std of a mode", 7),
-        "modes_spread": Label("spread around a mode (the mixture's own: 1)", 7),
+        "modes_spread": Label("spread around a mode (the mixture's own: 1)", 8),
     }
 
     centres: Tensor

@@ -91,9 +91,9 @@ class CopyCheck(Metric):
     """
 
     labels = {
-        "copy_ratio": Label("distance to training set / held-out ones' (1: same)", 10),
-        "copy_close": Label("share nearer than 99 % of held-out ones (chance: 0.01)", 11),
-        "copy_exact": Label("exact copies of training samples", 12),
+        "copy_ratio": Label("distance to training set / held-out ones' (1: same)", 11),
+        "copy_close": Label("share nearer than 99 % of held-out ones (chance: 0.01)", 12),
+        "copy_exact": Label("exact copies of training samples", 13),
     }
 
     training: Features

@@ -83,8 +83,8 @@ class WassersteinDistance(Metric):
     """
 
     labels = {
-        "w1_matched": Label("Wasserstein-1 distance to real samples, exact", 8),
-        "w1_real": Label("  of real samples to real ones", 9),
+        "w1_matched": Label("Wasserstein-1 distance to real samples, exact", 9),
+        "w1_real": Label("  of real samples to real ones", 10),
     }
 
     order: Order = Order.W1
