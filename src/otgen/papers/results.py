@@ -167,7 +167,8 @@ class Results:
         return ""
 
     def write(self, path: Path) -> Path:
-        """Write all of it as JSON."""
+        """Write all of it as JSON; the folder is made."""
+        path.parent.mkdir(parents=True, exist_ok=True)
         return files.write_json(path, asdict(self))
 
 
