@@ -46,8 +46,7 @@ def compare(
 ) -> None:
     """The gradient that `value` carries, against central differences of `value`; weights move as weights do."""
     leaves = tuple(t.clone().requires_grad_() for t in tensors)
-    gradients = torch.autograd.grad(value(*leaves), leaves)
-    for k, (label, gradient) in enumerate(zip(names, gradients, strict=True)):
+    for k, (label, gradient) in enumerate(zip(names, torch.autograd.grad(value(*leaves), leaves), strict=True)):
         assert (gradient.shape, gradient.dtype) == (tensors[k].shape, tensors[k].dtype)
         assert bool(torch.isfinite(gradient).all()), label
         weight = label in ("a", "b")

@@ -114,10 +114,8 @@ def random_problem(seed: int) -> RandomProblem:
         x[-1] = x[0]
     a, b = (_random_weights(rng, int(size)) for size in (n, m))
     cost = FOUR_COSTS[(seed // 2) % len(FOUR_COSTS)]
-    mean = float(a @ cost(x, y) @ b)
-    eps = mean * 10.0 ** rng.uniform(-3, 1)
-    reg = KL(eps=eps) if (seed // 8) % 2 == 0 else Quadratic(eps=eps)
-    return RandomProblem(x, y, a, b, cost, reg)
+    eps = float(a @ cost(x, y) @ b) * 10.0 ** rng.uniform(-3, 1)
+    return RandomProblem(x, y, a, b, cost, KL(eps=eps) if (seed // 8) % 2 == 0 else Quadratic(eps=eps))
 
 
 def _random_weights(rng: np.random.Generator, n: int) -> Tensor:

@@ -137,8 +137,7 @@ def test_gradient_by_finite_differences(make: Any, reg: SmoothRegulariser, sizes
     if make is MinibatchEnergyDistance and (n % 2 or m % 2):
         pytest.skip("its sides have two halves each")
     zeros = int(n > 1)
-    tensors = measures(n, m, 3, zeros=(zeros, zeros))
-    compare(converged(make, reg)(), tensors, POINTS, count=2, room=2e-8)
+    compare(converged(make, reg)(), measures(n, m, 3, zeros=(zeros, zeros)), POINTS, count=2, room=2e-8)
 
 
 @every_loss_and_regulariser
@@ -266,5 +265,4 @@ def test_deepcopy_gives_a_loss_of_its_own(make: Any) -> None:
     used = copy.deepcopy(loss)
     assert used.last.value.item() == value.item()
     assert torch.equal(used(*tensors), value)
-    moved = used(tensors[0] + 1, *tensors[1:])
-    assert moved.item() != value.item() == loss.last.value.item()
+    assert used(tensors[0] + 1, *tensors[1:]).item() != value.item() == loss.last.value.item()

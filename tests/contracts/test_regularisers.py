@@ -50,8 +50,7 @@ def test_fenchel_young(reg: SmoothRegulariser) -> None:
     """``conjugate(s) + eps penalty(m) >= s m``, with equality where m is the density at s."""
     s, eps = grid(reg), reg.weight
     m = torch.linspace(0.0, 5.0, 200, dtype=torch.float64)
-    slack = reg.conjugate(s)[:, None] + eps * reg.penalty(m) - s[:, None] * m
-    assert slack.min().item() >= -1e-13 * eps
+    assert (reg.conjugate(s)[:, None] + eps * reg.penalty(m) - s[:, None] * m).min().item() >= -1e-13 * eps
     density = reg.density(s)
     equality = reg.conjugate(s) + eps * reg.penalty(density) - s * density
     assert equality.abs().max().item() <= 1e-13 * eps * max(1.0, density.max().item() * 4)
@@ -69,8 +68,7 @@ def test_conjugate_is_the_supremum(reg: SmoothRegulariser) -> None:
 
 @every_smooth
 def test_penalty_is_convex_and_not_negative(reg: SmoothRegulariser) -> None:
-    m = torch.linspace(0.0, 10.0, 1001, dtype=torch.float64)
-    penalty = reg.penalty(m)
+    penalty = reg.penalty(torch.linspace(0.0, 10.0, 1001, dtype=torch.float64))
     assert bool(torch.isfinite(penalty).all())
     assert penalty.min().item() >= 0
     assert (penalty[2:] - 2 * penalty[1:-1] + penalty[:-2]).min().item() >= -1e-12
@@ -207,5 +205,4 @@ def test_soft_transform_is_the_same_without_a_graph(reg: Regulariser, dim: int, 
     shapes = [(9,), (1, 9), (2, 1, 9)] if dim == -1 else [(6, 1), (2, 6, 1)]
     with torch.no_grad():
         for shaped in (w.expand(shape) for shape in (*shapes, z.shape)):
-            got = reg.soft_transform(z, shaped, dim)
-            torch.testing.assert_close(got, expected, rtol=1e-13, atol=1e-13)
+            torch.testing.assert_close(reg.soft_transform(z, shaped, dim), expected, rtol=1e-13, atol=1e-13)

@@ -121,8 +121,7 @@ UNSCHEDULED = [case for case in PLAIN if getattr(case[1], "anneal", None) is Non
 def test_a_batch_is_a_loop_at_any_step(reg: Regulariser, solver: Solver, steps: int) -> None:
     problem = batched(reg)
     whole = solve(problem, solver, tol=0, max_steps=steps)
-    plan = whole.plan() if isinstance(reg, NoReg) else None
-    bounds = certify(whole.problem, whole.potentials, plan)
+    bounds = certify(whole.problem, whole.potentials, whole.plan() if isinstance(reg, NoReg) else None)
     for k in range(3):
         one = solve(problem[k], solver, tol=0, max_steps=steps)
         alone = certify(one.problem, one.potentials, one.plan() if isinstance(reg, NoReg) else None)
@@ -194,8 +193,7 @@ def test_advance_is_so_many_steps(
 def test_no_steps_are_no_steps(reg: Regulariser, solver: Solver) -> None:
     problem = Discrete(*awkward(), reg=reg)
     state = solver.advance(problem, solver.init(problem), 3)
-    kept = copy.deepcopy(state)
-    assert same(solver.advance(problem, state, 0), kept)
+    assert same(copy.deepcopy(state), solver.advance(problem, state, 0))  # the copy is made first
 
 
 @every_case

@@ -47,8 +47,7 @@ def test_a_mixture_is_the_mean_of_its_parts() -> None:
 
 @pytest.mark.parametrize("mean", [0.0, 0.25, 0.5])
 def test_a_point_lies_in_one_cell_its_lower_edge_included(mean: float) -> None:
-    point = LINE.of_normals(*_normal(mean, 0.0))
-    assert torch.equal(point, LINE.of_samples(torch.tensor([[mean]])))
+    assert torch.equal(LINE.of_normals(*_normal(mean, 0.0)), LINE.of_samples(torch.tensor([[mean]])))
 
 
 def test_mass_outside_goes_where_it_is_told() -> None:

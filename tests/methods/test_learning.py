@@ -22,8 +22,7 @@ SIGMA = 1.0
 
 
 def _learnt(method: type[TransportMethod], eps: float, start: float, folder: Path) -> float:
-    adam = Adam(lr=0.04, beta1=0.5)
-    chosen = method(batch=64, reg=KL(eps=eps), max_steps=30, generator_optimizer=adam)
+    chosen = method(batch=64, reg=KL(eps=eps), max_steps=30, generator_optimizer=Adam(lr=0.04, beta1=0.5))
     return scale_learnt(chosen, folder, start, Quantiles(std=SIGMA), Quantiles(), steps=100)
 
 
@@ -44,8 +43,7 @@ def test_the_biased_value_collapses_beyond_its_limit(tmp_path: Path) -> None:
 
 
 def _fitted(method: type[TransportMethod], seed: int, folder: Path) -> tuple[Tensor, Tensor]:
-    adam = Adam(lr=0.05, beta1=0.5, beta2=0.99)
-    chosen = method(batch=64, reg=KL(eps=0.5), max_steps=10, generator_optimizer=adam)
+    chosen = method(batch=64, reg=KL(eps=0.5), max_steps=10, generator_optimizer=Adam(lr=0.05, beta1=0.5, beta2=0.99))
     return law_learnt(chosen, folder, Gaussian2D(mean=(3.0, -2.0), std=(0.5, 2.0)), seed=seed, steps=150)
 
 

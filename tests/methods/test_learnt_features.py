@@ -117,8 +117,7 @@ def test_features_descend_minus_46_with_the_plans_held(signs: Signs, trainer: An
         # The plan is that of the features as the potentials know them, in evaluation mode.
         f, g = duals.values(judged[left], judged[right])
         s = f[:, None] + g - (judged[left][:, None] - judged[right]).square().sum(-1)
-        density = (s / 0.5).clamp(max=ORACLE.guard).exp()
-        total = total + weight * (density * costs).mean()
+        total = total + weight * ((s / 0.5).clamp(max=ORACLE.guard).exp() * costs).mean()
     wanted = torch.autograd.grad(-total, list(state.critic.module.parameters()))
     for one, other in zip(seen["gradient"], wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()) + 1e-6)
@@ -128,8 +127,7 @@ def test_a_feature_belongs_to_its_sample_alone(trainer: Any) -> None:
     state: SwganState = trainer(PLAIN).state.method
     x = torch.randn(10, 2)
     together = embedded({Fake(): x, Real(): x + 5}, state.critic)[Fake()]
-    alone = embedded({Fake(): x[:1]}, state.critic)[Fake()]
-    torch.testing.assert_close(together[:1], alone)
+    torch.testing.assert_close(together[:1], embedded({Fake(): x[:1]}, state.critic)[Fake()])
     assert embedded({Fake(): x}, None)[Fake()] is x
 
 
@@ -151,8 +149,7 @@ def test_a_pool_is_drawn_once_a_step_and_a_law_meets_itself_in_other_samples(wat
 def test_potentials_in_units_of_the_cost_do_not_know_its_scale(method: SWGAN, trainer: Any) -> None:
     method = replace(method, features=None, cost=L1(), reg=KL(eps=Relative(0.2)))
     net = MlpCritic(widths=(8,))
-    at_work = trainer(replace(method, oracle=replace(ORACLE, f=net, g=net, relative=True)))
-    state: SwganState = at_work.state.method
+    state: SwganState = trainer(replace(method, oracle=replace(ORACLE, f=net, g=net, relative=True))).state.method
     with torch.no_grad():
         mean = float(L1()(state.generator.module(state.latents), state.data).mean())
     pairs = [duals.player.module for duals in (state.cross, state.own) if duals is not None]

@@ -86,8 +86,7 @@ def test_a_step_is_algorithm_2(tmp_path: Path) -> None:
     # Means apart, spreads alike: the critic climbs by 1 everywhere, and the mean of its gradient is 1 for the
     # location and the mean of z for the scale.
     trainer = _trainer(tmp_path, Gaussian1D(mean=1.0), LINE, LocationScale())
-    rng = torch.Generator().set_state(trainer.state.latent_rng.get_state())
-    z = Normal(dim=1).sample(LINE.batch, rng)
+    z = Normal(dim=1).sample(LINE.batch, torch.Generator().set_state(trainer.state.latent_rng.get_state()))
     logged = trainer.step()
     location, scale = _parameters(trainer)
     assert location.item() == pytest.approx(ALPHA, rel=1e-5)
@@ -159,8 +158,7 @@ def test_data_outside_the_grid_are_refused_or_left_out_and_never_moved(tmp_path:
 
 
 def test_the_grid_left_out_holds_the_data_and_the_generator(tmp_path: Path) -> None:
-    rng = torch.Generator().manual_seed(0)
-    points = 20 + 2 * torch.randn(500, 2, generator=rng)
+    points = 20 + 2 * torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
     np.save(tmp_path / "points.npy", points.numpy())
     data, method = Arrays(path=str(tmp_path / "points.npy")), SCO(samples=500, lr=0.5, tol=0.1, stop=0.0, patience=0)
     trainer = _trainer(tmp_path, data, method, MlpGenerator(widths=(8,)), steps=30)
@@ -171,8 +169,7 @@ def test_the_grid_left_out_holds_the_data_and_the_generator(tmp_path: Path) -> N
     losses = [float(trainer.step().values["loss"]) for _ in range(30)]
     assert losses[0] > 20
     assert losses[-1] < 0.5 * losses[0]
-    again = Trainer(trainer.config, RunDir(tmp_path / "again"))
-    assert again.state.method.grid == grid
+    assert Trainer(trainer.config, RunDir(tmp_path / "again")).state.method.grid == grid
     # A normal law has no last point: four standard deviations are held.
     line = _trainer(tmp_path, Gaussian1D(mean=50.0, std=5.0), SCO(), LocationScale()).state.method.grid
     assert line.high == pytest.approx(70 + (line.high - line.low) / 6)

@@ -88,8 +88,7 @@ def test_each_update_changes_its_player_and_no_others_statistics(method: SWGAN, 
         order.append(player.name)
 
     method.step(state, at_work.batches, update)
-    kinds = ["potentials"] * 3 + (["own potential"] * 3 if state.own else []) + ["generator"]
-    assert order == kinds
+    assert order == (["potentials"] * 3 + (["own potential"] * 3 if state.own else []) + ["generator"])
     assert all(same(everything(p), known[p.name]) for p in players(state))
 
 
@@ -226,8 +225,7 @@ def test_annealing_is_geometric_and_ends_at_the_weight(trainer: Any) -> None:
 def test_a_relative_weight_is_resolved_once(trainer: Any) -> None:
     from otgen.ot import Relative
 
-    at_work = trainer(replace(PLAIN, reg=KL(eps=Relative(0.1))))
-    state = at_work.state.method
+    state = trainer(replace(PLAIN, reg=KL(eps=Relative(0.1)))).state.method
     with torch.no_grad():
         mean = float(SqEuclidean()(state.generator.module(state.latents), state.data).mean())
     assert state.eps == pytest.approx(0.1 * mean, rel=1e-5)

@@ -75,8 +75,7 @@ def test_a_nearly_copier_is_found() -> None:
 
 
 def test_the_pairs_can_be_drawn() -> None:
-    found = METRIC.neighbours(features(TRAINING[[7, 9]]))
-    assert found.index.tolist() == [7, 9]
+    assert METRIC.neighbours(features(TRAINING[[7, 9]])).index.tolist() == [7, 9]
 
 
 def test_the_quantile_is_a_field() -> None:
