@@ -57,9 +57,7 @@ def test_shape_dtype_and_device(make: Any, reg: Regulariser) -> None:
         for tensors, shape in ((single, ()), (several, (3,))):
             for args in (tensors, tensors[:2], (*tensors[:2], None, tensors[3])):
                 value = loss(*args)
-                assert value.shape == shape
-                assert value.dtype == dtype
-                assert value.device == tensors[0].device
+                assert (value.shape, value.dtype, value.device) == (shape, dtype, tensors[0].device)
                 assert bool(torch.isfinite(value).all())
 
 
@@ -249,11 +247,8 @@ def test_a_module_without_parameters_or_state(make: Any) -> None:
     loss = make(reg=KL(eps=1.5), tol=0, max_steps=5)
     loss(*inputs())
     assert isinstance(loss, torch.nn.Module)
-    assert list(loss.parameters()) == []
-    assert list(loss.buffers()) == []
-    assert loss.state_dict() == {}
-    assert "reg=" in repr(loss)
-    assert "cost=" in repr(loss)
+    assert [*loss.parameters(), *loss.buffers(), *loss.state_dict()] == []
+    assert all(part in repr(loss) for part in ("reg=", "cost="))
 
 
 @every_loss

@@ -90,8 +90,7 @@ def test_two_cells_a_side_show_no_shape_whatever_the_data() -> None:
 
 @pytest.mark.parametrize("wrong", [{"low": 1.0, "high": 1.0}, {"low": float("nan")}, {"count": 1}])
 def test_no_grid_is_no_grid(wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="a grid needs low < high and at least 2 cells"):
-        CriticGrid(**{"low": -1.0, "high": 2.0, "count": 8, **wrong})  # type: ignore[arg-type]
+    refused("a grid needs low < high and at least 2 cells", CriticGrid, **{"low": -1.0, "high": 2, "count": 8} | wrong)
 
 
 def test_a_grid_that_nobody_gave_holds_the_points_with_room_to_spare() -> None:

@@ -28,14 +28,12 @@ def _learnt(method: type[TransportMethod], eps: float, start: float, folder: Pat
 
 @pytest.mark.parametrize("start", [0.3, 1.7])
 @pytest.mark.parametrize("eps", [0.5, 1.0])
-def test_the_divergence_finds_the_datas_scale(eps: float, start: float, tmp_path: Path) -> None:
-    assert _learnt(PixelSinkhorn, eps, start, tmp_path) == pytest.approx(SIGMA, abs=0.02)
-
-
-@pytest.mark.parametrize("start", [0.3, 1.7])
-@pytest.mark.parametrize("eps", [0.5, 1.0])
-def test_the_biased_value_shrinks_it_as_predicted(eps: float, start: float, tmp_path: Path) -> None:
-    assert _learnt(Biased, eps, start, tmp_path) == pytest.approx(math.sqrt(SIGMA**2 - eps / 2), abs=0.02)
+@pytest.mark.parametrize("method", [PixelSinkhorn, Biased])
+def test_the_divergence_finds_the_datas_scale_and_the_biased_value_shrinks_it_as_predicted(
+    method: type[TransportMethod], eps: float, start: float, tmp_path: Path
+) -> None:
+    predicted = SIGMA if method is PixelSinkhorn else math.sqrt(SIGMA**2 - eps / 2)
+    assert _learnt(method, eps, start, tmp_path) == pytest.approx(predicted, abs=0.02)
 
 
 def test_the_biased_value_collapses_beyond_its_limit(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import torch
 from cases.checks import refused
 from cases.trainers import finished, trainer_of
 from otgen.data import Arrays, Gaussian1D, Gaussian2D, Gaussians8, Mixture, Normal, Source
-from otgen.errors import InputError
 from otgen.methods import SCO, Adam, Cells
 from otgen.nets import GeneratorNet, LocationScale, LocationScaleMap, MlpGenerator
 from otgen.ot import Outside, Stencil
@@ -176,14 +175,13 @@ def test_the_grid_left_out_holds_the_data_and_the_generator(tmp_path: Path) -> N
 
 
 def test_data_that_fit_no_grid_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"standard deviation is 0 of a cell.*count above 160"):
-        _trainer(tmp_path, Gaussian1D(mean=0.05, std=0.0), LINE, LocationScale())
-    deep = RunConfig(latent=Normal(dim=16), method=LINE, steps=1)
-    with pytest.raises(InputError, match=r"grid of one or two dimensions, and samples have shape \(1, 28, 28\)"):
-        Trainer(deep, RunDir(tmp_path / "deep"))
+    point, message = Gaussian1D(mean=0.05, std=0.0), "standard deviation is 0 of a cell.*count above 160"
+    refused(message, _trainer, tmp_path, point, LINE, LocationScale())
+    deep, run = RunConfig(latent=Normal(dim=16), method=LINE, steps=1), RunDir(tmp_path / "deep")
+    refused(r"grid of one or two dimensions, and samples have shape \(1, 28, 28\)", Trainer, deep, run)
     # The generator cannot make such data either; the method's reason comes first.
-    with pytest.raises(InputError, match=r"grid of one or two dimensions.*--method PixelSinkhorn"):
-        Trainer(replace(deep, generator=LocationScale()), RunDir(tmp_path / "deep"))
+    deep = replace(deep, generator=LocationScale())
+    refused(r"grid of one or two dimensions.*--method PixelSinkhorn", Trainer, deep, run)
 
 
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"tol": 0.0}, {"lr": 0.0}, {"stop": -1.0}, {"patience": -1}])
