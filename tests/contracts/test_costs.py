@@ -189,8 +189,7 @@ def test_inputs_are_left_alone(cost: Cost) -> None:
 @given(seed=st.integers(0, 10_000), d=st.integers(1, 4), eps=st.floats(0.05, 20))
 def test_a_cost_of_negative_type_has_a_positive_definite_kernel(cost: Cost, seed: int, d: int, eps: float) -> None:
     x = cloud(9, d, seed)
-    least = torch.linalg.eigvalsh(torch.exp(-cost(x, x) / eps)).min().item()
-    assert least > -1e-9 or not cost.negative_type
+    assert torch.linalg.eigvalsh(torch.exp(-cost(x, x) / eps)).min().item() > -1e-9 or not cost.negative_type
 
 
 def test_what_is_said_of_powers() -> None:
