@@ -10,8 +10,11 @@ from torch import Tensor
 
 from cases.random_problems import generator
 
+Value = Callable[..., Tensor]
+Tensors = tuple[Tensor, ...]
 
-def central(value: Callable[..., Tensor], inputs: tuple[Tensor, ...], k: int, direction: Tensor, h: float) -> Tensor:
+
+def central(value: Value, inputs: Tensors, k: int, direction: Tensor, h: float) -> Tensor:
     """``d value / d inputs[k]`` along a direction, with an error O(h^2)."""
     sides = []
     with torch.no_grad():
@@ -36,18 +39,11 @@ def directions(like: Tensor, count: int, seed: int, *, weight: bool = False) -> 
 
 
 def compare(
-    value: Callable[..., Tensor],
-    tensors: tuple[Tensor, ...],
-    names: tuple[str, ...],
-    *,
-    h: float = 2e-6,
-    count: int = 3,
-    room: float = 1e-7,
+    value: Value, tensors: Tensors, names: tuple[str, ...], *, h: float = 2e-6, count: int = 3, room: float = 1e-7
 ) -> None:
     """The gradient that `value` carries, against central differences of `value`; weights move as weights do."""
     leaves = tuple(t.clone().requires_grad_() for t in tensors)
-    gradients = torch.autograd.grad(value(*leaves), leaves)
-    for k, (label, gradient) in enumerate(zip(names, gradients, strict=True)):
+    for k, (label, gradient) in enumerate(zip(names, torch.autograd.grad(value(*leaves), leaves), strict=True)):
         assert (gradient.shape, gradient.dtype) == (tensors[k].shape, tensors[k].dtype)
         assert bool(torch.isfinite(gradient).all()), label
         weight = label in ("a", "b")

@@ -25,10 +25,8 @@ def write_mnist(folder: Path, each: int = 60) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for part in ("train", "t10k"):
         images = rng.integers(0, 256, (each, 28, 28), dtype=np.uint8)
-        labels = (np.arange(each) % 10).astype(np.uint8)
-        for kind, content in (("images-idx3", images), ("labels-idx1", labels)):
-            sizes = b"".join(size.to_bytes(4, "big") for size in content.shape)
-            header = bytes([0, 0, 8, content.ndim]) + sizes
+        for kind, content in (("images-idx3", images), ("labels-idx1", (np.arange(each) % 10).astype(np.uint8))):
+            header = bytes([0, 0, 8, content.ndim]) + b"".join(size.to_bytes(4, "big") for size in content.shape)
             (folder / f"{part}-{kind}-ubyte").write_bytes(header + content.tobytes())
     return folder
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -30,37 +30,20 @@ def weights(n: int, seed: int, zeros: int = 0, dtype: torch.dtype = torch.float6
 
 
 Measures: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
+Ints: TypeAlias = tuple[int, ...]
 
 
 def measures(
-    n: int,
-    m: int,
-    d: int,
-    *,
-    shift: float = 0.5,
-    zeros: tuple[int, int] = (1, 1),
-    seeds: tuple[int, int, int, int] = (1, 2, 3, 5),
-    dtype: torch.dtype = torch.float64,
+    n: int, m: int, d: int, *, shift: float = 0.5, zeros: Ints = (1, 1), seeds: Ints = (1, 2, 3, 5), **of: torch.dtype
 ) -> Measures:
-    """Points x and y, y moved, and weights a and b, so many of them zero."""
-    x, y = cloud(n, d, seeds[0], dtype), cloud(m, d, seeds[1], dtype) + shift
-    return x, y, weights(n, seeds[2], zeros[0], dtype), weights(m, seeds[3], zeros[1], dtype)
+    """Points x and y, y moved, and weights a and b, so many of them zero, of a dtype."""
+    x, y = cloud(n, d, seeds[0], **of), cloud(m, d, seeds[1], **of) + shift
+    return x, y, weights(n, seeds[2], zeros[0], **of), weights(m, seeds[3], zeros[1], **of)
 
 
-def between(
-    n: int,
-    m: int,
-    reg: Regulariser,
-    *,
-    d: int = 2,
-    shift: float = 0.5,
-    zeros: tuple[int, int] = (0, 0),
-    dtype: torch.dtype = torch.float64,
-    cost: Cost | None = None,
-) -> Discrete:
-    """Such measures as a problem."""
-    given = measures(n, m, d, shift=shift, zeros=zeros, seeds=(1, 2, 3, 4), dtype=dtype)
-    return Discrete(*given, cost=cost, reg=reg)
+def between(n: int, m: int, reg: Regulariser, *, d: int = 2, cost: Cost | None = None, **options: Any) -> Discrete:
+    """Such measures as a problem, without zero weights unless the options of `measures` say so."""
+    return Discrete(*measures(n, m, d, **{"zeros": (0, 0), "seeds": (1, 2, 3, 4), **options}), cost=cost, reg=reg)
 
 
 @dataclass(frozen=True)
@@ -114,10 +97,8 @@ def random_problem(seed: int) -> RandomProblem:
         x[-1] = x[0]
     a, b = (_random_weights(rng, int(size)) for size in (n, m))
     cost = FOUR_COSTS[(seed // 2) % len(FOUR_COSTS)]
-    mean = float(a @ cost(x, y) @ b)
-    eps = mean * 10.0 ** rng.uniform(-3, 1)
-    reg = KL(eps=eps) if (seed // 8) % 2 == 0 else Quadratic(eps=eps)
-    return RandomProblem(x, y, a, b, cost, reg)
+    eps = float(a @ cost(x, y) @ b) * 10.0 ** rng.uniform(-3, 1)
+    return RandomProblem(x, y, a, b, cost, KL(eps=eps) if (seed // 8) % 2 == 0 else Quadratic(eps=eps))
 
 
 def _random_weights(rng: np.random.Generator, n: int) -> Tensor:

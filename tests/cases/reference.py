@@ -117,8 +117,7 @@ def solve(costs: Array, a: Array, b: Array, eps: float, kind: str, tol: float = 
     scale = max(float(np.abs(c).max()), 1e-300)
     f, g = np.zeros(len(weights_a)), np.zeros(len(weights_b))
     # Continuation: from a large weight, where the problem is easy, down to the one that is wanted.
-    stages = [eps * 4.0**k for k in range(int(np.ceil(np.log(max(scale / eps, 1.0)) / np.log(4.0))), -1, -1)]
-    for stage in stages:
+    for stage in [eps * 4.0**k for k in range(int(np.ceil(np.log(max(scale / eps, 1.0)) / np.log(4.0))), -1, -1)]:
         reg = KINDS[kind](stage)
         # On the way a start for the next stage is all that is wanted.
         f, g = _newton(c, weights_a, weights_b, reg, f, g, goal=1e-15 if stage == eps else 1e-4)
@@ -153,8 +152,7 @@ def _newton(
         hessian = np.block([[np.diag(curvature.sum(1)), curvature], [curvature.T, np.diag(curvature.sum(0))]])
         start, accepted = dual(f, g), False
         while not accepted and ridge < 1e12:
-            system = hessian + ridge / reg.eps * np.diag(np.concatenate([a, b]))
-            step = np.linalg.lstsq(system, gradient, rcond=None)[0]
+            step = np.linalg.lstsq(hessian + ridge / reg.eps * np.diag(np.concatenate([a, b])), gradient, rcond=None)[0]
             trial = dual(f + step[:n], g + step[n:])
             # Where only rounding is left of the rise, a Newton step still brings the marginals nearer.
             accepted = np.isfinite(trial) and trial >= start - 1e-15 * abs(start)

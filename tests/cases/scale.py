@@ -29,8 +29,7 @@ class Quantiles(Source):
         return (1,)
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        grid = (torch.arange(n, dtype=torch.float64) + 0.5) / n
-        points = math.sqrt(2) * torch.erfinv(2 * grid - 1)
+        points = math.sqrt(2) * torch.erfinv(2 * ((torch.arange(n, dtype=torch.float64) + 0.5) / n) - 1)
         points = (self.std * points / points.std(correction=0)).float()[:, None]
         return points[torch.randperm(n, generator=rng)] if self.shuffled else points
 

@@ -40,8 +40,7 @@ def best(problem: Discrete, solver: Solver, tol: float = TOL) -> Solution:
 
 
 def close(got: Tensor, want: Tensor | float, tol: float = 1e-8) -> None:
-    expected = torch.as_tensor(want, dtype=got.dtype).expand_as(got)
-    torch.testing.assert_close(got, expected, rtol=tol, atol=tol)
+    torch.testing.assert_close(got, torch.as_tensor(want, dtype=got.dtype).expand_as(got), rtol=tol, atol=tol)
 
 
 def programme(problem: Discrete) -> float:

@@ -24,11 +24,7 @@ Contents = Callable[[Path], dict[str, Any]]
 class AfterStep:
     """A hook that calls a function after every step, and perhaps another one at the end."""
 
-    def __init__(
-        self,
-        act: Callable[[Trainer, Logged], object],
-        end: Callable[[Trainer, Logged | None], object] = lambda trainer, logged: None,
-    ) -> None:
+    def __init__(self, act: Callable[..., object], end: Callable[..., object] = lambda trainer, logged: None) -> None:
         self.act, self.end = act, end
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
@@ -71,18 +67,10 @@ def resumed(config: RunConfig, first: Trainer) -> Trainer:
     return trainer
 
 
-def trainer_of(
-    method: Method[Any],
-    folder: Path,
-    data: Source,
-    generator: GeneratorNet,
-    *,
-    latent: Source | None = None,
-    **settings: Any,
-) -> Trainer:
+def trainer_of(method: Method[Any], folder: Path, data: Source, generator: GeneratorNet, **settings: Any) -> Trainer:
     """At its start; the latent law is normal and as large as the data unless it is given."""
-    law = Normal(dim=data.shape[0]) if latent is None else latent
-    return Trainer(RunConfig(data=data, latent=law, generator=generator, method=method, **settings), RunDir(folder))
+    settings = {"latent": Normal(dim=data.shape[0]), **settings}
+    return Trainer(RunConfig(data=data, generator=generator, method=method, **settings), RunDir(folder))
 
 
 def finished(trainer: Trainer) -> float:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cases.checks import crossed, is_a_value
+from cases.checks import crossed, is_a_value, same
 from cases.components import COSTS, TRANSLATION_INVARIANT, everywhere, name, public
 from cases.random_problems import cloud, generator
 from otgen.ot import L1, Cost, LpPower, PNorm
@@ -49,8 +49,7 @@ def test_hyper_parameters_are_frozen_and_comparable(cost: Cost) -> None:
 def test_shape_dtype_and_range(cost: Cost, d: int, dtype: torch.dtype) -> None:
     x, y = special_clouds(d, dtype)
     costs = cost(x, y)
-    assert costs.shape == (7, 5)
-    assert costs.dtype == dtype
+    assert (costs.shape, costs.dtype) == ((7, 5), dtype)
     assert bool(torch.isfinite(costs).all())
     assert costs.min().item() >= 0
 
@@ -93,10 +92,8 @@ def test_batch_is_a_stack_of_singles(cost: Cost, d: int) -> None:
 @every_cost_dimension_and_dtype
 def test_gradients_are_finite_everywhere(cost: Cost, d: int, dtype: torch.dtype) -> None:
     x, y = (t.requires_grad_() for t in special_clouds(d, dtype))
-    for gradient in torch.autograd.grad(cost(x, y).sum(), (x, y)):
-        assert bool(torch.isfinite(gradient).all())
-    for gradient in torch.autograd.grad(cost.paired(x[:5], y).sum(), (x, y)):
-        assert bool(torch.isfinite(gradient).all())
+    for costs in (cost(x, y), cost.paired(x[:5], y)):
+        assert all(bool(torch.isfinite(gradient).all()) for gradient in torch.autograd.grad(costs.sum(), (x, y)))
 
 
 @every_cost_and_dimension
@@ -109,8 +106,7 @@ def test_gradient_is_the_derivative(cost: Cost, d: int) -> None:
 @every_cost_and_dimension
 def test_gradient_is_zero_where_points_coincide(cost: Cost, d: int) -> None:
     x = cloud(4, d, seed=9).requires_grad_()
-    y = x.detach().clone()
-    (gradient,) = torch.autograd.grad(cost(x, y).diagonal().sum(), x)
+    (gradient,) = torch.autograd.grad(cost(x, x.detach().clone()).diagonal().sum(), x)
     assert gradient.abs().max().item() <= 1e-7
 
 
@@ -186,17 +182,14 @@ def test_inputs_are_left_alone(cost: Cost) -> None:
     cost(x, y)
     cost.vjp(x, y, torch.ones(5, 4, dtype=torch.float64))
     cost.grad_norm(x, y)
-    assert torch.equal(x, before[0])
-    assert torch.equal(y, before[1])
+    assert same((x, y), before)
 
 
 @every_cost
 @given(seed=st.integers(0, 10_000), d=st.integers(1, 4), eps=st.floats(0.05, 20))
 def test_a_cost_of_negative_type_has_a_positive_definite_kernel(cost: Cost, seed: int, d: int, eps: float) -> None:
     x = cloud(9, d, seed)
-    least = torch.linalg.eigvalsh(torch.exp(-cost(x, x) / eps)).min().item()
-    if cost.negative_type:
-        assert least > -1e-9
+    assert torch.linalg.eigvalsh(torch.exp(-cost(x, x) / eps)).min().item() > -1e-9 or not cost.negative_type
 
 
 def test_what_is_said_of_powers() -> None:
@@ -205,8 +198,7 @@ def test_what_is_said_of_powers() -> None:
         assert [kind(p=p).negative_type for p in (1.0, 1.7, 2.0, 2.01, 3.0)] == [True, True, True, False, False]
     x = torch.tensor([[-1.0], [0.0], [1.0]]).double()
     for p in (2.01, 3.0):
-        kernel = torch.exp(-PNorm(p=p)(x, x) / 1e4)
-        assert torch.linalg.eigvalsh(kernel).min().item() < -1e-10
+        assert torch.linalg.eigvalsh(torch.exp(-PNorm(p=p)(x, x) / 1e4)).min().item() < -1e-10
 
 
 def test_the_gradient_bound_of_l1_holds_for_its_power_too() -> None:
@@ -234,7 +226,4 @@ def test_a_smooth_cost_has_a_gradient_without_jumps(cost: Cost, seed: int, d: in
     change = (slope(x + step) - slope(x - step)).norm(dim=-1) / (2 * step).norm(dim=-1)
     # The cosine's curvature grows as points near the origin.
     away = (x.norm(dim=-1) > 0.1) & (y.norm(dim=-1) > 0.1)
-    if cost.smooth:
-        assert not bool((change[away] > 1e3).any())
-    else:
-        assert float(change.max()) > 1e3
+    assert not bool((change[away] > 1e3).any()) if cost.smooth else float(change.max()) > 1e3

@@ -57,9 +57,7 @@ def test_shape_dtype_and_device(make: Any, reg: Regulariser) -> None:
         for tensors, shape in ((single, ()), (several, (3,))):
             for args in (tensors, tensors[:2], (*tensors[:2], None, tensors[3])):
                 value = loss(*args)
-                assert value.shape == shape
-                assert value.dtype == dtype
-                assert value.device == tensors[0].device
+                assert (value.shape, value.dtype, value.device) == (shape, dtype, tensors[0].device)
                 assert bool(torch.isfinite(value).all())
 
 
@@ -137,8 +135,7 @@ def test_gradient_by_finite_differences(make: Any, reg: SmoothRegulariser, sizes
     if make is MinibatchEnergyDistance and (n % 2 or m % 2):
         pytest.skip("its sides have two halves each")
     zeros = int(n > 1)
-    tensors = measures(n, m, 3, zeros=(zeros, zeros))
-    compare(converged(make, reg)(), tensors, POINTS, count=2, room=2e-8)
+    compare(converged(make, reg)(), measures(n, m, 3, zeros=(zeros, zeros)), POINTS, count=2, room=2e-8)
 
 
 @every_loss_and_regulariser
@@ -250,11 +247,8 @@ def test_a_module_without_parameters_or_state(make: Any) -> None:
     loss = make(reg=KL(eps=1.5), tol=0, max_steps=5)
     loss(*inputs())
     assert isinstance(loss, torch.nn.Module)
-    assert list(loss.parameters()) == []
-    assert list(loss.buffers()) == []
-    assert loss.state_dict() == {}
-    assert "reg=" in repr(loss)
-    assert "cost=" in repr(loss)
+    assert [*loss.parameters(), *loss.buffers(), *loss.state_dict()] == []
+    assert all(part in repr(loss) for part in ("reg=", "cost="))
 
 
 @every_loss
@@ -266,5 +260,4 @@ def test_deepcopy_gives_a_loss_of_its_own(make: Any) -> None:
     used = copy.deepcopy(loss)
     assert used.last.value.item() == value.item()
     assert torch.equal(used(*tensors), value)
-    moved = used(tensors[0] + 1, *tensors[1:])
-    assert moved.item() != value.item() == loss.last.value.item()
+    assert used(tensors[0] + 1, *tensors[1:]).item() != value.item() == loss.last.value.item()

@@ -85,8 +85,7 @@ def test_scaling(reg: Regulariser, solver: Solver, factor: float) -> None:
 def test_a_constant_cost(reg: Regulariser, solver: Solver, constant: float) -> None:
     C, a, b = costs()
     # Relative to a value of 1e4 the same tolerance would be a loose one.
-    tol = TOL / max(1.0, abs(constant))
-    shifted = best(Discrete.from_matrix(C + constant, a, b, reg=reg), solver, tol)
+    shifted = best(Discrete.from_matrix(C + constant, a, b, reg=reg), solver, TOL / max(1.0, abs(constant)))
     plain = best(Discrete.from_matrix(C, a, b, reg=reg), solver)
     close(shifted.value - constant, plain.value, 1e-8)
     close(shifted.plan(), plain.plan(), 1e-3)
@@ -176,8 +175,7 @@ def test_all_points_coincide(reg: Regulariser, solver: Solver, steps: int) -> No
 @pytest.mark.parametrize("relative", [True, False])
 @every_case
 def test_coinciding_points_converge(reg: Regulariser, solver: Solver, relative: bool) -> None:
-    problem = coinciding(type(reg)() if relative else reg)
-    assert solve(problem, solver, max_steps=50, on_unconverged="raise").converged
+    assert solve(coinciding(type(reg)() if relative else reg), solver, max_steps=50, on_unconverged="raise").converged
 
 
 @every_case

@@ -22,21 +22,18 @@ SIGMA = 1.0
 
 
 def _learnt(method: type[TransportMethod], eps: float, start: float, folder: Path) -> float:
-    adam = Adam(lr=0.04, beta1=0.5)
-    chosen = method(batch=64, reg=KL(eps=eps), max_steps=30, generator_optimizer=adam)
+    chosen = method(batch=64, reg=KL(eps=eps), max_steps=30, generator_optimizer=Adam(lr=0.04, beta1=0.5))
     return scale_learnt(chosen, folder, start, Quantiles(std=SIGMA), Quantiles(), steps=100)
 
 
 @pytest.mark.parametrize("start", [0.3, 1.7])
 @pytest.mark.parametrize("eps", [0.5, 1.0])
-def test_the_divergence_finds_the_datas_scale(eps: float, start: float, tmp_path: Path) -> None:
-    assert _learnt(PixelSinkhorn, eps, start, tmp_path) == pytest.approx(SIGMA, abs=0.02)
-
-
-@pytest.mark.parametrize("start", [0.3, 1.7])
-@pytest.mark.parametrize("eps", [0.5, 1.0])
-def test_the_biased_value_shrinks_it_as_predicted(eps: float, start: float, tmp_path: Path) -> None:
-    assert _learnt(Biased, eps, start, tmp_path) == pytest.approx(math.sqrt(SIGMA**2 - eps / 2), abs=0.02)
+@pytest.mark.parametrize("method", [PixelSinkhorn, Biased])
+def test_the_divergence_finds_the_datas_scale_and_the_biased_value_shrinks_it_as_predicted(
+    method: type[TransportMethod], eps: float, start: float, tmp_path: Path
+) -> None:
+    predicted = SIGMA if method is PixelSinkhorn else math.sqrt(SIGMA**2 - eps / 2)
+    assert _learnt(method, eps, start, tmp_path) == pytest.approx(predicted, abs=0.02)
 
 
 def test_the_biased_value_collapses_beyond_its_limit(tmp_path: Path) -> None:
@@ -44,8 +41,7 @@ def test_the_biased_value_collapses_beyond_its_limit(tmp_path: Path) -> None:
 
 
 def _fitted(method: type[TransportMethod], seed: int, folder: Path) -> tuple[Tensor, Tensor]:
-    adam = Adam(lr=0.05, beta1=0.5, beta2=0.99)
-    chosen = method(batch=64, reg=KL(eps=0.5), max_steps=10, generator_optimizer=adam)
+    chosen = method(batch=64, reg=KL(eps=0.5), max_steps=10, generator_optimizer=Adam(lr=0.05, beta1=0.5, beta2=0.99))
     return law_learnt(chosen, folder, Gaussian2D(mean=(3.0, -2.0), std=(0.5, 2.0)), seed=seed, steps=150)
 
 

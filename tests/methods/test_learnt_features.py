@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -34,16 +34,10 @@ class Split(SplitCriticNet):
 
 NET = Split()
 ORACLE = DualOracle(f=HeadOf(net=NET), g=HeadOf(net=NET), most=3, until=Steps())
-PLAIN = SWGAN(
-    batch=16,
-    support=32,
-    cost=SqEuclidean(),
-    reg=KL(eps=0.5),
-    oracle=ORACLE,
-    features=LearntFeatures(net=NET, optimizer=Adam(lr=1e-3)),
-    report_every=1,
-)
-LOSS = SWGANSinkhorn(**{f.name: getattr(PLAIN, f.name) for f in fields(PLAIN)})
+FEATURES = LearntFeatures(net=NET, optimizer=Adam(lr=1e-3))
+MAIN: Any = {"batch": 16, "support": 32, "cost": SqEuclidean(), "reg": KL(eps=0.5), "oracle": ORACLE, "report_every": 1}
+PLAIN = SWGAN(features=FEATURES, **MAIN)
+LOSS = SWGANSinkhorn(features=FEATURES, **MAIN)
 every_method = pytest.mark.parametrize("method", [PLAIN, LOSS], ids=["plain", "Sinkhorn loss"])
 every_signs = pytest.mark.parametrize("signs", list(Signs))
 
@@ -81,8 +75,7 @@ def test_features_move_every_second_step_and_nobody_else_does_with_them(method: 
 
 @every_signs
 def test_features_descend_minus_46_with_the_plans_held(signs: Signs, trainer: Any, spy: Any) -> None:
-    assert PLAIN.features is not None
-    method = replace(PLAIN, features=replace(PLAIN.features, signs=signs, every=1))
+    method = replace(PLAIN, features=replace(FEATURES, signs=signs, every=1))
     at_work = trainer(method)
     state: SwganState = at_work.state.method
     assert state.critic is not None
@@ -106,19 +99,15 @@ def test_features_descend_minus_46_with_the_plans_held(signs: Signs, trainer: An
     judged = {side: cloud.detach() for side, cloud in embedded(clouds, state.critic).items()}
     own = 1 if signs is Signs.SUM else -1
     total = fake.new_zeros(())
-    for weight, duals, left, right in (
-        (2, state.cross, Fake(), Real()),
-        (own, state.own, Fake(), Fake(1)),
-        (own, state.real, Real(), Real(1)),
-    ):
+    laws = [(2, state.cross, Fake(), Real()), (own, state.own, Fake(), Fake(1)), (own, state.real, Real(), Real(1))]
+    for weight, duals, left, right in laws:
         x, y = points[left], points[right]
         costs = (x[:, None] - y).square().sum(-1)
         assert duals is not None
         # The plan is that of the features as the potentials know them, in evaluation mode.
         f, g = duals.values(judged[left], judged[right])
         s = f[:, None] + g - (judged[left][:, None] - judged[right]).square().sum(-1)
-        density = (s / 0.5).clamp(max=ORACLE.guard).exp()
-        total = total + weight * (density * costs).mean()
+        total = total + weight * ((s / 0.5).clamp(max=ORACLE.guard).exp() * costs).mean()
     wanted = torch.autograd.grad(-total, list(state.critic.module.parameters()))
     for one, other in zip(seen["gradient"], wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()) + 1e-6)
@@ -128,8 +117,7 @@ def test_a_feature_belongs_to_its_sample_alone(trainer: Any) -> None:
     state: SwganState = trainer(PLAIN).state.method
     x = torch.randn(10, 2)
     together = embedded({Fake(): x, Real(): x + 5}, state.critic)[Fake()]
-    alone = embedded({Fake(): x[:1]}, state.critic)[Fake()]
-    torch.testing.assert_close(together[:1], alone)
+    torch.testing.assert_close(together[:1], embedded({Fake(): x[:1]}, state.critic)[Fake()])
     assert embedded({Fake(): x}, None)[Fake()] is x
 
 
@@ -151,10 +139,8 @@ def test_a_pool_is_drawn_once_a_step_and_a_law_meets_itself_in_other_samples(wat
 def test_potentials_in_units_of_the_cost_do_not_know_its_scale(method: SWGAN, trainer: Any) -> None:
     method = replace(method, features=None, cost=L1(), reg=KL(eps=Relative(0.2)))
     net = MlpCritic(widths=(8,))
-    at_work = trainer(replace(method, oracle=replace(ORACLE, f=net, g=net, relative=True)))
-    state: SwganState = at_work.state.method
-    with torch.no_grad():
-        mean = float(L1()(state.generator.module(state.latents), state.data).mean())
+    state: SwganState = trainer(replace(method, oracle=replace(ORACLE, f=net, g=net, relative=True))).state.method
+    mean = float(L1()(state.generator.module(state.latents), state.data).mean().detach())
     pairs = [duals.player.module for duals in (state.cross, state.own) if duals is not None]
     assert [float(pair.unit) for pair in pairs] == pytest.approx([mean] * len(pairs))
     x, y = torch.randn(5, 2), torch.randn(4, 2)

@@ -12,7 +12,6 @@ import torch
 from cases.checks import refused
 from cases.trainers import finished, trainer_of
 from otgen.data import Arrays, Gaussian1D, Gaussian2D, Gaussians8, Mixture, Normal, Source
-from otgen.errors import InputError
 from otgen.methods import SCO, Adam, Cells
 from otgen.nets import GeneratorNet, LocationScale, LocationScaleMap, MlpGenerator
 from otgen.ot import Outside, Stencil
@@ -86,8 +85,7 @@ def test_a_step_is_algorithm_2(tmp_path: Path) -> None:
     # Means apart, spreads alike: the critic climbs by 1 everywhere, and the mean of its gradient is 1 for the
     # location and the mean of z for the scale.
     trainer = _trainer(tmp_path, Gaussian1D(mean=1.0), LINE, LocationScale())
-    rng = torch.Generator().set_state(trainer.state.latent_rng.get_state())
-    z = Normal(dim=1).sample(LINE.batch, rng)
+    z = Normal(dim=1).sample(LINE.batch, torch.Generator().set_state(trainer.state.latent_rng.get_state()))
     logged = trainer.step()
     location, scale = _parameters(trainer)
     assert location.item() == pytest.approx(ALPHA, rel=1e-5)
@@ -159,8 +157,7 @@ def test_data_outside_the_grid_are_refused_or_left_out_and_never_moved(tmp_path:
 
 
 def test_the_grid_left_out_holds_the_data_and_the_generator(tmp_path: Path) -> None:
-    rng = torch.Generator().manual_seed(0)
-    points = 20 + 2 * torch.randn(500, 2, generator=rng)
+    points = 20 + 2 * torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
     np.save(tmp_path / "points.npy", points.numpy())
     data, method = Arrays(path=str(tmp_path / "points.npy")), SCO(samples=500, lr=0.5, tol=0.1, stop=0.0, patience=0)
     trainer = _trainer(tmp_path, data, method, MlpGenerator(widths=(8,)), steps=30)
@@ -171,22 +168,20 @@ def test_the_grid_left_out_holds_the_data_and_the_generator(tmp_path: Path) -> N
     losses = [float(trainer.step().values["loss"]) for _ in range(30)]
     assert losses[0] > 20
     assert losses[-1] < 0.5 * losses[0]
-    again = Trainer(trainer.config, RunDir(tmp_path / "again"))
-    assert again.state.method.grid == grid
+    assert Trainer(trainer.config, RunDir(tmp_path / "again")).state.method.grid == grid
     # A normal law has no last point: four standard deviations are held.
     line = _trainer(tmp_path, Gaussian1D(mean=50.0, std=5.0), SCO(), LocationScale()).state.method.grid
     assert line.high == pytest.approx(70 + (line.high - line.low) / 6)
 
 
 def test_data_that_fit_no_grid_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"standard deviation is 0 of a cell.*count above 160"):
-        _trainer(tmp_path, Gaussian1D(mean=0.05, std=0.0), LINE, LocationScale())
-    deep = RunConfig(latent=Normal(dim=16), method=LINE, steps=1)
-    with pytest.raises(InputError, match=r"grid of one or two dimensions, and samples have shape \(1, 28, 28\)"):
-        Trainer(deep, RunDir(tmp_path / "deep"))
+    point, message = Gaussian1D(mean=0.05, std=0.0), "standard deviation is 0 of a cell.*count above 160"
+    refused(message, _trainer, tmp_path, point, LINE, LocationScale())
+    deep, run = RunConfig(latent=Normal(dim=16), method=LINE, steps=1), RunDir(tmp_path / "deep")
+    refused(r"grid of one or two dimensions, and samples have shape \(1, 28, 28\)", Trainer, deep, run)
     # The generator cannot make such data either; the method's reason comes first.
-    with pytest.raises(InputError, match=r"grid of one or two dimensions.*--method PixelSinkhorn"):
-        Trainer(replace(deep, generator=LocationScale()), RunDir(tmp_path / "deep"))
+    deep = replace(deep, generator=LocationScale())
+    refused(r"grid of one or two dimensions.*--method PixelSinkhorn", Trainer, deep, run)
 
 
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"tol": 0.0}, {"lr": 0.0}, {"stop": -1.0}, {"patience": -1}])

@@ -67,14 +67,12 @@ def test_the_product_is_the_hessian_of_the_divergence_from_where_it_is() -> None
                 p -= sign * step * v
         return gradient
 
-    expected = (slope(1) - slope(-1)) / (2 * step)
-    torch.testing.assert_close(image, expected, rtol=2e-3, atol=1e-5)
+    torch.testing.assert_close(image, (slope(1) - slope(-1)) / (2 * step), rtol=2e-3, atol=1e-5)
 
 
 def test_a_step_moves_along_the_natural_gradient(watched: Any) -> None:
     at_work, state, batches = watched(METHOD, fixed=True)
-    module = state.generator.module
-    weights = list(module.parameters())
+    weights = list(state.generator.module.parameters())
     before = flat(weights).detach().clone()
     noted = Noted(at_work.update)
     logged = METHOD.step(state, batches, noted)

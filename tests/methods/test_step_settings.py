@@ -112,8 +112,7 @@ def test_a_method_is_a_few_lines(entropic: Any, watched: Any) -> None:
     method = Biased(batch=24, reg=KL(eps=EPS), max_steps=300)
     at_work, state, batches = watched(method, fixed=True)
     exact = entropic(state.generator.module(batches.latent(24)), batches.real(24), EPS)
-    logged = method.step(state, batches, at_work.update)
-    assert float(logged.objective().value) == pytest.approx(exact, abs=1e-4)
+    assert float(method.step(state, batches, at_work.update).objective().value) == pytest.approx(exact, abs=1e-4)
 
 
 def test_images_are_flattened_and_transported_whole(trainer: Any) -> None:
@@ -127,8 +126,7 @@ def test_images_are_flattened_and_transported_whole(trainer: Any) -> None:
 
     method = replace(LEARNT, critic=DcganCritic(width=4), n_critic=1)
     rng = torch.Generator().manual_seed(0)
-    generator = MlpGenerator(widths=(8,)).build((2,), (1, 8, 8), (0.0, 1.0))
-    state = method.init(generator, Normal(dim=2), Images(), rng)
+    state = method.init(MlpGenerator(widths=(8,)).build((2,), (1, 8, 8), (0.0, 1.0)), Normal(dim=2), Images(), rng)
     batches = Batches(Images(), Normal(dim=2), rng, rng, torch.device("cpu"))
     at_work = trainer(PIXEL)
     assert state.critic.module(batches.real(2)).shape == (2, 3)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases.checks import changed
+from cases.checks import changed, same
 from cases.critics import BatchNormCritic
 from cases.methods import EPS, GAMES, LEARNT, METHODS, PIXEL
 from cases.trainers import Noted
@@ -103,8 +103,7 @@ def test_reading_the_log_changes_nothing(trainer: Any, snapshot: Any) -> None:
     assert float(logged.objective().gap) >= 0
     for old, player in zip(before, _players(at_work), strict=True):
         assert changed(old, snapshot(player)) == set()
-    for old, rng in zip(streams, (at_work.state.data_rng, at_work.state.latent_rng), strict=True):
-        assert torch.equal(old, rng.get_state())
+    assert same(streams, [rng.get_state() for rng in (at_work.state.data_rng, at_work.state.latent_rng)])
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -113,15 +112,12 @@ def test_a_pixel_step_descends_the_exact_divergence(seed: int, divergence: Any, 
     codes, real = batches.latent(24), batches.real(24)
     before = divergence(state.generator.module(codes), real, EPS)
     at_work.config.method.step(state, batches, at_work.update)
-    after = divergence(state.generator.module(codes), real, EPS)
-    assert after < before - 1e-6
+    assert divergence(state.generator.module(codes), real, EPS) < before - 1e-6
 
 
 @pytest.mark.parametrize("gradient", [Envelope(), Unroll()], ids=str)
 @pytest.mark.parametrize("seed", range(2))
-def test_a_critic_ascends_and_a_generator_descends(
-    seed: int, gradient: Gradient, divergence: Any, watched: Any
-) -> None:
+def test_a_critic_ascends_and_a_generator_descends(seed: int, gradient: Any, divergence: Any, watched: Any) -> None:
     slow = Adam(lr=1e-3)
     slowed = replace(LEARNT, generator_optimizer=slow, critic_optimizer=slow)
     method = replace(slowed, gradient=gradient, max_steps=100, clip=10.0)

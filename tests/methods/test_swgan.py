@@ -88,8 +88,7 @@ def test_each_update_changes_its_player_and_no_others_statistics(method: SWGAN, 
         order.append(player.name)
 
     method.step(state, at_work.batches, update)
-    kinds = ["potentials"] * 3 + (["own potential"] * 3 if state.own else []) + ["generator"]
-    assert order == kinds
+    assert order == (["potentials"] * 3 + (["own potential"] * 3 if state.own else []) + ["generator"])
     assert all(same(everything(p), known[p.name]) for p in players(state))
 
 
@@ -164,12 +163,11 @@ def test_the_generator_descends_the_plans_cost_with_the_plan_held(watched: Any) 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_generator_step_lowers_the_exact_value(seed: int, entropic: Any, watched: Any) -> None:
     oracle = replace(ORACLE, f=MlpCritic(widths=(64,)), g=MlpCritic(widths=(64,)), most=400, optimizer=Adam(lr=1e-2))
-    at_work, state, batches = watched(
-        replace(PLAIN, oracle=oracle, generator_optimizer=Adam(lr=1e-3)), seed=seed, fixed=True
-    )
+    method = replace(PLAIN, oracle=oracle, generator_optimizer=Adam(lr=1e-3))
+    at_work, state, batches = watched(method, seed=seed, fixed=True)
     codes, real = batches.latent(16), batches.real(16)
     before = entropic(state.generator.module(codes), real, 0.5)
-    at_work.config.method.step(state, batches, at_work.update)
+    method.step(state, batches, at_work.update)
     assert entropic(state.generator.module(codes), real, 0.5) < before - 1e-4
 
 
@@ -226,10 +224,8 @@ def test_annealing_is_geometric_and_ends_at_the_weight(trainer: Any) -> None:
 def test_a_relative_weight_is_resolved_once(trainer: Any) -> None:
     from otgen.ot import Relative
 
-    at_work = trainer(replace(PLAIN, reg=KL(eps=Relative(0.1))))
-    state = at_work.state.method
-    with torch.no_grad():
-        mean = float(SqEuclidean()(state.generator.module(state.latents), state.data).mean())
+    state = trainer(replace(PLAIN, reg=KL(eps=Relative(0.1)))).state.method
+    mean = float(SqEuclidean()(state.generator.module(state.latents), state.data).mean().detach())
     assert state.eps == pytest.approx(0.1 * mean, rel=1e-5)
 
 

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,9 +47,7 @@ def test_it_is_small_frozen_and_in_eval_mode(kind: type[Classifier]) -> None:
 @pytest.mark.parametrize(
     ("kind", "extract", "least"), [(DigitClassifier, DigitFeatures(), 0.99), (CifarClassifier, CifarFeatures(), 0.75)]
 )
-def test_the_card_is_that_of_the_weights(
-    kind: type[Classifier], extract: metrics.ClassifierFeatures, least: float
-) -> None:
+def test_the_card_is_that_of_the_weights(kind: type[Classifier], extract: Any, least: float) -> None:
     data = (resources.files("otgen.metrics") / "weights" / kind.weights_file()).read_bytes()
     card = classifier_card(kind)
     assert hashlib.sha256(data).hexdigest() == card.sha256
@@ -141,14 +140,7 @@ def photographs() -> tuple[Tensor, Tensor]:
     [("digits", DigitClassifier, DigitFeatures(), 2.1e-4), ("photographs", CifarClassifier, CifarFeatures(), 1e-3)],
     ids=["digits", "photographs"],
 )
-def test_the_golden_accuracy(
-    images: str,
-    kind: type[Classifier],
-    extract: metrics.ClassifierFeatures,
-    room: float,
-    every: int,
-    request: pytest.FixtureRequest,
-) -> None:
+def test_the_golden_accuracy(images: str, kind: Any, extract: Any, room: float, every: int, request: Any) -> None:
     samples, labels = (whole[::every] for whole in request.getfixturevalue(images))
     features, expected = extract(samples), classifier_card(kind).test_accuracy
     assert features.probabilities is not None

@@ -37,8 +37,7 @@ def test_the_tables_are_those_of_the_cards(card: ClassifierCard, reference: str,
     small = {row["fake"]: row for row in card.baselines if row["real"] == "5,000 train"}
     for row in card.baselines:
         if row["real"] == reference:
-            against_few = small[row["fake"]]["frechet"]
-            score = row["classifier_score"]
-            assert f"| {row['fake']} | {row['frechet']:.2f} | {against_few:.2f} | {score:.2f} |" in page
+            fake, frechet, score = row["fake"], row["frechet"], row["classifier_score"]
+            assert f"| {fake} | {frechet:.2f} | {small[fake]['frechet']:.2f} | {score:.2f} |" in page
     assert f"{100 * card.test_accuracy:.2f} %" in page
     assert f"{card.parameters:,} parameters" in page

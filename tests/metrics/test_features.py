@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases.checks import refused
+from cases.checks import refusals, refused
 from otgen.metrics import CifarFeatures, ClassifierFeatures, DigitFeatures, Features, Identity, load_cifar_classifier
 
-every_classifier = pytest.mark.parametrize("extract", [DigitFeatures(), CifarFeatures()])
+DIGITS, CIFAR = DigitFeatures(), CifarFeatures()
+every_classifier = pytest.mark.parametrize("extract", [DIGITS, CIFAR])
 
 
 def images(n: int, shape: tuple[int, ...] = (1, 28, 28), seed: int = 0) -> Tensor:
@@ -102,31 +103,19 @@ def test_features_refuse_what_are_no_probabilities(probabilities: Tensor, messag
     refused(message, Features, values=torch.zeros(2, 1), probabilities=probabilities, name="x")
 
 
-@pytest.mark.parametrize(
-    ("samples", "message"),
+test_features_refuse_what_they_cannot_read = refusals(
     [
-        (torch.zeros(2, 28, 28), r"\(n, 1, 28, 28\).*got \(2, 28, 28\).*reshape"),
-        (torch.zeros(2, 3, 32, 32), r"got \(2, 3, 32, 32\)"),
-        (torch.zeros(0, 1, 28, 28), "n >= 1"),
-        (torch.zeros(2, 1, 28, 28, dtype=torch.uint8), "divide bytes by 255"),
-        (torch.full((2, 1, 28, 28), -0.5), r"got \[-0.5, -0.5\].*map \[-1, 1\]"),
-        (torch.full((2, 1, 28, 28), torch.nan), "NaN"),
-    ],
+        (lambda: DIGITS(torch.zeros(2, 28, 28)), r"\(n, 1, 28, 28\).*got \(2, 28, 28\).*reshape"),
+        (lambda: DIGITS(torch.zeros(2, 3, 32, 32)), r"got \(2, 3, 32, 32\)"),
+        (lambda: DIGITS(torch.zeros(0, 1, 28, 28)), "n >= 1"),
+        (lambda: DIGITS(torch.zeros(2, 1, 28, 28, dtype=torch.uint8)), "divide bytes by 255"),
+        (lambda: DIGITS(torch.full((2, 1, 28, 28), -0.5)), r"got \[-0.5, -0.5\].*map \[-1, 1\]"),
+        (lambda: DIGITS(torch.full((2, 1, 28, 28), torch.nan)), "NaN"),
+        (lambda: CIFAR(images(2)), r"the CIFAR classifier reads images of shape \(n, 3, 32, 32\).*Identity"),
+        (lambda: Identity()(torch.zeros(3)), "write n numbers as"),
+        (lambda: DigitFeatures(batch=0), "batch must be at least 1"),
+    ]
 )
-def test_digit_features_refuse_what_they_cannot_read(samples: Tensor, message: str) -> None:
-    refused(message, DigitFeatures(), samples)
-
-
-def test_cifar_features_refuse_digits() -> None:
-    refused(r"the CIFAR classifier reads images of shape \(n, 3, 32, 32\).*Identity", CifarFeatures(), images(2))
-
-
-def test_identity_refuses_a_bare_vector() -> None:
-    refused("write n numbers as", Identity(), torch.zeros(3))
-
-
-def test_digit_features_refuse_an_empty_batch_size() -> None:
-    refused("batch must be at least 1", DigitFeatures, batch=0)
 
 
 def test_features_are_frozen_and_fit_their_gaussian_once() -> None:

@@ -17,8 +17,7 @@ def features(p: Tensor) -> Features:
 
 
 def softmax(n: int, classes: int, seed: int, sharpness: float = 3.0) -> Tensor:
-    logits = sharpness * torch.randn(n, classes, generator=torch.Generator().manual_seed(seed))
-    return logits.softmax(1)
+    return (sharpness * torch.randn(n, classes, generator=torch.Generator().manual_seed(seed))).softmax(1)
 
 
 @settings(deadline=None, max_examples=40)
@@ -42,8 +41,7 @@ def test_unsure_is_the_worst() -> None:
 def test_it_is_the_exponential_of_the_mean_divergence() -> None:
     p = softmax(50, 6, 0).double()
     p = p / p.sum(1, keepdim=True)
-    expected = math.exp((p * (p / p.mean(0)).log()).sum(1).mean().item())
-    assert classifier_score(p) == pytest.approx(expected, rel=1e-12)
+    assert classifier_score(p) == pytest.approx(math.exp((p * (p / p.mean(0)).log()).sum(1).mean().item()), rel=1e-12)
 
 
 def test_two_uneven_classes_give_the_exponential_of_their_entropy() -> None:

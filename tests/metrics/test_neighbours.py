@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases.checks import refused
+from cases.checks import refused, same
 from otgen.metrics import CopyCheck, Features, Identity, nearest_neighbours
 
 
@@ -35,8 +35,7 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("otgen.metrics.neighbours._QUERIES", 7)
     monkeypatch.setattr("otgen.metrics.neighbours._TRAINING", 13)
     parts = nearest_neighbours(queries, TRAINING)
-    assert torch.equal(parts.index, whole.index)
-    assert torch.equal(parts.distance, whole.distance)
+    assert same((parts.index, parts.distance), (whole.index, whole.distance))
 
 
 def test_copies_are_found_at_distance_zero_far_from_the_origin() -> None:
@@ -44,8 +43,7 @@ def test_copies_are_found_at_distance_zero_far_from_the_origin() -> None:
     training[17] = 1e6  # an outlier must not cost the others their digits
     rows = torch.tensor([3, 1999, 42, 17])
     found = nearest_neighbours(training[rows], training)
-    assert torch.equal(found.index, rows)
-    assert torch.equal(found.distance, torch.zeros(4, dtype=torch.float64))
+    assert same((found.index, found.distance), (rows, torch.zeros(4, dtype=torch.float64)))
 
 
 def test_the_first_of_equals_wins() -> None:
@@ -75,8 +73,7 @@ def test_a_nearly_copier_is_found() -> None:
 
 
 def test_the_pairs_can_be_drawn() -> None:
-    found = METRIC.neighbours(features(TRAINING[[7, 9]]))
-    assert found.index.tolist() == [7, 9]
+    assert METRIC.neighbours(features(TRAINING[[7, 9]])).index.tolist() == [7, 9]
 
 
 def test_the_quantile_is_a_field() -> None:

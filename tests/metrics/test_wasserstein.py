@@ -31,8 +31,7 @@ def test_it_is_the_best_assignment(order: Order) -> None:
 @pytest.mark.parametrize("order", list(Order))
 def test_a_translation_costs_its_length(order: Order) -> None:
     x = points(30)
-    found = exact_wasserstein(x, x + torch.tensor([3.0, 4.0]), order)
-    assert found.value == pytest.approx(5.0**order.power, rel=1e-9)
+    assert exact_wasserstein(x, x + torch.tensor([3.0, 4.0]), order).value == pytest.approx(5.0**order.power, rel=1e-9)
 
 
 def test_different_sizes() -> None:
@@ -70,8 +69,7 @@ def test_like_laws_are_at_the_baseline() -> None:
 
 
 def test_the_baseline_survives_a_sorted_set() -> None:
-    classes = torch.arange(2, dtype=torch.float64).repeat_interleave(100)[:, None] * 100
-    real = Identity()(classes + points(200, 1))
+    real = Identity()((torch.arange(2, dtype=torch.float64).repeat_interleave(100)[:, None] * 100) + points(200, 1))
     # Halves in the order given would be 100 apart.
     assert WassersteinDistance()(real, real)["w1_real"] < 30
 
@@ -80,8 +78,7 @@ def test_at_most_max_points_take_part() -> None:
     fake, real = Identity()(points(100)), Identity()(points(90, seed=1))
     found = WassersteinDistance(max_points=20)(fake, real)
     assert found["w1_points"] == 20
-    again = WassersteinDistance(max_points=20)(Identity()(points(100).flip(0)), real)
-    assert again == found
+    assert WassersteinDistance(max_points=20)(Identity()(points(100).flip(0)), real) == found
 
 
 def test_errors() -> None:
