@@ -108,8 +108,7 @@ def test_any_given_plan_written(seed: int) -> None:
     plan = density * problem.a[:, None] * problem.b
     got = certify(problem, Potentials(problem.a, g), plan)
     compare(got, Written(problem, g, density))
-    assert got.row_error.item() > 0.05
-    assert got.column_error.item() > 0.05
+    assert all(error.item() > 0.05 for error in (got.row_error, got.column_error))
 
 
 @every_regulariser
@@ -156,9 +155,7 @@ def larger(reg: Regulariser, count: int | None) -> Discrete:
 @pytest.mark.parametrize("rows", [1, 4, 10])
 @pytest.mark.parametrize("count", [None, 2])
 @every_regulariser
-def test_blocks_of_rows_make_no_difference(
-    reg: Regulariser, count: int | None, rows: int, kept: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_of_rows_make_no_difference(reg: Any, count: Any, rows: int, kept: bool, monkeypatch: Any) -> None:
     def found() -> dict[str, Tensor]:
         # Everything that is streamed, from a problem that holds nothing yet.
         problem = larger(reg, count)
@@ -214,8 +211,7 @@ def test_order(seed: int, steps: int) -> None:
     numbers = (solution.lower, solution.value, solution.upper, solution.value_linear)
     low, value, high, linear = (number.item() for number in numbers)
     rounding = 1e-13 * (abs(value) + case.problem().mean_cost + case.reg.weight)
-    assert low <= value + rounding
-    assert value <= high + rounding
+    assert low - rounding <= value <= high + rounding
     # The lower bound is the value, less rounding.
     assert value - low <= 100 * rounding
     assert programme(case.problem()) <= linear + rounding + 1e-9 * case.problem().mean_cost
@@ -247,14 +243,11 @@ def test_widening_keeps_the_gap_at_convergence(cls: Smooth, factor: float, cost:
 
 @every_pair
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_bounds_are_float64_and_the_gap_is_never_negative(
-    reg: SmoothRegulariser, solver: ot.Solver, dtype: torch.dtype
-) -> None:
+def test_bounds_are_float64_and_the_gap_is_never_negative(reg: Any, solver: ot.Solver, dtype: torch.dtype) -> None:
     for scale in (1e-4, 1.0, 1e4):
         x, y = (scale * cloud(n, 3, seed=n).to(dtype) for n in (8, 6))
         for steps in (0, 1, 10, 60):
             solution = solve(Discrete(x, y, reg=type(reg)()), solver, tol=0, max_steps=steps)
             assert solution.lower.dtype == solution.upper.dtype == solution.value_linear.dtype == torch.float64
-            assert solution.gap.item() >= 0
-            assert solution.rel_gap.item() >= 0
+            assert all(gap.item() >= 0 for gap in (solution.gap, solution.rel_gap))
             assert bool(torch.isfinite(solution.upper))

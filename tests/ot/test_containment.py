@@ -61,8 +61,7 @@ def iterates(problem: Discrete, solver: Sinkhorn, count: int) -> Iterator[tuple[
         if isinstance(iterate, KernelIterate) and not iterate.annealing:
             # A tolerance that is met leaves it to the kernel.
             iterate.wanted = math.inf
-            low, high = iterate.interval.lower, iterate.interval.upper
-            yield step, (low.item(), high.item())
+            yield step, (iterate.interval.lower.item(), iterate.interval.upper.item())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -36,11 +36,9 @@ def test_zero_with_zero_gradient_at_the_same_tensor(
     cls: Smooth, factor: float, steps: int, dtype: torch.dtype, zeros: int
 ) -> None:
     small = 1e-12 if dtype == torch.float64 else 1e-6
-    x = cloud(9, 3, 1, dtype).requires_grad_()
-    a = weights(9, 2, zeros=zeros, dtype=dtype).requires_grad_()
+    x, a = cloud(9, 3, 1, dtype), weights(9, 2, zeros=zeros, dtype=dtype)
     loss = SinkhornDivergence(reg=cls(eps=Relative(factor)), tol=0, max_steps=steps)
-    value = loss(x, x, a, a)
-    gradients = torch.autograd.grad(value, (x, a))
+    value, *gradients = differentiated(lambda x, a: loss(x, x, a, a), x, a)
     cost = Discrete(x, x, a, a).mean_cost
     assert abs(value.item()) <= small * cost
     for gradient in gradients:
@@ -153,13 +151,9 @@ def test_different_sizes_equal_the_padded_problem(cls: Smooth, steps: int | None
     x, y, a, b = clouds(zeros=0)
     padded_y, padded_b = torch.cat([y, cloud(2, 3, 9)]), torch.cat([b, torch.zeros(2).double()])
     options = converged(cls) if steps is None else {"tol": 0, "max_steps": steps}
-    results = []
-    for right, weight in ((y, b), (padded_y, padded_b)):
-        leaves = [t.clone().requires_grad_() for t in (x, right)]
-        loss = SinkhornDivergence(reg=cls(eps=0.8), **options)
-        value = loss(*leaves, a, weight)
-        results.append((value, *torch.autograd.grad(value, leaves)))
-    (value, gx, gy), (padded, padded_gx, padded_gy) = results
+    loss = SinkhornDivergence(reg=cls(eps=0.8), **options)
+    value, gx, gy = differentiated(lambda x, y: loss(x, y, a, b), x, y)
+    padded, padded_gx, padded_gy = differentiated(lambda x, y: loss(x, y, a, padded_b), x, padded_y)
     torch.testing.assert_close(padded, value, rtol=1e-9, atol=1e-11)
     torch.testing.assert_close(padded_gx, gx, rtol=1e-7, atol=1e-9)
     torch.testing.assert_close(padded_gy[:5], gy, rtol=1e-7, atol=1e-9)
@@ -179,9 +173,8 @@ def test_combination_of_several_terms(cls: Smooth) -> None:
         total = sum(w * s.value.item() for w, s in zip(factors, last.solutions, strict=True))
         low = sum(w * (s.lower if w > 0 else s.upper).item() for w, s in zip(factors, last.solutions, strict=True))
         high = sum(w * (s.upper if w > 0 else s.lower).item() for w, s in zip(factors, last.solutions, strict=True))
-        assert value.item() == pytest.approx(total, rel=1e-12)
-        assert last.lower.item() == pytest.approx(low, rel=1e-12)
-        assert last.upper.item() == pytest.approx(high, rel=1e-12)
+        found = (value.item(), last.lower.item(), last.upper.item())
+        assert found == pytest.approx((total, low, high), rel=1e-12)
         assert low <= value.item() <= high
     alone = [solve(problem, tol=0, max_steps=200).value.item() for problem in problems]
     assert value.item() == pytest.approx(sum(w * v for w, v in zip(factors, alone, strict=True)), rel=1e-6)
@@ -222,14 +215,13 @@ def test_not_negative_for_kl_and_definite_kernels(cost: Cost, eps: float) -> Non
 def test_negative_values_are_reported_not_clipped(p: float, eps: float, expected: float) -> None:
     """Beyond p = 2 the kernel is no longer definite: printed values, of three digits, and an interval below 0."""
     x, y = torch.zeros(1, 1).double(), torch.tensor([[-1.0], [1.0]]).double()
-    leaf = y.clone().requires_grad_()
     with pytest.warns(NegativeDivergenceWarning, match=rf"under PNorm\(p={p}\) .* may be negative"):
         loss = SinkhornDivergence(cost=PNorm(p=p), reg=KL(eps=eps), tol=0, max_steps=200)
-    value = loss(x, leaf)
+    value, gradient = differentiated(lambda y: loss(x, y), y)
     assert value.item() == pytest.approx(expected, rel=3e-3)
     assert last(loss).upper.item() < 0
     # A clipped value would have no gradient.
-    assert torch.autograd.grad(value, leaf)[0].abs().min().item() > 1e-3
+    assert gradient.abs().min().item() > 1e-3
 
 
 def test_a_warning_names_the_callers_line() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import otgen.ot.discrete.dual_ascent as dual_ascent
 import otgen.ot.discrete.problem as problems
 from cases.checks import refused
 from cases.components import Smooth, every_smooth
+from cases.errors import raising
 from cases.random_problems import between, cloud, truth, two_points
 from otgen.ot import KL, Discrete, DualAscent, Newton, Quadratic, SmoothRegulariser, Unroll, solve
 
@@ -50,8 +52,7 @@ def test_value_and_gradient_are_those_of_the_dual(cls: Smooth) -> None:
     with torch.no_grad():
         found, rows, columns = dual_ascent._Ascent(case).at(f, g)
     torch.testing.assert_close(found, value.detach(), rtol=1e-13, atol=0)
-    torch.testing.assert_close(case.a * rows, expected[0], rtol=1e-12, atol=1e-15)
-    torch.testing.assert_close(case.b * columns, expected[1], rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close((case.a * rows, case.b * columns), expected, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("p", [1.0, 2.0])
@@ -136,30 +137,24 @@ def test_streaming_is_the_dense_pass(cls: Smooth, entries: int, monkeypatch: pyt
     monkeypatch.setattr(dual_ascent, "_KEPT_PAIRS", 0)
     blocked = solver.advance(case, solver.init(case), 5)
     one, other = (solver.potentials(case, state) for state in (whole, blocked))
-    for left, right in ((one.f, other.f), (one.g, other.g), (whole.value, blocked.value)):
-        torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-11)
+    left, right = (one.f, one.g, whole.value), (other.f, other.g, blocked.value)
+    torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-11)
 
 
 @every_smooth
 @every_memory
-def test_the_matrix_of_a_large_problem_is_never_asked_for(
-    cls: Smooth, memory: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_matrix_of_a_large_problem_is_never_asked_for(cls: Smooth, memory: int, monkeypatch: Any) -> None:
     case, solver = problem(cls(eps=0.3), zeros=2), DualAscent(memory=memory)
     expected = truth(case).value
     fresh = problem(cls(eps=0.3), zeros=2)
-    largest = 0
-    rows = Discrete.rows
+    rows, sizes = Discrete.rows, list[int]()
 
     def watched(self: Discrete, part: slice, dtype: torch.dtype) -> Tensor:
-        nonlocal largest
         block = rows(self, part, dtype)
-        largest = max(largest, block.numel())
+        sizes.append(block.numel())
         return block
 
-    def forbidden(_: Discrete) -> Tensor:
-        raise AssertionError("the dense matrix was asked for")
-
+    forbidden = raising(AssertionError("the dense matrix was asked for"))
     monkeypatch.setattr(Discrete, "matrix", property(forbidden))
     monkeypatch.setattr(Discrete, "rows", watched)
     monkeypatch.setattr(problems, "_BLOCK_ENTRIES", 27)
@@ -168,7 +163,7 @@ def test_the_matrix_of_a_large_problem_is_never_asked_for(
         state = solver.advance(fresh, solver.init(fresh), 200)
         found = solver.potentials(fresh, state)
         assert solver.marginal_error(fresh, state) < 0.1
-    assert largest == 27
+    assert max(sizes) == 27
     assert state.value.item() == pytest.approx(expected, rel=1e-2)
     assert bool(torch.isfinite(found.f).all() & torch.isfinite(found.g).all())
 

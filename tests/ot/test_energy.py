@@ -71,12 +71,10 @@ def test_the_linear_value_is_the_plans_cost() -> None:
 
 
 def test_all_values_have_the_gradient_of_the_constant_plan() -> None:
-    gradients = []
-    for value in ValueKind:
-        loss = MinibatchEnergyDistance(reg=KL(eps=0.3), value=value, **EXACTLY)
-        gradients.append(differentiated(loss, *batches())[1:])
-    for others in gradients[1:]:
-        for one, other in zip(gradients[0], others, strict=True):
+    losses = [MinibatchEnergyDistance(reg=KL(eps=0.3), value=value, **EXACTLY) for value in ValueKind]
+    first, *rest = (differentiated(loss, *batches())[1:] for loss in losses)
+    for others in rest:
+        for one, other in zip(first, others, strict=True):
             assert one.abs().max() > 1e-3
             torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)
 

@@ -119,19 +119,15 @@ def test_unrolled_gradient_is_that_of_the_steps_taken(reg: SmoothRegulariser, so
 def test_unrolled_gradient_under_annealing() -> None:
     """The schedule starts at the largest cost, a constant: only a direction that leaves it alone is exact."""
     costs = cloud(6, 5, seed=5).square()
-    value = solve_unrolled(Sinkhorn(anneal=0.5), 5)
+
+    def value(costs: Tensor) -> Tensor:
+        problem = Discrete.from_matrix(costs, reg=KL(eps=0.2))
+        return solve(problem, Sinkhorn(anneal=0.5), tol=0, max_steps=5, gradient=Unroll()).value
+
     _, gradient = differentiated(value, costs)
     for v in directions(costs, 3, seed=1):
         v = v * (costs < costs.max())
         assert (gradient * v).sum().item() == pytest.approx(central(value, (costs,), 0, v, 1e-6).item(), rel=1e-6)
-
-
-def solve_unrolled(solver: Solver, steps: int) -> Any:
-    def value(costs: Tensor) -> Tensor:
-        problem = Discrete.from_matrix(costs, reg=KL(eps=0.2))
-        return solve(problem, solver, tol=0, max_steps=steps, gradient=Unroll()).value
-
-    return value
 
 
 @pytest.mark.parametrize(("reg", "solver"), UNROLLED, ids=lambda part: str(part))
@@ -154,8 +150,7 @@ def test_unrolled_gradient_approaches_the_envelope() -> None:
 def test_gradient_only_of_what_needs_one() -> None:
     x, y, a, b = inputs()
     assert not solve(Discrete(x, y, a, b)).value.requires_grad
-    value = OTLoss(reg=KL(eps=1.0))(x, y.requires_grad_(), a, b)
-    value.backward()
+    OTLoss(reg=KL(eps=1.0))(x, y.requires_grad_(), a, b).backward()
     assert x.grad is None
 
 

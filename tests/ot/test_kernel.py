@@ -70,8 +70,7 @@ def test_a_batch_is_halved_like_its_problems() -> None:
     batch = Discrete.stack([one, two])
     alone, _, _ = halved(one, 2.0, 2, absorb=False)
     both, _, _ = halved(batch, 2.0, 2, absorb=False)
-    torch.testing.assert_close(both.matrix[1], alone.matrix)
-    torch.testing.assert_close(both.p[0], alone.p)
+    torch.testing.assert_close((both.matrix[1], both.p[0]), (alone.matrix, alone.p))
 
 
 def test_annealing_by_half_builds_the_kernel_once(monkeypatch: pytest.MonkeyPatch) -> None:

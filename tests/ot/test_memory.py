@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from cases.errors import raising
 from otgen.errors import InputError
 from otgen.ot.core import memory
 from otgen.ot.core.memory import free_bytes, require
@@ -77,12 +78,8 @@ def test_where_nothing_is_known_nothing_is_refused(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(memory, "_PROC", tmp_path)
     monkeypatch.setattr(memory, "_CGROUPS", tmp_path)
     assert free_bytes() >= free_bytes("cpu") > 1 << 20
-    monkeypatch.setattr(memory.os, "sysconf", _unknown)
+    monkeypatch.setattr(memory.os, "sysconf", raising(ValueError()))
     assert free_bytes() == sys.maxsize
-
-
-def _unknown(_: str) -> int:
-    raise ValueError
 
 
 @pytest.mark.usefixtures("linux")

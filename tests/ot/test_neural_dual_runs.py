@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,15 +49,13 @@ def test_the_global_random_state_is_left_alone() -> None:
 def test_checks_change_nothing(until: ot.Stopping) -> None:
     problem, solver = line(KL(eps=0.5)), small(bank=50)
 
-    def run(until: ot.Stopping, every: int, callback: Any = None) -> ContinuousSolution:
-        return solve(
-            problem, solver, until=until, max_steps=12, check_every=every, callback=callback, on_unconverged="ignore"
-        )
+    def run(until: ot.Stopping, **how: Any) -> Any:
+        return solve(problem, solver, until=until, max_steps=12, on_unconverged="ignore", **how)
 
     seen: list[ot.HistoryEntry] = []
-    often = run(until, 3, seen.append)
+    often = run(until, check_every=3, callback=seen.append)
     assert len(seen) == len(often.history) == 4
-    assert same(often, run(ot.Steps(), 12))
+    assert same(often, run(ot.Steps(), check_every=12))
 
 
 def test_a_step_is_pure_and_advance_is_so_many_steps() -> None:
@@ -85,8 +84,7 @@ def test_a_warm_start_goes_on_where_it_was() -> None:
     assert steps(warm_start=first) < steps() / 2
     assert all(map(torch.equal, before, weights_of(first)))
     second = trained(problem, 5, replace(solver, lr=1e-4), warm_start=first.state)
-    assert second.state.updates == first.steps + 5
-    assert second.state.optimizer.param_groups[0]["lr"] == 1e-4
+    assert (second.state.updates, second.state.optimizer.param_groups[0]["lr"]) == (first.steps + 5, 1e-4)
     assert all(entry["step"] == first.steps + 5 for entry in second.state.optimizer.state.values())
 
 
@@ -159,10 +157,8 @@ def test_images_are_flattened() -> None:
     problem = Continuous(Images(), Images(), reg=KL(eps=0.5))
     solution = trained(problem, 2, small(bank=20))
     x = Images().sample(4, seed(1))
-    assert solution.bank.sides()[0].points.shape == (20, 6)
-    assert solution.plan_density(x, x).shape == (4, 4)
-    assert solution.loss(x, x).ndim == 0
-    assert solution.map(x).shape == (4, 6)
+    made = (solution.bank.sides()[0].points, solution.plan_density(x, x), solution.loss(x, x), solution.map(x))
+    assert [tensor.shape for tensor in made] == [(20, 6), (4, 4), (), (4, 6)]
 
 
 @every_smooth
@@ -204,9 +200,7 @@ def test_a_solution_says_what_is_certain() -> None:
     text = repr(solution)
     for part in ("value=", "200 x 200", "certified for the bank, not for the laws", "1 step"):
         assert part in text
-    assert solution.eps == 0.5
-    assert solution.steps == 1
-    assert solution.gap == solution.upper - solution.lower
+    assert (solution.eps, solution.steps, solution.gap) == (0.5, 1, solution.upper - solution.lower)
     assert isinstance(solution.state, ot.NeuralDualState)
 
 
@@ -241,12 +235,8 @@ def test_the_default_solver_is_this_one() -> None:
     assert isinstance(hash(NeuralDual()), int)
 
 
-class Broken:
-    def __init__(self, out: Any) -> None:
-        self.out = out
-
-    def sample(self, n: int, rng: torch.Generator) -> Any:
-        return self.out
+def broken(out: Any) -> Any:
+    return SimpleNamespace(sample=lambda n, rng: out)
 
 
 test_what_does_not_fit_is_said = refusals(
@@ -255,9 +245,9 @@ test_what_does_not_fit_is_said = refusals(
         (lambda: Continuous(Gaussian, Gaussian((0.0,))), "source must be an object"),  # type: ignore[arg-type]
         (lambda: Continuous(Gaussian((0.0,)), Gaussian((0.0,)), reg=ot.NoReg()), "smooth regulariser"),
         (lambda: Continuous(Gaussian((0.0,)), Gaussian((0.0, 1.0))).device, "1 and 2 numbers"),
-        (lambda: Continuous(Broken(None), Gaussian((0.0,))).device, r"source.sample\(1, rng\) must return"),
-        (lambda: Continuous(Broken(torch.zeros(2, 1)), Gaussian((0.0,))).device, r"must return .* got \(2, 1\)"),
-        (lambda: Continuous(Broken(torch.full((1, 1), math.nan)), Gaussian((0.0,))).device, "samples of source"),
+        (lambda: Continuous(broken(None), Gaussian((0.0,))).device, r"source.sample\(1, rng\) must return"),
+        (lambda: Continuous(broken(torch.zeros(2, 1)), Gaussian((0.0,))).device, r"must return .* got \(2, 1\)"),
+        (lambda: Continuous(broken(torch.full((1, 1), math.nan)), Gaussian((0.0,))).device, "samples of source"),
         (lambda: line(KL()).sample(0, seed(1)), "n must be"),
         (lambda: NeuralDual(batch=0), "batch"),
         (lambda: NeuralDual(bank=0), "bank"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 
@@ -13,13 +11,8 @@ from cases.components import Smooth, every_smooth
 from cases.random_problems import between
 from otgen.ot import KL, Discrete, DualAscent, Newton, Quadratic, Relative, SmoothRegulariser, default_solver, solve
 
-
-@pytest.fixture(params=["factorised", "conjugate gradients"])
-def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each way of solving the Newton system, whatever the size."""
-    monkeypatch.setattr(newton, "_FACTORISED", 1 << 30 if request.param == "factorised" else 0)
-    way: str = request.param
-    return way
+# Each way of solving the Newton system, whatever the size: the least that is factorised.
+SYSTEMS = {"factorised": 1 << 30, "conjugate gradients": 0}
 
 
 def problem(reg: SmoothRegulariser, n: int = 60, m: int = 45, dtype: torch.dtype = torch.float64) -> Discrete:
@@ -31,7 +24,7 @@ def problem(reg: SmoothRegulariser, n: int = 60, m: int = 45, dtype: torch.dtype
 def test_both_systems_take_about_the_same_steps(cls: Smooth, factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     case = problem(cls(eps=Relative(factor)))
     steps = []
-    for least in (1 << 30, 0):
+    for least in SYSTEMS.values():
         monkeypatch.setattr(newton, "_FACTORISED", least)
         solution = solve(case, Newton(), tol=1e-8, max_steps=60, on_unconverged="raise")
         steps.append(solution.steps)
@@ -57,14 +50,8 @@ def test_conjugate_gradients_solve_the_damped_system(cls: Smooth) -> None:
 def test_a_system_that_conjugate_gradients_miss_is_factorised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(newton, "_FACTORISED", 0)
     case = problem(Quadratic(eps=0.1))
-    direct: list[int] = []
-    solve_ = newton._solve
-
-    def counted(*args: Any) -> Any:
-        direct.append(1)
-        return solve_(*args)
-
-    monkeypatch.setattr(newton, "_solve", counted)
+    direct, solve_ = [], newton._solve
+    monkeypatch.setattr(newton, "_solve", lambda *args: direct.append(1) or solve_(*args))
     plain = solve(case, Newton(), tol=1e-8, max_steps=60)
     assert not direct
     monkeypatch.setattr(newton, "_conjugate_gradients", lambda *args: None)
@@ -73,10 +60,11 @@ def test_a_system_that_conjugate_gradients_miss_is_factorised(monkeypatch: pytes
     assert missed.value.item() == pytest.approx(plain.value.item(), rel=1e-7)
 
 
-@pytest.mark.usefixtures("system")
+@pytest.mark.parametrize("least", SYSTEMS.values(), ids=SYSTEMS)
 @every_smooth
 @pytest.mark.parametrize("entries", [45, 500])
-def test_blocks_of_rows_change_nothing(cls: Smooth, entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_rows_change_nothing(cls: Smooth, entries: int, least: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(newton, "_FACTORISED", least)
     case = problem(cls(eps=0.3))
     whole = solve(case, Newton(), tol=0, max_steps=4)
     monkeypatch.setattr(problems, "_BLOCK_ENTRIES", entries)

@@ -118,12 +118,9 @@ def test_a_cost_of_this_package() -> None:
 @pytest.mark.parametrize("batched", [True, False])
 def test_potentials_sum_to_the_value(p: int, debias: bool, batched: bool) -> None:
     options: Any = {"p": p, "blur": 0.5, "debias": debias, "tol": 1e-9, "max_steps": 20_000}
-    args = (A, X, B, Y)
-    if batched:
-        args = tuple(torch.stack([t, t]) for t in args)
+    args = [torch.stack([t, t]) if batched else t for t in (A, X, B, Y)]
     f, g = SamplesLoss(potentials=True, **options)(*args)
-    assert f.shape == (2 if batched else 1, 12)
-    assert g.shape == (2 if batched else 1, 9)
+    assert [t.shape for t in (f, g)] == [(2 if batched else 1, n) for n in (12, 9)]
     value = SamplesLoss(**options)(*args)
     torch.testing.assert_close((A * f).sum(-1) + (B * g).sum(-1), value.expand(len(f)), rtol=1e-7, atol=1e-9)
 
@@ -140,9 +137,8 @@ def test_the_potential_gives_the_gradient(p: int) -> None:
 @every_p
 @either
 def test_points_that_all_coincide_are_at_no_distance(p: int, debias: bool) -> None:
-    x = torch.ones(5, 2, dtype=torch.float64, requires_grad=True)
-    value = SamplesLoss(p=p, debias=debias)(x, torch.ones(4, 2).double())
-    (gradient,) = torch.autograd.grad(value, x)
+    x, y = torch.ones(5, 2).double(), torch.ones(4, 2).double()
+    value, gradient = differentiated(lambda x: SamplesLoss(p=p, debias=debias)(x, y), x)
     assert value.item() == pytest.approx(0, abs=1e-12)
     assert gradient.abs().max().item() <= 1e-12
 
@@ -152,40 +148,32 @@ def test_options_of_speed_change_nothing(value: Any) -> None:
     assert SamplesLoss(blur=0.5, **value)(X, Y).item() == SamplesLoss(blur=0.5)(X, Y).item()
 
 
-test_what_is_not_here_is_refused_with_a_remedy = refusals(
-    [
-        (partial(SamplesLoss, **options), message)
-        for options, message in [
-            ({"loss": "gaussian"}, "no loss 'gaussian'.*use loss='energy'"),
-            ({"loss": "laplacian"}, "no loss 'laplacian'"),
-            ({"loss": "hausdorff"}, "no loss 'hausdorff'.*small blur"),
-            ({"loss": "sinkhorm"}, "no loss 'sinkhorm'.*take 'sinkhorn'"),
-            ({"reach": 1.0}, "unbalanced transport is not solved here.*leave reach out"),
-            ({"backend": "online"}, "no backend 'online'.*take 'auto'"),
-            ({"backend": "multiscale"}, "no backend 'multiscale'"),
-            ({"kernel": lambda x, y: x @ y.mT}, "kernel= belongs to losses that are not here"),
-            ({"cost": "Norm2(X-Y)"}, "got the formula 'Norm2"),
-            ({"cost": 3}, "cost must be a function or a Cost, got 3"),
-            ({"loss": "energy", "cost": SqEuclidean()}, "cost means nothing to loss='energy'"),
-            ({"p": 3}, r"p must be 1 or 2, got 3.*PNorm\(p="),
-            ({"blur": 0.0}, r"blur must be a positive length, got 0\.0"),
-            ({"scaling": 1.0}, r"in \(0, 1\), got 1\.0"),
-            ({"epsilon": 0.1}, r"no option \['epsilon'\].*blur, reach"),
-        ]
-    ]
-)
-test_bad_calls_are_refused = refusals(
-    [
-        (partial(SamplesLoss(), *args), message)
-        for args, message in [
-            ((X,), r"called with \(x, y\) or \(a, x, b, y\), got 1"),
-            ((A, A, X, B, B, Y), "labels of clusters"),
-            ((2 * A, X, B, Y), "a sums to 2, not to 1"),
-            ((A, X, B[:4], Y), "b has shape"),
-            (("x", Y), "x must be a torch.Tensor"),
-        ]
-    ]
-)
+NOT_HERE: list[tuple[dict[str, Any], str]] = [
+    ({"loss": "gaussian"}, "no loss 'gaussian'.*use loss='energy'"),
+    ({"loss": "laplacian"}, "no loss 'laplacian'"),
+    ({"loss": "hausdorff"}, "no loss 'hausdorff'.*small blur"),
+    ({"loss": "sinkhorm"}, "no loss 'sinkhorm'.*take 'sinkhorn'"),
+    ({"reach": 1.0}, "unbalanced transport is not solved here.*leave reach out"),
+    ({"backend": "online"}, "no backend 'online'.*take 'auto'"),
+    ({"backend": "multiscale"}, "no backend 'multiscale'"),
+    ({"kernel": lambda x, y: x @ y.mT}, "kernel= belongs to losses that are not here"),
+    ({"cost": "Norm2(X-Y)"}, "got the formula 'Norm2"),
+    ({"cost": 3}, "cost must be a function or a Cost, got 3"),
+    ({"loss": "energy", "cost": SqEuclidean()}, "cost means nothing to loss='energy'"),
+    ({"p": 3}, r"p must be 1 or 2, got 3.*PNorm\(p="),
+    ({"blur": 0.0}, r"blur must be a positive length, got 0\.0"),
+    ({"scaling": 1.0}, r"in \(0, 1\), got 1\.0"),
+    ({"epsilon": 0.1}, r"no option \['epsilon'\].*blur, reach"),
+]
+test_what_is_not_here_is_refused_with_a_remedy = refusals([(partial(SamplesLoss, **o), said) for o, said in NOT_HERE])
+BAD_CALLS: list[tuple[tuple[Any, ...], str]] = [
+    ((X,), r"called with \(x, y\) or \(a, x, b, y\), got 1"),
+    ((A, A, X, B, B, Y), "labels of clusters"),
+    ((2 * A, X, B, Y), "a sums to 2, not to 1"),
+    ((A, X, B[:4], Y), "b has shape"),
+    (("x", Y), "x must be a torch.Tensor"),
+]
+test_bad_calls_are_refused = refusals([(partial(SamplesLoss(), *args), said) for args, said in BAD_CALLS])
 
 
 def test_a_cost_of_the_wrong_shape_is_refused() -> None:
@@ -224,8 +212,7 @@ def test_geomloss_gradient_and_potentials(p: int, peer: Any) -> None:
     options: Any = {"p": p, "blur": 0.6, "scaling": 0.99}
     gradients = []
     for make in (lambda **o: peer(backend="tensorized", **o), SamplesLoss):
-        x = X.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(make(**options)(A, x, B, Y), x)
+        _, gradient = differentiated(lambda x, make=make: make(**options)(A, x, B, Y), X)
         f, g = (t.detach() for t in make(potentials=True, **options)(A, X, B, Y))
         gradients.append((gradient, f.T + g))
     for theirs, ours in zip(*gradients, strict=True):

@@ -16,6 +16,9 @@ from otgen.errors import ConvergenceWarning
 from otgen.ot import KL, AtomPotentials, MarginalError, NoReg, PNorm, Regulariser, SemiDiscrete, SqEuclidean, solve
 from otgen.ot.semi_discrete.estimate import chi_square, semi_dual_estimate
 
+# Two atoms.
+TWO = torch.tensor([[0.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+
 # --- closed forms
 
 
@@ -23,9 +26,8 @@ from otgen.ot.semi_discrete.estimate import chi_square, semi_dual_estimate
 def test_a_point_to_two_atoms_costs_the_mean(lam: float) -> None:
     """Houdard et al. 2021, 2.1: one plan only, whatever the regularisation."""
     theta = torch.tensor([[0.3, 0.8]], dtype=torch.float64)
-    y = torch.tensor([[0.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
-    problem = SemiDiscrete(Finite(theta), y, reg=KL(eps=lam) if lam else NoReg())
-    costs = (theta - y).square().sum(1)
+    problem = SemiDiscrete(Finite(theta), TWO, reg=KL(eps=lam) if lam else NoReg())
+    costs = (theta - TWO).square().sum(1)
     exact = AtomPotentials(problem, costs)
     assert exact.loss(theta).item() == pytest.approx(costs.mean().item(), abs=1e-12)
     solution = solve(problem, max_steps=400)
@@ -38,12 +40,11 @@ def test_a_point_to_two_atoms_costs_the_mean(lam: float) -> None:
 
 def test_descent_between_two_atoms_contracts() -> None:
     """Their (38), tau = 0.1, exact g, lam > 0: each step takes ``1 - 2 tau`` of the way to the middle."""
-    y = torch.tensor([[0.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
     middle = torch.tensor([[0.0, 0.5]], dtype=torch.float64)
     theta, distances = torch.tensor([[0.4, 0.9]], dtype=torch.float64), []
     for _ in range(30):
-        problem = SemiDiscrete(Finite(theta), y, reg=KL(eps=0.1))
-        _, gradient = differentiated(AtomPotentials(problem, (theta - y).square().sum(1)).loss, theta)
+        problem = SemiDiscrete(Finite(theta), TWO, reg=KL(eps=0.1))
+        _, gradient = differentiated(AtomPotentials(problem, (theta - TWO).square().sum(1)).loss, theta)
         theta = theta - 0.1 * gradient
         distances.append((theta - middle).norm().item())
     ratios = [after / before for before, after in zip(distances[:-1], distances[1:], strict=True)]
@@ -52,11 +53,10 @@ def test_descent_between_two_atoms_contracts() -> None:
 
 def test_alternating_atoms_give_the_two_cycle() -> None:
     """Their (38) without regularisation: each g that ties prefers one atom, by turns: heights 4/9 and 5/9."""
-    y = torch.tensor([[0.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
     theta, heights = torch.tensor([[0.0, 0.5]], dtype=torch.float64), []
     for step in range(80):
-        problem = SemiDiscrete(Finite(theta), y, reg=NoReg())
-        tie = (theta - y).square().sum(1)
+        problem = SemiDiscrete(Finite(theta), TWO, reg=NoReg())
+        tie = (theta - TWO).square().sum(1)
         # An argmax up to rounding: the atom that the tie is broken to alternates.
         tie[step % 2] += 1e-12
         _, gradient = differentiated(AtomPotentials(problem, tie).loss, theta)
@@ -163,24 +163,21 @@ def test_the_sampled_upper_bound_holds_and_is_useful() -> None:
     solution = solve(problem, max_steps=800)
     upper = ot.sampled_upper_bound(problem, 200, repeats=6, rng=generator(4))
     assert solution.estimate.lower < upper.upper < 1.3 * solution.estimate.value
-    assert upper.samples == 1200
-    assert upper.lower == -math.inf
+    assert (upper.samples, upper.lower) == (1200, -math.inf)
 
 
 def test_no_lucky_look_stops_a_solve() -> None:
     problem = many()
     with pytest.warns(ConvergenceWarning, match=r"marginal error .*, wanted 0\.001"):
         solution = solve(problem, until=MarginalError(1e-3), max_steps=60, check_every=10)
-    assert solution.status is ot.Status.MAX_STEPS
-    assert len(solution.history) == 6
+    assert (solution.status, len(solution.history)) == (ot.Status.MAX_STEPS, 6)
     assert "not converged" in repr(solution)
 
 
 def test_a_tolerance_that_can_be_shown_is_met() -> None:
     solution = solve(intervals(KL(eps=0.05)), until=MarginalError(0.2), max_steps=3000)
     assert solution.converged
-    assert solution.marginal_error <= 0.2
-    assert solution.marginal_error == math.sqrt(max(solution.estimate.chi2_high, 0))
+    assert 0.2 >= solution.marginal_error == math.sqrt(max(solution.estimate.chi2_high, 0))
 
 
 # --- derivatives
@@ -202,5 +199,4 @@ def test_images_are_flattened() -> None:
     solution = solve(problem, max_steps=5)
     x = Unit((2, 3)).sample(4, generator(2)).requires_grad_()
     solution.loss(x).backward()
-    assert grad_of(x).shape == (4, 2, 3)
-    assert solution.map(x).shape == (4, 6)
+    assert (grad_of(x).shape, solution.map(x).shape) == ((4, 2, 3), (4, 6))

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import refused
 from cases.random_problems import cloud
 from cases.solves import batch, every_regulariser, problem
-from otgen.errors import InputError
 from otgen.ot import KL, Discrete, NoReg, Regulariser, Sinkhorn, Solution, solve
 
 NUMBER = r"(-?[\d.]+(?:e[+-]\d+)?)"
@@ -73,8 +73,7 @@ def test_indexing_a_batch(reg: Regulariser) -> None:
 
 
 def test_a_single_solution_is_not_indexed() -> None:
-    with pytest.raises(InputError, match=r"no batch.*\(7, 5\)"):
-        solve(problem())[0]
+    refused(r"no batch.*\(7, 5\)", solve(problem()).__getitem__, 0)
 
 
 def test_a_batch_stops_with_its_worst() -> None:

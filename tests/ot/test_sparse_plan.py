@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
-from torch import Tensor
 
 import otgen.ot.discrete.problem as problems
 from cases.checks import refused
+from cases.errors import raising
 from cases.random_problems import between, cloud
 from otgen.ot import KL, Discrete, NoReg, Quadratic, Regulariser, Solution, solve
 from otgen.ot.core import memory
@@ -23,9 +25,7 @@ def solved(reg: Regulariser, dtype: torch.dtype = torch.float64, n: int = 30, m:
 @every_sparse
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("entries", [1 << 18, 100, 1])
-def test_it_is_the_dense_plan_without_its_zeros(
-    reg: Regulariser, dtype: torch.dtype, entries: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_the_dense_plan_without_its_zeros(reg: Any, dtype: torch.dtype, entries: int, monkeypatch: Any) -> None:
     monkeypatch.setattr(problems, "_BLOCK_ENTRIES", entries)
     solution = solved(reg, dtype)
     sparse, dense = solution.sparse_plan(), solution.plan()
@@ -60,19 +60,12 @@ def test_a_large_plan_never_needs_the_dense_matrix(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(problems, "_BLOCK_ENTRIES", 100)
     solution = solved(Quadratic(eps=0.05))
     expected = solution.plan()
-    fresh = Solution(Discrete(*inputs(solution), reg=solution.problem.reg), solution.value, solution.potentials)
-    monkeypatch.setattr(Discrete, "matrix", property(_forbidden))
+    x, y = solution.problem.sides()
+    problem = Discrete(x.points, y.points, x.weights, y.weights, reg=solution.problem.reg)
+    fresh = Solution(problem, solution.value, solution.potentials)
+    monkeypatch.setattr(Discrete, "matrix", property(raising(AssertionError("the dense matrix was asked for"))))
     monkeypatch.setattr(memory, "free_bytes", lambda device="cpu": 0)
     torch.testing.assert_close(fresh.sparse_plan().to_dense(), expected, rtol=0, atol=1e-15)
-
-
-def inputs(solution: Solution) -> tuple[Tensor, ...]:
-    left, right = solution.problem.sides()
-    return left.points, right.points, left.weights, right.weights
-
-
-def _forbidden(_: Discrete) -> Tensor:
-    raise AssertionError("the dense matrix was asked for")
 
 
 def test_a_dense_plan_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
