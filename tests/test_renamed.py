@@ -244,9 +244,7 @@ def test_a_former_value_on_the_command_line_gives_a_component(printed: Printed) 
 
 
 @pytest.mark.parametrize(
-    "method",
-    [{"init_args": {"reg": "none", "solver": None}}, component("otgen.methods.Pixels", solver=None)],
-    ids=str,
+    "method", [{"init_args": {"reg": "none", "solver": None}}, component("otgen.methods.Pixels", solver=None)], ids=str
 )
 def test_former_names_in_a_file_of_options(method: Any, printed: Printed) -> None:
     Path("options.yaml").write_text(yaml.safe_dump({"method": method}))

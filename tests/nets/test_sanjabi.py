@@ -11,13 +11,7 @@ from torch import nn
 
 from cases.layers import count, layer
 from cases.sanjabi_nets import CIFAR, MNIST, POST, PRE, Net, meta, own_shape
-from otgen.nets import (
-    GluReading,
-    SanjabiCifarCritic,
-    SanjabiCifarGenerator,
-    SanjabiMnistCritic,
-    SanjabiMnistGenerator,
-)
+from otgen.nets import GluReading, SanjabiCifarCritic, SanjabiCifarGenerator, SanjabiMnistCritic, SanjabiMnistGenerator
 
 
 def _shapes(groups: nn.Module, *shape: int) -> list[tuple[int, ...]]:
