@@ -223,9 +223,7 @@ def test_the_bibliography_is_what_is_cited() -> None:
     for entry in entries:
         author = re.search(r"author = \{([^,]+),", entry)
         title, year = (re.search(rf"{field} = \{{(.*)\}}", entry) for field in ("title", "year"))
-        assert author
-        assert title
-        assert year
+        assert None not in (author, title, year), entry
         assert plain(title[1]).lower() in titles, title[1]
         keys.append((author[1], year[1]))
     assert len(set(keys)) == len(keys)
