@@ -116,6 +116,7 @@ NEED_MORE = {"seqsgda.fig21.2"}
 @pytest.mark.parametrize("figure", FILED, ids=lambda f: f.name)
 def test_the_report_of_a_filed_figure_is_that_of_its_results(figure: Figure) -> None:
     results = filed_results(figure.name)
+    assert results is not None
     folder = ROOT / "experiments" / figure.paper / figure.name.partition(".")[2]
     if not folder.is_dir():
         pytest.skip("experiments/ is not beside the tests")
