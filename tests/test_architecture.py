@@ -248,8 +248,7 @@ def test_the_root_imports_nothing_of_the_package_but_errors() -> None:
 def test_the_command_imports_the_rest_by_names_that_exist() -> None:
     from otgen.cli.main import COMMANDS
 
-    names = {module(path) for path in FILES}
-    assert {target for target, _ in COMMANDS.values()} <= names
+    assert {target for target, _ in COMMANDS.values()} <= {module(path) for path in FILES}
 
 
 UPWARDS = (
@@ -281,11 +280,9 @@ def test_an_import_upwards_is_seen_and_no_other(package: str, source: str) -> No
 def test_lines_and_arguments_are_counted_right() -> None:
     source = 'def f(self, a, /, b, *c, d=1, **e):\n    """One.\n\n    More.\n    """\n    x = 1\n\n    return x\n'
     (function,) = functions(ast.parse(source))
-    assert body_lines(function) == 3
-    assert arguments(function) == 5
+    assert (body_lines(function), arguments(function)) == (3, 5)
     (bare,) = functions(ast.parse('def g(a):\n    """Only this."""\n'))
-    assert body_lines(bare) == 0
-    assert arguments(bare) == 1
+    assert (body_lines(bare), arguments(bare)) == (0, 1)
 
 
 def test_the_command_is_seen_to_print() -> None:
@@ -310,22 +307,17 @@ def test_what_writes_a_file_is_seen() -> None:
     assert writes(ast.parse("open(path)\npath.open('rb')\nos.open(path, flags)")) == []
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "torch.manual_seed(0)",
-        "torch.randn(3)",
-        "def f():\n    return torch.randperm(n)[:3]",
-        "torch.rand_like(x)",
-        "np.random.default_rng(0)",
-        "from numpy.random import default_rng",
-        "import random",
-        "from random import shuffle",
-        "x.normal_()",
-        "torch.cuda.manual_seed_all(1)",
-        "torch.empty(3).uniform_(0, 1)",
-    ],
+GLOBAL = ("torch.manual_seed(0)", "torch.randn(3)", "def f():\n    return torch.randperm(n)[:3]", "torch.rand_like(x)")
+GLOBAL += ("np.random.default_rng(0)", "from numpy.random import default_rng", "import random")
+GLOBAL += (
+    "from random import shuffle",
+    "x.normal_()",
+    "torch.cuda.manual_seed_all(1)",
+    "torch.empty(3).uniform_(0, 1)",
 )
+
+
+@pytest.mark.parametrize("source", GLOBAL)
 def test_global_random_state_is_seen(source: str) -> None:
     assert global_randomness(ast.parse(source))
 
@@ -336,13 +328,9 @@ def test_a_given_generator_is_no_global_state() -> None:
 
 @pytest.mark.parametrize("package", PACKAGES, ids=module)
 def test_packages_export_what_they_import(package: Path) -> None:
-    names = [
-        alias
-        for statement in tree(package / "__init__.py").body
-        if isinstance(statement, ast.ImportFrom)
-        and statement.module not in ("__future__", "otgen.exports", "otgen.renamed")
-        for alias in statement.names
-    ]
+    imports = [node for node in tree(package / "__init__.py").body if isinstance(node, ast.ImportFrom)]
+    others = ("__future__", "otgen.exports", "otgen.renamed")
+    names = [alias for node in imports if node.module not in others for alias in node.names]
     assert [alias.name for alias in names if alias.asname != alias.name] == []
     loaded = importlib.import_module(module(package))
     values = {alias.name: getattr(loaded, alias.name) for alias in names}

@@ -11,6 +11,8 @@ from benchmarks import seqsgda, steps
 from benchmarks.__main__ import TABLES
 from benchmarks.report import Settings, Table
 
+from cases.checks import refused
+from cases.errors import raising
 from otgen.errors import InputError
 
 TINY = Settings(tiny=True, seconds=0.0)
@@ -32,20 +34,13 @@ def test_a_table(name: str) -> None:
 
 def test_a_step_against_a_bare_loop() -> None:
     # Before it times them it compares the weights of both.
-    table = steps.main(TINY)
-    assert {row[1] for row in table.rows} >= {"SWGAN", "SWGANSinkhorn", "WGANGP", "SinkhornAutoDiff"}
+    assert {row[1] for row in steps.main(TINY).rows} >= {"SWGAN", "SWGANSinkhorn", "WGANGP", "SinkhornAutoDiff"}
 
 
 def test_seqsgda_without_the_code_of_its_authors() -> None:
-    table = seqsgda.main(TINY)
     # Two kinds of steps at two spreads, and a step of the generator.
-    assert len(table.rows) == 5
-    with pytest.raises(InputError, match="is not there; --authors is a checkout"):
-        seqsgda.main(Settings(tiny=True, authors="/nowhere"))
-
-
-def _fails(settings: Settings) -> Table:
-    raise InputError("no such file")
+    assert len(seqsgda.main(TINY).rows) == 5
+    refused("is not there; --authors is a checkout", seqsgda.main, Settings(tiny=True, authors="/nowhere"))
 
 
 def _works(settings: Settings) -> Table:
@@ -57,7 +52,7 @@ def _works(settings: Settings) -> Table:
 def test_a_table_that_fails_does_not_stop_the_next_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "TABLES", {"fails": _fails, "works": _works})
+    monkeypatch.setattr(command, "TABLES", {"fails": raising(InputError("no such file")), "works": _works})
     monkeypatch.setattr(command, "RESULTS", tmp_path)
     monkeypatch.setattr("sys.argv", ["benchmarks"])
     assert command.main() == 1

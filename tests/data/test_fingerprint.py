@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -26,23 +27,14 @@ def test_any_change_of_the_points_changes_it(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(3000, 2)).astype(np.float32)
     edited = x.copy()
     edited[2999, 1] = np.nextafter(edited[2999, 1], np.float32(9))
-    prints = {
-        of_array(tmp_path, x),
-        of_array(tmp_path, edited),
-        of_array(tmp_path, x[:-1]),
-        of_array(tmp_path, x[::-1]),
-        of_array(tmp_path, x.reshape(3000, 1, 2)),
-        of_array(tmp_path, x, scale=2.0),
-    }
+    others = (edited, x[:-1], x[::-1], x.reshape(3000, 1, 2))
+    prints = {of_array(tmp_path, x, scale=2.0), *(of_array(tmp_path, array) for array in (x, *others))}
     assert len(prints) == 6
 
 
 def test_it_is_the_documented_sum(tmp_path: Path) -> None:
-    import hashlib
-
     x = np.arange(6, dtype=np.float32).reshape(3, 2)
-    expected = hashlib.sha256(b"(3, 2) torch.float32\n" + x.tobytes()).hexdigest()
-    assert of_array(tmp_path, x) == expected
+    assert of_array(tmp_path, x) == hashlib.sha256(b"(3, 2) torch.float32\n" + x.tobytes()).hexdigest()
 
 
 @pytest.mark.parametrize("change", ["pixel", "removed"])

@@ -24,8 +24,7 @@ def test_images_and_labels_are_read(tmp_path: Path, name: str) -> None:
         content = idx(*sizes)
         path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
         array = read_idx(path, len(sizes))
-        assert array.dtype == np.uint8
-        assert array.flags.writeable
+        assert (array.dtype, array.flags.writeable) == (np.uint8, True)
         assert np.array_equal(array, np.arange(np.prod(sizes), dtype=np.uint8).reshape(sizes))
 
 
@@ -49,16 +48,15 @@ def test_images_and_labels_are_read(tmp_path: Path, name: str) -> None:
 def test_a_wrong_file_is_explained(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "x"
     path.write_bytes(content)
-    said = input_error(message, read_idx, path, 3)
-    assert str(path) in said
+    assert str(path) in input_error(message, read_idx, path, 3)
 
 
 def test_damaged_gzip_is_explained(tmp_path: Path) -> None:
     whole = gzip.compress(np.random.default_rng(0).bytes(5000))
     broken = bytearray(whole)
     broken[200:260] = bytes(60)
+    path = tmp_path / "x.gz"
     for content in (b"no gzip", whole[:-20], whole[:12], bytes(broken)):
-        path = tmp_path / "x.gz"
         path.write_bytes(content)
         input_error("IDX file", read_idx, path, 3)
 

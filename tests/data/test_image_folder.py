@@ -62,8 +62,7 @@ def test_grey_and_symmetric(tmp_path: Path) -> None:
     put(tmp_path / "x.png", (255, 255, 255))
     put(tmp_path / "y.png", (0, 0, 0))
     source = ImageFolder(folder=str(tmp_path), size=2, channels=1, pixel_range=ValueRange.SYMMETRIC)
-    assert source.shape == (1, 2, 2)
-    assert source.value_range == (-1.0, 1.0)
+    assert (source.shape, source.value_range) == ((1, 2, 2), (-1.0, 1.0))
     assert source.support().flatten(1).tolist() == [[1.0] * 4, [-1.0] * 4]
 
 
@@ -98,12 +97,10 @@ def test_everything_that_cannot_be_used_is_listed(tmp_path: Path, spoil: Callabl
     bad = spoil(tmp_path)
     put(tmp_path / "good.png")
     message = input_error(f"^{len(bad)} of {len(bad) + 1} images in ", ImageFolder(folder=str(tmp_path)).support)
-    for name in bad:
-        assert f"'{name}' (" in message
-    assert "'text.jpg' (not an image of a known format)" in message
-    assert "'broken-link.png' (No such file or directory)" in message
+    known = "'text.jpg' (not an image of a known format)", "'broken-link.png' (No such file or directory)"
+    for part in (*(f"'{name}' (" for name in bad), *known, "skip_bad=True"):
+        assert part in message
     assert "good.png" not in message
-    assert "skip_bad=True" in message
 
 
 def test_what_cannot_be_used_is_skipped_on_demand_and_listed(
@@ -134,15 +131,12 @@ def test_nothing_left_is_an_error_even_when_skipping(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_no_text_is_printable(tmp_path: Path) -> None:
-    name = os.fsencode(tmp_path) + b"/\xff\nx.png"
-    Path(os.fsdecode(name)).write_bytes(b"")
-    said = input_error(None, ImageFolder(folder=str(tmp_path)).support)
-    said.encode("utf-8")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\nx.png")).write_bytes(b"")
+    input_error(None, ImageFolder(folder=str(tmp_path)).support).encode("utf-8")
 
 
 def test_an_unreadable_image_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "x.png")
-
     monkeypatch.setattr(Image, "open", NO_PERMISSION)  # root may read anything, so chmod proves nothing
     input_error(r"'x.png' \(Permission denied\)", ImageFolder(folder=str(tmp_path)).support)
 
@@ -163,7 +157,6 @@ def test_an_unreadable_subfolder_is_an_error(tmp_path: Path, monkeypatch: pytest
 
 def test_running_out_of_memory_is_not_blamed_on_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "x.png")
-
     monkeypatch.setattr(Image, "open", raising(MemoryError()))
     with pytest.raises(MemoryError):
         ImageFolder(folder=str(tmp_path)).support()

@@ -12,18 +12,11 @@ import torch
 
 from cases.errors import input_error, raising
 from otgen.data import Mnist, Split
-from otgen.errors import InputError
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "mnist"
-NAMES = (
-    "train-images-idx3-ubyte.gz",
-    "train-labels-idx1-ubyte.gz",
-    "t10k-images-idx3-ubyte.gz",
-    "t10k-labels-idx1-ubyte.gz",
-)
-needs_real = pytest.mark.skipif(
-    not all((REAL / name).is_file() for name in NAMES), reason="MNIST is not in ../shared/data/mnist"
-)
+NAMES = [f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+missing = not all((REAL / name).is_file() for name in NAMES)
+needs_real = pytest.mark.skipif(missing, reason="MNIST is not in ../shared/data/mnist")
 
 
 def images(n: int, side: int = 28) -> bytes:
@@ -51,8 +44,7 @@ def test_every_spelling_of_the_names_is_found(tmp_path: Path, style: str, ending
     source = Mnist(folder=str(tmp_path))
     assert source.shape == (1, 28, 28)
     assert source.pixels().flatten().tolist() == list(images(6)[16:])
-    assert source.labels().tolist() == [0, 1, 2, 3, 4, 5]
-    assert source.labels().dtype == torch.int64
+    assert (source.labels().dtype, source.labels().tolist()) == (torch.int64, [0, 1, 2, 3, 4, 5])
 
 
 def test_the_splits_are_the_files(six: Path) -> None:
@@ -71,9 +63,7 @@ def test_the_test_split_is_held_out_where_it_is_there(six: Path) -> None:
     (six / "t10k-images.idx3-ubyte.gz").write_bytes(gzip.compress(images(4)))
     held_out = train.held_out()
     assert held_out == Mnist(folder=str(six), split=Split.TEST)
-    assert held_out is not None
-    assert held_out.count == 4
-    assert held_out.held_out() is None
+    assert (held_out.count, held_out.held_out()) == (4, None)
 
 
 def test_training_needs_no_labels(six: Path) -> None:
@@ -105,10 +95,9 @@ def test_swapped_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_downloading_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-
     monkeypatch.setattr("urllib.request.urlopen", raising(urllib.error.URLError("no network")))
-    with pytest.raises(InputError, match=f"train-images-idx3-ubyte.gz cannot .* put it into {tmp_path}"):
-        Mnist(folder=str(tmp_path), download=True).support()
+    said = f"train-images-idx3-ubyte.gz cannot .* put it into {tmp_path}"
+    input_error(said, Mnist(folder=str(tmp_path), download=True).support)
 
 
 @needs_real
@@ -122,12 +111,9 @@ def test_the_checksums_are_those_of_the_real_files(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("urllib.request.urlopen", mirror)
     source = Mnist(folder=str(tmp_path), split=Split.TEST, download=True)
     assert source.count == 10_000
-    assert torch.bincount(source.labels()).tolist() == REAL_COUNTS
+    assert torch.bincount(source.labels()).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
     assert len(asked) == 4
-
-
-REAL_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
 @needs_real

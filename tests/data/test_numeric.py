@@ -31,15 +31,8 @@ def forms(folder: Path) -> dict[str, NDArray[Any]]:
     wide[:, ::2] = VALUES
     flipped = np.ascontiguousarray(VALUES[::-1])[::-1]
     assert flipped.strides[0] < 0
-    return {
-        "float64": VALUES.copy(),
-        "float32": VALUES.astype(np.float32),
-        "float16": VALUES.astype(np.float16),
-        "int8": VALUES.astype(np.int8),
-        "uint8": VALUES.astype(np.uint8),
-        "uint64": VALUES.astype(np.uint64),
-        "big-endian": VALUES.astype(">f8"),
-        "long double": VALUES.astype(np.longdouble),
+    types = ("float64", "float32", "float16", "int8", "uint8", "uint64", ">f8", "longdouble")
+    return {name: VALUES.astype(name) for name in types} | {
         "F-order": np.asfortranarray(VALUES),
         "strided": wide[:, ::2],
         "negative strides": flipped,
@@ -54,21 +47,17 @@ def test_every_form_of_the_same_numbers_gives_the_same_points(tmp_path: Path) ->
         before = np.array(array)
         points = check_numeric(array, "x")
         out = to_float32(points, None, "x")
-        assert out.dtype == np.float32, name
-        assert out.flags.c_contiguous, name
-        assert out.flags.writeable, name
+        assert (out.dtype, out.flags.c_contiguous, out.flags.writeable) == (np.float32, True, True), name
         assert not np.shares_memory(out, array), name
         assert np.array_equal(out, VALUES), name
-        affine = moments(points, 1.0, "x")
-        standard = to_float32(points, affine, "x")
+        standard = to_float32(points, moments(points, 1.0, "x"), "x")
         np.testing.assert_allclose(standard.mean(axis=0), 0, atol=1e-6, err_msg=name)
         np.testing.assert_allclose(standard.std(axis=0), 1, rtol=1e-6, err_msg=name)
         assert np.array_equal(before, array), name
 
 
 def test_booleans_are_zeros_and_ones() -> None:
-    points = check_numeric(np.array([[True, False]]), "x")
-    assert to_float32(points, None, "x").tolist() == [[1.0, 0.0]]
+    assert to_float32(check_numeric(np.array([[True, False]]), "x"), None, "x").tolist() == [[1.0, 0.0]]
 
 
 def test_a_vector_is_points_on_the_line() -> None:
@@ -90,8 +79,7 @@ def test_a_vector_is_points_on_the_line() -> None:
     ],
 )
 def test_what_is_not_points_is_refused(array: NDArray[Any], message: str) -> None:
-    said = input_error(message, check_numeric, array, "the file")
-    assert said.startswith("the file")
+    assert input_error(message, check_numeric, array, "the file").startswith("the file")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -120,8 +108,7 @@ def test_a_constant_coordinate_becomes_zero() -> None:
     for n in range(2, 40):
         array = np.column_stack([np.full(n, 0.1), np.arange(float(n))])
         affine = moments(array, 1.0, "x")
-        standard = to_float32(array, affine, "x")
-        assert (standard[:, 0] == 0).all()
+        assert (to_float32(array, affine, "x")[:, 0] == 0).all()
         assert affine.std[0] == 1
 
 
@@ -133,8 +120,7 @@ def test_one_point_is_standardised_to_zero() -> None:
 def test_standardising_keeps_what_float32_would_lose() -> None:
     # Seconds since 1970: neighbours differ by less than float32 resolves at 1.7e9.
     seconds = 1.7e9 + np.arange(10.0)[:, None]
-    standard = to_float32(seconds, moments(seconds, 1.0, "x"), "x")
-    assert len(np.unique(standard)) == 10
+    assert len(np.unique(to_float32(seconds, moments(seconds, 1.0, "x"), "x"))) == 10
 
 
 def test_a_variance_beyond_float64_is_refused() -> None:

@@ -60,21 +60,15 @@ def draw(source: Source, n: int, seed: int = 0) -> Tensor:
 
 
 def test_every_exported_source_is_under_these_laws() -> None:
-    exported = [getattr(data, name) for name in data.__all__]
-    concrete = {
-        kind.__name__
-        for kind in exported
-        if isinstance(kind, type) and issubclass(kind, Source) and not kind.__abstractmethods__
-    }
-    assert concrete == set(MAKERS)
+    exported = [kind for name in data.__all__ if isinstance(kind := getattr(data, name), type)]
+    sources = [kind for kind in exported if issubclass(kind, Source)]
+    assert {kind.__name__ for kind in sources if not kind.__abstractmethods__} == set(MAKERS)
 
 
 def test_samples_are_float32_of_the_stated_shape(source: Source) -> None:
     for n in (1, 4, 700):
         x = draw(source, n)
-        assert x.shape == (n, *source.shape)
-        assert x.dtype == torch.float32
-        assert x.device.type == "cpu"
+        assert (x.shape, x.dtype, x.device.type) == ((n, *source.shape), torch.float32, "cpu")
         assert x.isfinite().all()
 
 
@@ -83,8 +77,7 @@ def test_samples_lie_in_the_value_range(source: Source) -> None:
         return
     low, high = source.value_range
     x = draw(source, 500)
-    assert x.min() >= low
-    assert x.max() <= high + 1e-7 * abs(high)
+    assert low <= x.min() <= x.max() <= high + 1e-7 * abs(high)
 
 
 def test_the_generator_alone_decides_the_samples(source: Source) -> None:
@@ -116,9 +109,7 @@ def test_fewer_than_one_sample_is_refused(source: Source, n: int) -> None:
 
 def test_a_source_is_a_frozen_value(source: Source) -> None:
     twin = dataclasses.replace(source)
-    assert twin == source
-    assert hash(twin) == hash(source)
-    assert repr(twin) == repr(source)
+    assert (twin, hash(twin), repr(twin)) == (source, hash(source), repr(source))
     with pytest.raises(dataclasses.FrozenInstanceError):
         source.anything = 1  # type: ignore[attr-defined]
 
@@ -127,8 +118,7 @@ def test_a_finite_source_agrees_with_itself(source: Source) -> None:
     if not isinstance(source, FiniteSource):
         return
     points = source.support()
-    assert points.dtype == torch.float32
-    assert points.shape == (source.count, *source.shape)
+    assert (points.dtype, points.shape) == (torch.float32, (source.count, *source.shape))
     index = torch.tensor([2, 0, 2])
     assert torch.equal(source.take(index), points[index])
 
@@ -145,10 +135,7 @@ class Line(FiniteSource):
 
 def test_support_is_all_that_a_data_set_must_define() -> None:
     line = Line()
-    assert line.count == 6
-    assert line.shape == (1,)
-    assert line.value_range is None
-    assert line.held_out() is None
+    assert (line.count, line.shape, line.value_range, line.held_out()) == (6, (1,), None, None)
 
 
 def test_drawing_is_without_replacement_while_there_are_enough_points() -> None:
@@ -158,8 +145,7 @@ def test_drawing_is_without_replacement_while_there_are_enough_points() -> None:
 
 
 def test_drawing_beyond_the_data_set_is_with_replacement_and_uniform() -> None:
-    x = draw(Line(), 60_000).flatten().long()
-    counts = torch.bincount(x, minlength=6)
+    counts = torch.bincount(draw(Line(), 60_000).flatten().long(), minlength=6)
     assert (counts - 10_000).abs().max() < 500  # five standard deviations
 
 

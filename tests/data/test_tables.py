@@ -19,6 +19,10 @@ def write(folder: Path, text: str | bytes) -> Path:
     return path
 
 
+def content(table: tables.Table) -> tuple[object, object]:
+    return table.columns, table.values.tolist()
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -32,15 +36,11 @@ def write(folder: Path, text: str | bytes) -> Path:
     ],
 )
 def test_every_spelling_of_a_table_is_read(tmp_path: Path, text: str | bytes) -> None:
-    table = read_csv(write(tmp_path, text), None)
-    assert table.columns == ("x", "y")
-    assert table.values.tolist() == [[1.0, 2.0], [3.0, 4.5]]
+    assert content(read_csv(write(tmp_path, text), None)) == (("x", "y"), [[1.0, 2.0], [3.0, 4.5]])
 
 
 def test_without_a_header_the_first_line_is_data(tmp_path: Path) -> None:
-    table = read_csv(write(tmp_path, "1,2\n3,4\n"), None)
-    assert table.columns == ("0", "1")
-    assert table.values.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert content(read_csv(write(tmp_path, "1,2\n3,4\n"), None)) == (("0", "1"), [[1.0, 2.0], [3.0, 4.0]])
 
 
 def test_one_column_and_one_row(tmp_path: Path) -> None:
@@ -49,10 +49,8 @@ def test_one_column_and_one_row(tmp_path: Path) -> None:
 
 
 def test_columns_are_chosen_by_name_and_ordered_as_asked(tmp_path: Path) -> None:
-    path = write(tmp_path, "name,x,y\nAnn,1,2\nBob,3,4\n")
-    table = read_csv(path, ("y", "x"))
-    assert table.columns == ("y", "x")
-    assert table.values.tolist() == [[2.0, 1.0], [4.0, 3.0]]
+    table = read_csv(write(tmp_path, "name,x,y\nAnn,1,2\nBob,3,4\n"), ("y", "x"))
+    assert content(table) == (("y", "x"), [[2.0, 1.0], [4.0, 3.0]])
 
 
 def test_columns_are_chosen_by_position_where_there_are_no_names(tmp_path: Path) -> None:
@@ -105,8 +103,7 @@ def test_a_broken_table_is_explained(tmp_path: Path, text: str | bytes, message:
 
 
 def test_a_row_of_another_length_is_refused_even_where_the_chosen_columns_are_there(tmp_path: Path) -> None:
-    path = write(tmp_path, "x,y\n1,2\n3,4,5\n")
-    input_error("differ in length", read_csv, path, ("x",))
+    input_error("differ in length", read_csv, write(tmp_path, "x,y\n1,2\n3,4,5\n"), ("x",))
 
 
 @pytest.mark.parametrize(
@@ -139,23 +136,14 @@ def parquet(folder: Path, **columns: Any) -> Path:
 
 
 def test_parquet_columns_of_every_numeric_type_are_read(tmp_path: Path) -> None:
-    path = parquet(
-        tmp_path,
-        a=np.array([1, 2], dtype=np.int8),
-        b=np.array([0.5, -1.5], dtype=np.float32),
-        c=np.array([True, False]),
-        d=np.array([1e300, 7]),
-    )
-    table = read_parquet(path, None)
-    assert table.columns == ("a", "b", "c", "d")
-    assert table.values.tolist() == [[1, 0.5, 1, 1e300], [2, -1.5, 0, 7]]
+    a, b = np.array([1, 2], dtype=np.int8), np.array([0.5, -1.5], dtype=np.float32)
+    table = read_parquet(parquet(tmp_path, a=a, b=b, c=np.array([True, False]), d=np.array([1e300, 7])), None)
+    assert content(table) == (("a", "b", "c", "d"), [[1, 0.5, 1, 1e300], [2, -1.5, 0, 7]])
 
 
 def test_parquet_columns_are_ordered_as_asked(tmp_path: Path) -> None:
-    path = parquet(tmp_path, a=[1, 2], b=[3, 4], name=["x", "y"])
-    table = read_parquet(path, ("b", "a"))
-    assert table.columns == ("b", "a")
-    assert table.values.tolist() == [[3, 1], [4, 2]]
+    table = read_parquet(parquet(tmp_path, a=[1, 2], b=[3, 4], name=["x", "y"]), ("b", "a"))
+    assert content(table) == (("b", "a"), [[3, 1], [4, 2]])
 
 
 def test_a_folder_name_makes_no_column(tmp_path: Path) -> None:
@@ -181,8 +169,8 @@ def test_a_parquet_table_with_other_things_is_refused(tmp_path: Path, columns: d
 def test_damaged_parquet_is_explained(tmp_path: Path) -> None:
     path = parquet(tmp_path, a=np.arange(1000.0))
     whole = path.read_bytes()
-    for content in (b"", b"text", whole[:-30], whole[: len(whole) // 2], whole[:40] + bytes(400) + whole[440:]):
-        path.write_bytes(content)
+    for damaged in (b"", b"text", whole[:-30], whole[: len(whole) // 2], whole[:40] + bytes(400) + whole[440:]):
+        path.write_bytes(damaged)
         input_error("cannot be read", read_parquet, path, None)
 
 

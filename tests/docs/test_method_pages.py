@@ -52,6 +52,7 @@ METHODS = {type(method).__name__: method for method in TINY}
 every_method = pytest.mark.parametrize("name", METHODS)
 
 Row = dict[str, str]
+Logged = Callable[[str], set[str]]
 
 
 @cache
@@ -109,7 +110,7 @@ def is_option(cls: type, path: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def logged(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], set[str]]:
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Logged:
     """The keys that a step of a method logs, by the method's name."""
 
     @cache
@@ -142,16 +143,14 @@ def test_every_option_named_is_a_field_and_every_field_is_named(name: str) -> No
 
 
 @every_method
-def test_every_number_named_is_logged_and_every_number_logged_is_named(
-    name: str, logged: Callable[[str], set[str]]
-) -> None:
+def test_every_number_named_is_logged_and_every_number_logged_is_named(name: str, logged: Logged) -> None:
     assert column("logged", name) - logged(name) == set()
     named = set.union(*(column("logged", section) for section in (*lineage(METHODS[name]), INDEX)))
     assert logged(name) - named == set()
 
 
 @every_method
-def test_what_tells_a_failure_exists(name: str, logged: Callable[[str], set[str]]) -> None:
+def test_what_tells_a_failure_exists(name: str, logged: Logged) -> None:
     rows = [row for row in tables(sections()[name]) if "in the log" in row]
     assert rows or len(lineage(METHODS[name])) > 1
     named = {word for row in rows for cell in row.values() for word in words(cell)}
@@ -159,7 +158,7 @@ def test_what_tells_a_failure_exists(name: str, logged: Callable[[str], set[str]
     assert [word for word in names if word not in logged(name) and not is_option(type(METHODS[name]), word)] == []
 
 
-def test_the_page_on_all_methods_names_options_and_numbers_that_exist(logged: Callable[[str], set[str]]) -> None:
+def test_the_page_on_all_methods_names_options_and_numbers_that_exist(logged: Logged) -> None:
     homes = (RunConfig, PixelSinkhorn)
     assert [path for path in column("option", INDEX) if not any(is_option(cls, path) for cls in homes)] == []
     assert column("logged", INDEX) <= logged("PixelSinkhorn") | logged("SeqSGDA")

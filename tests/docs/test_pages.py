@@ -57,10 +57,8 @@ class Block:
 
 def blocks(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
-    return [
-        Block(found[2].strip(), found[3], text.count("\n", 0, found.start()) + 2, text[: found.start()].rstrip())
-        for found in _FENCE.finditer(text)
-    ]
+    found = [(fence[2].strip(), fence[3], text[: fence.start()]) for fence in _FENCE.finditer(text)]
+    return [Block(kind, inside, before.count("\n") + 2, before.rstrip()) for kind, inside, before in found]
 
 
 def prose(page: Path) -> str:
@@ -160,12 +158,10 @@ def toctree(text: str) -> list[str]:
 
 
 def test_every_page_is_in_the_contents() -> None:
-    listed = {DOCS / "index.md"}
-    for index in (DOCS / "index.md", DOCS / "reference" / "index.md"):
-        for block in blocks(index):
-            if block.kind == "{toctree}":
-                listed |= {index.parent / target for target in toctree(block.text)}
-    assert {page for page in PAGES if page.is_relative_to(DOCS)} <= listed
+    indices = (DOCS / "index.md", DOCS / "reference" / "index.md")
+    trees = [(index.parent, block.text) for index in indices for block in blocks(index) if block.kind == "{toctree}"]
+    listed = {folder / target for folder, text in trees for target in toctree(text)}
+    assert {page for page in PAGES if page.is_relative_to(DOCS)} <= {DOCS / "index.md"} | listed
 
 
 def command_lines(page: Path) -> list[str]:
@@ -223,9 +219,7 @@ def test_the_bibliography_is_what_is_cited() -> None:
     for entry in entries:
         author = re.search(r"author = \{([^,]+),", entry)
         title, year = (re.search(rf"{field} = \{{(.*)\}}", entry) for field in ("title", "year"))
-        assert author
-        assert title
-        assert year
+        assert None not in (author, title, year), entry
         assert plain(title[1]).lower() in titles, title[1]
         keys.append((author[1], year[1]))
     assert len(set(keys)) == len(keys)

@@ -27,11 +27,9 @@ X64, Y64 = clouds(torch.float64)
 
 def tables(header: str) -> list[list[list[str]]]:
     """The rows of each table whose header starts so, in the order of the page."""
-    found = []
-    for part in PAGE.read_text(encoding="utf-8").split(f"| {header} |")[1:]:
-        lines = part.split("\n\n")[0].splitlines()[2:]
-        found.append([[cell.strip() for cell in line.strip("|").split("|")] for line in lines])
-    return found
+    parts = PAGE.read_text(encoding="utf-8").split(f"| {header} |")[1:]
+    rows = [part.split("\n\n")[0].splitlines()[2:] for part in parts]
+    return [[[cell.strip() for cell in line.strip("|").split("|")] for line in lines] for lines in rows]
 
 
 @pytest.mark.parametrize("row", tables("`eps` / mean cost")[0], ids=lambda row: row[0])
@@ -60,25 +58,20 @@ def test_errors_by_tolerance(table: int, solver: Sinkhorn | None) -> None:
         solution = at(float(tol), points, solver)
         (gradient,) = torch.autograd.grad(solution.value, points)
         certified = solution.grad_error_bound.relative
-        assert certified is not None
         assert solution.steps == pytest.approx(int(steps), abs=1)
         assert float(solution.rel_gap) == pytest.approx(float(gap), rel=0.6)
         found = float((solution.value - truth.value).detach() / truth.value.detach())
         assert abs(found) == pytest.approx(float(value_error), rel=0.5)
         assert float((gradient - best).norm() / best.norm()) == pytest.approx(float(gradient_error), rel=0.3)
-        if bound == "no use (> 1)":
-            assert certified > 1
-        else:
-            assert certified == pytest.approx(float(bound), rel=0.3)
+        useless = bound == "no use (> 1)"
+        assert certified > 1 if useless else certified == pytest.approx(float(bound), rel=0.3)
 
 
 def test_symmetric_updates_take_four_times_the_steps() -> None:
     problem = Discrete(X64, Y64, reg=KL(eps=Relative(0.05)))
-    found = [
-        solve(problem, Sinkhorn(update=update), tol=1e-2, check_every=1).steps
-        for update in (SinkhornUpdate.SYMMETRIC, SinkhornUpdate.ALTERNATING)
-    ]
-    assert f"{found[0]} instead of {found[1]} for the problem" in PAGE.read_text(encoding="utf-8")
+    updates = (SinkhornUpdate.SYMMETRIC, SinkhornUpdate.ALTERNATING)
+    many, few = (solve(problem, Sinkhorn(update=update), tol=1e-2, check_every=1).steps for update in updates)
+    assert f"{many} instead of {few} for the problem" in PAGE.read_text(encoding="utf-8")
 
 
 def test_newton_takes_few_steps() -> None:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cases.errors import input_error
 from cases.layers import count
 from otgen import nets
-from otgen.errors import InputError
 from otgen.nets import CriticNet, GeneratorNet, MlpCritic, SpectralNorm
 from otgen.nets.layers import channels_last
 
@@ -56,8 +56,7 @@ def test_the_residual_generator() -> None:
     assert count(module) == 101 * 1024 + 3 * block + 2 * 64 + 9 * 64 * 3 + 3
     out = module(torch.randn(3, 100)).detach()
     assert out.shape == (3, *COLOUR)
-    assert float(out.min()) >= 0
-    assert float(out.max()) <= 1
+    assert 0 <= out.min() <= out.max() <= 1
 
 
 def test_the_residual_critic() -> None:
@@ -73,17 +72,13 @@ def test_the_residual_critic() -> None:
     "net", [nets.AdnanDcganGenerator(), nets.AdnanResnetGenerator(), nets.AdnanDcganCritic(), nets.AdnanResnetCritic()]
 )
 def test_other_sides_are_refused(net: GeneratorNet | CriticNet) -> None:
-    shape = (1, 28, 28)
-    with pytest.raises(InputError, match="needs images of side 32, got samples of shape"):
-        net.build((100,), shape, None) if isinstance(net, GeneratorNet) else net.build(shape, 10)
+    options = ((100,), (1, 28, 28), None) if isinstance(net, GeneratorNet) else ((1, 28, 28), 10)
+    input_error("needs images of side 32, got samples of shape", net.build, *options)
 
 
 def spectral_norms(module: nn.Module) -> list[float]:
-    return [
-        float(torch.linalg.matrix_norm(part.weight.detach().flatten(1), 2))
-        for part in module.modules()
-        if isinstance(part, nn.Linear | nn.Conv2d)
-    ]
+    weights = [part.weight.detach() for part in module.modules() if isinstance(part, nn.Linear | nn.Conv2d)]
+    return [float(torch.linalg.matrix_norm(weight.flatten(1), 2)) for weight in weights]
 
 
 @pytest.mark.parametrize("scale", [1.0, 1.7])
@@ -144,7 +139,6 @@ def test_a_critic_on_images_is_the_sequence_of_its_layers(net: nets.AdnanDcganCr
     assert isinstance(module, nn.Sequential)
     assert list(module.state_dict()) == list(plain.state_dict())
     torch.testing.assert_close(module(x), plain(x))
-    for one, other in zip(
-        *(torch.autograd.grad(m(x).square().sum(), list(m.parameters())) for m in (module, plain)), strict=True
-    ):
+    gradients = (torch.autograd.grad(m(x).square().sum(), list(m.parameters())) for m in (module, plain))
+    for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)

@@ -9,18 +9,9 @@ from torch import nn
 
 from cases.errors import input_error
 from cases.layers import count, dense, layer
+from otgen import nets
 from otgen.errors import InputError
-from otgen.nets import (
-    Activation,
-    CriticNet,
-    DcganCritic,
-    DcganGenerator,
-    GeneratorNet,
-    MlpCritic,
-    MlpGenerator,
-    MlpSplitCritic,
-    seeded,
-)
+from otgen.nets import Activation, CriticNet, DcganCritic, DcganGenerator, GeneratorNet, MlpCritic, MlpGenerator, seeded
 
 GENERATORS = [
     MlpGenerator(widths=(16, 8)),
@@ -35,15 +26,11 @@ CRITICS = [
     MlpCritic(widths=(16, 8)),
     MlpCritic(widths=()),
     MlpCritic(activation=Activation.RELU),
-    MlpSplitCritic(widths=(16,), size=8),
+    nets.MlpSplitCritic(widths=(16,), size=8),
     DcganCritic(width=4),
     DcganCritic(width=4, hidden=(16, 8)),
 ]
 IMAGES = [(1, 28, 28), (3, 28, 28), (3, 32, 32), (1, 64, 64)]
-
-
-def _name(net: object) -> str:
-    return str(net)
 
 
 def _built(net: GeneratorNet, latent: tuple[int, ...], shape: tuple[int, ...], span: tuple[float, float] | None):
@@ -52,19 +39,16 @@ def _built(net: GeneratorNet, latent: tuple[int, ...], shape: tuple[int, ...], s
 
 
 @pytest.mark.parametrize("shape", IMAGES, ids=str)
-@pytest.mark.parametrize("net", GENERATORS, ids=_name)
+@pytest.mark.parametrize("net", GENERATORS, ids=str)
 def test_generators_give_samples_of_the_shape_and_range(net: GeneratorNet, shape: tuple[int, ...]) -> None:
     codes = 100 * torch.randn(5, 7, generator=torch.Generator().manual_seed(1))
     out = _built(net, (7,), shape, (-1.0, 1.0))(codes).detach()
-    assert out.shape == (5, *shape)
-    assert out.dtype == torch.float32
-    assert float(out.min()) >= -1
-    assert float(out.max()) <= 1
-    assert float(out.std()) > 0
+    assert (out.shape, out.dtype) == ((5, *shape), torch.float32)
+    assert -1 <= out.min() < out.max() <= 1
 
 
 @pytest.mark.parametrize("shape", IMAGES, ids=str)
-@pytest.mark.parametrize("net", CRITICS, ids=_name)
+@pytest.mark.parametrize("net", CRITICS, ids=str)
 @pytest.mark.parametrize("features", [1, 16])
 def test_critics_give_one_row_of_features_a_sample(net: CriticNet, shape: tuple[int, ...], features: int) -> None:
     with seeded(torch.Generator().manual_seed(0)):
@@ -72,7 +56,7 @@ def test_critics_give_one_row_of_features_a_sample(net: CriticNet, shape: tuple[
     assert critic(torch.rand(5, *shape)).shape == (5, features)
 
 
-@pytest.mark.parametrize("net", [g for g in GENERATORS if isinstance(g, MlpGenerator)], ids=_name)
+@pytest.mark.parametrize("net", [g for g in GENERATORS if isinstance(g, MlpGenerator)], ids=str)
 @pytest.mark.parametrize("shape", [(1,), (2,), (3, 4)], ids=str)
 def test_mlps_make_samples_of_any_shape(net: MlpGenerator, shape: tuple[int, ...]) -> None:
     assert _built(net, (2, 3), shape, None)(torch.randn(4, 2, 3)).shape == (4, *shape)
@@ -81,11 +65,8 @@ def test_mlps_make_samples_of_any_shape(net: MlpGenerator, shape: tuple[int, ...
 @pytest.mark.parametrize("side", range(2, 73, 2))
 def test_dcgan_takes_every_even_size_or_refuses_it(side: int) -> None:
     shape = (1, side, side)
-    builders = (
-        lambda: _built(DcganGenerator(width=2), (3,), shape, None),
-        lambda: DcganCritic(width=2).build(shape, 5),
-    )
-    modules = [_or_none(build) for build in builders]
+    generator = _or_none(lambda: _built(DcganGenerator(width=2), (3,), shape, None))
+    modules = [generator, _or_none(lambda: DcganCritic(width=2).build(shape, 5))]
     if None in modules:
         assert modules == [None, None]
         assert side not in (8, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)  # the usual sizes
@@ -109,9 +90,8 @@ def test_dcgan_says_what_it_needs_what_it_got_and_what_to_do(
     shape: tuple[int, ...], build: Callable[[tuple[int, ...]], nn.Module]
 ) -> None:
     message = input_error(None, build, shape)
-    assert "square images of an even size" in message
-    assert str(shape) in message
-    assert "use an MLP" in message
+    for part in ("square images of an even size", str(shape), "use an MLP"):
+        assert part in message
 
 
 def test_dcgan_refuses_sizes_that_start_too_large() -> None:
@@ -175,7 +155,7 @@ def test_parameter_counts_of_critics(case: str) -> None:
     assert count(net.build(shape, features)) == expected
 
 
-@pytest.mark.parametrize("net", [*GENERATORS, *CRITICS], ids=_name)
+@pytest.mark.parametrize("net", [*GENERATORS, *CRITICS], ids=str)
 def test_every_parameter_gets_a_gradient(net: GeneratorNet | CriticNet) -> None:
     shape = (1, 28, 28)
     module = _built(net, (7,), shape, None) if isinstance(net, GeneratorNet) else net.build(shape, 3)
@@ -185,14 +165,14 @@ def test_every_parameter_gets_a_gradient(net: GeneratorNet | CriticNet) -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize("net", [*GENERATORS, *CRITICS], ids=_name)
+@pytest.mark.parametrize("net", [*GENERATORS, *CRITICS], ids=str)
 def test_hyper_parameters_are_frozen(net: GeneratorNet | CriticNet) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         net.width = 3  # type: ignore[misc,union-attr]
     assert dataclasses.replace(net) == net
 
 
-@pytest.mark.parametrize("net", [MlpGenerator(widths=(8,), batch_norm=True)], ids=_name)
+@pytest.mark.parametrize("net", [MlpGenerator(widths=(8,), batch_norm=True)], ids=str)
 def test_one_sample_has_no_batch_statistics(net: GeneratorNet) -> None:
     generator = _built(net, (3,), (2,), None)
     with pytest.raises(ValueError, match="more than 1 value per channel"):

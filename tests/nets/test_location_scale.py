@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from cases.errors import input_error
-from otgen.errors import InputError
 from otgen.nets import LocationScale
 
 
@@ -19,8 +18,7 @@ def test_it_is_an_affine_map_of_each_coordinate() -> None:
 
 def test_one_number_is_for_all_coordinates() -> None:
     module = LocationScale(location=(4.0,)).build((3,), (3,), None)
-    assert module.location.tolist() == [4.0] * 3
-    assert module.scale.tolist() == [1.0] * 3
+    assert (module.location.tolist(), module.scale.tolist()) == ([4.0] * 3, [1.0] * 3)
 
 
 @pytest.mark.parametrize(
@@ -38,5 +36,5 @@ def test_what_it_cannot_map_is_refused(
 
 
 def test_a_wrong_number_of_values_is_refused() -> None:
-    with pytest.raises(InputError, match="location must have one number, or one for each of 3"):
-        LocationScale(location=(1.0, 2.0)).build((3,), (3,), None)
+    net = LocationScale(location=(1.0, 2.0))
+    input_error("location must have one number, or one for each of 3", net.build, (3,), (3,), None)

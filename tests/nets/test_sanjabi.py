@@ -11,13 +11,7 @@ from torch import nn
 
 from cases.layers import count, layer
 from cases.sanjabi_nets import CIFAR, MNIST, POST, PRE, Net, meta, own_shape
-from otgen.nets import (
-    GluReading,
-    SanjabiCifarCritic,
-    SanjabiCifarGenerator,
-    SanjabiMnistCritic,
-    SanjabiMnistGenerator,
-)
+from otgen.nets import GluReading, SanjabiCifarCritic, SanjabiCifarGenerator, SanjabiMnistCritic, SanjabiMnistGenerator
 
 
 def _shapes(groups: nn.Module, *shape: int) -> list[tuple[int, ...]]:
@@ -55,8 +49,7 @@ def test_the_mnist_critic_shrinks_by_14_7_4(width: int, kernel: int) -> None:
 @pytest.mark.parametrize("width", [128, 32])
 @pytest.mark.parametrize(("glu", "kept"), [(POST, 1.0), (PRE, 0.5)])
 def test_the_cifar_generator_doubles_from_4(width: int, kernel: int, glu: GluReading, kept: float) -> None:
-    net = SanjabiCifarGenerator(width=width, kernel=kernel, glu=glu)
-    module = meta(net, CIFAR)
+    module = meta(SanjabiCifarGenerator(width=width, kernel=kernel, glu=glu), CIFAR)
     channels = [int(k * width * kept) for k in (8, 4, 2, 1)]
     assert _shapes(module, 128) == _maps((*channels, 3), (4, 8, 16, 32, 32))
 
@@ -75,33 +68,21 @@ def test_the_papers_widths_are_the_defaults() -> None:
     assert SanjabiCifarCritic().trunk_features(CIFAR) == 32768
     assert meta(SanjabiMnistGenerator(), MNIST)[0][1].out_features == 4096
     for glu, units in ((POST, 2 * 16384), (PRE, 16384)):
-        net = SanjabiCifarGenerator(glu=glu)
-        assert meta(net, CIFAR)[0][1].out_features == units
+        assert meta(SanjabiCifarGenerator(glu=glu), CIFAR)[0][1].out_features == units
 
 
 def test_layers_stand_in_the_papers_order() -> None:
-    relu, leaky = ["BatchNorm2d", "ReLU"], ["BatchNorm2d", "LeakyReLU"]
-    up = ["Upsample", "Conv2d", "BatchNorm2d", "GLU"]
-    head = ["Linear", "BatchNorm1d", "LeakyReLU", "Linear"]
-    mnist = meta(SanjabiMnistGenerator(), MNIST)
-    cifar = meta(SanjabiCifarGenerator(), CIFAR)
-    first = ["Flatten", "Linear", "BatchNorm1d"]
-    assert _kinds(mnist) == [
-        *[*first, "ReLU", "Unflatten"],
-        *["ConvTranspose2d", *relu, "ConvTranspose2d", *relu],
-        *["ConvTranspose2d", "TanhToRange"],
-    ]
-    assert _kinds(cifar) == [*first, "GLU", "Unflatten", *up, *up, *up, "Conv2d", "TanhToRange"]
-    assert _kinds(meta(SanjabiMnistCritic(), MNIST)) == [
-        *["Conv2d", *leaky, "Conv2d", *leaky],
-        *["Conv2d", "BatchNorm2d", "GroupNorm", "LeakyReLU", "Flatten"],
-        *head,
-    ]
-    assert _kinds(meta(SanjabiCifarCritic(), CIFAR)) == [
-        *["Conv2d", "BatchNorm2d", "ConcatenatedReLU"] * 3,
-        *["Conv2d", "BatchNorm2d", "GroupNorm", "ConcatenatedReLU", "Flatten"],
-        *head,
-    ]
+    def ordered(net: Net, layers: str) -> None:
+        assert _kinds(meta(net, own_shape(net))) == layers.split()
+
+    first, head = "Flatten Linear BatchNorm1d", "Linear BatchNorm1d LeakyReLU Linear"
+    grown, doubled = "ConvTranspose2d BatchNorm2d ReLU " * 2, "Upsample Conv2d BatchNorm2d GLU " * 3
+    ordered(SanjabiMnistGenerator(), f"{first} ReLU Unflatten {grown} ConvTranspose2d TanhToRange")
+    ordered(SanjabiCifarGenerator(), f"{first} GLU Unflatten {doubled} Conv2d TanhToRange")
+    shrunk, last = "Conv2d BatchNorm2d LeakyReLU " * 2, "Conv2d BatchNorm2d GroupNorm"
+    ordered(SanjabiMnistCritic(), f"{shrunk} {last} LeakyReLU Flatten {head}")
+    halved = "Conv2d BatchNorm2d ConcatenatedReLU " * 3
+    ordered(SanjabiCifarCritic(), f"{halved} {last} ConcatenatedReLU Flatten {head}")
 
 
 # Per unit or channel, each normalisation has a gain and a bias, in place of the layer's own bias; only the last layer

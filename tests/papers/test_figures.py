@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from cases.checks import refused
 from cases.claims import finding
 from cases.figures import TOY, W1, unrendered
 from cases.images import write_cifar, write_mnist, write_photographs
 from otgen import papers
 from otgen.data import Cifar10, Digits, ImageFolder, Mnist
-from otgen.errors import InputError, RenamedWarning
+from otgen.errors import RenamedWarning
 from otgen.papers import Compared, Figure, Panel, Reached, Scale, Status, filed, filed_results, read_results
 from otgen.papers.page import html_sections
 from otgen.runs import Plan, reproduce
@@ -36,22 +37,19 @@ def test_a_figure_that_contradicts_itself_is_refused() -> None:
         ({"panels": (TOY.panels[0], TOY.panels[0])}, "names of their own"),
         ({"columns": 0}, "columns and seeds must be at least 1"),
     ):
-        with pytest.raises(InputError, match=named):
-            replace(TOY, **changes)
-    with pytest.raises(InputError, match="letters, digits, dots and hyphens, got 'a/b'"):
-        Panel(name="a/b", title="t", build=TOY.panels[0].build)
-    with pytest.raises(InputError, match="compares no panels"):
-        Compared(statement="x", where="y", measure=W1, pairs=())
-    with pytest.raises(InputError, match="asks nothing of anyone"):
-        Reached(statement="x", where="y", bounds=(), by=("transport",))
+        refused(named, replace, TOY, **changes)
+    slashed = "letters, digits, dots and hyphens, got 'a/b'"
+    refused(slashed, Panel, name="a/b", title="t", build=TOY.panels[0].build)
+    refused("compares no panels", Compared, statement="x", where="y", measure=W1, pairs=())
+    refused("asks nothing of anyone", Reached, statement="x", where="y", bounds=(), by=("transport",))
 
 
 def test_figures_are_found_and_guessed() -> None:
     order = [figure.name for figure in ALL].index
     assert order("swgan.fig3") < order("seqsgda.fig4") < order("seqsgda.fig11")
     assert papers.find_figure("swgan.fig3").name == "swgan.fig3"
-    with pytest.raises(InputError, match=r"there is no figure 'swgan.fig33'; did you mean 'swgan.fig3'\? the figures"):
-        papers.find_figure("swgan.fig33")
+    guess = r"there is no figure 'swgan.fig33'; did you mean 'swgan.fig3'\? the figures"
+    refused(guess, papers.find_figure, "swgan.fig33")
 
 
 @every_figure
@@ -59,10 +57,8 @@ def test_a_figure_is_a_recipe_by_its_main_panel(figure: Figure) -> None:
     assert papers.find(figure.name).build is figure.panel(figure.main or figure.panels[0].name).build
     assert figure.claims
     for number, claim in enumerate(figure.claims, 1):
-        assert claim.statement
-        assert claim.where
-        assert (claim.key, claim.figure) == (f"{figure.name}.{number}", figure.name)
-        assert claim.paper is figure.paper
+        assert all((claim.statement, claim.where))
+        assert (claim.key, claim.figure, claim.paper) == (f"{figure.name}.{number}", figure.name, figure.paper)
 
 
 def test_a_former_name_is_understood_with_a_note() -> None:
@@ -131,7 +127,6 @@ def test_the_report_of_a_filed_figure_is_that_of_its_results(figure: Figure) -> 
 
 def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     results = filed_results("swgan.fig3")
-    assert results is not None
     assert read_results(results.write(tmp_path / "results.json")) == results
 
 
@@ -151,11 +146,9 @@ def test_one_number_changes_the_verdict_the_page_and_the_report(
         said[error] = (result.status, html_sections([result], n=0, seed=0), report(figure, read_results(path), "x"))
     (good, good_page, good_report), (bad, bad_page, bad_report) = said.values()
     assert (good, bad) == (Status.HOLDS, Status.FAILS)
-    assert "<b>holds</b>" in good_page
-    assert "<b>does not hold</b>" in bad_page
-    row = f"| 1. {claim.statement} | {claim.where} | **{{}}** |"
-    assert row.format("holds") in good_report
-    assert row.format("does not hold") in bad_report
+    for word, page, text in (("holds", good_page, good_report), ("does not hold", bad_page, bad_report)):
+        assert f"<b>{word}</b>" in page
+        assert f"| 1. {claim.statement} | {claim.where} | **{word}** |" in text
 
 
 def test_no_verdict_on_runs_is_a_literal() -> None:

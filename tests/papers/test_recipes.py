@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from cases.checks import refused
+from cases.errors import input_error
 from cases.kinds import kind
 from otgen import papers
 from otgen.cli.main import main
-from otgen.errors import InputError
 from otgen.papers import Recipe, Scale
 from otgen.train import RunConfig, RunDir, checkpoint
 
@@ -54,8 +55,7 @@ def test_scales_differ_in_cost_and_not_in_kind(name: str) -> None:
 @pytest.mark.parametrize("recipe", ALL, ids=lambda r: r.name)
 def test_a_recipe_says_what_it_is(recipe: Recipe) -> None:
     assert isinstance(recipe.build(Scale.PAPER), RunConfig)
-    assert recipe.summary
-    assert recipe.build.__doc__
+    assert all((recipe.summary, recipe.build.__doc__))
 
 
 def test_the_cpu_scale_of_the_default_recipe_takes_minutes() -> None:
@@ -69,12 +69,10 @@ def test_recipes_are_found_and_sorted() -> None:
 
 @pytest.mark.parametrize(("typed", "meant"), [("digit", "digits"), ("toy.gaussian25", "toy.gaussians25")])
 def test_a_mistyped_recipe_is_guessed(typed: str, meant: str) -> None:
-    with pytest.raises(InputError, match=rf"there is no recipe '{typed}'; did you mean '{meant}'\? the recipes are "):
-        papers.find(typed)
+    refused(rf"there is no recipe '{typed}'; did you mean '{meant}'\? the recipes are ", papers.find, typed)
 
 
 def test_an_unknown_recipe_lists_all() -> None:
-    with pytest.raises(InputError) as caught:
-        papers.find("quux")
-    assert "did you mean" not in str(caught.value)
-    assert all(r.name in str(caught.value) for r in ALL)
+    said = input_error(None, papers.find, "quux")
+    assert "did you mean" not in said
+    assert all(r.name in said for r in ALL)

@@ -13,8 +13,7 @@ from otgen.train import RunConfig
 
 
 def _same_but_for_codes(four: RunConfig, two: RunConfig) -> bool:
-    assert four.latent.shape == (4,)
-    assert two.latent.shape == (2,)
+    assert (four.latent.shape, two.latent.shape) == ((4,), (2,))
     return replace(two, latent=four.latent) == four
 
 
@@ -38,7 +37,4 @@ def test_both_methods_get_the_same_but_for_codes_layers_and_the_papers_steps(sca
     assert (theirs.generator == ours.generator) is (scale is Scale.PAPER)
     assert theirs.latent.shape == ours.latent.shape
     assert ours.budget == theirs.budget == (60 if scale is Scale.CPU else None)
-    if scale is Scale.PAPER:
-        assert (ours.steps, theirs.steps) == (10_000, 30_000)
-    else:
-        assert ours.steps == theirs.steps
+    assert (ours.steps, theirs.steps) == ((10_000, 30_000) if scale is Scale.PAPER else (ours.steps,) * 2)

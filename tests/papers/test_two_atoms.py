@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from otgen.errors import InputError
+from cases.checks import refused
 from otgen.ot import AveragedSGD
 from otgen.papers.semidiscrete.two_atoms import TwoAtoms
 
@@ -40,12 +40,10 @@ def test_a_learnt_psi_comes_near_with_regularisation_and_nowhere_without() -> No
     solver = AveragedSGD(batch=1)
     smooth = TwoAtoms(eps=0.1).learnt(START, 40, solver, 50)
     assert (smooth[-1] - MIDDLE).norm() < 5e-3
-    rough = TwoAtoms(eps=0.0).learnt(START, 60, solver, 50)
-    late = rough[30:, 1]
+    late = TwoAtoms(eps=0.0).learnt(START, 60, solver, 50)[30:, 1]
     assert late.max() - late.min() > 0.1
 
 
 @pytest.mark.parametrize(("eps", "tau"), [(-1.0, 0.1), (float("nan"), 0.1), (0.1, 0.0), (0.1, 0.5)])
 def test_what_makes_no_sense_is_refused(eps: float, tau: float) -> None:
-    with pytest.raises(InputError, match="eps must be at least 0 and tau in"):
-        TwoAtoms(eps=eps, tau=tau)
+    refused("eps must be at least 0 and tau in", TwoAtoms, eps=eps, tau=tau)
