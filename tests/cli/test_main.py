@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cases.errors import input_error
-from cases.runs import Call, Says
+from cases.runs import Call, Says, contains
 from otgen import __version__
 from otgen.cli.main import COMMANDS, main
 from otgen.errors import InputError
@@ -35,8 +35,7 @@ def test_the_version(otgen: Call) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_helps(name: str, succeeds: Says) -> None:
     out = succeeds(name, "--help")
-    assert f"usage: otgen {name}" in out
-    assert "--help" in out
+    contains(out, f"usage: otgen {name}", "--help")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from cases.figures import STEPS, TOY, transport, unrendered
-from cases.runs import Call
+from cases.runs import Call, contains
 from otgen.data import ImageFolder
 from otgen.nets import MlpGenerator
 from otgen.papers import Panel, Scale, all_figures
@@ -140,8 +140,7 @@ def test_a_folder_where_none_is_needed_is_refused(otgen: Call) -> None:
 
 def test_the_list_names_figures(otgen: Call) -> None:
     shown = otgen("list").out.split("Figures (otgen reproduce NAME):")[1].split("\n\n")[0]
-    assert "\n  swgan.fig3 " in shown
-    assert "(Sanjabi et al. 2018, Figure 3)" in shown
+    contains(shown, "\n  swgan.fig3 ", "(Sanjabi et al. 2018, Figure 3)")
 
 
 def test_two_runs_at_a_time(otgen: Call) -> None:

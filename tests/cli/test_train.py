@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from cases.errors import NO_PERMISSION
-from cases.runs import Call, Says, bytes
+from cases.runs import Call, Says, bytes, contains
 from otgen.methods import Player
 from otgen.train import RunDir, Trainer, checkpoint
 
@@ -206,8 +206,7 @@ def test_a_loss_that_is_not_finite_ends_in_one_line(
 
 def test_a_step_size_that_is_too_large_is_named_as_the_cause(refused: Call, tiny: Any) -> None:
     line = refused("train", *tiny, "--method.generator_optimizer.lr", "1e30", "--out", "run", code=1)
-    assert "step " in line
-    assert "lower the step size" in line
+    contains(line, "step ", "lower the step size")
     assert "clean the data" not in line
 
 

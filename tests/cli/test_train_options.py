@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-from cases.runs import Call, Says, bytes
+from cases.runs import Call, Says, bytes, contains
 from otgen.cli.report import is_wide, metrics_table
 from otgen.errors import FewDataWarning
 from otgen.methods import SinkhornAutoDiff
@@ -60,8 +60,7 @@ def test_a_file_cannot_run_code(otgen: Call, tmp_path: Path) -> None:
 
 def test_the_help_shows_values_that_are_accepted(otgen: Call) -> None:
     text = " ".join(otgen("train", "--help").out.split())
-    assert "{smoke,cpu,paper}" in text
-    assert "{auto,cpu,cuda}" in text
+    contains(text, "{smoke,cpu,paper}", "{auto,cpu,cuda}")
 
 
 @pytest.fixture
@@ -163,9 +162,7 @@ def test_a_panel_of_a_figure_is_a_recipe(otgen: Call, refused: Call) -> None:
 
 def test_a_method_in_the_place_of_a_recipe_is_told_how(refused: Call) -> None:
     line = refused("train", "OTGAN", code=2)
-    assert "OTGAN is a method" in line
-    assert "--method OTGAN" in line
-    assert "seqsgda.fig4/ot-gan" in line
+    contains(line, "OTGAN is a method", "--method OTGAN", "seqsgda.fig4/ot-gan")
 
 
 def test_a_solver_that_cannot_leaves_no_run(refused: Call, tiny: Any) -> None:
@@ -196,8 +193,7 @@ def test_a_run_that_its_method_ended_says_so_and_does_not_go_on(
     assert "Ended at step 1 by the method's own test" in result.out
     assert "(W1 of both laws' masses on the grid, at step " in result.out  # no minibatch's
     line = refused("train", "sco.fig3", "--resume", "--out", "ended", "--steps", "60", code=2)
-    assert "ended ended at step 1 by its method's own test: it cannot go on" in line
-    assert "--method.stop 0" in line
+    contains(line, "ended ended at step 1 by its method's own test: it cannot go on", "--method.stop 0")
 
 
 def test_a_loss_that_is_hardly_known_is_told() -> None:

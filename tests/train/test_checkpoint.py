@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from cases.checkpoints import Payload, change, sum_again, sums
 from cases.errors import NO_SPACE, input_error, raising
-from cases.trainers import Start
+from cases.trainers import Start, to_end
 from otgen.methods import SWGAN, DualOracle
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.train import RunConfig, RunDir, Trainer, checkpoint
@@ -85,8 +85,7 @@ def test_the_manifest_sums_every_file(saved: Path) -> None:
 def test_modes_follow_the_umask(learnt: RunConfig, start: Start) -> None:
     old = os.umask(0o027)
     try:
-        trainer = start(replace(learnt, steps=1), "masked")
-        trainer.train()
+        trainer = to_end(start(replace(learnt, steps=1), "masked"))
     finally:
         os.umask(old)
     folder = checkpoint.newest(trainer.run.checkpoints)
@@ -96,8 +95,7 @@ def test_modes_follow_the_umask(learnt: RunConfig, start: Start) -> None:
 
 def test_load_brings_everything_back(saved: Path, learnt: RunConfig, start: Start, fresh: Trainer) -> None:
     checkpoint.load(saved, fresh.state)
-    reference = start(replace(learnt, steps=2), "reference")
-    reference.train()
+    reference = to_end(start(replace(learnt, steps=2), "reference"))
     assert _equal(_state(fresh), _state(reference))
     assert all(count > 0 for name, count in _state(fresh).items() if name.endswith("moments"))
 
@@ -230,8 +228,7 @@ def test_another_critic_leaves_all_players_as_they_were(saved: Path, learnt: Run
 
 def test_another_method_is_refused(tiny: RunConfig, saved: Path, fresh: Trainer, start: Start) -> None:
     before = _state(fresh)
-    simple = start(replace(tiny, steps=2), "simple")
-    simple.train()
+    simple = to_end(start(replace(tiny, steps=2), "simple"))
     input_error("critic", checkpoint.load, checkpoint.newest(simple.run.checkpoints), fresh.state)
     assert _equal(_state(fresh), before)
     input_error("critic", checkpoint.load, saved, simple.state)
