@@ -6,18 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from cases.runs import Call, contains
+from cases.runs import Call, Says, contains
 from otgen import papers
 from otgen.cli.verify import _FORMER
 from otgen.errors import RenamedWarning
 
 
-def test_named_claims_are_shown_whole(otgen: Call) -> None:
-    result = otgen("verify", "s9", "S1", "sco.fig3.1", "s1", "--n", "200")
-    assert (result.code, result.err) == (0, "")
-    contains(result.out, "1/3  S9                  false as printed", "2/3  S1                  true")
-    contains(result.out, "3/3  sco.fig3.1          holds", "stands in:  Sanjabi et al. 2018, Lemma 2.1")
-    contains(result.out, "at most 0.0050 asked; all met by 3 of 3 seeds", "3 claims", "all theorems as recorded")
+def test_named_claims_are_shown_whole(succeeds: Says) -> None:
+    out = succeeds("verify", "s9", "S1", "sco.fig3.1", "s1", "--n", "200")
+    contains(out, "1/3  S9                  false as printed", "2/3  S1                  true")
+    contains(out, "3/3  sco.fig3.1          holds", "stands in:  Sanjabi et al. 2018, Lemma 2.1")
+    contains(out, "at most 0.0050 asked; all met by 3 of 3 seeds", "3 claims", "all theorems as recorded")
 
 
 def test_a_figure_stands_for_its_claims_and_has_no_instances(otgen: Call) -> None:
@@ -62,10 +61,8 @@ def test_what_is_off_is_said_in_a_line(otgen: Call, words: tuple[str, ...], says
     assert result.err.count("\n") == 1
 
 
-def test_the_list_checks_nothing(otgen: Call) -> None:
-    result = otgen("verify", "--list", "--paper", "semidiscrete")
-    lines = result.out.splitlines()
-    assert result.code == 0
+def test_the_list_checks_nothing(succeeds: Says) -> None:
+    lines = succeeds("verify", "--list", "--paper", "semidiscrete").splitlines()
     assert {line.split()[0] for line in lines} >= {"C1", "semidiscrete.fig2.1"}
     assert all("Houdard et al. 2021" in line for line in lines)
 

@@ -16,17 +16,18 @@ from cases.trainers import resumed, to_end
 from otgen.data import Gaussian2D, Normal
 from otgen.methods import SCO, SWGAN, WGAN, Cells, DualOracle, Method, PixelSinkhorn, SemiDiscreteGAN, SeqSGDA
 from otgen.nets import MlpCritic, MlpGenerator, SpectralNorm
-from otgen.ot import KL, AtomPotentials
+from otgen.ot import KL, AtomPotentials, SqEuclidean
 from otgen.runs import load_critic, load_potentials
 from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig, checkpoint
 from otgen.train.hooks import Checkpoints
 
 NET = MlpCritic(widths=(6,))
+ORACLE = DualOracle(f=NET, g=NET, most=2, relative=True)
 METHODS: dict[str, Method] = {
     "pixel": PixelSinkhorn(batch=12, reg=KL(eps=0.5), max_steps=4),
     "wgan": WGAN(batch=12, critic=NET, n_critic=2, clip=0.5),
     "seqsgda": SeqSGDA(batch=12, max_steps=3, critic=SpectralNorm(net=NET), features=3, n_critic=2),
-    "swgan": SWGAN(batch=12, reg=KL(eps=0.5), support=16, oracle=DualOracle(f=NET, g=NET, most=2, relative=True)),
+    "swgan": SWGAN(batch=12, cost=SqEuclidean(), reg=KL(eps=0.5), support=16, oracle=ORACLE),
     "semi-discrete": SemiDiscreteGAN(batch=12, atoms=20, first=5, most=2),
     "sco": SCO(batch=12, samples=200, cells=Cells(count=24), max_steps=200),
 }
