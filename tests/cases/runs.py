@@ -24,3 +24,9 @@ REQUIRED = {
 def bytes(run: Path) -> dict[str, bytes]:
     newest = checkpoint.newest(run / "checkpoints")
     return {p.name: p.read_bytes() for p in newest.glob("*.safetensors")}
+
+
+def contains(text: str, *parts: str) -> None:
+    """Each of the parts stands in the text."""
+    missing = [part for part in parts if part not in text]
+    assert not missing, f"{missing} not in: {text}"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from torch import Tensor
 
 from cases.scale import ScaleNet
 from otgen.data import Gaussian2D, Normal, Source
 from otgen.methods import Logged, Method, Player
 from otgen.nets import GeneratorNet, MlpGenerator
-from otgen.train import RunConfig, RunDir, Trainer, checkpoint
-from otgen.train.hooks import Checkpoints
+from otgen.train import Hook, RunConfig, RunDir, Trainer, checkpoint
+from otgen.train.hooks import Checkpoints, Log
+from otgen.train.progress import ProgressLine
 
 Start = Callable[..., Trainer]
 Contents = Callable[[Path], dict[str, Any]]
@@ -149,3 +152,22 @@ class Noted:
         if self.then is not None:
             self.then(player, loss)
         self.changes.append(self.measure() - before)
+
+
+def to_end(trainer: Trainer) -> Trainer:
+    """The same trainer, when its run is over."""
+    trainer.train()
+    return trainer
+
+
+def gone_on(config: RunConfig, first: Trainer, *hooks: Hook) -> Trainer:
+    """Another trainer, with these hooks, that has done the rest of a run."""
+    trainer = Trainer(config, first.run, hooks)
+    trainer.resume()
+    return to_end(trainer)
+
+
+def progress(terminal: bool = False) -> tuple[io.StringIO, Log, ProgressLine]:
+    """What a progress line writes, the log that it reads, and the line."""
+    text, log = io.StringIO(), Log()
+    return text, log, ProgressLine(log, Console(file=text, width=200, force_terminal=terminal))

@@ -33,14 +33,12 @@ def _seconds() -> float:
 @pytest.mark.parametrize(("words", "code"), [(["--help"], 0), (["--version"], 0), (["trian"], 2), ([], 2)])
 def test_what_needs_no_library_answers_at_once(words: list[str], code: int) -> None:
     before = _seconds()
-    result = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "otgen.cli.main", *words], capture_output=True, text=True, env=CLEAN
-    )
+    command = [sys.executable, "-X", "importtime", "-m", "otgen.cli.main", *words]
+    result = subprocess.run(command, capture_output=True, text=True, env=CLEAN)
     assert _seconds() - before < 0.5  # of processor time, which others' load does not change
     assert result.returncode == code
-    imported = {
-        line.rpartition("|")[2].strip() for line in result.stderr.splitlines() if line.startswith("import time")
-    }
+    lines = [line for line in result.stderr.splitlines() if line.startswith("import time")]
+    imported = {line.rpartition("|")[2].strip() for line in lines}
     assert "difflib" in imported  # else the list would prove nothing
     assert not imported & {"torch", "numpy", "scipy", "jsonargparse", "rich", "matplotlib", "PIL", "ot", "yaml"}
 
@@ -81,12 +79,8 @@ def test_a_signal_saves_and_the_run_goes_on_from_there(tiny: Any, otgen: Call) -
 def test_an_error_is_one_line_and_debug_shows_where() -> None:
     # The second call is within the first one's process, which has imported everything.
     code = "from otgen.cli.main import main; print(main(['eval', 'nowhere'])); main(['eval', 'nowhere', '--debug'])"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env={**CLEAN, "LC_ALL": "C", "HOME": "/nonexistent"},
-    )
+    bare = {**CLEAN, "LC_ALL": "C", "HOME": "/nonexistent"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=bare)
     assert (done.returncode, done.stdout) == (1, "1\n")
     line, traceback = done.stderr.split("\n", 1)
     assert line.startswith("otgen eval: nowhere is no run directory")

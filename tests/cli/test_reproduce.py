@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from cases.figures import STEPS, TOY, transport, unrendered
-from cases.runs import Call
+from cases.runs import Call, Says, contains
 from otgen.data import ImageFolder
 from otgen.nets import MlpGenerator
 from otgen.papers import Panel, Scale, all_figures
@@ -40,18 +40,15 @@ def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("otgen.papers.figure._FIGURES", table)
 
 
-def test_a_figure_from_runs_to_verdicts(otgen: Call) -> None:
-    result = otgen("reproduce", "own.toy")
-    assert (result.code, result.err) == (0, "")
-    lines = result.out.splitlines()
+def test_a_figure_from_runs_to_verdicts(otgen: Call, succeeds: Says) -> None:
+    lines = succeeds("reproduce", "own.toy").splitlines()
     assert lines[0] == "own.toy, scale cpu: 4 runs in runs/own.toy-cpu, of unknown duration"
     assert [line for line in lines if line.startswith("[")] == [f"[{k}/4] {run}" for k, run in enumerate(IN_TURN, 1)]
     ends = [line for line in lines if line.startswith(f"step {STEPS}/{STEPS}")]
     # Nothing is left of the last run, and so of all.
     assert [bool(re.search(r", all runs \d+:\d\d left", line)) for line in ends] == [True] * 4
     assert "all runs 0:00 left" in ends[-1]
-    assert any(line.startswith("1. transport is better (Section 1): ") for line in lines)
-    assert any(line.startswith("2. both come near (Section 2): ") for line in lines)
+    contains("\n".join(lines), "\n1. transport is better (Section 1): ", "\n2. both come near (Section 2): ")
     assert any("Transport: W1 " in line for line in lines)
     files = {"Figure: ": "figure.png", "Curves: ": "curves.png", "Report: ": "report.md", "Numbers:": "results.json"}
     for word, name in files.items():
@@ -140,17 +137,13 @@ def test_a_folder_where_none_is_needed_is_refused(otgen: Call) -> None:
 
 def test_the_list_names_figures(otgen: Call) -> None:
     shown = otgen("list").out.split("Figures (otgen reproduce NAME):")[1].split("\n\n")[0]
-    assert "\n  swgan.fig3 " in shown
-    assert "(Sanjabi et al. 2018, Figure 3)" in shown
+    contains(shown, "\n  swgan.fig3 ", "(Sanjabi et al. 2018, Figure 3)")
 
 
-def test_two_runs_at_a_time(otgen: Call) -> None:
+def test_two_runs_at_a_time(succeeds: Says) -> None:
     words = ("reproduce", "swgan.fig3", "--scale", "smoke", "--panels", "wgan-gp-d4,wgan-gp-d2", "--jobs", "2")
-    result = otgen(*words, "--threads", "1", "--out", "out")
-    assert result.code == 0
-    assert "2 runs in out, 2 at a time" in result.out
-    assert Path("out/report.md").is_file()
-    assert Path("out/worker-2.log").is_file()
+    assert "2 runs in out, 2 at a time" in succeeds(*words, "--threads", "1", "--out", "out")
+    assert all(Path("out", name).is_file() for name in ("report.md", "worker-2.log"))
     assert not list(Path("out").glob(".*"))
 
 

@@ -55,19 +55,14 @@ def test_a_file_is_not_overwritten_without_force(name: str, trained: Path, otgen
     assert Path(name).read_bytes()[:2] in (b"PK", b"\x89P")
 
 
-@pytest.mark.parametrize(
-    ("words", "said", "code"),
-    [
-        (("--out", "s.txt"), "must end in .png or .npz", 2),
-        (("--out", "s"), "must end in .png or .npz", 2),
-        (("--out", "s.npz", "--n", "0"), "--n must be at least 1", 2),
-        (("--out", "s.npz", "--seed", "-1"), "--seed not negative", 2),
-        (("--out", "nowhere/s.npz"), "nowhere is no directory; create it first", 1),
-    ],
-    ids=str,
-)
-def test_what_cannot_be_sampled(words: Any, said: str, code: int, trained: Path, refused: Call) -> None:
-    assert said in refused("sample", trained, *words, code=code)
+REFUSED = {"--out s.txt": "must end in .png or .npz", "--out s": "must end in .png or .npz"}
+REFUSED |= {"--out s.npz --n 0": "--n must be at least 1", "--out s.npz --seed -1": "--seed not negative"}
+REFUSED |= {"--out nowhere/s.npz": "nowhere is no directory; create it first"}
+
+
+@pytest.mark.parametrize(("words", "said"), REFUSED.items())
+def test_what_cannot_be_sampled(words: str, said: str, trained: Path, refused: Call) -> None:
+    assert said in refused("sample", trained, *words.split(), code=1 if "nowhere" in words else 2)
     assert {p.name for p in Path().iterdir()} == {"trained"}
 
 
@@ -96,9 +91,8 @@ def test_images_stay_in_their_range(otgen: Call) -> None:
     assert otgen("sample", "run", "--out", "s.npz", "--n", "6").code == 0
     samples = _samples("s.npz")
     assert samples.shape == (6, 1, 28, 28)
-    assert samples.min() >= -1
+    assert -1 <= samples.min() < 0
     assert samples.max() <= 1
-    assert samples.min() < 0
     assert otgen("sample", "run", "--out", "s.png", "--n", "6").code == 0
     with Image.open("s.png") as picture:
         assert (picture.mode, picture.size) == ("L", (3 * 86 + 2, 2 * 86 + 2))
@@ -112,7 +106,6 @@ def test_a_damaged_checkpoint_is_one_line(trained: Path, refused: Call) -> None:
 
 
 def test_a_failed_write_leaves_nothing(trained: Path, refused: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-
     monkeypatch.setattr(np, "savez", NO_SPACE)
     assert "No space left on device" in refused("sample", trained, "--out", "s.npz", code=1)
     assert {p.name for p in Path().iterdir()} == {"trained"}

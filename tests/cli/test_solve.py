@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 import ot as pot
+from cases.checkpoints import Payload
 from cases.runs import Call
 
 PRINTED = re.compile(r"value=(\S+) in \[(\S+), (\S+)\]")
@@ -61,9 +63,8 @@ def test_the_quadratic_value(clouds: Any, otgen: Call) -> None:
     value, *_ = _numbers(otgen("solve", "x.npy", "y.npy", "--reg", "Quadratic", "--eps", "2", "--tol", "1e-5"))
     costs = pot.dist(*clouds)
     # POT's term is reg/2 |plan|^2; ours is the density's square against a (x) b.
-    plan = pot.smooth.smooth_ot_dual(
-        np.full(9, 1 / 9), np.full(9, 1 / 9), costs, 2.0 * 81, reg_type="l2", stopThr=1e-12
-    )
+    even = np.full(9, 1 / 9)
+    plan = pot.smooth.smooth_ot_dual(even, even, costs, 2.0 * 81, reg_type="l2", stopThr=1e-12)
     assert value == pytest.approx(float((plan * costs).sum() + 81 * (plan**2).sum()), rel=1e-3)
 
 
@@ -149,26 +150,16 @@ def test_bad_points_are_one_line(values: Any, said: str, clouds: Any, refused: C
     assert "--debug" not in line
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("--eps", "abc"), "--eps must be"),
-        (("--cots", "L1"), "--cost"),
-        (("--eps", "0"), "0"),
-        (("--eps", "-1"), "-1"),
-        (("--eps", "nan"), "nan"),
-        (("--eps", "x*mean"), "0.05*mean"),
-        (("--reg", "NoReg", "--eps", "1"), "--eps means nothing to NoReg"),
-        (("--tol", "-1"), "tol must be at least 0"),
-        (("--max-steps", "-1"), "-1"),
-        (("--cost", "Euclid"), "Euclid"),
-        (("--reg", "L2"), "L2"),
-    ],
-    ids=str,
-)
+BAD_OPTIONS = {"--eps abc": "--eps must be", "--eps 0": "0", "--eps -1": "-1", "--eps nan": "nan", "--reg L2": "L2"}
+BAD_OPTIONS |= {"--eps x*mean": "0.05*mean", "--reg NoReg --eps 1": "--eps means nothing to NoReg"}
+BAD_OPTIONS |= {"--tol -1": "tol must be at least 0", "--max-steps -1": "-1", "--cost Euclid": "Euclid"}
+BAD_OPTIONS |= {"--cots L1": "--cost"}
+
+
+@pytest.mark.parametrize(("words", "said"), BAD_OPTIONS.items())
 @pytest.mark.parametrize("command", ["solve", "crosscheck"])
-def test_bad_options_are_one_line(command: str, words: Any, said: str, clouds: Any, otgen: Call) -> None:
-    result = otgen(command, "x.npy", "y.npy", *words)
+def test_bad_options_are_one_line(command: str, words: str, said: str, clouds: Any, otgen: Call) -> None:
+    result = otgen(command, "x.npy", "y.npy", *words.split())
     assert result.code in (1, 2)
     assert result.out == ""
     assert result.err.count("\n") == 1
@@ -176,15 +167,10 @@ def test_bad_options_are_one_line(command: str, words: Any, said: str, clouds: A
 
 
 def test_a_pickle_is_never_read(clouds: Any, refused: Call, tmp_path: Path) -> None:
-    import pickle
-
-    class Payload:
-        def __reduce__(self) -> Any:
-            return (Path.touch, (tmp_path / "executed",))
-
-    Path("bad.npy").write_bytes(pickle.dumps(Payload()))
+    harm = Payload(tmp_path / "executed")
+    Path("bad.npy").write_bytes(pickle.dumps(harm))
     assert "bad.npy" in refused("solve", "bad.npy", "y.npy", code=1)
-    np.save("bad.npy", np.array([Payload()], dtype=object), allow_pickle=True)
+    np.save("bad.npy", np.array([harm], dtype=object), allow_pickle=True)
     (tmp_path / "executed").unlink(missing_ok=True)
     assert "bad.npy" in refused("solve", "bad.npy", "y.npy", code=1)
     assert not (tmp_path / "executed").exists()

@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-from cases.runs import Call, Says, bytes
+from cases.runs import Call, Says, bytes, contains
 from otgen.cli.report import is_wide, metrics_table
 from otgen.errors import FewDataWarning
 from otgen.methods import SinkhornAutoDiff
@@ -60,8 +60,7 @@ def test_a_file_cannot_run_code(otgen: Call, tmp_path: Path) -> None:
 
 def test_the_help_shows_values_that_are_accepted(otgen: Call) -> None:
     text = " ".join(otgen("train", "--help").out.split())
-    assert "{smoke,cpu,paper}" in text
-    assert "{auto,cpu,cuda}" in text
+    contains(text, "{smoke,cpu,paper}", "{auto,cpu,cuda}")
 
 
 @pytest.fixture
@@ -89,11 +88,9 @@ def test_an_own_method_is_named_on_the_command_line(own: str, succeeds: Says) ->
     succeeds("train", "toy.gaussians25", *words, "--method", f"{own}.MyMethod", "--method.batch", "9")
 
 
-def test_an_own_cost_solves(own: str, otgen: Call) -> None:
+def test_an_own_cost_solves(own: str, succeeds: Says) -> None:
     np.save("x.npy", np.array([[0.0], [1.0]]))
-    result = otgen("solve", "x.npy", "x.npy", "--cost", f"{own}.MyCost", "--reg", "NoReg")
-    assert result.code == 0
-    assert result.out.startswith("value=0 ")
+    assert succeeds("solve", "x.npy", "x.npy", "--cost", f"{own}.MyCost", "--reg", "NoReg").startswith("value=0 ")
 
 
 def test_a_missing_module_is_one_line(refused: Call, tiny: Any) -> None:
@@ -124,8 +121,7 @@ def test_an_own_folder_of_images_trains(recipe: str, folder: tuple[str, int, int
     assert otgen("sample", "run", "--out", "s.npz", "--n", "5").code == 0
     samples = np.load("s.npz")["samples"]
     assert samples.shape == (5, channels, side, side)
-    assert samples.min() >= 0
-    assert samples.max() <= 1
+    assert 0 <= samples.min() <= samples.max() <= 1
     with Image.open("run/samples/step_00000002.png") as picture:
         assert picture.mode == ("L" if channels == 1 else "RGB")
 
@@ -163,9 +159,7 @@ def test_a_panel_of_a_figure_is_a_recipe(otgen: Call, refused: Call) -> None:
 
 def test_a_method_in_the_place_of_a_recipe_is_told_how(refused: Call) -> None:
     line = refused("train", "OTGAN", code=2)
-    assert "OTGAN is a method" in line
-    assert "--method OTGAN" in line
-    assert "seqsgda.fig4/ot-gan" in line
+    contains(line, "OTGAN is a method", "--method OTGAN", "seqsgda.fig4/ot-gan")
 
 
 def test_a_solver_that_cannot_leaves_no_run(refused: Call, tiny: Any) -> None:
@@ -186,18 +180,14 @@ def test_labels_say_what_the_numbers_are() -> None:
     assert "share" not in label  # it is a count
 
 
-def test_a_run_that_its_method_ended_says_so_and_does_not_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, otgen: Call, refused: Call
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    words = ["sco.fig3", "--scale", "smoke", "--steps", "50", "--method.stop", "10"]
-    result = otgen("train", *words, "--out", "ended")
+def test_a_run_that_its_method_ended_says_so_and_does_not_go_on(otgen: Call, refused: Call) -> None:
+    words = ("--scale", "smoke", "--steps", "50", "--method.stop", "10")
+    result = otgen("train", "sco.fig3", *words, "--out", "ended")
     assert result.code == 0
-    assert "Ended at step 1 by the method's own test" in result.out
-    assert "(W1 of both laws' masses on the grid, at step " in result.out  # no minibatch's
+    # The second is of the grid, and no minibatch's.
+    contains(result.out, "Ended at step 1 by the method's own test", "(W1 of both laws' masses on the grid, at step ")
     line = refused("train", "sco.fig3", "--resume", "--out", "ended", "--steps", "60", code=2)
-    assert "ended ended at step 1 by its method's own test: it cannot go on" in line
-    assert "--method.stop 0" in line
+    contains(line, "ended ended at step 1 by its method's own test: it cannot go on", "--method.stop 0")
 
 
 def test_a_loss_that_is_hardly_known_is_told() -> None:

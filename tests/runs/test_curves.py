@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from otgen.errors import InputError
+from cases.errors import input_error, raising
 from otgen.runs import draw_curves, evaluate_run
 from otgen.train import RunDir
 
@@ -65,8 +65,7 @@ def test_only_what_was_logged_twice_is_drawn(tmp_path: Path, drawn: list[Figure]
 def test_nothing_logged_makes_no_picture_and_no_runs_are_refused(tmp_path: Path) -> None:
     assert draw_curves({"one": [_run(tmp_path / "run", [])]}, tmp_path / "curves.png") is None
     assert not (tmp_path / "curves.png").exists()
-    with pytest.raises(InputError, match="at least one run"):
-        draw_curves({"one": []}, tmp_path / "curves.png")
+    input_error("at least one run", draw_curves, {"one": []}, tmp_path / "curves.png")
 
 
 def test_the_band_holds_the_interval_and_the_loss(tmp_path: Path, drawn: list[Figure]) -> None:
@@ -122,9 +121,8 @@ def test_each_metric_is_drawn_over_steps_and_over_seconds_beside_real_samples(
 def test_an_axis_over_decades_is_logarithmic_unless_a_value_is_not_positive(
     tmp_path: Path, drawn: list[Figure]
 ) -> None:
-    lines = _lines(
-        loss=[100.0, 1.0], critic_loss=[100.0, -1.0], critic_updates=[1, 100], gradient_error_bound=[3.0, 2.0]
-    )
+    losses = {"loss": [100.0, 1.0], "critic_loss": [100.0, -1.0]}
+    lines = _lines(**losses, critic_updates=[1, 100], gradient_error_bound=[3.0, 2.0])
     draw_curves({"one": [_run(tmp_path / "run", lines)]}, tmp_path / "curves.png")
     assert [axes.get_yscale() for axes in _axes(drawn[0]).values()] == ["log", "linear", "linear", "linear"]
 
@@ -137,11 +135,7 @@ def test_an_evaluation_draws_the_curves_and_survives_without_them(
     run.append({**lines[-1], "step": 6})
     assert evaluate_run(run).curves == run.path / "curves.png"
     assert run.curves.is_file()
-
-    def fail(*_: Any, **__: Any) -> None:
-        raise RuntimeError("no room")
-
-    monkeypatch.setattr("otgen.runs.evaluate.draw_curves", fail)
+    monkeypatch.setattr("otgen.runs.evaluate.draw_curves", raising(RuntimeError("no room")))
     with pytest.warns(UserWarning, match="the curves of .* cannot be drawn: no room"):
         result = evaluate_run(run)
     assert result.curves is None
@@ -153,15 +147,9 @@ def test_a_stored_evaluation_is_reused_if_it_has_the_same_settings(
 ) -> None:
     run = copy_of("images")
     first = evaluate_run(run)
-
-    def refuse(*_: Any) -> None:
-        raise AssertionError("evaluated again")
-
-    monkeypatch.setattr("otgen.runs.evaluate.evaluate", refuse)
+    monkeypatch.setattr("otgen.runs.evaluate.evaluate", raising(AssertionError("evaluated again")))
     again = evaluate_run(run, reuse=True)
     assert (again.values, again.file, again.neighbours) == (first.values, first.file, first.neighbours)
-    for change in ({"n": 30}, {"seed": 1}, {"raw": True}):
+    for change in ({"reuse": True, "n": 30}, {"reuse": True, "seed": 1}, {"reuse": True, "raw": True}, {}):
         with pytest.raises(AssertionError):
-            evaluate_run(run, reuse=True, **change)
-    with pytest.raises(AssertionError):
-        evaluate_run(run)
+            evaluate_run(run, **change)

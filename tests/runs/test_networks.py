@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +10,10 @@ import pytest
 import torch
 from torch import nn
 
+from cases.checkpoints import sum_again
+from cases.errors import input_error
+from cases.trainers import resumed, to_end
 from otgen.data import Gaussian2D, Normal
-from otgen.errors import InputError
 from otgen.methods import SCO, SWGAN, WGAN, Cells, DualOracle, Method, PixelSinkhorn, SemiDiscreteGAN, SeqSGDA
 from otgen.nets import MlpCritic, MlpGenerator, SpectralNorm
 from otgen.ot import KL, AtomPotentials, SqEuclidean
@@ -22,17 +22,12 @@ from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig, checkpoint
 from otgen.train.hooks import Checkpoints
 
 NET = MlpCritic(widths=(6,))
+ORACLE = DualOracle(f=NET, g=NET, most=2, relative=True)
 METHODS: dict[str, Method] = {
     "pixel": PixelSinkhorn(batch=12, reg=KL(eps=0.5), max_steps=4),
     "wgan": WGAN(batch=12, critic=NET, n_critic=2, clip=0.5),
     "seqsgda": SeqSGDA(batch=12, max_steps=3, critic=SpectralNorm(net=NET), features=3, n_critic=2),
-    "swgan": SWGAN(
-        batch=12,
-        cost=SqEuclidean(),
-        reg=KL(eps=0.5),
-        support=16,
-        oracle=DualOracle(f=NET, g=NET, most=2, relative=True),
-    ),
+    "swgan": SWGAN(batch=12, cost=SqEuclidean(), reg=KL(eps=0.5), support=16, oracle=ORACLE),
     "semi-discrete": SemiDiscreteGAN(batch=12, atoms=20, first=5, most=2),
     "sco": SCO(batch=12, samples=200, cells=Cells(count=24), max_steps=200),
 }
@@ -44,17 +39,10 @@ def trained(tmp_path: Path) -> Trained:
     """A run of three steps on the plane."""
 
     def train(name: str) -> Trainer:
-        config = RunConfig(
-            data=Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0)),
-            latent=Normal(dim=2),
-            generator=MlpGenerator(widths=(6,)),
-            method=METHODS[name],
-            trainer=TrainerConfig(threads=1),
-            steps=3,
-        )
-        trainer = Trainer(config, RunDir.create(tmp_path / name, config), [Checkpoints()])
-        trainer.train()
-        return trainer
+        laws = {"data": Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0)), "latent": Normal(dim=2)}
+        parts = {"generator": MlpGenerator(widths=(6,)), "method": METHODS[name], "trainer": TrainerConfig(threads=1)}
+        config = RunConfig(**laws, **parts, steps=3)
+        return to_end(Trainer(config, RunDir.create(tmp_path / name, config), [Checkpoints()]))
 
     return train
 
@@ -107,15 +95,13 @@ def test_the_potentials_of_a_semi_discrete_run_are_on_its_atoms(trained: Trained
 )
 def test_a_run_without_one_says_so(name: str, load: Callable[[RunDir], object], says: str, trained: Trained) -> None:
     run = trained(name).run
-    with pytest.raises(InputError, match=says):
-        load(run)
+    input_error(says, load, run)
 
 
 def test_a_run_without_a_checkpoint_says_so(trained: Trained) -> None:
     run = trained("wgan").run
     checkpoint.newest(run.checkpoints).rename(run.path / "aside")
-    with pytest.raises(InputError, match="no checkpoint"):
-        load_critic(run)
+    input_error("no checkpoint", load_critic, run)
 
 
 def test_a_checkpoint_with_the_former_names_is_still_read(trained: Trained) -> None:
@@ -123,14 +109,10 @@ def test_a_checkpoint_with_the_former_names_is_still_read(trained: Trained) -> N
     folder, x = checkpoint.newest(trainer.run.checkpoints), torch.ones(3, 2)
     expected = load_potentials(trainer.run)(x, x)  # type: ignore[operator]
     (folder / "potentials.safetensors").rename(folder / "cross.player.safetensors")
-    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
-    del sums["MANIFEST.json"]
-    (folder / "MANIFEST.json").write_text(json.dumps(sums))
+    sum_again(folder)
     found = load_potentials(trainer.run)(x, x)  # type: ignore[operator]
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
-    again = Trainer(replace(trainer.config, steps=4), trainer.run, [Checkpoints()])
-    again.resume()
-    again.train()
+    to_end(resumed(replace(trainer.config, steps=4), trainer))
     names = {file.name for file in checkpoint.newest(trainer.run.checkpoints).iterdir()}
     assert "potentials.safetensors" in names
     assert "cross.player.safetensors" not in names

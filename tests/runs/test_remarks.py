@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from otgen.runs import copied, remarks
 
 
 def test_a_good_evaluation_needs_no_remark() -> None:
-    good = {
-        "modes_found": 25.0,
-        "modes_total": 25.0,
-        "modes_spread": 0.97,
-        "modes_high_quality": 0.95,
-        "modes_high_quality_real": 0.99,
-        "modes_share_min": 0.8,
-        "classes_share_min": 0.08,
-        "copy_close": 0.01,
-        "copy_exact": 0.0,
-        "w1_matched": 0.105,
-        "w1_real": 0.1,
-    }
+    good = {"modes_found": 25.0, "modes_total": 25.0, "modes_spread": 0.97, "modes_share_min": 0.8}
+    good |= {"modes_high_quality": 0.95, "modes_high_quality_real": 0.99, "classes_share_min": 0.08}
+    good |= {"copy_close": 0.01, "copy_exact": 0.0, "w1_matched": 0.105, "w1_real": 0.1}
     assert remarks(good, [{"step": 3, "w1_matched": 0.1}]) == []
     assert remarks({}) == []
 
@@ -55,11 +43,7 @@ def test_a_missing_mode_is_not_also_nearly_missing() -> None:
 
 
 def test_a_run_that_became_worse_is_said_to_have() -> None:
-    history: list[dict[str, Any]] = [
-        {"step": 10, "w1_matched": 0.5},
-        {"step": 20, "w1_matched": 0.1},
-        {"step": 30, "w1_matched": None},
-    ]
+    history = [{"step": step, "w1_matched": w1} for step, w1 in ((10, 0.5), (20, 0.1), (30, None))]
     values = {"w1_matched": 0.105, "w1_real": 0.1}
     assert remarks(values, history) == []
     worse = remarks(values | {"w1_matched": 0.2}, history)[-1]

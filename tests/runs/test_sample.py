@@ -17,6 +17,12 @@ from otgen.train import RunDir, checkpoint
 Copy = Callable[[str], RunDir]
 
 
+@pytest.fixture
+def run(finished: dict[str, Path]) -> RunDir:
+    """The one on the plane; not to be changed."""
+    return RunDir.open(finished["plane"])
+
+
 def test_samples_have_the_datas_shape(finished: dict[str, Path]) -> None:
     points, span = sample_run(RunDir.open(finished["plane"]), 7, 0)
     assert (points.shape, points.dtype, span) == ((7, 2), torch.float32, None)
@@ -24,8 +30,7 @@ def test_samples_have_the_datas_shape(finished: dict[str, Path]) -> None:
     assert (images.shape, images.dtype, span) == ((3, 1, 8, 8), torch.float32, None)
 
 
-def test_samples_are_a_function_of_the_seed(finished: dict[str, Path]) -> None:
-    run = RunDir.open(finished["plane"])
+def test_samples_are_a_function_of_the_seed(run: RunDir) -> None:
     one, _ = sample_run(run, 5, 3)
     torch.manual_seed(0)
     state = torch.get_rng_state()
@@ -34,14 +39,12 @@ def test_samples_are_a_function_of_the_seed(finished: dict[str, Path]) -> None:
     assert not torch.equal(one, sample_run(run, 5, 4)[0])
 
 
-def test_the_first_samples_do_not_depend_on_how_many(finished: dict[str, Path]) -> None:
-    run = RunDir.open(finished["plane"])
+def test_the_first_samples_do_not_depend_on_how_many(run: RunDir) -> None:
     few, many = (sample_run(run, n, 0)[0] for n in (16, 1200))
     torch.testing.assert_close(few, many[:16])
 
 
-def test_the_average_is_the_default_and_raw_weights_are_another(finished: dict[str, Path]) -> None:
-    run = RunDir.open(finished["plane"])
+def test_the_average_is_the_default_and_raw_weights_are_another(run: RunDir) -> None:
     newest = checkpoint.newest(run.checkpoints)
     assert newest.name == "step_00000005"
     for raw, name in ((False, "generator_ema"), (True, "generator")):
@@ -115,9 +118,8 @@ def test_sampling_writes_nothing(finished: dict[str, Path]) -> None:
     assert listing() == before
 
 
-def test_arrays_can_be_compared_with_numpy(finished: dict[str, Path]) -> None:
-    samples, _ = sample_run(RunDir.open(finished["plane"]), 9, 0)
-    module, _ = load_generator(RunDir.open(finished["plane"]))
+def test_arrays_can_be_compared_with_numpy(run: RunDir) -> None:
+    (samples, _), (module, _) = sample_run(run, 9, 0), load_generator(run)
     assert np.isfinite(samples.numpy()).all()
     assert not samples.requires_grad
     assert sum(p.numel() for p in module.parameters()) == (2 * 6 + 2 * 6) + (6 * 2 + 2)

@@ -12,7 +12,6 @@ import torch
 from cases.errors import input_error
 from otgen.cli.main import main
 from otgen.data import Gaussian2D, Normal
-from otgen.errors import InputError
 from otgen.methods import Adam, Method, PixelSinkhorn, SinkhornAutoDiff
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.ot import KL
@@ -29,15 +28,10 @@ LEARNT = SinkhornAutoDiff(batch=8, reg=KL(eps=0.5), max_steps=3, critic=MlpCriti
 def finished(
     folder: Path, *, method: Method = LEARNT, checkpoint_every: int = 10**6, budget: Duration | None = None
 ) -> RunDir:
-    config = RunConfig(
-        data=Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0)),
-        latent=Normal(dim=2),
-        generator=MlpGenerator(widths=(16,)),
-        method=method,
-        steps=STEPS if budget is None else None,
-        budget=budget,
-        trainer=TrainerConfig(checkpoint_every=checkpoint_every, keep=10),
-    )
+    laws = {"data": Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0)), "latent": Normal(dim=2)}
+    trainer = TrainerConfig(checkpoint_every=checkpoint_every, keep=10)
+    length = {"steps": STEPS if budget is None else None, "budget": budget}
+    config = RunConfig(**laws, generator=MlpGenerator(widths=(16,)), method=method, trainer=trainer, **length)
     run = RunDir.create(folder, config)
     Trainer(config, run, [Checkpoints()]).train()
     return run
@@ -86,9 +80,8 @@ def test_a_run_is_tracked_through_its_end(checkpoint_every: int, tmp_path: Path)
 def test_a_run_with_a_budget_passes_through_a_stopping_point_of_its_own(tmp_path: Path) -> None:
     """Its step sizes fell with the clock, and so its weights cannot be had again."""
     adam = Adam(lr=1e-2, hold=0.1, end=0.01)
-    run = finished(
-        tmp_path / "run", budget=Duration(0.2), method=replace(LEARNT, generator_optimizer=adam, critic_optimizer=adam)
-    )
+    method = replace(LEARNT, generator_optimizer=adam, critic_optimizer=adam)
+    run = finished(tmp_path / "run", budget=Duration(0.2), method=method)
     stop = checkpoint.step_of(checkpoint.newest(run.checkpoints))
     points = track(run, back=2, forward=2, every=1)
     assert [p.step for p in points] == list(range(stop - 2, stop + 3))
@@ -120,10 +113,7 @@ def test_the_interval_is_that_of_the_regression() -> None:
     rng, inside = torch.Generator().manual_seed(0), 0
     for _ in range(200):
         error = 0.05 * torch.randn(20, generator=rng).double()
-        points = [
-            Tracked(n, n, math.exp(-0.3 * math.log(n) - 0.5 - float(e)))
-            for n, e in zip(range(10, 30), error, strict=True)
-        ]
+        points = [Tracked(n, n, math.exp(-0.3 * math.log(n) - 0.5 - float(e))) for n, e in enumerate(error, 10)]
         law = fit_power_law(points)
         inside += law.low <= 0.3 <= law.high
     assert 180 <= inside <= 199
@@ -135,8 +125,8 @@ def test_a_line_needs_three_points(tmp_path: Path) -> None:
 
 def test_what_cannot_be_tracked_is_refused(tmp_path: Path) -> None:
     run = finished(tmp_path / "run")
-    with pytest.raises(InputError, match="the run stopped at step 12: it cannot be tracked 13 steps back"):
-        track(run, back=13, forward=0, every=1)
+    said = "the run stopped at step 12: it cannot be tracked 13 steps back"
+    input_error(said, track, run, back=13, forward=0, every=1)
     input_error("must be positive, got 0, 0 and 1", track, run, back=0, forward=0, every=1)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from cases.trainers import Contents, Start, end
+from cases.trainers import Contents, Start, end, to_end
 from otgen import methods
 from otgen.data import Gaussian2D, Normal
 from otgen.nets import HeadOf, MlpCritic, MlpGenerator, MlpSplitCritic, SpectralNorm
@@ -26,35 +26,24 @@ PIXEL = methods.PixelSinkhorn(batch=12, reg=KL(eps=0.5), max_steps=4)
 LEARNT = methods.SinkhornAutoDiff(
     batch=12, reg=KL(eps=0.5), max_steps=3, critic=MlpCritic(widths=(6,)), features=3, n_critic=2
 )
-SPLIT = MlpSplitCritic(widths=(6,), size=4, head_widths=(5,))
+SMALL, SPLIT = MlpCritic(widths=(6,)), MlpSplitCritic(widths=(6,), size=4, head_widths=(5,))
+ORACLE = methods.DualOracle(f=SMALL, g=SMALL, most=2, check_every=1, relative=True)
+DUAL: dict[str, Any] = {"batch": 12, "cost": SqEuclidean(), "reg": KL(eps=0.5), "support": 16, "report_every": 3}
 METHODS = {
     "pixel": PIXEL,
     "learnt": LEARNT,
-    "wgan": methods.WGAN(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2, clip=0.5),
-    "wgan-gp": methods.WGANGP(batch=12, critic=MlpCritic(widths=(6,)), n_critic=2),
+    "wgan": methods.WGAN(batch=12, critic=SMALL, n_critic=2, clip=0.5),
+    "wgan-gp": methods.WGANGP(batch=12, critic=SMALL, n_critic=2),
     "seqsgda": methods.SeqSGDA(
-        batch=12, max_steps=3, critic=SpectralNorm(net=MlpCritic(widths=(6,)), scale=1.2), features=3, n_critic=2
+        batch=12, max_steps=3, critic=SpectralNorm(net=SMALL, scale=1.2), features=3, n_critic=2
     ),
-    "ot-gan": methods.OTGAN(batch=12, max_steps=3, critic=MlpCritic(widths=(6,)), features=3, critic_every=2),
-    "swgan": methods.SWGANSinkhorn(
-        batch=12,
-        cost=SqEuclidean(),
-        reg=KL(eps=0.5),
-        support=16,
-        oracle=methods.DualOracle(
-            f=MlpCritic(widths=(6,)), g=MlpCritic(widths=(6,)), most=2, check_every=1, relative=True
-        ),
-        report_every=3,
-    ),
+    "ot-gan": methods.OTGAN(batch=12, max_steps=3, critic=SMALL, features=3, critic_every=2),
+    "swgan": methods.SWGANSinkhorn(**DUAL, oracle=ORACLE),
     "swgan-features": methods.SWGAN(
-        batch=12,
-        cost=SqEuclidean(),
-        reg=KL(eps=0.5),
-        support=16,
+        **DUAL,
         pool=24,
-        oracle=methods.DualOracle(f=HeadOf(net=SPLIT), g=HeadOf(net=SPLIT), most=2, check_every=1, relative=True),
+        oracle=replace(ORACLE, f=HeadOf(net=SPLIT), g=HeadOf(net=SPLIT)),
         features=methods.LearntFeatures(net=SPLIT),
-        report_every=3,
     ),
 }
 # Batch statistics are buffers, and belong to a checkpoint as much as weights do.
@@ -96,8 +85,7 @@ def learnt() -> RunConfig:
 def learnt_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of step 2 of `learnt`, made once. Read it, never write to it."""
     config = replace(TINY, method=LEARNT, steps=2)
-    trainer = Trainer(config, RunDir.create(tmp_path_factory.mktemp("once") / "run", config), [Checkpoints()])
-    trainer.train()
+    trainer = to_end(Trainer(config, RunDir.create(tmp_path_factory.mktemp("once") / "run", config), [Checkpoints()]))
     (found,) = trainer.run.checkpoints.iterdir()
     return found
 
@@ -149,8 +137,7 @@ def halfway(
     """A trainer that has taken up a run that stopped after four steps; the run was made once for each method."""
     half = replace(config, steps=4)
     if half not in _runs_of:
-        trainer = Trainer(half, RunDir.create(tmp_path_factory.mktemp("half") / "run", half), [Checkpoints()])
-        trainer.train()
+        trainer = to_end(Trainer(half, RunDir.create(tmp_path_factory.mktemp("half") / "run", half), [Checkpoints()]))
         _runs_of[half] = trainer.run.path
     copied = RunDir(Path(shutil.copytree(_runs_of[half], tmp_path / "halfway")))
     trainer = Trainer(config, copied, [Checkpoints()])

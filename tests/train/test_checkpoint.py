@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from cases.checkpoints import Payload, change, sum_again, sums
 from cases.errors import NO_SPACE, input_error, raising
-from cases.trainers import Start
+from cases.trainers import Start, to_end
 from otgen.methods import SWGAN, DualOracle
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.train import RunConfig, RunDir, Trainer, checkpoint
@@ -54,13 +54,19 @@ def _equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
     )
 
 
+def _refused(match: str | None, folder: Path, trainer: Trainer) -> str:
+    """It is not loaded, and the trainer stays as it was; the message."""
+    before = _state(trainer)
+    said = input_error(match, checkpoint.load, folder, trainer.state)
+    assert _equal(_state(trainer), before)
+    return said
+
+
 def test_what_is_in_a_checkpoint(saved: Path) -> None:
     tensors = {f"{name}.safetensors" for name in ("critic", "generator", "generator_ema", "state")}
     assert {p.name for p in saved.iterdir()} == {"MANIFEST.json", "state.json"} | tensors
     about = json.loads((saved / "state.json").read_text())
-    assert about["format"] == checkpoint.FORMAT
-    assert about["shape"] == [2]
-    assert about["value_range"] is None
+    assert (about["format"], about["shape"], about["value_range"]) == (checkpoint.FORMAT, [2], None)
     assert about["numbers"]["step"] == 2
     assert about["numbers"]["elapsed"] > 0
 
@@ -85,8 +91,7 @@ def test_the_manifest_sums_every_file(saved: Path) -> None:
 def test_modes_follow_the_umask(learnt: RunConfig, start: Start) -> None:
     old = os.umask(0o027)
     try:
-        trainer = start(replace(learnt, steps=1), "masked")
-        trainer.train()
+        trainer = to_end(start(replace(learnt, steps=1), "masked"))
     finally:
         os.umask(old)
     folder = checkpoint.newest(trainer.run.checkpoints)
@@ -96,8 +101,7 @@ def test_modes_follow_the_umask(learnt: RunConfig, start: Start) -> None:
 
 def test_load_brings_everything_back(saved: Path, learnt: RunConfig, start: Start, fresh: Trainer) -> None:
     checkpoint.load(saved, fresh.state)
-    reference = start(replace(learnt, steps=2), "reference")
-    reference.train()
+    reference = to_end(start(replace(learnt, steps=2), "reference"))
     assert _equal(_state(fresh), _state(reference))
     assert all(count > 0 for name, count in _state(fresh).items() if name.endswith("moments"))
 
@@ -118,12 +122,10 @@ def test_a_flipped_bit_is_refused(seed: int, saved: Path, fresh: Trainer) -> Non
     content = bytearray(file.read_bytes())
     content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
     file.write_bytes(content)
-    before = _state(fresh)
-    said = input_error(None, checkpoint.load, saved, fresh.state)
+    said = _refused(None, saved, fresh)
     assert str(saved) in said
     if file.name != "MANIFEST.json":
         assert f"{file} is damaged" in said
-    assert _equal(_state(fresh), before)
 
 
 @pytest.mark.parametrize("name", ["generator.safetensors", "state.safetensors", "state.json", "MANIFEST.json"])
@@ -208,12 +210,10 @@ def test_lies_about_tensors_are_refused(case: str, saved: Path, fresh: Trainer) 
 
 def test_another_architecture_is_refused_with_names_and_shapes(saved: Path, learnt: RunConfig, start: Start) -> None:
     wider = start(replace(learnt, generator=MlpGenerator(widths=(7,), batch_norm=True)), "wider")
-    before = _state(wider)
-    message = input_error(None, checkpoint.load, saved, wider.state)
+    message = _refused(None, saved, wider)
     # weight and batch normalisation's four vectors of the hidden layer, weight of the last one
     assert "generator.safetensors does not fit the network: 6 tensors differ, the first is 1.weight" in message
     assert "shape (6, 2) in the file, (7, 2) in the network" in message
-    assert _equal(_state(wider), before)
 
 
 def test_a_deeper_architecture_is_refused(saved: Path, learnt: RunConfig, start: Start) -> None:
@@ -223,17 +223,12 @@ def test_a_deeper_architecture_is_refused(saved: Path, learnt: RunConfig, start:
 
 def test_another_critic_leaves_all_players_as_they_were(saved: Path, learnt: RunConfig, start: Start) -> None:
     other = start(replace(learnt, method=replace(learnt.method, critic=MlpCritic(widths=(5,)))), "other")
-    before = _state(other)
-    input_error(r"critic\.safetensors does not fit the network", checkpoint.load, saved, other.state)
-    assert _equal(_state(other), before)
+    _refused(r"critic\.safetensors does not fit the network", saved, other)
 
 
 def test_another_method_is_refused(tiny: RunConfig, saved: Path, fresh: Trainer, start: Start) -> None:
-    before = _state(fresh)
-    simple = start(replace(tiny, steps=2), "simple")
-    simple.train()
-    input_error("critic", checkpoint.load, checkpoint.newest(simple.run.checkpoints), fresh.state)
-    assert _equal(_state(fresh), before)
+    simple = to_end(start(replace(tiny, steps=2), "simple"))
+    _refused("critic", checkpoint.newest(simple.run.checkpoints), fresh)
     input_error("critic", checkpoint.load, saved, simple.state)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from cases.trainers import Contents, Start, end, fails_at, resumed, signals_at
+from cases.trainers import Contents, Start, end, fails_at, gone_on, resumed, signals_at, to_end
 from otgen.data import Arrays
 from otgen.methods import SWGAN, KantorovichRubinstein, PixelSinkhorn
 from otgen.train import Ending, RunConfig, Trainer, checkpoint
@@ -56,10 +56,8 @@ def test_a_checkpoint_has_all_players(config: RunConfig, straight: Run) -> None:
             critic |= {"potentials_data.safetensors", "critic.safetensors"}
     else:
         critic = set() if isinstance(config.method, PixelSinkhorn) else {"critic.safetensors"}
-    assert (
-        set(straight)
-        == {"generator.safetensors", "generator_ema.safetensors", "state.safetensors", "state.json"} | critic
-    )
+    always = {"generator.safetensors", "generator_ema.safetensors", "state.safetensors", "state.json"}
+    assert set(straight) == always | critic
 
 
 @pytest.mark.parametrize("stop", [1, 4, 7])
@@ -75,10 +73,8 @@ def test_stopped_and_resumed_is_never_stopped(
 
 
 def test_stopped_twice(config: RunConfig, start: Start, contents: Contents, straight: Run) -> None:
-    first = start(replace(config, steps=2), "stopped")
-    first.train()
-    second = resumed(replace(config, steps=5), first)
-    second.train()
+    first = to_end(start(replace(config, steps=2), "stopped"))
+    second = to_end(resumed(replace(config, steps=5), first))
     assert contents(end(resumed(config, second))) == straight
 
 
@@ -116,11 +112,9 @@ def test_looking_changes_nothing_nor_does_resuming_right_after_it(
     hooks = (Log(), Pictures(), Evaluations(), Checkpoints())
     whole = start(looking, "whole", hooks)
     assert contents(end(whole)) == straight
-    first = start(looking, "stopped", [signals_at(4, signal.SIGINT), *hooks])
-    first.train()
-    second = Trainer(looking, first.run, hooks)
-    second.resume()
-    assert contents(end(second)) == straight
+    first = to_end(start(looking, "stopped", [signals_at(4, signal.SIGINT), *hooks]))
+    second = gone_on(looking, first, *hooks)
+    assert contents(checkpoint.newest(second.run.checkpoints)) == straight
     # One line a step, none lost, none twice, and equal to those of a run that was never stopped.
     lines, expected = ([{**r, "elapsed": 0} for r in t.run.read_metrics()] for t in (second, whole))
     assert [r["step"] for r in lines] == list(range(1, 9))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,21 +24,17 @@ LAW = Gaussian2D(mean=(2.0, -1.0), std=(0.5, 1.0))
 class _Affine(nn.Module):
     """G(z) = a + b z, with batch statistics in the way."""
 
-    def __init__(self, shift: Tensor, scale: Tensor) -> None:
+    def __init__(self, shift: tuple[float, float], scale: tuple[float, float]) -> None:
         super().__init__()
-        self.shift, self.scale = nn.Parameter(shift), nn.Parameter(scale)
+        self.shift, self.scale = nn.Parameter(torch.tensor(shift)), nn.Parameter(torch.tensor(scale))
         self.norm = nn.BatchNorm1d(len(shift), affine=False, eps=0.0)
 
     def forward(self, z: Tensor) -> Tensor:
         return self.shift + self.scale * self.norm(z)
 
 
-def _affine(shift: tuple[float, float], scale: tuple[float, float]) -> _Affine:
-    return _Affine(torch.tensor(shift), torch.tensor(scale))
-
-
 def test_generate_uses_and_touches_no_batch_statistics() -> None:
-    module = _affine((1.0, 2.0), (3.0, 4.0)).train()
+    module = _Affine((1.0, 2.0), (3.0, 4.0)).train()
     samples = generate(module, Normal(dim=2), 7, named_stream(0, "x"))
     expected = torch.tensor([1.0, 2.0]) + torch.tensor([3.0, 4.0]) * Normal(dim=2).sample(7, named_stream(0, "x"))
     torch.testing.assert_close(samples, expected)
@@ -66,7 +62,7 @@ def test_generate_gives_the_mode_back_after_an_error() -> None:
 
 @pytest.fixture
 def perfect() -> Evaluation:
-    return evaluate(_affine(LAW.mean, LAW.std), Normal(dim=2), LAW, 500, 0)
+    return evaluate(_Affine(LAW.mean, LAW.std), Normal(dim=2), LAW, 500, 0)
 
 
 def test_a_perfect_generator_is_as_good_as_data(perfect: Evaluation) -> None:
@@ -78,13 +74,13 @@ def test_a_perfect_generator_is_as_good_as_data(perfect: Evaluation) -> None:
 
 
 def test_a_poor_generator_is_not(perfect: Evaluation) -> None:
-    poor = evaluate(_affine((8.0, -1.0), LAW.std), Normal(dim=2), LAW, 500, 0)
+    poor = evaluate(_Affine((8.0, -1.0), LAW.std), Normal(dim=2), LAW, 500, 0)
     assert poor.values["w1"] == pytest.approx(6.0, abs=0.2)
     assert poor.values["modes_high_quality"] < 0.1
 
 
 def test_an_evaluation_is_a_function_of_its_seed() -> None:
-    law, module = Gaussians25(), _affine((0.0, 0.0), (1.0, 1.0))
+    law, module = Gaussians25(), _Affine((0.0, 0.0), (1.0, 1.0))
     torch.manual_seed(0)
     one = evaluate(module, Normal(dim=2), law, 60, 3)
     state = torch.get_rng_state()
@@ -189,8 +185,7 @@ def test_images_without_contrast_are_drawn(tmp_path: Path) -> None:
 def test_the_run_configuration_of_an_evaluation_is_not_needed(tiny: RunConfig) -> None:
     # Every kind of law has something to say, and always the distance.
     for law in (tiny.data, Uniform(dim=2), Gaussians25()):
-        module = _affine((0.0, 0.0), (1.0, 1.0))
-        assert "w1" in evaluate(module, replace(tiny).latent, law, 30, 0).values
+        assert "w1" in evaluate(_Affine((0.0, 0.0), (1.0, 1.0)), tiny.latent, law, 30, 0).values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,7 +207,7 @@ def _shown(values: dict[str, float]) -> list[str]:
 
 
 def test_a_metric_is_found_computed_and_shown_once_it_is_exported(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = _affine((0.0, 0.0), (1.0, 1.0))
+    module = _Affine((0.0, 0.0), (1.0, 1.0))
     before = evaluate(module, Normal(dim=2), Gaussians25(), 30, 0)
     monkeypatch.setattr(metrics, "Spread", Spread, raising=False)
     result = evaluate(module, Normal(dim=2), Gaussians25(), 30, 0)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import json
+import signal
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,32 +14,19 @@ import pytest
 import torch
 from matplotlib.axes import Axes
 from PIL import Image
-from rich.console import Console
 
-from cases.trainers import Start, fails_at
+from cases.runs import contains
+from cases.trainers import Start, fails_at, gone_on, progress, signals_at, to_end
+from otgen import methods
 from otgen.data import Gaussian1D, Gaussian2D, Normal, Source
 from otgen.errors import NumericalError
-from otgen.methods import (
-    SCO,
-    SWGAN,
-    WGANGP,
-    Batches,
-    Cells,
-    DualOracle,
-    FeatureGame,
-    Logged,
-    Method,
-    PixelSinkhorn,
-    SemiDiscreteGAN,
-    SinkhornAutoDiff,
-    Update,
-)
+from otgen.methods import SWGAN, WGANGP, Batches, DualOracle, Logged, Method, PixelSinkhorn, SinkhornAutoDiff, Update
 from otgen.nets import MlpCritic
-from otgen.train import Ending, RunConfig, Trainer, checkpoint
+from otgen.train import Ending, RunConfig, checkpoint
 from otgen.train.config import Duration
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures, dual_values
 from otgen.train.pictures import lattice, region
-from otgen.train.progress import ProgressLine, loss_text
+from otgen.train.progress import loss_text
 
 NEVER = 10**6
 
@@ -49,13 +36,12 @@ def _every(config: RunConfig, **intervals: int) -> RunConfig:
 
 
 def test_a_line_has_the_certified_interval(transport: RunConfig, start: Start) -> None:
-    trainer = start(_every(transport, log_every=1), hooks=[Log()])
-    trainer.train()
+    trainer = to_end(start(_every(transport, log_every=1), hooks=[Log()]))
     lines = trainer.run.read_metrics()
     assert [line["step"] for line in lines] == list(range(1, 9))
     keys = {"step", "elapsed", "loss", "lower", "upper", "rel_gap", "eps", "solver_steps", "solver_marginal_error"}
     keys |= {"critic_updates", "gradient_error_bound", "minibatch_bias", "generator_lipschitz"}
-    critic = {"critic_loss", "critic_lipschitz"} if isinstance(transport.method, FeatureGame) else set()
+    critic = {"critic_loss", "critic_lipschitz"} if isinstance(transport.method, methods.FeatureGame) else set()
     assert all(set(line) == keys | critic for line in lines)
     assert all(line["lower"] - 1e-6 <= line["loss"] <= line["upper"] + 1e-6 for line in lines)
     assert all(line["upper"] > line["lower"] for line in lines)
@@ -91,10 +77,8 @@ def test_the_interval_is_computed_for_logged_steps_only(tiny: RunConfig, start: 
 
 
 def test_a_method_without_a_transport_value_is_logged_and_shown(tiny: RunConfig, start: Start) -> None:
-    text = io.StringIO()
-    log = Log()
-    hooks = [log, ProgressLine(log, Console(file=text, width=200))]
-    trainer = start(_every(replace(tiny, method=WGANGP(batch=8)), log_every=4), hooks=hooks)
+    text, log, line = progress()
+    trainer = start(_every(replace(tiny, method=WGANGP(batch=8)), log_every=4), hooks=[log, line])
     assert trainer.train() is Ending.FINISHED
     keys = {"step", "elapsed", "critic_updates", "critic_loss", "wasserstein_estimate", "penalty"}
     keys |= {"generator_lipschitz", "critic_lipschitz"}
@@ -104,21 +88,18 @@ def test_a_method_without_a_transport_value_is_logged_and_shown(tiny: RunConfig,
 
 
 def test_pictures_come_on_schedule_and_show_the_same_noise(tiny: RunConfig, start: Start) -> None:
-    trainer = start(_every(replace(tiny, steps=3), sample_every=2), hooks=[Pictures()])
-    trainer.train()
+    trainer = to_end(start(_every(replace(tiny, steps=3), sample_every=2), hooks=[Pictures()]))
     names = sorted(p.name for p in trainer.run.samples.iterdir())
     assert names == ["step_00000002.png", "step_00000003.png"]
     before = (trainer.run.samples / names[-1]).read_bytes()
     Pictures().at_end(trainer, None)
     assert (trainer.run.samples / names[-1]).read_bytes() == before
-    first = np.asarray(Image.open(trainer.run.samples / names[0]).convert("RGB"))
-    last = np.asarray(Image.open(trainer.run.samples / names[-1]).convert("RGB"))
+    first, last = (np.asarray(Image.open(trainer.run.samples / name).convert("RGB")) for name in names)
     assert not np.array_equal(first, last)
 
 
 def test_points_on_the_line_make_a_histogram(tiny: RunConfig, start: Start) -> None:
-    trainer = start(replace(tiny, data=Gaussian1D(), steps=1), hooks=[Pictures()])
-    trainer.train()
+    trainer = to_end(start(replace(tiny, data=Gaussian1D(), steps=1), hooks=[Pictures()]))
     with Image.open(trainer.run.samples / "step_00000001.png") as image:
         assert image.size == (720, 720)
 
@@ -126,12 +107,12 @@ def test_points_on_the_line_make_a_histogram(tiny: RunConfig, start: Start) -> N
 SMALL = MlpCritic(widths=(6,))
 DUALS: dict[str, tuple[Method, list[str]]] = {
     "wgan-gp": (WGANGP(batch=8, critic=SMALL), ["critic"]),
-    "sco": (SCO(batch=8, samples=200, cells=Cells(count=24), max_steps=100), ["critic"]),
+    "sco": (methods.SCO(batch=8, samples=200, cells=methods.Cells(count=24), max_steps=100), ["critic"]),
     "swgan": (
         SWGAN(batch=12, support=16, oracle=DualOracle(f=SMALL, g=SMALL, most=2)),
         ["potential f, of the samples", "potential g, of the data"],
     ),
-    "semi-discrete": (SemiDiscreteGAN(batch=8, atoms=10, first=3, most=2), ["potential f, of the samples"]),
+    "semi-discrete": (methods.SemiDiscreteGAN(batch=8, atoms=10, first=3, most=2), ["potential f, of the samples"]),
     "features": (SinkhornAutoDiff(batch=8, max_steps=3, critic=SMALL, features=3, n_critic=1), []),
     "pixel": (PixelSinkhorn(batch=8, max_steps=3), []),
 }
@@ -146,16 +127,14 @@ def test_the_critic_or_the_potentials_are_drawn_over_points(
     titles: list[str] = []
     monkeypatch.setattr(Axes, "set_title", lambda self, title: titles.append(title))
     config = _every(replace(tiny, data=data, method=method, steps=2), sample_every=NEVER)
-    trainer = start(config, "drawn", [Pictures()])
-    trainer.train()
+    trainer = to_end(start(config, "drawn", [Pictures()]))
     assert titles == expected
     critic = ["critic_step_00000002.png"] if expected else []
     assert sorted(file.name for file in trainer.run.samples.iterdir()) == [*critic, "step_00000002.png"]
 
 
 def test_a_drawn_critic_is_the_networks_and_is_left_in_its_mode(tiny: RunConfig, start: Start) -> None:
-    trainer = start(replace(tiny, method=WGANGP(batch=8, critic=SMALL), steps=1), hooks=[])
-    trainer.train()
+    trainer = to_end(start(replace(tiny, method=WGANGP(batch=8, critic=SMALL), steps=1), hooks=[]))
     critic = trainer.state.method.critic.module  # type: ignore[attr-defined]
     points = lattice(torch.tensor([[0.0, 10.0], [1.0, 12.0]]))
     values = dual_values(trainer.config.method, trainer.state.method, points)["critic"]
@@ -180,8 +159,7 @@ def test_what_cannot_be_drawn_is_left_out(tiny: RunConfig, start: Start) -> None
 
 
 def test_checkpoints_come_on_schedule_and_at_the_end(tiny: RunConfig, start: Start) -> None:
-    trainer = start(_every(tiny, checkpoint_every=3, keep=9), hooks=[Checkpoints()])
-    trainer.train()
+    trainer = to_end(start(_every(tiny, checkpoint_every=3, keep=9), hooks=[Checkpoints()]))
     names = [p.name for p in checkpoint.checkpoints(trainer.run.checkpoints)]
     assert names == ["step_00000003", "step_00000006", "step_00000008"]
 
@@ -200,8 +178,7 @@ def test_a_scheduled_last_step_is_saved_once(tiny: RunConfig, start: Start, monk
 
 
 def test_evaluations_come_on_schedule(tiny: RunConfig, start: Start) -> None:
-    trainer = start(_every(tiny, eval_every=3, eval_samples=20), hooks=[Evaluations()])
-    trainer.train()
+    trainer = to_end(start(_every(tiny, eval_every=3, eval_samples=20), hooks=[Evaluations()]))
     files = sorted(trainer.run.evaluations.iterdir())
     assert [f.name for f in files] == ["step_00000003.json", "step_00000006.json"]
     first, second = (json.loads(f.read_text()) for f in files)
@@ -237,41 +214,24 @@ def test_no_point_is_late_because_its_fraction_is_rounded(
     assert due == list(range(1, 101))
 
 
-def _timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock on which each step takes a second."""
-    ticks = itertools.count()
-    monkeypatch.setattr("otgen.train.trainer.time.perf_counter", lambda: float(next(ticks)))
-
-
 @pytest.mark.parametrize("by_steps", [True, False])
 @pytest.mark.parametrize(("stop", "lost"), [(3, False), (4, False), (4, True), (5, True)])
 def test_a_resumed_run_has_the_points_of_one_that_was_not_stopped(
     stop: int, by_steps: bool, lost: bool, learnt: RunConfig, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _timed(monkeypatch)
+    ticks = itertools.count()  # each step takes a second
+    monkeypatch.setattr("otgen.train.trainer.time.perf_counter", lambda: float(next(ticks)))
     length = {"steps": 9} if by_steps else {"steps": None, "budget": Duration(9.0)}
     config = _every(replace(learnt, **length), eval_points=3, eval_samples=20, checkpoint_every=3, keep=9)
 
-    class Stop:
-        def after_step(self, trainer: Trainer, logged: Logged) -> None:
-            if trainer.state.step == stop:
-                if lost:  # killed: what came after the newest checkpoint is lost
-                    raise KeyboardInterrupt
-                trainer.signal = 2
-
-        def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
-            """Nothing."""
-
-    whole = start(config, "whole", [Evaluations(), Checkpoints()])
-    whole.train()
-    first = start(config, "stopped", [Stop(), Evaluations(), Checkpoints()])
-    with contextlib.suppress(KeyboardInterrupt):
+    # Killed, and so without what came after the newest checkpoint, or stopped in good order.
+    stops = fails_at(stop, MemoryError()) if lost else signals_at(stop, signal.SIGINT)
+    whole = to_end(start(config, "whole", [Evaluations(), Checkpoints()]))
+    first = start(config, "stopped", [stops, Evaluations(), Checkpoints()])
+    with contextlib.suppress(MemoryError):
         first.train()
-    again = Trainer(config, first.run, [Evaluations(), Checkpoints()])
-    again.resume()
-    again.train()
-    plain = start(_every(config, eval_points=0), "plain", [Checkpoints()])
-    plain.train()
+    again = gone_on(config, first, Evaluations(), Checkpoints())
+    plain = to_end(start(_every(config, eval_points=0), "plain", [Checkpoints()]))
     assert whole.run.read_evaluations() == again.run.read_evaluations()
     assert [record["step"] for record in whole.run.read_evaluations()] == [3, 6, 9]
     weights = [trainer.state.method.generator.module.state_dict() for trainer in (whole, again, plain)]
@@ -284,42 +244,31 @@ def test_a_point_whose_evaluation_was_lost_comes_a_step_late(tiny: RunConfig, st
     for _ in range(3):
         trainer.step()
     Checkpoints().at_end(trainer, Logged())  # killed between the checkpoint and the evaluation
-    again = Trainer(config, trainer.run, [Evaluations()])
-    again.resume()
-    again.train()
-    assert [record["step"] for record in again.run.read_evaluations()] == [4, 6]
+    assert [record["step"] for record in gone_on(config, trainer, Evaluations()).run.read_evaluations()] == [4, 6]
 
 
 def test_a_longer_run_has_its_points_anew(tiny: RunConfig, start: Start) -> None:
     short = start(_every(replace(tiny, steps=4), eval_points=2, eval_samples=20), hooks=[Evaluations(), Checkpoints()])
     short.train()
-    longer = Trainer(replace(short.config, steps=8), short.run, [Evaluations()])
-    longer.resume()
-    longer.train()
+    longer = gone_on(replace(short.config, steps=8), short, Evaluations())
     assert [record["step"] for record in longer.run.read_evaluations()] == [2, 4, 8]
 
 
 def test_no_evaluation_is_made_unasked(tiny: RunConfig, start: Start) -> None:
-    trainer = start(tiny, hooks=[Evaluations()])
-    trainer.train()
+    trainer = to_end(start(tiny, hooks=[Evaluations()]))
     assert list(trainer.run.evaluations.iterdir()) == []
 
 
 @pytest.mark.parametrize("interactive", [True, False])
 @pytest.mark.parametrize("by_steps", [True, False])
 def test_the_progress_line(by_steps: bool, interactive: bool, tiny: RunConfig, start: Start) -> None:
-    text = io.StringIO()
-    log = Log()
-    console = Console(file=text, width=200, force_terminal=interactive)
+    text, log, line = progress(interactive)
     length = {} if by_steps else {"steps": None, "budget": Duration(0.05)}
-    config = _every(replace(tiny, **length), log_every=2)
-    trainer = start(config, hooks=[log, ProgressLine(log, console)])
-    trainer.train()
+    trainer = to_end(start(_every(replace(tiny, **length), log_every=2), hooks=[log, line]))
     shown = text.getvalue()
     steps = trainer.state.step
     assert (f"step {steps}/{steps}" if by_steps else f"step {steps},") in shown
-    assert "steps/s" in shown
-    assert "0:00 left" in shown
+    contains(shown, "steps/s", "0:00 left")
     assert log.last is not None
     assert loss_text(log.last) in shown
     assert (f"{100:>3}%" in shown) == interactive
@@ -327,9 +276,7 @@ def test_the_progress_line(by_steps: bool, interactive: bool, tiny: RunConfig, s
 
 
 def test_the_cursor_comes_back_after_an_error(tiny: RunConfig, start: Start) -> None:
-    text = io.StringIO()
-    log = Log()
-    line = ProgressLine(log, Console(file=text, width=200, force_terminal=True))
+    text, _, line = progress(True)
 
     try:
         with pytest.raises(NumericalError):
@@ -351,12 +298,9 @@ def test_a_loss_is_shown_with_the_digits_it_deserves() -> None:
 
 
 def test_a_line_of_neural_duals_has_the_error_of_the_gradient_and_its_bound(tiny: RunConfig, start: Start) -> None:
-    net = MlpCritic(widths=(6,))
-    method = SWGAN(batch=12, support=16, oracle=DualOracle(f=net, g=net, most=2), report_every=3)
-    log, text = Log(), io.StringIO()
-    hooks = [log, ProgressLine(log, Console(file=text, width=200))]
-    trainer = start(_every(replace(tiny, method=method), log_every=1), hooks=hooks)
-    trainer.train()
+    method = SWGAN(batch=12, support=16, oracle=DualOracle(f=SMALL, g=SMALL, most=2), report_every=3)
+    text, log, line = progress()
+    trainer = to_end(start(_every(replace(tiny, method=method), log_every=1), hooks=[log, line]))
     lines = trainer.run.read_metrics()
     # The last report was two lines before the end, and its gap is still shown.
     gap = 100 * lines[5]["dual_gap"] / lines[5]["value"]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import signal
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from cases.trainers import Start, poison, signals_at
+from cases.trainers import Start, poison, progress, signals_at
 from otgen.errors import NumericalError
 from otgen.methods import Batches, Logged, PixelSinkhorn, Update
 from otgen.train import Ending, RunConfig, checkpoint
-from otgen.train.hooks import Checkpoints, Log
-from otgen.train.progress import ProgressLine
+from otgen.train.hooks import Checkpoints
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -37,7 +34,7 @@ def test_a_second_signal_ends_at_once(tiny: RunConfig, start: Start) -> None:
 
 
 def test_a_signal_within_a_step_is_told_at_once(tiny: RunConfig, start: Start) -> None:
-    text = io.StringIO()
+    text, _, line = progress()
 
     @dataclass(frozen=True, kw_only=True)
     class Slow(PixelSinkhorn):
@@ -48,9 +45,7 @@ def test_a_signal_within_a_step_is_told_at_once(tiny: RunConfig, start: Start) -
                 assert "Interrupted: step 3 is being finished, then saved." in text.getvalue()
             return super().step(state, batches, update)
 
-    log = Log()
-    hooks = [ProgressLine(log, Console(file=text, width=200)), Checkpoints()]
-    trainer = start(replace(tiny, method=PixelSinkhorn(batch=8)), hooks=hooks)
+    trainer = start(replace(tiny, method=PixelSinkhorn(batch=8)), hooks=[line, Checkpoints()])
     trainer.config = replace(trainer.config, method=Slow(batch=8))
     assert trainer.train() is Ending.INTERRUPTED
     assert text.getvalue().count("Interrupted") == 1

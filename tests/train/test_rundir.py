@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from otgen.errors import InputError
+from cases.errors import NO_PERMISSION, input_error
 from otgen.train import RunConfig, RunDir
 from otgen.train.rundir import environment
 
@@ -24,41 +24,34 @@ def test_an_empty_directory_is_used(tiny: RunConfig, tmp_path: Path) -> None:
 def test_a_run_is_not_overwritten(tiny: RunConfig, tmp_path: Path) -> None:
     run = RunDir.create(tmp_path / "run", tiny)
     text = run.config.read_text()
-    with pytest.raises(InputError, match=r"already holds a run; continue it with --resume, or choose another --out"):
-        RunDir.create(run.path, RunConfig(steps=99))
+    said = "already holds a run; continue it with --resume, or choose another --out"
+    input_error(said, RunDir.create, run.path, RunConfig(steps=99))
     assert run.config.read_text() == text
 
 
 def test_a_directory_with_something_else_is_refused(tiny: RunConfig, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(InputError, match="not empty, but is no run"):
-        RunDir.create(tmp_path, tiny)
+    input_error("not empty, but is no run", RunDir.create, tmp_path, tiny)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 @pytest.mark.parametrize("below", ["", "deeper"])
 def test_a_file_is_no_directory(below: str, tiny: RunConfig, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="cannot write a run to .*; choose another --out"):
-        RunDir.create(tmp_path / "file" / below, tiny)
+    input_error("cannot write a run to .*; choose another --out", RunDir.create, tmp_path / "file" / below, tiny)
     assert (tmp_path / "file").read_text() == "x"
 
 
 def test_a_read_only_place_is_refused(tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(InputError, match="cannot write a run to .*: Permission denied"):
-        RunDir.create(tmp_path / "run", tiny)
+    monkeypatch.setattr(Path, "mkdir", NO_PERMISSION)
+    input_error("cannot write a run to .*: Permission denied", RunDir.create, tmp_path / "run", tiny)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "file", "empty"])
 def test_what_is_no_run_is_not_opened(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"is no run directory: it has no config\.yaml"):
-        RunDir.open(tmp_path / name)
+    input_error(r"is no run directory: it has no config\.yaml", RunDir.open, tmp_path / name)
 
 
 def test_metrics_are_lines_of_strict_json(tiny: RunConfig, tmp_path: Path) -> None:
