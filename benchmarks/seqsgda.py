@@ -25,7 +25,7 @@ from otgen.data import Digits, Normal
 from otgen.errors import InputError
 from otgen.methods import SeqSGDA
 from otgen.methods.feature_game import FeatureGameState
-from otgen.nets import AdnanDcganCritic, AdnanDcganGenerator, SpectralNorm
+from otgen.nets import SeqSGDADcganCritic, SeqSGDADcganGenerator, SpectralNorm
 from otgen.ot import KL, Envelope, Sinkhorn, SinkhornDivergence, SinkhornUpdate
 from otgen.train import RunConfig, RunDir, Trainer
 
@@ -113,7 +113,7 @@ def _step(m: int, theirs: Loss | None, settings: Settings) -> tuple[object, ...]
     width = 4 if settings.tiny else 64
     method = SeqSGDA(
         batch=m,
-        critic=SpectralNorm(net=AdnanDcganCritic(width=width)),
+        critic=SpectralNorm(net=SeqSGDADcganCritic(width=width)),
         features=FEATURES,
         n_critic=N_CRITIC,
         max_steps=STEPS,
@@ -123,7 +123,7 @@ def _step(m: int, theirs: Loss | None, settings: Settings) -> tuple[object, ...]
     config = RunConfig(
         data=Digits(padding=2),
         latent=Normal(dim=100),
-        generator=AdnanDcganGenerator(width=width),
+        generator=SeqSGDADcganGenerator(width=width),
         method=method,
         steps=1,
     )

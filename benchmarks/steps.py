@@ -27,7 +27,7 @@ from otgen.methods import (
 from otgen.methods.neural_potentials import DualState
 from otgen.methods.swgan import SwganState
 from otgen.methods.wgan import AdversarialState, KantorovichRubinstein
-from otgen.nets import Activation, MlpCritic, MlpGenerator, SanjabiMnistCritic, SanjabiMnistGenerator, mixes_samples
+from otgen.nets import Activation, MlpCritic, MlpGenerator, SWGANMnistCritic, SWGANMnistGenerator, mixes_samples
 from otgen.ot import L1, Discrete, Envelope, Quadratic, Steps, Unroll
 from otgen.ot.losses.combination import combine
 from otgen.train import RunConfig, RunDir, Trainer
@@ -66,16 +66,16 @@ def _configs(settings: Settings) -> Iterator[tuple[str, RunConfig]]:
     images = RunConfig(
         data=Mnist(folder=settings.mnist),
         latent=Normal(dim=128),
-        generator=SanjabiMnistGenerator(width=16),
+        generator=SWGANMnistGenerator(width=16),
         steps=1,
     )
     # A gradient penalty's critic cannot have batch normalisation.
-    for method in _methods(100, SanjabiMnistCritic(width=16), MlpCritic(widths=(256, 256))):
+    for method in _methods(100, SWGANMnistCritic(width=16), MlpCritic(widths=(256, 256))):
         yield "MNIST, networks of width 16, batch 100", replace(images, method=method)
 
 
 def _methods(
-    batch: int, critic: SanjabiMnistCritic | MlpCritic, plain: SanjabiMnistCritic | MlpCritic
+    batch: int, critic: SWGANMnistCritic | MlpCritic, plain: SWGANMnistCritic | MlpCritic
 ) -> Iterable[Method]:
     oracle = DualOracle(f=critic, g=critic, most=_DUAL, until=Steps())
     smooth = SWGAN(batch=batch, cost=L1(), reg=Quadratic(eps=0.01), oracle=oracle, support=32, report_every=10**9)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from otgen import __version__, files
 from otgen.papers import all_claims, verify
+from otgen.papers.claims_page import html_sections
 from otgen.papers.figure import run_claims
-from otgen.papers.page import html_sections
 
 project = "otgen"
 author = "The otgen authors"

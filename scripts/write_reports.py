@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otgen.papers import all_figures, filed_results
-from otgen.runs.filing import write_report
+from otgen.runs.file_figure import write_report
 
 
 def main() -> None:

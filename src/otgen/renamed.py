@@ -26,6 +26,16 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     "otgen.methods": {
         "Grid": "CriticGrid",
     },
+    "otgen.nets": {
+        "AdnanDcganCritic": "SeqSGDADcganCritic",
+        "AdnanDcganGenerator": "SeqSGDADcganGenerator",
+        "AdnanResnetCritic": "SeqSGDAResnetCritic",
+        "AdnanResnetGenerator": "SeqSGDAResnetGenerator",
+        "SanjabiCifarCritic": "SWGANCifarCritic",
+        "SanjabiCifarGenerator": "SWGANCifarGenerator",
+        "SanjabiMnistCritic": "SWGANMnistCritic",
+        "SanjabiMnistGenerator": "SWGANMnistGenerator",
+    },
     "otgen.ot": {
         "Check": "HistoryEntry",
         "Look": "Iterate",

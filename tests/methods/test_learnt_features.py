@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from cases.checks import everything, refusals, same
 from otgen.methods import SWGAN, Adam, DualOracle, Fake, LearntFeatures, Player, Real, Signs, SWGANSinkhorn
-from otgen.methods.learnt_features import embedded
 from otgen.methods.swgan import SwganState
+from otgen.methods.swgan_features_eq_46 import embedded
 from otgen.methods.terms import features
 from otgen.nets import HeadOf, MlpCritic, MlpGenerator, SplitCriticNet
 from otgen.ot import KL, L1, Relative, SqEuclidean, Steps

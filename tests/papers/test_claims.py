@@ -20,7 +20,7 @@ from otgen import ot
 from otgen.errors import RenamedWarning, UnconvergedError
 from otgen.ot.core import loop
 from otgen.papers import Paper, Status, Theorem, Trials, all_claims, all_theorems, theorem, verify
-from otgen.papers.page import html_page
+from otgen.papers.claims_page import html_page
 from otgen.papers.relations import Equal, Relation, Slope
 
 THEOREMS = all_theorems()

@@ -18,7 +18,7 @@ from otgen import papers
 from otgen.data import Cifar10, Digits, ImageFolder, Mnist
 from otgen.errors import RenamedWarning
 from otgen.papers import Compared, Figure, Panel, Reached, Scale, Status, filed, filed_results, read_results
-from otgen.papers.page import html_sections
+from otgen.papers.claims_page import html_sections
 from otgen.runs import Plan, reproduce
 from otgen.runs.figure_report import report
 from otgen.train import RunConfig
@@ -141,7 +141,7 @@ def test_one_number_changes_the_verdict_the_page_and_the_report(
         for run in data["panels"]["means-sco"]["runs"]:
             run["values"]["parameter_error"] = error
         path.write_text(json.dumps(data))
-        monkeypatch.setattr("otgen.papers.results.filed", lambda name: path)
+        monkeypatch.setattr("otgen.papers.run_results.filed", lambda name: path)
         result = finding(claim)
         said[error] = (result.status, html_sections([result], n=0, seed=0), report(figure, read_results(path), "x"))
     (good, good_page, good_report), (bad, bad_page, bad_report) = said.values()
@@ -155,4 +155,4 @@ def test_no_verdict_on_runs_is_a_literal() -> None:
     """Statuses of runs are named where they are computed, and nowhere else."""
     package, wanted = ROOT / "src" / "otgen", re.compile(r"Status\.(HOLDS|FAILS)|supported=")
     named = {str(path.relative_to(package)) for path in package.rglob("*.py") if wanted.search(path.read_text())}
-    assert named == {"papers/claim.py", "papers/run_claims.py", "runs/figure_report.py"}
+    assert named == {"papers/claim.py", "papers/claims_on_runs.py", "runs/figure_report.py"}

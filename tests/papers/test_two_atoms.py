@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cases.checks import refused
 from otgen.ot import AveragedSGD
-from otgen.papers.semidiscrete.two_atoms import TwoAtoms
+from otgen.papers.semidiscrete.eq_38_two_atoms import TwoAtoms
 
 START = torch.tensor([0.7, 0.1], dtype=torch.float64)
 MIDDLE = torch.tensor([0.0, 0.5], dtype=torch.float64)

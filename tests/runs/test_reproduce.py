@@ -25,7 +25,7 @@ from otgen.nets import LocationScale
 from otgen.papers import Outcome, Panel, Scale, Status, Verdict, filed, read_results
 from otgen.papers.claim import overall
 from otgen.runs import Interrupted, Job, Plan, Reproduction, evaluate_run, reproduce, train_all
-from otgen.runs.filing import file_figure
+from otgen.runs.file_figure import file_figure
 from otgen.runs.run_lock import locked
 from otgen.train import Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.evaluation import metrics_of
@@ -156,7 +156,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "src/otgen/papers/own/results").mkdir(parents=True)
     (root / "experiments").mkdir()
     monkeypatch.setattr("otgen.__file__", str(root / "src/otgen/__init__.py"))
-    monkeypatch.setattr("otgen.runs.filing.filed", lambda figure: root / "src/otgen/papers/own/results/toy.json")
+    monkeypatch.setattr("otgen.runs.file_figure.filed", lambda figure: root / "src/otgen/papers/own/results/toy.json")
     return root
 
 

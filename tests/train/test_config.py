@@ -53,8 +53,8 @@ VARIED = {
         budget=Duration(90),
     ),
     "a paper's networks": RunConfig(
-        generator=nets.SanjabiCifarGenerator(width=2, kernel=3, glu=nets.GluReading.PRE),
-        method=SinkhornAutoDiff(critic=nets.SanjabiCifarCritic(width=2, slope=0.1, affine=False)),
+        generator=nets.SWGANCifarGenerator(width=2, kernel=3, glu=nets.GluReading.PRE),
+        method=SinkhornAutoDiff(critic=nets.SWGANCifarCritic(width=2, slope=0.1, affine=False)),
         steps=1,
     ),
     "text that looks like something else": RunConfig(data=Arrays(path="1e3", key="12"), steps=1),

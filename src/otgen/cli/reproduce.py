@@ -46,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
         return 128 + (stop.signal if isinstance(stop, Interrupted) else 2)
     _show(plan.figure, done)
     if asked.file:
-        from otgen.runs.filing import file_figure
+        from otgen.runs.file_figure import file_figure
 
         print("Filed:", *file_figure(plan.figure, done), sep="\n  ")
     return 0

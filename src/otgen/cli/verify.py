@@ -76,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
         findings.append(finding)
         _show(finding, f"{number:{len(str(len(chosen)))}}/{len(chosen)}", in_full=bool(parsed.claims))
     if page is not None:
-        from otgen.papers.page import html_page
+        from otgen.papers.claims_page import html_page
 
         print(f"Page: {files.write(page, html_page(findings, n=parsed.n, seed=parsed.seed))}")
     return _conclude(findings, time.perf_counter() - began)

@@ -15,8 +15,6 @@ from otgen.methods.eot_gan import EOTGAN as EOTGAN
 from otgen.methods.feature_game import FeatureGame as FeatureGame
 from otgen.methods.feature_game import FeatureGameState as FeatureGameState
 from otgen.methods.feature_game import Turns as Turns
-from otgen.methods.learnt_features import LearntFeatures as LearntFeatures
-from otgen.methods.learnt_features import Signs as Signs
 from otgen.methods.neural_potentials import DualOracle as DualOracle
 from otgen.methods.ot_gan import OTGAN as OTGAN
 from otgen.methods.penalty import GradientPenalty as GradientPenalty
@@ -34,6 +32,8 @@ from otgen.methods.sinkhorn_autodiff import SinkhornAutoDiff as SinkhornAutoDiff
 from otgen.methods.swgan import SWGAN as SWGAN
 from otgen.methods.swgan import SWGANSinkhorn as SWGANSinkhorn
 from otgen.methods.swgan import SwganState as SwganState
+from otgen.methods.swgan_features_eq_46 import LearntFeatures as LearntFeatures
+from otgen.methods.swgan_features_eq_46 import Signs as Signs
 from otgen.methods.terms import Fake as Fake
 from otgen.methods.terms import Real as Real
 from otgen.methods.terms import SelfTerms as SelfTerms

@@ -15,9 +15,9 @@ from typing_extensions import override
 from otgen.data import Source
 from otgen.errors import InputError
 from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
-from otgen.methods.learnt_features import LearntFeatures, embedded
 from otgen.methods.neural_potentials import Clouds, DualOracle, DualProblem, DualState
 from otgen.methods.potentials_report import potentials_report
+from otgen.methods.swgan_features_eq_46 import LearntFeatures, embedded
 from otgen.methods.terms import Fake, Real, Sides, Term, drawn, features, weighted
 from otgen.nets import mixes_samples, seeded, statistics_kept
 from otgen.ot import L1, Cost, Discrete, Quadratic, SmoothRegulariser

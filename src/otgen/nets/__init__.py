@@ -1,10 +1,6 @@
 """Networks: generators and critics, built from their hyper-parameters and the shapes of what they map."""
 
 from otgen.exports import exported
-from otgen.nets.adnan import AdnanDcganCritic as AdnanDcganCritic
-from otgen.nets.adnan import AdnanDcganGenerator as AdnanDcganGenerator
-from otgen.nets.adnan import AdnanResnetCritic as AdnanResnetCritic
-from otgen.nets.adnan import AdnanResnetGenerator as AdnanResnetGenerator
 from otgen.nets.base import CriticNet as CriticNet
 from otgen.nets.base import GeneratorNet as GeneratorNet
 from otgen.nets.base import SplitCriticNet as SplitCriticNet
@@ -24,13 +20,20 @@ from otgen.nets.mlp import MlpGenerator as MlpGenerator
 from otgen.nets.mlp import MlpSplitCritic as MlpSplitCritic
 from otgen.nets.parts import HeadOf as HeadOf
 from otgen.nets.parts import TrunkOf as TrunkOf
-from otgen.nets.sanjabi import CriticNorm as CriticNorm
-from otgen.nets.sanjabi_cifar import GluReading as GluReading
-from otgen.nets.sanjabi_cifar import SanjabiCifarCritic as SanjabiCifarCritic
-from otgen.nets.sanjabi_cifar import SanjabiCifarGenerator as SanjabiCifarGenerator
-from otgen.nets.sanjabi_mnist import SanjabiMnistCritic as SanjabiMnistCritic
-from otgen.nets.sanjabi_mnist import SanjabiMnistGenerator as SanjabiMnistGenerator
+from otgen.nets.seqsgda import SeqSGDADcganCritic as SeqSGDADcganCritic
+from otgen.nets.seqsgda import SeqSGDADcganGenerator as SeqSGDADcganGenerator
+from otgen.nets.seqsgda import SeqSGDAResnetCritic as SeqSGDAResnetCritic
+from otgen.nets.seqsgda import SeqSGDAResnetGenerator as SeqSGDAResnetGenerator
 from otgen.nets.spectral import SpectralNorm as SpectralNorm
+from otgen.nets.swgan import CriticNorm as CriticNorm
+from otgen.nets.swgan_cifar import GluReading as GluReading
+from otgen.nets.swgan_cifar import SWGANCifarCritic as SWGANCifarCritic
+from otgen.nets.swgan_cifar import SWGANCifarGenerator as SWGANCifarGenerator
+from otgen.nets.swgan_mnist import SWGANMnistCritic as SWGANMnistCritic
+from otgen.nets.swgan_mnist import SWGANMnistGenerator as SWGANMnistGenerator
+from otgen.renamed import former_names
 from otgen.seeding import seeded as seeded
 
 __all__ = exported(globals())
+
+__getattr__ = former_names(__name__)

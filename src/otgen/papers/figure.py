@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from otgen.errors import InputError
 from otgen.papers.claim import Paper
-from otgen.papers.measures import Measure
+from otgen.papers.claims_on_runs import RunClaim
+from otgen.papers.figure_metrics import Measure
 from otgen.papers.recipe import Builder, Recipe, Scale, look_up, recipe
-from otgen.papers.run_claims import RunClaim
 
 
 @dataclass(frozen=True, kw_only=True)

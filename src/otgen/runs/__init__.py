@@ -4,11 +4,11 @@ from otgen.exports import exported
 from otgen.runs.assumptions import Assumption as Assumption
 from otgen.runs.assumptions import assumption_lines as assumption_lines
 from otgen.runs.assumptions import assumptions as assumptions
-from otgen.runs.curves import draw_curves as draw_curves
+from otgen.runs.curves_picture import draw_curves as draw_curves
 from otgen.runs.evaluate import RunEvaluation as RunEvaluation
 from otgen.runs.evaluate import evaluate_run as evaluate_run
-from otgen.runs.remarks import copied as copied
-from otgen.runs.remarks import remarks as remarks
+from otgen.runs.evaluation_remarks import copied as copied
+from otgen.runs.evaluation_remarks import remarks as remarks
 from otgen.runs.reproduce import Interrupted as Interrupted
 from otgen.runs.reproduce import Job as Job
 from otgen.runs.reproduce import Observer as Observer

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from otgen.errors import warn
 from otgen.runs.assumptions import Assumption, assumptions
-from otgen.runs.curves import draw_curves
-from otgen.runs.remarks import remarks
+from otgen.runs.curves_picture import draw_curves
+from otgen.runs.evaluation_remarks import remarks
 from otgen.runs.sample import load_generator
 from otgen.train import RunConfig, RunDir, checkpoint, evaluate
 from otgen.train.evaluation import ABOUT, metrics_of, store

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from otgen.papers import Figure, Results, Status
 from otgen.papers.claim import distinct, overall
-from otgen.papers.measures import mean_and_range
-from otgen.runs.remarks import remarks
+from otgen.papers.figure_metrics import mean_and_range
+from otgen.runs.evaluation_remarks import remarks
 
 
 def report(figure: Figure, results: Results, data: str) -> str:

@@ -12,7 +12,7 @@ from otgen import files
 from otgen.errors import InputError, NumericalError, OtgenError
 from otgen.papers import Figure, Outcome, Panel, PanelRuns, Point, Results, Scale
 from otgen.runs.assumptions import assumption_lines, assumptions
-from otgen.runs.curves import draw_curves
+from otgen.runs.curves_picture import draw_curves
 from otgen.runs.evaluate import evaluate_run
 from otgen.runs.figure_picture import draw_figure
 from otgen.runs.figure_report import report

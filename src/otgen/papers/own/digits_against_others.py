@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from otgen.methods import EOTGAN, WGANGP, Adam, GradientPenalty
 from otgen.nets import SpectralNorm
+from otgen.papers.claims_on_runs import Bound, Compared, Reached
 from otgen.papers.figure import Figure, panels_of
-from otgen.papers.measures import FRECHET, LEAST_CLASS, SCORE, Better, Measure
+from otgen.papers.figure_metrics import FRECHET, LEAST_CLASS, SCORE, Better, Measure
 from otgen.papers.own.digits import digits, pixels
 from otgen.papers.recipe import Scale
-from otgen.papers.run_claims import Bound, Compared, Reached
 from otgen.train import RunConfig
 
 _COPIES = Measure(key="copy_close", label="nearer than 99 % of unseen", better=Better.LOWER, form=".3f")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from otgen.papers.claims_on_runs import Bound, Reached
 from otgen.papers.figure import Study
-from otgen.papers.measures import Better, Measure
-from otgen.papers.run_claims import Bound, Reached
+from otgen.papers.figure_metrics import Better, Measure
 
 _STRAIGHT = Measure(key="linear_share", label="share that a straight line explains", better=Better.HIGHER, form=".2f")
 _STEEP = Measure(key="lipschitz", label="largest slope", better=Better.HIGHER, form=".2f")

@@ -9,11 +9,11 @@ from functools import partial
 from otgen.data import Gaussian1D, Gaussian2D, Mixture, Normal
 from otgen.methods import SCO, WGAN, WGANGP, Adam, Cells, Method
 from otgen.nets import Activation, LocationScale, MlpCritic
+from otgen.papers.claims_on_runs import Bound, Compared, Reached
 from otgen.papers.figure import Figure, panels_of
-from otgen.papers.measures import W1, Better, Measure
+from otgen.papers.figure_metrics import W1, Better, Measure
 from otgen.papers.recipe import Scale
-from otgen.papers.run_claims import Bound, Compared, Reached
-from otgen.papers.sco.networks import ADAM, CRITIC, RMSPROP, TITLES
+from otgen.papers.sco.critic_networks import ADAM, CRITIC, RMSPROP, TITLES
 from otgen.train import Duration, RunConfig, TrainerConfig
 
 _ERROR = Measure(key="parameter_error", label="largest error of a parameter", better=Better.LOWER, form=".4f")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from otgen.data import Gaussians8, Normal
 from otgen.methods import SCO, WGAN, WGANGP, Adam, Cells, GradientPenalty, Method
 from otgen.nets import MlpGenerator
+from otgen.papers.claims_on_runs import Bound, Compared, Ground, Reached
 from otgen.papers.figure import Figure, panels_of
-from otgen.papers.measures import MODES, QUALITY, W1
+from otgen.papers.figure_metrics import MODES, QUALITY, W1
 from otgen.papers.recipe import Builder, Scale
-from otgen.papers.run_claims import Bound, Compared, Ground, Reached
-from otgen.papers.sco.networks import ADAM, CRITIC, RMSPROP, TITLES
+from otgen.papers.sco.critic_networks import ADAM, CRITIC, RMSPROP, TITLES
 from otgen.train import Duration, RunConfig, TrainerConfig
 
 

@@ -9,10 +9,10 @@ from otgen.data import Digits, Mnist, Normal
 from otgen.methods import Adam, CostUnit, SemiDiscreteGAN
 from otgen.nets import MlpGenerator
 from otgen.ot import KL, AveragedSGD, StochasticSinkhorn
+from otgen.papers.claims_on_runs import Bound, Compared, Reached
 from otgen.papers.figure import Figure, panels_of
-from otgen.papers.measures import FRECHET, LEAST_CLASS, SCORE, W1_OF_PIXELS, Better, Measure
+from otgen.papers.figure_metrics import FRECHET, LEAST_CLASS, SCORE, W1_OF_PIXELS, Better, Measure
 from otgen.papers.recipe import Scale
-from otgen.papers.run_claims import Bound, Compared, Reached
 from otgen.train import Duration, RunConfig, TrainerConfig
 
 

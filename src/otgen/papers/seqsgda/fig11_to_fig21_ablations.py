@@ -6,12 +6,12 @@ from functools import partial
 from typing import Any
 
 from otgen.ot import Cost, PNorm, Relative, SqEuclidean
+from otgen.papers.claims_on_runs import Alike, Bound, Compared, Reached, RunClaim
 from otgen.papers.figure import Figure, Panel, panels_of
-from otgen.papers.measures import FRECHET, SCORE, Better, Measure
+from otgen.papers.figure_metrics import FRECHET, SCORE, Better, Measure
 from otgen.papers.recipe import Builder
-from otgen.papers.run_claims import Alike, Bound, Compared, Reached, RunClaim
 from otgen.papers.seqsgda.fig4_digits import AT_SCALE_CPU, MEASURED
-from otgen.papers.seqsgda.games import game, seqsgda, seqsgda_weighted
+from otgen.papers.seqsgda.panels import game, seqsgda, seqsgda_weighted
 
 _minute = partial(game, seconds=60)
 _better, _alike = partial(Compared, measure=FRECHET), partial(Alike, measure=FRECHET)

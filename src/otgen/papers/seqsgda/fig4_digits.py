@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from otgen.methods import SelfTerms
+from otgen.papers.claims_on_runs import Compared
 from otgen.papers.figure import Figure, panels_of
-from otgen.papers.measures import FRECHET, SCORE
-from otgen.papers.run_claims import Compared
-from otgen.papers.seqsgda import games
+from otgen.papers.figure_metrics import FRECHET, SCORE
+from otgen.papers.seqsgda import panels
 
 MEASURED = (
     "The paper's scores are the Inception network's. Here the Fréchet distance and the classifier score are those of a "
@@ -28,7 +28,7 @@ _LARGE = (
 )
 
 # As S between laws has them.
-_INDEPENDENT = partial(games.seqsgda, self_terms=SelfTerms.INDEPENDENT)
+_INDEPENDENT = partial(panels.seqsgda, self_terms=SelfTerms.INDEPENDENT)
 
 _better = partial(Compared, measure=FRECHET)
 
@@ -37,15 +37,15 @@ SEQSGDA_FIG4 = Figure(
     summary="digits by SeqSGDA and six other methods, with the same networks, for the same time",
     source="Adnan et al. 2021, Figures 4 and 5, and the comparison of its Section IV",
     panels=panels_of(
-        ("seqsgda", "SeqSGDA", partial(games.game, method=games.seqsgda_large)),
-        ("sinkhorn-autodiff", "Sinkhorn-AutoDiff", partial(games.game, method=games.sinkhorn_autodiff)),
-        ("ot-gan", "OT-GAN", partial(games.game, method=games.ot_gan)),
-        ("eot-gan", "EOT-GAN", partial(games.game, method=games.eot_gan)),
-        ("swgan-sinkhorn", "SWGAN, Sinkhorn loss", partial(games.game, method=games.swgan_sinkhorn)),
-        ("wgan-gp", "WGAN-GP", partial(games.game, method=games.wgan_gp)),
-        ("pixel-sinkhorn", "Sinkhorn on pixels", partial(games.game, method=games.pixel_sinkhorn)),
-        ("seqsgda-small", "SeqSGDA, small batches", partial(games.game, method=games.seqsgda)),
-        ("seqsgda-independent", "SeqSGDA, independent small batches", partial(games.game, method=_INDEPENDENT)),
+        ("seqsgda", "SeqSGDA", partial(panels.game, method=panels.seqsgda_large)),
+        ("sinkhorn-autodiff", "Sinkhorn-AutoDiff", partial(panels.game, method=panels.sinkhorn_autodiff)),
+        ("ot-gan", "OT-GAN", partial(panels.game, method=panels.ot_gan)),
+        ("eot-gan", "EOT-GAN", partial(panels.game, method=panels.eot_gan)),
+        ("swgan-sinkhorn", "SWGAN, Sinkhorn loss", partial(panels.game, method=panels.swgan_sinkhorn)),
+        ("wgan-gp", "WGAN-GP", partial(panels.game, method=panels.wgan_gp)),
+        ("pixel-sinkhorn", "Sinkhorn on pixels", partial(panels.game, method=panels.pixel_sinkhorn)),
+        ("seqsgda-small", "SeqSGDA, small batches", partial(panels.game, method=panels.seqsgda)),
+        ("seqsgda-independent", "SeqSGDA, independent small batches", partial(panels.game, method=_INDEPENDENT)),
     ),
     columns=5,
     measures=(FRECHET, SCORE),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from otgen.papers.claims_on_runs import Compared
 from otgen.papers.figure import Figure, panels_of
-from otgen.papers.measures import W1_OF_PIXELS
-from otgen.papers.run_claims import Compared
-from otgen.papers.seqsgda.games import game, seqsgda, sinkhorn_autodiff, wgan_gp
+from otgen.papers.figure_metrics import W1_OF_PIXELS
+from otgen.papers.seqsgda.panels import game, seqsgda, sinkhorn_autodiff, wgan_gp
 
 _cats = partial(game, colour=True, seconds=300)
 

@@ -9,10 +9,10 @@ from itertools import product
 
 from otgen.methods import Signs
 from otgen.ot import L1, Cosine
+from otgen.papers.claims_on_runs import Compared
 from otgen.papers.figure import Figure, Panel, panels_of
-from otgen.papers.measures import FRECHET, SCORE
-from otgen.papers.run_claims import Compared
-from otgen.papers.swgan.images import SwganPanel, mnist, rival, sinkhorn_solver, wgan_gp
+from otgen.papers.figure_metrics import FRECHET, SCORE
+from otgen.papers.swgan.image_panels import SwganPanel, mnist, rival, sinkhorn_solver, wgan_gp
 
 _COSTS, _SPACES, _LOSSES = ("l1", "cosine"), ("pixel", "latent"), ("", "-sinkhorn")
 _LOSS_AND_PLAIN = tuple((f"{cost}-{space}-sinkhorn", f"{cost}-{space}") for cost in _COSTS for space in _SPACES)
@@ -91,7 +91,7 @@ SWGAN_FIG1 = Figure(
         "of the mean of the cosine cost and a trifle of that of L1. At scale cpu it is 0.5 for the cosine of "
         "features, half of the mean cost at the start for their L1, and a tenth of it for pixels.",
         "The networks' last list has misprints, and leaves kernels and initial weights open: see "
-        "otgen.nets.SanjabiMnistGenerator and SanjabiMnistCritic. The layer normalisation has no learnt gain, "
+        "otgen.nets.SWGANMnistGenerator and SWGANMnistCritic. The layer normalisation has no learnt gain, "
         "without which (46) has no bound under L1. The potentials' unit is the mean cost at the start.",
         "The last two panels, and the claims on them, are not the paper's: the features ascend what the generator "
         "descends, with minus signs in (46) where the paper prints plus.",

@@ -7,10 +7,10 @@ from functools import partial
 from itertools import product
 
 from otgen.ot import L1, Cosine
+from otgen.papers.claims_on_runs import Compared, Ground
 from otgen.papers.figure import Figure, panels_of
-from otgen.papers.measures import FRECHET, SCORE
-from otgen.papers.run_claims import Compared, Ground
-from otgen.papers.swgan.images import SwganPanel, cifar, rival, sinkhorn_solver, timed_cifar, wgan_gp
+from otgen.papers.figure_metrics import FRECHET, SCORE
+from otgen.papers.swgan.image_panels import SwganPanel, cifar, rival, sinkhorn_solver, timed_cifar, wgan_gp
 
 swgan_fig2 = SwganPanel(task=timed_cifar, cost=Cosine(), latent=True, sinkhorn=True)
 """CIFAR-10 with the cosine cost on learnt features and the Sinkhorn loss."""
@@ -23,7 +23,7 @@ _CIFAR_DEVIATIONS = (
     "classifier of CIFAR-10 images, trained on JPEGs: real images score about 5.4 with it, and no number compares "
     "with a published one.",
     "The paper does not name its regulariser on CIFAR-10; here it is KL. The networks' lists have misprints and leave "
-    "kernels and initial weights open: see otgen.nets.SanjabiCifarGenerator and SanjabiCifarCritic. The potentials' "
+    "kernels and initial weights open: see otgen.nets.SWGANCifarGenerator and SWGANCifarCritic. The potentials' "
     "unit is the mean cost at the start.",
     "At scale cpu the networks have a sixteenth of the paper's width and kernels of 3, with batches of 100 and step "
     "sizes to match a short run.",

@@ -8,10 +8,10 @@ from otgen.data import Gaussians25, Normal, Source, Uniform
 from otgen.methods import SWGAN, WGANGP, Adam, DualOracle, GradientPenalty
 from otgen.nets import Activation, MlpCritic, MlpGenerator
 from otgen.ot import L1, MarginalError, Quadratic, Steps
+from otgen.papers.claims_on_runs import Bound, Compared, Reached
 from otgen.papers.figure import Figure, panels_of
-from otgen.papers.measures import MODES, QUALITY, W1, Better, Measure
+from otgen.papers.figure_metrics import MODES, QUALITY, W1, Better, Measure
 from otgen.papers.recipe import Scale
-from otgen.papers.run_claims import Bound, Compared, Reached
 from otgen.train import Duration, RunConfig, TrainerConfig
 
 

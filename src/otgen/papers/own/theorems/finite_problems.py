@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, Discrete, PNorm, Quadratic, Sinkhorn, ValueKind, solve
-from otgen.papers.instances import (
+from otgen.papers.problems import (
     Problems,
     divergence,
     normal,
@@ -22,7 +22,7 @@ from otgen.papers.instances import (
     uniform,
     weights,
 )
-from otgen.papers.semidiscrete.two_atoms import TwoAtoms
+from otgen.papers.semidiscrete.eq_38_two_atoms import TwoAtoms
 from otgen.papers.swgan.theorems.lemma_4_3_sinkhorn_loss import bipartite_laws
 from otgen.papers.theorem import Relation, Trials, at_most, equal, power_law, theorem
 

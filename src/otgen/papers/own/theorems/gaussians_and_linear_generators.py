@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, Discrete
-from otgen.papers.instances import normal, regularisers, solved, spread_out, uniform
+from otgen.papers.problems import normal, regularisers, solved, spread_out, uniform
 from otgen.papers.swgan.theorems.appendix_f_linear import LinearGame, clouds
 from otgen.papers.theorem import Relation, Trials, at_most, equal, theorem
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from otgen.ot import Discrete, Exact, GridPDHG, GridW1, NoReg, PNorm, Stencil, solve
-from otgen.papers.instances import spread_out, weights
+from otgen.papers.problems import spread_out, weights
 from otgen.papers.theorem import Relation, Trials, at_most, equal, theorem
 
 

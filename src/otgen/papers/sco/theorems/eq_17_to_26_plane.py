@@ -10,7 +10,7 @@ from torch import Tensor
 
 from otgen.ot import Discrete, Exact, GridSolution, GridW1, NoReg, PNorm, Stencil, solve
 from otgen.ot.grid.operator import GridOperator
-from otgen.papers.instances import spread_out, uniform, weights
+from otgen.papers.problems import spread_out, uniform, weights
 from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, power_law, theorem
 
 # Nodes along a side of the grids with random masses.

@@ -13,7 +13,7 @@ from otgen.methods.base import Batches, Player
 from otgen.methods.sco import ScoState
 from otgen.nets import LocationScaleMap
 from otgen.ot import Deposit, GridW1, histogram, solve
-from otgen.papers.instances import normal, spread_out, uniform, weights
+from otgen.papers.problems import normal, spread_out, uniform, weights
 from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, theorem
 
 _CELLS = Cells(low=-8.0, high=8.0, count=64)

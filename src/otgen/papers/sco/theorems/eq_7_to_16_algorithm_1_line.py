@@ -13,7 +13,7 @@ from otgen.errors import InputError
 from otgen.ot import Discrete, Exact, GridPDHG, GridW1, NoReg, PNorm, StepNorm, solve
 from otgen.ot.grid.operator import GridOperator, Stencil
 from otgen.ot.grid.solver import GridState
-from otgen.papers.instances import normal, spread_out, uniform, weights
+from otgen.papers.problems import normal, spread_out, uniform, weights
 from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, straight, theorem
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from otgen.ot import AtomPotentials, AveragedSGD, Cost, Discrete, Exact, NoReg, PNorm, SemiDiscrete, SqEuclidean, solve
-from otgen.papers.instances import FixedPoints, normal, spread_out, uniform
-from otgen.papers.semidiscrete.two_atoms import TwoAtoms
+from otgen.papers.problems import FixedPoints, normal, spread_out, uniform
+from otgen.papers.semidiscrete.eq_38_two_atoms import TwoAtoms
 from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, straight, theorem
 
 # Step of one-sided differences: F is piecewise smooth.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, AtomPotentials, SemiDiscrete
-from otgen.papers.instances import FixedPoints, Problems, even, normal, spread_out, uniform, weights
+from otgen.papers.problems import FixedPoints, Problems, even, normal, spread_out, uniform, weights
 from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, theorem
 
 _EPS = 0.5

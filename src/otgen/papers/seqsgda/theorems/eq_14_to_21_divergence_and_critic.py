@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from otgen.nets import MlpCritic, SpectralNorm
 from otgen.nets.mlp import Activation
 from otgen.ot import KL, PNorm
-from otgen.papers.instances import Problems, divergence, normal, one_and_two, random_problems, spread_out
+from otgen.papers.problems import Problems, divergence, normal, one_and_two, random_problems, spread_out
 from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, power_law, theorem
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from otgen.ot import PNorm
-from otgen.papers.instances import circle, divergence, normal, uniform
+from otgen.papers.problems import circle, divergence, normal, uniform
 from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, theorem
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from otgen.methods import SeqSGDA
 from otgen.methods.terms import Fake, SelfTerms, Term
 from otgen.ot import KL, Discrete, Newton, PNorm, SqEuclidean, solve
-from otgen.papers.instances import divergence, normal, solved, uniform
+from otgen.papers.problems import divergence, normal, solved, uniform
 from otgen.papers.theorem import Part, Relation, Slope, Status, Trials, at_most, equal, power_law, theorem
 
 

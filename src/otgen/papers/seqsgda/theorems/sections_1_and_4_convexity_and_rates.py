@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, Discrete, MarginalError, PNorm, Sinkhorn, solve
-from otgen.papers.instances import divergence, normal, one_and_two, spread_out, uniform
+from otgen.papers.problems import divergence, normal, one_and_two, spread_out, uniform
 from otgen.papers.theorem import Part, Relation, Slope, Status, Trials, at_most, equal, power_law, straight, theorem
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from otgen.methods import SWGANSinkhorn
 from otgen.methods.swgan import held_cost
 from otgen.ot import KL, Discrete, Quadratic, SqEuclidean
-from otgen.papers.instances import Problems, normal, regularisers, solved, spread_out, weights
-from otgen.papers.swgan.theorems.instances import ScaledGame, gradient_of, raised, solved_to_gap
+from otgen.papers.problems import Problems, normal, regularisers, solved, spread_out, weights
+from otgen.papers.swgan.theorems.games import ScaledGame, gradient_of, raised, solved_to_gap
 from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, theorem
 
 # Of three points, all samples of two.

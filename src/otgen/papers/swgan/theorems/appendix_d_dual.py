@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, Discrete, DualAscent, MarginalError, MeanMass, Quadratic, Sinkhorn, SmoothRegulariser, solve
-from otgen.papers.instances import DualPair, Problems, even, normal, random_problems, regularisers, spread_out, uniform
-from otgen.papers.swgan.theorems.instances import raised, residuals
+from otgen.papers.problems import DualPair, Problems, even, normal, random_problems, regularisers, spread_out, uniform
+from otgen.papers.swgan.theorems.games import raised, residuals
 from otgen.papers.swgan.theorems.theorem_i_1_stability import distance
 from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, power_law, theorem
 

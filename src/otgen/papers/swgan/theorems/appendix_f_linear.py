@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, Discrete, Newton, SmoothRegulariser, Solution, solve
-from otgen.papers.instances import circle, even, normal, regularisers, spread_out, weights
-from otgen.papers.swgan.theorems.instances import gradient_of
+from otgen.papers.problems import circle, even, normal, regularisers, spread_out, weights
+from otgen.papers.swgan.theorems.games import gradient_of
 from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, theorem
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from otgen.ot import KL, Discrete, Quadratic, Sinkhorn, SmoothRegulariser, SqEuclidean, Unroll, ValueKind, solve
-from otgen.papers.instances import Problems, normal, solved, weights
-from otgen.papers.swgan.theorems.instances import TanhGame, gradient_of
+from otgen.papers.problems import Problems, normal, solved, weights
+from otgen.papers.swgan.theorems.games import TanhGame, gradient_of
 from otgen.papers.theorem import Part, Relation, Status, Trials, equal, theorem
 
 # Size of the step of a difference quotient.

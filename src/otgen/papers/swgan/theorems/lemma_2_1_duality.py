@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, Discrete, Quadratic, SqEuclidean
-from otgen.papers.instances import Problems, normal, random_problems, regularisers, spread_out
-from otgen.papers.swgan.theorems.instances import solved_to_gap, unregularised
+from otgen.papers.problems import Problems, normal, random_problems, regularisers, spread_out
+from otgen.papers.swgan.theorems.games import solved_to_gap, unregularised
 from otgen.papers.theorem import Relation, Trials, at_most, equal, theorem
 
 

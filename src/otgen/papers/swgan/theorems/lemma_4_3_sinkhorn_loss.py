@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.ot import KL, L1, Cosine, Cost, Discrete, PNorm, SmoothRegulariser, SqEuclidean, ValueKind
-from otgen.papers.instances import (
+from otgen.papers.problems import (
     divergence,
     even,
     normal,
@@ -22,7 +22,7 @@ from otgen.papers.instances import (
     uniform,
     weights,
 )
-from otgen.papers.swgan.theorems.instances import TanhGame, gradient_of
+from otgen.papers.swgan.theorems.games import TanhGame, gradient_of
 from otgen.papers.theorem import Part, Relation, Slope, Status, Trials, at_most, equal, power_law, theorem
 
 # Marginal error of what counts as solved.

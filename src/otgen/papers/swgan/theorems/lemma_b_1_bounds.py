@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from otgen.ot import KL, Quadratic
-from otgen.papers.instances import Problems, even, random_problems, regularisers, spread_out, uniform, weights
-from otgen.papers.swgan.theorems.instances import unregularised
+from otgen.papers.problems import Problems, even, random_problems, regularisers, spread_out, uniform, weights
+from otgen.papers.swgan.theorems.games import unregularised
 from otgen.papers.theorem import Relation, Trials, at_most, theorem
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, L1, Cosine, Discrete, Quadratic, SmoothRegulariser, Solution
-from otgen.papers.instances import circle, even, normal, solved, spread_out, uniform, weights
-from otgen.papers.swgan.theorems.instances import gradient_of
+from otgen.papers.problems import circle, even, normal, solved, spread_out, uniform, weights
+from otgen.papers.swgan.theorems.games import gradient_of
 from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, theorem
 
 # Two plans that hardly differ, each right to 1e-12 or so.

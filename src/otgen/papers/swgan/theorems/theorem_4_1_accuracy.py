@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, DualAscent, Quadratic, Sinkhorn, SmoothRegulariser, solve
-from otgen.papers.instances import Problems, even, random_problems, spread_out, uniform
-from otgen.papers.swgan.theorems.instances import ScaledGame, raised
+from otgen.papers.problems import Problems, even, random_problems, spread_out, uniform
+from otgen.papers.swgan.theorems.games import ScaledGame, raised
 from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, theorem
 
 

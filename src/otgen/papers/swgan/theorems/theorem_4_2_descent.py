@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, Sinkhorn, solve
-from otgen.papers.instances import even, normal, spread_out, uniform
+from otgen.papers.problems import even, normal, spread_out, uniform
 from otgen.papers.swgan.theorems.theorem_3_1_and_e_1_smoothness import Turns
 from otgen.papers.theorem import Relation, Trials, at_most, power_law, theorem
 

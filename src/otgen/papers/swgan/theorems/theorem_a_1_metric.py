@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL, L1, Cosine, Cost, Discrete, PNorm, SmoothRegulariser, SqEuclidean
-from otgen.papers.instances import (
+from otgen.papers.problems import (
     Problems,
     circle,
     divergence,
@@ -22,7 +22,7 @@ from otgen.papers.instances import (
     weights,
 )
 from otgen.papers.relations import Side
-from otgen.papers.swgan.theorems.instances import solved_to_gap
+from otgen.papers.swgan.theorems.games import solved_to_gap
 from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, equal, theorem
 
 Triple = Sequence[tuple[Tensor, Tensor]]

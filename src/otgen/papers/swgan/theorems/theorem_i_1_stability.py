@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from otgen.ot import KL
-from otgen.papers.instances import DualPair, even, random_problems, spread_out, uniform
+from otgen.papers.problems import DualPair, even, random_problems, spread_out, uniform
 from otgen.papers.theorem import Part, Relation, Status, Trials, at_most, theorem
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from otgen import methods, nets
 from otgen.data import Cifar10, Digits, Mnist, Normal, Source
 from otgen.methods import Adam, DualOracle, Method, Signs
-from otgen.nets.sanjabi import SanjabiCritic
+from otgen.nets.swgan import SWGANCritic
 from otgen.ot import KL, Cosine, Cost, MarginalError, Relative
 from otgen.papers.recipe import Scale
 from otgen.train import Duration, RunConfig, TrainerConfig
@@ -32,7 +32,7 @@ class ImageTask:
     scale: Scale
     data: Source
     generator: nets.GeneratorNet
-    critic: SanjabiCritic
+    critic: SWGANCritic
     batch: int
     updates: int
     steps: int
@@ -74,8 +74,8 @@ def mnist(scale: Scale) -> ImageTask:
     return ImageTask(
         scale=scale,
         data=Digits() if scale is Scale.SMOKE else Mnist(folder="data/mnist", download=True),
-        generator=nets.SanjabiMnistGenerator(width=width, kernel=kernel),
-        critic=nets.SanjabiMnistCritic(width=width, kernel=kernel, affine=False),
+        generator=nets.SWGANMnistGenerator(width=width, kernel=kernel),
+        critic=nets.SWGANMnistCritic(width=width, kernel=kernel, affine=False),
         batch=10 if scale is Scale.SMOKE else 100,
         updates=5 if scale is Scale.PAPER else 3,
         steps={Scale.SMOKE: 5, Scale.CPU: 2000, Scale.PAPER: 50_000}[scale],
@@ -88,8 +88,8 @@ def cifar(scale: Scale) -> ImageTask:
     return ImageTask(
         scale=scale,
         data=Cifar10(folder="data/cifar10"),
-        generator=nets.SanjabiCifarGenerator(width=width, kernel=kernel),
-        critic=nets.SanjabiCifarCritic(width=2 * width, kernel=kernel, affine=False),
+        generator=nets.SWGANCifarGenerator(width=width, kernel=kernel),
+        critic=nets.SWGANCifarCritic(width=2 * width, kernel=kernel, affine=False),
         batch={Scale.SMOKE: 10, Scale.CPU: 100, Scale.PAPER: 150}[scale],
         updates=3,
         steps={Scale.SMOKE: 5, Scale.CPU: 1000, Scale.PAPER: 50_000}[scale],

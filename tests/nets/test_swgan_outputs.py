@@ -9,25 +9,25 @@ import torch
 from torch import Tensor, nn
 
 from cases.errors import input_error
-from cases.sanjabi_nets import CIFAR, MNIST, POST, PRE, SYMMETRIC, Net, build, meta, own_shape
+from cases.swgan_nets import CIFAR, MNIST, POST, PRE, SYMMETRIC, Net, build, meta, own_shape
 from otgen import nets
 from otgen.nets import CriticNet, GeneratorNet, GluReading, SplitCriticNet, TanhToRange, ToRange, seeded
 
 # A quarter of the paper's widths, small enough for numbers, with the shape of the samples.
 SMALL: list[tuple[Net, tuple[int, ...]]] = [
-    (nets.SanjabiMnistGenerator(width=16), MNIST),
-    (nets.SanjabiMnistCritic(width=16), MNIST),
-    (nets.SanjabiMnistCritic(width=16, affine=False), MNIST),
-    (nets.SanjabiCifarGenerator(width=32), CIFAR),
-    (nets.SanjabiCifarGenerator(width=32, glu=PRE), CIFAR),
-    (nets.SanjabiCifarCritic(width=64), CIFAR),
-    (nets.SanjabiCifarCritic(width=64, affine=False), CIFAR),
+    (nets.SWGANMnistGenerator(width=16), MNIST),
+    (nets.SWGANMnistCritic(width=16), MNIST),
+    (nets.SWGANMnistCritic(width=16, affine=False), MNIST),
+    (nets.SWGANCifarGenerator(width=32), CIFAR),
+    (nets.SWGANCifarGenerator(width=32, glu=PRE), CIFAR),
+    (nets.SWGANCifarCritic(width=64), CIFAR),
+    (nets.SWGANCifarCritic(width=64, affine=False), CIFAR),
 ]
 every_net = pytest.mark.parametrize(("net", "shape"), SMALL, ids=str)
 generators = pytest.mark.parametrize(("net", "shape"), [c for c in SMALL if isinstance(c[0], GeneratorNet)], ids=str)
 critics = pytest.mark.parametrize(("net", "shape"), [c for c in SMALL if isinstance(c[0], CriticNet)], ids=str)
-OF_MNIST = (nets.SanjabiMnistGenerator, nets.SanjabiMnistCritic)
-OF_CIFAR = (nets.SanjabiCifarGenerator, nets.SanjabiCifarCritic)
+OF_MNIST = (nets.SWGANMnistGenerator, nets.SWGANMnistCritic)
+OF_CIFAR = (nets.SWGANCifarGenerator, nets.SWGANCifarCritic)
 FULL = [kind() for kind in (*OF_MNIST, *OF_CIFAR)]
 
 
@@ -124,7 +124,7 @@ def test_concatenated_relu_keeps_both_signs_along_the_channels() -> None:
 
 
 def test_upsampling_repeats_pixels() -> None:
-    upsample = _built(nets.SanjabiCifarGenerator(width=2), CIFAR)[1][0]
+    upsample = _built(nets.SWGANCifarGenerator(width=2), CIFAR)[1][0]
     out = upsample(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
     assert out[0, 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
 
@@ -141,7 +141,7 @@ def test_a_critic_is_its_head_after_its_trunk(net: SplitCriticNet, shape: tuple[
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("slope", [0.1, 0.2])
 def test_mnist_features_are_standardised_before_the_activation(slope: float, training: bool) -> None:
-    net = nets.SanjabiMnistCritic(width=16, slope=slope, affine=False)
+    net = nets.SWGANMnistCritic(width=16, slope=slope, affine=False)
     eta = _built(net, MNIST).train(training)[0](_input(net, MNIST)).detach()
     normalised = torch.where(eta < 0, eta / slope, eta)
     torch.testing.assert_close(normalised.mean(dim=1), torch.zeros(6), rtol=0, atol=1e-5)
@@ -151,7 +151,7 @@ def test_mnist_features_are_standardised_before_the_activation(slope: float, tra
 
 @pytest.mark.parametrize("training", [True, False])
 def test_cifar_features_are_standardised_before_the_activation(training: bool) -> None:
-    net = nets.SanjabiCifarCritic(width=16, affine=False)
+    net = nets.SWGANCifarCritic(width=16, affine=False)
     eta = _built(net, CIFAR).train(training)[0](_input(net, CIFAR)).detach()
     positive, negative = eta.chunk(2, dim=1)
     assert bool((eta >= 0).all() and (positive * negative == 0).all())
@@ -160,7 +160,7 @@ def test_cifar_features_are_standardised_before_the_activation(training: bool) -
     assert float(eta.norm(dim=1).max()) <= math.sqrt(64 * 16) * (1 + 1e-6)
 
 
-NARROW = [(nets.SanjabiMnistCritic(width=4), MNIST), (nets.SanjabiCifarCritic(width=4), CIFAR)]
+NARROW = [(nets.SWGANMnistCritic(width=4), MNIST), (nets.SWGANCifarCritic(width=4), CIFAR)]
 
 
 @pytest.mark.parametrize(("net", "shape"), NARROW)
@@ -200,7 +200,7 @@ def test_other_samples_are_refused_with_what_to_use_instead(net: Net, shape: tup
 
 
 def test_features_of_other_samples_are_refused() -> None:
-    input_error("needs samples of shape", nets.SanjabiMnistCritic().trunk_features, CIFAR)
+    input_error("needs samples of shape", nets.SWGANMnistCritic().trunk_features, CIFAR)
 
 
 BAD = [("width", 0), ("width", -2), ("kernel", 1), ("kernel", 4), ("kernel", -5)]
@@ -213,7 +213,7 @@ def test_bad_hyper_parameters_are_refused(kind: type[Net], field: str, value: in
     input_error(f"{needed}, got {value}", kind, **{field: value})
 
 
-@pytest.mark.parametrize("kind", [nets.SanjabiMnistCritic, nets.SanjabiCifarCritic])
+@pytest.mark.parametrize("kind", [nets.SWGANMnistCritic, nets.SWGANCifarCritic])
 @pytest.mark.parametrize("slope", [-0.1, 1.0, math.nan, math.inf])
 def test_bad_slopes_are_refused(kind: type[CriticNet], slope: float) -> None:
     input_error(r"slope of a leaky ReLU must be in \[0, 1\), got", kind, slope=slope)
@@ -221,9 +221,9 @@ def test_bad_slopes_are_refused(kind: type[CriticNet], slope: float) -> None:
 
 def test_odd_widths_are_refused_where_they_are_halved() -> None:
     gated = "width must be even, as gated units halve it, got 7; use 8"
-    input_error(gated, nets.SanjabiCifarGenerator, width=7, glu=PRE)
-    input_error("width must be even, as CReLU makes half of it, got 7; use 8", nets.SanjabiCifarCritic, width=7)
-    for net, shape in ((nets.SanjabiMnistGenerator(width=7), MNIST), (nets.SanjabiCifarGenerator(width=7), CIFAR)):
+    input_error(gated, nets.SWGANCifarGenerator, width=7, glu=PRE)
+    input_error("width must be even, as CReLU makes half of it, got 7; use 8", nets.SWGANCifarCritic, width=7)
+    for net, shape in ((nets.SWGANMnistGenerator(width=7), MNIST), (nets.SWGANCifarGenerator(width=7), CIFAR)):
         assert meta(net, shape)(torch.empty(2, 128, device="meta")).shape == (2, *shape)
 
 

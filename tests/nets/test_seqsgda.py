@@ -14,6 +14,9 @@ from otgen.nets.layers import channels_last
 
 GREY, COLOUR = (1, 32, 32), (3, 32, 32)
 
+GENERATORS = nets.SeqSGDADcganGenerator, nets.SeqSGDAResnetGenerator
+CRITICS = nets.SeqSGDADcganCritic, nets.SeqSGDAResnetCritic
+
 
 def sides(module: nn.Sequential, x: Tensor) -> list[tuple[int, ...]]:
     """Shapes after every convolution of a sequence."""
@@ -26,7 +29,7 @@ def sides(module: nn.Sequential, x: Tensor) -> list[tuple[int, ...]]:
 
 
 def test_the_dcgan_generator() -> None:
-    module = nets.AdnanDcganGenerator().build((100,), GREY, (-1.0, 1.0))
+    module = nets.SeqSGDADcganGenerator().build((100,), GREY, (-1.0, 1.0))
     assert sides(module, torch.randn(2, 100)) == [(256, 4, 4), (128, 8, 8), (64, 16, 16), (1, 32, 32)]
     # Kernels of 4, no bias; gain and bias of three normalisations
     assert count(module) == 16 * (100 * 256 + 256 * 128 + 128 * 64 + 64) + 2 * (256 + 128 + 64)
@@ -36,14 +39,14 @@ def test_the_dcgan_generator() -> None:
 
 
 def test_the_dcgan_critic() -> None:
-    module = nets.AdnanDcganCritic().build(COLOUR, 100)
+    module = nets.SeqSGDADcganCritic().build(COLOUR, 100)
     assert sides(module, torch.rand(2, *COLOUR)) == [(64, 16, 16), (128, 8, 8), (256, 4, 4), (100, 1, 1)]
     assert count(module) == 16 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 100) + 64 + 128 + 256 + 100
     assert module(torch.rand(2, *COLOUR)).shape == (2, 100)
 
 
 def test_initial_weights_are_small() -> None:
-    module = nets.AdnanDcganGenerator().build((100,), GREY, None)
+    module = nets.SeqSGDADcganGenerator().build((100,), GREY, None)
     weights = torch.cat([m.weight.detach().flatten() for m in module if isinstance(m, nn.ConvTranspose2d)])
     assert float(weights.std()) == pytest.approx(0.02, rel=0.02)
     gains = torch.cat([m.weight.detach() for m in module if isinstance(m, nn.BatchNorm2d)])
@@ -51,7 +54,7 @@ def test_initial_weights_are_small() -> None:
 
 
 def test_the_residual_generator() -> None:
-    module = nets.AdnanResnetGenerator().build((100,), COLOUR, (0.0, 1.0))
+    module = nets.SeqSGDAResnetGenerator().build((100,), COLOUR, (0.0, 1.0))
     block = 2 * (9 * 64 * 64 + 64) + 2 * 2 * 64
     assert count(module) == 101 * 1024 + 3 * block + 2 * 64 + 9 * 64 * 3 + 3
     out = module(torch.randn(3, 100)).detach()
@@ -60,7 +63,7 @@ def test_the_residual_generator() -> None:
 
 
 def test_the_residual_critic() -> None:
-    module = nets.AdnanResnetCritic().build(COLOUR, 100)
+    module = nets.SeqSGDAResnetCritic().build(COLOUR, 100)
     plain = 2 * (9 * 64 * 64 + 64)
     first = 9 * 3 * 64 + 64 + 9 * 64 * 64 + 64 + 3 * 64 + 64
     assert count(module) == first + (plain + 64 * 64 + 64) + 2 * plain + 65 * 100
@@ -68,9 +71,7 @@ def test_the_residual_critic() -> None:
     assert not any(isinstance(part, nn.BatchNorm2d) for part in module.modules())
 
 
-@pytest.mark.parametrize(
-    "net", [nets.AdnanDcganGenerator(), nets.AdnanResnetGenerator(), nets.AdnanDcganCritic(), nets.AdnanResnetCritic()]
-)
+@pytest.mark.parametrize("net", [net() for pair in (GENERATORS, CRITICS) for net in pair])
 def test_other_sides_are_refused(net: GeneratorNet | CriticNet) -> None:
     options = ((100,), (1, 28, 28), None) if isinstance(net, GeneratorNet) else ((1, 28, 28), 10)
     input_error("needs images of side 32, got samples of shape", net.build, *options)
@@ -83,7 +84,7 @@ def spectral_norms(module: nn.Module) -> list[float]:
 
 @pytest.mark.parametrize("scale", [1.0, 1.7])
 @pytest.mark.parametrize(
-    "net", [MlpCritic(widths=(32, 16)), nets.AdnanDcganCritic(width=4), nets.AdnanResnetCritic(width=4)]
+    "net", [MlpCritic(widths=(32, 16)), nets.SeqSGDADcganCritic(width=4), nets.SeqSGDAResnetCritic(width=4)]
 )
 def test_every_weight_gets_its_norm(net: MlpCritic, scale: float) -> None:
     module = SpectralNorm(net=net, scale=scale).build(GREY, 5)
@@ -130,9 +131,9 @@ def test_the_layout_of_images_is_all_that_changes(shape: tuple[int, ...]) -> Non
 
 
 @pytest.mark.parametrize(
-    "net", [nets.AdnanDcganCritic(width=4), nets.AdnanResnetCritic(width=4)], ids=lambda n: type(n).__name__
+    "net", [nets.SeqSGDADcganCritic(width=4), nets.SeqSGDAResnetCritic(width=4)], ids=lambda n: type(n).__name__
 )
-def test_a_critic_on_images_is_the_sequence_of_its_layers(net: nets.AdnanDcganCritic | nets.AdnanResnetCritic) -> None:
+def test_a_critic_on_images_is_the_sequence_of_its_layers(net: CriticNet) -> None:
     module = net.build(COLOUR, 5)
     x = torch.rand(3, *COLOUR)
     plain = nn.Sequential(*module.children())

@@ -2,8 +2,8 @@
 
 The tables are missing from the paper's text; these networks are what the text and the authors' public figures agree on.
 In the DCGAN pair the initial weights are normal with standard deviation 0.02. The critics have no spectral
-normalisation of their own; ``SpectralNorm(net=AdnanDcganCritic())`` adds it. The paper's text gives the residual critic
-batch normalisation too, which would break its Lipschitz bound; here it has none.
+normalisation of their own; ``SpectralNorm(net=SeqSGDADcganCritic())`` adds it. The paper's text gives the residual
+critic batch normalisation too, which would break its Lipschitz bound; here it has none.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.nets.base import CriticNet, GeneratorNet, Shape
 from otgen.nets.layers import OnImages, TanhToRange, ToImages
-from otgen.nets.sanjabi import check_width
+from otgen.nets.swgan import check_width
 
 _SIDE = 32
 _SMALLEST = 4
@@ -44,7 +44,7 @@ class _Side32:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdnanDcganGenerator(_Side32, GeneratorNet):
+class SeqSGDADcganGenerator(_Side32, GeneratorNet):
     """Four transposed convolutions with batch normalisation and ReLU between them (Table 2).
 
     For a width of 64 and codes of 100 numbers, all without bias::
@@ -72,7 +72,7 @@ class AdnanDcganGenerator(_Side32, GeneratorNet):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdnanDcganCritic(_Side32, CriticNet):
+class SeqSGDADcganCritic(_Side32, CriticNet):
     """Four convolutions with leaky ReLU between them (Table 2); the last one outputs the features::
 
         CONV(c, 64) - LReLU - CONV(64, 128) - LReLU - CONV(128, 256) - LReLU - CONV(256, features, to 1)
@@ -91,7 +91,7 @@ class AdnanDcganCritic(_Side32, CriticNet):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdnanResnetGenerator(_Side32, GeneratorNet):
+class SeqSGDAResnetGenerator(_Side32, GeneratorNet):
     """A linear layer and three residual blocks that double the side (Table 3).
 
     ``FC(100, 4 x 4 x 64) - 3 x block - BN - ReLU - CONV(64, c) - Tanh``; a block is the sum of
@@ -118,7 +118,7 @@ class AdnanResnetGenerator(_Side32, GeneratorNet):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdnanResnetCritic(_Side32, CriticNet):
+class SeqSGDAResnetCritic(_Side32, CriticNet):
     """Four residual blocks, the first two of which halve the side (Table 3), and a linear map of the spatial mean.
 
     ``first block - block, halving - 2 x block - ReLU - mean over 8 x 8 - FC(64, features)``; a block is the sum of

@@ -48,7 +48,7 @@ class CriticNorm(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SanjabiCritic(SplitCriticNet):
+class SWGANCritic(SplitCriticNet):
     """What the two critics share: the head, and a feature map that ends in a layer normalisation."""
 
     reads: ClassVar[Shape]
@@ -136,5 +136,5 @@ def check_shape(net: object, shape: Shape, expected: Shape, kind: str) -> None:
     """Refuse samples of another shape; ``kind`` is the suffix of the names of the networks to use instead."""
     if shape == expected:
         return
-    instead = {MNIST: f"SanjabiMnist{kind}", CIFAR: f"SanjabiCifar{kind}"}.get(shape, f"Dcgan{kind} or Mlp{kind}")
+    instead = {MNIST: f"SWGANMnist{kind}", CIFAR: f"SWGANCifar{kind}"}.get(shape, f"Dcgan{kind} or Mlp{kind}")
     raise InputError(f"{type(net).__name__} needs samples of shape {expected}, got {shape}; use {instead}")

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from otgen.nets import CriticNet, GeneratorNet, GluReading, SanjabiMnistCritic, SanjabiMnistGenerator
+from otgen.nets import CriticNet, GeneratorNet, GluReading, SWGANMnistCritic, SWGANMnistGenerator
 
 Net = GeneratorNet | CriticNet
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
@@ -22,4 +22,4 @@ def meta(net: Net, shape: tuple[int, ...]) -> nn.Module:
 
 def own_shape(net: Net) -> tuple[int, ...]:
     """The shape of the samples that a network is for."""
-    return MNIST if isinstance(net, SanjabiMnistGenerator | SanjabiMnistCritic) else CIFAR
+    return MNIST if isinstance(net, SWGANMnistGenerator | SWGANMnistCritic) else CIFAR

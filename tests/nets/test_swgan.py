@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from cases.layers import count, layer
-from cases.sanjabi_nets import CIFAR, MNIST, POST, PRE, Net, meta, own_shape
-from otgen.nets import GluReading, SanjabiCifarCritic, SanjabiCifarGenerator, SanjabiMnistCritic, SanjabiMnistGenerator
+from cases.swgan_nets import CIFAR, MNIST, POST, PRE, Net, meta, own_shape
+from otgen.nets import GluReading, SWGANCifarCritic, SWGANCifarGenerator, SWGANMnistCritic, SWGANMnistGenerator
 
 
 def _shapes(groups: nn.Module, *shape: int) -> list[tuple[int, ...]]:
@@ -33,14 +33,14 @@ def _maps(channels: Sequence[int], sides: Sequence[int]) -> list[tuple[int, ...]
 @pytest.mark.parametrize("kernel", [3, 5, 7])
 @pytest.mark.parametrize("width", [64, 16])
 def test_the_mnist_generator_grows_by_4_7_14_28(width: int, kernel: int) -> None:
-    module = meta(SanjabiMnistGenerator(width=width, kernel=kernel), MNIST)
+    module = meta(SWGANMnistGenerator(width=width, kernel=kernel), MNIST)
     assert _shapes(module, 128) == _maps((4 * width, 2 * width, width, 1), (4, 7, 14, 28))
 
 
 @pytest.mark.parametrize("kernel", [3, 5, 7])
 @pytest.mark.parametrize("width", [64, 16])
 def test_the_mnist_critic_shrinks_by_14_7_4(width: int, kernel: int) -> None:
-    trunk, head = meta(SanjabiMnistCritic(width=width, kernel=kernel), MNIST)
+    trunk, head = meta(SWGANMnistCritic(width=width, kernel=kernel), MNIST)
     assert _shapes(trunk, *MNIST) == [*_maps((width, 2 * width, 4 * width), (14, 7, 4)), (64 * width,)]
     assert _shapes(head, 64 * width) == [(5,), (5,), (5,), (3,)]
 
@@ -49,7 +49,7 @@ def test_the_mnist_critic_shrinks_by_14_7_4(width: int, kernel: int) -> None:
 @pytest.mark.parametrize("width", [128, 32])
 @pytest.mark.parametrize(("glu", "kept"), [(POST, 1.0), (PRE, 0.5)])
 def test_the_cifar_generator_doubles_from_4(width: int, kernel: int, glu: GluReading, kept: float) -> None:
-    module = meta(SanjabiCifarGenerator(width=width, kernel=kernel, glu=glu), CIFAR)
+    module = meta(SWGANCifarGenerator(width=width, kernel=kernel, glu=glu), CIFAR)
     channels = [int(k * width * kept) for k in (8, 4, 2, 1)]
     assert _shapes(module, 128) == _maps((*channels, 3), (4, 8, 16, 32, 32))
 
@@ -57,18 +57,18 @@ def test_the_cifar_generator_doubles_from_4(width: int, kernel: int, glu: GluRea
 @pytest.mark.parametrize("kernel", [3, 5, 7])
 @pytest.mark.parametrize("width", [256, 64])
 def test_the_cifar_critic_halves_to_4(width: int, kernel: int) -> None:
-    trunk, head = meta(SanjabiCifarCritic(width=width, kernel=kernel), CIFAR)
+    trunk, head = meta(SWGANCifarCritic(width=width, kernel=kernel), CIFAR)
     channels = (width, 2 * width, 4 * width, 8 * width)
     assert _shapes(trunk, *CIFAR) == [*_maps(channels, (32, 16, 8, 4)), (128 * width,)]
     assert _shapes(head, 128 * width) == [(5,), (5,), (5,), (3,)]
 
 
 def test_the_papers_widths_are_the_defaults() -> None:
-    assert SanjabiMnistCritic().trunk_features(MNIST) == 4096
-    assert SanjabiCifarCritic().trunk_features(CIFAR) == 32768
-    assert meta(SanjabiMnistGenerator(), MNIST)[0][1].out_features == 4096
+    assert SWGANMnistCritic().trunk_features(MNIST) == 4096
+    assert SWGANCifarCritic().trunk_features(CIFAR) == 32768
+    assert meta(SWGANMnistGenerator(), MNIST)[0][1].out_features == 4096
     for glu, units in ((POST, 2 * 16384), (PRE, 16384)):
-        assert meta(SanjabiCifarGenerator(glu=glu), CIFAR)[0][1].out_features == units
+        assert meta(SWGANCifarGenerator(glu=glu), CIFAR)[0][1].out_features == units
 
 
 def test_layers_stand_in_the_papers_order() -> None:
@@ -77,12 +77,12 @@ def test_layers_stand_in_the_papers_order() -> None:
 
     first, head = "Flatten Linear BatchNorm1d", "Linear BatchNorm1d LeakyReLU Linear"
     grown, doubled = "ConvTranspose2d BatchNorm2d ReLU " * 2, "Upsample Conv2d BatchNorm2d GLU " * 3
-    ordered(SanjabiMnistGenerator(), f"{first} ReLU Unflatten {grown} ConvTranspose2d TanhToRange")
-    ordered(SanjabiCifarGenerator(), f"{first} GLU Unflatten {doubled} Conv2d TanhToRange")
+    ordered(SWGANMnistGenerator(), f"{first} ReLU Unflatten {grown} ConvTranspose2d TanhToRange")
+    ordered(SWGANCifarGenerator(), f"{first} GLU Unflatten {doubled} Conv2d TanhToRange")
     shrunk, last = "Conv2d BatchNorm2d LeakyReLU " * 2, "Conv2d BatchNorm2d GroupNorm"
-    ordered(SanjabiMnistCritic(), f"{shrunk} {last} LeakyReLU Flatten {head}")
+    ordered(SWGANMnistCritic(), f"{shrunk} {last} LeakyReLU Flatten {head}")
     halved = "Conv2d BatchNorm2d ConcatenatedReLU " * 3
-    ordered(SanjabiCifarCritic(), f"{halved} {last} ConcatenatedReLU Flatten {head}")
+    ordered(SWGANCifarCritic(), f"{halved} {last} ConcatenatedReLU Flatten {head}")
 
 
 # Per unit or channel, each normalisation has a gain and a bias, in place of the layer's own bias; only the last layer
@@ -112,18 +112,18 @@ def cifar_critic(width: int) -> int:
 
 
 COUNTS: list[tuple[Net, int]] = [
-    (SanjabiMnistGenerator(), mnist_generator(64)),
-    (SanjabiMnistGenerator(width=16), mnist_generator(16)),
-    (SanjabiMnistGenerator(kernel=3), mnist_generator(64, side=3)),
-    (SanjabiMnistCritic(), mnist_critic(64)),
-    (SanjabiMnistCritic(affine=False), mnist_critic(64, last=2)),
-    (SanjabiMnistCritic(width=16), mnist_critic(16)),
-    (SanjabiCifarGenerator(), cifar_generator(128)),
-    (SanjabiCifarGenerator(glu=PRE), cifar_generator(64)),
-    (SanjabiCifarGenerator(width=32), cifar_generator(32)),
-    (SanjabiCifarGenerator(width=32, glu=PRE), cifar_generator(16)),
-    (SanjabiCifarCritic(), cifar_critic(256)),
-    (SanjabiCifarCritic(width=64), cifar_critic(64)),
+    (SWGANMnistGenerator(), mnist_generator(64)),
+    (SWGANMnistGenerator(width=16), mnist_generator(16)),
+    (SWGANMnistGenerator(kernel=3), mnist_generator(64, side=3)),
+    (SWGANMnistCritic(), mnist_critic(64)),
+    (SWGANMnistCritic(affine=False), mnist_critic(64, last=2)),
+    (SWGANMnistCritic(width=16), mnist_critic(16)),
+    (SWGANCifarGenerator(), cifar_generator(128)),
+    (SWGANCifarGenerator(glu=PRE), cifar_generator(64)),
+    (SWGANCifarGenerator(width=32), cifar_generator(32)),
+    (SWGANCifarGenerator(width=32, glu=PRE), cifar_generator(16)),
+    (SWGANCifarCritic(), cifar_critic(256)),
+    (SWGANCifarCritic(width=64), cifar_critic(64)),
 ]
 
 

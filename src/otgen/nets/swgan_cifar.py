@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from otgen.nets.base import GeneratorNet, Shape
 from otgen.nets.layers import ConcatenatedReLU, TanhToRange
-from otgen.nets.sanjabi import CIFAR, SIDE, SanjabiCritic, check_kernel, check_shape, check_width, first_maps
+from otgen.nets.swgan import CIFAR, SIDE, SWGANCritic, check_kernel, check_shape, check_width, first_maps
 
 
 class GluReading(StrEnum):
@@ -28,7 +28,7 @@ class GluReading(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SanjabiCifarGenerator(GeneratorNet):
+class SWGANCifarGenerator(GeneratorNet):
     """CIFAR-10 generator of Sanjabi et al. 2018, for samples of shape (3, 32, 32).
 
     For the paper's width of 128 and codes of 128 numbers, with all convolutions of stride 1::
@@ -73,7 +73,7 @@ class SanjabiCifarGenerator(GeneratorNet):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SanjabiCifarCritic(SanjabiCritic):
+class SWGANCifarCritic(SWGANCritic):
     """CIFAR-10 critic of Sanjabi et al. 2018, for samples of shape (3, 32, 32).
 
     For the paper's width of 256 and one feature, with the first convolution of stride 1 and the others of stride 2 (the

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from otgen.errors import InputError
 from otgen.ot import KL, AtomPotentials, NoReg, SemiDiscrete, SemiDiscreteSolver, solve
-from otgen.papers.instances import FixedPoints
+from otgen.papers.problems import FixedPoints
 
 # What tips a tie: as a share of the costs, far above rounding and far below anything that counts.
 _NUDGE = 1e-9

@@ -12,7 +12,7 @@ from cases.claims import finding
 from otgen import papers
 from otgen.papers import Bound, Compared, Measure, Outcome, PanelRuns, Results, Scale, Status, Verdict
 from otgen.papers.claim import overall
-from otgen.papers.measures import mean_and_range
+from otgen.papers.figure_metrics import mean_and_range
 
 SCORE = Measure(key="score", label="score", better=papers.Better.HIGHER)
 ERROR = Measure(key="error", label="error", better=papers.Better.LOWER)

@@ -11,7 +11,7 @@ from otgen.data import Digits, ImageFolder, Mnist, Normal, Source
 from otgen.methods import Adam, Method
 from otgen.ot import KL, Envelope, PNorm, Relative, Sinkhorn, SinkhornUpdate, SqEuclidean, Unroll
 from otgen.papers.recipe import Scale
-from otgen.papers.swgan.images import oracle_of
+from otgen.papers.swgan.image_panels import oracle_of
 from otgen.train import Duration, RunConfig, TrainerConfig
 
 
@@ -55,7 +55,7 @@ class Setting:
     def generator(self) -> nets.GeneratorNet:
         """The paper's (Tables 2 and 3), or one that learns in a minute."""
         if self.paper:
-            return nets.AdnanResnetGenerator() if self.colour else nets.AdnanDcganGenerator()
+            return nets.SeqSGDAResnetGenerator() if self.colour else nets.SeqSGDADcganGenerator()
         return (
             nets.DcganGenerator(width=4, hidden=(16,)) if self.smoke else nets.DcganGenerator(width=16, hidden=(512,))
         )
@@ -63,7 +63,7 @@ class Setting:
     def critic(self) -> nets.CriticNet:
         """Likewise, without a normalisation."""
         if self.paper:
-            return nets.AdnanResnetCritic() if self.colour else nets.AdnanDcganCritic()
+            return nets.SeqSGDAResnetCritic() if self.colour else nets.SeqSGDADcganCritic()
         return nets.DcganCritic(width=4, hidden=(8,)) if self.smoke else nets.DcganCritic(width=16, hidden=(256,))
 
     def adam(self, lr: float = 1e-3) -> Adam:

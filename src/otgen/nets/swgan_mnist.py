@@ -9,11 +9,11 @@ from typing_extensions import override
 
 from otgen.nets.base import GeneratorNet, Shape
 from otgen.nets.layers import TanhToRange
-from otgen.nets.sanjabi import MNIST, SIDE, SanjabiCritic, check_kernel, check_shape, check_width, first_maps
+from otgen.nets.swgan import MNIST, SIDE, SWGANCritic, check_kernel, check_shape, check_width, first_maps
 
 
 @dataclass(frozen=True, kw_only=True)
-class SanjabiMnistGenerator(GeneratorNet):
+class SWGANMnistGenerator(GeneratorNet):
     """MNIST generator of Sanjabi et al. 2018, for samples of shape (1, 28, 28).
 
     For the paper's width of 64 and codes of 128 numbers::
@@ -56,7 +56,7 @@ class SanjabiMnistGenerator(GeneratorNet):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SanjabiMnistCritic(SanjabiCritic):
+class SWGANMnistCritic(SWGANCritic):
     """MNIST critic of Sanjabi et al. 2018, for samples of shape (1, 28, 28).
 
     For the paper's width of 64 and one feature, with all convolutions of stride 2 (the side shrinks as 28, 14, 7, 4)::

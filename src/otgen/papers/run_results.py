@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from otgen import files
-from otgen.papers.measures import Better, Measure
+from otgen.papers.figure_metrics import Better, Measure
 from otgen.papers.recipe import Scale
 
 # Where the last third of a run begins, over which a metric must have come to rest.

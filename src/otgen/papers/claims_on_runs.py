@@ -11,8 +11,8 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.papers.claim import Claim, Finding, Status, Trials, Verdict, distinct, overall
-from otgen.papers.measures import Better, Measure
-from otgen.papers.results import PanelRuns, Results, filed_results
+from otgen.papers.figure_metrics import Better, Measure
+from otgen.papers.run_results import PanelRuns, Results, filed_results
 
 # By how much the seconds of two panels may differ and count as equal: a run ends with the step at which its time is up.
 _SAME_TIME = 1.1

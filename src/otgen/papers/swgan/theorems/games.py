@@ -12,7 +12,7 @@ from torch import Tensor
 
 from otgen.ot import Discrete, Exact, Newton, NoReg, SmoothRegulariser, Solution, SqEuclidean, solve
 from otgen.papers.claim import Trials
-from otgen.papers.instances import DualPair, Problems, normal, solved, spread_out, weights
+from otgen.papers.problems import DualPair, Problems, normal, solved, spread_out, weights
 
 
 @dataclass(frozen=True)
