@@ -102,6 +102,15 @@ def test_resuming_from_a_scheduled_checkpoint(
     assert contents(end(second)) == straight
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        *("pixel", "learnt", "wgan"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("wgan-gp", "seqsgda", "ot-gan", "swgan")),
+        pytest.param("swgan-features", marks=pytest.mark.slow),
+    ],
+    indirect=True,
+)
 def test_looking_changes_nothing_nor_does_resuming_right_after_it(
     config: RunConfig, start: Start, contents: Contents, straight: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
