@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import settings
 
 settings.register_profile("fixed", derandomize=True, database=None, deadline=None, max_examples=25)
 settings.load_profile("fixed")
+# Thousands of items are alive all the time: looking for circles among them as often as by default takes a twentieth.
+gc.set_threshold(100_000, 50, 50)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -31,3 +34,11 @@ def _seeded() -> Iterator[None]:
     torch.default_generator.manual_seed(0)
     yield
     torch.set_rng_state(before)
+
+
+@pytest.fixture
+def pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures with their pixels, where a folder's tests leave them out."""
+    from cases.pixels import RENDERED
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", RENDERED)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cases.pixels import unrendered
 from otgen.cli.main import main
 
 # A run of four steps on the plane: a tenth of a second.
@@ -20,6 +21,11 @@ TINY = (
     *("--scale", "smoke", "--steps", "4", "--trainer.threads", "1", "--trainer.eval_samples", "30"),
     *("--generator.widths", "[6]", "--method.batch", "12", "--method.max_steps", "4"),
 )
+
+
+@pytest.fixture(autouse=True)
+def _unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", unrendered)
 
 
 @pytest.fixture(autouse=True)

@@ -37,6 +37,7 @@ def test_seeds_and_weights_count(trained: Path, otgen: Call) -> None:
     assert not np.array_equal(_samples("a.npz"), _samples("d.npz"))
 
 
+@pytest.mark.usefixtures("pixels")
 def test_a_hundred_by_default_as_a_picture(trained: Path, otgen: Call) -> None:
     assert otgen("sample", trained, "--out", "s.npz").code == 0
     assert len(_samples("s.npz")) == 100
@@ -45,6 +46,7 @@ def test_a_hundred_by_default_as_a_picture(trained: Path, otgen: Call) -> None:
         assert picture.size == (720, 720)
 
 
+@pytest.mark.usefixtures("pixels")
 @pytest.mark.parametrize("name", ["s.npz", "s.png"])
 def test_a_file_is_not_overwritten_without_force(name: str, trained: Path, otgen: Call, refused: Call) -> None:
     Path(name).write_text("precious")

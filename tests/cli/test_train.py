@@ -66,6 +66,7 @@ def test_the_default_directory_is_named_after_recipe_and_seed(otgen: Call, tiny:
     assert run.name.startswith("toy.gaussians25-seed3-")
 
 
+@pytest.mark.usefixtures("pixels")
 def test_the_same_words_give_the_same_bytes(otgen: Call, trained: Path, tiny: Any) -> None:
     otgen("train", *tiny, "--out", "again")
     otgen("train", *tiny, "--seed", "1", "--out", "other")

@@ -10,12 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cases.pixels import unrendered
 from otgen.data import Arrays, Gaussian2D, Normal
 from otgen.methods import Adam, PixelSinkhorn
 from otgen.nets import MlpGenerator
 from otgen.ot import KL
 from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig
 from otgen.train.hooks import Checkpoints, Log, Pictures
+
+
+@pytest.fixture(autouse=True)
+def _unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", unrendered)
 
 
 @pytest.fixture(scope="package")

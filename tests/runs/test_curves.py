@@ -51,6 +51,7 @@ def _axes(figure: Figure) -> dict[tuple[str, str], Any]:
     return {(a.get_title().replace("\n", " "), a.get_xlabel()): a for a in figure.axes if a.axison}
 
 
+@pytest.mark.usefixtures("pixels")
 def test_only_what_was_logged_twice_is_drawn(tmp_path: Path, drawn: list[Figure]) -> None:
     lines = _lines(loss=[3.0, 2.0], critic_updates=[0, 0], critic_loss=[None, 1.0], lower=[2.5, 1.5], upper=[3.5, 2.5])
     run = _run(tmp_path / "run", lines, [{"step": 2, "elapsed": 1.0, "w1_matched": 0.3}])

@@ -178,6 +178,7 @@ def test_what_is_no_whole_figure_is_not_filed(out: Path, checkout: Path, tmp_pat
     assert not filed("own.toy").exists()
 
 
+@pytest.mark.usefixtures("pixels")
 def test_the_picture_has_a_panel_a_column(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     again(out)
@@ -303,6 +304,7 @@ def test_smoke_is_one_seed_and_no_verdict(tmp_path: Path) -> None:
     assert done.results.panels["transport"].values(W1)[0] > 0
 
 
+@pytest.mark.usefixtures("pixels")
 def test_images_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     np.save(tmp_path / "images.npy", np.random.default_rng(0).random((60, 192)).astype(np.float32))

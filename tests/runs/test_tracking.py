@@ -130,6 +130,7 @@ def test_what_cannot_be_tracked_is_refused(tmp_path: Path) -> None:
     input_error("must be positive, got 0, 0 and 1", track, run, back=0, forward=0, every=1)
 
 
+@pytest.mark.usefixtures("pixels")
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = finished(tmp_path / "run")
     assert main(["ssim", str(run.path), "--back", "8", "--every", "2"]) == 0

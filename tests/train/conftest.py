@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from cases.pixels import unrendered
 from cases.trainers import Contents, Start, end, to_end
 from otgen import methods
 from otgen.data import Gaussian2D, Normal
@@ -57,6 +58,11 @@ TINY = RunConfig(
     ),
     steps=8,
 )
+
+
+@pytest.fixture(autouse=True)
+def _unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", unrendered)
 
 
 @pytest.fixture

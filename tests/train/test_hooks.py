@@ -87,6 +87,7 @@ def test_a_method_without_a_transport_value_is_logged_and_shown(tiny: RunConfig,
     assert "loss" not in text.getvalue()
 
 
+@pytest.mark.usefixtures("pixels")
 def test_pictures_come_on_schedule_and_show_the_same_noise(tiny: RunConfig, start: Start) -> None:
     trainer = to_end(start(_every(replace(tiny, steps=3), sample_every=2), hooks=[Pictures()]))
     names = sorted(p.name for p in trainer.run.samples.iterdir())
@@ -98,6 +99,7 @@ def test_pictures_come_on_schedule_and_show_the_same_noise(tiny: RunConfig, star
     assert not np.array_equal(first, last)
 
 
+@pytest.mark.usefixtures("pixels")
 def test_points_on_the_line_make_a_histogram(tiny: RunConfig, start: Start) -> None:
     trainer = to_end(start(replace(tiny, data=Gaussian1D(), steps=1), hooks=[Pictures()]))
     with Image.open(trainer.run.samples / "step_00000001.png") as image:
