@@ -35,11 +35,7 @@ _FORMER = {
     "b6": "seqsgda.fig11.3",
     "d7": "sco.fig3.3",
     "h2": "semidiscrete.fig2",
-    "p1": "sco.fig1",
-    "p2": "sco.fig2",
-    "p3": "sco.fig3",
-    "p4": "sco.fig4",
-    "p5": "sco.fig5",
+    **{f"p{number}": f"sco.fig{number}" for number in range(1, 6)},
 }
 
 

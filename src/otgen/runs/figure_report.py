@@ -91,12 +91,8 @@ def _table(figure: Figure, results: Results) -> Iterator[str]:
     for name, panel in results.panels.items():
         title = f"{panel.title} (`{name}`{f', {panel.diverged} diverged' if panel.diverged else ''})"
         cells = [m.text(panel.values(m)) for m in figure.measures]
-        for values, form in (
-            ([run.steps for run in panel.runs], ",.0f"),
-            ([run.critic_updates for run in panel.runs], ",.0f"),
-            ([run.seconds for run in panel.runs], ".1f"),
-        ):
-            cells.append(mean_and_range(values, form))
+        for of, form in (("steps", ",.0f"), ("critic_updates", ",.0f"), ("seconds", ".1f")):
+            cells.append(mean_and_range([getattr(run, of) for run in panel.runs], form))
         yield f"| {' | '.join([title, *cells])} |"
     yield from ("", "Critic updates are those of critics, potentials and learnt features together.")
     floors = [run.values["w1_real"] for p in results.panels.values() for run in p.runs if "w1_real" in run.values]
