@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import pickle
 import re
 from collections.abc import Callable
@@ -10,11 +11,16 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-import ot as pot
 from cases.checkpoints import Payload
 from cases.runs import Call
 
 PRINTED = re.compile(r"value=(\S+) in \[(\S+), (\S+)\]")
+
+
+@pytest.fixture(scope="module")
+def pot() -> Any:
+    """POT, which takes a second to import: only where these tests run."""
+    return importlib.import_module("ot")
 
 
 @pytest.fixture
@@ -37,7 +43,7 @@ def _numbers(result: Any) -> tuple[float, float, float]:
 @pytest.mark.parametrize(
     ("cost", "metric"), [("SqEuclidean", "sqeuclidean"), ("L1", "cityblock"), ("Cosine", "cosine")]
 )
-def test_the_exact_value(cost: str, metric: str, clouds: Any, otgen: Call) -> None:
+def test_the_exact_value(cost: str, metric: str, clouds: Any, otgen: Call, pot: Any) -> None:
     value, low, high = _numbers(otgen("solve", "x.npy", "y.npy", "--cost", cost, "--reg", "NoReg"))
     costs = pot.dist(*clouds, metric=metric)
     matched = costs[linear_sum_assignment(costs)].mean()
@@ -47,7 +53,7 @@ def test_the_exact_value(cost: str, metric: str, clouds: Any, otgen: Call) -> No
 
 
 @pytest.mark.parametrize("eps", [0.3, 2.0])
-def test_the_entropic_value(eps: float, clouds: Any, otgen: Call) -> None:
+def test_the_entropic_value(eps: float, clouds: Any, otgen: Call, pot: Any) -> None:
     result = otgen("solve", "x.npy", "y.npy", "--eps", eps, "--tol", "1e-6")
     value, low, high = _numbers(result)
     costs = pot.dist(*clouds)
@@ -59,7 +65,7 @@ def test_the_entropic_value(eps: float, clouds: Any, otgen: Call) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # POT's, of scipy
-def test_the_quadratic_value(clouds: Any, otgen: Call) -> None:
+def test_the_quadratic_value(clouds: Any, otgen: Call, pot: Any) -> None:
     value, *_ = _numbers(otgen("solve", "x.npy", "y.npy", "--reg", "Quadratic", "--eps", "2", "--tol", "1e-5"))
     costs = pot.dist(*clouds)
     # POT's term is reg/2 |plan|^2; ours is the density's square against a (x) b.
@@ -68,7 +74,7 @@ def test_the_quadratic_value(clouds: Any, otgen: Call) -> None:
     assert value == pytest.approx(float((plan * costs).sum() + 81 * (plan**2).sum()), rel=1e-3)
 
 
-def test_the_relative_weight_is_the_default(clouds: Any, otgen: Call) -> None:
+def test_the_relative_weight_is_the_default(clouds: Any, otgen: Call, pot: Any) -> None:
     mean = pot.dist(*clouds).mean()
     for words in ((), ("--eps", "0.05*mean")):
         result = otgen("solve", "x.npy", "y.npy", *words)
@@ -76,7 +82,7 @@ def test_the_relative_weight_is_the_default(clouds: Any, otgen: Call) -> None:
     assert otgen("solve", "x.npy", "y.npy", "--eps", "0.5*mean").out.endswith(f"eps {0.5 * mean:.4g}\n")
 
 
-def test_the_divergence(clouds: Any, otgen: Call) -> None:
+def test_the_divergence(clouds: Any, otgen: Call, pot: Any) -> None:
     value, low, high = _numbers(otgen("solve", "x.npy", "y.npy", "--eps", "1", "--debiased", "--tol", "1e-6"))
     x, y = clouds
 

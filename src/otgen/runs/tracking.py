@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from scipy import stats
 from torch import Tensor, nn
 
 from otgen.errors import InputError
@@ -129,6 +128,8 @@ def fit_power_law(points: Sequence[Tracked]) -> PowerLaw:
     if len({x for x, _ in pairs}) < 3:
         raise InputError(f"a line needs three points with an SSIM below 1, got {len(pairs)}; track further or finer")
     x, y = zip(*pairs, strict=True)
+    from scipy import stats  # half a second that every other command is spared
+
     line = stats.linregress(x, y)
     kappa, half = float(line.slope), float(stats.t.ppf(0.975, len(x) - 2) * line.stderr)
     return PowerLaw(kappa, kappa - half, kappa + half, float(line.intercept), len(x))
