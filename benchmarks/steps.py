@@ -74,9 +74,7 @@ def _configs(settings: Settings) -> Iterator[tuple[str, RunConfig]]:
         yield "MNIST, networks of width 16, batch 100", replace(images, method=method)
 
 
-def _methods(
-    batch: int, critic: SWGANMnistCritic | MlpCritic, plain: SWGANMnistCritic | MlpCritic
-) -> Iterable[Method]:
+def _methods(batch: int, critic: SWGANMnistCritic | MlpCritic, plain: SWGANMnistCritic | MlpCritic) -> Iterable[Method]:
     oracle = DualOracle(f=critic, g=critic, most=_DUAL, until=Steps())
     smooth = SWGAN(batch=batch, cost=L1(), reg=Quadratic(eps=0.01), oracle=oracle, support=32, report_every=10**9)
     return (
