@@ -68,6 +68,12 @@ _FORMER = {
 }
 
 
+def paper_and_figure(name: str) -> tuple[Paper, str]:
+    """The two parts of a figure's name: ``swgan.fig3`` is ``fig3`` of SWGAN's paper."""
+    paper, _, figure = name.partition(".")
+    return Paper(paper), figure
+
+
 class Status(StrEnum):
     """What was found of a claim: of a theorem by its instances, of a figure's claim by its runs."""
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from otgen.errors import InputError
-from otgen.papers.claim import Paper
+from otgen.papers.claim import Paper, paper_and_figure
 from otgen.papers.claims_on_runs import RunClaim
 from otgen.papers.figure_metrics import Measure
 from otgen.papers.recipe import Builder, Recipe, Scale, look_up, recipe
@@ -87,7 +87,7 @@ class Figure:
     @property
     def paper(self) -> Paper:
         """The paper that it is from, the first part of its name."""
-        return Paper(self.name.partition(".")[0])
+        return paper_and_figure(self.name)[0]
 
     def panel(self, name: str) -> Panel:
         """The panel of a name.
@@ -147,10 +147,8 @@ _STUDIES: dict[str, Study] = {}
 
 
 def _named(name: str, claims: tuple[RunClaim, ...]) -> tuple[RunClaim, ...]:
-    paper = Paper(name.partition(".")[0])
-    return tuple(
-        replace(claim, key=f"{name}.{number}", paper=paper, figure=name) for number, claim in enumerate(claims, 1)
-    )
+    named = [replace(claim, paper=paper_and_figure(name)[0], figure=name) for claim in claims]
+    return tuple(replace(claim, key=f"{name}.{number}") for number, claim in enumerate(named, 1))
 
 
 def run_claims() -> list[RunClaim]:
@@ -165,8 +163,8 @@ def all_figures() -> list[Figure]:
 
 
 def _place(name: str) -> tuple[int, int]:
-    paper, _, figure = name.partition(".")
-    return list(Paper).index(Paper(paper)), int("".join(filter(str.isdigit, figure)) or 0)
+    paper, figure = paper_and_figure(name)
+    return list(Paper).index(paper), int("".join(filter(str.isdigit, figure)) or 0)
 
 
 def find_figure(name: str) -> Figure:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from otgen import files
+from otgen.papers.claim import paper_and_figure
 from otgen.papers.figure_metrics import Better, Measure
 from otgen.papers.recipe import Scale
 
@@ -190,7 +191,7 @@ def read_results(path: Path) -> Results:
 
 def filed(figure: str) -> Path:
     """Where the results of a figure are filed, in the folder of its paper: ``swgan.fig3`` in ``swgan/results``."""
-    paper, _, name = figure.partition(".")
+    paper, name = paper_and_figure(figure)
     return Path(str(package_files("otgen.papers"))) / paper / "results" / f"{name}.json"
 
 

@@ -21,7 +21,8 @@ def report(figure: Figure, results: Results, data: str) -> str:
     judged = [(claim, claim.verdicts(results)) for claim in figure.claims]
     lines = [f"# {figure.name}", "", f"{_sentence(figure.summary)} {figure.source}.", ""]
     lines += ["```console", f"$ {command(figure, results)}", "```", "", f"![{figure.name}](figure.png)", ""]
-    lines += ["[Losses, metrics and updates over steps and seconds](curves.png).", ""] if _has_curves(results) else []
+    if any(run.history for panel in results.panels.values() for run in panel.runs):
+        lines += ["[Losses, metrics and updates over steps and seconds](curves.png).", ""]
     lines += ["## What the paper claims, and what was measured", "", "| the paper | where | verdict |"]
     lines += ["| --- | --- | --- |"]
     lines += [
@@ -51,9 +52,8 @@ def report(figure: Figure, results: Results, data: str) -> str:
 
 def command(figure: Figure, results: Results) -> str:
     """The command that repeats the figure, without the folder of the data."""
-    words = f"otgen reproduce {figure.name} --scale {results.scale} --seeds {results.seeds}"
     first = min(run.seed for panel in results.panels.values() for run in panel.runs)
-    words += f" --first-seed {first}"
+    words = f"otgen reproduce {figure.name} --scale {results.scale} --seeds {results.seeds} --first-seed {first}"
     return words if len(results.panels) == len(figure.panels) else f"{words} --panels {','.join(results.panels)}"
 
 
@@ -70,10 +70,6 @@ _RULES = (
     f"equal time. Else it is *{Status.NOT_TESTED}*, and what was seen stands beside it. Numbers are the mean over "
     "seeds, and the least and the most."
 )
-
-
-def _has_curves(results: Results) -> bool:
-    return any(run.history for panel in results.panels.values() for run in panel.runs)
 
 
 def _assumptions(results: Results) -> Iterator[str]:

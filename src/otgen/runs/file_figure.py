@@ -9,6 +9,7 @@ import otgen
 from otgen import files
 from otgen.errors import InputError
 from otgen.papers import Figure, Results, Scale, filed
+from otgen.papers.claim import paper_and_figure
 from otgen.runs.figure_report import report
 from otgen.runs.reproduce import Reproduction
 
@@ -42,7 +43,7 @@ def experiment(figure: Figure) -> Path:
         raise InputError(
             f"a figure is filed in a checkout of otgen, and there is no {root}; run otgen from its sources"
         )
-    folder = root / figure.paper / figure.name.partition(".")[2]
+    folder = root.joinpath(*paper_and_figure(figure.name))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
