@@ -55,7 +55,7 @@ def row_laws(problem: Discrete, s: Tensor) -> Tensor:
 def plan_error(
     problem: Discrete, potentials: Potentials, plan: Tensor | None, dtype: torch.dtype | None = None
 ) -> float:
-    """``||row sums - a||_1 + ||column sums - b||_1`` of the coupling, worst of the batch; of its entries in ``dtype``."""
+    """``||row sums - a||_1 + ||column sums - b||_1`` of the coupling's entries in ``dtype``, the worst of the batch."""
     rows, columns = [], torch.zeros_like(problem.b, dtype=torch.float64)
     for part in problem.row_blocks():
         block = plan_rows(problem, potentials, plan, part)
