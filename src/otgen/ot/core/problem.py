@@ -40,9 +40,9 @@ class Problem(ABC):
         return self
 
     def finer(self) -> Self | None:
-        """This problem in a finer arithmetic, for a solve that roundoff keeps from its tolerance; None if there is none.
+        """This problem in a finer arithmetic, in the same units, for a solve that roundoff keeps from its tolerance.
 
-        It is in the same units.
+        None if there is none.
         """
         return None
 

@@ -188,10 +188,11 @@ class _Evaluation:
     def _block(self, part: slice) -> tuple[_Block, RowBounds]:
         costs = self.problem.rows(part, torch.float64)
         rows, a = self.bound.rows(costs, part), self.a[..., part]
-        density = rows.density
-        if self.plan is not None:
-            weights, plan = a.unsqueeze(-1) * self.b.unsqueeze(-2), self.plan[..., part, :].double()
-            density = torch.where(weights > 0, plan / weights.masked_fill(weights == 0, 1.0), 0.0)
+        if self.plan is None:
+            assert rows.density is not None
+            return _Block(part, costs, rows.density, a), rows
+        weights, plan = a.unsqueeze(-1) * self.b.unsqueeze(-2), self.plan[..., part, :].double()
+        density = torch.where(weights > 0, plan / weights.masked_fill(weights == 0, 1.0), 0.0)
         return _Block(part, costs, density, a), rows
 
     def _blocks(self) -> Iterator[_Block]:

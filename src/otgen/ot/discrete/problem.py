@@ -85,6 +85,8 @@ class Discrete(Problem):
     """
 
     unit: float = 1.0
+    # The problem in the caller's units and dtype, if this is not it.
+    _asked: Discrete | None = None
 
     def __init__(
         self,
@@ -123,12 +125,7 @@ class Discrete(Problem):
         self.reg = reg
         self.a = checks.weights("a", a, self.reference, (*batch, n))
         self.b = checks.weights("b", b, self.reference, (*batch, m))
-        self._masses = tuple(
-            torch.ones_like(weights, requires_grad=False)
-            if given is None
-            else given.detach().clone().expand_as(weights)
-            for given, weights in ((a, self.a), (b, self.b))
-        )
+        self._masses = (_masses(a, self.a), _masses(b, self.b))
 
     def _with(self, **changes: Any) -> Discrete:
         # Checked already: no second check, no second normalisation.
@@ -250,8 +247,7 @@ class Discrete(Problem):
     @property
     def asked(self) -> Discrete:
         """The problem in the caller's units and dtype, without a graph, of which this is the one that is solved."""
-        asked: Discrete = self.__dict__.get("_asked", self)
-        return asked
+        return self if self._asked is None else self._asked
 
     @override
     def conditioned(self, tol: float) -> Discrete:
@@ -369,12 +365,12 @@ class Discrete(Problem):
         if len(self.shape) != 3:
             raise InputError(f"this problem is no batch: its cost matrix has shape {self.shape}")
         problem = self._mapped(lambda tensor: tensor[index])
-        if "_asked" in self.__dict__:
+        if self._asked is not None:
             problem._asked = self._asked[index]
         return problem
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Discrete:
-        masses = tuple(change(mass) for mass in self._masses)
+        masses = (change(self._masses[0]), change(self._masses[1]))
         return self._with(geometry=self.geometry.mapped(change), a=change(self.a), b=change(self.b), _masses=masses)
 
     def columns(self, where: Tensor) -> Discrete:
@@ -401,6 +397,11 @@ class Discrete(Problem):
         *batch, n, m = self.shape
         of = f"{batch[0]} problems of " if batch else ""
         return f"Discrete({of}{n} x {m} points, {self.dtype}, {self.reg})"
+
+
+def _masses(given: Tensor | None, weights: Tensor) -> Tensor:
+    """Weights as they were given, owned and without a graph; ones for uniform ones."""
+    return torch.ones_like(weights.detach()) if given is None else given.detach().clone().expand(weights.shape)
 
 
 def _owned(checked: Tensor, given: Tensor) -> Tensor:

@@ -141,7 +141,7 @@ class Solution(Certified, Solved):
             return gradient_error_estimate(self._solved, self._at, self._plan)
 
     def plan(self) -> Tensor:
-        """The coupling ``pi``, ``(..., n, m)``, in the problem's dtype: the plan of the potentials, whose rows are exact.
+        """The coupling ``pi``, ``(..., n, m)``, in the problem's dtype: that of the potentials, whose rows are exact.
 
         Raises:
             InputError: if a matrix of this size would not fit in memory; :meth:`sparse_plan` may.
@@ -185,7 +185,7 @@ class Solution(Certified, Solved):
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        # A graph cannot be pickled, nor what would compute a correction from the solver's arrays: the correction itself.
+        # A graph cannot be pickled, nor what would compute a correction from the solver's arrays; the correction can.
         correction = None if self._correction is None else self._correction()
         return vars(self.detached()) | {"_correction": partial(_known, correction)}
 
