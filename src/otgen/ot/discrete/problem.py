@@ -16,7 +16,7 @@ from otgen.errors import InputError
 from otgen.ot.core import checks, memory
 from otgen.ot.core.interval import Interval
 from otgen.ot.core.problem import Problem
-from otgen.ot.costs.base import Cost
+from otgen.ot.costs.base import Cost, CostRounding
 from otgen.ot.costs.sqeuclidean import SqEuclidean
 from otgen.ot.discrete.geometry import Geometry, Matrix, Points
 from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
@@ -222,13 +222,12 @@ class Discrete(Problem):
         a, b = (_joined(weights, 2) for weights in zip(*((p.a, p.b) for p in problems), strict=True))
         return first._with(Points(x, y, first.cost), a, b, first.reg)
 
-    @cached_property
-    def cost_rounding(self) -> tuple[Tensor, Tensor] | None:
-        """``d_i``, ``e_j`` with ``|c_ij as computed - c_ij| <= d_i + e_j``; None if no bound is known."""
+    def cost_rounding(self, dtype: torch.dtype) -> CostRounding:
+        """A bound on the roundoff of the costs as computed in ``dtype``."""
         if not isinstance(self.geometry, Points):
-            return torch.zeros_like(self.a), torch.zeros_like(self.b)
+            return CostRounding(relative=0.0)
         with torch.no_grad():
-            return self.geometry.cost.rounding(self.geometry.x, self.geometry.y)
+            return self.geometry.cost.rounding(self.geometry.x.to(dtype), self.geometry.y.to(dtype))
 
     @property
     def cost(self) -> Cost:

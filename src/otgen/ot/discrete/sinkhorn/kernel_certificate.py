@@ -164,8 +164,8 @@ def _slack(problem: Discrete, plan: _Plan, rounding: Rounding) -> float:
     summing = plan.summing * (float(plan.f.abs().max() + plan.g.abs().max()) + plan.eps * (1 + plan.largest))
     total = 2 * plan.eps * (logarithm + held) + unit * largest + summing
     # The roundoff of the mean cost over any feasible plan; zero for a given matrix, which is exact by definition.
-    rounding_of_costs = problem.cost_rounding
-    if rounding_of_costs is None:
-        return math.inf
-    rows, columns = (vector.double() for vector in rounding_of_costs)
-    return total + float(plan.a @ rows + plan.b @ columns)
+    errors = problem.cost_rounding(problem.dtype)
+    for weights, part in ((plan.a, errors.rows), (plan.b, errors.columns)):
+        if part is not None:
+            total += float(weights @ part.double())
+    return total + errors.relative * max(abs(float(extreme)) for extreme in costs.aminmax())
