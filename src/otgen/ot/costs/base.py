@@ -41,8 +41,8 @@ class CostRounding:
         """An upper bound on the true costs, given those computed, ``(..., n, m)``."""
         total = costs * (1 + self.relative)
         if self.rows is not None:
-            total = total + self.rows.unsqueeze(-1).to(costs.dtype)
-        return total if self.columns is None else total + self.columns.unsqueeze(-2).to(costs.dtype)
+            total.add_(self.rows.unsqueeze(-1).to(costs.dtype))
+        return total if self.columns is None else total.add_(self.columns.unsqueeze(-2).to(costs.dtype))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ _NUMBERS_AT_ONCE = 1 << 22
 _SUMMED_AT_ONCE = 256
 # Squared distances from the centre, relative to the median of those of y. Beyond the first some y has drawn the mean
 # away; beyond the second a point lies far out.
-_SKEWED, _FAR = 8.0, 64.0
+_SKEWED, _FAR = 16.0, 64.0
 # Far points are few up to this number, or this share of all.
 _FEW_FAR, _FAR_SHARE = 16, 1 / 64
 # A pair cancels if its squared distance is below this share of the squared norms. The error of a distance is at most
@@ -155,7 +155,9 @@ class Centre:
         squares = squared_norms(points)
         with torch.no_grad():
             median = squares.median(dim=-1, keepdim=True).values
-            skewed = bool((squares.amax(-1, keepdim=True) > _SKEWED * median).any())
+            # A batch is taken apart only if some points lie far out.
+            least = _SKEWED if y.ndim == 2 else _FAR
+            skewed = bool((squares.amax(-1, keepdim=True) > least * median).any())
         return cls(shift=shift, points=points, squares=squares, limit=_FAR * median, skewed=skewed)
 
     @torch.no_grad()
@@ -196,7 +198,12 @@ def _squared(x: Tensor, y: Tensor, share: float) -> Tensor:
 
 def _small(x: Tensor, y: Tensor) -> bool:
     """Whether the differences of all coordinates are computed."""
-    return x.shape[-1] <= _FEW_COORDINATES or x.numel() * y.shape[-2] <= _FEW_NUMBERS
+    return x.shape[-1] <= _FEW_COORDINATES or few_numbers(x, y)
+
+
+def few_numbers(x: Tensor, y: Tensor) -> bool:
+    """Whether the differences of all pairs are so few that a product is no faster."""
+    return x.numel() * y.shape[-2] <= _FEW_NUMBERS
 
 
 def few_far(y: Tensor, beyond: Tensor) -> bool:

@@ -12,6 +12,7 @@ from otgen.ot.costs.base import Cost, CostRounding
 from otgen.ot.costs.pairwise_distances import (
     Centre,
     few_far,
+    few_numbers,
     pairs_at_once,
     product_units,
     squared_distances,
@@ -40,6 +41,8 @@ class SqEuclidean(Cost):
 
     @override
     def vjp(self, x: Tensor, y: Tensor, plan: Tensor) -> tuple[Tensor, Tensor]:
+        if x.ndim == 2 and few_numbers(x, y):
+            return _by_differences(x, y, plan)
         # sum_j P_ij 2 (x_i - y_j) = 2 (row_i x_i - (P y)_i), and the same for the columns.
         centre = Centre.of(y)
         if centre is None:
