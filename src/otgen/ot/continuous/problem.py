@@ -64,7 +64,7 @@ class Continuous(Problem):
 
         Its eps is this problem's, as a number, and does not depend on the samples.
         """
-        checks.count("n", n, 1)
+        n = checks.count("n", n, 1)
         x, y = self._draw("source", n, rng), self._draw("target", n, rng)
         if x.shape != y.shape:
             raise InputError(

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.errors import InputError
 from otgen.ot.continuous.capped_conjugate import CappedConjugate, pair_sums
 from otgen.ot.continuous.potentials import FunctionPotentials, flat
 from otgen.ot.continuous.problem import Continuous
@@ -106,10 +105,9 @@ class ContinuousSolution(Certified, Solved):
         """
         from scipy.special import stdtrit
 
-        checks.count("batches", batches, 2)
-        checks.count("size", size, 1)
-        if not 0 < confidence < 1:
-            raise InputError(f"confidence must lie in (0, 1), got {confidence!r}; 0.95 is usual")
+        batches, size = checks.count("batches", batches, 2), checks.count("size", size, 1)
+        message = "confidence must lie in (0, 1), got {}; 0.95 is usual"
+        confidence = checks.number(confidence, message, above=0, below=1)
         rng = checks.generator(rng)
         values = torch.tensor([self.dual_on(self.problem.sample(size, rng)) for _ in range(batches)]).double()
         mean, low = float(values.mean()), -math.inf

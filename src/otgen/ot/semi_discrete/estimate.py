@@ -53,7 +53,7 @@ def semi_dual_estimate(potentials: AtomPotentials, samples: int, rng: torch.Gene
         samples: how many, at least 32; rounded up to 16 equal batches.
         rng: the generator of the samples.
     """
-    checks.count("samples", samples, 2 * _BATCHES)
+    samples = checks.count("samples", samples, 2 * _BATCHES)
     problem = potentials.problem
     atoms, g, eps, size = problem.atoms, potentials.g, problem.weight, -(-samples // _BATCHES)
     shares = g.new_zeros(_BATCHES, atoms.count)
@@ -123,8 +123,7 @@ def sampled_upper_bound(
         InputError: if a number is too small.
     """
     checks.component("problem", problem, SemiDiscrete, "SemiDiscrete(source, y)")
-    checks.count("n", n, 1)
-    checks.count("repeats", repeats, 2)
+    n, repeats = checks.count("n", n, 1), checks.count("repeats", repeats, 2)
     rng = checks.generator(rng)
     problem = problem.resolved()
     uppers = []
