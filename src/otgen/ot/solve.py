@@ -9,6 +9,7 @@ from otgen.ot.continuous.neural_dual import NeuralDual
 from otgen.ot.continuous.problem import Continuous
 from otgen.ot.continuous.solution import ContinuousSolution
 from otgen.ot.core import checks
+from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.loop import SolveOptions, run
 from otgen.ot.core.problem import Problem
 from otgen.ot.core.solver import Solver
@@ -37,6 +38,7 @@ def solve(problem: Continuous, solver: Solver | None = None, **options: Unpack[S
 def solve(problem: GridW1, solver: Solver | None = None, **options: Unpack[SolveOptions]) -> GridSolution: ...
 @overload
 def solve(problem: Problem, solver: Solver | None = None, **options: Unpack[SolveOptions]) -> Any: ...
+@uncompiled
 def solve(problem: Problem, solver: Solver | None = None, **options: Unpack[SolveOptions]) -> Any:
     """Solve a transport problem to a given accuracy.
 

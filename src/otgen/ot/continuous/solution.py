@@ -14,6 +14,7 @@ from otgen.ot.continuous.potentials import FunctionPotentials, flat
 from otgen.ot.continuous.problem import Continuous
 from otgen.ot.continuous.sample_bank import OnBank
 from otgen.ot.core import checks
+from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.interval import Certified, Estimate, Interval
 from otgen.ot.core.precision import full_precision
 from otgen.ot.core.results import Solved, SolveOutcome
@@ -121,6 +122,7 @@ class ContinuousSolution(Certified, Solved):
         with full_precision(self.problem.device):
             return PseudoPlan.of(batch, self.potentials.on(x, y)).dual
 
+    @uncompiled
     @torch.no_grad()
     def plan_density(self, x: Tensor, y: Tensor) -> Tensor:
         """Density of the networks' plan with respect to the product of the laws, ``(n, m)``, without a graph.
@@ -137,6 +139,7 @@ class ContinuousSolution(Certified, Solved):
             s = pair_sums(at.f.double(), at.g.double(), self.problem.cost(x.double(), y.double()))
             return self._conjugate.density(s).to(x.dtype)
 
+    @uncompiled
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """``1/(n m) sum_ij m_ij c(x_i, y_j)``, the plan's density m held constant: what a generator descends.
 
@@ -157,6 +160,7 @@ class ContinuousSolution(Certified, Solved):
         with full_precision(x.device):
             return (density * self.problem.cost(x, y)).mean()
 
+    @uncompiled
     @torch.no_grad()
     def map(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The barycentric map of the plan: ``sum_j m(x, y_j) y_j / sum_j m(x, y_j)``, ``(n, d)``.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from otgen.errors import InputError
 from otgen.ot.core import checks
+from otgen.ot.core.compilation import uncompiled
 
 
 class Outside(StrEnum):
@@ -39,6 +40,7 @@ class Deposit(StrEnum):
     HAT = "hat"
 
 
+@uncompiled
 def histogram(
     points: Tensor,
     shape: int | Sequence[int],

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.core import checks
+from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.problem import Problem
 from otgen.ot.grid.deposit import corner_of, width_of
 from otgen.ot.grid.operator import GridOperator, Stencil
@@ -45,6 +46,7 @@ class GridW1(Problem):
         InputError: on empty or non-finite input, wrong shapes, a dx that is not positive, a c that does not balance.
     """
 
+    @uncompiled
     def __init__(
         self, c: Tensor, dx: float, *, low: float | Sequence[float] = 0.0, stencil: Stencil | str = Stencil.FORWARD
     ) -> None:

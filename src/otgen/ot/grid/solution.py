@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
+from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.interval import Certified, Interval
 from otgen.ot.core.results import Solved, SolveOutcome
 from otgen.ot.grid.certificate import GridCertificate, divergence_error
@@ -94,6 +95,7 @@ class GridSolution(Certified, Solved):
         planes[0, :-1], planes[1, :, :-1] = edges
         return planes[0, :, 0] if len(self.problem.shape) == 1 else planes
 
+    @uncompiled
     def critic_at(self, points: Tensor, *, outside: Outside | str = Outside.CLAMP) -> Tensor:
         """The critic between the nodes, by linear or bilinear interpolation: Pinetz et al. 2018, (24) to (26).
 

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.core import checks
+from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.loop import LossOptions, OnUnconverged
 from otgen.ot.costs.base import Cost
 from otgen.ot.costs.pnorm import PNorm
@@ -130,6 +131,7 @@ class SamplesLoss(nn.Module):
         }
 
     @override
+    @uncompiled
     def forward(self, *args: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """The value, or the potentials.
 

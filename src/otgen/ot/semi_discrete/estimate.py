@@ -11,6 +11,7 @@ from scipy.special import stdtrit
 from torch import Tensor
 
 from otgen.ot.core import checks
+from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.interval import Estimate
 from otgen.ot.core.loop import run
 from otgen.ot.core.precision import full_precision
@@ -102,6 +103,7 @@ def chi_square(gram: Tensor) -> tuple[float, float]:
     return float(total / (count * (count - 1)) - 1), float(variance.sqrt())
 
 
+@uncompiled
 def sampled_upper_bound(
     problem: SemiDiscrete, n: int, *, repeats: int = 8, rng: torch.Generator | None = None, max_steps: int = 1000
 ) -> Estimate:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.precision import full_precision
 from otgen.ot.semi_discrete.problem import SemiDiscrete
 
@@ -25,6 +26,7 @@ class AtomPotentials:
     problem: SemiDiscrete
     g: Tensor
 
+    @uncompiled
     def on(self, x: Tensor) -> Tensor:
         """``f(x)``, the soft transform of g at any points (Houdard et al. 2021, (14)): ``(n, ...) -> (n,)``.
 
@@ -42,6 +44,7 @@ class AtomPotentials:
         """
         return self.on(x).mean() + self.problem.b @ self.g
 
+    @uncompiled
     @torch.no_grad()
     def map(self, x: Tensor) -> Tensor:
         """Barycentric map ``sum_j p_j(x) y_j``, ``(n, ...) -> (n, d)``; the assigned atom under NoReg."""
