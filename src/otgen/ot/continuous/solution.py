@@ -134,6 +134,8 @@ class ContinuousSolution(Certified, Solved):
             y: points of the target, ``(m, ...)``.
         """
         x, y = flat("x", x), flat("y", y)
+        checks.compatible("x and y", x, y)
+        checks.beside("x", x, "the problem", self.problem.reference)
         with full_precision(x.device):
             at = self.potentials.on(x, y)
             s = pair_sums(at.f.double(), at.g.double(), self.problem.cost(x.double(), y.double()))
@@ -155,7 +157,6 @@ class ContinuousSolution(Certified, Solved):
             A scalar with a graph to ``x`` and ``y``: the transport cost of the plan.
         """
         x, y = flat("x", x), flat("y", y)
-        checks.compatible("x and y", x, y)
         density = self.plan_density(x, y)
         with full_precision(x.device):
             return (density * self.problem.cost(x, y)).mean()
@@ -173,6 +174,7 @@ class ContinuousSolution(Certified, Solved):
             y: samples of the target, ``(m, ...)``; the bank's if omitted.
         """
         x = flat("x", x)
+        checks.beside("x", x, "the problem", self.problem.reference)
         y = self.bank.sides()[1].points if y is None else flat("y", y)
         reg, parts = self.problem.reg, []
         with full_precision(x.device):

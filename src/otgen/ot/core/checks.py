@@ -79,7 +79,8 @@ def _made_ordinary(name: str, value: Any) -> Tensor:
             f"{name} has a forward-mode tangent, which solvers would lose; take torch.autograd.grad and multiply it by "
             "the tangent, or detach it"
         )
-    return value if kind in _ORDINARY else value.as_subclass(Tensor)
+    # A copy, as whoever gets another object than it gave takes that for its own.
+    return value if kind in _ORDINARY else value.as_subclass(Tensor).clone()
 
 
 def lifted(name: str, value: Any, dims: tuple[int, ...]) -> Tensor:
@@ -118,6 +119,12 @@ def compatible(names: str, *tensors: Tensor) -> None:
         raise InputError(f"{names} have different dtypes, {sorted(dtypes)}; convert one of them")
 
 
+def beside(name: str, value: Tensor, what: str, other: Tensor) -> None:
+    """Check that a tensor is on the device of another one."""
+    if value.device != other.device:
+        raise InputError(f"{name} is on {value.device}, {what} on {other.device}; move it with .to(device)")
+
+
 def weights(name: str, value: Tensor | None, like: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Weights of a cloud, checked and normalised to sum 1; uniform if None.
 
@@ -130,8 +137,7 @@ def weights(name: str, value: Tensor | None, like: Tensor, shape: tuple[int, ...
     if value is None:
         return like.new_full(shape, 1.0 / shape[-1])
     given, value = value, lifted(name, value, (1, 2))
-    if value.device != like.device:
-        raise InputError(f"{name} is on {value.device}, the points on {like.device}; move it with .to(device)")
+    beside(name, value, "the points", like)
     if given.dtype != like.dtype:
         # So that the sum is that of the weights as given, whatever the points are held in.
         value = value.double()

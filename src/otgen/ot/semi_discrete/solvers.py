@@ -107,6 +107,7 @@ class SemiDiscreteSolver(Solver):
         checks.component("warm_start", warm_start, kinds, "an earlier solution")
         start: Start = warm_start.state if isinstance(warm_start, SemiDiscreteSolution) else warm_start
         g = start.average if isinstance(start, SemiDiscreteState) else start.g
+        g = checks.tensor("the warm start's g", g)
         if g.shape != problem.b.shape:
             raise InputError(
                 f"the warm start has potentials of shape {tuple(g.shape)}, the problem needs {tuple(problem.b.shape)}"
