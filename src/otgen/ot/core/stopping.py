@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from typing_extensions import override
 
-from otgen.errors import InputError
+from otgen.ot.core import checks
 from otgen.ot.core.iterate import Accuracy
 
 
@@ -32,11 +31,8 @@ class Tolerance(Stopping):
     tol: float = 1e-3
 
     def __post_init__(self) -> None:
-        if not 0 < self.tol < math.inf:
-            raise InputError(
-                f"{type(self).__name__} needs a positive tolerance, got {self.tol}; tol=0 in solve() means a fixed "
-                "number of steps"
-            )
+        message = " needs a positive tolerance, got {}; tol=0 in solve() means a fixed number of steps"
+        checks.settle(self, tol=checks.number(self.tol, type(self).__name__ + message, above=0))
 
 
 @dataclass(frozen=True)
