@@ -68,7 +68,7 @@ def solve(problem: Problem, solver: Solver | None = None, **options: Unpack[Solv
         UnconvergedError: if the tolerance is missed under ``on_unconverged="raise"``.
     """
     if solver is None:
-        fixed_steps = options.get("tol") == 0 or isinstance(options.get("until"), Steps)
+        fixed_steps = checks.plain(options.get("tol")) == 0 or isinstance(options.get("until"), Steps)
         solver = default_solver(problem, fixed_steps=fixed_steps)
     return run(problem, solver, **options)
 

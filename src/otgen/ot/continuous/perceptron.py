@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import nn
@@ -21,7 +22,7 @@ class Perceptron:
     widths: tuple[int, ...] = (128, 128)
 
     def __post_init__(self) -> None:
-        widths = [checks.plain(width) for width in self.widths]
+        widths = [checks.plain(width) for width in self.widths] if isinstance(self.widths, Iterable) else [None]
         if any(not isinstance(width, int) or width < 1 for width in widths):
             raise InputError(
                 f"widths of hidden layers must be whole numbers of at least 1, got {checks.shown(self.widths)}"

@@ -148,7 +148,7 @@ class SemiDiscrete(Problem):
 
     def sample(self, n: int, rng: torch.Generator) -> Discrete:
         """The discrete problem between ``n`` samples, each of weight ``1 / n``, and all atoms."""
-        return Discrete(self.draw(n, rng), self.y, b=self.b, cost=self.cost, reg=self.reg)
+        return Discrete(self.draw(checks.count("n", n, 1), rng), self.y, b=self.b, cost=self.cost, reg=self.reg)
 
     def __repr__(self) -> str:
         source = type(self.source).__name__
