@@ -67,6 +67,7 @@ def solve(problem: Problem, solver: Solver | None = None, **options: Unpack[Solv
         InputError: if problem, solver and options do not fit together.
         UnconvergedError: if the tolerance is missed under ``on_unconverged="raise"``.
     """
+    checks.untransformed("the problem")
     if solver is None:
         fixed_steps = checks.plain(options.get("tol")) == 0 or isinstance(options.get("until"), Steps)
         solver = default_solver(problem, fixed_steps=fixed_steps)

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch._C import _functorch
 from torch.autograd import forward_ad
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
@@ -38,7 +37,7 @@ def tensor(name: str, value: Any) -> Tensor:
         and value.layout is torch.strided
         and (value.is_cpu or value.is_cuda)
         and not value.is_nested
-        and not _functorch.is_functorch_wrapped_tensor(value)
+        and not torch._C._are_functorch_transforms_active()
         and forward_ad._current_level < 0
     ):
         ordinary: Tensor = value
@@ -46,16 +45,21 @@ def tensor(name: str, value: Any) -> Tensor:
     return _made_ordinary(name, value)
 
 
+def untransformed(name: str) -> None:
+    """Check that no transform of torch.func is active: within one, even results of constants are not ordinary."""
+    if torch._C._are_functorch_transforms_active():
+        raise InputError(
+            f"{name} is inside a transform of torch.func (grad, jvp, vmap, ...), which solvers cannot follow; take "
+            "torch.autograd.grad, or torch.autograd.functional.jacobian, and a batch (B, n, d) instead of vmap"
+        )
+
+
 def _made_ordinary(name: str, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         raise InputError(
             f"{name} must be a torch.Tensor, got {type(value).__name__}; convert it with torch.as_tensor(...)"
         )
-    if _functorch.is_functorch_wrapped_tensor(value):
-        raise InputError(
-            f"{name} is inside a transform of torch.func (grad, jvp, vmap, ...), which solvers cannot follow; take "
-            "torch.autograd.grad, or torch.autograd.functional.jacobian, and a batch (B, n, d) instead of vmap"
-        )
+    untransformed(name)
     kind = type(value)
     wraps = kind.__torch_dispatch__ is not Tensor.__torch_dispatch__
     if value.is_nested:

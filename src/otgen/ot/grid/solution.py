@@ -115,8 +115,7 @@ class GridSolution(Certified, Solved):
         if outside not in (Outside.CLAMP, Outside.REFUSE):
             raise InputError(f"critic_at has a value for every point: outside is clamp or refuse, got {outside!r}")
         problem = self.problem
-        if isinstance(points, Tensor):
-            checks.beside("points", points, "the grid", problem.c)
+        checks.beside("points", checks.tensor("points", points), "the grid", problem.c)
         places = placed(points, problem.shape, problem.dx, problem.low, Outside(outside))
         nodes, weights = hats(places, problem.shape)
         return (weights * self.critic.flatten()[nodes].to(weights)).sum(-1)
