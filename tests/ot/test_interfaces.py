@@ -37,11 +37,9 @@ from otgen.ot import (
     solve,
 )
 
-# Torch's own: its forward mode compiles a script on first use, its vmap lacks rules, and its compiler looks at the
-# gradients of non-leaves.
+# Torch's own: its forward mode compiles a script on first use, and its compiler looks at the gradients of non-leaves.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:There is a performance drop because:UserWarning"),
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning"),
 ]
 
@@ -82,9 +80,18 @@ def test_a_functional_transform_is_refused_in_one_line(entry: Any, transform: Tr
     assert len(message) < 300
 
 
-@pytest.mark.parametrize("name", TRANSFORMS)
+@pytest.mark.parametrize("name", ["grad", "jvp", "vjp", "forward_ad"])
 def test_costs_are_ordinary_functions_and_may_be_transformed(name: str) -> None:
-    assert TRANSFORMS[name][0](lambda u: PNorm(p=1.5)(u, Y).sum(), X) is not None
+    def cost(u: Tensor) -> Tensor:
+        return PNorm(p=1.5)(u, Y).sum()
+
+    (gradient,) = differentiated(cost, X)[1:]
+    found, along = TRANSFORMS[name][0](cost, X), (gradient * X).sum()
+    if name == "vjp":
+        (found,) = found[1](torch.ones((), dtype=torch.float64))
+    torch.testing.assert_close(
+        found[1] if name == "jvp" else found, along if name in ("jvp", "forward_ad") else gradient
+    )
 
 
 @every_loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ class Tolerance(Stopping):
 
     def __post_init__(self) -> None:
         message = " needs a positive tolerance, got {}; tol=0 in solve() means a fixed number of steps"
-        checks.settle(self, tol=checks.number(self.tol, type(self).__name__ + message, above=0))
+        checks.settle(self, tol=checks.number(self.tol, type(self).__name__ + message, above=0, below=math.inf))
 
 
 @dataclass(frozen=True)
