@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.errors import InputError
+from otgen.ot.core import checks
 from otgen.ot.costs.base import CostRounding, PowerCost, power, power_roundings, roundings
 
 
@@ -26,8 +26,8 @@ class LpPower(PowerCost):
     p: float = 2.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.p < float("inf"):
-            raise InputError(f"LpPower needs a power p of at least 1, got p={self.p}; PNorm takes smaller ones")
+        message = "LpPower needs a power p of at least 1, got p={}; PNorm takes smaller ones"
+        checks.settle(self, p=checks.number(self.p, message, least=1))
 
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError, NumericalError
+from otgen.ot.core import checks
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteSolver
@@ -42,6 +43,9 @@ class Exact(DiscreteSolver):
 
     check_every: ClassVar[int] = 1
     max_pivots: int = 10_000_000
+
+    def __post_init__(self) -> None:
+        checks.settle(self, max_pivots=checks.count("max_pivots", self.max_pivots, 1))
 
     @override
     def accepts(self, problem: Discrete) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from otgen.ot.core import checks
 from otgen.ot.discrete.dual import Dual
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
@@ -59,6 +60,9 @@ class Newton(SmoothDualSolver):
 
     check_every: ClassVar[int] = 1
     backtracks: int = 8
+
+    def __post_init__(self) -> None:
+        checks.settle(self, backtracks=checks.count("backtracks", self.backtracks, 0))
 
     @override
     def init(
