@@ -76,6 +76,9 @@ def certify_grid(problem: GridW1, critics: tuple[Tensor, ...], flow: Tensor) -> 
     left = (c - operator.adjoint(field)).abs().sum().item()
     left += shift + 32 * _EPS * (total + 2 * field.abs().sum().item())
     upper = lengths(field).sum().item() * (1 + size * _EPS) + 0.5 * operator.diameter * left
+    if math.isnan(upper):
+        # A field that is not finite proves nothing; an earlier one may.
+        upper = math.inf
     return GridCertificate(lower * (1 - 8 * _EPS), upper * (1 + 8 * _EPS), critic, field)
 
 
