@@ -36,7 +36,7 @@ class LpPower(PowerCost):
     @override
     def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:
         if self.p > 1:
-            return super().grad_norm(x, y)
+            return super().grad_norm(x, y) * (1 + roundings(power_roundings(self.p - 1, x), x))
         # The gradient is a vector of signs, or of any numbers in [-1, 1] where coordinates coincide.
         return x.new_full((*x.shape[:-1], y.shape[-2]), math.sqrt(x.shape[-1]))
 

@@ -52,10 +52,9 @@ class PNorm(PowerCost):
             return x.new_ones((*x.shape[:-1], y.shape[-2]))
         length, euclidean = distances(x, y).detach(), replace(self, p=1.0).rounding(x, y)
         upper = euclidean.upper(length)
-        if self.p > 1:
-            return self.p * upper ** (self.p - 1)
-        lower = (2 * length - upper).clamp(min=0)
-        return (self.p * lower ** (self.p - 1)).masked_fill(lower == 0, torch.inf)
+        lower, grown = (2 * length - upper).clamp(min=0), 1 + roundings(power_roundings(self.p - 1, x) + 4, x)
+        bound = self.p * grown * (upper if self.p > 1 else lower) ** (self.p - 1)
+        return bound if self.p > 1 else bound.masked_fill(lower == 0, torch.inf)
 
     @override
     def rounding(self, x: Tensor, y: Tensor) -> CostRounding:

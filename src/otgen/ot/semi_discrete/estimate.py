@@ -134,6 +134,8 @@ def sampled_upper_bound(
         solution = run(sampled, default_discrete_solver(sampled), max_steps=max_steps, on_unconverged="ignore")
         uppers.append(float(solution.upper))
     mean = statistics.fmean(uppers)
+    if not math.isfinite(mean):
+        return Estimate(value=mean, lower=-math.inf, upper=math.inf, confidence=_CONFIDENCE, samples=n * repeats)
     margin = _quantile(repeats - 1) * statistics.stdev(uppers) / math.sqrt(repeats)
     return Estimate(value=mean, lower=-math.inf, upper=mean + margin, confidence=_CONFIDENCE, samples=n * repeats)
 
