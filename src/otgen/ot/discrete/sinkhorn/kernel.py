@@ -21,6 +21,8 @@ MOST_DRIFT = {torch.float32: 18.0, torch.float64: 200.0}
 LEAST_EXPONENT = {torch.float32: -56.0, torch.float64: -440.0}
 # Initial number of conjugate-gradient iterations in a Newton step.
 SWEEPS = 10
+# Roundings of an entry, as a kernel of float32 has them after some ten halvings, beyond which it is built again.
+_MOST_UNITS = 16.0 * 2**10
 
 
 @dataclass(frozen=True)
@@ -183,13 +185,16 @@ class Kernel:
 
     @property
     def halvable(self) -> bool:
-        """Whether the scalings at half the eps, which are the squares of these, stay in range."""
-        return 2 * self.drift <= self.most_drift
+        """Whether the scalings at half the eps, which are the squares of these, stay in range, and the entries exact.
+
+        A square has twice the relative error.
+        """
+        return 2 * self.drift <= self.most_drift and self.rounding.units <= _MOST_UNITS
 
     @property
     def absorbable(self) -> bool:
         """Whether an entry at the floor, raised by absorbing the scalings, falls back to it when `halve` squares it."""
-        return 4 * self.drift <= -self.least_exponent
+        return 4 * self.drift <= -self.least_exponent and self.rounding.units <= _MOST_UNITS
 
     def absorb(self) -> None:
         """Multiply the scalings into the entries, in place; the caller adds eps times their logarithms to F and G."""
