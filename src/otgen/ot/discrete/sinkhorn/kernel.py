@@ -59,6 +59,7 @@ class SubProblem:
         q: ``1 / v``.
         memory: what an update keeps from one step to the next.
         correction: the last correction computed; valid as long as ``q`` is the one it was computed at.
+        reach: the largest change of ``log v`` in a Newton step, so that it may stay in range.
         sweeps: conjugate-gradient iterations that the next correction may take.
         decrement: estimated dual gap before the last step, divided by eps (from the Newton decrement); 0 for updates
             that do not estimate it.
@@ -69,6 +70,7 @@ class SubProblem:
     b: Any
     p: Any
     q: Any
+    reach: float = 4.0
     memory: Any = None
     correction: Any = None
     sweeps: int = SWEEPS
@@ -117,6 +119,8 @@ class Kernel:
         self.subproblems = [
             SubProblem(K, *(K.vector(vector) for vector in own)) for K, own in zip(products, each, strict=True)
         ]
+        for sub in self.subproblems:
+            sub.reach = self.most_drift / 2
 
     @staticmethod
     def build(problem: Discrete, f: Tensor, g: Tensor, eps: float) -> Kernel:
