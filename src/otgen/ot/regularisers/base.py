@@ -120,6 +120,15 @@ class SmoothRegulariser(Regulariser):
         """:meth:`soft_transform` along the last dimension; iterative methods may start at ``guess``, ``(..., n)``."""
         return self.soft_transform(z, w, -1)
 
+    def shortened(self, move: Tensor, times: Tensor) -> Tensor:
+        """A move of a potential that a model predicts, for the case that it went too far.
+
+        Args:
+            move: ``(..., m)``, without its mean.
+            times: how often it is to be shortened, an integer that broadcasts against it; 0 leaves it as it is.
+        """
+        return move / 2**times
+
     @abstractmethod
     def conjugate(self, s: Tensor) -> Tensor:
         """``eps * penalty^*(s / eps)``, elementwise."""

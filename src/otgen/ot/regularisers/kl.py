@@ -12,6 +12,9 @@ from typing_extensions import override
 from otgen.ot.core.precision import least_exponent, normal_exp
 from otgen.ot.regularisers.base import SmoothRegulariser
 
+# The reach of a move that is shortened once, in units of eps, and the factor by which it falls each time after.
+_REACH, _SHORTER = 64.0, 8.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class KL(SmoothRegulariser):
@@ -46,6 +49,13 @@ class KL(SmoothRegulariser):
         exponent = exponent.expm1_() if broad else exponent.clamp_(min=least_exponent(z.dtype)).exp_()
         sums = exponent @ w.mT if dim == -1 else w.mT @ exponent
         return (sums.log1p_() if broad else sums.log_()).add_(top).squeeze(dim).mul_(-self.weight)
+
+    @override
+    def shortened(self, move: Tensor, times: Tensor) -> Tensor:
+        # Mass is exponential in a potential: where a linear model asks for a change of t, log(1 + t) has its effect.
+        # Changes below the reach are as the model says.
+        reach = self.weight * _REACH * _SHORTER ** (1 - times).to(move.dtype)
+        return torch.where(times == 0, move, move.sign() * reach * (move.abs() / reach).log1p())
 
     @override
     def conjugate(self, s: Tensor) -> Tensor:
