@@ -273,7 +273,7 @@ def _at_eps(problem: Discrete, eps: float) -> Discrete:
 
 def _first_eps(problem: Discrete) -> float:
     """The weight at which annealing begins: the problem's, times a power of two under KL."""
-    if not isinstance(problem.reg, KL) or _FIRST_EPS * abs(problem.mean_cost) <= problem.eps:
+    if not isinstance(problem.reg, KL):
         return problem.eps
     costs = problem.matrix.detach().flatten()
     # Not the mean, which hangs on outliers.
