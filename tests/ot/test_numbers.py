@@ -94,7 +94,7 @@ def test_a_component_holds_pythons_numbers(cls: Any, field: str, number: Any) ->
 @every_field
 @pytest.mark.parametrize(
     "wrong",
-    [True, np.bool_(True), "1", 1j, float("nan"), float("inf"), [1.0], np.ones(2), torch.ones(1), object()],
+    [True, np.bool_(True), "1", 1j, float("nan"), float("inf"), [1.0], np.ones(2), torch.ones(1), object],
     ids=repr,
 )
 def test_what_is_no_number_is_refused_in_one_line(cls: Any, field: str, number: Any, wrong: Any) -> None:

@@ -170,7 +170,8 @@ class _Loop:
                 self.state, self.steps = solver.init(self.problem, last, self.rng), steps
                 self.iterate = solver.iterate(self.problem, self.state, None)
                 return Status.NOT_FINITE
-            self.iterate.last = self.steps >= max_steps
+            exhausted = solver.exhausted(self.state)
+            self.iterate.last = self.steps >= max_steps or exhausted
             met = stopping.met(self.iterate)
             if not silent:
                 self.history.append(self.iterate.record(self.steps, with_error=callback is not None))
@@ -181,6 +182,8 @@ class _Loop:
             limited = stopping.limited(self.iterate)
             if (limited or self.iterate.coarse) and not self._refined() and limited:
                 return Status.ROUNDING
+            if exhausted and not isinstance(stopping, Steps):
+                return Status.STALLED
             if solver.approximates and not silent and self.iterate.rel_gap > _STALLED * before.rel_gap:
                 return Status.STALLED
         return Status.FIXED_STEPS if isinstance(stopping, Steps) else Status.MAX_STEPS

@@ -70,6 +70,10 @@ class Solver(ABC):
             state = self.step(problem, state)
         return state
 
+    def exhausted(self, state: Any) -> bool:
+        """Whether no further step changes the state."""
+        return False
+
     def default_check_every(self, problem: Any) -> int:
         """Steps between two checks, for these hyper-parameters and this problem."""
         return self.check_every

@@ -79,6 +79,10 @@ class Exact(DiscreteSolver):
         return ExactState(torch.zeros_like(problem.b, dtype=torch.float64))
 
     @override
+    def exhausted(self, state: ExactState) -> bool:
+        return state.plan is not None
+
+    @override
     def step(self, problem: Discrete, state: ExactState) -> ExactState:
         if state.plan is not None:
             return state

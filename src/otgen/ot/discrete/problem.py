@@ -299,6 +299,8 @@ class Discrete(Problem):
     def lifted(self) -> Discrete:
         """The same problem in float64, with its graph."""
         problem = self._mapped(torch.Tensor.double)
+        # From the weights as given: those in the dtype were rounded when they were normalised.
+        problem.a, problem.b = self.weights64
         problem._asked = self.asked
         return problem
 

@@ -93,6 +93,10 @@ class SmoothDualSolver(DiscreteSolver):
             )
 
     @override
+    def exhausted(self, state: Any) -> bool:
+        return bool(state.stalled)
+
+    @override
     def advance(self, problem: Discrete, state: Any, steps: int) -> Any:
         for _ in range(steps):
             if state.stalled:
