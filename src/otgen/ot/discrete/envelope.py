@@ -28,7 +28,7 @@ class DifferentiableValues:
     """The values at potentials with exact rows, shape of the batch.
 
     Attributes:
-        dual: the dual value in the caller's units and dtype, carrying the gradient.
+        dual: the dual value in the caller's units, float64, carrying the gradient.
 
     Args:
         outer: the problem with the caller's graph, in the units and the precision of ``inner``.
@@ -45,38 +45,39 @@ class DifferentiableValues:
         self.inner = inner
         if gradient.unrolls:
             self.problem, self.potentials = outer, potentials
-            self.dual: Tensor = as_asked(dual_value(outer, potentials), inner)
+            self.dual: Tensor = dual_value(outer, potentials) * inner.unit
             return
         self.problem, self.potentials = inner, potentials.detached()
         with torch.no_grad():
-            self.dual = as_asked(dual_value(inner, self.potentials), inner)
+            self.dual = dual_value(inner, self.potentials) * inner.unit
         inputs = (*outer.geometry.inputs(), outer.a, outer.b)
         if any(t.requires_grad for t in inputs):
             self.dual = _EnvelopeValue.apply(self.dual, (inner, self.potentials, plan), *inputs)  # type: ignore[no-untyped-call]
 
     def of(self, kind: ValueKind) -> Tensor:
-        """The value of another kind than the dual one, carrying its gradient."""
+        """The value of a kind, float64, carrying its gradient."""
+        if kind is ValueKind.ENTROPIC:
+            return self.dual
         if self.gradient.unrolls:
-            return as_asked(value_of(kind, self.problem, self.potentials, self.plan), self.inner)
+            return value_of(kind, self.problem, self.potentials, self.plan) * self.inner.unit
         with torch.no_grad():
-            number = as_asked(value_of(kind, self.problem, self.potentials, self.plan), self.inner)
+            number = value_of(kind, self.problem, self.potentials, self.plan) * self.inner.unit
         # With the plan held constant, all values have the same derivative with respect to the costs.
         return number + (self.dual - self.dual.detach())
 
 
 def as_asked(value: Tensor, solved: Discrete) -> Tensor:
-    """A value of the problem as it was solved, in the units and the dtype of the caller.
+    """A value in the units of the caller, in the caller's dtype.
 
     Raises:
         InputError: if it is too large for that dtype.
     """
     dtype = solved.asked.dtype
-    if solved.unit != 1 and not bool((value.detach().abs() * solved.unit <= torch.finfo(dtype).max).all()):
+    if solved.unit != 1 and not bool((value.detach().abs() <= torch.finfo(dtype).max).all()):
         raise InputError(
-            f"the value {value.detach().abs().max().item() * solved.unit:.3g} overflows {dtype}; "
-            "rescale the points, or use float64"
+            f"the value {value.detach().abs().max().item():.3g} overflows {dtype}; rescale the points, or use float64"
         )
-    return (value * solved.unit).to(dtype)
+    return value.to(dtype)
 
 
 class _EnvelopeValue(torch.autograd.Function):

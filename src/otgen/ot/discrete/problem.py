@@ -354,6 +354,15 @@ class Discrete(Problem):
             raise InputError("this needs the points of a problem, which was given by its cost matrix; pass points")
         return self.geometry
 
+    def equals(self, other: Discrete) -> bool:
+        """Whether both are the same problem, number by number, whatever the regulariser."""
+        if self.shape != other.shape or type(self.geometry) is not type(other.geometry):
+            return False
+        if isinstance(self.geometry, Points) and self.cost != other.cost:
+            return False
+        pairs = zip((*self.geometry.inputs(), *self.masses), (*other.geometry.inputs(), *other.masses), strict=True)
+        return all(one is another or torch.equal(one, another) for one, another in pairs)
+
     def with_reg(self, reg: Regulariser) -> Discrete:
         """The same problem under another regulariser."""
         return self._with(reg=reg)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from otgen.ot.core import memory
 from otgen.ot.core.interval import Certified, Interval
 from otgen.ot.core.precision import full_precision
 from otgen.ot.core.results import Solved, SolveOutcome
+from otgen.ot.core.saving import detached_fields
 from otgen.ot.discrete.certificate import Certificate, certify
 from otgen.ot.discrete.envelope import DifferentiableValues, as_asked, value_of
 from otgen.ot.discrete.gradient_error import GradientError, gradient_error_bound, gradient_error_estimate
@@ -75,13 +76,15 @@ class Solution(Certified, Solved):
 
     def value_of(self, kind: ValueKind) -> Tensor:
         """The value of a kind at this iterate, with the requested gradient; shape of the batch."""
-        if kind is ValueKind.ENTROPIC:
-            return self.value
+        return self.value if kind is ValueKind.ENTROPIC else as_asked(self.value64_of(kind), self._solved)
+
+    def value64_of(self, kind: ValueKind) -> Tensor:
+        """:meth:`value_of` in float64, whatever the problem's dtype: for sums whose terms nearly cancel."""
         with full_precision(self.problem.device):
             if self._values is not None:
                 return self._values.of(kind)
             with torch.no_grad():
-                return as_asked(value_of(kind, self._solved, self._at, self._plan), self._solved)
+                return value_of(kind, self._solved, self._at, self._plan) * self._solved.unit
 
     def read(self, kind: ValueKind) -> Tensor:
         """The former name of :meth:`value_of`, for one more release."""
@@ -107,6 +110,11 @@ class Solution(Certified, Solved):
         """Certified bounds on the regularised value: the certificate's, and those of the last check."""
         found = self.certificate.interval
         return found if self._known is None else found.meet(self._known.times(self._solved.unit))
+
+    @property
+    def interval_checked(self) -> Interval:
+        """The interval that the last check of the accuracy found; the certificate's if there was none."""
+        return self.interval if self._known is None else self._known.times(self._solved.unit)
 
     @property
     def value_linear(self) -> Tensor:
@@ -187,7 +195,8 @@ class Solution(Certified, Solved):
     def __getstate__(self) -> dict[str, Any]:
         # A graph cannot be pickled, nor what would compute a correction from the solver's arrays; the correction can.
         correction = None if self._correction is None else self._correction()
-        return vars(self.detached()) | {"_correction": partial(_known, correction)}
+        state = detached_fields(self.state) if is_dataclass(self.state) else self.state
+        return vars(self.detached()) | {"_correction": partial(_known, correction), "state": state}
 
     def __getitem__(self, index: int | slice) -> Solution:
         """The solution of one problem of a batch, or of some of them."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Unpack
 
@@ -13,14 +12,17 @@ from typing_extensions import override
 
 from otgen.ot.core.interval import Certified, Interval
 from otgen.ot.core.loop import LossOptions
+from otgen.ot.core.results import Status
 from otgen.ot.core.solver import Solver
 from otgen.ot.discrete.geometry import Points
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.solver import Sinkhorn, SinkhornUpdate
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.discrete.value_kind import ValueKind
+from otgen.ot.losses.combined_gap import combined
+from otgen.ot.losses.group import Group, total_of
+from otgen.ot.losses.joint_solve import JointSolve
 from otgen.ot.regularisers.kl import KL
-from otgen.ot.solve import solve
 
 
 class Combination(Certified):
@@ -29,30 +31,42 @@ class Combination(Certified):
     Attributes:
         value: detached, shape of the batch.
         weights: the weights of the terms.
+        status: how the solve of all terms ended. Under a tolerance it concerns the sum, not each term.
     """
 
-    def __init__(self, value: Tensor, weights: tuple[float, ...], terms: Callable[[], Iterable[Solution]]) -> None:
-        self.value, self.weights, self._terms = value.detach(), weights, terms
+    def __init__(
+        self,
+        value: Tensor,
+        weights: tuple[float, ...],
+        groups: Sequence[Group],
+        merged: tuple[float, ...],
+        status: Status,
+    ) -> None:
+        self.value, self.weights, self.status = value.detach(), weights, status
+        # Without a graph: keeping the combination must not keep the graph of the value in memory.
+        self._groups = [group.detached() for group in groups]
+        self._merged = merged
 
     @cached_property
     def solutions(self) -> tuple[Solution, ...]:
         """The solution of each term, detached; extracted from the joint solve when first read."""
-        return tuple(solution.detached() for solution in self._terms())
+        by_place = {k: solution for group in self._groups for k, solution in group.each()}
+        return tuple(by_place[k] for k in range(len(self.weights)))
 
     @cached_property
     @override
     def interval(self) -> Interval:
-        """Lower bound ``sum_k (w_k > 0 ? w_k lower_k : w_k upper_k)``; upper bound with lower and upper exchanged."""
-        terms = list(zip(self.weights, self.solutions, strict=True))
-        lower = torch.stack([w * (s.lower if w > 0 else s.upper) for w, s in terms]).sum(0)
-        upper = torch.stack([w * (s.upper if w > 0 else s.lower) for w, s in terms]).sum(0)
-        rounding = torch.stack([abs(w) * s.rounding for w, s in terms]).sum(0)
-        return Interval(lower, upper, rounding)
+        """Lower bound ``sum_k (w_k > 0 ? w_k lower_k : w_k upper_k)``; upper bound with lower and upper exchanged.
+
+        Terms of the same problem count as one, with the sum of their weights: the divergence of a cloud from itself is
+        known to be 0.
+        """
+        return combined(self._merged, [solution.interval for solution in self.solutions])
 
     @property
     def converged(self) -> bool:
-        """Whether all terms converged."""
-        return all(s.converged for s in self.solutions)
+        """Whether the tolerance was reached: that of the sum, or with another stopping test that of each term."""
+        return self.status is Status.CONVERGED
 
     @property
     def steps(self) -> int:
@@ -72,7 +86,8 @@ class Combination(Certified):
 
     def __repr__(self) -> str:
         text, gap = self.interval.text(self.value), float(self.gap.max())
-        return f"{text}, gap {gap:.1e}, {self.steps} steps, {len(self.weights)} terms"
+        ending = [f"not converged: {self.status.value}"] if self.status.fell_short else []
+        return ", ".join([text, f"gap {gap:.1e}", f"{self.steps} steps", f"{len(self.weights)} terms", *ending])
 
 
 def combine(
@@ -80,13 +95,22 @@ def combine(
     problems: tuple[Discrete, ...],
     solver: Solver | None = None,
     value: ValueKind = ValueKind.ENTROPIC,
+    finish: Solver | None = None,
     **options: Unpack[LossOptions],
 ) -> tuple[Tensor, Combination]:
     """``sum_k w_k OT(problem_k)``, differentiable, and the certified combination of its entropic values.
 
     A relative eps is resolved once, from the first problem, and shared. Problems of points of one shape are solved as
-    one batch, problems of matrices one after the other. Under KL the update is symmetric unless a solver is given, so
-    that terms can cancel exactly.
+    one batch, problems of matrices one after the other. A tolerance is that of the sum: see :class:`JointSolve`. Under
+    KL the update is symmetric unless a solver is given, so that terms can cancel exactly.
+
+    Args:
+        weights: the weights of the terms.
+        problems: one per term.
+        solver: the solver of all of them; if omitted, chosen by the regulariser.
+        value: which value of each problem is summed.
+        finish: the solver that goes on if ``solver`` takes long; ``solver`` itself if omitted.
+        options: options of :func:`otgen.ot.solve`.
     """
     reg = problems[0].reg
     if reg.is_relative:
@@ -94,57 +118,45 @@ def combine(
         # cancel.
         reg = problems[0].detached().resolved().reg
     if solver is None and isinstance(reg, KL):
-        solver = Sinkhorn(update=SinkhornUpdate.SYMMETRIC)
+        solver, finish = Sinkhorn(update=SinkhornUpdate.SYMMETRIC), Sinkhorn.fastest()
     problems = tuple(problem.with_reg(reg) for problem in problems)
+    members = _grouped(problems)
+    joints = [
+        Discrete.stack([problems[k] for k in group]) if len(group) > 1 else problems[group[0]] for group in members
+    ]
+    clouds = {id(points): points for p in problems if isinstance(p.geometry, Points) for points in p.geometry.inputs()}
+    merged = _merged(weights, problems)
+    groups, status = JointSolve(
+        joints=joints,
+        members=members,
+        size=problems[0].shape[0] if len(problems[0].shape) == 3 else None,
+        weights=weights,
+        merged=merged,
+        points=[points for points in clouds.values() if points.requires_grad],
+        solver=solver,
+        finish=finish,
+        options=options,
+    ).run()
+    entropic = total_of(groups, weights, ValueKind.ENTROPIC)
+    total = entropic if value is ValueKind.ENTROPIC else total_of(groups, weights, value)
+    dtype = problems[0].dtype
+    return total.to(dtype), Combination(entropic.to(dtype), weights, groups, merged, status)
+
+
+def _grouped(problems: tuple[Discrete, ...]) -> list[list[int]]:
+    """The places of problems that are solved as one batch."""
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for k, problem in enumerate(problems):
         by_shape.setdefault(problem.shape if isinstance(problem.geometry, Points) else (k,), []).append(k)
-    groups = []
-    for members in by_shape.values():
-        first, *others = (problems[k] for k in members)
-        joint = Discrete.stack([first, *others]) if others else first
-        size = first.shape[0] if len(first.shape) == 3 else None
-        groups.append(_Group(members, solve(joint, solver, **options), size))
-    entropic = torch.stack([group.total(weights, ValueKind.ENTROPIC) for group in groups]).sum(0)
-    total = entropic
-    if value is not ValueKind.ENTROPIC:
-        total = torch.stack([group.total(weights, value) for group in groups]).sum(0)
-    # Without a graph: keeping the combination must not keep the graph of the value in memory.
-    kept = [replace(group, joint=group.joint.detached()) for group in groups]
-
-    def solutions() -> Iterator[Solution]:
-        by_place = {k: solution for group in kept for k, solution in group.each()}
-        return (by_place[k] for k in range(len(problems)))
-
-    return total, Combination(entropic, weights, solutions)
+    return list(by_shape.values())
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Terms that were solved as one batch.
-
-    Attributes:
-        members: the indices of these terms among all terms.
-        joint: the solution of the batch, or of the only term.
-        size: the number of problems in a term that is itself a batch; None if a term is a single problem.
-    """
-
-    members: list[int]
-    joint: Solution
-    size: int | None
-
-    def total(self, weights: Sequence[float], kind: ValueKind) -> Tensor:
-        """The weighted sum of the terms' values."""
-        values = self.joint.value_of(kind)
-        if len(self.members) == 1:
-            return weights[self.members[0]] * values
-        own = values.new_tensor([weights[k] for k in self.members])
-        return own @ values.reshape(len(self.members), -1) if self.size is not None else own @ values
-
-    def each(self) -> Iterator[tuple[int, Solution]]:
-        """The index and the solution of each term."""
-        for place, k in enumerate(self.members):
-            if len(self.members) == 1:
-                yield k, self.joint
-            else:
-                yield k, self.joint[place if self.size is None else slice(place * self.size, (place + 1) * self.size)]
+def _merged(weights: tuple[float, ...], problems: tuple[Discrete, ...]) -> tuple[float, ...]:
+    """The weights, those of equal problems added up at the first of them."""
+    merged = list(weights)
+    for k, problem in enumerate(problems):
+        first = next(j for j, other in enumerate(problems[: k + 1]) if j == k or problem.equals(other))
+        if first != k:
+            merged[first] += merged[k]
+            merged[k] = 0.0
+    return tuple(merged)

@@ -1,0 +1,84 @@
+"""Stop when a weighted sum of values is known to a relative accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from otgen.errors import InputError
+from otgen.ot.core.interval import Interval
+from otgen.ot.core.iterate import Accuracy
+from otgen.ot.core.stopping import Tolerance
+from otgen.ot.discrete.solver import DiscreteIterate
+
+
+@dataclass(frozen=True, kw_only=True)
+class CombinedGap(Tolerance):
+    """Stop when the gap of ``sum_k w_k value_k`` is at most ``tol`` times its size, and no term is coarser than that.
+
+    The values are those of a batch, a term's problems in a row. Terms of a divergence nearly cancel where its clouds
+    nearly coincide, so that ``tol`` of each term is no accuracy of the sum.
+
+    Attributes:
+        weights: one per term.
+    """
+
+    weights: tuple[float, ...]
+
+    @override
+    def met(self, iterate: Accuracy) -> bool:
+        if not isinstance(iterate, DiscreteIterate):
+            raise InputError("CombinedGap needs the values of discrete problems; use RelGap for others")
+        if not iterate.expects_gap(self.relative(iterate.values)):
+            return False
+        # Read for the history of the solve.
+        _ = iterate.rel_gap
+        interval = iterate.interval
+        coarse = interval.gap > self.tol * interval.upper.abs().reshape(len(self.weights), -1).amax()
+        return bool((self.combined(interval).rel_gap <= self.tol).all()) and not bool(coarse.any())
+
+    @override
+    def limited(self, iterate: Accuracy) -> bool:
+        return iterate.limited(0.0)
+
+    @override
+    def missed(self, iterate: Accuracy) -> str:
+        gap = (
+            float(self.combined(iterate.interval).rel_gap.max()) if isinstance(iterate, DiscreteIterate) else torch.nan
+        )
+        return f"relative gap {gap:.2g} of the sum, wanted {self.tol:.2g}"
+
+    def relative(self, values: Tensor) -> float:
+        """The relative gap of each problem that suffices, given estimates of the values."""
+        terms = values.reshape(len(self.weights), -1).double()
+        weights = terms.new_tensor(self.weights)
+        share = weights.abs().sum()
+        if not float(share) > 0:
+            return self.tol
+        wanted = self.tol * (weights @ terms).abs() / share
+        sizes = terms.abs().amax(0).clamp(min=torch.finfo(torch.float64).tiny)
+        return max(min(float((wanted / sizes).min()), self.tol), _LEAST)
+
+    def combined(self, interval: Interval) -> Interval:
+        """The interval of the sum, given those of the values."""
+        return combined(self.weights, [interval[k] for k in _members(len(self.weights), interval.lower)])
+
+
+# No tolerance below this is asked of a single problem: it is beyond float64.
+_LEAST = 1e-15
+
+
+def _members(count: int, values: Tensor) -> list[slice]:
+    size = len(values) // count
+    return [slice(k * size, (k + 1) * size) for k in range(count)]
+
+
+def combined(weights: tuple[float, ...], intervals: list[Interval]) -> Interval:
+    """The interval of a weighted sum: ``sum_k (w_k > 0 ? w_k lower_k : w_k upper_k)``, and the same exchanged."""
+    terms = list(zip(weights, intervals, strict=True))
+    lower = torch.stack([w * (i.lower if w > 0 else i.upper) for w, i in terms]).sum(0)
+    upper = torch.stack([w * (i.upper if w > 0 else i.lower) for w, i in terms]).sum(0)
+    return Interval(lower, upper, torch.stack([abs(w) * i.rounding for w, i in terms]).sum(0))
