@@ -17,7 +17,7 @@ from otgen.methods.neural_potentials import DualProblem, DualState
 from otgen.methods.potentials_report import PotentialsReport, potentials_report
 from otgen.ot import KL, L1, Cosine, Cost, Discrete, PNorm, Potentials, Quadratic, SmoothRegulariser, SqEuclidean, solve
 from otgen.ot.continuous.capped_conjugate import CappedConjugate
-from otgen.ot.discrete.plan import PseudoPlan
+from otgen.ot.discrete.pseudo_plan import PseudoPlan
 
 COSTS = (L1(), SqEuclidean(), PNorm(p=1.0), Cosine())
 every_reg = pytest.mark.parametrize("reg", [KL(eps=0.3), Quadratic(eps=0.3)], ids=["KL", "Quadratic"])

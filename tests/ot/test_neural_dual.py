@@ -17,7 +17,7 @@ from otgen import ot
 from otgen.errors import ConvergenceWarning
 from otgen.ot import KL, L1, Continuous, MeanMass, Potentials, RelGap, SmoothRegulariser, Upper, WithinNoise, solve
 from otgen.ot.continuous.capped_conjugate import CappedConjugate
-from otgen.ot.discrete.plan import PseudoPlan
+from otgen.ot.discrete.pseudo_plan import PseudoPlan
 
 
 def gaussian_value(shift: float, d: int, s: float, t: float, eps: float) -> float:

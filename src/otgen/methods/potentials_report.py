@@ -44,7 +44,7 @@ from torch import Tensor
 from otgen.methods.neural_potentials import Clouds, DualProblem, DualState
 from otgen.ot import KL, Cost, Discrete, Potentials, solve
 from otgen.ot.continuous.capped_conjugate import CappedConjugate, pair_sums
-from otgen.ot.discrete.plan import PseudoPlan
+from otgen.ot.discrete.pseudo_plan import PseudoPlan
 
 # How exactly the batch is solved: the remaining gap and the remaining gradient error enter the bound.
 _GAP, _STEPS = 1e-9, 2000

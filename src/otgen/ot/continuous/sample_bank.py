@@ -12,9 +12,9 @@ from otgen.ot.core.loop import run
 from otgen.ot.core.precision import full_precision
 from otgen.ot.discrete.certificate import Certificate, certify
 from otgen.ot.discrete.default_solver import default_discrete_solver
-from otgen.ot.discrete.plan import PseudoPlan
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.pseudo_plan import PseudoPlan
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.regularisers.kl import KL
 
@@ -72,14 +72,19 @@ class OnBank:
     @cached_property
     def upper(self) -> float:
         """Certified upper bound on the bank's value."""
-        solved = self.solve_bank or "solution" in vars(self.bank)
-        return float((self.bank.solution if solved else self.certificate).upper)
+        return float((self.bank.solution if self._solved else self.certificate).upper)
+
+    @property
+    def _solved(self) -> bool:
+        return self.solve_bank or "solution" in vars(self.bank)
 
     @cached_property
     def interval(self) -> Interval:
         """Certified bounds on the bank's value."""
-        bounds = torch.tensor([self.plan.lower, self.upper], dtype=torch.float64, device=self.problem.device)
-        return self.problem.interval(*bounds)
+        certified = self.bank.solution if self._solved else self.certificate
+        rounding = max(self.plan.dual - self.plan.lower, float(certified.rounding.max()))
+        bounds = (self.plan.lower, self.upper, rounding)
+        return Interval(*torch.tensor(bounds, dtype=torch.float64, device=self.problem.device))
 
     @property
     def plan_error_bound(self) -> float:

@@ -19,8 +19,8 @@ from otgen.ot.core.interval import Certified, Estimate, Interval
 from otgen.ot.core.precision import full_precision
 from otgen.ot.core.results import Solved, SolveOutcome
 from otgen.ot.discrete.certificate import Certificate
-from otgen.ot.discrete.plan import PseudoPlan
 from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.pseudo_plan import PseudoPlan
 
 
 class ContinuousSolution(Certified, Solved):

@@ -13,9 +13,9 @@ from otgen.ot.continuous.neural_dual import NeuralDualIterate
 from otgen.ot.core import checks
 from otgen.ot.core.iterate import Accuracy
 from otgen.ot.core.stopping import Stopping
-from otgen.ot.discrete.plan import PseudoPlan
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.pseudo_plan import PseudoPlan
 from otgen.ot.discrete.solution import Solution
 
 

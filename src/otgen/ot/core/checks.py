@@ -116,10 +116,12 @@ def generator(rng: torch.Generator | None) -> torch.Generator:
     return torch.Generator().manual_seed(0) if rng is None else rng
 
 
-def costs(matrix: Tensor) -> None:
-    """Check that the costs do not overflow the dtype."""
-    if not math.isfinite(matrix.sum()) and not bool(torch.isfinite(matrix).all()):
+def extremes(costs: Tensor) -> tuple[float, float]:
+    """The least and the largest cost; raises InputError if one overflows the dtype."""
+    low, high = (float(extreme) for extreme in costs.aminmax())
+    # NaN is passed on by `aminmax`, and fails the comparison.
+    if not (-math.inf < low and high < math.inf):
         raise InputError(
-            f"the cost matrix overflows {matrix.dtype}: the points are too far apart for it; "
-            "rescale them or use float64"
+            f"the cost matrix overflows {costs.dtype}: the points are too far apart for it; rescale them or use float64"
         )
+    return low, high

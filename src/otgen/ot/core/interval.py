@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+# Roundings that a value in its dtype may be away from its interval.
+_ULPS = 4
 
 
 @dataclass(frozen=True)
@@ -17,14 +20,13 @@ class Interval:
     Attributes:
         lower: no larger than the value.
         upper: no smaller than the value.
-        negligible: returns the gap up to which it is roundoff at the problem's scale; needed because the relative gap
-            of a value near zero is meaningless. Called for the relative gap only, since the scale takes a pass over the
-            costs.
+        rounding: by how much a bound was widened to allow for roundoff, the larger of the two; shape of the bounds. A
+            gap of at most twice as much cannot be told from zero.
     """
 
     lower: Tensor
     upper: Tensor
-    negligible: Callable[[], float] = float
+    rounding: Tensor
 
     @property
     def gap(self) -> Tensor:
@@ -33,17 +35,46 @@ class Interval:
 
     @property
     def rel_gap(self) -> Tensor:
-        """``gap / max(|lower|, |upper|)``; 0 if the gap is negligible, infinite if a bound is infinite."""
-        gap, size = self.gap, torch.maximum(self.lower.abs(), self.upper.abs())
-        relative = gap / size.clamp(min=torch.finfo(size.dtype).tiny)
-        return torch.where(gap <= self.negligible(), 0.0, torch.where(gap.isinf(), torch.inf, relative))
+        """``gap / max(|lower|, |upper|)``; 0 only if the gap is 0, infinite if a bound is not finite."""
+        gap = self.gap
+        relative = gap / torch.maximum(self.lower.abs(), self.upper.abs())
+        # A comparison with NaN is false: what is unknown is infinite.
+        return torch.where(gap == 0, 0.0, torch.where(relative < math.inf, relative, math.inf))
+
+    @property
+    def rounded(self) -> Tensor:
+        """Whether the gap is at most twice the rounding: no better bounds are to be had in this arithmetic."""
+        return self.gap <= 2 * self.rounding
+
+    def times(self, unit: float) -> Interval:
+        """The interval of ``unit`` times the value, ``unit > 0``; exact if it is a power of two."""
+        return Interval(self.lower * unit, self.upper * unit, self.rounding * unit)
+
+    def meet(self, other: Interval) -> Interval:
+        """The intersection of two intervals of the same value: the better bound on each side, with its rounding."""
+        below, above = self.lower >= other.lower, self.upper <= other.upper
+        rounding = torch.maximum(
+            torch.where(below, self.rounding, other.rounding), torch.where(above, self.rounding, other.rounding)
+        )
+        lower, upper = torch.maximum(self.lower, other.lower), torch.minimum(self.upper, other.upper)
+        return Interval(lower, upper, rounding)
+
+    def __getitem__(self, index: int | slice) -> Interval:
+        """The interval of one value of a batch, or of some of them."""
+        return Interval(self.lower[index], self.upper[index], self.rounding[index])
 
     def text(self, value: Tensor) -> str:
         """Text such as ``value=2.6091 in [2.6087, 2.6108]``; a batch of more than four is only counted."""
-        if value.ndim == 0:
-            return f"value={numbers_text(value.item(), self.lower.item(), self.upper.item())}"
-        each = (Interval(*bounds).text(one) for one, *bounds in zip(value, self.lower, self.upper, strict=True))
-        return f"{len(value)} values: {'; '.join(each)}" if len(value) <= 4 else f"{len(value)} values"
+        if value.ndim > 0:
+            each = (self[k].text(one) for k, one in enumerate(value))
+            return f"{len(value)} values: {'; '.join(each)}" if len(value) <= 4 else f"{len(value)} values"
+        lower, upper, number = self.lower.item(), self.upper.item(), value.item()
+        text = f"value={numbers_text(number, lower, upper)}"
+        # The value is rounded to its dtype; further outside than that, it is not what the interval is about.
+        room = _ULPS * torch.finfo(value.dtype).eps * abs(number) + self.rounding.item()
+        if lower - room <= number <= upper + room:
+            return text
+        return f"value={number:.5g}, which roundoff in {value.dtype} keeps outside of [{lower:.5g}, {upper:.5g}]"
 
 
 def numbers_text(value: float, lower: float, upper: float) -> str:
@@ -82,8 +113,13 @@ class Certified(ABC):
 
     @property
     def rel_gap(self) -> Tensor:
-        """``gap / max(|lower|, |upper|)``; 0 if the gap is roundoff at the problem's scale."""
+        """``gap / max(|lower|, |upper|)``; 0 only if the gap is 0."""
         return self.interval.rel_gap
+
+    @property
+    def rounding(self) -> Tensor:
+        """By how much a bound was widened to allow for roundoff, float64, shape of the batch."""
+        return self.interval.rounding
 
 
 @dataclass(frozen=True, kw_only=True)

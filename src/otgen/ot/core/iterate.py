@@ -38,6 +38,31 @@ class Accuracy(ABC):
         """Whether the relative gap is likely to be at most ``tol``, so that computing it is worthwhile."""
         return True
 
+    @property
+    def plan_error(self) -> float:
+        """:attr:`marginal_error` of the plan as the solution returns it, which roundoff may keep above the former."""
+        return self.marginal_error
+
+    def limited(self, tol: float) -> bool:
+        """Whether roundoff, not the number of steps, keeps the relative gap above ``tol``.
+
+        Read only after the gap has been found to be larger.
+        """
+        return False
+
+    @property
+    def coarse(self) -> bool:
+        """Whether the iteration's own arithmetic, coarser than that of its certificate, may keep it from a tolerance.
+
+        Read only after a test has been missed.
+        """
+        return False
+
+    @property
+    def rounding_is_negligible(self) -> bool:
+        """Whether a gap that is only roundoff is nothing to warn of: the value may be 0, and next to it is nothing."""
+        return False
+
 
 class Iterate(Accuracy):
     """The state of a solve after some steps."""

@@ -109,7 +109,8 @@ def run(problem: Problem, solver: Solver, **options: Unpack[SolveOptions]) -> An
     checks.component("problem", problem, Problem, "Discrete(x, y)")
     checks.component("solver", solver, Solver, "Sinkhorn()")
     with full_precision(problem.device), contextlib.ExitStack() as stack:
-        inner = problem.detached().resolved()
+        stopping = solver.until if settings.stopping is None else settings.stopping
+        inner = problem.detached().resolved().conditioned(stopping.tolerance)
         solver.accepts(inner)
         if settings.unrolls and solver.unrecorded:
             raise InputError(f"{type(solver).__name__} cannot be differentiated by {gradient}: {solver.unrecorded}")
@@ -117,9 +118,11 @@ def run(problem: Problem, solver: Solver, **options: Unpack[SolveOptions]) -> An
         if not settings.unrolls:
             stack.enter_context(torch.no_grad())
         loop = _Loop(problem.with_settings_of(inner) if settings.unrolls else inner, solver, start, settings)
-        status = loop.until(solver.until if settings.stopping is None else settings.stopping)
+        status = loop.until(stopping)
         stack.close()
         outcome = SolveOutcome(status, loop.steps, loop.history)
+        if not settings.unrolls:
+            inner = loop.problem
         return loop.iterate.solution(problem.with_settings_of(inner), inner, gradient, outcome)
 
 
@@ -137,7 +140,8 @@ class _Loop:
     def until(self, stopping: Stopping) -> Status:
         """Run until the test is met or ``max_steps`` is reached; if it is not met, act as ``on_unconverged`` says."""
         status = self._status(stopping)
-        if status.fell_short and self.settings.on_unconverged != OnUnconverged.IGNORE:
+        silent = status is Status.ROUNDING and self.iterate.rounding_is_negligible
+        if status.fell_short and not silent and self.settings.on_unconverged != OnUnconverged.IGNORE:
             message = (
                 f"{type(self.solver).__name__} stopped after {self.steps} steps: {status.value} "
                 f"({stopping.missed(self.iterate)}); {self.solver.remedy}, or pass on_unconverged='ignore'"
@@ -173,9 +177,21 @@ class _Loop:
                 callback(self.history[-1])
             if met:
                 return Status.CONVERGED
+            limited = stopping.limited(self.iterate)
+            if (limited or self.iterate.coarse) and not self._refined() and limited:
+                return Status.ROUNDING
             if solver.approximates and not silent and self.iterate.rel_gap > _STALLED * before.rel_gap:
                 return Status.STALLED
         return Status.FIXED_STEPS if isinstance(stopping, Steps) else Status.MAX_STEPS
+
+    def _refined(self) -> bool:
+        """Go on from here in a finer arithmetic; False if there is none, or if the steps are recorded."""
+        finer = None if self.settings.unrolls else self.problem.finer()
+        if finer is None:
+            return False
+        self.problem, self.state = finer, self.solver.init(finer, self.iterate.restart(), self.rng)
+        self.iterate = self.solver.iterate(finer, self.state, None)
+        return True
 
     def _advance(self, count: int) -> None:
         """Take ``count`` steps, recorded if the gradient is propagated through them."""

@@ -35,6 +35,17 @@ class Problem(ABC):
         """The same problem with its relative settings replaced by numbers, and its input checked as far as possible."""
         return self
 
+    def conditioned(self, tol: float) -> Self:
+        """A resolved problem in the units and the precision in which it is solved to an accuracy of ``tol``."""
+        return self
+
+    def finer(self) -> Self | None:
+        """This problem in a finer arithmetic, in the same units, for a solve that roundoff keeps from its tolerance.
+
+        None if there is none.
+        """
+        return None
+
     def with_settings_of(self, resolved: Self) -> Self:
         """This problem, with its graph, under the settings of the resolved one."""
         return self

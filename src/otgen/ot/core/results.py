@@ -14,6 +14,7 @@ class Status(StrEnum):
     FIXED_STEPS = "all the steps that were asked for were taken"
     MAX_STEPS = "the step limit came before the tolerance"
     STALLED = "what is left is the error of the approximation, which no further steps mend"
+    ROUNDING = "the gap is no larger than what roundoff may hide, and more than the tolerance"
     NOT_FINITE = "the iteration left the finite numbers; this is its last finite iterate"
 
     @property

@@ -11,6 +11,9 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.ot.core.iterate import Accuracy
 
+# The fraction of a tolerance at which an iterate that still misses it is kept from it by roundoff.
+_WELL_BELOW = 0.25
+
 
 @dataclass(frozen=True)
 class Stopping(ABC):
@@ -19,6 +22,15 @@ class Stopping(ABC):
     @abstractmethod
     def met(self, iterate: Accuracy) -> bool:
         """Whether the accuracy is reached."""
+
+    @property
+    def tolerance(self) -> float:
+        """The error that is asked for, relative to the value or to the mass; infinite if none is."""
+        return math.inf
+
+    def limited(self, iterate: Accuracy) -> bool:
+        """Whether roundoff keeps the iterate from meeting the test, so that no further steps help."""
+        return False
 
     @abstractmethod
     def missed(self, iterate: Accuracy) -> str:
@@ -38,6 +50,11 @@ class Tolerance(Stopping):
                 "number of steps"
             )
 
+    @property
+    @override
+    def tolerance(self) -> float:
+        return self.tol
+
 
 @dataclass(frozen=True)
 class RelGap(Tolerance):
@@ -48,21 +65,34 @@ class RelGap(Tolerance):
         return iterate.expects_gap(self.tol) and iterate.rel_gap <= self.tol
 
     @override
+    def limited(self, iterate: Accuracy) -> bool:
+        return iterate.limited(self.tol)
+
+    @override
     def missed(self, iterate: Accuracy) -> str:
         return f"relative gap {iterate.rel_gap:.2g}, wanted {self.tol:.2g}"
 
 
 @dataclass(frozen=True)
 class MarginalError(Tolerance):
-    """Stop when ``||row sums - a||_1 + ||column sums - b||_1`` is at most ``tol`` (Sanjabi et al. 2018, (25))."""
+    """Stop when ``||row sums - a||_1 + ||column sums - b||_1`` is at most ``tol`` (Sanjabi et al. 2018, (25)).
+
+    Of the plan as the solution returns it.
+    """
 
     @override
     def met(self, iterate: Accuracy) -> bool:
-        return iterate.marginal_error <= self.tol
+        return iterate.marginal_error <= self.tol and iterate.plan_error <= self.tol
+
+    @override
+    def limited(self, iterate: Accuracy) -> bool:
+        # The iteration's own error is well below the tolerance, that of the plan in its precision is not.
+        return iterate.marginal_error <= _WELL_BELOW * self.tol
 
     @override
     def missed(self, iterate: Accuracy) -> str:
-        return f"marginal error {iterate.marginal_error:.2g}, wanted {self.tol:.2g}"
+        error = max(iterate.marginal_error, iterate.plan_error)
+        return f"marginal error {error:.2g}, wanted {self.tol:.2g}"
 
 
 @dataclass(frozen=True)

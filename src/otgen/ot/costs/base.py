@@ -14,6 +14,22 @@ _PAIR_BUDGET = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
+class CostRounding:
+    """``|computed_ij - c(x_i, y_j)| <= relative |computed_ij| + rows_i + columns_j``."""
+
+    relative: float = 0.0
+    rows: Tensor | None = None
+    columns: Tensor | None = None
+
+    def times(self, factor: float) -> CostRounding:
+        """The bound for costs that are multiplied by ``factor``."""
+        if factor == 1:
+            return self
+        rows, columns = (None if part is None else part * factor for part in (self.rows, self.columns))
+        return CostRounding(relative=self.relative, rows=rows, columns=columns)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cost(ABC):
     """A symmetric ground cost ``c(x, y) >= 0`` on R^d.
 
@@ -38,6 +54,13 @@ class Cost(ABC):
         as smooth.
         """
         return None
+
+    def paired_units(self, d: int) -> float:
+        """A bound on the roundoff of :meth:`paired` between points of d coordinates, in units of roundoff of the cost.
+
+        Infinite if the error is not bounded by a multiple of the cost.
+        """
+        return d + 64.0
 
     @abstractmethod
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
@@ -100,16 +123,9 @@ class Cost(ABC):
         """
         return None
 
-    def rounding(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
-        """A bound on the roundoff of :meth:`__call__` in the points' dtype, of the form ``d_i + e_j``.
-
-        With it, a certificate may use the costs as computed, instead of evaluating them again in float64.
-
-        Returns:
-            ``d`` of shape ``(..., n)`` and ``e`` of shape ``(..., m)`` with ``|computed - c(x_i, y_j)| <= d_i + e_j``,
-            or None if no bound is known.
-        """
-        return None
+    def rounding(self, x: Tensor, y: Tensor) -> CostRounding:
+        """A bound on the roundoff of :meth:`__call__` in the points' dtype."""
+        return CostRounding(relative=(x.shape[-1] + 64) * torch.finfo(x.dtype).eps / 2)
 
 
 @dataclass(frozen=True, kw_only=True)

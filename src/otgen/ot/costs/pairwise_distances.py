@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 # Below this many coordinates the differences themselves are cheaper than a matrix product, and exact.
-_FEW_COORDINATES = 4
+FEW_COORDINATES = 4
 # Coordinates summed at once: bounds the roundoff of a distance, see `rounding_units`.
 _SUMMED_AT_ONCE = 256
 # Close pairs recomputed at once: bounds the extra memory.
@@ -25,7 +25,7 @@ def centre(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     """``||x_i - y_j||^2``, shape ``(..., n, m)``, non-negative, accurate relative to the clouds' spread."""
-    if x.shape[-1] <= _FEW_COORDINATES:
+    if x.shape[-1] <= FEW_COORDINATES:
         return _by_differences(x, y)
     squared = _by_product(*centre(x, y))[0]
     # In place if there is no graph: at this size a new matrix costs as much as the product.
@@ -38,7 +38,7 @@ def squared_distances_refined(x: Tensor, y: Tensor) -> Tensor:
     One matrix product serves almost every pair. If it suffers from cancellation (a distance small against the norms),
     the pair is computed again from its difference.
     """
-    if x.shape[-1] <= _FEW_COORDINATES:
+    if x.shape[-1] <= FEW_COORDINATES:
         return _by_differences(x, y)
     x, y = centre(x, y)
     squared, x_sq, y_sq = _by_product(x, y)

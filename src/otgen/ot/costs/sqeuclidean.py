@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.ot.costs.base import Cost
-from otgen.ot.costs.pairwise_distances import centre, rounding_units, squared_distances
+from otgen.ot.costs.base import Cost, CostRounding
+from otgen.ot.costs.pairwise_distances import FEW_COORDINATES, centre, rounding_units, squared_distances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +47,11 @@ class SqEuclidean(Cost):
         return x.square().sum(-1), y.square().sum(-1), 2 * x, y
 
     @override
-    def rounding(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
+    def rounding(self, x: Tensor, y: Tensor) -> CostRounding:
+        d, unit = x.shape[-1], torch.finfo(x.dtype).eps / 2
+        if d <= FEW_COORDINATES:
+            return CostRounding(relative=(d + 4) * unit)
         x, y = centre(x, y)
-        # A batch is multiplied over all coordinates at once, a single pair of clouds over a limited number at a time.
-        d = x.shape[-1]
-        units = (rounding_units(d) if x.ndim == 2 else 2 * d + 24) * torch.finfo(x.dtype).eps / 2
+        units = (rounding_units(d) if x.ndim == 2 else 2 * d + 24) * unit
         rows, columns = (torch.linalg.vector_norm(points, dim=-1).square() for points in (x, y))
-        return units * rows, units * columns
+        return CostRounding(relative=0.0, rows=units * rows, columns=units * columns)

@@ -2,20 +2,32 @@
 
 Lower bound: the dual value, after the soft transform of g. Upper bound: the primal value of the plan of
 those potentials, rounded to the transport polytope (Altschuler, Weed, Rigollet 2017, Algorithm 2). Both are
-evaluated in float64, streamed over blocks of rows, and widened by a bound on the roundoff of that evaluation.
+evaluated in float64, streamed over blocks of rows, and widened by a bound on the roundoff of that evaluation, pair by
+pair. Where that bound is most of the gap, a second evaluation has less of it:
+:mod:`otgen.ot.discrete.sharp_certificate`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
-from otgen.ot.discrete.plan import _UNIT, PlanBlocks, PlanSums, roundoff_terms
+from otgen.ot.core.interval import Interval
+from otgen.ot.discrete.dual_bound import UNIT, DualBound, RowBounds
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.sharp_certificate import sharp_bounds
 from otgen.ot.regularisers.base import SmoothRegulariser
+
+# Up to this many entries the costs and the density of all rows are kept between the passes.
+_KEEP_ENTRIES = 1 << 22
+# The second evaluation holds some ten matrices; it is worth its time if roundoff is at least this fraction of the gap,
+# and the gap not negligible at this fraction of the value.
+_SHARP_ENTRIES, _ROUNDED, _NARROW = 1 << 22, 0.125, 1e-12
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,7 @@ class Certificate:
         value_linear: transport cost ``<plan, C>`` of the rounded, feasible plan.
         row_error: ``sum_i |sum_j pi_ij - a_i|`` of the plan before rounding.
         column_error: ``sum_j |sum_i pi_ij - b_j|`` of the plan before rounding.
+        rounding: by how much a bound was widened to allow for roundoff, the larger of the two.
     """
 
     lower: Tensor
@@ -35,6 +48,24 @@ class Certificate:
     value_linear: Tensor
     row_error: Tensor
     column_error: Tensor
+    rounding: Tensor
+
+    @property
+    def interval(self) -> Interval:
+        """The bounds as an interval."""
+        return Interval(self.lower, self.upper, self.rounding)
+
+    def __getitem__(self, index: int | slice) -> Certificate:
+        """The certificate of one problem of a batch, or of some of them."""
+        return Certificate(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+    def in_units(self, unit: float) -> Certificate:
+        """The certificate in the units of the caller: costs are multiplied by ``unit``, errors of marginals are not."""
+        if unit == 1:
+            return self
+        scaled = {"lower", "upper", "value_linear", "rounding"}
+        values = {f.name: getattr(self, f.name) * (unit if f.name in scaled else 1) for f in fields(self)}
+        return Certificate(**values)
 
 
 @torch.no_grad()
@@ -52,50 +83,209 @@ def certify(
         plan: the coupling, ``(..., n, m)``, if it is not determined by the potentials (exact transport).
         correction: ``alpha (..., n)``, ``x (..., m)``: before it is rounded, the plan is multiplied by
             ``max(1 + alpha_i + x_j, 0)``. Any numbers are valid. If they make its marginals right to first order, the
-            gap is of second order in the marginal error; without a correction it is of first order.
+            gap is of second order in the marginal error; without a correction it is of first order. The better of the
+            two plans is taken, with and without the correction.
     """
-    rows = PlanBlocks(problem, potentials, plan, correction)
-    sums, row_scale, columns = PlanSums(rows), torch.ones_like(rows.a), torch.zeros_like(rows.b)
-    for block in rows:
-        row_mass = sums.add(block)
-        corrected_mass = row_mass if block.corrected is block.density else block.over_columns(block.corrected)
-        scale = 1 / corrected_mass.clamp(min=1)
-        row_scale[..., block.part] = scale
-        columns = columns + ((block.a * scale).unsqueeze(-2) @ block.corrected).squeeze(-2)
-    sums.close()
-    linear, upper = _rounded(rows, sums, row_scale, columns)
-    return Certificate(sums.value - sums.rounding(), upper, linear, sums.row_error, sums.column_error)
+    inner = problem.in_units()
+    potentials = potentials.times(problem.unit / inner.unit)
+    found = _Evaluation(inner, potentials, plan).certificate(correction)
+    return found.in_units(inner.unit / problem.unit)
 
 
-def _rounded(rows: PlanBlocks, sums: PlanSums, row_scale: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """Transport cost and upper bound of the plan rounded to a coupling, given the factors that scale its rows down.
+@dataclass(frozen=True)
+class _Block:
+    """Rows ``part`` of the costs, ``(..., r, m)``, and the density of the plan at them; a is their weights."""
 
-    Args:
-        rows: the plan.
-        sums: the sums over the plan.
-        row_scale: the factor of each row.
-        columns: column sums divided by b, after the rows are scaled.
+    part: slice
+    costs: Tensor
+    density: Tensor
+    a: Tensor
+
+
+@dataclass(frozen=True)
+class _Rounded:
+    """The plan after rounding.
+
+    Attributes:
+        linear: its transport cost.
+        upper: the bound that it gives.
+        rounding: how far the bound was raised for roundoff.
+        magnitude: the mean of ``|c|`` over the plan.
     """
-    reg, b = rows.problem.reg, rows.b
-    column_scale = 1 / columns.clamp(min=1)
-    # err_b / b of the rounding; a column without mass lacks none
-    missing = (1 - columns * column_scale).clamp(min=0).masked_fill(b == 0, 0.0)
-    total = (b * missing).sum(-1)
-    fill = missing / total.clamp(min=torch.finfo(torch.float64).tiny).unsqueeze(-1)
-    linear, penalty, magnitude = (torch.zeros_like(sums.value) for _ in range(3))
-    for block in rows:
-        scale = row_scale[..., block.part].unsqueeze(-1)
-        density = (block.corrected * scale).mul_(column_scale.unsqueeze(-2))
-        lacking = (1 - block.over_columns(density)).clamp(min=0)  # err_a / a
-        # pi' + err_a err_b^T / |err_a|_1, as a density
-        density.addcmul_(lacking.unsqueeze(-1), fill.unsqueeze(-2))
-        paid = density * block.costs
-        linear = linear + block.mean(paid)
-        magnitude = magnitude + block.mean(paid.abs_())
-        if isinstance(reg, SmoothRegulariser):
-            penalty = penalty + reg.weight * block.mean(reg.penalty(density))
-    if isinstance(reg, SmoothRegulariser):
-        # A density is at most 1 / min(a, b) on its support; 50 covers its logarithm.
-        magnitude = magnitude + 2 * penalty + 50 * reg.weight
-    slack = _UNIT * (roundoff_terms(rows.problem) * magnitude + 16 * sums.largest)
-    return linear, linear + penalty + slack
+
+    linear: Tensor
+    upper: Tensor
+    rounding: Tensor
+    magnitude: Tensor
+
+    def or_better(self, other: _Rounded) -> _Rounded:
+        """The plan with the smaller bound, for each problem of a batch."""
+        better = self.upper < other.upper
+        names = [field.name for field in fields(self)]
+        return _Rounded(**{n: torch.where(better, getattr(self, n), getattr(other, n)) for n in names})
+
+
+class _Evaluation:
+    """The passes over the plan of a problem in ordinary units."""
+
+    def __init__(self, problem: Discrete, potentials: Potentials, plan: Tensor | None) -> None:
+        self.problem, self.plan = problem.detached(), plan
+        if plan is None and not isinstance(problem.reg, SmoothRegulariser):
+            raise TypeError("an unregularised plan is no function of the potentials: its solver must give it")
+        self.a, self.b = problem.weights64
+        self.cost_rounding = problem.cost_rounding(torch.float64)
+        self.bound = DualBound(
+            problem.reg, potentials.g.detach().double(), self.b, self.cost_rounding, negative=problem.cost_range[0] < 0
+        )
+        n, m = problem.shape[-2:]
+        # The number of roundings that a sum over the plan may accumulate.
+        self.terms = n + m + 64
+        self._kept: list[_Block] | None = [] if math.prod(problem.shape) <= _KEEP_ENTRIES else None
+        self.value, self.absolute, self.widened = (torch.zeros_like(self.a[..., 0]) for _ in range(3))
+        self.columns = torch.zeros_like(self.b)
+
+    def certificate(self, correction: tuple[Tensor, Tensor] | None) -> Certificate:
+        """Both bounds, the better of the plans with and without the correction."""
+        row_error = torch.zeros_like(self.value)
+        for block in self._first_pass():
+            self.columns = self.columns + _over_rows(block.a, block.density)
+            if self.plan is not None:
+                mass = _over_columns(block.density, self.b)
+                row_error = row_error + (block.a * (mass - 1).abs()).sum(-1)
+        column_error = (self.b * (self.columns - 1).abs()).sum(-1)
+        best = self._rounded(None)
+        lower, lowered = self._lower(best.magnitude)
+        if correction is not None:
+            best = self._rounded((correction[0].double(), correction[1].double())).or_better(best)
+        # Infinity minus infinity is no bound: then none is known.
+        lower, upper = (
+            torch.where(lower.isnan(), -torch.inf, lower),
+            torch.where(best.upper.isnan(), torch.inf, best.upper),
+        )
+        rounding = torch.maximum(lowered, best.rounding)
+        return self._sharpened(Certificate(lower, upper, best.linear, row_error, column_error, rounding))
+
+    def _lower(self, magnitude: Tensor) -> tuple[Tensor, Tensor]:
+        """The lower bound, and how far it was lowered for roundoff."""
+        g = self.bound.g
+        value = self.value + (self.b * g).sum(-1)
+        sums = 2 * UNIT * self.terms * (self.absolute + (self.b * g.abs()).sum(-1))
+        pairs = (self.b * self.columns * self.bound.columns).sum(-1) + self.bound.relative * magnitude
+        return value - sums, self.widened + sums + pairs
+
+    def _first_pass(self) -> Iterator[_Block]:
+        for part in self.problem.row_blocks():
+            block, rows = self._block(part)
+            self.value = self.value + (block.a * rows.below).sum(-1)
+            self.absolute = self.absolute + (block.a * rows.f.abs()).sum(-1)
+            self.widened = self.widened + (block.a * rows.widened).sum(-1)
+            if self.bound.offset is not None:
+                self.widened = self.widened + (block.a * self.bound.offset[..., part]).sum(-1)
+            if self._kept is not None:
+                self._kept.append(block)
+            yield block
+
+    def _block(self, part: slice) -> tuple[_Block, RowBounds]:
+        costs = self.problem.rows(part, torch.float64)
+        rows, a = self.bound.rows(costs, part), self.a[..., part]
+        if self.plan is None:
+            assert rows.density is not None
+            return _Block(part, costs, rows.density, a), rows
+        weights, plan = a.unsqueeze(-1) * self.b.unsqueeze(-2), self.plan[..., part, :].double()
+        density = torch.where(weights > 0, plan / weights.masked_fill(weights == 0, 1.0), 0.0)
+        return _Block(part, costs, density, a), rows
+
+    def _blocks(self) -> Iterator[_Block]:
+        if self._kept is not None:
+            yield from self._kept
+            return
+        for part in self.problem.row_blocks():
+            yield self._block(part)[0]
+
+    def _corrected(self, block: _Block, correction: tuple[Tensor, Tensor] | None) -> Tensor:
+        if correction is None:
+            return block.density
+        alpha, x = correction
+        factor = x.unsqueeze(-2) + (1 + alpha[..., block.part]).unsqueeze(-1)
+        return factor.clamp_(min=0).mul_(block.density)
+
+    def _scales(self, correction: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        """The factors at most 1 that leave no row heavier than its weight, and the column sums of what is left."""
+        if correction is None and self.plan is None:
+            # The rows of the plan of potentials have mass 1 already.
+            return torch.ones_like(self.a), self.columns
+        scales, columns = [], torch.zeros_like(self.b)
+        for block in self._blocks():
+            density = self._corrected(block, correction)
+            scale = 1 / _over_columns(density, self.b).clamp(min=1)
+            columns = columns + _over_rows(block.a * scale, density)
+            scales.append(scale)
+        return torch.cat(scales, -1), columns
+
+    def _rounded(self, correction: tuple[Tensor, Tensor] | None) -> _Rounded:
+        """The plan rounded to a coupling, and the bound that it gives."""
+        reg, b = self.problem.reg, self.b
+        row_scale, columns = self._scales(correction)
+        column_scale = 1 / columns.clamp(min=1)
+        # err_b / b of the rounding; a column without mass lacks none
+        missing = (1 - columns * column_scale).clamp(min=0).masked_fill(b == 0, 0.0)
+        total = (b * missing).sum(-1)
+        fill = missing / total.clamp(min=torch.finfo(torch.float64).tiny).unsqueeze(-1)
+        linear, penalty, magnitude, product = (torch.zeros_like(total) for _ in range(4))
+        for block in self._blocks():
+            density = self._corrected(block, correction) * row_scale[..., block.part].unsqueeze(-1)
+            density.mul_(column_scale.unsqueeze(-2))
+            lacking = (1 - _over_columns(density, b)).clamp(min=0)  # err_a / a
+            # pi' + err_a err_b^T / |err_a|_1, as a density
+            density.addcmul_(lacking.unsqueeze(-1), fill.unsqueeze(-2))
+            if isinstance(reg, SmoothRegulariser):
+                penalty = penalty + reg.weight * self._mean(block, reg.penalty(density))
+            paid = density.mul_(block.costs)
+            linear = linear + self._mean(block, paid)
+            costs = block.costs
+            if self.bound.negative:
+                paid, costs = paid.abs_(), costs.abs()
+                magnitude = magnitude + self._mean(block, paid)
+            product = product + self._mean(block, costs)
+        magnitude = magnitude if self.bound.negative else linear
+        return _Rounded(linear, *self._widened(linear, penalty, magnitude, product), magnitude)
+
+    def _widened(self, linear: Tensor, penalty: Tensor, magnitude: Tensor, product: Tensor) -> tuple[Tensor, Tensor]:
+        """The upper bound, and how far it was raised for roundoff.
+
+        The marginals of the rounded plan are right to ``terms`` roundings of each weight. A plan scaled down by as much
+        lacks a multiple of a and b, at most four times itself; filled with a product it pays four times the mean cost,
+        and, the penalty being convex, a few times eps.
+        """
+        given = self.cost_rounding
+        rounding = UNIT * (self.terms * (2 * magnitude + 4 * product)) + given.relative * magnitude
+        for offsets, weights in ((given.rows, self.a), (given.columns, self.b)):
+            if offsets is not None:
+                rounding = rounding + (weights * offsets).sum(-1)
+        if isinstance(self.problem.reg, SmoothRegulariser):
+            rounding = rounding + UNIT * (2 * self.terms * penalty + (16 + 8 * self.terms) * self.problem.reg.weight)
+        return linear + penalty + rounding, rounding
+
+    def _mean(self, block: _Block, values: Tensor) -> Tensor:
+        return (block.a * _over_columns(values, self.b)).sum(-1)
+
+    def _sharpened(self, found: Certificate) -> Certificate:
+        """The better bounds of this evaluation and of the one with twice the digits, if that may matter."""
+        gap, size = found.upper - found.lower, torch.maximum(found.lower.abs(), found.upper.abs())
+        limited = (found.rounding > _ROUNDED * gap) & ~(gap <= _NARROW * size)
+        if not bool(limited.any()) or self._kept is None or self.a.shape[-1] * self.b.numel() > _SHARP_ENTRIES:
+            return found
+        density = torch.cat([block.density for block in self._kept], dim=-2)
+        sharp = sharp_bounds(self.problem, self.bound.g, density)
+        both = found.interval.meet(sharp)
+        return replace(found, lower=both.lower, upper=both.upper, rounding=both.rounding)
+
+
+def _over_columns(values: Tensor, b: Tensor) -> Tensor:
+    """``sum_j b_j values_ij``, ``(..., r)``."""
+    return (values @ b.unsqueeze(-1)).squeeze(-1)
+
+
+def _over_rows(a: Tensor, values: Tensor) -> Tensor:
+    """``sum_i a_i values_ij``, ``(..., m)``."""
+    return (a.unsqueeze(-2) @ values).squeeze(-2)

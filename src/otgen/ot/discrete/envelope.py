@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from otgen.errors import InputError
 from otgen.ot.core.gradient_policy import Gradient
 from otgen.ot.core.precision import full_precision
 from otgen.ot.discrete.plan import pair_sums_of, plan_rows
@@ -21,11 +22,11 @@ class DifferentiableValues:
     """The values at potentials with exact rows, shape of the batch.
 
     Attributes:
-        dual: the dual value, carrying the gradient.
+        dual: the dual value in the caller's units and dtype, carrying the gradient.
 
     Args:
-        outer: the problem with the caller's graph.
-        inner: the same problem without a graph.
+        outer: the problem with the caller's graph, in the units and the precision of ``inner``.
+        inner: the problem that was solved, without a graph.
         gradient: how to differentiate.
         potentials: with exact rows; with a graph if the gradient unrolls.
         plan: the coupling, if it is not determined by the potentials.
@@ -35,13 +36,14 @@ class DifferentiableValues:
         self, outer: Discrete, inner: Discrete, gradient: Gradient, potentials: Potentials, plan: Tensor | None
     ) -> None:
         self.gradient, self.plan = gradient, plan
+        self.inner = inner
         if gradient.unrolls:
             self.problem, self.potentials = outer, potentials
-            self.dual: Tensor = dual_value(outer, potentials)
+            self.dual: Tensor = as_asked(dual_value(outer, potentials), inner)
             return
         self.problem, self.potentials = inner, potentials.detached()
         with torch.no_grad():
-            self.dual = dual_value(inner, self.potentials)
+            self.dual = as_asked(dual_value(inner, self.potentials), inner)
         inputs = (*outer.geometry.inputs(), outer.a, outer.b)
         if any(t.requires_grad for t in inputs):
             self.dual = _EnvelopeValue.apply(self.dual, (inner, self.potentials, plan), *inputs)  # type: ignore[no-untyped-call]
@@ -49,11 +51,26 @@ class DifferentiableValues:
     def of(self, kind: ValueKind) -> Tensor:
         """The value of another kind than the dual one, carrying its gradient."""
         if self.gradient.unrolls:
-            return value_of(kind, self.problem, self.potentials, self.plan)
+            return as_asked(value_of(kind, self.problem, self.potentials, self.plan), self.inner)
         with torch.no_grad():
-            number = value_of(kind, self.problem, self.potentials, self.plan)
+            number = as_asked(value_of(kind, self.problem, self.potentials, self.plan), self.inner)
         # With the plan held constant, all values have the same derivative with respect to the costs.
         return number + (self.dual - self.dual.detach())
+
+
+def as_asked(value: Tensor, solved: Discrete) -> Tensor:
+    """A value of the problem as it was solved, in the units and the dtype of the caller.
+
+    Raises:
+        InputError: if it is too large for that dtype.
+    """
+    dtype = solved.asked.dtype
+    if solved.unit != 1 and not bool((value.detach().abs() * solved.unit <= torch.finfo(dtype).max).all()):
+        raise InputError(
+            f"the value {value.detach().abs().max().item() * solved.unit:.3g} overflows {dtype}; "
+            "rescale the points, or use float64"
+        )
+    return (value * solved.unit).to(dtype)
 
 
 class _EnvelopeValue(torch.autograd.Function):
@@ -68,6 +85,7 @@ class _EnvelopeValue(torch.autograd.Function):
         needed = ctx.needs_input_grad[2:]
         with torch.no_grad(), full_precision(grad.device):
             gradients = envelope_gradients(*ctx.at, weights=any(needed[-2:]))
+            grad = grad.to(gradients[0].dtype)
             scaled = []
             for wanted, g in zip(needed, gradients, strict=True):
                 scaled.append(g * grad.reshape(grad.shape + (1,) * (g.ndim - grad.ndim)) if wanted else None)
@@ -93,38 +111,42 @@ class _Once(torch.autograd.Function):
 
 
 def dual_value(problem: Discrete, potentials: Potentials) -> Tensor:
-    """``<a, f> + <b, g> - sum_ij a_i b_j conjugate(s_ij)`` for potentials with exact rows, in the problem's dtype."""
-    f = potentials.f.to(problem.dtype).masked_fill(problem.a == 0, 0.0)
-    g = potentials.g.to(problem.dtype).masked_fill(problem.b == 0, 0.0)
-    value = (problem.a * f).sum(-1) + (problem.b * g).sum(-1)
+    """``<a, f> + <b, g> - sum_ij a_i b_j conjugate(s_ij)`` for potentials with exact rows, float64."""
+    a, b = problem.weights64
+    f = potentials.f.double().masked_fill(problem.a == 0, 0.0)
+    g = potentials.g.double().masked_fill(problem.b == 0, 0.0)
+    value = (a * f).sum(-1) + (b * g).sum(-1)
     reg = problem.reg
     if isinstance(reg, SmoothRegulariser) and not reg.conjugate_vanishes:
         for part, costs in _costs(problem):
-            conjugate = reg.conjugate(pair_sums_of(problem, Potentials(f, g), costs, part))
-            mean = problem.a[..., part].unsqueeze(-2) @ conjugate @ problem.b.unsqueeze(-1)
+            conjugate = reg.conjugate(pair_sums_of(problem, Potentials(f, g), costs.double(), part))
+            mean = a[..., part].unsqueeze(-2) @ conjugate @ b.unsqueeze(-1)
             value = value - mean.squeeze((-2, -1))
     return value
 
 
 def value_of(kind: ValueKind, problem: Discrete, potentials: Potentials, plan: Tensor | None) -> Tensor:
-    """A value at potentials with exact rows, shape of the batch."""
+    """A value at potentials with exact rows, shape of the batch, float64."""
     if kind is ValueKind.ENTROPIC:
         return dual_value(problem, potentials)
     reg = problem.reg
-    value = torch.zeros_like(problem.a.sum(-1))
+    value = torch.zeros_like(problem.a.sum(-1), dtype=torch.float64)
     for part, costs in _costs(problem):
         if not isinstance(reg, SmoothRegulariser):
             assert plan is not None
-            value = value + (plan[..., part, :].to(problem.dtype) * costs).sum((-2, -1))
+            value = value + (plan[..., part, :].double() * costs).sum((-2, -1))
             continue
         sums = pair_sums_of(problem, potentials, costs, part)
+        if not torch.is_grad_enabled():
+            # Potentials whose rows are exact whatever the roundoff, as those of the plan are.
+            sums += reg.soft_transform(sums, problem.b.unsqueeze(-2), dim=-1).unsqueeze(-1)
         density = reg.density(sums)
         price = costs * density
         if kind is ValueKind.PRIMAL:
             # eps penalty(m) = s m - conjugate(s) for the density m of s, differentiable also where m is 0.
             price = price + sums.masked_fill(sums.isinf(), 0.0) * density - reg.conjugate(sums)
         mean = problem.a[..., part].unsqueeze(-2) @ price @ problem.b.unsqueeze(-1)
-        value = value + mean.squeeze((-2, -1))
+        value = value + mean.squeeze((-2, -1)).double()
     return value
 
 
@@ -139,7 +161,7 @@ def _costs(problem: Discrete) -> Iterator[tuple[slice, Tensor]]:
 def envelope_gradients(
     problem: Discrete, potentials: Potentials, plan: Tensor | None, *, weights: bool = True
 ) -> tuple[Tensor, ...]:
-    """The envelope gradients: one tensor for each input of the geometry, then for a and b.
+    """The envelope gradients: one tensor for each input of the geometry, then for a and b; of the caller's value.
 
     Args:
         problem: without a graph.
@@ -160,12 +182,15 @@ def envelope_gradients(
         else:
             inputs = problem.geometry.vjp(rows)
         if weights and isinstance(reg, SmoothRegulariser):
-            costs = problem.rows(part, problem.dtype)
+            costs, b = problem.rows(part, problem.dtype), problem.b.unsqueeze(-2)
             f, g = potentials.f.to(costs.dtype)[..., part], potentials.g.to(costs.dtype)
-            conjugate = reg.conjugate(f.unsqueeze(-1) + (g.unsqueeze(-2) - costs))
+            s = f.unsqueeze(-1) + (g.unsqueeze(-2) - costs)
+            # Rows are exact whatever the roundoff, as in the plan.
+            s += reg.soft_transform(s, b, dim=-1).unsqueeze(-1)
+            conjugate = reg.conjugate(s)
             grad_a[..., part] -= _weighted(conjugate, problem.b.unsqueeze(-2)).sum(-1)
             grad_b -= _weighted(conjugate, problem.a[..., part].unsqueeze(-1)).sum(-2)
-    return (*inputs, grad_a, grad_b)
+    return (*inputs, grad_a * problem.unit, grad_b * problem.unit)
 
 
 def _weighted(values: Tensor, weights: Tensor) -> Tensor:

@@ -71,6 +71,12 @@ class Points(Geometry):
     def inputs(self) -> tuple[Tensor, ...]:
         return (self.x, self.y)
 
+    @property
+    def spread(self) -> float:
+        """The largest difference of a coordinate between two points, of either cloud; 0 if all points coincide."""
+        points = torch.cat([self.x.detach(), self.y.detach()], dim=-2)
+        return float((points.amax(-2) - points.amin(-2)).amax())
+
     @override
     def matrix(self) -> Tensor:
         return self.cost(self.x, self.y)

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from otgen.ot.discrete.certificate import Certificate
 from otgen.ot.discrete.envelope import envelope_gradients
 from otgen.ot.discrete.geometry import Points
 from otgen.ot.discrete.plan import PlanBlocks, plan_rows
@@ -92,16 +91,14 @@ class _Side:
         return total
 
 
-def gradient_error_bound(
-    problem: Discrete, potentials: Potentials, plan: Tensor | None, certificate: Certificate
-) -> GradientError:
+def gradient_error_bound(problem: Discrete, potentials: Potentials, plan: Tensor | None, gap: Tensor) -> GradientError:
     """A certified bound on the error of the gradient as the backward pass computes it."""
     reg = problem.reg
     if not isinstance(reg, SmoothRegulariser):
         # An exact plan need not be unique, so the gap implies no bound.
         points = isinstance(problem.geometry, Points)
         return GradientError(math.inf, math.inf if points else None, math.inf if points else None)
-    kappa = (certificate.upper - certificate.lower).clamp(min=0) / reg.weight
+    kappa = gap / reg.weight
     # L1 distance between the plan in the problem's dtype and in float64.
     rounding = torch.zeros_like(kappa)
     for block in PlanBlocks(problem, potentials):

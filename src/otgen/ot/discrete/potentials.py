@@ -27,6 +27,10 @@ class Potentials:
         """The same potentials without a graph."""
         return type(self)(self.f.detach(), self.g.detach())
 
+    def times(self, factor: float) -> Self:
+        """The potentials for costs that are multiplied by ``factor``."""
+        return self if factor == 1 else type(self)(self.f * factor, self.g * factor)
+
     @property
     def finite(self) -> bool:
         """Whether all entries are finite, judged by their sum, which is finite only if all its terms are."""

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,9 +15,8 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.core import checks, memory
-from otgen.ot.core.interval import Interval
 from otgen.ot.core.problem import Problem
-from otgen.ot.costs.base import Cost
+from otgen.ot.costs.base import Cost, CostRounding
 from otgen.ot.costs.sqeuclidean import SqEuclidean
 from otgen.ot.discrete.geometry import Geometry, Matrix, Points
 from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
@@ -24,8 +24,14 @@ from otgen.ot.regularisers.kl import KL
 
 # A problem whose three matrices need no more than this is never streamed.
 _ALWAYS_KEPT_BYTES = 1 << 28
-# A gap below this fraction of the mean cost and eps is roundoff.
-_NEGLIGIBLE = 1e-12
+# float32 is too coarse where roundoff in the largest cost may change an entry of the plan by more than this fraction,
+# where a weight is smaller than this, and for a tolerance of at most this.
+_COARSE, _LIGHT, _ACCURATE = 2.0**-8, 1e-10, 1e-5
+# Costs are of ordinary size if the largest lies between 2^-40 and 2^40. Others are brought to 2^-20 or 2^20, so that
+# their factor is itself a normal number of float32.
+_ORDINARY, _BROUGHT = 40, 20
+# Beyond these powers of two, the squares and the roundoff of costs in float32 come close to the ends of its range.
+_BOTTOM = 90
 # Entries of a row block of the streamed passes: 2 MB in float64, which a cache holds.
 _BLOCK_ENTRIES = 1 << 18
 
@@ -36,16 +42,25 @@ class Side:
 
     Attributes:
         points: ``(..., n, d)``.
-        weights: ``(..., n)``.
+        weights: ``(..., n)``, summing to 1.
+        masses: the weights as they were given, up to a factor.
     """
 
     points: Tensor
     weights: Tensor
+    masses: Tensor
 
     def against(self, other: Side, like: Discrete) -> Discrete:
         """The problem between this cloud and another, with the cost and regulariser of ``like``."""
         geometry = Points(self.points, other.points, like.cost)
-        return like._with(geometry, self.weights, other.weights, like.reg)
+        return like._with(
+            geometry=geometry, a=self.weights, b=other.weights, _masses=(self.masses, other.masses), unit=1.0
+        )
+
+    def part(self, where: slice | Tensor) -> Side:
+        """Some of the points, their weights normalised."""
+        weights = self.weights[..., where]
+        return Side(self.points[..., where, :], weights / weights.sum(-1, keepdim=True), self.masses[..., where])
 
 
 class Discrete(Problem):
@@ -59,9 +74,19 @@ class Discrete(Problem):
         cost: the ground cost.
         reg: the regulariser; the default is KL at 5 % of the mean cost.
 
+    Points, weights and costs are copied: a later change of the caller's tensors in place has no effect.
+
+    Attributes:
+        unit: what a cost of 1 is in the units of the caller, a power of two; 1 but for a problem as it is solved, see
+            :meth:`conditioned`.
+
     Raises:
         InputError: on empty or non-finite input, wrong shapes, mixed devices or dtypes, bad weights.
     """
+
+    unit: float = 1.0
+    # The problem in the caller's units and dtype, if this is not it.
+    _asked: Discrete | None = None
 
     def __init__(
         self,
@@ -73,7 +98,7 @@ class Discrete(Problem):
         cost: Cost | None = None,
         reg: Regulariser | None = None,
     ) -> None:
-        x, y = checks.lifted("x", x, (2, 3)), checks.lifted("y", y, (2, 3))
+        x, y = (_owned(checks.lifted(name, points, (2, 3)), points) for name, points in (("x", x), ("y", y)))
         checks.compatible("x and y", x, y)
         if x.ndim != y.ndim or x.shape[-1] != y.shape[-1] or x.shape[:-2] != y.shape[:-2]:
             raise InputError(
@@ -90,7 +115,7 @@ class Discrete(Problem):
     ) -> Discrete:
         """The problem of a given cost matrix, ``(n, m)`` or ``(B, n, m)``."""
         problem = cls.__new__(cls)
-        problem._set(Matrix(checks.lifted("C", C, (2, 3))), a, b, KL() if reg is None else reg)
+        problem._set(Matrix(_owned(checks.lifted("C", C, (2, 3)), C)), a, b, KL() if reg is None else reg)
         return problem
 
     def _set(self, geometry: Geometry, a: Tensor | None, b: Tensor | None, reg: Regulariser) -> None:
@@ -100,11 +125,15 @@ class Discrete(Problem):
         self.reg = reg
         self.a = checks.weights("a", a, self.reference, (*batch, n))
         self.b = checks.weights("b", b, self.reference, (*batch, m))
+        self._masses = (_masses(a, self.a), _masses(b, self.b))
 
-    def _with(self, geometry: Geometry, a: Tensor, b: Tensor, reg: Regulariser) -> Discrete:
+    def _with(self, **changes: Any) -> Discrete:
         # Checked already: no second check, no second normalisation.
         problem = Discrete.__new__(Discrete)
-        problem.geometry, problem.a, problem.b, problem.reg = geometry, a, b, reg
+        for name in ("geometry", "a", "b", "reg", "unit", "_masses"):
+            if name in self.__dict__:
+                setattr(problem, name, self.__dict__[name])
+        problem.__dict__.update(changes)
         return problem
 
     @property
@@ -146,15 +175,30 @@ class Discrete(Problem):
             remedy = "Sinkhorn() and DualAscent() solve such a problem without it, sub-samples make it smaller"
             what = f"a cost matrix of shape {self.shape}, and what is built on it,"
             memory.require(3 * needed, what, remedy, self.device)
-        matrix = self.geometry.matrix()
-        checks.costs(matrix.detach())
-        return matrix
+        return self._in_units(self.geometry.matrix())
 
     def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
         """Rows of the cost matrix in ``dtype``, no graph."""
         if dtype == self.dtype and "matrix" in self.__dict__:
             return self.matrix.detach()[..., part, :]
-        return self.geometry.rows(part, dtype)
+        return self._in_units(self.geometry.rows(part, dtype))
+
+    def _in_units(self, costs: Tensor) -> Tensor:
+        return costs if self.unit == 1 else costs * (1 / self.unit)
+
+    @cached_property
+    def weights64(self) -> tuple[Tensor, Tensor]:
+        """a and b in float64, each summing to 1: from the weights as given, unless they carry a graph."""
+        found = []
+        for weights, masses in zip((self.a, self.b), self._masses, strict=True):
+            exact = (weights if weights.requires_grad else masses).double()
+            found.append(exact / exact.sum(-1, keepdim=True))
+        return found[0], found[1]
+
+    @property
+    def masses(self) -> tuple[Tensor, Tensor]:
+        """The weights of both sides as they were given, up to a factor, without a graph."""
+        return self._masses
 
     @cached_property
     def mean_cost(self) -> float:
@@ -168,45 +212,106 @@ class Discrete(Problem):
     @property
     def largest_cost(self) -> float:
         """``max |c_ij|``."""
-        if self.streamed:
-            return self._cost_summary[1]
-        low, high = self.matrix.detach().aminmax()
-        return max(-float(low), float(high))
+        low, high = self.cost_range
+        return max(-low, high)
 
     @cached_property
-    def _cost_summary(self) -> tuple[float, float]:
-        mean, largest = 0.0, 0.0
+    def cost_range(self) -> tuple[float, float]:
+        """The least and the largest cost.
+
+        Raises:
+            InputError: if a cost overflows the dtype.
+        """
+        if self.streamed:
+            return self._cost_summary[1:]
+        return checks.extremes(self.matrix.detach())
+
+    @cached_property
+    def _cost_summary(self) -> tuple[float, float, float]:
+        mean, lowest, highest = 0.0, math.inf, -math.inf
         for part in self.row_blocks():
-            rows = self.geometry.rows(part, self.dtype)
-            checks.costs(rows)
-            low, high = rows.aminmax()
-            largest = max(largest, -float(low), float(high))
+            rows = self.rows(part, self.dtype)
+            low, high = checks.extremes(rows)
+            lowest, highest = min(lowest, low), max(highest, high)
             means = self.a[..., part].detach().unsqueeze(-2) @ rows @ self.b.detach().unsqueeze(-1)
             mean += float(means.double().mean())
-        return mean, largest
+        return mean, lowest, highest
 
-    def interval(self, lower: Tensor, upper: Tensor) -> Interval:
-        """Bounds on this problem's value, as an interval in which a gap of the size of roundoff counts as zero.
+    @cached_property
+    def median_positive_cost(self) -> float:
+        """The median of the costs above 0 (of the first rows alone, if there are many); 0 if there is none."""
+        costs = self.rows(next(self.row_blocks()), self.dtype)
+        positive = costs[costs > 0]
+        return float(positive.median()) if len(positive) else 0.0
 
-        That is a gap of at most 1e-12 of the mean cost plus ``1.4e-14 (n + m + 256) eps``.
+    @property
+    def asked(self) -> Discrete:
+        """The problem in the caller's units and dtype, without a graph, of which this is the one that is solved."""
+        return self if self._asked is None else self._asked
+
+    @override
+    def conditioned(self, tol: float) -> Discrete:
+        """The problem as it is solved to a tolerance: in float64 if float32 is too coarse, with costs of ordinary size.
+
+        Float32 is too coarse if ``eps`` is small against the largest cost, since the exponents of the plan are
+        differences of numbers of that size; if a weight is tiny; or if a gap of ``tol`` is beyond it. Costs are divided
+        by :attr:`unit`, so that neither their squares nor those of eps leave the dtype's range.
+
+        Raises:
+            InputError: if the costs are too small for the caller's dtype.
         """
+        problem = self
+        if self.dtype == torch.float32 and self._too_coarse(tol):
+            problem = self.lifted()
+        self._check_underflow(problem.largest_cost)
+        return problem.in_units()
 
-        def negligible() -> float:
-            # The certificate allows for roundoff in every entry of the penalty: that grows with n and m.
-            entropy = torch.finfo(torch.float64).eps * 64 * (sum(self.shape[-2:]) + 256)
-            return _NEGLIGIBLE * abs(self.mean_cost) + max(_NEGLIGIBLE, entropy) * self.eps
+    def in_units(self) -> Discrete:
+        """The same problem with costs of ordinary size: in another :attr:`unit` if they are far from 1."""
+        exponent = math.frexp(self.largest_cost)[1]
+        if abs(exponent) <= _ORDINARY:
+            return self
+        factor = 2.0 ** (exponent - math.copysign(_BROUGHT, exponent))
+        return self._with(unit=self.unit * factor, reg=self.reg.scaled(1 / factor), _asked=self.asked)
 
-        return Interval(lower, upper, negligible)
+    def _too_coarse(self, tol: float) -> bool:
+        light = (torch.where(w > 0, w, 1.0).amin() for w in (self.a.detach(), self.b.detach()))
+        unit, largest = torch.finfo(self.dtype).eps / 2, self.largest_cost
+        return (
+            tol <= _ACCURATE
+            or (self.eps > 0 and unit * largest > _COARSE * self.eps)
+            or not 2.0**-_BOTTOM < largest < 2.0**_BOTTOM
+            or min(map(float, light)) < _LIGHT
+        )
+
+    def _check_underflow(self, largest: float) -> None:
+        tiny = torch.finfo(self.dtype).tiny
+        if largest < tiny and isinstance(self.geometry, Points) and self.geometry.spread > 0:
+            raise InputError(
+                f"the costs underflow {self.dtype}: the largest is {largest:.3g}; the points are too close together "
+                "for it; rescale them or use float64"
+            )
+
+    @override
+    def finer(self) -> Discrete | None:
+        return self.lifted() if self.dtype == torch.float32 else None
+
+    def lifted(self) -> Discrete:
+        """The same problem in float64, with its graph."""
+        problem = self._mapped(torch.Tensor.double)
+        problem._asked = self.asked
+        return problem
 
     @override
     def with_settings_of(self, resolved: Discrete) -> Discrete:
-        return self.with_reg(resolved.reg)
+        problem = self if resolved.dtype == self.dtype else self.lifted()
+        return problem._with(reg=resolved.reg, unit=resolved.unit)
 
     @override
     def resolved(self) -> Discrete:
         """The same problem with a number for eps; raises InputError if the costs overflow the dtype."""
-        # Computing the matrix, or one pass over its blocks, checks the costs.
-        _ = self._cost_summary if self.streamed else self.matrix
+        # The range is that of all costs, which this checks.
+        _ = self.cost_range
         if not self.reg.is_relative:
             return self
         # With all that is known of the costs: none of it depends on the regulariser.
@@ -220,15 +325,16 @@ class Discrete(Problem):
         first = problems[0]
         x, y = (_joined(clouds, 3) for clouds in zip(*(p._points().inputs() for p in problems), strict=True))
         a, b = (_joined(weights, 2) for weights in zip(*((p.a, p.b) for p in problems), strict=True))
-        return first._with(Points(x, y, first.cost), a, b, first.reg)
+        masses = tuple(_joined(each, 2) for each in zip(*(p._masses for p in problems), strict=True))
+        return first._with(geometry=Points(x, y, first.cost), a=a, b=b, _masses=masses)
 
-    @cached_property
-    def cost_rounding(self) -> tuple[Tensor, Tensor] | None:
-        """``d_i``, ``e_j`` with ``|c_ij as computed - c_ij| <= d_i + e_j``; None if no bound is known."""
+    def cost_rounding(self, dtype: torch.dtype) -> CostRounding:
+        """A bound on the roundoff of the costs as computed in ``dtype``, in this problem's units."""
         if not isinstance(self.geometry, Points):
-            return torch.zeros_like(self.a), torch.zeros_like(self.b)
+            return CostRounding(relative=0.0)
         with torch.no_grad():
-            return self.geometry.cost.rounding(self.geometry.x, self.geometry.y)
+            found = self.geometry.cost.rounding(self.geometry.x.to(dtype), self.geometry.y.to(dtype))
+        return found.times(1 / self.unit)
 
     @property
     def cost(self) -> Cost:
@@ -238,7 +344,7 @@ class Discrete(Problem):
     def sides(self) -> tuple[Side, Side]:
         """Both clouds with their weights."""
         points = self._points()
-        return Side(points.x, self.a), Side(points.y, self.b)
+        return Side(points.x, self.a, self._masses[0]), Side(points.y, self.b, self._masses[1])
 
     def _points(self) -> Points:
         if not isinstance(self.geometry, Points):
@@ -247,7 +353,7 @@ class Discrete(Problem):
 
     def with_reg(self, reg: Regulariser) -> Discrete:
         """The same problem under another regulariser."""
-        return self._with(self.geometry, self.a, self.b, reg)
+        return self._with(reg=reg)
 
     @override
     def detached(self) -> Discrete:
@@ -258,21 +364,27 @@ class Discrete(Problem):
         """One problem of a batch."""
         if len(self.shape) != 3:
             raise InputError(f"this problem is no batch: its cost matrix has shape {self.shape}")
-        return self._mapped(lambda tensor: tensor[index])
+        problem = self._mapped(lambda tensor: tensor[index])
+        if self._asked is not None:
+            problem._asked = self._asked[index]
+        return problem
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Discrete:
-        return self._with(self.geometry.mapped(change), change(self.a), change(self.b), self.reg)
+        masses = (change(self._masses[0]), change(self._masses[1]))
+        return self._with(geometry=self.geometry.mapped(change), a=change(self.a), b=change(self.b), _masses=masses)
 
     def columns(self, where: Tensor) -> Discrete:
         """Costs and weights of some columns. The weights are not renormalised: it is no transport problem by itself."""
-        return self._with(self.geometry.columns(where), self.a, self.b[..., where], self.reg)
+        masses = (self._masses[0], self._masses[1][..., where])
+        return self._with(geometry=self.geometry.columns(where), b=self.b[..., where], _masses=masses)
 
     def subsample(self, rows: Tensor, columns: Tensor) -> Discrete:
         """The problem of some rows and columns, weights renormalised."""
-        points = self._points()
-        a, b = self.a[..., rows], self.b[..., columns]
-        geometry = Points(points.x[..., rows, :], points.y[..., columns, :], points.cost)
-        return self._with(geometry, a / a.sum(-1, keepdim=True), b / b.sum(-1, keepdim=True), self.reg)
+        (left, right) = self.sides()
+        few = left.part(rows), right.part(columns)
+        geometry = Points(few[0].points, few[1].points, self.cost)
+        a, b = (side.weights for side in few)
+        return self._with(geometry=geometry, a=a, b=b, _masses=tuple(side.masses for side in few))
 
     def row_blocks(self) -> Iterator[slice]:
         """Blocks of rows, each small enough to be held in float64."""
@@ -285,6 +397,16 @@ class Discrete(Problem):
         *batch, n, m = self.shape
         of = f"{batch[0]} problems of " if batch else ""
         return f"Discrete({of}{n} x {m} points, {self.dtype}, {self.reg})"
+
+
+def _masses(given: Tensor | None, weights: Tensor) -> Tensor:
+    """Weights as they were given, owned and without a graph; ones for uniform ones."""
+    return torch.ones_like(weights.detach()) if given is None else given.detach().clone().expand(weights.shape)
+
+
+def _owned(checked: Tensor, given: Tensor) -> Tensor:
+    """A copy, with its graph, unless the check has made one."""
+    return checked.clone() if checked is given else checked
 
 
 def _joined(parts: tuple[Tensor, ...], dims: int) -> Tensor:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cached_property
-from typing import Any, Self
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from otgen.ot.core.interval import Certified, Interval
 from otgen.ot.core.precision import full_precision
 from otgen.ot.core.results import Solved, SolveOutcome
 from otgen.ot.discrete.certificate import Certificate, certify
-from otgen.ot.discrete.envelope import value_of
+from otgen.ot.discrete.envelope import DifferentiableValues, as_asked, value_of
 from otgen.ot.discrete.gradient_error import GradientError, gradient_error_bound, gradient_error_estimate
 from otgen.ot.discrete.plan import plan_rows
 from otgen.ot.discrete.potentials import Potentials
@@ -25,6 +26,9 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.value_kind import ValueKind
 from otgen.ot.regularisers.kl import KL
 from otgen.renamed import tell
+
+# Computes the correction of a plan when it is needed: see `certify`.
+CorrectionOnDemand = Callable[[], tuple[Tensor, Tensor] | None]
 
 
 class Solution(Certified, Solved):
@@ -35,7 +39,6 @@ class Solution(Certified, Solved):
     Attributes:
         value: the dual value after a soft transform, which is the regularised value at convergence; shape of the
             batch, dtype of the problem, carries the gradient.
-        potentials: dual potentials with exact rows, in the precision that the solver keeps.
         status: how the solve ended.
         steps: steps taken.
         history: the accuracy on the way.
@@ -51,36 +54,39 @@ class Solution(Certified, Solved):
         plan: Tensor | None = None,
         outcome: SolveOutcome | None = None,
         state: Any = None,
-        correction: Callable[[], tuple[Tensor, Tensor] | None] | None = None,
-        certificate: Certificate | None = None,
+        correction: CorrectionOnDemand | None = None,
+        known: Interval | None = None,
+        values: DifferentiableValues | _ValuesOfOne | None = None,
     ) -> None:
-        self.problem, self.value, self.potentials = problem, value, potentials
+        # All but the value in the units and the precision of the problem that was solved.
+        self.value, self._solved, self._at = value, problem, potentials
         self.outcome, self.state = SolveOutcome() if outcome is None else outcome, state
-        self._plan, self._correction = plan, correction
-        self._reader: Callable[[ValueKind], Tensor] | None = None
-        if certificate is not None:
-            # The last check has computed it already.
-            self.__dict__["certificate"] = certificate
+        self._plan, self._correction, self._known, self._values = plan, correction, known, values
+
+    @property
+    def problem(self) -> Discrete:
+        """The problem, in the caller's units and dtype, with a number for eps."""
+        return self._solved.asked
+
+    @cached_property
+    def potentials(self) -> Potentials:
+        """Dual potentials with exact rows, in units of the cost, in the precision that the solver keeps."""
+        return self._at.times(self._solved.unit)
 
     def value_of(self, kind: ValueKind) -> Tensor:
         """The value of a kind at this iterate, with the requested gradient; shape of the batch."""
         if kind is ValueKind.ENTROPIC:
             return self.value
         with full_precision(self.problem.device):
-            if self._reader is not None:
-                return self._reader(kind)
+            if self._values is not None:
+                return self._values.of(kind)
             with torch.no_grad():
-                return value_of(kind, self.problem, self.potentials, self._plan)
+                return as_asked(value_of(kind, self._solved, self._at, self._plan), self._solved)
 
     def read(self, kind: ValueKind) -> Tensor:
         """The former name of :meth:`value_of`, for one more release."""
         tell(["Solution.read is now value_of"])
         return self.value_of(kind)
-
-    def _with_reader(self, reader: Callable[[ValueKind], Tensor]) -> Self:
-        """This solution, with a function that computes its other values and their gradients."""
-        self._reader = reader
-        return self
 
     @property
     def eps(self) -> float:
@@ -92,13 +98,15 @@ class Solution(Certified, Solved):
         """Bounds and marginal errors, evaluated over the plan in float64."""
         with full_precision(self.problem.device):
             correction = None if self._correction is None else self._correction()
-            return certify(self.problem, self.potentials, self._plan, correction)
+            found = certify(self._solved, self._at, self._plan, correction)
+        return found.in_units(self._solved.unit)
 
     @cached_property
     @override
     def interval(self) -> Interval:
-        """Certified bounds on the regularised value; see :meth:`Discrete.interval` for a gap that is only roundoff."""
-        return self.problem.interval(self.certificate.lower, self.certificate.upper)
+        """Certified bounds on the regularised value: the certificate's, and those of the last check."""
+        found = self.certificate.interval
+        return found if self._known is None else found.meet(self._known.times(self._solved.unit))
 
     @property
     def value_linear(self) -> Tensor:
@@ -115,20 +123,25 @@ class Solution(Certified, Solved):
         """``||column sums of the plan - b||_1``, float64."""
         return self.certificate.column_error
 
+    @property
+    def _gap(self) -> Tensor:
+        """The gap in the units of the problem that was solved."""
+        return self.gap / self._solved.unit
+
     @cached_property
     def grad_error_bound(self) -> GradientError:
         """Certified bound on the error of the envelope gradient at this iterate."""
         with torch.no_grad(), full_precision(self.problem.device):
-            return gradient_error_bound(self.problem, self.potentials, self._plan, self.certificate)
+            return gradient_error_bound(self._solved, self._at, self._plan, self._gap)
 
     @cached_property
     def grad_error_estimate(self) -> GradientError:
         """An estimate of the error of the envelope gradient, from the change in one more step. Not a bound."""
         with torch.no_grad(), full_precision(self.problem.device):
-            return gradient_error_estimate(self.problem, self.potentials, self._plan)
+            return gradient_error_estimate(self._solved, self._at, self._plan)
 
     def plan(self) -> Tensor:
-        """The coupling ``pi``, ``(..., n, m)``, in the problem's dtype: the plan of the potentials, not rounded.
+        """The coupling ``pi``, ``(..., n, m)``, in the problem's dtype: that of the potentials, whose rows are exact.
 
         Raises:
             InputError: if a matrix of this size would not fit in memory; :meth:`sparse_plan` may.
@@ -140,7 +153,7 @@ class Solution(Certified, Solved):
         plan = torch.empty(problem.shape, dtype=problem.dtype, device=problem.device)
         with torch.no_grad(), full_precision(problem.device):
             for part in problem.row_blocks():
-                plan[..., part, :] = plan_rows(problem, self.potentials, self._plan, part)
+                plan[..., part, :] = plan_rows(self._solved, self._at, self._plan, part)
         return plan
 
     def sparse_plan(self) -> Tensor:
@@ -160,39 +173,64 @@ class Solution(Certified, Solved):
             )
         with torch.no_grad(), full_precision(problem.device):
             parts = problem.row_blocks()
-            blocks = [plan_rows(problem, self.potentials, self._plan, part).to_sparse() for part in parts]
+            rows = (plan_rows(self._solved, self._at, self._plan, part).to(problem.dtype) for part in parts)
+            blocks = [block.to_sparse() for block in rows]
         return torch.cat(blocks, dim=-2).coalesce()
 
     def detached(self) -> Solution:
         """The same solution, with a value without a graph."""
         twin = Solution.__new__(Solution)
         twin.__dict__.update(self.__dict__)
-        twin.value, twin._reader = self.value.detach(), None
+        twin.value, twin._values = self.value.detach(), None
         return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A graph cannot be pickled, nor what would compute a correction from the solver's arrays; the correction can.
+        correction = None if self._correction is None else self._correction()
+        return vars(self.detached()) | {"_correction": partial(_known, correction)}
 
     def __getitem__(self, index: int | slice) -> Solution:
         """The solution of one problem of a batch, or of some of them."""
-        correction, reader = self._correction, self._reader
-
-        def correction_of_one() -> tuple[Tensor, Tensor] | None:
-            whole = None if correction is None else correction()
-            return None if whole is None else (whole[0][index], whole[1][index])
-
         one = Solution(
-            self.problem[index],
+            self._solved[index],
             self.value[index],
-            self.potentials[index],
+            self._at[index],
             plan=None if self._plan is None else self._plan[index],
-            correction=correction_of_one,
+            correction=None if self._correction is None else partial(_correction_of_one, self._correction, index),
             outcome=self.outcome,
+            known=None if self._known is None else self._known[index],
+            values=None if self._values is None else _ValuesOfOne(self._values, index),
         )
-        return one if reader is None else one._with_reader(lambda kind: reader(kind)[index])
+        if "certificate" in self.__dict__:
+            # The whole batch has been certified already.
+            one.__dict__["certificate"] = self.certificate[index]
+        return one
 
     def __repr__(self) -> str:
         parts = [self.interval.text(self.value), f"gap {float(self.gap.max()):.1e}"]
         # A bound on the gradient error takes some five passes over the pairs: too many to print a streamed problem.
         known = not self.problem.streamed or "grad_error_bound" in self.__dict__
         error = self.grad_error_bound.relative if known else None
-        if error is not None:
+        if error is not None and not math.isinf(error):
             parts.append(f"gradient error <= {100 * error:.2g} %")
         return ", ".join([*parts, *self.outcome.texts()])
+
+
+@dataclass(frozen=True)
+class _ValuesOfOne:
+    """The values of one problem of a batch, or of some of them."""
+
+    whole: DifferentiableValues | _ValuesOfOne
+    index: int | slice
+
+    def of(self, kind: ValueKind) -> Tensor:
+        return self.whole.of(kind)[self.index]
+
+
+def _known(correction: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | None:
+    return correction
+
+
+def _correction_of_one(whole: CorrectionOnDemand, index: int | slice) -> tuple[Tensor, Tensor] | None:
+    correction = whole()
+    return None if correction is None else (correction[0][index], correction[1][index])

@@ -22,11 +22,14 @@ from otgen.ot.core.results import SolveOutcome
 from otgen.ot.core.solver import Solver
 from otgen.ot.discrete.certificate import Certificate, certify
 from otgen.ot.discrete.envelope import DifferentiableValues
-from otgen.ot.discrete.plan import plan_rows
+from otgen.ot.discrete.plan import plan_error, plan_rows
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.regularisers.base import SmoothRegulariser
+
+# Roundoff of a value that may be 0 is nothing to warn of below this fraction of the median positive cost.
+_NEGLIGIBLE = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,7 @@ class DiscreteSolver(Solver):
     def start(self, problem: Discrete, warm_start: Any) -> Potentials:
         checks.component("warm_start", warm_start, (Solution, Potentials), "an earlier solution")
         potentials: Potentials = warm_start.potentials if isinstance(warm_start, Solution) else warm_start
+        potentials = potentials.times(1 / problem.unit)
         if potentials.f.shape != problem.a.shape or potentials.g.shape != problem.b.shape:
             raise InputError(
                 f"the warm start has potentials of shapes {tuple(potentials.f.shape)} and "
@@ -66,15 +70,7 @@ class DiscreteSolver(Solver):
 
         This is the cheap check of the accuracy: override it if the state gives it without a new pass.
         """
-        potentials, plan = self.potentials(problem, state), self.plan(problem, state)
-        columns = torch.zeros_like(problem.b)
-        rows = torch.zeros_like(problem.a)
-        for part in problem.row_blocks():
-            block = plan_rows(problem, potentials, plan, part)
-            rows[..., part] = block.sum(-1)
-            columns += block.sum(-2)
-        error = (rows - problem.a).abs().sum(-1) + (columns - problem.b).abs().sum(-1)
-        return float(error.max())
+        return plan_error(problem, self.potentials(problem, state), self.plan(problem, state))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +129,12 @@ class DiscreteIterate(Iterate):
 
     @cached_property
     @override
+    def plan_error(self) -> float:
+        with torch.no_grad():
+            return plan_error(self.problem, self.potentials, self.plan, self.problem.asked.dtype)
+
+    @cached_property
+    @override
     def mean_mass(self) -> float:
         with torch.no_grad():
             total = torch.zeros_like(self.problem.a.sum(-1))
@@ -151,7 +153,21 @@ class DiscreteIterate(Iterate):
     @cached_property
     def interval(self) -> Interval:
         """Certified bounds on the value."""
-        return self.problem.interval(self.certificate.lower, self.certificate.upper)
+        return self.certificate.interval
+
+    @override
+    def limited(self, tol: float) -> bool:
+        if "rel_gap" not in self.__dict__:
+            return False
+        missed = self.interval.rel_gap > tol
+        return bool(self.interval.rounded[missed].all())
+
+    @property
+    @override
+    def rounding_is_negligible(self) -> bool:
+        interval, typical = self.interval, self.problem.median_positive_cost
+        holds_zero = (interval.lower <= 0) & (interval.upper >= 0)
+        return bool((holds_zero & (interval.rounding <= _NEGLIGIBLE * typical)).all()) or not typical > 0
 
     @cached_property
     def certificate(self) -> Certificate:
@@ -181,6 +197,10 @@ class DiscreteIterate(Iterate):
             outcome=outcome,
             state=self.state,
             correction=self.correction,
-            certificate=self.__dict__.get("certificate"),
+            known=self.__dict__.get("interval"),
+            values=values,
         )
-        return solution._with_reader(values.of)
+        if "certificate" in self.__dict__:
+            # The last check has computed it already.
+            solution.__dict__["certificate"] = self.certificate.in_units(inner.unit)
+        return solution

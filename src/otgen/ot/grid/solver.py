@@ -13,6 +13,7 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.ot.core import checks
 from otgen.ot.core.gradient_policy import Gradient
+from otgen.ot.core.interval import Interval
 from otgen.ot.core.iterate import Iterate
 from otgen.ot.core.problem import Problem
 from otgen.ot.core.results import SolveOutcome
@@ -21,6 +22,9 @@ from otgen.ot.grid.certificate import GridCertificate, certify_grid, divergence_
 from otgen.ot.grid.operator import lengths
 from otgen.ot.grid.problem import GridW1
 from otgen.ot.grid.solution import GridMemory, GridSolution
+
+# Roundoff of a value that may be 0 is nothing to warn of below this fraction of the cost of moving all mass by a cell.
+_NEGLIGIBLE = 1e-9
 
 
 @dataclass
@@ -134,7 +138,22 @@ class GridIterate(Iterate):
     @cached_property
     @override
     def rel_gap(self) -> float:
-        return self.certificate.interval(self.problem.detached()).rel_gap.item()
+        return self._interval.rel_gap.item()
+
+    @property
+    def _interval(self) -> Interval:
+        return self.certificate.interval(self.problem.detached())
+
+    @override
+    def limited(self, tol: float) -> bool:
+        return "rel_gap" in self.__dict__ and bool(self._interval.rounded)
+
+    @property
+    @override
+    def rounding_is_negligible(self) -> bool:
+        # Next to the cost of moving the mass by one cell.
+        interval = self._interval
+        return interval.lower.item() <= 0 and interval.rounding.item() <= _NEGLIGIBLE * self.problem.unit
 
     @override
     def restart(self) -> GridState:

@@ -46,7 +46,8 @@ class Combination(Certified):
         terms = list(zip(self.weights, self.solutions, strict=True))
         lower = torch.stack([w * (s.lower if w > 0 else s.upper) for w, s in terms]).sum(0)
         upper = torch.stack([w * (s.upper if w > 0 else s.lower) for w, s in terms]).sum(0)
-        return self.solutions[0].problem.interval(lower, upper)
+        rounding = torch.stack([abs(w) * s.rounding for w, s in terms]).sum(0)
+        return Interval(lower, upper, rounding)
 
     @property
     def converged(self) -> bool:

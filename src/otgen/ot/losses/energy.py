@@ -80,8 +80,7 @@ def _halves(name: str, side: Side) -> tuple[Side, Side]:
         )
     parts = []
     for part in (slice(None, count // 2), slice(count // 2, None)):
-        mass = weights[..., part].sum(-1, keepdim=True)
-        if bool((mass.detach() == 0).any()):
+        if bool((weights.detach()[..., part].sum(-1) == 0).any()):
             raise InputError(f"a half of {name} has no mass: all of its weights are 0; spread the weights over both")
-        parts.append(Side(points[..., part, :], weights[..., part] / mass))
+        parts.append(side.part(part))
     return parts[0], parts[1]

@@ -64,6 +64,10 @@ class Regulariser(ABC):
         """The same regulariser with a number for its weight, given the mean cost."""
         return self
 
+    def scaled(self, factor: float) -> Self:
+        """The same regulariser for costs that are multiplied by ``factor``."""
+        return self
+
 
 @dataclass(frozen=True, kw_only=True)
 class SmoothRegulariser(Regulariser):
@@ -109,6 +113,10 @@ class SmoothRegulariser(Regulariser):
             return self
         # All points coincide: any positive weight gives the same (product) plan.
         return replace(self, eps=self.eps.factor * mean_cost if mean_cost > 0 else self.eps.factor)
+
+    @override
+    def scaled(self, factor: float) -> Self:
+        return replace(self, eps=self.weight * factor)
 
     def soft_transform_near(self, z: Tensor, w: Tensor, guess: Tensor) -> Tensor:
         """:meth:`soft_transform` along the last dimension; iterative methods may start at ``guess``, ``(..., n)``."""

@@ -28,7 +28,7 @@ from otgen.ot.discrete.sinkhorn.kernel import LEAST_EXPONENT, Rounding
 _BLOCK_ENTRIES = 1 << 17
 # A scaling is reduced by this many units of roundoff, so that roundoff cannot lift a marginal above its weight.
 _SAFETY_ULPS = 16
-_LEAST = 1e-30
+_LEAST = torch.finfo(torch.float64).tiny
 # Least factor of an entry in the correction. Any positive one is valid; smaller ones would make small entries denormal,
 # which are slow.
 _LEAST_FACTOR = 1e-4
@@ -48,12 +48,12 @@ def certify_kernel(
         absorbed: the potentials in the kernel.
 
     Returns:
-        A number no larger than the value, one no smaller, and the part of their difference that allows for roundoff.
+        A number no larger than the value, one no smaller, and by how much each was widened to allow for roundoff.
     """
     plan = _Plan(problem, matrix, eps, correction, absorbed)
     slack = _slack(problem, plan, rounding)
     lower = float(plan.a @ plan.f + plan.b @ plan.g) - eps * (plan.mass - 1)
-    return lower - slack, plan.cost() + slack, 2 * slack
+    return lower - slack, plan.cost() + slack, slack
 
 
 class _Plan:
@@ -63,7 +63,7 @@ class _Plan:
         self, problem: Discrete, matrix: Tensor, eps: float, correction: Correction, absorbed: Potentials
     ) -> None:
         self.problem, self.eps, self.absorbed = problem, eps, absorbed
-        self.a, self.b = (w.double() / w.double().sum() for w in (problem.a, problem.b))
+        self.a, self.b = problem.weights64
         vectors = (correction.p, correction.at, correction.x, correction.alpha)
         p, q, x, alpha = (torch.as_tensor(vector).reshape(-1) for vector in vectors)
         self.f = absorbed.f.double() - eps * p.double().log()
@@ -163,9 +163,10 @@ def _slack(problem: Discrete, plan: _Plan, rounding: Rounding) -> float:
     held = math.exp(min(plan.log_reach - floor, 0.0)) * max(0.0, spread - floor)
     summing = plan.summing * (float(plan.f.abs().max() + plan.g.abs().max()) + plan.eps * (1 + plan.largest))
     total = 2 * plan.eps * (logarithm + held) + unit * largest + summing
-    # The roundoff of the mean cost over any feasible plan; zero for a given matrix, which is exact by definition.
-    rounding_of_costs = problem.cost_rounding
-    if rounding_of_costs is None:
-        return math.inf
-    rows, columns = (vector.double() for vector in rounding_of_costs)
-    return total + float(plan.a @ rows + plan.b @ columns)
+    # The roundoff of the mean cost over any feasible plan.
+    found = problem.cost_rounding(problem.dtype)
+    total += found.relative * largest
+    for offsets, weights in ((found.rows, plan.a), (found.columns, plan.b)):
+        if offsets is not None:
+            total += float(weights @ offsets.double())
+    return total

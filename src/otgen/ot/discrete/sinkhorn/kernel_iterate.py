@@ -22,8 +22,8 @@ from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 _NEAR_TOL = 1.5
 # If roundoff is more than this fraction of a gap, the certificate in float64 may be tighter.
 _ROUNDED = 0.5
-# Roundoff of the potentials, in units of eps, above which the gap is certified in float64 at the rounded potentials.
-_COARSE = 0.01
+# Roundings of the mean cost and of eps that a gap may be found to be.
+_ROUNDOFF = 16
 # Sweeps to spend on a correction once the potentials are good enough.
 _MORE_SWEEPS = 40
 
@@ -33,6 +33,8 @@ class KernelIterate(DiscreteIterate):
 
     # The tolerance that the gap was last asked for.
     wanted = 0.0
+    # Whether the interval from the kernel was mostly roundoff.
+    _rounded = False
 
     def __init__(self, solver: DiscreteSolver, problem: Discrete, state: Any, kernel: Kernel) -> None:
         super().__init__(solver, problem, state, 0.0)
@@ -84,13 +86,14 @@ class KernelIterate(DiscreteIterate):
         # The dual's linear part, close to the value: the smallest of the batch.
         f, g = self.potentials.f, self.potentials.g
         size = ((self.problem.a * f).sum(-1) + (self.problem.b * g).sum(-1)).abs().min()
-        goal = _NEAR_TOL * tol * float(size)
+        scale = abs(self.problem.mean_cost) + self.kernel.eps
+        # A gap that is only roundoff is worth its pass: no further steps make it smaller.
+        goal = max(_NEAR_TOL * tol * float(size), _ROUNDOFF * torch.finfo(self.problem.dtype).eps * scale)
         with ignore_fp_flags():
             started = [correction_started(one) for one in self.kernel.subproblems]
             if any(self.kernel.eps * float(one.least_decrement.max()) > goal for one in started):
                 return False
         # To second order the gap is eps times the decrement; the residual adds the cost of its fill by a product.
-        scale = abs(self.problem.mean_cost) + self.kernel.eps
         for correction in self.corrections:
             gap = self.kernel.eps * float(correction.decrement.max())
             if gap > goal:
@@ -109,18 +112,17 @@ class KernelIterate(DiscreteIterate):
         quick = self._quick_bounds()
         if quick is None:
             return super().interval
-        interval, slack = self.problem.interval(*quick[:2]), quick[2]
-        if bool(interval.rel_gap.max() <= self.wanted):
-            # Potentials in the dtype may be too coarse for eps: their plan then differs from the kernel's.
-            unit = torch.finfo(self.problem.dtype).eps
-            coarse = unit * abs(self.problem.mean_cost) > _COARSE * self.kernel.eps
-            return super().interval if coarse else interval
-        if not (self.last or bool((slack > _ROUNDED * interval.gap).any())):
-            return interval
-        # Roundoff may dominate the gap: float64 has a smaller allowance for it.
-        exact = super().interval
-        lower, upper = torch.maximum(exact.lower, interval.lower), torch.minimum(exact.upper, interval.upper)
-        return self.problem.interval(lower, upper)
+        missed = quick.rel_gap > self.wanted
+        if not bool(missed.any()):
+            return quick
+        self._rounded = bool((2 * quick.rounding > _ROUNDED * quick.gap)[missed].any())
+        # If roundoff dominates the gap: float64 has a smaller allowance for it.
+        return super().interval.meet(quick) if self.last or self._rounded else quick
+
+    @property
+    @override
+    def coarse(self) -> bool:
+        return self._rounded and self.problem.dtype == torch.float32
 
     @override
     def correction(self) -> tuple[Tensor, Tensor] | None:
@@ -129,14 +131,14 @@ class KernelIterate(DiscreteIterate):
         alpha, x = [one.alpha for one in self.corrections], [one.x for one in self.corrections]
         return self.kernel.joined(alpha, self.kernel.a), self.kernel.joined(x, self.kernel.b)
 
-    def _quick_bounds(self) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Lower bound, upper bound and the part of the gap due to roundoff, from the kernel; None if unavailable."""
+    def _quick_bounds(self) -> Interval | None:
+        """The interval from the kernel; None if it is unavailable."""
         if self.annealing or not self.kernel.separate:
             return None
         each = [self._bounds_of(k) for k in range(len(self.kernel.subproblems))]
         bounds = torch.tensor(each, dtype=torch.float64, device=self.problem.device)
-        lower, upper, slack = (bounds if len(self.problem.shape) == 3 else bounds[0]).unbind(-1)
-        return (lower, upper, slack) if bool(torch.isfinite(lower + upper).all()) else None
+        interval = Interval(*(bounds if len(self.problem.shape) == 3 else bounds[0]).unbind(-1))
+        return interval if bool(torch.isfinite(interval.lower + interval.upper + interval.rounding).all()) else None
 
     def _bounds_of(self, index: int) -> tuple[float, float, float]:
         problem, matrix, absorbed = self.problem, self.kernel.matrix, self.absorbed
