@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import decimal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TypeAlias
 
@@ -12,6 +14,15 @@ from otgen.ot import L1, Cosine, Cost, LpPower, PNorm, SqEuclidean
 
 Vector: TypeAlias = list[Decimal]
 Rows: TypeAlias = list[list[Decimal]]
+
+
+@contextmanager
+def digits(count: int) -> Iterator[None]:
+    """That many digits, exponents without limit."""
+    context = decimal.Context(prec=count, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
+    context.traps[decimal.Inexact] = context.traps[decimal.Rounded] = False
+    with decimal.localcontext(context):
+        yield
 
 
 def numbers(values: Tensor) -> Vector:
@@ -50,10 +61,15 @@ def _power(value: Decimal, exponent: Decimal) -> Decimal:
 
 
 def _cosine(x: Vector, y: Vector) -> Decimal:
-    product, *squares = (
-        sum((p * q for p, q in zip(u, v, strict=True)), Decimal(0)) for u, v in ((x, y), (x, x), (y, y))
-    )
-    return 1 - product / (squares[0] * squares[1]).sqrt() if squares[0] and squares[1] else Decimal(1)
+    with digits(400):
+        # So many digits hold all products of floats of any ordinary size: parallel vectors cost nothing at all.
+        parts = [sum((p * q for p, q in zip(u, v, strict=True)), Decimal(0)) for u, v in ((x, y), (x, x), (y, y))]
+        product, squares = parts[0], parts[1] * parts[2]
+        parallel = product * product == squares
+    if not squares:
+        return Decimal(1)
+    cosine = Decimal(1).copy_sign(product) if parallel else product / squares.sqrt()
+    return 1 - cosine
 
 
 def gradient(cost: Cost | None, x: Tensor, y: Tensor, plan: Rows) -> Rows | None:

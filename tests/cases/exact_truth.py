@@ -9,15 +9,14 @@ feasible plan, and `Bracket` holds these two. Nothing here is shared with the pa
 from __future__ import annotations
 
 import decimal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from torch import Tensor
 
-from cases.exact_costs import Rows, Vector, cost_matrix, numbers
+from cases.exact_costs import Rows, Vector, cost_matrix, digits, numbers
 from cases.exact_programme import transport
 from otgen.ot import KL, Cost, Discrete, NoReg, Regulariser, SmoothRegulariser
 
@@ -101,15 +100,6 @@ class Bracket:
     def missed_by(self, lower: float, upper: float) -> float:
         """By how much bounds miss it; 0 if they do not."""
         return float(max(Decimal(lower) - self.high, self.low - Decimal(upper), ZERO))
-
-
-@contextmanager
-def digits(count: int) -> Iterator[None]:
-    """That many digits, exponents without limit."""
-    context = decimal.Context(prec=count, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
-    context.traps[decimal.Inexact] = context.traps[decimal.Rounded] = False
-    with decimal.localcontext(context):
-        yield
 
 
 def bracket(given: Measures) -> Bracket:

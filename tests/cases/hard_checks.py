@@ -10,8 +10,8 @@ from decimal import Decimal
 import torch
 from torch import Tensor
 
-from cases.exact_costs import gradient
-from cases.exact_truth import Bracket, Measures, as_numbers, bracket, digits
+from cases.exact_costs import digits, gradient
+from cases.exact_truth import Bracket, Measures, as_numbers, bracket
 from cases.hard_problems import described, hard_problem
 from otgen import ot
 from otgen.errors import InputError
