@@ -68,8 +68,8 @@ def truth(problem: Discrete, tol: float = 1e-12) -> reference.Truth:
     """The reference's bracket of a smooth problem's value, in float64."""
     reg, costs = problem.reg, problem.geometry.rows(slice(None), torch.float64)
     assert isinstance(reg, SmoothRegulariser)
-    a, b = (weight.double().numpy() for weight in (problem.a, problem.b))
-    return reference.solve(costs.numpy(), a / a.sum(), b / b.sum(), reg.weight, type(reg).__name__, tol)
+    a, b = (weight.numpy() for weight in problem.weights64)
+    return reference.solve(costs.numpy(), a, b, reg.weight, type(reg).__name__, tol)
 
 
 def two_points(p: float, eps: float) -> tuple[Discrete, float, Tensor]:

@@ -21,7 +21,7 @@ from otgen.ot import KL, Discrete, Exact, NoReg, Potentials, Quadratic, Regulari
 from otgen.ot.discrete import plan as plan_module
 from otgen.ot.discrete import problem as discrete
 
-FIELDS = [field.name for field in dataclasses.fields(ot.Certificate)]
+FIELDS = [field.name for field in dataclasses.fields(ot.Certificate) if field.name != "rounding"]
 EVERY = [KL(eps=0.3), Quadratic(eps=0.6), NoReg()]
 every_regulariser = pytest.mark.parametrize("reg", EVERY, ids=name)
 
@@ -54,11 +54,14 @@ class Written:
         return abs(self.plan.sum(1) - self.a).sum(), abs(self.plan.sum(0) - self.b).sum()
 
     def linear_and_upper(self) -> tuple[float, float]:
-        """Of the rounding of ``pi_ij (1 + alpha_i + x_j)``."""
-        plan = reference.rounded(self.plan * np.maximum(1 + self.alpha[..., None] + self.x, 0), self.a, self.b)
-        linear, inside = (plan * self.c).sum(), self.ab > 0
-        penalty = self.ab[inside] @ self.reg.penalty(plan[inside] / self.ab[inside])
-        return linear, linear + self.reg.eps * penalty
+        """Of the best of three couplings: the plan, ``pi_ij (1 + alpha_i + x_j)``, both rounded, and the product."""
+        corrected = self.plan * np.maximum(1 + self.alpha[..., None] + self.x, 0)
+        plans = [*(reference.rounded(plan, self.a, self.b) for plan in (self.plan, corrected)), self.ab]
+        inside, found = self.ab > 0, []
+        for plan in plans:
+            penalty = self.ab[inside] @ self.reg.penalty(plan[inside] / self.ab[inside])
+            found.append(((plan * self.c).sum(), (plan * self.c).sum() + self.reg.eps * penalty))
+        return min(found, key=lambda one: one[1])
 
 
 def compare(got: ot.Certificate, written: Written) -> None:

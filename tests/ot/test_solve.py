@@ -209,6 +209,10 @@ class Shown:
     rel_gap: float = 1.0
     expected: bool = True
 
+    @property
+    def plan_error(self) -> float:
+        return self.marginal_error
+
     def expects_gap(self, tol: float) -> bool:
         return self.expected
 

@@ -36,6 +36,7 @@ from otgen.ot.core.stopping import RelGap as RelGap
 from otgen.ot.core.stopping import Steps as Steps
 from otgen.ot.core.stopping import Stopping as Stopping
 from otgen.ot.costs.base import Cost as Cost
+from otgen.ot.costs.base import CostRounding as CostRounding
 from otgen.ot.costs.cosine import Cosine as Cosine
 from otgen.ot.costs.l1 import L1 as L1
 from otgen.ot.costs.lp_power import LpPower as LpPower

@@ -42,3 +42,11 @@ def normal_exp(exponent: Tensor) -> Tensor:
         exponent.clamp(min=least_exponent(dtype)).exp_(), 4 * torch.finfo(dtype).tiny, 0.0
     )
     return result
+
+
+def norm(values: Tensor, dim: int | tuple[int, ...]) -> Tensor:
+    """Euclidean norm over some dimensions, without overflow or underflow of the squares; NaN if a value is NaN."""
+    largest = values.abs().amax(dim, keepdim=True)
+    scale = largest.masked_fill((largest == 0) | largest.isinf(), 1.0)
+    result: Tensor = torch.linalg.vector_norm(values / scale, dim=dim) * scale.squeeze(dim)
+    return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -9,24 +10,39 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from otgen.ot.core.precision import norm
+
 # Numbers, pairs times coordinates, that a default method holds at once: bounds the extra memory to some 100 MB.
 _PAIR_BUDGET = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
 class CostRounding:
-    """``|computed_ij - c(x_i, y_j)| <= relative |computed_ij| + rows_i + columns_j``."""
+    """A bound on the roundoff of costs: ``|computed_ij - c(x_i, y_j)| <= relative |computed_ij| + rows_i + columns_j``.
+
+    Attributes:
+        relative: the part that grows with the cost itself.
+        rows: the part of each x, ``(..., n)``, float64; None if it is zero.
+        columns: the part of each y, ``(..., m)``, float64; None if it is zero.
+    """
 
     relative: float = 0.0
     rows: Tensor | None = None
     columns: Tensor | None = None
 
     def times(self, factor: float) -> CostRounding:
-        """The bound for costs that are multiplied by ``factor``."""
+        """The bound for costs that are multiplied by ``factor``, a power of two."""
         if factor == 1:
             return self
         rows, columns = (None if part is None else part * factor for part in (self.rows, self.columns))
         return CostRounding(relative=self.relative, rows=rows, columns=columns)
+
+    def upper(self, costs: Tensor) -> Tensor:
+        """An upper bound on the true costs, given those computed, ``(..., n, m)``."""
+        total = costs * (1 + self.relative)
+        if self.rows is not None:
+            total.add_(self.rows.unsqueeze(-1).to(costs.dtype))
+        return total if self.columns is None else total.add_(self.columns.unsqueeze(-2).to(costs.dtype))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +126,7 @@ class Cost(ABC):
             with torch.enable_grad():
                 total = self.paired(left, y.detach().unsqueeze(-3)).sum()
             (grad,) = torch.autograd.grad(total, left)
-            blocks.append(torch.linalg.vector_norm(grad, dim=-1))
+            blocks.append(norm(grad, dim=-1))
         return torch.cat(blocks, dim=-2)
 
     def factors(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
@@ -124,8 +140,13 @@ class Cost(ABC):
         return None
 
     def rounding(self, x: Tensor, y: Tensor) -> CostRounding:
-        """A bound on the roundoff of :meth:`__call__` in the points' dtype."""
-        return CostRounding(relative=(x.shape[-1] + 64) * torch.finfo(x.dtype).eps / 2)
+        """A bound on the roundoff of ``self(x, y)`` in the dtype of the points, the points taken as exact.
+
+        A certificate trusts it. It also holds if the costs of some rows are computed apart, ``self(x[part], y)``. The
+        default assumes that the formula is accurate to d + 64 roundings relative to the cost; a cost that is not, such
+        as a difference of large numbers, must override it.
+        """
+        return CostRounding(relative=(x.shape[-1] + 64) * unit_roundoff(x))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,3 +176,22 @@ def power(values: Tensor, exponent: float) -> Tensor:
     zero = values == 0
     safe = values.masked_fill(zero, 1.0)
     return (safe.sqrt() if exponent == 0.5 else safe**exponent).masked_fill(zero, 0.0)
+
+
+def unit_roundoff(points: Tensor) -> float:
+    """The largest relative error of one rounding in the dtype of the points."""
+    return torch.finfo(points.dtype).eps / 2
+
+
+def roundings(count: float, points: Tensor) -> float:
+    """A bound on the relative error of ``count`` roundings in a row, whatever the order of a sum."""
+    error = count * unit_roundoff(points)
+    return error / (1 - error) if error < 1 else math.inf
+
+
+def power_roundings(p: float, points: Tensor) -> float:
+    """Roundings of a power p as PyTorch computes it, given its argument."""
+    # The power itself is accurate to a few units. Its exponent is rounded to the dtype, which matters in proportion to
+    # the logarithm of the argument: at most 89 in float32.
+    rounded = float(torch.tensor(p, dtype=points.dtype)) != p
+    return 8 + (89 * p if rounded else 0)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.ot.costs.base import Cost
+from otgen.ot.core.precision import norm
+from otgen.ot.costs.base import Cost, CostRounding, roundings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,11 @@ class Cosine(Cost):
         return float("inf")
 
     @override
+    def paired_units(self, d: int) -> float:
+        # One minus the cosine: small where directions agree, its roundoff is not.
+        return float("inf")
+
+    @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
         return _from_cosine((_direction(x) * _direction(y)).sum(-1))
 
@@ -39,10 +45,19 @@ class Cosine(Cost):
     def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:
         # |d c / d x| = |sin(x, y)| / |x|, and sin^2 = c (2 - c).
         cost = self(x, y)
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        inverse = torch.where(norm == 0, 0.0, 1 / norm.masked_fill(norm == 0, 1.0))
-        sine = (cost * (2 - cost)).clamp(min=0).sqrt()
+        upper = self.rounding(x, y).upper(cost)
+        length = norm(x, -1).unsqueeze(-1)
+        inverse = torch.where(length == 0, 0.0, 1 / length.masked_fill(length == 0, 1.0))
+        sine = (upper * (2 - cost + (upper - cost))).sqrt().clamp(max=1)
         return sine * inverse
+
+    @override
+    def rounding(self, x: Tensor, y: Tensor) -> CostRounding:
+        # Each coordinate of a direction has a relative error of d / 2 + 4 roundings, and their product one of d more.
+        error = torch.tensor(roundings(x.shape[-1] + 8, x), dtype=torch.float64, device=x.device)
+        return CostRounding(
+            relative=roundings(1, x), rows=error.expand(x.shape[:-1]), columns=error.expand(y.shape[:-1])
+        )
 
 
 def _direction(x: Tensor) -> Tensor:

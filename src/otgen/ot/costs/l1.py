@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.ot.costs.base import Cost
+from otgen.ot.costs.base import Cost, CostRounding, roundings
 
 # Numbers in the differences of one block of rows: few enough for a cache, enough to make the cost of calls negligible.
 _BLOCK = 1 << 20
@@ -61,6 +61,11 @@ class L1(Cost):
         # The gradient is a vector of signs.
         shape = (*x.shape[:-1], y.shape[-2])
         return x.new_full(shape, math.sqrt(x.shape[-1]))
+
+    @override
+    def rounding(self, x: Tensor, y: Tensor) -> CostRounding:
+        # A difference, and a sum of non-negative terms; neither underflows.
+        return CostRounding(relative=roundings(x.shape[-1] + 2, x))
 
 
 def _signed_sum(x: Tensor, y: Tensor, plan: Tensor) -> Tensor:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.ot.costs.base import PowerCost, power
+from otgen.ot.costs.base import CostRounding, PowerCost, power, power_roundings, roundings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,3 +39,11 @@ class LpPower(PowerCost):
             return super().grad_norm(x, y)
         # The gradient is a vector of signs, or of any numbers in [-1, 1] where coordinates coincide.
         return x.new_full((*x.shape[:-1], y.shape[-2]), math.sqrt(x.shape[-1]))
+
+    @override
+    def rounding(self, x: Tensor, y: Tensor) -> CostRounding:
+        # The power of a difference, and a sum of non-negative terms; each may underflow.
+        d = x.shape[-1]
+        relative = roundings(d + 2 + self.p + power_roundings(self.p, x), x)
+        lost = torch.tensor(d * torch.finfo(x.dtype).tiny, dtype=torch.float64, device=x.device)
+        return CostRounding(relative=relative, rows=lost.expand(x.shape[:-1]))

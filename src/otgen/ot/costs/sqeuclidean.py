@@ -9,7 +9,19 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.ot.costs.base import Cost, CostRounding
-from otgen.ot.costs.pairwise_distances import FEW_COORDINATES, centre, rounding_units, squared_distances
+from otgen.ot.costs.pairwise_distances import (
+    Centre,
+    few_far,
+    few_numbers,
+    pairs_at_once,
+    product_units,
+    squared_distances,
+    squared_norms,
+    squared_rounding,
+)
+
+# The product's roundoff relative to the median squared norm, up to which it may stand for the differences.
+_FAITHFUL = 1e-2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,29 +41,59 @@ class SqEuclidean(Cost):
 
     @override
     def vjp(self, x: Tensor, y: Tensor, plan: Tensor) -> tuple[Tensor, Tensor]:
+        if x.ndim == 2 and few_numbers(x, y):
+            return _by_differences(x, y, plan)
         # sum_j P_ij 2 (x_i - y_j) = 2 (row_i x_i - (P y)_i), and the same for the columns.
-        # Not `centre`: one mean is enough, since the gradient is as large as the distance if the clouds lie apart.
-        shift = y.mean(dim=-2, keepdim=True)
-        x, y = x - shift, y - shift
-        rows, columns = plan.sum(-1, keepdim=True), plan.sum(-2).unsqueeze(-1)
-        multiply = torch.Tensor.addmm_ if x.ndim == 2 else torch.Tensor.baddbmm_
-        return multiply(rows * x, plan, y, beta=2, alpha=-2), multiply(columns * y, plan.mT, x, beta=2, alpha=-2)
+        centre = Centre.of(y)
+        if centre is None:
+            by_x, by_y = zip(*(self.vjp(*one) for one in zip(x, y, plan, strict=True)), strict=True)
+            return torch.stack(by_x), torch.stack(by_y)
+        left, right = x - centre.shift, centre.points
+        far = centre.far(squared_norms(left).unsqueeze(-1)) if centre.skewed else None
+        if far is None:
+            return _by_products(left, right, plan)
+        # Products cancel where mass goes from far out to far out.
+        near, beyond = far
+        block, apart = (near.unsqueeze(-1), beyond), few_far(y, beyond)
+        part = (_by_differences if apart else self.vjp)(x[near], y[beyond], plan[block])
+        by_x, by_y = _by_products(left, right, plan.index_put(block, plan.new_zeros(())))
+        return by_x.index_add(0, near, part[0]), by_y.index_add(0, beyond, part[1])
 
     @override
     def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:
-        return 2 * squared_distances(x, y).sqrt()
+        return 2 * self.rounding(x, y).upper(squared_distances(x, y)).sqrt()
 
     @override
     def factors(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
-        x, y = centre(x, y)
-        return x.square().sum(-1), y.square().sum(-1), 2 * x, y
+        centre = Centre.of(y)
+        if centre is None:
+            return None
+        # Pairs that both lie far out cancel in the product.
+        roundoff = product_units(x) * centre.squares.amax()
+        if centre.skewed and bool((roundoff > _FAITHFUL * centre.limit).any()):
+            return None
+        left = x - centre.shift
+        return left.square().sum(-1), centre.squares, 2 * left, centre.points
 
     @override
     def rounding(self, x: Tensor, y: Tensor) -> CostRounding:
-        d, unit = x.shape[-1], torch.finfo(x.dtype).eps / 2
-        if d <= FEW_COORDINATES:
-            return CostRounding(relative=(d + 4) * unit)
-        x, y = centre(x, y)
-        units = (rounding_units(d) if x.ndim == 2 else 2 * d + 24) * unit
-        rows, columns = (torch.linalg.vector_norm(points, dim=-1).square() for points in (x, y))
-        return CostRounding(relative=0.0, rows=units * rows, columns=units * columns)
+        found = squared_rounding(x, y)
+        rows, columns = (found.units * squares + found.underflow for squares in (found.rows, found.columns))
+        return CostRounding(relative=found.relative, rows=rows, columns=columns)
+
+
+def _by_products(x: Tensor, y: Tensor, plan: Tensor) -> tuple[Tensor, Tensor]:
+    rows, columns = plan.sum(-1, keepdim=True), plan.sum(-2).unsqueeze(-1)
+    multiply = torch.Tensor.addmm_ if x.ndim == 2 else torch.Tensor.baddbmm_
+    return multiply(rows * x, plan, y, beta=2, alpha=-2), multiply(columns * y, plan.mT, x, beta=2, alpha=-2)
+
+
+def _by_differences(x: Tensor, y: Tensor, plan: Tensor) -> tuple[Tensor, Tensor]:
+    """The same from the differences, ``(n, d)``, ``(m, d)``, ``(n, m)``; exactly zero at coinciding points."""
+    by_x, by_y = [x[:0]], torch.zeros_like(y)
+    rows = max(1, pairs_at_once(x) // len(y))
+    for some, weights in zip(torch.split(x, rows), torch.split(plan, rows), strict=True):
+        pull = 2 * weights.unsqueeze(-1) * (some.unsqueeze(1) - y)
+        by_x.append(pull.sum(1))
+        by_y -= pull.sum(0)
+    return torch.cat(by_x), by_y

@@ -155,6 +155,7 @@ class _Evaluation:
         column_error = (self.b * (self.columns - 1).abs()).sum(-1)
         best = self._rounded(None)
         lower, lowered = self._lower(best.magnitude)
+        best = best.or_better(self._product())
         if correction is not None:
             best = self._rounded((correction[0].double(), correction[1].double())).or_better(best)
         # Infinity minus infinity is no bound: then none is known.
@@ -250,6 +251,27 @@ class _Evaluation:
         magnitude = magnitude if self.bound.negative else linear
         return _Rounded(linear, *self._widened(linear, penalty, magnitude, product), magnitude)
 
+    def _product(self) -> _Rounded:
+        """The bound of the plan ``a x b``: a coupling without any roundoff, and the best one if eps is large."""
+        linear, magnitude = torch.zeros_like(self.value), torch.zeros_like(self.value)
+        for block in self._blocks():
+            mean = self._mean(block, block.costs)
+            linear = linear + mean
+            magnitude = magnitude + (self._mean(block, block.costs.abs()) if self.bound.negative else mean)
+        reg, penalty = self.problem.reg, torch.zeros_like(linear)
+        if isinstance(reg, SmoothRegulariser):
+            penalty = penalty + reg.weight * reg.penalty(torch.ones_like(linear))
+        rounding = self._cost_error(magnitude) + UNIT * (self.terms * magnitude + 4 * penalty)
+        return _Rounded(linear, linear + penalty + rounding, rounding, magnitude)
+
+    def _cost_error(self, magnitude: Tensor) -> Tensor:
+        """The error that those of the costs leave in the transport cost of a coupling; ``magnitude``: its ``|c|``."""
+        found = self.cost_rounding.relative * magnitude
+        for offsets, weights in ((self.cost_rounding.rows, self.a), (self.cost_rounding.columns, self.b)):
+            if offsets is not None:
+                found = found + (weights * offsets).sum(-1)
+        return found
+
     def _widened(self, linear: Tensor, penalty: Tensor, magnitude: Tensor, product: Tensor) -> tuple[Tensor, Tensor]:
         """The upper bound, and how far it was raised for roundoff.
 
@@ -257,11 +279,7 @@ class _Evaluation:
         lacks a multiple of a and b, at most four times itself; filled with a product it pays four times the mean cost,
         and, the penalty being convex, a few times eps.
         """
-        given = self.cost_rounding
-        rounding = UNIT * (self.terms * (2 * magnitude + 4 * product)) + given.relative * magnitude
-        for offsets, weights in ((given.rows, self.a), (given.columns, self.b)):
-            if offsets is not None:
-                rounding = rounding + (weights * offsets).sum(-1)
+        rounding = UNIT * self.terms * (2 * magnitude + 4 * product) + self._cost_error(magnitude)
         if isinstance(self.problem.reg, SmoothRegulariser):
             rounding = rounding + UNIT * (2 * self.terms * penalty + (16 + 8 * self.terms) * self.problem.reg.weight)
         return linear + penalty + rounding, rounding

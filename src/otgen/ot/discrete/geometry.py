@@ -29,6 +29,11 @@ class Geometry(ABC):
     def matrix(self) -> Tensor:
         """The cost matrix, differentiable."""
 
+    @property
+    def underflows(self) -> bool:
+        """Whether costs that are all 0 would not be, were the points further apart."""
+        return False
+
     @abstractmethod
     def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
         """Rows of the cost matrix, evaluated in ``dtype``, no graph."""
@@ -72,10 +77,13 @@ class Points(Geometry):
         return (self.x, self.y)
 
     @property
-    def spread(self) -> float:
-        """The largest difference of a coordinate between two points, of either cloud; 0 if all points coincide."""
-        points = torch.cat([self.x.detach(), self.y.detach()], dim=-2)
-        return float((points.amax(-2) - points.amin(-2)).amax())
+    @override
+    def underflows(self) -> bool:
+        with torch.no_grad():
+            points = torch.cat([self.x, self.y], dim=-2)
+            spread = (points.amax(-2) - points.amin(-2)).amax()
+            # Costs that are 0 at any scale, such as the cosine of parallel points, are no underflow.
+            return bool(spread > 0) and bool((self.cost(self.x / spread, self.y / spread) > 0).any())
 
     @override
     def matrix(self) -> Tensor:

@@ -10,8 +10,13 @@ Both split over the rows. For KL, let ``k_i`` be the share of row i, with ``sum_
 of Bernstein's inequality), where ``V_i`` is the trace of its covariance and ``R_i`` bounds its distance from its mean.
 Hence, in the Frobenius norm, ``sqrt(2 kappa max_i a_i V_i) + max_i R_i kappa / 3``. For Quadratic, Cauchy-Schwarz gives
 ``sqrt(2 kappa max_i a_i V_i)`` with ``V_i`` the variance under the product measure. Columns are bounded in the same
-way, plus ``||(q_j - b_j) centre_j||`` since their sums q_j are not exact. The roundoff of the backward pass is measured
-and added.
+way, plus ``||(q_j - b_j) centre_j||`` since their sums q_j are not exact.
+
+Two roundoffs are added. That of the backward pass in its dtype is measured against float64. That of the exponents
+``s_ij / eps`` in float64 changes an entry of the plan by a factor of at most ``exp(delta_ij)`` (KL) or a density by at
+most ``delta_ij`` (Quadratic), and so a gradient by at most ``sum_j delta_ij pi_ij |grad c|``.
+
+A bound that cannot be computed, because a number overflows or is NaN, is infinite.
 """
 
 from __future__ import annotations
@@ -23,24 +28,31 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from otgen.ot.core.precision import norm
+from otgen.ot.costs.base import CostRounding
 from otgen.ot.discrete.envelope import envelope_gradients
 from otgen.ot.discrete.geometry import Points
-from otgen.ot.discrete.plan import PlanBlocks, plan_rows
+from otgen.ot.discrete.plan import PlanBlock, PlanBlocks, plan_rows
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.regularisers.base import SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
 
+# Roundoff of a term of f_i + g_j - c_ij in float64, and of its exponential.
+_ROUNDINGS = 8 * torch.finfo(torch.float64).eps
+_LEAST = torch.finfo(torch.float64).tiny
+
 
 @dataclass(frozen=True)
 class GradientError:
-    """Errors of the envelope gradient, absolute; the worst of a batch.
+    """Errors of the envelope gradient, absolute; the worst of a batch. Infinite where no bound is known; never NaN.
 
     Attributes:
         plan: ``||pi - pi*||_1``, the error of the gradient with respect to the costs.
         x: Frobenius norm of the error of ``d value / d x``; None for a problem given by its matrix.
         y: Frobenius norm of the error of ``d value / d y``; None likewise.
-        relative: the larger of x and y, each relative to the norm of its gradient; None if there is no finite one.
+        relative: the larger of x and y, each relative to the norm of its gradient: 0 if the error is 0, infinite if
+            the gradient alone is 0; None for a problem given by its matrix.
     """
 
     plan: float
@@ -55,66 +67,86 @@ class _Side:
     Attributes:
         weight: a or b.
         first: the sum of mass times ``grad c``.
-        second: the sum of mass times ``|grad c|^2``.
+        root: the square root of the sum of mass times ``|grad c|^2``.
         mass: the marginal of the law under which these moments are taken.
         largest: ``max |grad c|``.
         marginal: the marginal of the plan.
+        blur: the sum of ``|grad c|`` times what roundoff may change in an entry of the plan.
     """
 
     def __init__(self, weight: Tensor, points: Tensor) -> None:
         self.weight, self.first = weight, torch.zeros_like(points)
-        self.second, self.mass, self.largest, self.marginal = (torch.zeros_like(weight) for _ in range(4))
+        self.root, self.mass, self.largest, self.marginal, self.blur = (torch.zeros_like(weight) for _ in range(5))
 
-    def add(self, part: slice, law: Tensor, plan: Tensor, norms: Tensor, live: Tensor) -> None:
+    def add(self, part: slice, entries: _Entries, norms: Tensor) -> None:
         """Add the pairs of some rows, or, transposed, of all columns with some rows."""
-        self.second[..., part] += torch.where(live, law * norms.square(), 0.0).sum(-1)
+        law, live = entries.law, entries.live
+        root = norm(torch.where(live, law.sqrt() * norms, 0.0), -1)
+        # Roots, since the squares of large slopes would overflow.
+        self.root[..., part] = torch.hypot(self.root[..., part], root)
         self.mass[..., part] += law.sum(-1)
-        self.marginal[..., part] += plan.sum(-1)
+        self.marginal[..., part] += entries.plan.sum(-1)
+        self.blur[..., part] += torch.where(live, entries.blur * norms, 0.0).sum(-1)
         largest = self.largest[..., part]
         torch.maximum(largest, torch.where(live, norms, 0.0).amax(-1), out=largest)
 
     def bound(self, kappa: Tensor, *, entropic: bool) -> Tensor:
         positive = self.weight > 0
-        mass = self.mass.clamp(min=torch.finfo(self.mass.dtype).tiny)
-        centre = torch.linalg.vector_norm(self.first, dim=-1) / mass
-        mean_square = self.second / mass
+        # Where the mass underflows, the law is unknown: any centre is valid, and the largest slope is the deviation.
+        empty = self.mass == 0
+        mass = self.mass.masked_fill(empty, 1.0)
+        centre, mean = norm(self.first, -1) / mass, self.root / mass.sqrt()
         # A difference of two large numbers: the last term keeps roundoff from making it too small.
-        variance = (mean_square - centre.square()).clamp(min=0) + 1e-12 * mean_square
+        deviation = torch.hypot((mean - centre).clamp(min=0).sqrt() * (mean + centre).sqrt(), 1e-6 * mean)
+        deviation = torch.where(empty, self.largest, deviation)
+        root = self.weight.sqrt()
         radius = (self.largest + centre).masked_fill(~positive, 0.0)
-        spread = (self.weight * variance).masked_fill(~positive, 0.0).amax(-1)
-        bound = (2 * kappa * spread).sqrt()
+        spread = (root * deviation).masked_fill(~positive, 0.0).amax(-1)
+        bound = (2 * kappa).sqrt() * spread
         if entropic:
-            pinsker = (2 * kappa * (self.weight * radius.square()).amax(-1)).sqrt()
+            pinsker = (2 * kappa).sqrt() * (root * radius).amax(-1)
             bound = torch.minimum(bound + kappa * radius.amax(-1) / 3, pinsker)
-        drift = torch.linalg.vector_norm(torch.where(positive, (self.marginal - self.weight) * centre, 0.0), dim=-1)
-        total: Tensor = bound + drift
+        drift = norm(torch.where(positive, (self.marginal - self.weight) * centre, 0.0), -1)
+        total: Tensor = bound + drift + norm(self.blur, -1)
         return total
 
 
+@dataclass(frozen=True)
+class _Entries:
+    """A block of pairs: the law of the moments, the plan, what roundoff may change in it, and where it has mass."""
+
+    law: Tensor
+    plan: Tensor
+    blur: Tensor
+    live: Tensor
+
+    def transposed(self) -> _Entries:
+        return _Entries(self.law.mT, self.plan.mT, self.blur.mT, self.live.mT)
+
+
 def gradient_error_bound(problem: Discrete, potentials: Potentials, plan: Tensor | None, gap: Tensor) -> GradientError:
-    """A certified bound on the error of the gradient as the backward pass computes it."""
-    reg = problem.reg
+    """A certified bound on the error of the gradient as the backward pass computes it; ``gap``: in problem's units."""
+    reg, points = problem.reg, isinstance(problem.geometry, Points)
     if not isinstance(reg, SmoothRegulariser):
         # An exact plan need not be unique, so the gap implies no bound.
-        points = isinstance(problem.geometry, Points)
-        return GradientError(math.inf, math.inf if points else None, math.inf if points else None)
+        return GradientError(math.inf, *(3 * [math.inf] if points else []))
     kappa = gap / reg.weight
-    # L1 distance between the plan in the problem's dtype and in float64.
-    rounding = torch.zeros_like(kappa)
+    # L1 distance between the plan in the problem's dtype and the exact one of the same potentials.
+    rounding, costs = torch.zeros_like(kappa), problem.cost_rounding(torch.float64)
     for block in PlanBlocks(problem, potentials):
         used = plan_rows(problem, potentials, plan, block.part).double()
-        rounding = rounding + (used - block.weights * block.density).abs().sum((-2, -1))
-    in_plan = float(((2 * kappa).sqrt() + rounding).max())
-    geometry = problem.geometry
-    if not isinstance(geometry, Points):
+        entries = _entries(problem, costs, block)
+        rounding = rounding + ((used - entries.plan).abs() + entries.blur).sum((-2, -1))
+    in_plan = _worst((2 * kappa).sqrt() + rounding)
+    if not isinstance(problem.geometry, Points):
         return GradientError(in_plan)
-    exact, sides = _sides(problem, geometry, potentials)
+    exact, sides = _sides(problem, problem.geometry, potentials)
     backward = envelope_gradients(problem, potentials, plan)[:2]
     errors = [
-        side.bound(kappa, entropic=isinstance(reg, KL)) + _norm(in_dtype.double() - in_float64)
+        side.bound(kappa, entropic=isinstance(reg, KL)) + norm(in_dtype.double() - in_float64, (-2, -1))
         for side, in_float64, in_dtype in zip(sides, exact, backward, strict=True)
     ]
-    return _worst(in_plan, errors, exact)
+    return GradientError(in_plan, *map(_worst, errors), _relative(errors, exact))
 
 
 def gradient_error_estimate(problem: Discrete, potentials: Potentials, plan: Tensor | None) -> GradientError:
@@ -123,10 +155,9 @@ def gradient_error_estimate(problem: Discrete, potentials: Potentials, plan: Ten
     If each further step reduces the marginal error by a factor r, the changes of all further steps add up to at most
     ``1 / (1 - r)`` times the next one.
     """
-    reg = problem.reg
+    reg, points = problem.reg, isinstance(problem.geometry, Points)
     if not isinstance(reg, SmoothRegulariser):
-        points = isinstance(problem.geometry, Points)
-        return GradientError(0.0, 0.0 if points else None, 0.0 if points else None, 0.0 if points else None)
+        return GradientError(0.0, *(3 * [0.0] if points else []))
     here = plan_rows(problem, potentials, plan, slice(None))
     f, costs = potentials.f.to(problem.dtype).unsqueeze(-1), problem.matrix
     g = reg.soft_transform(f - costs, problem.a.unsqueeze(-1), dim=-2)
@@ -135,43 +166,67 @@ def gradient_error_estimate(problem: Discrete, potentials: Potentials, plan: Ten
     before, after = ((p.sum(-2) - problem.b).abs().sum(-1).double() for p in (here, there))
     rate = (after / before.clamp(min=1e-300)).clamp(max=0.999)
     factor = 1 / (1 - rate)
-    in_plan = float(((here - there).abs().sum((-2, -1)).double() * factor).max())
-    if not isinstance(problem.geometry, Points):
+    in_plan = _worst((here - there).abs().sum((-2, -1)).double() * factor)
+    if not points:
         return GradientError(in_plan)
     old = envelope_gradients(problem, potentials, plan)[:2]
     new = envelope_gradients(problem, following, None)[:2]
-    errors = [_norm((n - o).double()) * factor for n, o in zip(new, old, strict=True)]
-    return _worst(in_plan, errors, old)
+    errors = [norm((n - o).double(), (-2, -1)) * factor for n, o in zip(new, old, strict=True)]
+    return GradientError(in_plan, *map(_worst, errors), _relative(errors, old))
 
 
-def _worst(in_plan: float, errors: Sequence[Tensor], gradients: Sequence[Tensor]) -> GradientError:
-    """The worst of a batch, given for x and for y the norms of the errors and the gradients themselves."""
-    x, y = (float(error.max()) for error in errors)
-    relative = [error / _norm(gradient.double()) for error, gradient in zip(errors, gradients, strict=True)]
-    worst = max(float(ratio.nan_to_num(nan=0.0).max()) for ratio in relative)
-    return GradientError(in_plan, x, y, worst if math.isfinite(worst) else None)
+def _worst(errors: Tensor) -> float:
+    """The largest of a batch; infinite if one is NaN."""
+    return float(torch.where(errors.isnan(), math.inf, errors).max())
+
+
+def _relative(errors: Sequence[Tensor], gradients: Sequence[Tensor]) -> float:
+    """The worst relative error, given for x and for y the errors' norms and the gradients themselves."""
+    ratios = []
+    for error, gradient in zip(errors, gradients, strict=True):
+        size = norm(gradient.double(), (-2, -1))
+        # An infinite gradient is an overflow: relative to it, any error would be nothing.
+        ratio = torch.where(size.isinf(), math.inf, error / size)
+        ratios.append(_worst(torch.where((error == 0) & (size == 0), 0.0, ratio)))
+    return max(ratios)
+
+
+def _entries(problem: Discrete, rounding: CostRounding, block: PlanBlock) -> _Entries:
+    """The entries of some rows of the plan, and what the roundoff of their exponents may change."""
+    reg, weights, mass = problem.reg, block.weights, block.a.unsqueeze(-1)
+    assert isinstance(reg, SmoothRegulariser)
+    plan, entropic = weights * block.density, isinstance(reg, KL)
+    rows = block.f.abs() if rounding.rows is None else block.f.abs() + rounding.rows[..., block.part] / _ROUNDINGS
+    error = torch.add(rows.unsqueeze(-1), block.costs.abs(), alpha=1 + rounding.relative / _ROUNDINGS)
+    if rounding.columns is not None:
+        error += rounding.columns.unsqueeze(-2) / _ROUNDINGS
+    # |f| + |c| + |s| bounds |g| as well, where the pair has mass.
+    error.add_(block.s.abs().masked_fill_(weights == 0, 0.0)).mul_(_ROUNDINGS)
+    if not entropic:
+        # The row's potential errs by a mean of the errors of the pairs with mass.
+        error += torch.where(block.density > 0, error, 0.0).amax(-1, keepdim=True)
+    # An entry changes by no more than the mass of its row.
+    blur = torch.minimum(weights * (reg.density(block.s + error) - block.density), mass + plan)
+    if entropic:
+        # So does here the row's sum, by which its entries are divided.
+        blur = blur + plan * (blur.sum(-1, keepdim=True) / plan.sum(-1, keepdim=True).clamp(min=_LEAST))
+    # The law of the moments: the plan itself for KL, the product of the marginals for Quadratic.
+    return _Entries(plan if entropic else weights, plan, blur, weights > 0)
 
 
 def _sides(
     problem: Discrete, geometry: Points, potentials: Potentials
 ) -> tuple[tuple[Tensor, Tensor], tuple[_Side, _Side]]:
     """The gradients in float64 at these potentials, and the moments of grad c over rows and over columns."""
-    rows = PlanBlocks(problem, potentials)
+    rows, rounding = PlanBlocks(problem, potentials), problem.cost_rounding(torch.float64)
     x, y = geometry.x.double(), geometry.y.double()
     gradient, sides = (torch.zeros_like(x), torch.zeros_like(y)), (_Side(rows.a, x), _Side(rows.b, y))
     for block in rows:
         part = block.part
-        plan = block.weights * block.density
-        # The law of the moments: the plan itself for KL, the product of the marginals for Quadratic.
-        law = plan if isinstance(problem.reg, KL) else block.weights
-        geometry.add_vjp(part, plan, gradient)
-        geometry.add_vjp(part, law, (sides[0].first, sides[1].first))
-        live, few = block.weights > 0, x[..., part, :]
-        sides[0].add(part, law, plan, geometry.cost.grad_norm(few, y), live)
-        sides[1].add(slice(None), law.mT, plan.mT, geometry.cost.grad_norm(y, few), live.mT)
+        entries = _entries(problem, rounding, block)
+        geometry.add_vjp(part, entries.plan, gradient)
+        geometry.add_vjp(part, entries.law, (sides[0].first, sides[1].first))
+        few = x[..., part, :]
+        sides[0].add(part, entries, geometry.cost.grad_norm(few, y))
+        sides[1].add(slice(None), entries.transposed(), geometry.cost.grad_norm(y, few))
     return gradient, sides
-
-
-def _norm(values: Tensor) -> Tensor:
-    norm: Tensor = torch.linalg.vector_norm(values, dim=(-2, -1))
-    return norm

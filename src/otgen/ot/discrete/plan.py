@@ -39,6 +39,15 @@ def plan_rows(problem: Discrete, potentials: Potentials, plan: Tensor | None, pa
     return rows.mul_(problem.a[..., part].unsqueeze(-1))
 
 
+def unscaled_rows(problem: Discrete, potentials: Potentials, plan: Tensor | None, part: slice) -> Tensor:
+    """Rows of ``a_i b_j density(s_ij)`` as they are, whatever their sums, or of ``plan`` if it is given; no graph."""
+    if plan is not None:
+        return plan[..., part, :].to(problem.dtype)
+    assert isinstance(problem.reg, SmoothRegulariser)
+    density = problem.reg.density(pair_sums_of(problem, potentials, problem.rows(part, problem.dtype), part))
+    return density.mul_(problem.a[..., part].unsqueeze(-1)).mul_(problem.b.unsqueeze(-2))
+
+
 def row_laws(problem: Discrete, s: Tensor) -> Tensor:
     """``b_j density(s_ij)``, each row scaled to the sum 1, in the dtype of s; no graph."""
     reg, b = problem.reg, problem.b.to(s.dtype).unsqueeze(-2)

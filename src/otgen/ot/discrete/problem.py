@@ -286,7 +286,7 @@ class Discrete(Problem):
 
     def _check_underflow(self, largest: float) -> None:
         tiny = torch.finfo(self.dtype).tiny
-        if largest < tiny and isinstance(self.geometry, Points) and self.geometry.spread > 0:
+        if largest < tiny and (largest > 0 or self.geometry.underflows):
             raise InputError(
                 f"the costs underflow {self.dtype}: the largest is {largest:.3g}; the points are too close together "
                 "for it; rescale them or use float64"

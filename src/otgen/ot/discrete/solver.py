@@ -22,7 +22,7 @@ from otgen.ot.core.results import SolveOutcome
 from otgen.ot.core.solver import Solver
 from otgen.ot.discrete.certificate import Certificate, certify
 from otgen.ot.discrete.envelope import DifferentiableValues
-from otgen.ot.discrete.plan import plan_error, plan_rows
+from otgen.ot.discrete.plan import plan_error, unscaled_rows
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solution import Solution
@@ -139,7 +139,7 @@ class DiscreteIterate(Iterate):
         with torch.no_grad():
             total = torch.zeros_like(self.problem.a.sum(-1))
             for part in self.problem.row_blocks():
-                total = total + plan_rows(self.problem, self.potentials, self.plan, part).sum((-2, -1))
+                total = total + unscaled_rows(self.problem, self.potentials, self.plan, part).sum((-2, -1))
             masses = total.flatten().tolist()
         return float(max(masses, key=lambda mass: abs(mass - 1)))
 
