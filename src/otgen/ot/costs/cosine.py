@@ -29,11 +29,6 @@ class Cosine(Cost):
         return float("inf")
 
     @override
-    def paired_units(self, d: int) -> float:
-        # One minus the cosine: small where directions agree, its roundoff is not.
-        return float("inf")
-
-    @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
         return _from_cosine((_direction(x) * _direction(y)).sum(-1))
 

@@ -77,11 +77,16 @@ class Points(Geometry):
         return (self.x, self.y)
 
     @property
+    def spread(self) -> Tensor:
+        """The largest difference of a coordinate between two points, of either cloud; 0 if all points coincide."""
+        points = torch.cat([self.x.detach(), self.y.detach()], dim=-2)
+        return (points.amax(-2) - points.amin(-2)).amax()
+
+    @property
     @override
     def underflows(self) -> bool:
         with torch.no_grad():
-            points = torch.cat([self.x, self.y], dim=-2)
-            spread = (points.amax(-2) - points.amin(-2)).amax()
+            spread = self.spread
             # Costs that are 0 at any scale, such as the cosine of parallel points, are no underflow.
             return bool(spread > 0) and bool((self.cost(self.x / spread, self.y / spread) > 0).any())
 

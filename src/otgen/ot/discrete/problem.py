@@ -330,7 +330,8 @@ class Discrete(Problem):
 
     def cost_rounding(self, dtype: torch.dtype) -> CostRounding:
         """A bound on the roundoff of the costs as computed in ``dtype``, in this problem's units."""
-        if not isinstance(self.geometry, Points):
+        if not isinstance(self.geometry, Points) or (self.largest_cost == 0 and float(self.geometry.spread) == 0):
+            # Given as numbers, or between points that all coincide.
             return CostRounding(relative=0.0)
         with torch.no_grad():
             found = self.geometry.cost.rounding(self.geometry.x.to(dtype), self.geometry.y.to(dtype))
