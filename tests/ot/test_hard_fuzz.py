@@ -14,8 +14,8 @@ from otgen.ot import Regulariser
 KINDS = public(Regulariser)  # type: ignore[type-abstract]
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 # Problems of a regulariser, in blocks that fail one by one.
-BLOCKS, BLOCK = 12, 125
-TAME = 1000
+BLOCKS, BLOCK = 12, 200
+TAME = 1500
 
 
 def test_every_regulariser_has_solvers() -> None:
