@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
-from cases.exact_costs import Rows, Vector
+from cases.decimal_costs import Rows, Vector
 
 Cell = tuple[int, int]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cases.exact_costs import Rows, Vector, cost_matrix, digits, numbers
+from cases.decimal_costs import Rows, Vector, cost_matrix, digits, numbers
 from cases.exact_programme import transport
 from otgen.ot import KL, Cost, Discrete, NoReg, Regulariser, SmoothRegulariser
 

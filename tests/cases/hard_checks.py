@@ -10,7 +10,7 @@ from decimal import Decimal
 import torch
 from torch import Tensor
 
-from cases.exact_costs import digits, gradient
+from cases.decimal_costs import digits, gradient
 from cases.exact_truth import Bracket, Measures, as_numbers, bracket
 from cases.hard_problems import described, hard_problem
 from otgen import ot

@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import linprog
 
 from cases.components import COSTS, name
-from cases.exact_costs import cost_matrix, digits, gradient
+from cases.decimal_costs import cost_matrix, digits, gradient
 from cases.exact_truth import Bracket, Measures, as_numbers, bracket
 from cases.hard_problems import hard_problem
 from cases.random_problems import cloud, random_problem, two_points, weights
