@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,33 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases import entries
 from cases.checks import crossed, differentiated, refused
 from cases.components import COSTS, TRANSLATION_INVARIANT, name
 from cases.errors import input_error
 from cases.random_problems import cloud, weights
+from cases.semi_discrete import Unit
 from otgen.errors import OtgenError
-from otgen.ot import KL, Cosine, Cost, Discrete, NoReg, OTLoss, PNorm, Quadratic, SinkhornDivergence
+from otgen.ot import (
+    KL,
+    AtomPotentials,
+    Continuous,
+    Cosine,
+    Cost,
+    Discrete,
+    GridW1,
+    NoReg,
+    OTLoss,
+    PNorm,
+    Potentials,
+    Quadratic,
+    SamplesLoss,
+    SemiDiscrete,
+    SinkhornDivergence,
+    histogram,
+    solve,
+)
+from otgen.ot.core import checks
 
 LOSSES: tuple[Any, ...] = (OTLoss, SinkhornDivergence)
 every_loss = pytest.mark.parametrize("make", LOSSES)
@@ -239,3 +262,199 @@ def test_cosine_at_the_origin_is_finite() -> None:
     value, gradient = differentiated(lambda x: loss(x, Y), having(X, 0.0, 0))
     assert bool(torch.isfinite(value))
     assert bool(torch.isfinite(gradient).all())
+
+
+class Labelled(Tensor):
+    """A subclass that is only a tensor with a name, as libraries of images have."""
+
+
+class Wrapped(Tensor):
+    """A subclass whose numbers are elsewhere, as those of sharded or masked tensors."""
+
+    @staticmethod
+    def __new__(cls, inner: Tensor) -> Wrapped:
+        made: Wrapped = Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)  # type: ignore[attr-defined]
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise NotImplementedError(f"{function} of a wrapped tensor")
+
+
+def quantised(tensor: Tensor) -> Tensor:
+    return torch.quantize_per_tensor(tensor.float(), 0.01, 0, torch.qint8)
+
+
+ODD: dict[str, tuple[Callable[[Tensor], Any], str]] = {
+    "sparse": (lambda t: t.to_sparse(), r"must be a dense tensor, got layout torch\.sparse_coo; call \.to_dense\(\)"),
+    "compressed": (lambda t: t.reshape(-1, t.shape[-1]).to_sparse_csr(), r"dense tensor, got layout torch\.sparse_csr"),
+    "meta": (lambda t: t.to("meta"), "is on the meta device.*shapes but no numbers; pass"),
+    "quantised": (quantised, r"real floating-point numbers, got torch\.qint8; call \.dequantize\(\)"),
+    "complex": (lambda t: t.to(torch.complex64), "got torch.complex64; take its real part"),
+    "integers": (lambda t: t.long(), r"got torch\.int64; call \.float\(\)"),
+    "bytes": (lambda t: t.abs().to(torch.uint8), r"got torch\.uint8; call \.float\(\)"),
+    "nested": (lambda t: torch.nested.nested_tensor([t, t]), "is a nested tensor.*points of weight 0"),
+    "jagged": (lambda t: torch.nested.nested_tensor([t, t], layout=torch.jagged), "is a nested tensor.*weight 0"),
+    "wrapped": (Wrapped, "must be an ordinary torch.Tensor, got a Wrapped.*pass the tensor of its numbers"),
+    "uninitialised": (lambda t: torch.nn.UninitializedParameter(), "got a UninitializedParameter"),
+    "NumPy's": (lambda t: t.numpy(), r"must be a torch\.Tensor, got ndarray"),
+}
+# Everywhere where tensors come in, by the name in the message.
+C = SQUARE = cloud(4, 4, 7).square()
+MASSES = torch.full((4, 4), 1 / 16, dtype=torch.float64)
+SEMI = SemiDiscrete(Unit((2,)), Y, reg=KL(eps=1.0))
+QUICK: dict[str, Any] = {"max_steps": 2, "on_unconverged": "ignore"}
+
+
+class Drawing:
+    """A law whose samples are what it is told."""
+
+    def __init__(self, change: Callable[[Tensor], Any]) -> None:
+        self.change = change
+
+    def sample(self, n: int, rng: torch.Generator) -> Any:
+        return self.change(torch.rand(n, 2, generator=rng, dtype=torch.float64))
+
+
+def potentials(f: Any, g: Any) -> Potentials:
+    return Potentials(f, g)
+
+
+PLACES: dict[str, Callable[[Callable[[Tensor], Any]], object]] = {
+    "x": lambda odd: OTLoss(reg=KL(eps=1.0))(odd(X), Y),
+    "y": lambda odd: SinkhornDivergence(reg=KL(eps=1.0))(X, odd(Y)),
+    "a": lambda odd: Discrete(X, Y, odd(A)),
+    "b": lambda odd: Discrete(X, Y, None, odd(B)),
+    "C": lambda odd: Discrete.from_matrix(odd(C)),
+    "c": lambda odd: GridW1(odd(SQUARE - SQUARE.mean()), 1.0),
+    "mu": lambda odd: GridW1.between(odd(MASSES), MASSES, 1.0),
+    "nu": lambda odd: GridW1.between(MASSES, odd(MASSES), 1.0),
+    "points": lambda odd: histogram(odd(X), (8, 8), 1.0, low=-4.0),
+    "y ": lambda odd: SemiDiscrete(Unit((2,)), odd(Y)),
+    "b ": lambda odd: SemiDiscrete(Unit((2,)), Y, odd(B)),
+    "the source's sample": lambda odd: solve(SemiDiscrete(Drawing(odd), Y)),
+    "source": lambda odd: solve(Continuous(Drawing(odd), Unit((2,)))),
+    "x ": lambda odd: entries.semi_discrete().loss(odd(X)),
+    "x  ": lambda odd: entries.continuous().loss(odd(X), Y),
+    "y  ": lambda odd: entries.continuous().map(X, odd(Y)),
+    "points ": lambda odd: entries.grid().critic_at(odd(X)),
+    "x   ": lambda odd: SamplesLoss()(odd(X), Y),
+    "a ": lambda odd: SamplesLoss()(odd(A), X, B, Y),
+}
+# Warm starts may be of any dtype.
+STARTS: dict[str, Callable[[Callable[[Tensor], Any]], object]] = {
+    "f": lambda odd: solve(Discrete(X, Y, reg=KL(eps=1.0)), warm_start=potentials(odd(A), B)),
+    "g": lambda odd: solve(Discrete(X, Y, reg=KL(eps=1.0)), warm_start=potentials(A, odd(B))),
+    "g ": lambda odd: solve(SEMI, max_steps=1, warm_start=AtomPotentials(SEMI, odd(B))),
+    "critic": lambda odd: solve(
+        entries.grid().problem,
+        **QUICK,
+        warm_start=replace(entries.grid().memory, critic=odd(entries.grid().memory.critic)),
+    ),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_tensors_of_no_ordinary_kind_are_refused_in_our_words(place: str, kind: str) -> None:
+    make, words = ODD[kind]
+    if kind == "compressed" and place.strip() in ("a", "b"):
+        return
+    # Some places say what they need of samples before what is wrong with these.
+    said = f"^(samples of )?{place.strip()}.*({words}|must be a tensor of|must return a tensor of)"
+    message = input_error(said, PLACES[place], make)
+    assert re.search(r"aten::|storage|Traceback", message) is None
+    assert len(message) < 250
+
+
+@pytest.mark.parametrize("place", STARTS)
+@pytest.mark.parametrize("kind", ["sparse", "meta", "wrapped", "NumPy's"])
+def test_odd_warm_starts_are_refused(place: str, kind: str) -> None:
+    make, words = ODD[kind]
+    input_error(f"warm start's {place.strip()} .*{words}", STARTS[place], make)
+
+
+@every_loss_and_reg
+def test_a_subclass_that_is_only_a_tensor_is_taken_as_one(make: Any, reg: Any) -> None:
+    loss = make(reg=reg, tol=0, max_steps=30)
+    plain = [t.clone().requires_grad_() for t in (X, Y, A, B)]
+    labelled = [t.as_subclass(Labelled) for t in plain]  # type: ignore[arg-type]
+    value, other = loss(*plain), loss(*labelled)
+    assert type(other) is Tensor
+    assert torch.equal(other, value)
+    for one, two in zip(torch.autograd.grad(other, plain), torch.autograd.grad(value, plain), strict=True):
+        assert torch.equal(one, two)
+    parameter = torch.nn.Parameter(X.clone())
+    assert torch.equal(loss(parameter, Y, A, B), value)
+
+
+HALVES = [torch.float16, torch.bfloat16]
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("count", [1, 3, 300, 5000])
+@pytest.mark.parametrize("points", [torch.float32, torch.float64])
+def test_weights_in_half_precision_are_normalised_in_float64(
+    dtype: torch.dtype, count: int, points: torch.dtype
+) -> None:
+    """Weights that were divided by their sum, as the message advises, are weights; so are those of a softmax."""
+    x = cloud(count, 2, 1, points)
+    scores = torch.randn(count, generator=torch.Generator().manual_seed(3))
+    for half in (
+        torch.softmax(scores, 0).to(dtype),
+        torch.softmax(scores.to(dtype), 0),
+        torch.full((count,), 1 / count),
+    ):
+        half = half.to(dtype)
+        for given in (half, half / half.sum(), half / half.cumsum(0)[-1].to(dtype) if count <= 3 else half):
+            weight = Discrete(x, x, given).a
+            exact = given.double() / given.double().sum()
+            assert weight.dtype == points
+            assert torch.equal(weight, exact.to(points))
+            assert weight.double().sum().item() == pytest.approx(1, abs=4 * torch.finfo(points).eps * count**0.5)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_half_precision_excuses_rounding_only(dtype: torch.dtype) -> None:
+    message = r"a sums to 0\.9.*, not to 1; divide it by its sum"
+    refused(message, Discrete, X, Y, 0.95 * torch.full((4,), 0.25, dtype=dtype))
+    refused("a sums to 0, not to 1", Discrete, X, Y, torch.zeros(4, dtype=dtype))
+    # What is given in single precision is held to single precision, whatever the points are.
+    refused(message, Discrete, X.to(dtype), Y.to(dtype), 0.999 * torch.full((4,), 0.25))
+    refused(message, Discrete, X, Y, 0.999 * torch.full((4,), 0.25))
+    # However many there are, the sum is never so small that a division by it means nothing.
+    assert checks._sum_tolerance(dtype, 10**9) == pytest.approx(0.1 if dtype is torch.float16 else 0.016, rel=0.05)
+
+
+def test_single_precision_weights_of_double_precision_points() -> None:
+    single = torch.softmax(torch.randn(5000, generator=torch.Generator().manual_seed(1)), 0)
+    x = cloud(5000, 2, 1)
+    assert torch.equal(Discrete(x, x, single).a, single.double() / single.double().sum())
+    # And the other way round: the sum is taken before the weights are rounded.
+    double = single.double() / single.double().sum()
+    assert torch.equal(Discrete(x.float(), x.float(), double).a, (double / double.sum()).float())
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_masses_on_a_grid_in_half_precision(dtype: torch.dtype) -> None:
+    mu, nu = (torch.rand(8, 8, generator=torch.Generator().manual_seed(k)) for k in (1, 2))
+    mu, nu = ((m / m.sum()).to(dtype) for m in (mu, nu))
+    problem = GridW1.between(mu, nu, 1.0)
+    exact = mu.double() / mu.double().sum() - nu.double() / nu.double().sum()
+    torch.testing.assert_close(problem.c.double(), exact, rtol=0, atol=1e-7)
+    balanced = GridW1((mu - nu).to(dtype), 1.0).balanced
+    assert abs(balanced.sum().item()) < 1e-12
+    refused("c sums to", GridW1, mu - nu + 0.01, 1.0)
+
+
+def test_the_worst_sum_of_a_batch_is_shown() -> None:
+    good, bad = torch.tensor([0.5, 0.5, 0.0, 0.0]).double(), torch.tensor([0.5, 0.0, 0.0, 0.0]).double()
+    refused("a sums to 0.5, not to 1", Discrete, X2, Y2, torch.stack([good, bad]))
+
+
+def test_devices_are_compared_in_words() -> None:
+    """Without a second device here: with tensors that hold no numbers."""
+    there = torch.zeros(3, device="meta")
+    refused(r"b is on meta, the points on cpu; move it with \.to\(device\)", checks.beside, "b", there, "the points", X)
+    refused(r"x and y are on different devices, \['cpu', 'meta'\]; move", checks.compatible, "x and y", X, there)

@@ -8,7 +8,7 @@ import torch
 import otgen.ot.discrete.newton as newton
 import otgen.ot.discrete.problem as problems
 from cases.components import Smooth, every_smooth
-from cases.random_problems import between
+from cases.random_problems import between, generator
 from otgen.ot import KL, Discrete, DualAscent, Newton, Quadratic, Relative, SmoothRegulariser, default_solver, solve
 
 # Each way of solving the Newton system, whatever the size: the least that is factorised.
@@ -89,3 +89,40 @@ def test_newton_is_the_default_until_its_matrices_are_large() -> None:
     tall = Discrete(torch.zeros(1, 1).expand(60_000, 1), torch.zeros(1, 1).expand(900, 1), reg=Quadratic(eps=1.0))
     assert default_solver(tall) == Newton()
     assert default_solver(large.with_reg(KL(eps=1.0))) != DualAscent()
+
+
+def normal_laws(seed: int, eps: float) -> Discrete:
+    """Two normal laws on grids of the same interval: weights from 0.1 down to 1e-30, costs from 0 to 1e5 times eps."""
+    n, m = (50 + int(k) for k in torch.randint(0, 11, (2,), generator=generator(seed)))
+    x, y = (torch.linspace(-1, 2, size, dtype=torch.float64) for size in (n, m))
+    means = torch.rand(2, generator=generator(seed + 1), dtype=torch.float64)
+    laws = [
+        torch.softmax(-((points - mean) ** 2) / (2 * 0.18**2), 0) for points, mean in zip((x, y), means, strict=True)
+    ]
+    return Discrete.from_matrix((x[:, None] - y) ** 2, *laws, reg=KL(eps=eps))
+
+
+@pytest.mark.parametrize("eps", [1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("seed", range(4))
+def test_laws_with_tiny_weights_take_tens_of_steps(seed: int, eps: float) -> None:
+    """Once 1,000 steps were not enough: columns of next to no mass limited the length of every step."""
+    solve(normal_laws(seed, eps), Newton(), tol=1e-10, max_steps=100, on_unconverged="raise")
+
+
+@every_smooth
+def test_a_step_goes_on_where_the_value_no_longer_shows_a_rise(cls: Smooth) -> None:
+    # The gap of a plan that is rounded plainly is of first order in its marginal error; the value, of second.
+    case = problem(cls(eps=0.3))
+    state = Newton().advance(case, Newton().init(case), 40)
+    assert state.stalled
+    assert Newton().marginal_error(case, state) <= 1e-13
+
+
+@every_smooth
+def test_a_shortened_move_keeps_its_signs_and_shrinks(cls: Smooth) -> None:
+    reg, move = cls(eps=0.1), torch.tensor([-1e6, -3.0, 0.0, 1e-9, 40.0], dtype=torch.float64)
+    times = torch.arange(9).unsqueeze(-1)
+    moves = reg.shortened(move, times)
+    torch.testing.assert_close(moves[0], move)
+    assert bool((moves.sign() == move.sign()).all())
+    assert bool((moves.diff(dim=0) * move.sign() <= 0).all())

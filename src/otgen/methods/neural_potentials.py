@@ -15,7 +15,7 @@ from otgen.methods.base import Adam, Player, Update
 from otgen.nets import Activation, CriticNet, MlpCritic, scoring
 from otgen.ot import Cost, Discrete, MarginalError, Potentials, SmoothRegulariser, Stopping
 from otgen.ot.continuous.ascent import ascent_step, mean_mass
-from otgen.ot.continuous.capped_conjugate import CappedConjugate, check_exponent, pair_sums
+from otgen.ot.continuous.capped_conjugate import CappedConjugate, checked_exponent, pair_sums
 from otgen.ot.continuous.sample_bank import OnBank, SampleBank
 from otgen.ot.core.iterate import Accuracy
 
@@ -123,7 +123,7 @@ class DualOracle:
     def __post_init__(self) -> None:
         if self.most < 1 or self.check_every < 1:
             raise InputError(f"most and check_every must be at least 1, got {self.most} and {self.check_every}")
-        check_exponent(self.guard)
+        object.__setattr__(self, "guard", checked_exponent(self.guard))
 
     def state(self, name: str, shape: tuple[int, ...], device: torch.device, *, symmetric: bool = False) -> DualState:
         """New potentials for samples of this shape, with weights drawn from the global random stream."""

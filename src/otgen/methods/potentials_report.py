@@ -124,8 +124,9 @@ def _capped_bound(problem: DualProblem, gap: float, s: Tensor, capped: Tensor, c
     if math.isfinite(gap / eps) and bool(plain.isfinite().all()):
         rows = _entropic if isinstance(problem.reg, KL) else _quadratic
         bound = rows(problem.cost, s / eps, gap / eps, x, y) + _norm(problem.cost.vjp(x, y, plain - capped)[0])
-    # If `bound` is NaN, `min` returns its first argument, the bound that holds for any coupling.
-    return min(_farthest(problem.cost, problem.cost.vjp(x, y, capped)[0], x, y), bound)
+    bounds = (_farthest(problem.cost, problem.cost.vjp(x, y, capped)[0], x, y), bound)
+    # A bound that is NaN is none; without any, the error is unbounded.
+    return min((bound for bound in bounds if not math.isnan(bound)), default=math.inf)
 
 
 def _farthest(cost: Cost, gradient: Tensor, x: Tensor, y: Tensor) -> float:
@@ -176,8 +177,9 @@ def _entropic(cost: Cost, s: Tensor, share: float, x: Tensor, y: Tensor) -> floa
         # Bernstein's bound is replaced by one on the square that is linear in k, valid up to sqrt(k) = reach, where
         # the bound attains a * width, the largest error of the row's mean.
         deviation = (2 * a * spread).sqrt()
-        reach = 2 * a * width / (deviation + (deviation.square() + 4 * a * width.square() / 3).sqrt())
-        reach = reach.nan_to_num(nan=0.0).clamp(max=math.sqrt(budget))
+        steep = deviation + (deviation.square() + 4 * a * width.square() / 3).sqrt()
+        # Both are 0 where all of a row's slopes are equal; then its mean has no error.
+        reach = torch.where((width == 0) & (steep == 0), 0.0, 2 * a * width / steep).clamp(max=math.sqrt(budget))
         bernstein = (deviation + width * reach / 3).square()
         known.append((row - a).unsqueeze(-1) * centre)
         slope.append(torch.minimum(pinsker, bernstein))

@@ -9,6 +9,7 @@ from otgen.ot.continuous.neural_dual import NeuralDual
 from otgen.ot.continuous.problem import Continuous
 from otgen.ot.continuous.solution import ContinuousSolution
 from otgen.ot.core import checks
+from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.loop import SolveOptions, run
 from otgen.ot.core.problem import Problem
 from otgen.ot.core.solver import Solver
@@ -37,6 +38,7 @@ def solve(problem: Continuous, solver: Solver | None = None, **options: Unpack[S
 def solve(problem: GridW1, solver: Solver | None = None, **options: Unpack[SolveOptions]) -> GridSolution: ...
 @overload
 def solve(problem: Problem, solver: Solver | None = None, **options: Unpack[SolveOptions]) -> Any: ...
+@uncompiled
 def solve(problem: Problem, solver: Solver | None = None, **options: Unpack[SolveOptions]) -> Any:
     """Solve a transport problem to a given accuracy.
 
@@ -65,8 +67,9 @@ def solve(problem: Problem, solver: Solver | None = None, **options: Unpack[Solv
         InputError: if problem, solver and options do not fit together.
         UnconvergedError: if the tolerance is missed under ``on_unconverged="raise"``.
     """
+    checks.untransformed("the problem")
     if solver is None:
-        fixed_steps = options.get("tol") == 0 or isinstance(options.get("until"), Steps)
+        fixed_steps = checks.plain(options.get("tol")) == 0 or isinstance(options.get("until"), Steps)
         solver = default_solver(problem, fixed_steps=fixed_steps)
     return run(problem, solver, **options)
 

@@ -78,10 +78,9 @@ def suggest_eps(
     Raises:
         InputError: on bad points, if all costs are 0, or if even eps = mean cost is not solved in ``max_steps``.
     """
-    if not 0 < bias < float("inf"):
-        raise InputError(f"bias is a fraction of the exact value and must be positive, got {bias!r}; 0.1 is a start")
-    checks.count("max_steps", max_steps, 1)
-    checks.count("points", points, 1)
+    message = "bias is a fraction of the exact value and must be positive, got {}; 0.1 is a start"
+    bias = checks.number(bias, message, above=0)
+    max_steps, points = checks.count("max_steps", max_steps, 1), checks.count("points", points, 1)
     whole = Discrete(checks.lifted("x", x, (2,)), checks.lifted("y", y, (2,)), cost=cost)
     rng = checks.generator(rng)
     sides = [side.points.detach() for side in whole.sides()]

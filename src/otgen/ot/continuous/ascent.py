@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from otgen.errors import InputError
 from otgen.ot.continuous.capped_conjugate import CappedConjugate, pair_sums
+from otgen.ot.core import checks
 from otgen.ot.costs.base import Cost
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.regularisers.base import SmoothRegulariser
+
+
+def decays(betas: Any) -> tuple[float, float]:
+    """The two decays of Adam's moments, checked."""
+    message = f"betas must be two numbers in [0, 1), got {checks.shown(betas).replace('{', '{{').replace('}', '}}')}"
+    if not isinstance(betas, Sequence) or len(betas) != 2:
+        raise InputError(message)
+    first, second = (checks.number(beta, message, least=0, below=1) for beta in betas)
+    return first, second
 
 
 class Ascent(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from otgen.errors import InputError, NumericalError
+from otgen.ot.continuous.ascent import decays
 from otgen.ot.continuous.perceptron import Perceptron
 from otgen.ot.continuous.solution import ContinuousSolution
 from otgen.ot.core import checks
@@ -44,10 +44,13 @@ class BarycentricMap:
             raise InputError(
                 f"net must be a callable from two sizes to a new module, such as Perceptron(), got {self.net!r:.80}"
             )
-        checks.count("batch", self.batch, 1)
-        checks.count("steps", self.steps, 0)
-        if not 0 < self.lr < math.inf:
-            raise InputError(f"lr must be a positive number, got {self.lr!r}")
+        checks.settle(
+            self,
+            batch=checks.count("batch", self.batch, 1),
+            lr=checks.number(self.lr, "lr must be a positive number, got {}", above=0),
+            betas=decays(self.betas),
+            steps=checks.count("steps", self.steps, 0),
+        )
 
     def fit(self, solution: ContinuousSolution, rng: torch.Generator | None = None) -> nn.Module:
         """Learn the map of a solution's plan.

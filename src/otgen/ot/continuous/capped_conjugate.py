@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
-from otgen.errors import InputError
+from otgen.ot.core import checks
 from otgen.ot.regularisers.base import SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
 
@@ -51,10 +52,10 @@ class CappedConjugate:
         return math.isfinite(self.largest) and bool((s > self.largest).any())
 
 
-def check_exponent(guard: float) -> None:
-    """Check that exponents up to ``guard`` do not overflow in float32."""
-    if not 0 < guard <= 80:
-        raise InputError(f"guard must lie in (0, 80], got {guard!r}: beyond, exp() overflows float32")
+def checked_exponent(guard: Any) -> float:
+    """A largest exponent that does not overflow in float32."""
+    message = "guard must lie in (0, 80], got {}: beyond, exp() overflows float32"
+    return checks.number(guard, message, above=0, most=80)
 
 
 def pair_sums(f: Tensor, g: Tensor, costs: Tensor) -> Tensor:

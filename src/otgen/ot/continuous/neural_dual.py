@@ -16,8 +16,8 @@ from torch.optim import Optimizer
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.ot.continuous.ascent import ascent_step, mean_mass
-from otgen.ot.continuous.capped_conjugate import CappedConjugate, check_exponent
+from otgen.ot.continuous.ascent import ascent_step, decays, mean_mass
+from otgen.ot.continuous.capped_conjugate import CappedConjugate, checked_exponent
 from otgen.ot.continuous.perceptron import Perceptron
 from otgen.ot.continuous.potentials import FunctionPotentials, one_each
 from otgen.ot.continuous.problem import Continuous
@@ -134,14 +134,15 @@ class NeuralDual(Solver):
                     f"{name} must be a callable from the size of a sample to a new module, such as Perceptron(), "
                     f"got {getattr(self, name)!r:.80}; a network in hand is lambda d: network"
                 )
-        checks.count("batch", self.batch, 1)
-        checks.count("bank", self.bank, 1)
-        if not 0 < self.lr < math.inf:
-            raise InputError(f"lr must be a positive number, got {self.lr!r}")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise InputError(f"betas must be two numbers in [0, 1), got {self.betas!r}")
         checks.component("upper", self.upper, Upper, "Upper.SOLVED_BANK")
-        check_exponent(self.guard)
+        checks.settle(
+            self,
+            batch=checks.count("batch", self.batch, 1),
+            bank=checks.count("bank", self.bank, 1),
+            lr=checks.number(self.lr, "lr must be a positive number, got {}", above=0),
+            betas=decays(self.betas),
+            guard=checked_exponent(self.guard),
+        )
 
     @override
     def start(self, problem: Continuous, warm_start: Any) -> _Networks:

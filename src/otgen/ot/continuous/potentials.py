@@ -42,6 +42,8 @@ class FunctionPotentials:
 
 def flat(name: str, points: Tensor) -> Tensor:
     """``(n, ...)`` as a checked ``(n, d)``; the graph is kept."""
+    if isinstance(points, Tensor):
+        points = checks.tensor(name, points)
     if not isinstance(points, Tensor) or points.ndim == 0 or points.numel() == 0:
         got = tuple(points.shape) if isinstance(points, Tensor) else type(points).__name__
         raise InputError(f"{name} must be a tensor of samples, (n, ...) with n at least 1, got {got}")

@@ -64,7 +64,7 @@ class Continuous(Problem):
 
         Its eps is this problem's, as a number, and does not depend on the samples.
         """
-        checks.count("n", n, 1)
+        n = checks.count("n", n, 1)
         x, y = self._draw("source", n, rng), self._draw("target", n, rng)
         if x.shape != y.shape:
             raise InputError(
@@ -76,6 +76,8 @@ class Continuous(Problem):
     def _draw(self, name: str, n: int, rng: torch.Generator) -> Tensor:
         law: Sampler = getattr(self, name)
         points = law.sample(n, rng)
+        if isinstance(points, Tensor):
+            points = checks.tensor(f"samples of {name}", points)
         if not isinstance(points, Tensor) or points.ndim == 0 or len(points) != n:
             got = tuple(points.shape) if isinstance(points, Tensor) else type(points).__name__
             raise InputError(f"{name}.sample({n}, rng) must return a tensor of shape ({n}, ...), got {got}")

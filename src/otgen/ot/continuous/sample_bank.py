@@ -91,9 +91,11 @@ class OnBank:
         """A bound on ``||plan - optimal plan||_1`` of the bank's problem, for the potentials' plan.
 
         KL: ``sqrt(gap / eps) (1 + sqrt(mass))``, from the identity between a dual gap and a divergence of plans;
-        Quadratic: ``sqrt(2 gap / eps)`` (Sanjabi et al. 2018, Theorem 4.1, its constants).
+        Quadratic: ``sqrt(2 gap / eps)`` (Sanjabi et al. 2018, Theorem 4.1, its constants). Infinite where it cannot be
+        computed.
         """
+        # NaN stays NaN in `max` where it is the first argument.
         share = max(self.upper - self.plan.lower, 0.0) / self.problem.eps
-        if isinstance(self.problem.reg, KL):
-            return math.sqrt(share) * (1 + math.sqrt(self.plan.mass))
-        return math.sqrt(2 * share)
+        entropic = isinstance(self.problem.reg, KL)
+        bound = math.sqrt(share) * (1 + math.sqrt(self.plan.mass)) if entropic else math.sqrt(2 * share)
+        return math.inf if math.isnan(bound) else bound

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.errors import InputError
 from otgen.ot.continuous.capped_conjugate import CappedConjugate, pair_sums
 from otgen.ot.continuous.potentials import FunctionPotentials, flat
 from otgen.ot.continuous.problem import Continuous
 from otgen.ot.continuous.sample_bank import OnBank
 from otgen.ot.core import checks
+from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.interval import Certified, Estimate, Interval
 from otgen.ot.core.precision import full_precision
 from otgen.ot.core.results import Solved, SolveOutcome
@@ -106,10 +106,9 @@ class ContinuousSolution(Certified, Solved):
         """
         from scipy.special import stdtrit
 
-        checks.count("batches", batches, 2)
-        checks.count("size", size, 1)
-        if not 0 < confidence < 1:
-            raise InputError(f"confidence must lie in (0, 1), got {confidence!r}; 0.95 is usual")
+        batches, size = checks.count("batches", batches, 2), checks.count("size", size, 1)
+        message = "confidence must lie in (0, 1), got {}; 0.95 is usual"
+        confidence = checks.number(confidence, message, above=0, below=1)
         rng = checks.generator(rng)
         values = torch.tensor([self.dual_on(self.problem.sample(size, rng)) for _ in range(batches)]).double()
         mean, low = float(values.mean()), -math.inf
@@ -123,6 +122,7 @@ class ContinuousSolution(Certified, Solved):
         with full_precision(self.problem.device):
             return PseudoPlan.of(batch, self.potentials.on(x, y)).dual
 
+    @uncompiled
     @torch.no_grad()
     def plan_density(self, x: Tensor, y: Tensor) -> Tensor:
         """Density of the networks' plan with respect to the product of the laws, ``(n, m)``, without a graph.
@@ -134,11 +134,14 @@ class ContinuousSolution(Certified, Solved):
             y: points of the target, ``(m, ...)``.
         """
         x, y = flat("x", x), flat("y", y)
+        checks.compatible("x and y", x, y)
+        checks.beside("x", x, "the problem", self.problem.reference)
         with full_precision(x.device):
             at = self.potentials.on(x, y)
             s = pair_sums(at.f.double(), at.g.double(), self.problem.cost(x.double(), y.double()))
             return self._conjugate.density(s).to(x.dtype)
 
+    @uncompiled
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """``1/(n m) sum_ij m_ij c(x_i, y_j)``, the plan's density m held constant: what a generator descends.
 
@@ -154,11 +157,11 @@ class ContinuousSolution(Certified, Solved):
             A scalar with a graph to ``x`` and ``y``: the transport cost of the plan.
         """
         x, y = flat("x", x), flat("y", y)
-        checks.compatible("x and y", x, y)
         density = self.plan_density(x, y)
         with full_precision(x.device):
             return (density * self.problem.cost(x, y)).mean()
 
+    @uncompiled
     @torch.no_grad()
     def map(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The barycentric map of the plan: ``sum_j m(x, y_j) y_j / sum_j m(x, y_j)``, ``(n, d)``.
@@ -171,6 +174,7 @@ class ContinuousSolution(Certified, Solved):
             y: samples of the target, ``(m, ...)``; the bank's if omitted.
         """
         x = flat("x", x)
+        checks.beside("x", x, "the problem", self.problem.reference)
         y = self.bank.sides()[1].points if y is None else flat("y", y)
         reg, parts = self.problem.reg, []
         with full_precision(x.device):

@@ -41,9 +41,9 @@ class WithinNoise(Stopping):
     batches: int = 20
 
     def __post_init__(self) -> None:
-        checks.count("batches", self.batches, 2)
-        if not 0 < self.errors < math.inf:
-            raise InputError(f"errors must be a positive number of standard errors, got {self.errors!r}; 2 is usual")
+        message = "errors must be a positive number of standard errors, got {}; 2 is usual"
+        errors = checks.number(self.errors, message, above=0)
+        checks.settle(self, errors=errors, batches=checks.count("batches", self.batches, 2))
 
     @override
     def met(self, iterate: Accuracy) -> bool:

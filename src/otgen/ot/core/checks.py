@@ -3,27 +3,97 @@
 from __future__ import annotations
 
 import math
+import numbers
+import sys
 from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from otgen.errors import InputError
 
 # Weights whose sum differs from 1 by more than this are an error in the input, not roundoff.
 WEIGHT_TOLERANCE = 1e-4
+# The same for half precision, whatever its rounding and the number of weights.
+_MOST_TOLERANCE = 0.1
+# Characters of a refused value that a message shows.
+_SHOWN = 80
+_ORDINARY = frozenset({Tensor, torch.nn.Parameter})
 
 
-def lifted(name: str, value: Any, dims: tuple[int, ...]) -> Tensor:
-    """``value`` as a float32 or float64 tensor of one of ``dims`` dimensions, not empty, finite."""
+def tensor(name: str, value: Any) -> Tensor:
+    """``value`` as an ordinary tensor: of torch's own class, strided, with numbers in it, under no transform.
+
+    Raises:
+        InputError: on anything else, since the solvers would fail on it, or lose its derivative.
+    """
+    if (
+        type(value) in _ORDINARY
+        and value.layout is torch.strided
+        and (value.is_cpu or value.is_cuda)
+        and not value.is_nested
+        and not torch._C._are_functorch_transforms_active()
+        and forward_ad._current_level < 0
+    ):
+        ordinary: Tensor = value
+        return ordinary
+    return _made_ordinary(name, value)
+
+
+def untransformed(name: str) -> None:
+    """Check that no transform of torch.func is active: within one, even results of constants are not ordinary."""
+    if torch._C._are_functorch_transforms_active():
+        raise InputError(
+            f"{name} is inside a transform of torch.func (grad, jvp, vmap, ...), which solvers cannot follow; take "
+            "torch.autograd.grad, or torch.autograd.functional.jacobian, and a batch (B, n, d) instead of vmap"
+        )
+
+
+def _made_ordinary(name: str, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         raise InputError(
             f"{name} must be a torch.Tensor, got {type(value).__name__}; convert it with torch.as_tensor(...)"
         )
+    untransformed(name)
+    kind = type(value)
+    wraps = kind.__torch_dispatch__ is not Tensor.__torch_dispatch__
+    if value.is_nested:
+        raise InputError(
+            f"{name} is a nested tensor, and the clouds of a batch have one size; pad the smaller ones with points of "
+            "weight 0, or pass them one by one"
+        )
+    if wraps or isinstance(value, (UninitializedBuffer, UninitializedParameter)):
+        raise InputError(
+            f"{name} must be an ordinary torch.Tensor, got a {kind.__name__}, which has no numbers of its own; pass "
+            "the tensor of its numbers"
+        )
+    if value.layout is not torch.strided:
+        raise InputError(f"{name} must be a dense tensor, got layout {value.layout}; call .to_dense() on it")
+    if value.is_meta:
+        raise InputError(f"{name} is on the meta device, where tensors have shapes but no numbers; pass its numbers")
+    if value.is_mps:
+        raise InputError(f"{name} is on mps, which has no float64, and bounds need it; move it with .cpu()")
+    if forward_ad.unpack_dual(value).tangent is not None:  # type: ignore[no-untyped-call]
+        raise InputError(
+            f"{name} has a forward-mode tangent, which solvers would lose; take torch.autograd.grad and multiply it by "
+            "the tangent, or detach it"
+        )
+    # A copy, as whoever gets another object than it gave takes that for its own.
+    return value if kind in _ORDINARY else value.as_subclass(Tensor).clone()
+
+
+def lifted(name: str, value: Any, dims: tuple[int, ...]) -> Tensor:
+    """``value`` as a float32 or float64 tensor of one of ``dims`` dimensions, not empty, finite."""
+    value = tensor(name, value)
     if not value.dtype.is_floating_point:
-        raise InputError(f"{name} must hold real floating-point numbers, got {value.dtype}; call .float() on it")
+        remedy = "take its real part, or torch.view_as_real of it" if value.is_complex() else "call .float() on it"
+        remedy = "call .dequantize() on it" if value.is_quantized else remedy
+        raise InputError(f"{name} must hold real floating-point numbers, got {value.dtype}; {remedy}")
     if value.ndim not in dims:
         raise InputError(
             f"{name} must have {' or '.join(map(str, dims))} dimensions, got shape {tuple(value.shape)}; "
@@ -53,6 +123,12 @@ def compatible(names: str, *tensors: Tensor) -> None:
         raise InputError(f"{names} have different dtypes, {sorted(dtypes)}; convert one of them")
 
 
+def beside(name: str, value: Tensor, what: str, other: Tensor) -> None:
+    """Check that a tensor is on the device of another one."""
+    if value.device != other.device:
+        raise InputError(f"{name} is on {value.device}, {what} on {other.device}; move it with .to(device)")
+
+
 def weights(name: str, value: Tensor | None, like: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Weights of a cloud, checked and normalised to sum 1; uniform if None.
 
@@ -64,20 +140,33 @@ def weights(name: str, value: Tensor | None, like: Tensor, shape: tuple[int, ...
     """
     if value is None:
         return like.new_full(shape, 1.0 / shape[-1])
-    value = lifted(name, value, (1, 2))
-    if value.device != like.device:
-        raise InputError(f"{name} is on {value.device}, the points on {like.device}; move it with .to(device)")
-    value = value.to(like.dtype)
+    given, value = value, lifted(name, value, (1, 2))
+    beside(name, value, "the points", like)
+    if given.dtype != like.dtype:
+        # So that the sum is that of the weights as given, whatever the points are held in.
+        value = value.double()
     if value.shape != shape and value.shape != shape[-1:]:
         raise InputError(f"{name} has shape {tuple(value.shape)}, expected {shape}: one weight a point")
     if bool((value.detach() < 0).any()):
         raise InputError(f"{name} has negative weights, the least is {value.min().item():.3g}; weights are masses")
     total = value.sum(-1, keepdim=True)
-    off = (total.detach() - 1).abs().max().item()
-    if off > WEIGHT_TOLERANCE:
-        raise InputError(f"{name} sums to {total.flatten()[0].item():.6g}, not to 1; divide it by its sum")
+    off = (total.detach() - 1).abs()
+    if off.max().item() > _sum_tolerance(given.dtype, shape[-1]):
+        worst = total.flatten()[off.argmax()].item()
+        raise InputError(f"{name} sums to {worst:.6g}, not to 1; divide it by its sum")
     # With a graph, so that the gradient with respect to the weights is the one along sum(delta) = 0.
-    return (value / total).expand(shape)
+    return (value / total).to(like.dtype).expand(shape)
+
+
+def _sum_tolerance(dtype: torch.dtype, count: int) -> float:
+    """How far from 1 the sum of ``count`` weights may be if they, and their sum, were rounded to ``dtype``."""
+    if dtype in (torch.float32, torch.float64):
+        return WEIGHT_TOLERANCE
+    kind = torch.finfo(dtype)
+    # A weight and the sum that it is divided by are rounded to half of `eps`, relatively, and a weight below the normal
+    # numbers to half of their spacing there; twice that, for sums that are themselves taken in half precision.
+    rounding = 2 * kind.eps + count * kind.smallest_normal * kind.eps
+    return min(max(WEIGHT_TOLERANCE, rounding), _MOST_TOLERANCE)
 
 
 def component(name: str, value: Any, kind: type | tuple[type, ...], example: str) -> None:
@@ -87,10 +176,83 @@ def component(name: str, value: Any, kind: type | tuple[type, ...], example: str
         raise InputError(f"{name} must be a {kinds}, such as {example}; got {value!r}")
 
 
-def count(name: str, value: Any, least: int) -> None:
-    """Check that ``value`` is a whole number of at least ``least``."""
-    if not isinstance(value, int) or value < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+def plain(value: Any) -> float | int | None:
+    """A number as Python's own; None for what is no number.
+
+    Numbers are Python's, NumPy's scalars, and arrays and tensors of no dimension. A bool is none, and neither is a
+    tensor with a graph, whose derivative would be lost.
+    """
+    if type(value) is float or type(value) is int:
+        return value
+    if isinstance(value, (Tensor, np.ndarray)):
+        if value.ndim > 0 or (isinstance(value, Tensor) and (value.requires_grad or not _readable(value))):
+            return None
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+def _readable(value: Tensor) -> bool:
+    try:
+        tensor("it", value)
+    except InputError:
+        return False
+    return True
+
+
+def number(
+    value: Any,
+    message: str,
+    *,
+    above: float = -math.inf,
+    least: float = -math.inf,
+    below: float = math.inf,
+    most: float = sys.float_info.max,
+) -> float:
+    """``value`` as a Python number between bounds; the defaults demand that it is finite.
+
+    Args:
+        value: what was given.
+        message: of the error; its ``{}`` is replaced by the value.
+        above: a bound that the number must exceed.
+        least: the least number that is allowed.
+        below: a bound that the number must stay under.
+        most: the largest number that is allowed.
+    """
+    found = plain(value)
+    if found is None or not (least <= found <= most and above < found < below):
+        graph = isinstance(value, Tensor) and value.requires_grad
+        hint = "; it is a constant here, so no gradient can reach it: pass .item()" if graph else ""
+        raise InputError(message.format(shown(value)) + hint)
+    return found
+
+
+def count(name: str, value: Any, least: int) -> int:
+    """``value`` as a whole Python number of at least ``least``."""
+    found = plain(value)
+    if not isinstance(found, int) or found < least:
+        raise InputError(f"{name} must be a whole number of at least {least}, got {shown(value)}")
+    return found
+
+
+def flag(name: str, value: Any) -> bool:
+    """``value`` as a Python bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
+
+
+def settle(component: Any, **fields: Any) -> None:
+    """Set fields of a frozen dataclass to what checking has made of them; for its ``__post_init__`` only."""
+    for name, value in fields.items():
+        object.__setattr__(component, name, value)
+
+
+def shown(value: Any) -> str:
+    """A refused value for a message: one line, not too long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
 ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
@@ -113,7 +275,11 @@ def options(owner: str, given: Iterable[str], known: Collection[str]) -> None:
 
 def generator(rng: torch.Generator | None) -> torch.Generator:
     """The caller's generator, or one seeded with 0."""
-    return torch.Generator().manual_seed(0) if rng is None else rng
+    if rng is None:
+        return torch.Generator().manual_seed(0)
+    if not isinstance(rng, torch.Generator):
+        raise InputError(f"rng must be a torch.Generator, got {shown(rng)}; torch.Generator().manual_seed(0) makes one")
+    return rng
 
 
 def extremes(costs: Tensor) -> tuple[float, float]:

@@ -69,15 +69,16 @@ class LoopSettings:
         checks.choice("on_unconverged", OnUnconverged, self.on_unconverged)
         if self.gradient is not None:
             checks.component("gradient", self.gradient, Gradient, "Envelope()")
-        checks.count("max_steps", self.max_steps, 0)
+        checks.settle(self, max_steps=checks.count("max_steps", self.max_steps, 0))
         if self.check_every is not None:
-            checks.count("check_every", self.check_every, 1)
+            checks.settle(self, check_every=checks.count("check_every", self.check_every, 1))
         if self.until is not None:
             checks.component("until", self.until, Stopping, "RelGap(1e-3)")
         if self.tol is not None and self.until is not None:
             raise InputError(f"give either until= or tol=, got until={self.until} and tol={self.tol}")
-        if self.tol is not None and (not isinstance(self.tol, (int, float)) or not self.tol >= 0):
-            raise InputError(f"tol must be at least 0, got {self.tol!r}; tol=0 takes a fixed number of steps")
+        if self.tol is not None:
+            message = "tol must be at least 0, got {}; tol=0 takes a fixed number of steps"
+            checks.settle(self, tol=checks.number(self.tol, message, least=0))
 
     @property
     def unrolls(self) -> bool:

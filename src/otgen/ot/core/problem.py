@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -49,6 +49,16 @@ class Problem(ABC):
     def with_settings_of(self, resolved: Self) -> Self:
         """This problem, with its graph, under the settings of the resolved one."""
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A graph can neither be pickled nor copied deeply.
+        return vars(self.detached())
+
+    def __copy__(self) -> Self:
+        # A copy of the object alone keeps the graph.
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        return twin
 
 
 class Sampler(Protocol):

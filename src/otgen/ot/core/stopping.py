@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from otgen.errors import InputError
+from otgen.ot.core import checks
 from otgen.ot.core.iterate import Accuracy
 
 # The fraction of a tolerance at which an iterate that still misses it is kept from it by roundoff.
@@ -44,11 +44,8 @@ class Tolerance(Stopping):
     tol: float = 1e-3
 
     def __post_init__(self) -> None:
-        if not 0 < self.tol < math.inf:
-            raise InputError(
-                f"{type(self).__name__} needs a positive tolerance, got {self.tol}; tol=0 in solve() means a fixed "
-                "number of steps"
-            )
+        message = " needs a positive tolerance, got {}; tol=0 in solve() means a fixed number of steps"
+        checks.settle(self, tol=checks.number(self.tol, type(self).__name__ + message, above=0, below=math.inf))
 
     @property
     @override

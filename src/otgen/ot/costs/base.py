@@ -115,7 +115,7 @@ class Cost(ABC):
     def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:
         """An upper bound on ``||d c(x_i, y_j) / d x_i||_2`` for every pair, shape ``(..., n, m)``.
 
-        The bound on the gradient error uses it. By symmetry of the cost, ``grad_norm(y, x)`` bounds the gradient with
+        The bound on the gradient error uses it. The default assumes a derivative accurate to d + 64 roundings. By symmetry of the cost, ``grad_norm(y, x)`` bounds the gradient with
         respect to y.
         """
         m, d = y.shape[-2:]
@@ -127,7 +127,7 @@ class Cost(ABC):
                 total = self.paired(left, y.detach().unsqueeze(-3)).sum()
             (grad,) = torch.autograd.grad(total, left)
             blocks.append(norm(grad, dim=-1))
-        return torch.cat(blocks, dim=-2)
+        return torch.cat(blocks, dim=-2) * (1 + roundings(d + 64, x))
 
     def factors(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
         """The cost as a matrix product, ``c_ij = r_i + s_j - <left_i, right_j>``, if it has this form.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.errors import InputError
+from otgen.ot.core import checks
 from otgen.ot.costs.base import CostRounding, PowerCost, power, power_roundings, roundings
 
 
@@ -26,8 +26,8 @@ class LpPower(PowerCost):
     p: float = 2.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.p < float("inf"):
-            raise InputError(f"LpPower needs a power p of at least 1, got p={self.p}; PNorm takes smaller ones")
+        message = "LpPower needs a power p of at least 1, got p={}; PNorm takes smaller ones"
+        checks.settle(self, p=checks.number(self.p, message, least=1))
 
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ class LpPower(PowerCost):
     @override
     def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:
         if self.p > 1:
-            return super().grad_norm(x, y)
+            return super().grad_norm(x, y) * (1 + roundings(power_roundings(self.p - 1, x), x))
         # The gradient is a vector of signs, or of any numbers in [-1, 1] where coordinates coincide.
         return x.new_full((*x.shape[:-1], y.shape[-2]), math.sqrt(x.shape[-1]))
 

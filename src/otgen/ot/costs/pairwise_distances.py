@@ -30,6 +30,8 @@ _SUMMED_AT_ONCE = 256
 # Squared distances from the centre, relative to the median of those of y. Beyond the first some y has drawn the mean
 # away; beyond the second a point lies far out.
 _SKEWED, _FAR = 16.0, 64.0
+# Squared norms that differ by more than this: the product form is then accurate relative to the distance itself.
+_APART = 16.0
 # Far points are few up to this number, or this share of all.
 _FEW_FAR, _FAR_SHARE = 16, 1 / 64
 # A pair cancels if its squared distance is below this share of the squared norms. The error of a distance is at most
@@ -83,7 +85,7 @@ def squared_rounding(x: Tensor, y: Tensor) -> SquaredRounding:
     units, underflow = product_units(x), (2 * d + 8) * torch.finfo(x.dtype).tiny
     rows, columns, apart = _product_norms(x, y)
     # A difference, its square, and the sum.
-    relative = roundings(d + 4, x) + (6 * units if apart else 0.0)
+    relative = roundings(d + 4, x) + (2.2 * units if apart else 0.0)
     grown = 1 + units
     return SquaredRounding(
         rows=rows * grown, columns=columns * grown, units=units, relative=relative, underflow=underflow
@@ -93,8 +95,8 @@ def squared_rounding(x: Tensor, y: Tensor) -> SquaredRounding:
 def _product_norms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, bool]:
     """Squared norms of the points in the product of each pair; 0 where the error is relative to the distance.
 
-    A pair is relative if its norms differ by a factor of 2: the larger squared norm is then at most 4 times the squared
-    distance, and both together at most 5 times. The last result says whether there may be such a pair.
+    The error of a pair is relative if its norms differ by a factor of 4, since both squared norms are then at most
+    17 / 9 of the squared distance. The last result says whether there may be such a pair.
     """
     rows, columns = (points.new_zeros(points.shape[:-1], dtype=torch.float64) for points in (x, y))
     if _small(x, y):
@@ -104,7 +106,7 @@ def _product_norms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, bool]:
         each = [_product_norms(*pair) for pair in zip(x, y, strict=True)]
         return torch.stack([one[0] for one in each]), torch.stack([one[1] for one in each]), True
     x_sq, y_sq = squared_norms(x - centre.shift), centre.squares
-    outside = x_sq > 4 * centre.limit
+    outside = x_sq > _APART * centre.limit
     rows, columns = x_sq.double().masked_fill(outside, 0.0), y_sq.double()
     far = centre.far(x_sq.unsqueeze(-1))
     if far is None:
@@ -162,13 +164,13 @@ class Centre:
 
     @torch.no_grad()
     def far(self, x_sq: Tensor) -> tuple[Tensor, Tensor] | None:
-        """The block of pairs to compute apart: indices of x not much closer than `limit`, and of y beyond it."""
+        """The block of pairs to compute apart: indices of the y that lie far out, and of all x but those much closer."""
         if not self.skewed:
             return None
         columns = (self.squares > self.limit).nonzero().squeeze(-1)
         if len(columns) == 0:
             return None
-        return (x_sq.squeeze(-1) > self.limit / 4).nonzero().squeeze(-1), columns
+        return (x_sq.squeeze(-1) > self.limit / _APART).nonzero().squeeze(-1), columns
 
 
 def _squared(x: Tensor, y: Tensor, share: float) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.errors import InputError
+from otgen.ot.core import checks
 from otgen.ot.costs.base import CostRounding, PowerCost, power, power_roundings, roundings
 from otgen.ot.costs.euclidean import distances, paired_distances, scale_of
 from otgen.ot.costs.pairwise_distances import cancelling, squared_distances_refined, squared_rounding
@@ -28,8 +28,8 @@ class PNorm(PowerCost):
     p: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.p < float("inf"):
-            raise InputError(f"PNorm needs a power p > 0, got p={self.p}; p=1 is the Euclidean distance")
+        message = "PNorm needs a power p > 0, got p={}; p=1 is the Euclidean distance"
+        checks.settle(self, p=checks.number(self.p, message, above=0))
 
     @override
     def paired(self, x: Tensor, y: Tensor) -> Tensor:
@@ -52,10 +52,9 @@ class PNorm(PowerCost):
             return x.new_ones((*x.shape[:-1], y.shape[-2]))
         length, euclidean = distances(x, y).detach(), replace(self, p=1.0).rounding(x, y)
         upper = euclidean.upper(length)
-        if self.p > 1:
-            return self.p * upper ** (self.p - 1)
-        lower = (2 * length - upper).clamp(min=0)
-        return (self.p * lower ** (self.p - 1)).masked_fill(lower == 0, torch.inf)
+        lower, grown = (2 * length - upper).clamp(min=0), 1 + roundings(power_roundings(self.p - 1, x) + 4, x)
+        bound = self.p * grown * (upper if self.p > 1 else lower) ** (self.p - 1)
+        return bound if self.p > 1 else bound.masked_fill(lower == 0, torch.inf)
 
     @override
     def rounding(self, x: Tensor, y: Tensor) -> CostRounding:

@@ -46,8 +46,8 @@ class SqEuclidean(Cost):
         # sum_j P_ij 2 (x_i - y_j) = 2 (row_i x_i - (P y)_i), and the same for the columns.
         centre = Centre.of(y)
         if centre is None:
-            by_x, by_y = zip(*(self.vjp(*one) for one in zip(x, y, plan, strict=True)), strict=True)
-            return torch.stack(by_x), torch.stack(by_y)
+            each = [self.vjp(*one) for one in zip(x, y, plan, strict=True)]
+            return torch.stack([one[0] for one in each]), torch.stack([one[1] for one in each])
         left, right = x - centre.shift, centre.points
         far = centre.far(squared_norms(left).unsqueeze(-1)) if centre.skewed else None
         if far is None:

@@ -87,8 +87,8 @@ class DualAscent(SmoothDualSolver):
     trials: int = 30
 
     def __post_init__(self) -> None:
-        checks.count("memory", self.memory, 0)
-        checks.count("trials", self.trials, 1)
+        memory, trials = checks.count("memory", self.memory, 0), checks.count("trials", self.trials, 1)
+        checks.settle(self, memory=memory, trials=trials)
 
     @override
     def init(

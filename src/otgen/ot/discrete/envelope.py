@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from otgen.errors import InputError
+from otgen.ot.core.first_order import first_order
 from otgen.ot.core.gradient_policy import Gradient
 from otgen.ot.core.precision import full_precision
 from otgen.ot.discrete.plan import pair_sums_of, plan_rows
@@ -16,6 +17,11 @@ from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.value_kind import ValueKind
 from otgen.ot.regularisers.base import SmoothRegulariser
+
+_PLAN_IS_CONSTANT = (
+    "the envelope gradient cannot be differentiated a second time: it holds the plan constant; "
+    "use gradient=Unroll() for second derivatives"
+)
 
 
 class DifferentiableValues:
@@ -86,28 +92,13 @@ class _EnvelopeValue(torch.autograd.Function):
         with torch.no_grad(), full_precision(grad.device):
             gradients = envelope_gradients(*ctx.at, weights=any(needed[-2:]))
             grad = grad.to(gradients[0].dtype)
-            scaled = []
-            for wanted, g in zip(needed, gradients, strict=True):
-                scaled.append(g * grad.reshape(grad.shape + (1,) * (g.ndim - grad.ndim)) if wanted else None)
         if torch.is_grad_enabled():
-            # create_graph=True: differentiating the gradient again must raise an error.
-            scaled = [None if g is None else _Once.apply(g, *ctx.saved_tensors) for g in scaled]  # type: ignore[no-untyped-call]
+            # create_graph=True: a derivative by the inputs is an error, one by the factor of the gradient is right.
+            gradients = tuple(first_order(g, _PLAN_IS_CONSTANT, *ctx.saved_tensors) for g in gradients)
+        scaled = []
+        for wanted, g in zip(needed, gradients, strict=True):
+            scaled.append(g * grad.reshape(grad.shape + (1,) * (g.ndim - grad.ndim)) if wanted else None)
         return (None, None, *scaled)
-
-
-class _Once(torch.autograd.Function):
-    """A gradient that depends on the inputs, but raises an error if it is differentiated again."""
-
-    @staticmethod
-    def forward(ctx: Any, gradient: Tensor, *inputs: Tensor) -> Tensor:  # noqa: D102
-        return gradient.clone()
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
-        raise RuntimeError(
-            "the envelope gradient cannot be differentiated a second time: it holds the plan constant; "
-            "use gradient=Unroll() for second derivatives"
-        )
 
 
 def dual_value(problem: Discrete, potentials: Potentials) -> Tensor:

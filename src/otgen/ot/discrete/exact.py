@@ -13,10 +13,19 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError, NumericalError
+from otgen.ot.core import checks
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.solver import DiscreteSolver
+from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
+from otgen.ot.discrete.sparse_coupling import SparseCoupling
 from otgen.ot.regularisers.none import NoReg
+
+# A duality gap below this fraction of the value is accepted; a larger one is roundoff of costs far above the value.
+_ACCEPTED = 2.0**-34
+# Costs are capped at first at this multiple of the plan's mean reduced cost; the cap then rises by `_RAISED`.
+_CAP, _RAISED = 2.0**8, 2.0**16
+# POT's code for a run that was ended by its limit of pivots.
+_EXHAUSTED = 3
 
 
 @dataclass
@@ -36,12 +45,23 @@ class ExactState:
 class Exact(DiscreteSolver):
     """Exact transport (NoReg), by POT's network simplex in float64 on the CPU. One step solves it.
 
+    The simplex has absolute tolerances, so it is given costs in units of a power of two, and its plan is completed to
+    the exact marginals. If some costs are so far above the value that their roundoff hides it, the simplex is run
+    again on ``min(c_ij - f_i - g_j, K)``, with the potentials found so far: potentials of capped costs are feasible
+    for the costs themselves, and of all plans and potentials the best are kept. At the end ``f_i + g_j <= c_ij`` holds
+    for every pair, of points without mass too.
+
     Attributes:
-        max_pivots: maximum number of pivots of the simplex; if it is reached, the certificate shows the accuracy.
+        max_pivots: maximum number of pivots of the simplex. If it is reached, the plan is still a coupling and the
+            potentials are still feasible: the certificate shows how far it came.
     """
 
     check_every: ClassVar[int] = 1
+    remedy: ClassVar[str] = "raise max_pivots, loosen the tolerance"
     max_pivots: int = 10_000_000
+
+    def __post_init__(self) -> None:
+        checks.settle(self, max_pivots=checks.count("max_pivots", self.max_pivots, 1))
 
     @override
     def accepts(self, problem: Discrete) -> None:
@@ -62,15 +82,15 @@ class Exact(DiscreteSolver):
     def step(self, problem: Discrete, state: ExactState) -> ExactState:
         if state.plan is not None:
             return state
-        costs = problem.geometry.rows(slice(None), torch.float64)
+        costs = problem.rows(slice(None), torch.float64)
         n, m = problem.shape[-2:]
         batch = zip(costs.reshape(-1, n, m), problem.a.reshape(-1, n), problem.b.reshape(-1, m), strict=True)
-        g, plan = (torch.stack(each) for each in zip(*(self._simplex(*one) for one in batch), strict=True))
+        g, plan = (torch.stack(each) for each in zip(*(self._solved(*one) for one in batch), strict=True))
         return ExactState(g.reshape(problem.b.shape).to(problem.device), plan.reshape(problem.shape).to(problem.device))
 
     @override
     def potentials(self, problem: Discrete, state: ExactState) -> Potentials:
-        costs = problem.geometry.rows(slice(None), torch.float64)
+        costs = problem.rows(slice(None), torch.float64)
         b = problem.b.detach().unsqueeze(-2)
         return Potentials(problem.reg.soft_transform(state.g.unsqueeze(-2) - costs, b, dim=-1), state.g)
 
@@ -80,31 +100,105 @@ class Exact(DiscreteSolver):
             return state.plan
         return problem.a.detach().double().unsqueeze(-1) * problem.b.detach().double().unsqueeze(-2)
 
-    def _simplex(self, costs: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        # Rows and columns of zero mass would get no potential from the simplex. They are left out here, and the column
-        # potentials are completed by a c-transform.
-        rows, columns = (w.detach() > 0 for w in (a, b))
-        inner = costs[rows][:, columns].contiguous()
-        masses = [w.detach()[keep].double().cpu().numpy() for w, keep in ((a, rows), (b, columns))]
-        with warnings.catch_warnings():
-            # If the pivots run out, the certificate shows it; POT's warning is suppressed.
-            warnings.simplefilter("ignore")
-            # Costs are shifted so that the smallest is zero: the simplex fails if all of them are far below zero.
-            low = inner.min()
-            coupling, log = pot().emd(
-                *(w / w.sum() for w in masses), (inner - low).cpu().numpy(), numItermax=self.max_pivots, log=True
-            )
-        if not np.isfinite(coupling).all() or abs(coupling.sum() - 1) > 1e-6:
-            raise NumericalError(
-                f"the network simplex returned no plan (total mass {coupling.sum():.3g}, costs up to "
-                f"{inner.max().item():.3g}); rescale the costs"
-            )
-        f = torch.as_tensor(log["u"]).to(costs) + low
-        g = (costs[rows] - f.unsqueeze(-1)).amin(0)
-        g[columns] = torch.as_tensor(log["v"]).to(costs)
-        plan = torch.zeros_like(costs)
-        plan[rows.nonzero(), columns.nonzero().T] = torch.as_tensor(coupling).to(costs)
-        return g, plan
+    @override
+    def iterate(self, problem: Discrete, state: ExactState, previous: DiscreteIterate | None) -> DiscreteIterate:
+        # A further step would take the same pivots again: nothing is computed anew.
+        if previous is not None and previous.state is state:
+            return previous
+        return _ExactIterate(self, problem, state, 0.0)
+
+    def _solved(self, costs: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Column potential and coupling of one problem, both on the CPU."""
+        # Rows and columns of zero mass would get no potential from the simplex: they are left out of it.
+        rows, columns = (w.detach().cpu().numpy() > 0 for w in (a, b))
+        every = costs.cpu().numpy()
+        inner = every if rows.all() and columns.all() else every[np.ix_(rows, columns)]
+        masses = [w.detach().double().cpu().numpy()[keep] for w, keep in ((a, rows), (b, columns))]
+        found = _refined(inner, (masses[0] / masses[0].sum(), masses[1] / masses[1].sum()), self.max_pivots)
+        g, plan = np.zeros(len(columns)), np.zeros_like(every)
+        g[columns] = found.g
+        if not columns.all():
+            # f is the transform of the columns with mass; the others are as high as every row allows.
+            f = (every[:, columns] - found.g).min(1)
+            g[~columns] = (every[:, ~columns] - f[:, None]).min(0)
+        at = np.flatnonzero(rows)[found.coupling.rows], np.flatnonzero(columns)[found.coupling.columns]
+        plan[at] = found.coupling.mass
+        return torch.from_numpy(g), torch.from_numpy(plan)
+
+
+class _ExactIterate(DiscreteIterate):
+    @property
+    def stalled(self) -> bool:
+        """Whether further steps change nothing."""
+        return self.state.plan is not None
+
+
+@dataclass
+class _Found:
+    """A coupling, feasible potentials of weights that are all positive, and their duality gap."""
+
+    f: Any
+    g: Any
+    coupling: SparseCoupling
+    gap: float = np.inf
+    exhausted: bool = False
+
+
+def _refined(costs: Any, weights: tuple[Any, Any], max_pivots: int) -> _Found:
+    """The best coupling and potentials that runs of the simplex give, with ever better capped costs."""
+    low = costs.min()
+    found = _found(costs, np.full(len(costs), low), np.zeros(len(costs.T)), np.inf, weights, max_pivots)
+    if _accepted(found, costs):
+        return found
+    # The simplest feasible potentials: exact if the cheapest pairs of all rows make up a coupling.
+    f = costs.min(1)
+    found = _better(found, _Found(f, (costs - f[:, None]).min(0), found.coupling), costs)
+    largest = float(costs.max() - low)
+    cap = _CAP * found.gap
+    while cap < largest and not found.exhausted and not _accepted(found, costs):
+        found = _better(found, _found(costs, found.f, found.g, cap, weights, max_pivots), costs)
+        cap *= _RAISED
+    return found
+
+
+def _found(costs: Any, f: Any, g: Any, cap: float, weights: tuple[Any, Any], max_pivots: int) -> _Found:
+    """One run of the simplex on the costs reduced by f and g, at most ``cap``."""
+    reduced = costs - f[:, None]
+    if g.any():
+        reduced -= g
+    if cap < np.inf:
+        reduced.clip(0, cap, out=reduced)
+    # Costs of ordinary size, exactly: the simplex has absolute tolerances.
+    exponent = int(np.frexp(reduced.max())[1])
+    with warnings.catch_warnings():
+        # If the pivots run out, the certificate shows it; POT's warning is suppressed.
+        warnings.simplefilter("ignore")
+        plan, log = pot().emd(*weights, np.ldexp(reduced, -exponent, out=reduced), numItermax=max_pivots, log=True)
+    g = g + np.ldexp(log["v"], exponent)
+    # Feasible for the costs as they are, up to one rounding.
+    f = (costs - g).min(1)
+    exhausted = log["result_code"] == _EXHAUSTED
+    if exhausted:
+        g = (costs - f[:, None]).min(0)
+    if not exhausted and not plan.any() or not np.isfinite(plan.sum() + f.sum() + g.sum()):
+        raise NumericalError(
+            f"the network simplex returned no plan (total mass {plan.sum():.3g}, costs up to {costs.max():.3g}); "
+            "rescale the costs"
+        )
+    coupling = SparseCoupling.completed(plan, *weights, costs, f, g)
+    return _Found(f, g, coupling, coupling.cost(costs, f, g), exhausted)
+
+
+def _better(one: _Found, other: _Found, costs: Any) -> _Found:
+    """The better potentials of two runs and the better coupling."""
+    # A gap is a sum of terms that are not negative, so that nothing cancels.
+    both = [(pair.coupling.cost(costs, p.f, p.g), p, pair) for p in (one, other) for pair in (one, other)]
+    gap, p, pair = min(both, key=lambda each: each[0])
+    return _Found(p.f, p.g, pair.coupling, gap, one.exhausted or other.exhausted)
+
+
+def _accepted(found: _Found, costs: Any) -> bool:
+    return found.gap <= _ACCEPTED * abs(found.coupling.cost(costs))
 
 
 def pot() -> Any:

@@ -131,22 +131,16 @@ def gradient_error_bound(problem: Discrete, potentials: Potentials, plan: Tensor
         # An exact plan need not be unique, so the gap implies no bound.
         return GradientError(math.inf, *(3 * [math.inf] if points else []))
     kappa = gap / reg.weight
-    # L1 distance between the plan in the problem's dtype and the exact one of the same potentials.
-    rounding, costs = torch.zeros_like(kappa), problem.cost_rounding(torch.float64)
-    for block in PlanBlocks(problem, potentials):
-        used = plan_rows(problem, potentials, plan, block.part).double()
-        entries = _entries(problem, costs, block)
-        rounding = rounding + ((used - entries.plan).abs() + entries.blur).sum((-2, -1))
-    in_plan = _worst((2 * kappa).sqrt() + rounding)
-    if not isinstance(problem.geometry, Points):
+    sums = _sums(problem, potentials, plan)
+    in_plan = _worst((2 * kappa).sqrt() + sums.rounding)
+    if not points:
         return GradientError(in_plan)
-    exact, sides = _sides(problem, problem.geometry, potentials)
     backward = envelope_gradients(problem, potentials, plan)[:2]
     errors = [
         side.bound(kappa, entropic=isinstance(reg, KL)) + norm(in_dtype.double() - in_float64, (-2, -1))
-        for side, in_float64, in_dtype in zip(sides, exact, backward, strict=True)
+        for side, in_float64, in_dtype in zip(sums.sides, sums.gradient, backward, strict=True)
     ]
-    return GradientError(in_plan, *map(_worst, errors), _relative(errors, exact))
+    return GradientError(in_plan, _worst(errors[0]), _worst(errors[1]), _relative(errors, sums.gradient))
 
 
 def gradient_error_estimate(problem: Discrete, potentials: Potentials, plan: Tensor | None) -> GradientError:
@@ -172,7 +166,7 @@ def gradient_error_estimate(problem: Discrete, potentials: Potentials, plan: Ten
     old = envelope_gradients(problem, potentials, plan)[:2]
     new = envelope_gradients(problem, following, None)[:2]
     errors = [norm((n - o).double(), (-2, -1)) * factor for n, o in zip(new, old, strict=True)]
-    return GradientError(in_plan, *map(_worst, errors), _relative(errors, old))
+    return GradientError(in_plan, _worst(errors[0]), _worst(errors[1]), _relative(errors, old))
 
 
 def _worst(errors: Tensor) -> float:
@@ -214,19 +208,34 @@ def _entries(problem: Discrete, rounding: CostRounding, block: PlanBlock) -> _En
     return _Entries(plan if entropic else weights, plan, blur, weights > 0)
 
 
-def _sides(
-    problem: Discrete, geometry: Points, potentials: Potentials
-) -> tuple[tuple[Tensor, Tensor], tuple[_Side, _Side]]:
-    """The gradients in float64 at these potentials, and the moments of grad c over rows and over columns."""
-    rows, rounding = PlanBlocks(problem, potentials), problem.cost_rounding(torch.float64)
-    x, y = geometry.x.double(), geometry.y.double()
+@dataclass(frozen=True)
+class _Sums:
+    """The sums over all pairs that the bound needs.
+
+    Attributes:
+        rounding: L1 distance between the plan in the problem's dtype and the exact one of the same potentials.
+        gradient: with respect to x and y, in float64; empty without points.
+        sides: the moments of ``grad c`` over rows and over columns; empty without points.
+    """
+
+    rounding: Tensor
+    gradient: tuple[Tensor, ...]
+    sides: tuple[_Side, ...]
+
+
+def _sums(problem: Discrete, potentials: Potentials, plan: Tensor | None) -> _Sums:
+    rows, errors, geometry = PlanBlocks(problem, potentials), problem.cost_rounding(torch.float64), problem.geometry
+    rounding = rows.a.new_zeros(rows.a.shape[:-1])
+    x, y = (points.double() for points in geometry.inputs()) if isinstance(geometry, Points) else (rows.a, rows.b)
     gradient, sides = (torch.zeros_like(x), torch.zeros_like(y)), (_Side(rows.a, x), _Side(rows.b, y))
     for block in rows:
-        part = block.part
-        entries = _entries(problem, rounding, block)
-        geometry.add_vjp(part, entries.plan, gradient)
-        geometry.add_vjp(part, entries.law, (sides[0].first, sides[1].first))
-        few = x[..., part, :]
-        sides[0].add(part, entries, geometry.cost.grad_norm(few, y))
-        sides[1].add(slice(None), entries.transposed(), geometry.cost.grad_norm(y, few))
-    return gradient, sides
+        part, entries = block.part, _entries(problem, errors, block)
+        used = plan_rows(problem, potentials, plan, part).double()
+        rounding = rounding + ((used - entries.plan).abs() + entries.blur).sum((-2, -1))
+        if isinstance(geometry, Points):
+            geometry.add_vjp(part, entries.plan, gradient)
+            geometry.add_vjp(part, entries.law, (sides[0].first, sides[1].first))
+            few = x[..., part, :]
+            sides[0].add(part, entries, geometry.cost.grad_norm(few, y))
+            sides[1].add(slice(None), entries.transposed(), geometry.cost.grad_norm(y, few))
+    return _Sums(rounding, gradient, sides)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -10,15 +12,23 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from otgen.ot.core import checks
 from otgen.ot.discrete.dual import Dual
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate, SmoothDualSolver
+from otgen.ot.regularisers.kl import KL
 
 LinearMap = Callable[[Tensor], Tensor]
 
 # Up to this many columns the Newton system is factorised; beyond, conjugate gradients are tried first.
 _FACTORISED = 256
+# A column that lacks, or has too much of, this fraction of its weight gets an exact potential before a Newton step.
+_LACKING = 0.5
+# The eps at which annealing begins, as a fraction of the median cost, and the marginal error at which eps is halved.
+_FIRST_EPS, _HALVED_AT = 0.05, 0.1
+# Costs that the median is taken of.
+_SAMPLE = 1 << 16
 
 
 @dataclass
@@ -31,7 +41,11 @@ class NewtonState:
         f: row potential, the soft transform of g, ``(..., n)``.
         value: the dual value at both, one per problem.
         gradient: ``b - column sums`` of the plan at both, ``(..., m)``.
-        stalled: whether the predicted rise of the last step was below the roundoff of the value.
+        eps: the weight that all of these are for (larger than the problem's while annealing).
+        careful: whether a move had to be shortened so far, or eps is far below the costs: then the quadratic model
+            misjudges some columns.
+        stalled: whether the predicted rise of the last step was below the roundoff of the value, and the gradient no
+            longer fell.
     """
 
     g: Tensor
@@ -39,6 +53,8 @@ class NewtonState:
     f: Tensor
     value: Tensor
     gradient: Tensor
+    eps: float
+    careful: bool = False
     stalled: bool = False
 
 
@@ -48,70 +64,94 @@ class Newton(SmoothDualSolver):
 
     With f eliminated by the soft transform the gradient is ``b - column sums`` and the Hessian
     ``-(diag(W^T 1) - W^T diag(1 / (W 1)) W)``, ``W_ij = a_i b_j curvature(s_ij)``: a Schur complement of the full
-    dual's Hessian. A step solves the damped system and backtracks until the dual rises. The system is solved by
+    dual's Hessian. A step solves the damped system and shortens the move until the dual rises. The system is solved by
     conjugate gradients, with two products with an n x m matrix per iteration, O(nm). Small systems, and those on which
     conjugate gradients fail, are factorised, O(nm^2). Memory: the costs, n x m numbers more, and m x m if a system
     is factorised.
 
+    A quadratic model says nothing of a column whose mass is far from its weight: once a move had to be shortened, such
+    columns get the soft transform of f before each step. Under KL eps falls by half, from a few per cent of the median
+    cost, as the marginal error falls.
+
     Attributes:
-        backtracks: lengths tried, each half the last, before a step is rejected and the damping raised.
+        backtracks: moves tried, each shorter than the last, before a step is rejected and the damping raised.
     """
 
     check_every: ClassVar[int] = 1
     backtracks: int = 8
+
+    def __post_init__(self) -> None:
+        checks.settle(self, backtracks=checks.count("backtracks", self.backtracks, 0))
 
     @override
     def init(
         self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None
     ) -> NewtonState:
         g = (torch.zeros_like(problem.b) if start is None else start.g).detach().double()
+        eps = problem.eps if start is not None else _first_eps(problem)
         damping = problem.b.detach().new_full(problem.shape[:-2], 1e-2, dtype=torch.float64)
-        return NewtonState(g, damping, *_SemiDual(problem).at(g))
+        return NewtonState(g, damping, *_SemiDual(_at_eps(problem, eps)).at(g), eps, eps > problem.eps)
 
     @override
     def step(self, problem: Discrete, state: NewtonState) -> NewtonState:
-        dual = _SemiDual(problem)
-        direction = dual.direction(state)
-        slope = (direction * state.gradient).sum(-1)
-        state, length = self._search(dual, state, direction, slope)
+        dual = _SemiDual(_at_eps(problem, state.eps))
+        before = dual.filled(state) if state.careful else state
+        direction = dual.direction(before)
+        state, trials = self._search(dual, before, direction)
         with torch.no_grad():
+            full = trials == 0
             # Constants are in the Hessian's null space: the ridge must stay above the roundoff of the factorisation.
             least = 1e-13 * problem.shape[-1]
-            damping = torch.where(length == 1, state.damping / 8, state.damping * 4).clamp(least, 1e6)
-            stalled = bool((slope.abs() <= 1e-16 * (state.value.abs() + dual.reg.weight)).all())
-        return replace(state, damping=damping, stalled=stalled)
+            damping = torch.where(full, state.damping / 8, state.damping * 4).clamp(least, 1e6)
+            state = replace(state, damping=damping, careful=state.careful or not bool(full.all()))
+            if state.eps > problem.eps:
+                return self._annealed(problem, state)
+            slope, size = (direction * before.gradient).sum(-1), state.value.abs() + dual.reg.weight
+            if bool((slope.abs() <= 1e-16 * size).all()):
+                fell = state.gradient.abs().sum(-1) <= before.gradient.abs().sum(-1) / 2
+                state = replace(state, stalled=not bool(fell.any()))
+        return state
 
-    def _search(
-        self, dual: _SemiDual, state: NewtonState, direction: Tensor, slope: Tensor
-    ) -> tuple[NewtonState, Tensor]:
-        """The state at the end of the step, and the step's length: 0 if no length made the dual rise."""
-        length, accepted = torch.ones_like(state.value), torch.zeros_like(state.value, dtype=torch.bool)
+    def _annealed(self, problem: Discrete, state: NewtonState) -> NewtonState:
+        """The state at half the eps, if it is accurate enough for that."""
+        if bool((state.gradient.abs().sum(-1) > _HALVED_AT).any()):
+            return state
+        eps = max(state.eps / 2, problem.eps)
+        f, value, gradient = _SemiDual(_at_eps(problem, eps)).at(state.g)
+        return replace(state, f=f, value=value, gradient=gradient, eps=eps)
+
+    def _search(self, dual: _SemiDual, state: NewtonState, direction: Tensor) -> tuple[NewtonState, Tensor]:
+        """The state at the end of the step, and how often each problem's move was shortened.
+
+        A problem stays where it is if its dual does not rise after ``backtracks`` trials.
+        """
+        trials, move = torch.zeros_like(state.value, dtype=torch.int64), direction
         with torch.no_grad():
             for _ in range(self.backtracks):
-                trial = state.g + length.unsqueeze(-1) * direction
-                here = dual.at(trial, state.f)
+                here = dual.at(state.g + move, state.f)
+                gain = 1e-4 * (move * state.gradient).sum(-1).clamp(min=0)
                 # A rise smaller than the roundoff of the value cannot be asked for.
-                accepted = here[1] >= state.value + 1e-4 * length * slope - 1e-15 * state.value.abs()
-                if bool(accepted.all()):
+                rises = here[1] >= state.value + gain - 1e-15 * state.value.abs()
+                if bool(rises.all()):
                     break
-                length = torch.where(accepted, length, length / 2)
-            length = torch.where(accepted, length, 0.0)
-        # A failed factorisation leaves no direction; without the mask its NaN would survive a length of zero.
-        moved = length.unsqueeze(-1) > 0
-        g = state.g + torch.where(moved, length.unsqueeze(-1) * direction, 0.0)
+                trials = torch.where(rises, trials, trials + 1)
+                move = dual.shortened(direction, trials)
+        # A failed factorisation leaves no direction; without the mask its NaN would survive.
+        moved = trials < self.backtracks
+        each = moved.unsqueeze(-1)
+        g = state.g + torch.where(each, dual.shortened(direction, trials) if bool(trials.any()) else direction, 0.0)
         f, value, gradient = dual.at(g) if torch.is_grad_enabled() else here
-        f, gradient = torch.where(moved, f, state.f), torch.where(moved, gradient, state.gradient)
-        return replace(state, g=g, f=f, value=torch.where(length > 0, value, state.value), gradient=gradient), length
+        f, gradient = torch.where(each, f, state.f), torch.where(each, gradient, state.gradient)
+        return replace(state, g=g, f=f, value=torch.where(moved, value, state.value), gradient=gradient), trials
 
     @override
     def potentials(self, problem: Discrete, state: NewtonState) -> Potentials:
-        b = problem.b.detach()
+        b, dual = problem.b.detach(), _SemiDual(problem)
+        f = state.f if state.eps == problem.eps else dual.soft_transform(state.g)
         if bool((b > 0).all()):
-            return Potentials(state.f, state.g)
+            return Potentials(f, state.g)
         # No step moves the potential of a column of zero weight: it is set to the soft transform of f.
-        z = state.f.unsqueeze(-1) - problem.matrix.double()
-        continued = problem.reg.soft_transform(z, problem.a.double().unsqueeze(-1), dim=-2)
-        return Potentials(state.f, torch.where(b > 0, state.g, continued))
+        return Potentials(f, dual.column_transforms(f, state.g, b == 0))
 
     @override
     def iterate(self, problem: Discrete, state: NewtonState, previous: DiscreteIterate | None) -> DiscreteIterate:
@@ -119,6 +159,8 @@ class Newton(SmoothDualSolver):
 
     @override
     def marginal_error(self, problem: Discrete, state: NewtonState) -> float:
+        if state.eps != problem.eps:
+            return super().marginal_error(problem, state)
         # The rows are exact.
         return float(state.gradient.abs().sum(-1).max())
 
@@ -126,8 +168,15 @@ class Newton(SmoothDualSolver):
 class _NewtonIterate(DiscreteIterate):
     """An iterate that predicts the gap per unit of marginal error before the first certificate."""
 
+    @property
+    def stalled(self) -> bool:
+        """Whether further steps change nothing."""
+        return bool(self.state.stalled)
+
     @override
     def expects_gap(self, tol: float) -> bool:
+        if self.state.eps != self.problem.eps and not self.last:
+            return False
         if self.last or self.gap_per_error > 0:
             return super().expects_gap(tol)
         # The mean of c - f - g, plus eps, relative to the value: about the gap per unit of missing mass.
@@ -144,6 +193,30 @@ class _SemiDual(Dual):
         """f, the value and the gradient at g, from an initial guess of f if there is one."""
         here = self.evaluate(g, guess=guess)
         return here.f, here.value, self.b - self.b * here.columns
+
+    def column_transforms(self, f: Tensor, g: Tensor, where: Tensor) -> Tensor:
+        """g, with the soft transform of f in the columns of a mask, ``(..., m)``."""
+        some = where.reshape(-1, where.shape[-1]).any(0).nonzero().squeeze(-1)
+        z = f.unsqueeze(-1) - self.problem.matrix[..., some].double()
+        result = g.clone()
+        transforms = self.problem.reg.soft_transform(z, self.a.unsqueeze(-1), dim=-2)
+        result[..., some] = torch.where(where[..., some], transforms, g[..., some])
+        return result
+
+    def shortened(self, direction: Tensor, times: Tensor) -> Tensor:
+        """A move along a direction, shortened so many times."""
+        # Constants change nothing, but would be shortened as well.
+        centred = direction - (self.b * direction).sum(-1, keepdim=True)
+        return self.reg.shortened(centred, times.unsqueeze(-1))
+
+    def filled(self, state: NewtonState) -> NewtonState:
+        """The state with exact potentials of the columns whose mass is far from their weight."""
+        far = state.gradient.detach().abs() > _LACKING * self.b
+        if not bool(far.any()):
+            return state
+        g = self.column_transforms(state.f, state.g, far)
+        f, value, gradient = self.at(g, state.f)
+        return replace(state, g=g, f=f, value=value, gradient=gradient)
 
     def direction(self, state: NewtonState) -> Tensor:
         """The Newton direction: the solution of the damped system with the gradient as right-hand side."""
@@ -186,6 +259,27 @@ class _SemiDual(Dual):
         tol = state.gradient.abs().sum(-1).clamp(max=1e-2)
         u = _conjugate_gradients(apply, project, right, diagonal + ridge, tol, 50 + self.b.shape[-1] // 16)
         return None if u is None else torch.where(self.b > 0, u / root, 0.0) * self.reg.weight
+
+
+def _at_eps(problem: Discrete, eps: float) -> Discrete:
+    """The same problem under another weight, with all that is known of its costs."""
+    if eps == problem.eps:
+        return problem
+    assert isinstance(problem.reg, KL)
+    other = copy.copy(problem)
+    other.reg = replace(problem.reg, eps=eps)
+    return other
+
+
+def _first_eps(problem: Discrete) -> float:
+    """The weight at which annealing begins: the problem's, times a power of two under KL."""
+    if not isinstance(problem.reg, KL):
+        return problem.eps
+    costs = problem.matrix.detach().flatten()
+    # Not the mean, which hangs on outliers.
+    some = costs[:: -(-len(costs) // _SAMPLE)]
+    typical = float(some.median() - some.min())
+    return float(problem.eps * 2 ** math.floor(math.log2(max(_FIRST_EPS * typical / problem.eps, 1.0))))
 
 
 def _product(matrix: Tensor, vector: Tensor) -> Tensor:

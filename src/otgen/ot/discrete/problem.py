@@ -402,7 +402,9 @@ class Discrete(Problem):
 
 def _masses(given: Tensor | None, weights: Tensor) -> Tensor:
     """Weights as they were given, owned and without a graph; ones for uniform ones."""
-    return torch.ones_like(weights.detach()) if given is None else given.detach().clone().expand(weights.shape)
+    if given is None:
+        return torch.ones_like(weights.detach())
+    return checks.tensor("weights", given).detach().double().expand(weights.shape).clone()
 
 
 def _owned(checked: Tensor, given: Tensor) -> Tensor:

@@ -81,6 +81,9 @@ def certify_grid(problem: GridW1, critics: tuple[Tensor, ...], flow: Tensor) -> 
     # All that the field lacks is roundoff.
     raised = paid * size * _EPS + 0.5 * operator.diameter * left
     upper = paid + raised
+    if math.isnan(upper):
+        # A field that is not finite proves nothing; an earlier one may.
+        upper, raised = math.inf, math.inf
     rounding = max(lowered + 8 * _EPS * lower, raised + 8 * _EPS * upper)
     return GridCertificate(lower * (1 - 8 * _EPS), upper * (1 + 8 * _EPS), critic, field, rounding)
 

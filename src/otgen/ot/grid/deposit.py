@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from otgen.errors import InputError
 from otgen.ot.core import checks
+from otgen.ot.core.compilation import uncompiled
 
 
 class Outside(StrEnum):
@@ -38,6 +40,7 @@ class Deposit(StrEnum):
     HAT = "hat"
 
 
+@uncompiled
 def histogram(
     points: Tensor,
     shape: int | Sequence[int],
@@ -64,9 +67,7 @@ def histogram(
     Raises:
         InputError: on wrong shapes, on points outside that are refused, or if no point is left.
     """
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    if len(shape) not in (1, 2) or not all(isinstance(n, int) and n >= 1 for n in shape):
-        raise InputError(f"shape must be N or (N1, N2) with positive whole numbers, got {shape}")
+    shape = _cells(shape)
     outside, deposit = checks.choice("outside", Outside, outside), checks.choice("deposit", Deposit, deposit)
     places = placed(points, shape, width_of(dx), corner_of(low, len(shape)), outside)
     if deposit is Deposit.CELL:
@@ -76,6 +77,16 @@ def histogram(
         nodes, weights = hats(places, shape)
     masses = places.new_zeros(math.prod(shape)).index_add(0, nodes.flatten(), weights.flatten())
     return (masses / len(places)).reshape(shape)
+
+
+def _cells(shape: Any) -> tuple[int, ...]:
+    """Cells of each axis, checked."""
+    single = checks.plain(shape)
+    cells = [checks.plain(n) for n in shape] if single is None and isinstance(shape, Collection) else [single]
+    whole = [n for n in cells if isinstance(n, int) and n >= 1]
+    if len(cells) not in (1, 2) or len(whole) < len(cells):
+        raise InputError(f"shape must be N or (N1, N2) with positive whole numbers, got {checks.shown(shape)}")
+    return tuple(whole)
 
 
 def placed(points: Tensor, shape: tuple[int, ...], dx: float, low: tuple[float, ...], outside: Outside) -> Tensor:
@@ -123,14 +134,14 @@ def hats(places: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
 def width_of(dx: Any) -> float:
     """The width of a cell, checked."""
-    if isinstance(dx, bool) or not isinstance(dx, (int, float)) or not 0 < dx < math.inf:
-        raise InputError(f"dx must be a positive number, the width of a cell, got {dx!r}")
-    return float(dx)
+    return float(checks.number(dx, "dx must be a positive number, the width of a cell, got {}", above=0))
 
 
 def corner_of(low: Any, dims: int) -> tuple[float, ...]:
     """The lower corner of a grid with ``dims`` axes, checked."""
-    corner = tuple(low) if isinstance(low, Sequence) else (low,) * dims
-    if len(corner) != dims or not all(isinstance(a, (int, float)) and math.isfinite(a) for a in corner):
-        raise InputError(f"low must be one number, or one for each of the {dims} axes, got {low!r}")
-    return tuple(float(a) for a in corner)
+    message = f"low must be one number, or one for each of the {dims} axes, got {{}}"
+    if isinstance(low, Sequence) or (isinstance(low, (np.ndarray, Tensor)) and low.ndim == 1):
+        if len(low) != dims:
+            raise InputError(message.format(checks.shown(low)))
+        return tuple(float(checks.number(a, message)) for a in low)
+    return (float(checks.number(low, message)),) * dims

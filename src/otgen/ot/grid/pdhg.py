@@ -10,6 +10,7 @@ import torch
 from typing_extensions import override
 
 from otgen.errors import InputError
+from otgen.ot.core import checks
 from otgen.ot.grid.problem import GridW1
 from otgen.ot.grid.solver import GridSolver, GridState
 from otgen.renamed import accepts_former_options
@@ -57,10 +58,11 @@ class GridPDHG(GridSolver):
     def __post_init__(self) -> None:
         if not isinstance(self.norm, StepNorm):
             raise InputError(f"norm must be a StepNorm, such as StepNorm.H1; got {self.norm!r}")
-        if self.tau is not None and not 0 < self.tau < math.inf:
-            raise InputError(f"tau must be positive, or None to have it chosen, got {self.tau}")
-        if not 0 < self.relaxation < 2:
-            raise InputError(f"relaxation must be above 0 and below 2, got {self.relaxation}: from 2 on it diverges")
+        if self.tau is not None:
+            message = "tau must be positive, or None to have it chosen, got {}"
+            checks.settle(self, tau=checks.number(self.tau, message, above=0))
+        message = "relaxation must be above 0 and below 2, got {}: from 2 on it diverges"
+        checks.settle(self, relaxation=checks.number(self.relaxation, message, above=0, below=2))
 
     @override
     def step_lengths(self, problem: GridW1, flow_norm: float) -> tuple[float, float]:

@@ -11,8 +11,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
+from otgen.ot.core import checks
+from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.interval import Certified, Interval
 from otgen.ot.core.results import Solved, SolveOutcome
+from otgen.ot.core.saving import detached_fields
 from otgen.ot.grid.certificate import GridCertificate, divergence_error
 from otgen.ot.grid.deposit import Outside, hats, placed
 from otgen.ot.grid.problem import GridW1
@@ -94,6 +97,7 @@ class GridSolution(Certified, Solved):
         planes[0, :-1], planes[1, :, :-1] = edges
         return planes[0, :, 0] if len(self.problem.shape) == 1 else planes
 
+    @uncompiled
     def critic_at(self, points: Tensor, *, outside: Outside | str = Outside.CLAMP) -> Tensor:
         """The critic between the nodes, by linear or bilinear interpolation: Pinetz et al. 2018, (24) to (26).
 
@@ -111,6 +115,7 @@ class GridSolution(Certified, Solved):
         if outside not in (Outside.CLAMP, Outside.REFUSE):
             raise InputError(f"critic_at has a value for every point: outside is clamp or refuse, got {outside!r}")
         problem = self.problem
+        checks.beside("points", checks.tensor("points", points), "the grid", problem.c)
         places = placed(points, problem.shape, problem.dx, problem.low, Outside(outside))
         nodes, weights = hats(places, problem.shape)
         return (weights * self.critic.flatten()[nodes].to(weights)).sum(-1)
@@ -120,6 +125,11 @@ class GridSolution(Certified, Solved):
         """What a later solve can start from; ``warm_start=solution`` uses it automatically."""
         f, y = self.state.f.detach(), self.state.y.detach()
         return GridMemory(self.problem.balanced, f, y, self.certificate.critic)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A graph cannot be pickled.
+        state = None if self.state is None else detached_fields(self.state)
+        return vars(self) | {"value": self.value.detach(), "state": state}
 
     def detached(self) -> GridSolution:
         """The same solution, with a value without a graph."""

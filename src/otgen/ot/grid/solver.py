@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -61,6 +61,8 @@ class GridSolver(Solver):
     def start(self, problem: GridW1, warm_start: Any) -> GridState:
         checks.component("warm_start", warm_start, (GridSolution, GridMemory), "an earlier solution")
         before = warm_start.memory if isinstance(warm_start, GridSolution) else warm_start
+        for field in fields(before):
+            checks.tensor(f"the warm start's {field.name}", getattr(before, field.name))
         if before.c.shape != problem.operator.shape or before.y.shape[0] != problem.operator.pairs:
             raise InputError(
                 f"the warm start is of another grid, {tuple(before.c.shape)} with {before.y.shape[0]} pairs of "

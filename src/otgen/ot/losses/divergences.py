@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from otgen.errors import NegativeDivergenceWarning, warn
 from otgen.ot.core import checks
+from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.loop import LossOptions
 from otgen.ot.core.solver import Solver
 from otgen.ot.costs.base import Cost
@@ -88,6 +89,7 @@ class OTLoss(TransportLoss):
     last: Solution | None = None
 
     @override
+    @uncompiled
     def forward(self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Tensor:
         solution = solve(Discrete(x, y, a, b, cost=self.cost, reg=self.reg), self.solver, **self.options)
         self.last = solution.detached()
@@ -114,6 +116,7 @@ class SinkhornDivergence(TransportLoss):
     last: Combination | None = None
 
     @override
+    @uncompiled
     def forward(self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Tensor:
         cross = Discrete(x, y, a, b, cost=self.cost, reg=self.reg)
         left, right = cross.sides()

@@ -6,6 +6,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
+from otgen.ot.core.compilation import uncompiled
 from otgen.ot.costs.cosine import Cosine
 from otgen.ot.discrete.problem import Discrete, Side
 from otgen.ot.losses.combination import Combination, combine
@@ -43,6 +44,7 @@ class MinibatchEnergyDistance(TransportLoss):
     last: Combination | None = None
 
     @override
+    @uncompiled
     def forward(self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Tensor:
         """The distance.
 

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.core import checks
+from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.loop import LossOptions, OnUnconverged
 from otgen.ot.costs.base import Cost
 from otgen.ot.costs.pnorm import PNorm
@@ -112,13 +113,15 @@ class SamplesLoss(nn.Module):
         named = ("loss", "p", "blur", "reach", "diameter", "scaling", "truncate")
         checks.options("SamplesLoss", options, [*named, *SamplesLossOptions.__annotations__])
         _refuse(loss, reach, options)
-        if p not in (1, 2):
-            raise InputError(f"p must be 1 or 2, got {p!r}; for other powers use SinkhornDivergence(cost=PNorm(p=...))")
-        if not (isinstance(blur, (int, float)) and 0 < blur < float("inf")):
-            raise InputError(f"blur must be a positive length, got {blur!r}; eps is blur^p")
-        if not (isinstance(scaling, (int, float)) and 0 < scaling < 1):
-            raise InputError(f"scaling is the factor of the blur per annealing step, in (0, 1), got {scaling!r}")
-        self.loss, self.p, self.blur, self.scaling = loss, int(p), float(blur), float(scaling)
+        power = checks.plain(p)
+        if power not in (1, 2):
+            raise InputError(
+                f"p must be 1 or 2, got {checks.shown(p)}; for other powers use SinkhornDivergence(cost=PNorm(p=...))"
+            )
+        blur = checks.number(blur, "blur must be a positive length, got {}; eps is blur^p", above=0)
+        message = "scaling is the factor of the blur per annealing step, in (0, 1), got {}"
+        scaling = checks.number(scaling, message, above=0, below=1)
+        self.loss, self.p, self.blur, self.scaling = loss, int(power), float(blur), float(scaling)
         self.debias, self.potentials = bool(options.get("debias", True)), bool(options.get("potentials"))
         self.cost: Cost | CostFunction | None = options.get("cost")
         self.options: LossOptions = {
@@ -128,6 +131,7 @@ class SamplesLoss(nn.Module):
         }
 
     @override
+    @uncompiled
     def forward(self, *args: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """The value, or the potentials.
 

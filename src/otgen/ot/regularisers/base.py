@@ -16,6 +16,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
+from otgen.ot.core import checks
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Relative:
     factor: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.factor < float("inf"):
-            raise InputError(f"Relative needs a positive, finite factor, got {self.factor}; 0.05 is a good start")
+        message = "Relative needs a positive, finite factor, got {}; 0.05 is a good start"
+        checks.settle(self, factor=checks.number(self.factor, message, above=0))
 
     def __str__(self) -> str:
         return f"{self.factor!r}*mean"
@@ -88,12 +89,9 @@ class SmoothRegulariser(Regulariser):
                 f"{type(self).__name__} needs a number for eps or Relative(...), got the text {self.eps!r}; what is "
                 "0.05*mean on a command line or in a file is eps=Relative(0.05) in Python"
             )
-        number = isinstance(self.eps, (int, float))
-        if not isinstance(self.eps, Relative) and not (number and 0 < self.eps < float("inf")):
-            raise InputError(
-                f"{type(self).__name__} needs a positive, finite eps, got eps={self.eps!r}; "
-                "use NoReg() for unregularised transport"
-            )
+        if not isinstance(self.eps, Relative):
+            message = " needs a positive, finite eps, got eps={}; use NoReg() for unregularised transport"
+            checks.settle(self, eps=checks.number(self.eps, type(self).__name__ + message, above=0))
 
     @property
     def weight(self) -> float:
@@ -121,6 +119,15 @@ class SmoothRegulariser(Regulariser):
     def soft_transform_near(self, z: Tensor, w: Tensor, guess: Tensor) -> Tensor:
         """:meth:`soft_transform` along the last dimension; iterative methods may start at ``guess``, ``(..., n)``."""
         return self.soft_transform(z, w, -1)
+
+    def shortened(self, move: Tensor, times: Tensor) -> Tensor:
+        """A move of a potential that a model predicts, for the case that it went too far.
+
+        Args:
+            move: ``(..., m)``, without its mean.
+            times: how often it is to be shortened, an integer that broadcasts against it; 0 leaves it as it is.
+        """
+        return move / 2**times
 
     @abstractmethod
     def conjugate(self, s: Tensor) -> Tensor:

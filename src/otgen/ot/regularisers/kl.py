@@ -12,6 +12,9 @@ from typing_extensions import override
 from otgen.ot.core.precision import least_exponent, normal_exp
 from otgen.ot.regularisers.base import SmoothRegulariser
 
+# The reach of a move that is shortened once, in units of eps, and the factor by which it falls each time after.
+_REACH, _SHORTER = 64.0, 8.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class KL(SmoothRegulariser):
@@ -30,22 +33,29 @@ class KL(SmoothRegulariser):
         if torch.is_grad_enabled() or not one_vector:
             # The logarithm of a zero weight is -inf, computed so that it carries no gradient.
             log_w = w.masked_fill(empty, 1.0).log().masked_fill(empty, -torch.inf)
-            exponent = z / self.weight + log_w
+            # Relative to the largest, so that no digits are lost, and nothing overflows, in the division by eps.
+            top = z.detach().masked_fill(empty, -torch.inf).amax(dim, keepdim=True)
+            exponent = (z - top) / self.weight + log_w
             least = exponent.detach().amax(dim, keepdim=True) + least_exponent(z.dtype)
-            return -self.weight * torch.logsumexp(torch.maximum(exponent, least), dim=dim)
+            return -self.weight * torch.logsumexp(torch.maximum(exponent, least), dim=dim) - top.squeeze(dim)
         # Without a graph, in place, the weighted sum as a matrix-vector product: half the passes over memory.
-        exponent = z / self.weight
         some_empty = bool(empty.any())
-        if some_empty:
-            exponent.masked_fill_(empty, -torch.inf)
-        top = exponent.amax(dim, keepdim=True)
-        exponent.sub_(top)
+        live = z.masked_fill(empty, -torch.inf) if some_empty else z
+        top = live.amax(dim, keepdim=True)
+        exponent = (live - top).div_(self.weight)
         # If all exponents are near zero, the sum is near one, and its logarithm would lose the dtype's digits. As the
         # weights sum to one, log sum w e^t = log1p sum w expm1(t).
         broad = bool((exponent.masked_fill(empty, 0.0) if some_empty else exponent).min() > -1)
         exponent = exponent.expm1_() if broad else exponent.clamp_(min=least_exponent(z.dtype)).exp_()
         sums = exponent @ w.mT if dim == -1 else w.mT @ exponent
-        return (sums.log1p_() if broad else sums.log_()).add_(top).squeeze(dim).mul_(-self.weight)
+        return (sums.log1p_() if broad else sums.log_()).mul_(-self.weight).sub_(top).squeeze(dim)
+
+    @override
+    def shortened(self, move: Tensor, times: Tensor) -> Tensor:
+        # Mass is exponential in a potential: where a linear model asks for a change of t, log(1 + t) has its effect.
+        # Changes below the reach are as the model says.
+        reach = self.weight * _REACH * _SHORTER ** (1 - times).to(move.dtype)
+        return torch.where(times == 0, move, move.sign() * reach * (move.abs() / reach).log1p())
 
     @override
     def conjugate(self, s: Tensor) -> Tensor:

@@ -33,10 +33,14 @@ class Quadratic(SmoothRegulariser):
         # Given the active entries, f = (eps - sum_active w z) / sum_active w, which is differentiable.
         with torch.no_grad():
             f = _root(z, w, self.weight).unsqueeze(-1)
-            active = (z + f > 0) & (w > 0)
+            # Entries within the roundoff of zero count: one of them may carry all the mass.
+            roundoff = 4 * torch.finfo(z.dtype).eps * (z.abs() + f.abs())
+            active = (z + f > -roundoff) & (w > 0)
         w, z = torch.where(active, w, 0.0), torch.where(active, z, -f)
         # Relative to the root, so that nothing cancels.
-        return ((self.weight - (w * (z + f)).sum(-1)) / w.sum(-1)) + f.squeeze(-1)
+        move = (self.weight - (w * (z + f)).sum(-1)) / w.sum(-1)
+        # The derivatives are those of `move`; its value is the roundoff of the root, multiplied where weights are tiny.
+        return move - move.detach() + f.squeeze(-1)
 
     @override
     def soft_transform_near(self, z: Tensor, w: Tensor, guess: Tensor) -> Tensor:
@@ -117,7 +121,20 @@ def _newton(z: Tensor, w: Tensor, eps: float | Tensor, f: Tensor) -> Tensor:
         if torch.equal(mass, before):
             break
         below, before = f, mass
-    return f
+    # An iterate far above the root may have lost its digits, and fall below it.
+    exact = excess.abs() <= (16 + z.shape[-1]) * torch.finfo(z.dtype).eps * (eps + f.abs() * mass)
+    return f if bool(exact.all()) else torch.where(exact, f, _sorted_root(z, w, eps))
+
+
+def _sorted_root(z: Tensor, w: Tensor, eps: float | Tensor) -> Tensor:
+    """The root from sums over the k largest entries, all of one sign, so that nothing cancels."""
+    z, order = z.sort(dim=-1, descending=True)
+    w = w.expand_as(z).gather(-1, order)
+    roots = (eps - (w * z).cumsum(-1)) / w.cumsum(-1)
+    # The root for the k largest is that of all if the next entry is not active there.
+    following = torch.cat([z[..., 1:], torch.full_like(z[..., :1], -torch.inf)], -1)
+    last = (roots + following <= 0).to(torch.int8).argmax(-1, keepdim=True)
+    return roots.gather(-1, last)
 
 
 def _total(w: Tensor, z: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from scipy.special import stdtrit
 from torch import Tensor
 
 from otgen.ot.core import checks
+from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.interval import Estimate
 from otgen.ot.core.loop import run
 from otgen.ot.core.precision import full_precision
@@ -53,7 +54,7 @@ def semi_dual_estimate(potentials: AtomPotentials, samples: int, rng: torch.Gene
         samples: how many, at least 32; rounded up to 16 equal batches.
         rng: the generator of the samples.
     """
-    checks.count("samples", samples, 2 * _BATCHES)
+    samples = checks.count("samples", samples, 2 * _BATCHES)
     problem = potentials.problem
     atoms, g, eps, size = problem.atoms, potentials.g, problem.weight, -(-samples // _BATCHES)
     shares = g.new_zeros(_BATCHES, atoms.count)
@@ -102,6 +103,7 @@ def chi_square(gram: Tensor) -> tuple[float, float]:
     return float(total / (count * (count - 1)) - 1), float(variance.sqrt())
 
 
+@uncompiled
 def sampled_upper_bound(
     problem: SemiDiscrete, n: int, *, repeats: int = 8, rng: torch.Generator | None = None, max_steps: int = 1000
 ) -> Estimate:
@@ -123,8 +125,7 @@ def sampled_upper_bound(
         InputError: if a number is too small.
     """
     checks.component("problem", problem, SemiDiscrete, "SemiDiscrete(source, y)")
-    checks.count("n", n, 1)
-    checks.count("repeats", repeats, 2)
+    n, repeats = checks.count("n", n, 1), checks.count("repeats", repeats, 2)
     rng = checks.generator(rng)
     problem = problem.resolved()
     uppers = []
@@ -133,6 +134,8 @@ def sampled_upper_bound(
         solution = run(sampled, default_discrete_solver(sampled), max_steps=max_steps, on_unconverged="ignore")
         uppers.append(float(solution.upper))
     mean = statistics.fmean(uppers)
+    if not math.isfinite(mean):
+        return Estimate(value=mean, lower=-math.inf, upper=math.inf, confidence=_CONFIDENCE, samples=n * repeats)
     margin = _quantile(repeats - 1) * statistics.stdev(uppers) / math.sqrt(repeats)
     return Estimate(value=mean, lower=-math.inf, upper=mean + margin, confidence=_CONFIDENCE, samples=n * repeats)
 

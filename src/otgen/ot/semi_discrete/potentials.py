@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from otgen.ot.core.compilation import uncompiled
+from otgen.ot.core.first_order import first_order
 from otgen.ot.core.precision import full_precision
 from otgen.ot.semi_discrete.problem import SemiDiscrete
 
@@ -25,6 +26,7 @@ class AtomPotentials:
     problem: SemiDiscrete
     g: Tensor
 
+    @uncompiled
     def on(self, x: Tensor) -> Tensor:
         """``f(x)``, the soft transform of g at any points (Houdard et al. 2021, (14)): ``(n, ...) -> (n,)``.
 
@@ -32,7 +34,9 @@ class AtomPotentials:
         Memory is bounded, whatever n.
         """
         x = self.problem.flattened("x", x)
-        f: Tensor = _Transform.apply(x, self)  # type: ignore[no-untyped-call]
+        # Without points, but with their graph: what a second derivative would run into.
+        link = x[:0].clone() if x.requires_grad else None
+        f: Tensor = _Transform.apply(x, self, link)  # type: ignore[no-untyped-call]
         return f
 
     def loss(self, x: Tensor) -> Tensor:
@@ -42,6 +46,7 @@ class AtomPotentials:
         """
         return self.on(x).mean() + self.problem.b @ self.g
 
+    @uncompiled
     @torch.no_grad()
     def map(self, x: Tensor) -> Tensor:
         """Barycentric map ``sum_j p_j(x) y_j``, ``(n, ...) -> (n, d)``; the assigned atom under NoReg."""
@@ -55,18 +60,23 @@ class AtomPotentials:
 
 class _Transform(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, potentials: AtomPotentials) -> Tensor:  # noqa: D102
+    def forward(ctx: Any, x: Tensor, potentials: AtomPotentials, link: Tensor | None) -> Tensor:  # noqa: D102
         needed = ctx.needs_input_grad[0]
         with full_precision(x.device):
             f, grad = _transform(x.detach(), potentials, needed)
-        ctx.save_for_backward(*([grad] if grad is not None else []))
+        ctx.save_for_backward(*([] if grad is None else [grad, link]))
         return f
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # noqa: D102
-        (gradient,) = ctx.saved_tensors
-        return grad.unsqueeze(1) * gradient, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # noqa: D102
+        gradient, link = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            reason = (
+                "the gradient of semi-discrete potentials cannot be differentiated a second time; for second "
+                "derivatives solve a Discrete problem with gradient=Unroll()"
+            )
+            gradient = first_order(gradient, reason, link)
+        return grad.unsqueeze(1) * gradient, None, None
 
 
 def _transform(x: Tensor, potentials: AtomPotentials, with_gradient: bool) -> tuple[Tensor, Tensor | None]:

@@ -133,6 +133,8 @@ class SemiDiscrete(Problem):
     def flattened(self, name: str, x: Tensor, n: int | None = None) -> Tensor:
         """``x`` as ``(n, d)`` in the atoms' dtype, with its graph; checked."""
         d = self.y.shape[1]
+        if isinstance(x, Tensor):
+            x = checks.tensor(name, x)
         if not isinstance(x, Tensor) or x.ndim < 1 or (n is not None and len(x) != n):
             got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
             raise InputError(f"{name} must be a tensor of shape ({n or 'n'}, ...), got {got}; return one row a point")
@@ -141,13 +143,12 @@ class SemiDiscrete(Problem):
                 f"{name} has points of {x[0].numel()} numbers, shape {tuple(x.shape)}, and the atoms have {d}; "
                 "both sides must live in the same space"
             )
-        if x.device != self.device:
-            raise InputError(f"{name} is on {x.device}, the atoms on {self.device}; move one with .to(device)")
+        checks.beside(name, x, "the atoms", self.y)
         return checks.lifted(name, x.flatten(1), (2,)).to(self.dtype)
 
     def sample(self, n: int, rng: torch.Generator) -> Discrete:
         """The discrete problem between ``n`` samples, each of weight ``1 / n``, and all atoms."""
-        return Discrete(self.draw(n, rng), self.y, b=self.b, cost=self.cost, reg=self.reg)
+        return Discrete(self.draw(checks.count("n", n, 1), rng), self.y, b=self.b, cost=self.cost, reg=self.reg)
 
     def __repr__(self) -> str:
         source = type(self.source).__name__

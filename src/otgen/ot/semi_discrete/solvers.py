@@ -98,8 +98,8 @@ class SemiDiscreteSolver(Solver):
     check_samples: int = 1600
 
     def __post_init__(self) -> None:
-        checks.count("batch", self.batch, 1)
-        checks.count("check_samples", self.check_samples, 32)
+        samples = checks.count("check_samples", self.check_samples, 32)
+        checks.settle(self, batch=checks.count("batch", self.batch, 1), check_samples=samples)
 
     @override
     def start(self, problem: SemiDiscrete, warm_start: Any) -> Start:
@@ -107,6 +107,7 @@ class SemiDiscreteSolver(Solver):
         checks.component("warm_start", warm_start, kinds, "an earlier solution")
         start: Start = warm_start.state if isinstance(warm_start, SemiDiscreteSolution) else warm_start
         g = start.average if isinstance(start, SemiDiscreteState) else start.g
+        g = checks.tensor("the warm start's g", g)
         if g.shape != problem.b.shape:
             raise InputError(
                 f"the warm start has potentials of shape {tuple(g.shape)}, the problem needs {tuple(problem.b.shape)}"
@@ -174,8 +175,9 @@ class AveragedSGD(SemiDiscreteSolver):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rate is not None and not 0 < self.rate < math.inf:
-            raise InputError(f"rate is the first step's length and must be positive, got {self.rate}; None chooses one")
+        if self.rate is not None:
+            message = "rate is the first step's length and must be positive, got {}; None chooses one"
+            checks.settle(self, rate=checks.number(self.rate, message, above=0))
 
     @override
     def _begin(self, problem: SemiDiscrete, state: SemiDiscreteState, start: Start | None) -> None:
@@ -230,9 +232,10 @@ class StochasticSinkhorn(SemiDiscreteSolver):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("anneal", "gain"):
-            if not 0 < getattr(self, name) < 1:
-                raise InputError(f"{name} must lie strictly between 0 and 1, got {getattr(self, name)}")
-        checks.count("memory", self.memory, 0)
+            message = f"{name} must lie strictly between 0 and 1, got {{}}"
+            checks.settle(self, **{name: checks.number(getattr(self, name), message, above=0, below=1)})
+        memory, follow = checks.count("memory", self.memory, 0), checks.flag("follow", self.follow)
+        checks.settle(self, memory=memory, follow=follow)
 
     @override
     def _begin(self, problem: SemiDiscrete, state: SemiDiscreteState, start: Start | None) -> None:

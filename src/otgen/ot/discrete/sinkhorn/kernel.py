@@ -21,6 +21,8 @@ MOST_DRIFT = {torch.float32: 18.0, torch.float64: 200.0}
 LEAST_EXPONENT = {torch.float32: -56.0, torch.float64: -440.0}
 # Initial number of conjugate-gradient iterations in a Newton step.
 SWEEPS = 10
+# Roundings of an entry, as a kernel of float32 has them after some ten halvings, beyond which it is built again.
+_MOST_UNITS = 16.0 * 2**10
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class SubProblem:
         q: ``1 / v``.
         memory: what an update keeps from one step to the next.
         correction: the last correction computed; valid as long as ``q`` is the one it was computed at.
+        reach: the largest change of ``log v`` in a Newton step, so that it may stay in range.
         sweeps: conjugate-gradient iterations that the next correction may take.
         decrement: estimated dual gap before the last step, divided by eps (from the Newton decrement); 0 for updates
             that do not estimate it.
@@ -67,6 +70,7 @@ class SubProblem:
     b: Any
     p: Any
     q: Any
+    reach: float = 4.0
     memory: Any = None
     correction: Any = None
     sweeps: int = SWEEPS
@@ -115,6 +119,8 @@ class Kernel:
         self.subproblems = [
             SubProblem(K, *(K.vector(vector) for vector in own)) for K, own in zip(products, each, strict=True)
         ]
+        for sub in self.subproblems:
+            sub.reach = self.most_drift / 2
 
     @staticmethod
     def build(problem: Discrete, f: Tensor, g: Tensor, eps: float) -> Kernel:
@@ -183,13 +189,16 @@ class Kernel:
 
     @property
     def halvable(self) -> bool:
-        """Whether the scalings at half the eps, which are the squares of these, stay in range."""
-        return 2 * self.drift <= self.most_drift
+        """Whether the scalings at half the eps, which are the squares of these, stay in range, and the entries exact.
+
+        A square has twice the relative error.
+        """
+        return 2 * self.drift <= self.most_drift and self.rounding.units <= _MOST_UNITS
 
     @property
     def absorbable(self) -> bool:
         """Whether an entry at the floor, raised by absorbing the scalings, falls back to it when `halve` squares it."""
-        return 4 * self.drift <= -self.least_exponent
+        return 4 * self.drift <= -self.least_exponent and self.rounding.units <= _MOST_UNITS
 
     def absorb(self) -> None:
         """Multiply the scalings into the entries, in place; the caller adds eps times their logarithms to F and G."""

@@ -72,7 +72,7 @@ class PositiveFeatures(DiscreteSolver):
     features: int = 1000
 
     def __post_init__(self) -> None:
-        checks.count("features", self.features, 1)
+        checks.settle(self, features=checks.count("features", self.features, 1))
 
     @staticmethod
     def spread(radius_squared: float, dim: int, eps: float) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
+from otgen.ot.core import checks
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.kernel import MOST_DRIFT, Kernel, KernelUpdate
@@ -116,19 +117,19 @@ class Sinkhorn(DiscreteSolver):
     coarse: int | None = None
 
     def __post_init__(self) -> None:
-        if self.anneal is not None and not 0 < self.anneal < 1:
-            raise InputError(f"anneal is the factor of eps per step and must lie in (0, 1), got {self.anneal}")
+        if self.anneal is not None:
+            message = "anneal is the factor of eps per step and must lie in (0, 1), got {}"
+            checks.settle(self, anneal=checks.number(self.anneal, message, above=0, below=1))
         if self.update is SinkhornUpdate.SYMMETRIC and self.acceleration is not Acceleration.NONE:
             raise InputError(
                 f"symmetric steps cannot be accelerated: f and g would not stay equal; got "
                 f"acceleration={self.acceleration}; leave it out, or use update=SinkhornUpdate.ALTERNATING"
             )
-        if not 1 < self.relaxation < 2:
-            raise InputError(f"relaxation must lie in (1, 2), got {self.relaxation}; 1.5 is a good start")
-        if self.depth < 2:
-            raise InputError(f"depth must be at least 2, got {self.depth}; 4 is a good start")
-        if self.coarse is not None and self.coarse < 1:
-            raise InputError(f"coarse is a number of points and must be at least 1, got {self.coarse}; try 4000")
+        message = "relaxation must lie in (1, 2), got {}; 1.5 is a good start"
+        checks.settle(self, relaxation=checks.number(self.relaxation, message, above=1, below=2))
+        checks.settle(self, depth=checks.count("depth", self.depth, 2))
+        if self.coarse is not None:
+            checks.settle(self, coarse=checks.count("coarse", self.coarse, 1))
 
     @classmethod
     def fastest(cls) -> Sinkhorn:

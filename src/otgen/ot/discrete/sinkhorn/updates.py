@@ -10,9 +10,11 @@ import numpy as np
 from otgen.ot.discrete.sinkhorn.correction import correction_solved
 from otgen.ot.discrete.sinkhorn.kernel import SubProblem
 
-# The largest change of an entry of log v in one Newton step; beyond it the quadratic model is not valid.
-_REACH = 4.0
-_HALVINGS = 6
+# A Newton step changes log v by R log(1 + x / R) where the quadratic model asks for x: mass is exponential in log v, so
+# that log(1 + x) has the effect that is asked for. The better the model, the larger R may be: the first R, the factor
+# by which it falls if the dual does not rise, and how often; further trials are half as long each.
+_BEND, _BENT_MORE, _BENDS = 64.0, 8.0, 2
+_TRIALS = 6
 
 
 def alternating(sub: SubProblem) -> None:
@@ -87,21 +89,30 @@ def truncated_newton(sub: SubProblem) -> None:
     """A truncated Newton step on the semi-dual, polished by one alternating step."""
     correction = correction_solved(sub)
     sub.decrement = correction.decrement
-    move = correction.x.clip(-_REACH, _REACH)
-    rise = correction.dot(sub.b, move)
-    slope = correction.dot(correction.missing, move)
-    length = 0 * slope + 1
-    for _ in range(_HALVINGS):
-        p = sub.K.rows(correction.v * _exp(length * move))
-        gain = length * rise - correction.dot(sub.a, _log(p / correction.p))
-        falling = (gain < 1e-4 * length * slope) | (slope <= 0)
+    bend = 0 * correction.decrement + _BEND
+    length = 0 * bend + 1
+    for k in range(_TRIALS):
+        move = length * _bent(correction.x, bend).clip(-sub.reach, sub.reach)
+        slope = correction.dot(correction.missing, move)
+        p = sub.K.rows(correction.v * _exp(move))
+        gain = correction.dot(sub.b, move) - correction.dot(sub.a, _log(p / correction.p))
+        falling = (gain < 1e-4 * slope) | (slope <= 0)
         if not bool(falling.any()):
             break
-        length = length - length * falling / 2
+        if k < _BENDS:
+            bend = bend - (1 - 1 / _BENT_MORE) * bend * falling
+        else:
+            length = length - length * falling / 2
     else:
         # No rise of the dual is possible in this precision: a plain step does no harm.
         p = correction.p
     sub.p, sub.q = p, sub.K.columns(sub.a / p)
+
+
+def _bent(change: Any, bend: Any) -> Any:
+    if isinstance(change, np.ndarray):
+        return np.copysign(np.log1p(abs(change) / bend) * bend, change)
+    return ((change.abs() / bend).log1p() * bend).copysign(change)
 
 
 def _log(values: Any) -> Any:
