@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import pytest
 import torch
 from hypothesis import given
@@ -186,3 +187,60 @@ def test_soft_transform_is_the_same_without_a_graph(reg: Regulariser, dim: int, 
     with torch.no_grad():
         for shaped in (w.expand(shape) for shape in (*shapes, z.shape)):
             torch.testing.assert_close(reg.soft_transform(z, shaped, dim), expected, rtol=1e-13, atol=1e-13)
+
+
+# --- to the last digits, whatever the sizes
+
+
+def exact_soft_transform(reg: SmoothRegulariser, z: Tensor, w: Tensor) -> float:
+    """With 60 digits, for a vector z and weights w, which are divided by their sum."""
+    with mpmath.workdps(60):
+        eps, total = mpmath.mpf(reg.weight), mpmath.fsum(w.tolist())
+        pairs = [(mpmath.mpf(v), mpmath.mpf(u) / total) for v, u in zip(z.tolist(), w.tolist(), strict=True) if u > 0]
+        pairs.sort(reverse=True)
+        top, f = pairs[0][0], mpmath.mpf(0)
+        if reg.conjugate_vanishes:
+            return float(-top - eps * mpmath.log(mpmath.fsum(u * mpmath.exp((v - top) / eps) for v, u in pairs)))
+        mass, lifted = mpmath.mpf(0), eps
+        for k, (v, u) in enumerate(pairs):
+            mass, lifted = mass + u, lifted - u * v
+            f = lifted / mass
+            if k + 1 == len(pairs) or f + pairs[k + 1][0] <= 0:
+                break
+        return float(f)
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("cls", SMOOTH)
+@given(
+    seed=st.integers(0, 10_000),
+    eps=st.integers(-9, 9),
+    spread=st.sampled_from([0, 6, 12, 24]),
+    least=st.sampled_from([0, -10, -30]),
+    columns=st.integers(1, 9),
+)
+def test_soft_transform_to_rounding(
+    cls: Smooth, dtype: torch.dtype, graph: bool, seed: int, eps: int, spread: int, least: int, columns: int
+) -> None:
+    """Weights down to 1e-30, entries up to 1e24 apart, eps from 1e-9 to 1e9 of them."""
+    reg, of = cls(eps=10.0**eps), torch.Generator().manual_seed(seed)
+    z = cloud(3, columns, seed) * 10.0 ** (spread * torch.rand(3, columns, generator=of, dtype=torch.float64))
+    w = 10.0 ** (least * torch.rand(columns, generator=of, dtype=torch.float64))
+    w[: columns // 3] = 0.0
+    z, w = z.to(dtype), (w / w.sum()).to(dtype)
+    with torch.set_grad_enabled(graph):
+        found = reg.soft_transform(z, w[None], -1)
+    for row, f in zip(z, found.tolist(), strict=True):
+        exact = exact_soft_transform(reg, row, w)
+        size = abs(exact) + abs(row[w > 0].max().item()) + reg.weight
+        assert abs(f - exact) <= 32 * torch.finfo(dtype).eps * size
+
+
+@every_smooth
+def test_the_gradient_is_a_probability_where_the_excess_is_below_rounding(reg: SmoothRegulariser) -> None:
+    # The largest entry lies 1e20 eps from zero: z + f rounds to nothing there.
+    z = (-torch.tensor([[2.0, 3.0, 7.0]], dtype=torch.float64) * 1e20 * reg.weight).requires_grad_()
+    f = reg.soft_transform(z, torch.tensor([[0.2, 0.3, 0.5]], dtype=torch.float64), -1)
+    (gradient,) = torch.autograd.grad(f.sum(), z)
+    torch.testing.assert_close(gradient, torch.tensor([[-1.0, 0.0, 0.0]], dtype=torch.float64))

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from cases.random_problems import cloud, weights
+from cases.random_problems import cloud, generator, weights
 from otgen.ot import KL, L1, Acceleration, Discrete, PNorm, Relative, Sinkhorn, SqEuclidean, solve
 from otgen.ot.costs.base import Cost
 from otgen.ot.discrete.sinkhorn.kernel import LEAST_EXPONENT, SWEEPS, Kernel
@@ -93,6 +93,17 @@ def test_few_steps_are_enough_far_below_the_costs(cost: Cost, dtype: torch.dtype
         a, b = (weights(n, 10 * seed + k, zeros=2).to(dtype) for k, n in ((3, 40), (4, 30)))
         given = Discrete(x, y, a, b, cost=cost, reg=KL(eps=Relative(5e-4)))
         solve(given, tol=1e-3 if dtype == torch.float32 else 1e-6, max_steps=100, on_unconverged="raise")
+
+
+@both_dtypes
+@pytest.mark.parametrize("count", [1, 60, 300])
+def test_outliers_do_not_take_the_digits_of_the_other_entries(count: int, dtype: torch.dtype) -> None:
+    # Annealing starts at the largest cost. Each halving of eps doubles the relative error of the kernel's entries, and
+    # twelve of them left float32 without the digits of costs of one.
+    costs = torch.rand(30, 30, generator=generator(1))
+    costs.flatten()[torch.randperm(900, generator=generator(2))[:count]] = 1e3
+    given = Discrete.from_matrix(costs.to(dtype), reg=KL(eps=0.02))
+    solve(given, tol=1e-3, max_steps=40, on_unconverged="raise")
 
 
 def test_conjugate_gradients_end_where_only_rounding_is_left() -> None:

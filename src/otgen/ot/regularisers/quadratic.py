@@ -92,7 +92,12 @@ def _root_of_rows(z: Tensor, w: Tensor, eps: float, guess: Tensor | None) -> Ten
     start = _start(z, w, eps) if guess is None else guess.unsqueeze(-1) + top
     # This start lies below the root, with at least one active entry; it replaces smaller guesses.
     start = start.clamp(min=eps * (1 - 1e-9))
-    return (_newton(z, w, eps, start) - top).squeeze(-1)
+    root, missed = _newton(z, w, eps, start)
+    roundoff = (16 + z.shape[-1]) * torch.finfo(z.dtype).eps * eps
+    if not float(missed.max()) <= roundoff:
+        # An iterate far above the root lost its digits, and fell below it.
+        root = torch.where(missed <= roundoff, root, _sorted_root(z, w, eps))
+    return (root - top).squeeze(-1)
 
 
 def _start(z: Tensor, w: Tensor, eps: float) -> Tensor:
@@ -101,10 +106,11 @@ def _start(z: Tensor, w: Tensor, eps: float) -> Tensor:
         return torch.full_like(z[..., :1], eps)
     some, weights = z[..., ::_STRIDE].contiguous(), w[..., ::_STRIDE]
     share = _total(weights, z) / _total(w, z)
-    return torch.where(share > 0, _newton(some, weights, eps * share, _start(some, weights, eps)), eps)
+    return torch.where(share > 0, _newton(some, weights, eps * share, _start(some, weights, eps))[0], eps)
 
 
-def _newton(z: Tensor, w: Tensor, eps: float | Tensor, f: Tensor) -> Tensor:
+def _newton(z: Tensor, w: Tensor, eps: float | Tensor, f: Tensor) -> tuple[Tensor, Tensor]:
+    """The root, and what the last iterate missed it by in excess of the roundoff of its sums."""
     # Newton's method on a convex, piecewise linear function. From the first step on the iterates decrease to the root,
     # the active entries of a step are among those of the step before, and it ends when they no longer change.
     below = (eps - _sums(z, w)) / _total(w, z)
@@ -121,12 +127,10 @@ def _newton(z: Tensor, w: Tensor, eps: float | Tensor, f: Tensor) -> Tensor:
         if torch.equal(mass, before):
             break
         below, before = f, mass
-    # An iterate far above the root may have lost its digits, and fall below it.
-    exact = excess.abs() <= (16 + z.shape[-1]) * torch.finfo(z.dtype).eps * (eps + f.abs() * mass)
-    return f if bool(exact.all()) else torch.where(exact, f, _sorted_root(z, w, eps))
+    return f, excess.abs_().sub_(f * mass, alpha=(16 + z.shape[-1]) * torch.finfo(z.dtype).eps)
 
 
-def _sorted_root(z: Tensor, w: Tensor, eps: float | Tensor) -> Tensor:
+def _sorted_root(z: Tensor, w: Tensor, eps: float) -> Tensor:
     """The root from sums over the k largest entries, all of one sign, so that nothing cancels."""
     z, order = z.sort(dim=-1, descending=True)
     w = w.expand_as(z).gather(-1, order)
