@@ -101,6 +101,16 @@ def test_a_plan_beyond_numbers_is_as_near_as_a_coupling_can_be() -> None:
     assert judged.gradient_error <= judged.gradient_error_bound < math.inf
 
 
+def test_slopes_that_are_no_numbers_have_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even the bound that holds for any coupling; the bug: NaN was taken for 0 on the way."""
+    x, y, _ = clouds(6, 5, 2)
+    exact = best(x, y, L1(), KL(eps=0.3))
+    true = module._slopes
+    monkeypatch.setattr(module, "_slopes", lambda *at: true(*at).fill_(math.nan))
+    for reg in (KL(eps=0.3), Quadratic(eps=0.3)):
+        assert report(x, y, L1(), reg, exact.f, exact.g).gradient_error_bound == math.inf
+
+
 def test_the_bound_is_sharper_than_the_theorem() -> None:
     x, y, rng = clouds(60, 60, 2)
     for eps, noise in ((0.02, 0.02), (0.3, 0.02), (0.3, 0.3)):

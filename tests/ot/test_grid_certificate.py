@@ -158,3 +158,14 @@ def test_points_get_the_gradient_of_the_interpolated_critic(stencil: Stencil) ->
     (through,) = torch.autograd.grad(solution.value, x)
     (direct,) = torch.autograd.grad(means, x)
     torch.testing.assert_close(through, direct)
+
+
+def test_a_flow_that_is_no_number_proves_nothing() -> None:
+    """Its bound is infinite, so that an earlier one stays the better one."""
+    problem = GridW1(dense(5, 4), 1.0)
+    state = GridPDHG().init(problem)
+    sound, broken = (certify_grid(problem, (state.f,), flow) for flow in (state.flow, state.flow * math.nan))
+    assert math.isfinite(sound.upper)
+    assert broken.upper == math.inf
+    assert broken.or_better(sound).upper == sound.or_better(broken).upper == sound.upper
+    assert certify_grid(problem, (state.f * math.nan,), state.flow).lower == 0

@@ -115,8 +115,8 @@ class Cost(ABC):
     def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:
         """An upper bound on ``||d c(x_i, y_j) / d x_i||_2`` for every pair, shape ``(..., n, m)``.
 
-        The bound on the gradient error uses it. The default assumes a derivative accurate to d + 64 roundings. By symmetry of the cost, ``grad_norm(y, x)`` bounds the gradient with
-        respect to y.
+        The bound on the gradient error uses it. The default assumes a derivative accurate to d + 64 roundings. By
+        symmetry of the cost, ``grad_norm(y, x)`` bounds the gradient with respect to y.
         """
         m, d = y.shape[-2:]
         rows = max(1, _PAIR_BUDGET // max(1, m * d * x[..., 0, 0].numel()))
@@ -194,4 +194,4 @@ def power_roundings(p: float, points: Tensor) -> float:
     # The power itself is accurate to a few units. Its exponent is rounded to the dtype, which matters in proportion to
     # the logarithm of the argument: at most 89 in float32.
     rounded = float(torch.tensor(p, dtype=points.dtype)) != p
-    return 8 + (89 * p if rounded else 0)
+    return 8 + (89 * abs(p) if rounded else 0)

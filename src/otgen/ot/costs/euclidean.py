@@ -37,9 +37,14 @@ def distances(x: Tensor, y: Tensor) -> Tensor:
         lost = found < least
         root = squared.masked_fill(lost, 1.0).sqrt()
         where = lost.nonzero(as_tuple=True)
-        parts = zip(*(torch.split(index, pairs_at_once(x)) for index in where), strict=True)
-        root = root.index_put(where, torch.cat([_length(x[(*lead, i)] - y[(*lead, j)]) for *lead, i, j in parts]))
+        root = root.index_put(where, distances_of(x, y, where))
     return root if scale == 1 else root * scale
+
+
+def distances_of(x: Tensor, y: Tensor, where: tuple[Tensor, ...]) -> Tensor:
+    """``||x_i - y_j||`` of the pairs at some indices, as of ``nonzero(as_tuple=True)``."""
+    parts = zip(*(torch.split(index, pairs_at_once(x)) for index in where), strict=True)
+    return torch.cat([_length(x[(*lead, i)] - y[(*lead, j)]) for *lead, i, j in parts])
 
 
 def paired_distances(x: Tensor, y: Tensor) -> Tensor:

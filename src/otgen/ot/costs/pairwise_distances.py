@@ -164,7 +164,7 @@ class Centre:
 
     @torch.no_grad()
     def far(self, x_sq: Tensor) -> tuple[Tensor, Tensor] | None:
-        """The block of pairs to compute apart: indices of the y that lie far out, and of all x but those much closer."""
+        """The pairs to compute apart: indices of all x but those much closer, and of the y that lie far out."""
         if not self.skewed:
             return None
         columns = (self.squares > self.limit).nonzero().squeeze(-1)

@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.ot.costs.base import Cost, CostRounding
+from otgen.ot.costs.euclidean import distances_of
 from otgen.ot.costs.pairwise_distances import (
     Centre,
     few_far,
@@ -61,7 +62,12 @@ class SqEuclidean(Cost):
 
     @override
     def grad_norm(self, x: Tensor, y: Tensor) -> Tensor:
-        return 2 * self.rounding(x, y).upper(squared_distances(x, y)).sqrt()
+        costs, rounding = self(x, y), self.rounding(x, y)
+        bound = 2 * rounding.upper(costs).sqrt()
+        # Points that coincide have a gradient of exactly zero; the bound on the roundoff of squares is above it.
+        if len((zero := (costs == 0).nonzero(as_tuple=True))[0]) > 0:
+            bound[zero] = 2 * (1 + rounding.relative) * distances_of(x, y, zero)
+        return bound
 
     @override
     def factors(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:

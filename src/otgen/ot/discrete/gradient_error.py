@@ -159,7 +159,8 @@ def gradient_error_estimate(problem: Discrete, potentials: Potentials, plan: Ten
     there = plan_rows(problem, following, None, slice(None))
     before, after = ((p.sum(-2) - problem.b).abs().sum(-1).double() for p in (here, there))
     rate = (after / before.clamp(min=1e-300)).clamp(max=0.999)
-    factor = 1 / (1 - rate)
+    # What is left is roundoff: no further step changes it.
+    factor = 1 / (1 - rate.masked_fill(after <= 4 * torch.finfo(problem.dtype).eps, 0.0))
     in_plan = _worst((here - there).abs().sum((-2, -1)).double() * factor)
     if not points:
         return GradientError(in_plan)
