@@ -129,6 +129,12 @@ def beside(name: str, value: Tensor, what: str, other: Tensor) -> None:
         raise InputError(f"{name} is on {value.device}, {what} on {other.device}; move it with .to(device)")
 
 
+def owned(name: str, value: Any, dims: tuple[int, ...]) -> Tensor:
+    """:func:`lifted`, with its graph, in memory that the caller does not share: what is lazy may read it later."""
+    checked = lifted(name, value, dims)
+    return checked.clone() if checked.data_ptr() == value.data_ptr() else checked
+
+
 def weights(name: str, value: Tensor | None, like: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Weights of a cloud, checked and normalised to sum 1; uniform if None.
 
@@ -140,7 +146,7 @@ def weights(name: str, value: Tensor | None, like: Tensor, shape: tuple[int, ...
     """
     if value is None:
         return like.new_full(shape, 1.0 / shape[-1])
-    given, value = value, lifted(name, value, (1, 2))
+    given, value = value, owned(name, value, (1, 2))
     beside(name, value, "the points", like)
     if given.dtype != like.dtype:
         # So that the sum is that of the weights as given, whatever the points are held in.

@@ -41,6 +41,8 @@ class Certificate:
         row_error: ``sum_i |sum_j pi_ij - a_i|`` of the plan before rounding.
         column_error: ``sum_j |sum_i pi_ij - b_j|`` of the plan before rounding.
         rounding: by how much a bound was widened to allow for roundoff, the larger of the two.
+        dual: no larger than the dual value at the potentials themselves, which bounds the error of their plan; `lower`
+            may come from others.
     """
 
     lower: Tensor
@@ -49,6 +51,7 @@ class Certificate:
     row_error: Tensor
     column_error: Tensor
     rounding: Tensor
+    dual: Tensor
 
     @property
     def interval(self) -> Interval:
@@ -63,7 +66,7 @@ class Certificate:
         """The certificate in the units of the caller: costs are multiplied by ``unit``, errors of marginals are not."""
         if unit == 1:
             return self
-        scaled = {"lower", "upper", "value_linear", "rounding"}
+        scaled = {"lower", "upper", "value_linear", "rounding", "dual"}
         values = {f.name: getattr(self, f.name) * (unit if f.name in scaled else 1) for f in fields(self)}
         return Certificate(**values)
 
@@ -142,7 +145,10 @@ class _Evaluation:
         self.terms = n + m + 64
         self._kept: list[_Block] | None = [] if math.prod(problem.shape) <= _KEEP_ENTRIES else None
         self.value, self.absolute, self.widened = (torch.zeros_like(self.a[..., 0]) for _ in range(3))
+        self.mean_cost, self.mean_size = torch.zeros_like(self.value), torch.zeros_like(self.value)
         self.columns = torch.zeros_like(self.b)
+        # Sums divided by their weights are right to this.
+        self.noise = 2 * UNIT * self.terms
 
     def certificate(self, correction: tuple[Tensor, Tensor] | None) -> Certificate:
         """Both bounds, the better of the plans with and without the correction."""
@@ -164,7 +170,7 @@ class _Evaluation:
             torch.where(best.upper.isnan(), torch.inf, best.upper),
         )
         rounding = torch.maximum(lowered, best.rounding)
-        return self._sharpened(Certificate(lower, upper, best.linear, row_error, column_error, rounding))
+        return self._sharpened(Certificate(lower, upper, best.linear, row_error, column_error, rounding, lower))
 
     def _lower(self, magnitude: Tensor) -> tuple[Tensor, Tensor]:
         """The lower bound, and how far it was lowered for roundoff."""
@@ -180,6 +186,9 @@ class _Evaluation:
             self.value = self.value + (block.a * rows.below).sum(-1)
             self.absolute = self.absolute + (block.a * rows.f.abs()).sum(-1)
             self.widened = self.widened + (block.a * rows.widened).sum(-1)
+            mean = self._mean(block, block.costs)
+            self.mean_cost = self.mean_cost + mean
+            self.mean_size = self.mean_size + (self._mean(block, block.costs.abs()) if self.bound.negative else mean)
             if self.bound.offset is not None:
                 self.widened = self.widened + (block.a * self.bound.offset[..., part]).sum(-1)
             if self._kept is not None:
@@ -230,39 +239,60 @@ class _Evaluation:
         column_scale = 1 / columns.clamp(min=1)
         # err_b / b of the rounding; a column without mass lacks none
         missing = (1 - columns * column_scale).clamp(min=0).masked_fill(b == 0, 0.0)
-        total = (b * missing).sum(-1)
-        fill = missing / total.clamp(min=torch.finfo(torch.float64).tiny).unsqueeze(-1)
-        linear, penalty, magnitude, product = (torch.zeros_like(total) for _ in range(4))
+        # What is spread over the columns has mass 1, also where the sum of what they lack is only roundoff.
+        fill = (missing + self.noise) / ((b * missing).sum(-1) + self.noise).unsqueeze(-1)
+        linear, penalty, magnitude = (torch.zeros_like(self.value) for _ in range(3))
+        rows, sums = [], torch.zeros_like(b)
         for block in self._blocks():
             density = self._corrected(block, correction) * row_scale[..., block.part].unsqueeze(-1)
             density.mul_(column_scale.unsqueeze(-2))
             lacking = (1 - _over_columns(density, b)).clamp(min=0)  # err_a / a
             # pi' + err_a err_b^T / |err_a|_1, as a density
             density.addcmul_(lacking.unsqueeze(-1), fill.unsqueeze(-2))
+            rows.append(_over_columns(density, b))
+            sums = sums + _over_rows(block.a, density)
             if isinstance(reg, SmoothRegulariser):
                 penalty = penalty + reg.weight * self._mean(block, reg.penalty(density))
             paid = density.mul_(block.costs)
             linear = linear + self._mean(block, paid)
-            costs = block.costs
             if self.bound.negative:
-                paid, costs = paid.abs_(), costs.abs()
-                magnitude = magnitude + self._mean(block, paid)
-            product = product + self._mean(block, costs)
+                magnitude = magnitude + self._mean(block, paid.abs_())
         magnitude = magnitude if self.bound.negative else linear
-        return _Rounded(linear, *self._widened(linear, penalty, magnitude, product), magnitude)
+        rounding = self._filling(torch.cat(rows, -1), sums)
+        rounding = rounding + UNIT * 2 * self.terms * magnitude + self._cost_error(magnitude)
+        if isinstance(reg, SmoothRegulariser):
+            rounding = rounding + UNIT * (2 * self.terms * penalty + 16 * reg.weight)
+        return _Rounded(linear, linear + penalty + rounding, rounding, magnitude)
+
+    def _filling(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """What it costs at most to make a coupling of a nearly feasible plan, given its sums divided by a and by b.
+
+        Scaled down by a fraction that leaves no sum above its weight, it lacks at most ``(max lack + fraction) a`` and
+        the same of b, and at least half the fraction in all. Filled with a product it pays the mean cost times their
+        ratio, and, the penalty being convex, that of the product.
+        """
+        over, lack = zip(*(self._extremes(sums, w) for sums, w in ((rows, self.a), (columns, self.b))), strict=True)
+        fraction = 2 * torch.maximum(*over) + 2 * self.noise
+        shares = [(short + fraction) / (fraction / 2) for short in lack]
+        share = shares[0] * shares[1] * fraction / 2
+        cost: Tensor = share * self.mean_size
+        if isinstance(self.problem.reg, SmoothRegulariser):
+            mass = (self.a * (1 - rows).clamp(min=0)).sum(-1) + fraction
+            cost = cost + self.problem.reg.weight * (share + mass * (shares[0] * shares[1]).log())
+        return cost
+
+    def _extremes(self, sums: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """By how much a sum exceeds its weight at most, and falls short of it at most, relative to the weight."""
+        off: Tensor = (sums - 1).masked_fill(weights == 0, 0.0)
+        return off.amax(-1).clamp(min=0), (-off).amax(-1).clamp(min=0)
 
     def _product(self) -> _Rounded:
         """The bound of the plan ``a x b``: a coupling without any roundoff, and the best one if eps is large."""
-        linear, magnitude = torch.zeros_like(self.value), torch.zeros_like(self.value)
-        for block in self._blocks():
-            mean = self._mean(block, block.costs)
-            linear = linear + mean
-            magnitude = magnitude + (self._mean(block, block.costs.abs()) if self.bound.negative else mean)
-        reg, penalty = self.problem.reg, torch.zeros_like(linear)
+        reg, penalty = self.problem.reg, torch.zeros_like(self.value)
         if isinstance(reg, SmoothRegulariser):
-            penalty = penalty + reg.weight * reg.penalty(torch.ones_like(linear))
-        rounding = self._cost_error(magnitude) + UNIT * (self.terms * magnitude + 4 * penalty)
-        return _Rounded(linear, linear + penalty + rounding, rounding, magnitude)
+            penalty = penalty + reg.weight * reg.penalty(torch.ones_like(penalty))
+        rounding = self._cost_error(self.mean_size) + UNIT * (self.terms * self.mean_size + 4 * penalty)
+        return _Rounded(self.mean_cost, self.mean_cost + penalty + rounding, rounding, self.mean_size)
 
     def _cost_error(self, magnitude: Tensor) -> Tensor:
         """The error that those of the costs leave in the transport cost of a coupling; ``magnitude``: its ``|c|``."""
@@ -271,18 +301,6 @@ class _Evaluation:
             if offsets is not None:
                 found = found + (weights * offsets).sum(-1)
         return found
-
-    def _widened(self, linear: Tensor, penalty: Tensor, magnitude: Tensor, product: Tensor) -> tuple[Tensor, Tensor]:
-        """The upper bound, and how far it was raised for roundoff.
-
-        The marginals of the rounded plan are right to ``terms`` roundings of each weight. A plan scaled down by as much
-        lacks a multiple of a and b, at most four times itself; filled with a product it pays four times the mean cost,
-        and, the penalty being convex, a few times eps.
-        """
-        rounding = UNIT * self.terms * (2 * magnitude + 4 * product) + self._cost_error(magnitude)
-        if isinstance(self.problem.reg, SmoothRegulariser):
-            rounding = rounding + UNIT * (2 * self.terms * penalty + (16 + 8 * self.terms) * self.problem.reg.weight)
-        return linear + penalty + rounding, rounding
 
     def _mean(self, block: _Block, values: Tensor) -> Tensor:
         return (block.a * _over_columns(values, self.b)).sum(-1)

@@ -66,7 +66,7 @@ class Dual:
 
     def __init__(self, problem: Discrete, *, keeps_costs: bool = True) -> None:
         self.problem, self.keeps_costs = problem, keeps_costs
-        self.a, self.b = (w.double() / w.double().sum(-1, keepdim=True) for w in (problem.a, problem.b))
+        self.a, self.b = problem.weights64
 
     @property
     def reg(self) -> SmoothRegulariser:

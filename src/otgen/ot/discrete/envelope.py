@@ -11,6 +11,7 @@ from torch import Tensor
 from otgen.errors import InputError
 from otgen.ot.core.first_order import first_order
 from otgen.ot.core.gradient_policy import Gradient
+from otgen.ot.core.interval import Interval
 from otgen.ot.core.precision import full_precision
 from otgen.ot.discrete.plan import pair_sums_of, plan_rows
 from otgen.ot.discrete.potentials import Potentials
@@ -36,10 +37,17 @@ class DifferentiableValues:
         gradient: how to differentiate.
         potentials: with exact rows; with a graph if the gradient unrolls.
         plan: the coupling, if it is not determined by the potentials.
+        known: the interval that the last check found, in inner's units; None if there was none.
     """
 
     def __init__(
-        self, outer: Discrete, inner: Discrete, gradient: Gradient, potentials: Potentials, plan: Tensor | None
+        self,
+        outer: Discrete,
+        inner: Discrete,
+        gradient: Gradient,
+        potentials: Potentials,
+        plan: Tensor | None,
+        known: Interval | None = None,
     ) -> None:
         self.gradient, self.plan = gradient, plan
         self.inner = inner
@@ -49,7 +57,11 @@ class DifferentiableValues:
             return
         self.problem, self.potentials = inner, potentials.detached()
         with torch.no_grad():
-            self.dual = dual_value(inner, self.potentials) * inner.unit
+            dual = dual_value(inner, self.potentials)
+            if known is not None:
+                # What the roundoff of the solver's potentials puts outside of its bounds is nearer to the value there.
+                dual = torch.minimum(torch.maximum(dual, known.lower), known.upper)
+            self.dual = dual * inner.unit
         inputs = (*outer.geometry.inputs(), outer.a, outer.b)
         if any(t.requires_grad for t in inputs):
             self.dual = _EnvelopeValue.apply(self.dual, (inner, self.potentials, plan), *inputs)  # type: ignore[no-untyped-call]

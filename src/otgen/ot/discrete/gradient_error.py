@@ -135,9 +135,9 @@ def gradient_error_bound(problem: Discrete, potentials: Potentials, plan: Tensor
     in_plan = _worst((2 * kappa).sqrt() + sums.rounding)
     if not points:
         return GradientError(in_plan)
-    backward = envelope_gradients(problem, potentials, plan)[:2]
+    backward, dtype = envelope_gradients(problem, potentials, plan)[:2], problem.asked.dtype
     errors = [
-        side.bound(kappa, entropic=isinstance(reg, KL)) + norm(in_dtype.double() - in_float64, (-2, -1))
+        side.bound(kappa, entropic=isinstance(reg, KL)) + norm(in_dtype.to(dtype).double() - in_float64, (-2, -1))
         for side, in_float64, in_dtype in zip(sums.sides, sums.gradient, backward, strict=True)
     ]
     return GradientError(in_plan, _worst(errors[0]), _worst(errors[1]), _relative(errors, sums.gradient))
@@ -231,7 +231,7 @@ def _sums(problem: Discrete, potentials: Potentials, plan: Tensor | None) -> _Su
     gradient, sides = (torch.zeros_like(x), torch.zeros_like(y)), (_Side(rows.a, x), _Side(rows.b, y))
     for block in rows:
         part, entries = block.part, _entries(problem, errors, block)
-        used = plan_rows(problem, potentials, plan, part).double()
+        used = plan_rows(problem, potentials, plan, part).to(problem.asked.dtype).double()
         rounding = rounding + ((used - entries.plan).abs() + entries.blur).sum((-2, -1))
         if isinstance(geometry, Points):
             geometry.add_vjp(part, entries.plan, gradient)

@@ -98,7 +98,7 @@ class Discrete(Problem):
         cost: Cost | None = None,
         reg: Regulariser | None = None,
     ) -> None:
-        x, y = (_owned(checks.lifted(name, points, (2, 3)), points) for name, points in (("x", x), ("y", y)))
+        x, y = checks.owned("x", x, (2, 3)), checks.owned("y", y, (2, 3))
         checks.compatible("x and y", x, y)
         if x.ndim != y.ndim or x.shape[-1] != y.shape[-1] or x.shape[:-2] != y.shape[:-2]:
             raise InputError(
@@ -115,7 +115,7 @@ class Discrete(Problem):
     ) -> Discrete:
         """The problem of a given cost matrix, ``(n, m)`` or ``(B, n, m)``."""
         problem = cls.__new__(cls)
-        problem._set(Matrix(_owned(checks.lifted("C", C, (2, 3)), C)), a, b, KL() if reg is None else reg)
+        problem._set(Matrix(checks.owned("C", C, (2, 3))), a, b, KL() if reg is None else reg)
         return problem
 
     def _set(self, geometry: Geometry, a: Tensor | None, b: Tensor | None, reg: Regulariser) -> None:
@@ -416,11 +416,6 @@ def _masses(given: Tensor | None, weights: Tensor) -> Tensor:
     if given is None:
         return torch.ones_like(weights.detach())
     return checks.tensor("weights", given).detach().double().expand(weights.shape).clone()
-
-
-def _owned(checked: Tensor, given: Tensor) -> Tensor:
-    """A copy, with its graph, unless the check has made one."""
-    return checked.clone() if checked is given else checked
 
 
 def _joined(parts: tuple[Tensor, ...], dims: int) -> Tensor:

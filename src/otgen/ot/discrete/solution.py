@@ -133,8 +133,8 @@ class Solution(Certified, Solved):
 
     @property
     def _gap(self) -> Tensor:
-        """The gap in the units of the problem that was solved."""
-        return self.gap / self._solved.unit
+        """The gap of the potentials themselves, in the units of the problem that was solved."""
+        return (self.upper - self.certificate.dual) / self._solved.unit
 
     @cached_property
     def grad_error_bound(self) -> GradientError:

@@ -203,7 +203,8 @@ class DiscreteIterate(Iterate):
 
     @override
     def solution(self, outer: Discrete, inner: Discrete, gradient: Gradient, outcome: SolveOutcome) -> Solution:
-        values = DifferentiableValues(outer, inner, gradient, self.potentials, self.plan)
+        known = self.__dict__.get("interval")
+        values = DifferentiableValues(outer, inner, gradient, self.potentials, self.plan, known)
         solution = Solution(
             inner,
             as_asked(values.dual, inner),
@@ -212,7 +213,7 @@ class DiscreteIterate(Iterate):
             outcome=outcome,
             state=self.state,
             correction=self.correction,
-            known=self.__dict__.get("interval"),
+            known=known,
             values=values,
         )
         if "certificate" in self.__dict__:

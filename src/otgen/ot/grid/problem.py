@@ -146,4 +146,4 @@ def _total(values: Tensor) -> float:
 def _field(name: str, value: Any) -> Tensor:
     if isinstance(value, Tensor) and checks.tensor(name, value).ndim not in (1, 2):
         raise InputError(f"{name} must have shape (N,) or (N1, N2), one mass a cell; got {tuple(value.shape)}")
-    return checks.lifted(name, value, (1, 2))
+    return checks.owned(name, value, (1, 2))

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from otgen.errors import ConvergenceWarning, UnconvergedError, warn
-from otgen.ot.core.interval import Interval
 from otgen.ot.core import checks
+from otgen.ot.core.interval import Interval
 from otgen.ot.core.loop import LoopSettings, LossOptions, OnUnconverged
 from otgen.ot.core.precision import norm
 from otgen.ot.core.results import Status

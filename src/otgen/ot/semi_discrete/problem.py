@@ -62,7 +62,7 @@ class SemiDiscrete(Problem):
                 f"the source must have a method sample(n, rng) that returns a tensor, got a {type(source).__name__}; "
                 "sources of otgen.data have one, or wrap a generator in a small class"
             )
-        y = checks.lifted("y", y, (2,)).detach()
+        y = checks.owned("y", y, (2,)).detach()
         cost = SqEuclidean() if cost is None else cost
         checks.component("cost", cost, Cost, "SqEuclidean()")
         b = checks.weights("b", b, y, (len(y),)).detach()

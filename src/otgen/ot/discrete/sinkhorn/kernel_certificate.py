@@ -164,6 +164,8 @@ def _slack(problem: Discrete, plan: _Plan, rounding: Rounding) -> float:
     summing = plan.summing * (float(plan.f.abs().max() + plan.g.abs().max()) + plan.eps * (1 + plan.largest))
     total = 2 * plan.eps * (logarithm + held) + unit * largest + summing
     # The roundoff of the mean cost over any feasible plan.
+    # The deficits of rows and of columns are equal up to the roundoff of their sums in float64.
+    total += (len(plan.a) + len(plan.b) + 64) * torch.finfo(torch.float64).eps * largest
     found = problem.cost_rounding(problem.dtype)
     total += found.relative * largest
     for offsets, weights in ((found.rows, plan.a), (found.columns, plan.b)):
