@@ -86,7 +86,7 @@ def _beyond(given: Measures, truth: Bracket) -> bool:
 
 
 def _bounds(found: Solution, lower: float, upper: float, truth: Bracket) -> Iterator[str]:
-    size, value = max(abs(lower), abs(upper)), float(found.value)
+    size, value = max(abs(lower), abs(upper)), float(found.value.detach())
     rel_gap = float(found.rel_gap)
     if any(map(math.isnan, (lower, upper, value, rel_gap, float(found.value_linear)))):
         yield f"NaN: value {value}, [{lower}, {upper}], rel_gap {rel_gap}, linear {float(found.value_linear)}"
