@@ -72,6 +72,10 @@ class Iterate(Accuracy):
     def finite(self) -> bool:
         """Whether all numbers of the state are finite."""
 
+    def fresh_start(self) -> Any:
+        """A better start for a solve that roundoff ended here; None if there is none."""
+        return None
+
     @abstractmethod
     def restart(self) -> Any:
         """What :meth:`Solver.init` takes to start from this state."""

@@ -13,6 +13,7 @@ import torch
 from otgen.errors import ConvergenceWarning, InputError, UnconvergedError, warn
 from otgen.ot.core import checks
 from otgen.ot.core.gradient_policy import Envelope, Gradient
+from otgen.ot.core.iterate import Iterate
 from otgen.ot.core.precision import full_precision
 from otgen.ot.core.problem import Problem
 from otgen.ot.core.results import HistoryEntry, SolveOutcome, Status
@@ -137,10 +138,15 @@ class _Loop:
         self.steps = 0
         self.history: list[HistoryEntry] = []
         self.iterate = solver.iterate(problem, self.state, None)
+        # The last iterate before a fresh start, if there was one.
+        self.before_fresh_start: Iterate | None = None
 
     def until(self, stopping: Stopping) -> Status:
         """Run until the test is met or ``max_steps`` is reached; if it is not met, act as ``on_unconverged`` says."""
         status = self._status(stopping)
+        if status is not Status.CONVERGED and self.before_fresh_start is not None:
+            before, here = self.before_fresh_start, self.iterate
+            self.iterate = here if here.rel_gap < before.rel_gap else before
         silent = status is Status.ROUNDING and self.iterate.rounding_is_negligible
         if status.fell_short and not silent and self.settings.on_unconverged != OnUnconverged.IGNORE:
             message = (
@@ -180,7 +186,7 @@ class _Loop:
             if met:
                 return Status.CONVERGED
             limited = stopping.limited(self.iterate)
-            if (limited or self.iterate.coarse) and not self._refined() and limited:
+            if (limited or self.iterate.coarse) and not self._refined() and limited and not self._started_afresh():
                 return Status.ROUNDING
             if exhausted and not isinstance(stopping, Steps):
                 return Status.STALLED
@@ -193,9 +199,24 @@ class _Loop:
         finer = None if self.settings.unrolls else self.problem.finer()
         if finer is None:
             return False
-        self.problem, self.state = finer, self.solver.init(finer, self.iterate.restart(), self.rng)
-        self.iterate = self.solver.iterate(finer, self.state, None)
+        self.problem = finer
+        self._restart(self.iterate.restart())
         return True
+
+    def _started_afresh(self) -> bool:
+        """Go on from a better start, once; False if there is none, or if the steps are recorded."""
+        if self.settings.unrolls or self.before_fresh_start is not None:
+            return False
+        start = self.iterate.fresh_start()
+        if start is None:
+            return False
+        self.before_fresh_start = self.iterate
+        self._restart(start)
+        return True
+
+    def _restart(self, start: Any) -> None:
+        self.state = self.solver.init(self.problem, start, self.rng)
+        self.iterate = self.solver.iterate(self.problem, self.state, None)
 
     def _advance(self, count: int) -> None:
         """Take ``count`` steps, recorded if the gradient is propagated through them."""

@@ -32,6 +32,9 @@ _COORDINATES = 1 << 24
 # The plan is made lighter by this fraction, so that roundoff leaves no marginal above its weight; and the passes in
 # which what it then lacks is filled along its own entries.
 _LIGHTER, _FILLS = 2.0**-44, 12
+# For small problems as many passes as touch this many entries; enough is filled if what is left, at the largest cost, is
+# this fraction of the value.
+_ENTRIES, _ENOUGH = 1 << 21, 1e-15
 # Costs are capped at this many times the largest mean cost of a row or column under the plan, plus this many eps.
 _CAP, _CAP_EPS = 1024.0, 1000.0
 # What is lost where a pair of numbers is rounded, as a fraction of it.
@@ -144,9 +147,13 @@ class _Single:
         """Non-negative matrices that add up to a coupling, and the L1 norm of what roundoff leaves it to lack."""
         plan = _held(_held(self.plan, self.a[0], 1), self.b[0], 0) * (1 - _LIGHTER)
         filled = torch.zeros_like(plan)
-        for _ in range(_FILLS):
-            # Each row spreads what it lacks as its plan does; columns take no more than they lack.
+        # What dear pairs may cost sets how little is to be left.
+        enough = _ENOUGH * float((self.plan * self.costs.abs()).sum()) / max(float(self.costs.abs().max()), _TINY)
+        for _ in range(max(_FILLS, _ENTRIES // plan.numel())):
             rows, columns = self._lacking(plan, filled)
+            if float(rows.sum()) <= enough:
+                break
+            # Each row spreads what it lacks as its plan does; columns take no more than they lack.
             part = plan * (rows / plan.sum(1).clamp(min=_TINY)).unsqueeze(-1)
             filled = filled + _held(part, columns, 0) * (1 - _LIGHTER)
         rows, columns = self._lacking(plan, filled)

@@ -20,6 +20,7 @@ from otgen.ot.core.iterate import Iterate
 from otgen.ot.core.problem import Problem
 from otgen.ot.core.results import SolveOutcome
 from otgen.ot.core.solver import Solver
+from otgen.ot.discrete.capped_start import capped_start
 from otgen.ot.discrete.certificate import Certificate, certify
 from otgen.ot.discrete.envelope import DifferentiableValues, as_asked
 from otgen.ot.discrete.plan import plan_error, unscaled_rows
@@ -196,6 +197,10 @@ class DiscreteIterate(Iterate):
     @override
     def expects_gap(self, tol: float) -> bool:
         return self.last or self.gap_per_error * self.marginal_error <= tol
+
+    @override
+    def fresh_start(self) -> Potentials | None:
+        return capped_start(self.problem, self.solver)
 
     @override
     def restart(self) -> Potentials:
