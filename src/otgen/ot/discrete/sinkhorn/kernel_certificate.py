@@ -154,7 +154,8 @@ def _slack(problem: Discrete, plan: _Plan, rounding: Rounding) -> float:
     unit = torch.finfo(problem.dtype).eps / 2
     costs = problem.matrix.detach()
     largest = float(plan.absorbed.f.abs().max()) + float(plan.absorbed.g.abs().max())
-    largest += max(abs(float(extreme)) for extreme in costs.aminmax())
+    largest_cost = max(abs(float(extreme)) for extreme in costs.aminmax())
+    largest += largest_cost
     spread = largest / plan.eps
     floor = -LEAST_EXPONENT[problem.dtype]
     # The roundoff of log K and of the products with scalings, for a mass of at most 2.
@@ -168,4 +169,4 @@ def _slack(problem: Discrete, plan: _Plan, rounding: Rounding) -> float:
     for weights, part in ((plan.a, errors.rows), (plan.b, errors.columns)):
         if part is not None:
             total += float(weights @ part.double())
-    return total + errors.relative * max(abs(float(extreme)) for extreme in costs.aminmax())
+    return total + errors.relative * largest_cost
