@@ -17,6 +17,7 @@ from otgen import ot
 from otgen.errors import ConvergenceWarning
 from otgen.ot import KL, L1, Continuous, MeanMass, Potentials, RelGap, SmoothRegulariser, Upper, WithinNoise, solve
 from otgen.ot.continuous.capped_conjugate import CappedConjugate
+from otgen.ot.continuous.sample_bank import OnBank, SampleBank
 from otgen.ot.discrete.pseudo_plan import PseudoPlan
 
 
@@ -89,6 +90,15 @@ def test_the_value_of_the_bank_is_within_the_certified_gap() -> None:
     truth = solve(solution.bank, tol=1e-6).value.item()
     assert abs(solution.value - truth) <= solution.gap <= 0.05 * solution.upper
     assert solution.lower <= truth <= solution.upper
+
+
+@every_smooth
+def test_potentials_that_are_no_numbers_have_no_bound(cls: type[SmoothRegulariser]) -> None:
+    points = torch.linspace(0, 1, 4).unsqueeze(-1).double()
+    problem = ot.Discrete(points, points + 0.5, reg=cls(eps=0.4))
+    zero = torch.zeros(4, dtype=torch.float64)
+    on_bank = OnBank(SampleBank(problem), Potentials(zero * math.nan, zero), solve_bank=False)
+    assert on_bank.plan_error_bound == math.inf
 
 
 @every_smooth

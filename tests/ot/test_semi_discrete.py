@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from cases.semi_discrete import SOLVERS, Finite, Unit, finite, intervals, many
 from otgen import ot
 from otgen.errors import ConvergenceWarning
 from otgen.ot import KL, AtomPotentials, MarginalError, NoReg, PNorm, Regulariser, SemiDiscrete, SqEuclidean, solve
+from otgen.ot.semi_discrete import estimate
 from otgen.ot.semi_discrete.estimate import chi_square, semi_dual_estimate
 
 # Two atoms.
@@ -164,6 +166,11 @@ def test_the_sampled_upper_bound_holds_and_is_useful() -> None:
     upper = ot.sampled_upper_bound(problem, 200, repeats=6, rng=generator(4))
     assert solution.estimate.lower < upper.upper < 1.3 * solution.estimate.value
     assert (upper.samples, upper.lower) == (1200, -math.inf)
+
+
+def test_a_sampled_bound_from_no_number_is_infinite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "run", lambda *_, **__: SimpleNamespace(upper=torch.tensor(math.nan)))
+    assert ot.sampled_upper_bound(intervals(KL(eps=0.02)), 20, repeats=3).upper == math.inf
 
 
 def test_no_lucky_look_stops_a_solve() -> None:

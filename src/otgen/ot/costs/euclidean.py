@@ -16,7 +16,8 @@ _ORDINARY = {torch.float32: (-20, 50), torch.float64: (-300, 400)}
 
 def scale_of(x: Tensor, y: Tensor) -> float:
     """A power of two to divide the points by, so that squares stay in range; 1 for points of ordinary size."""
-    largest = max(float(points.detach().abs().amax()) for points in (x, y))
+    extremes = (extreme for points in (x, y) for extreme in points.detach().aminmax())
+    largest = max(abs(float(extreme)) for extreme in extremes)
     least, most = _ORDINARY.get(x.dtype, _ORDINARY[torch.float32])
     exponent = math.frexp(largest)[1]
     if largest == 0 or not math.isfinite(largest) or least <= exponent <= most:
@@ -35,10 +36,19 @@ def distances(x: Tensor, y: Tensor) -> Tensor:
         root = squared.sqrt()
     else:
         lost = found < least
-        root = squared.masked_fill(lost, 1.0).sqrt()
-        where = lost.nonzero(as_tuple=True)
-        root = root.index_put(where, distances_of(x, y, where))
+        root = squared.masked_fill(lost, 1.0).sqrt().masked_fill(lost, 0.0)
+        where = _distinct(x, y, lost.nonzero(as_tuple=True))
+        if len(where[0]) > 0:
+            root = root.index_put(where, distances_of(x, y, where))
     return root if scale == 1 else root * scale
+
+
+@torch.no_grad()
+def _distinct(x: Tensor, y: Tensor, where: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Those of the pairs at some indices whose points do not coincide."""
+    parts = zip(*(torch.split(index, pairs_at_once(x)) for index in where), strict=True)
+    differ = torch.cat([(x[(*lead, i)] != y[(*lead, j)]).any(-1) for *lead, i, j in parts])
+    return tuple(index[differ] for index in where)
 
 
 def distances_of(x: Tensor, y: Tensor, where: tuple[Tensor, ...]) -> Tensor:

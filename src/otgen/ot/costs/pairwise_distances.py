@@ -86,10 +86,9 @@ def squared_rounding(x: Tensor, y: Tensor) -> SquaredRounding:
     rows, columns, apart = _product_norms(x, y)
     # A difference, its square, and the sum.
     relative = roundings(d + 4, x) + (2.2 * units if apart else 0.0)
-    grown = 1 + units
-    return SquaredRounding(
-        rows=rows * grown, columns=columns * grown, units=units, relative=relative, underflow=underflow
-    )
+    # The norms have a roundoff of their own.
+    units *= 1 + units
+    return SquaredRounding(rows=rows, columns=columns, units=units, relative=relative, underflow=underflow)
 
 
 def _product_norms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, bool]:
@@ -98,19 +97,21 @@ def _product_norms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, bool]:
     The error of a pair is relative if its norms differ by a factor of 4, since both squared norms are then at most
     17 / 9 of the squared distance. The last result says whether there may be such a pair.
     """
-    rows, columns = (points.new_zeros(points.shape[:-1], dtype=torch.float64) for points in (x, y))
     if _small(x, y):
+        rows, columns = (points.new_zeros(points.shape[:-1], dtype=torch.float64) for points in (x, y))
         return rows, columns, False
     centre = Centre.of(y)
     if centre is None:
         each = [_product_norms(*pair) for pair in zip(x, y, strict=True)]
         return torch.stack([one[0] for one in each]), torch.stack([one[1] for one in each]), True
     x_sq, y_sq = squared_norms(x - centre.shift), centre.squares
-    outside = x_sq > _APART * centre.limit
-    rows, columns = x_sq.double().masked_fill(outside, 0.0), y_sq.double()
+    rows, columns, outside = x_sq.double(), y_sq.double(), x_sq > _APART * centre.limit
+    apart = bool(outside.any())
+    if apart:
+        rows = rows.masked_fill(outside, 0.0)
     far = centre.far(x_sq.unsqueeze(-1))
     if far is None:
-        return rows, columns, bool(outside.any())
+        return rows, columns, apart
     near, beyond = far
     columns[beyond] = 0.0
     if not few_far(y, beyond):
@@ -140,26 +141,22 @@ class Centre:
     @classmethod
     def of(cls, y: Tensor) -> Centre | None:
         """The mean, or the coordinate-wise median if some points have drawn the mean away; None if some of a batch."""
-        with torch.no_grad():
-            shift = y.mean(dim=-2, keepdim=True)
-        centre = cls._at(y, shift)
+        centre = cls._at(y, y.detach().mean(dim=-2, keepdim=True))
         if not centre.skewed:
             return centre
-        if y.ndim > 2:
-            return None
-        with torch.no_grad():
-            shift = y.median(dim=-2, keepdim=True).values
-        return cls._at(y, shift)
+        return cls._at(y, y.detach().median(dim=-2, keepdim=True).values) if y.ndim == 2 else None
 
     @classmethod
     def _at(cls, y: Tensor, shift: Tensor) -> Centre:
         points = y - shift
         squares = squared_norms(points)
-        with torch.no_grad():
-            median = squares.median(dim=-1, keepdim=True).values
+        found = squares.detach()
+        median = found.median(dim=-1, keepdim=True).values
+        if y.ndim == 2:
+            skewed = found.max().item() > _SKEWED * median.item()
+        else:
             # A batch is taken apart only if some points lie far out.
-            least = _SKEWED if y.ndim == 2 else _FAR
-            skewed = bool((squares.amax(-1, keepdim=True) > least * median).any())
+            skewed = bool((found.amax(-1, keepdim=True) > _FAR * median).any())
         return cls(shift=shift, points=points, squares=squares, limit=_FAR * median, skewed=skewed)
 
     @torch.no_grad()
@@ -244,6 +241,8 @@ def _split(x: Tensor) -> tuple[Tensor, ...]:
 
 def squared_norms(x: Tensor) -> Tensor:
     """``|x_i|^2``, ``(..., n)``."""
+    if x.shape[-1] <= _SUMMED_AT_ONCE:
+        return x.square().sum(-1)
     first, *others = (part.square().sum(-1) for part in _split(x))
     return sum(others, first)
 

@@ -152,22 +152,22 @@ def _divergence(weights: Tensor, reference: Tensor) -> float:
 def _slack(problem: Discrete, plan: _Plan, rounding: Rounding) -> float:
     """A bound on the roundoff of either bound, in units of the cost."""
     unit = torch.finfo(problem.dtype).eps / 2
-    costs = problem.matrix.detach()
     largest = float(plan.absorbed.f.abs().max()) + float(plan.absorbed.g.abs().max())
-    largest += max(abs(float(extreme)) for extreme in costs.aminmax())
+    largest_cost = problem.largest_cost
+    largest += largest_cost
     spread = largest / plan.eps
     floor = -LEAST_EXPONENT[problem.dtype]
     # The roundoff of log K and of the products with scalings, for a mass of at most 2.
     logarithm = unit * (rounding.spreads * spread + rounding.units) + 16 * unit * (1 + plan.largest)
     # Entries held at the floor have next to no mass, but the error of their logarithm may be large.
-    held = math.exp(min(plan.log_reach - floor, 0.0)) * max(0.0, spread - floor)
+    held = math.exp(min(plan.log_reach - floor, 0.0)) * max(spread - floor, 0.0)
     summing = plan.summing * (float(plan.f.abs().max() + plan.g.abs().max()) + plan.eps * (1 + plan.largest))
     total = 2 * plan.eps * (logarithm + held) + unit * largest + summing
-    # The roundoff of the mean cost over any feasible plan.
     # The deficits of rows and of columns are equal up to the roundoff of their sums in float64.
     total += (len(plan.a) + len(plan.b) + 64) * torch.finfo(torch.float64).eps * largest
+    # The roundoff of the mean cost over any feasible plan; zero for a given matrix, which is exact by definition.
     found = problem.cost_rounding(problem.dtype)
-    total += found.relative * largest
+    total += found.relative * largest_cost
     for offsets, weights in ((found.rows, plan.a), (found.columns, plan.b)):
         if offsets is not None:
             total += float(weights @ offsets.double())

@@ -22,6 +22,8 @@ from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 _NEAR_TOL = 1.5
 # If roundoff is more than this fraction of a gap, the certificate in float64 may be tighter.
 _ROUNDED = 0.5
+# Costs so much larger than eps leave the kernel's exponents few digits; and entries of which a pass costs nothing.
+_COARSE, _FEW = 2.0**22, 1 << 12
 # Roundings of the mean cost and of eps that a gap may be found to be.
 _ROUNDOFF = 16
 # Sweeps to spend on a correction once the potentials are good enough.
@@ -56,7 +58,14 @@ class KernelIterate(DiscreteIterate):
     def potentials(self) -> Potentials:
         if self.annealing:
             return self.solver.potentials(self.problem, self.state)
-        return self.kernel.potentials(self.absorbed.f, self.absorbed.g)
+        found = self.kernel.potentials(self.absorbed.f, self.absorbed.g)
+        problem = self.problem
+        coarse = problem.largest_cost > _COARSE * problem.eps or math.prod(problem.shape) <= _FEW
+        if problem.dtype != torch.float64 or problem.streamed or not coarse:
+            return found
+        # The exponents of the kernel are rounded: where that is more than the last digits, the transform is taken anew.
+        z = found.g.unsqueeze(-2) - problem.matrix
+        return Potentials(problem.reg.soft_transform(z, problem.b.unsqueeze(-2), dim=-1), found.g)
 
     @cached_property
     @override
