@@ -23,6 +23,8 @@ from otgen.ot.core.stopping import RelGap, Steps, Stopping
 # A solver of an approximate problem has stalled when its relative gap exceeds this fraction of the gap at the previous
 # check.
 _STALLED = 0.99
+# A marginal error below this fraction of that at the previous check is falling fast.
+_FALLING = 0.5
 
 
 class OnUnconverged(StrEnum):
@@ -185,7 +187,8 @@ class _Loop:
                 callback(self.history[-1])
             if met:
                 return Status.CONVERGED
-            limited = stopping.limited(self.iterate)
+            # While the error still falls fast, so may the roundoff that goes with it.
+            limited = stopping.limited(self.iterate) and not self._falls(before)
             if (limited or self.iterate.coarse) and not self._refined() and limited and not self._started_afresh():
                 return Status.ROUNDING
             if exhausted and not isinstance(stopping, Steps):
@@ -193,6 +196,9 @@ class _Loop:
             if solver.approximates and not silent and self.iterate.rel_gap > _STALLED * before.rel_gap:
                 return Status.STALLED
         return Status.FIXED_STEPS if isinstance(stopping, Steps) else Status.MAX_STEPS
+
+    def _falls(self, before: Iterate) -> bool:
+        return self.iterate.marginal_error < _FALLING * before.marginal_error
 
     def _refined(self) -> bool:
         """Go on from here in a finer arithmetic; False if there is none, or if the steps are recorded."""

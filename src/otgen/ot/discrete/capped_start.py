@@ -9,14 +9,15 @@ import torch
 
 from otgen.ot.core.loop import run
 from otgen.ot.core.solver import Solver
+from otgen.ot.core.stopping import MarginalError
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 
 # The cap on costs: so many times the largest of the least costs of a row or a column, plus so many eps, beyond which
 # the plan has no mass to speak of.
 _CAP, _CAP_EPS = 1024.0, 1000.0
-# The largest matrix that is held for it, and the most steps.
-_ENTRIES, _STEPS = 1 << 22, 200
+# The largest matrix that is held for it, the marginal error, and the most steps.
+_ENTRIES, _TOL, _STEPS = 1 << 22, 1e-13, 200
 
 
 def capped_start(problem: Discrete, solver: Solver) -> Potentials | None:
@@ -33,5 +34,5 @@ def capped_start(problem: Discrete, solver: Solver) -> Potentials | None:
     if not bool((costs.amax((-2, -1), keepdim=True) > cap).any()):
         return None
     capped = Discrete.from_matrix(torch.minimum(costs, cap), *problem.weights64, reg=problem.reg)
-    found: Any = run(capped, solver, max_steps=_STEPS, on_unconverged="ignore")
+    found: Any = run(capped, solver, until=MarginalError(_TOL), max_steps=_STEPS, on_unconverged="ignore")
     return found.potentials if found.potentials.finite else None

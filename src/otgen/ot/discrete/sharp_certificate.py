@@ -31,10 +31,13 @@ from otgen.ot.regularisers.kl import KL
 _COORDINATES = 1 << 24
 # The plan is made lighter by this fraction, so that roundoff leaves no marginal above its weight; and the passes in
 # which what it then lacks is filled along its own entries.
-_LIGHTER, _FILLS = 2.0**-44, 12
-# For small problems as many passes as touch this many entries; enough is filled if what is left, at the largest cost, is
-# this fraction of the value.
-_ENTRIES, _ENOUGH = 1 << 21, 1e-15
+_LIGHTER, _FILLS = 2.0**-44, 64
+# Enough is filled if what is left, at the largest cost, is this fraction of the value; or if a pass fills less than
+# this fraction of what is left.
+_ENOUGH, _IDLE = 1e-15, 0.1
+# Up to this many rows and columns, what a plan lacks is found by a linear system first; how often, since the system is
+# solved to some digits only; and the eigenvalues that count as 0.
+_DENSE, _SOLVES, _SINGULAR = 400, 3, 1e-13
 # Costs are capped at this many times the largest mean cost of a row or column under the plan, plus this many eps.
 _CAP, _CAP_EPS = 1024.0, 1000.0
 # What is lost where a pair of numbers is rounded, as a fraction of it.
@@ -146,13 +149,16 @@ class _Single:
     def _coupling(self) -> tuple[list[Tensor], float]:
         """Non-negative matrices that add up to a coupling, and the L1 norm of what roundoff leaves it to lack."""
         plan = _held(_held(self.plan, self.a[0], 1), self.b[0], 0) * (1 - _LIGHTER)
-        filled = torch.zeros_like(plan)
+        filled = self._completed(plan) if sum(plan.shape) <= _DENSE else torch.zeros_like(plan)
         # What dear pairs may cost sets how little is to be left.
         enough = _ENOUGH * float((self.plan * self.costs.abs()).sum()) / max(float(self.costs.abs().max()), _TINY)
-        for _ in range(max(_FILLS, _ENTRIES // plan.numel())):
+        before = math.inf
+        for _ in range(_FILLS):
             rows, columns = self._lacking(plan, filled)
-            if float(rows.sum()) <= enough:
+            left = float(rows.sum())
+            if left <= enough or left > (1 - _IDLE) * before:
                 break
+            before = left
             # Each row spreads what it lacks as its plan does; columns take no more than they lack.
             part = plan * (rows / plan.sum(1).clamp(min=_TINY)).unsqueeze(-1)
             filled = filled + _held(part, columns, 0) * (1 - _LIGHTER)
@@ -162,6 +168,25 @@ class _Single:
             plans.append(rows.unsqueeze(-1) * (mass / rows.sum()) * (columns / columns.sum()))
         ends = (_lacks(weights, plans, dim) for weights, dim in ((self.a, 1), (self.b, 0)))
         return plans, sum(float((high + low).abs().sum()) for high, low in ends) + _TWICE
+
+    def _completed(self, plan: Tensor) -> Tensor:
+        """What to add to the entries of a plan, in proportion ``alpha_i + x_j``, to make its marginals right."""
+        filled, rows, columns = torch.zeros_like(plan), *(plan.sum(dim).clamp(min=_TINY) for dim in (1, 0))
+        root = columns.rsqrt()
+        system = torch.eye(len(columns), dtype=plan.dtype, device=plan.device) - root.unsqueeze(-1) * root * (
+            plan.mT @ (plan / rows.unsqueeze(-1))
+        )
+        inverse = torch.linalg.pinv(system, rtol=_SINGULAR, hermitian=True)
+        for _ in range(_SOLVES):
+            short = [_lacks(weights, (plan, filled), dim)[0] for weights, dim in ((self.a, 1), (self.b, 0))]
+            x = root * (inverse @ (root * (short[1] - plan.mT @ (short[0] / rows))))
+            alpha = (short[0] - plan @ x) / rows
+            more = filled + plan * (alpha.unsqueeze(-1) + x)
+            # Where the plan is far from a coupling, the proportions are no small numbers: others fill it then.
+            if not bool((plan + more >= 0).all()):
+                break
+            filled = more
+        return filled
 
     def _lacking(self, *plans: Tensor) -> tuple[Tensor, Tensor]:
         """What the sums of rows and of columns lack, where they lack something."""

@@ -159,8 +159,9 @@ def _slack(problem: Discrete, plan: _Plan, rounding: Rounding) -> float:
     floor = -LEAST_EXPONENT[problem.dtype]
     # The roundoff of log K and of the products with scalings, for a mass of at most 2.
     logarithm = unit * (rounding.spreads * spread + rounding.units) + 16 * unit * (1 + plan.largest)
-    # Entries held at the floor have next to no mass, but the error of their logarithm may be large.
-    held = math.exp(min(plan.log_reach - floor, 0.0)) * max(spread - floor, 0.0)
+    # Entries held at the floor have next to no mass, whatever scalings and correction make of them, but the error of
+    # their logarithm may be large.
+    held = math.exp(min(plan.log_reach + plan.largest - floor, 0.0)) * max(spread - floor, 0.0)
     summing = plan.summing * (float(plan.f.abs().max() + plan.g.abs().max()) + plan.eps * (1 + plan.largest))
     total = 2 * plan.eps * (logarithm + held) + unit * largest + summing
     # The deficits of rows and of columns are equal up to the roundoff of their sums in float64.
