@@ -103,7 +103,11 @@ def _bounds(found: Solution, lower: float, upper: float, truth: Bracket) -> Iter
     if size and math.isfinite(size) and not math.isclose(rel_gap, (upper - lower) / size, rel_tol=1e-9):
         yield f"rel_gap {rel_gap} is not {(upper - lower) / size}"
     limits = torch.finfo(found.value.dtype)
-    room = _VALUE_UNITS * limits.eps * size + limits.tiny
+    # The value is computed from the costs in the dtype, whose own roundoff it has.
+    errors = found.problem.cost_rounding(found.value.dtype)
+    room = (_VALUE_UNITS * limits.eps + errors.relative) * size + limits.tiny
+    for weights, part in zip(found.problem.weights64, (errors.rows, errors.columns), strict=True):
+        room += 0.0 if part is None else float(weights @ part)
     if not lower - room <= value <= upper + room:
         yield f"value {value!r} outside [{lower!r}, {upper!r}] by {max(lower - value, value - upper):.2g}"
 

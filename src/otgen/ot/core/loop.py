@@ -188,8 +188,7 @@ class _Loop:
             if met:
                 return Status.CONVERGED
             # While the error still falls fast, so may the roundoff that goes with it.
-            limited = stopping.limited(self.iterate) and not self._falls(before)
-            if (limited or self.iterate.coarse) and not self._refined() and limited and not self._started_afresh():
+            if self._rounding_ends_it(stopping, before, exhausted):
                 return Status.ROUNDING
             if exhausted and not isinstance(stopping, Steps):
                 return Status.STALLED
@@ -197,8 +196,19 @@ class _Loop:
                 return Status.STALLED
         return Status.FIXED_STEPS if isinstance(stopping, Steps) else Status.MAX_STEPS
 
-    def _falls(self, before: Iterate) -> bool:
-        return self.iterate.marginal_error < _FALLING * before.marginal_error
+    def _rounding_ends_it(self, stopping: Stopping, before: Iterate, exhausted: bool) -> bool:
+        """Whether roundoff keeps the test from being met, and neither a finer arithmetic nor a fresh start is left.
+
+        If one is, the solve goes on with it.
+        """
+        iterate = self.iterate
+        # While the error still falls fast, so may the roundoff that goes with it.
+        limited = stopping.limited(iterate) and (
+            exhausted or not iterate.marginal_error < _FALLING * before.marginal_error
+        )
+        if not (limited or iterate.coarse) or self._refined():
+            return False
+        return limited and (exhausted or not self._started_afresh())
 
     def _refined(self) -> bool:
         """Go on from here in a finer arithmetic; False if there is none, or if the steps are recorded."""

@@ -28,6 +28,8 @@ _KEEP_ENTRIES = 1 << 22
 # The second evaluation holds some ten matrices; it is worth its time if roundoff is at least this fraction of the gap,
 # and the gap not negligible at this fraction of the value.
 _SHARP_ENTRIES, _ROUNDED, _NARROW = 1 << 22, 0.125, 1e-12
+# Up to this many entries it costs next to nothing.
+_FEW_ENTRIES = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,9 @@ class _Evaluation:
         """The lower bound, and how far it was lowered for roundoff."""
         g = self.bound.g
         value = self.value + (self.b * g).sum(-1)
-        sums = 2 * UNIT * self.terms * (self.absolute + (self.b * g.abs()).sum(-1))
+        # A weight is right to the roundings of its sum, and so is the sum with it.
+        (n, m), columns = (self.a.shape[-1], self.b.shape[-1]), (self.b * g.abs()).sum(-1)
+        sums = 2 * UNIT * ((n + 8) * self.absolute + (m + 8) * columns)
         pairs = (self.b * self.columns * self.bound.columns).sum(-1) + self.bound.relative * magnitude
         return value - sums, self.widened + sums + pairs
 
@@ -308,11 +312,13 @@ class _Evaluation:
     def _sharpened(self, found: Certificate) -> Certificate:
         """The better bounds of this evaluation and of the one with twice the digits, if that may matter."""
         gap, size = found.upper - found.lower, torch.maximum(found.lower.abs(), found.upper.abs())
-        limited = (found.rounding > _ROUNDED * gap) & ~(gap <= _NARROW * size)
-        if not bool(limited.any()) or self._kept is None or self.a.shape[-1] * self.b.numel() > _SHARP_ENTRIES:
+        entries = self.a.shape[-1] * self.b.numel()
+        narrow = _NARROW * size if entries > _FEW_ENTRIES else 0.0
+        limited = (found.rounding > _ROUNDED * gap) & ~(gap <= narrow)
+        if not bool(limited.any()) or self._kept is None or entries > _SHARP_ENTRIES:
             return found
         density = torch.cat([block.density for block in self._kept], dim=-2)
-        sharp = sharp_bounds(self.problem, self.bound.g, density)
+        sharp = sharp_bounds(self.problem, self.bound.g, density, limited)
         both = found.interval.meet(sharp)
         return replace(found, lower=both.lower, upper=both.upper, rounding=both.rounding)
 

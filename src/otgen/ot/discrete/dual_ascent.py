@@ -226,8 +226,12 @@ class _Ascent(Dual):
     def moved(self, state: DualAscentState, direction: Tensor, length: Tensor) -> DualAscentState:
         """The state after a step."""
         move = torch.where(length.unsqueeze(-1) > 0, length.unsqueeze(-1) * direction, 0.0)
-        n = self.a.shape[-1]
-        f, g = state.f + move[..., :n], state.g + move[..., n:]
+        rows, columns = move[..., : self.a.shape[-1]], move[..., self.a.shape[-1] :]
+        # A constant that f gains and g loses changes nothing but the roundoff of their sum. It is taken out, since the
+        # dual rises along it if the sums of a and b differ in their last digit.
+        drift = ((self.a * rows).sum(-1) - (self.b * columns).sum(-1)).unsqueeze(-1) / 2
+        f = state.f + torch.where(self.a > 0, rows - drift, 0.0)
+        g = state.g + torch.where(self.b > 0, columns + drift, 0.0)
         value, rows, columns = self.at(f, g)
         return replace(state, f=f, g=g, value=value, rows=rows, columns=columns)
 

@@ -18,20 +18,13 @@ from otgen.ot.core import checks, memory
 from otgen.ot.core.problem import Problem
 from otgen.ot.costs.base import Cost, CostRounding
 from otgen.ot.costs.sqeuclidean import SqEuclidean
+from otgen.ot.discrete.conditioning import too_coarse, unit_of
 from otgen.ot.discrete.geometry import Geometry, Matrix, Points
 from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
 
 # A problem whose three matrices need no more than this is never streamed.
 _ALWAYS_KEPT_BYTES = 1 << 28
-# float32 is too coarse where roundoff in the largest cost may change an entry of the plan by more than this fraction,
-# where a weight is smaller than this, and for a tolerance of at most this.
-_COARSE, _LIGHT, _ACCURATE = 2.0**-8, 1e-10, 1e-5
-# Costs are of ordinary size if the largest lies between 2^-40 and 2^40. Others are brought to 2^-20 or 2^20, so that
-# their factor is itself a normal number of float32.
-_ORDINARY, _BROUGHT = 40, 20
-# Beyond these powers of two, the squares and the roundoff of costs in float32 come close to the ends of its range.
-_BOTTOM = 90
 # Entries of a row block of the streamed passes: 2 MB in float64, which a cache holds.
 _BLOCK_ENTRIES = 1 << 18
 
@@ -253,44 +246,28 @@ class Discrete(Problem):
     def conditioned(self, tol: float) -> Discrete:
         """The problem as it is solved to a tolerance: in float64 if float32 is too coarse, with costs of ordinary size.
 
-        Float32 is too coarse if ``eps`` is small against the largest cost, since the exponents of the plan are
-        differences of numbers of that size; if a weight is tiny; or if a gap of ``tol`` is beyond it. Costs are divided
-        by :attr:`unit`, so that neither their squares nor those of eps leave the dtype's range.
-
         Raises:
             InputError: if the costs are too small for the caller's dtype.
         """
         problem = self
-        if self.dtype == torch.float32 and self._too_coarse(tol):
+        if self.dtype == torch.float32 and too_coarse(
+            self.a.detach(), self.b.detach(), self.largest_cost, self.eps, tol
+        ):
             problem = self.lifted()
-        self._check_underflow(problem.largest_cost)
+        tiny = torch.finfo(self.dtype).tiny
+        if problem.largest_cost < tiny and (problem.largest_cost > 0 or self.geometry.underflows):
+            raise InputError(
+                f"the costs underflow {self.dtype}: the largest is {problem.largest_cost:.3g}; the points are too close "
+                "together for it; rescale them or use float64"
+            )
         return problem.in_units()
 
     def in_units(self) -> Discrete:
         """The same problem with costs of ordinary size: in another :attr:`unit` if they are far from 1."""
-        exponent = math.frexp(self.largest_cost)[1]
-        if abs(exponent) <= _ORDINARY:
+        factor = unit_of(self.largest_cost)
+        if factor == 1:
             return self
-        factor = 2.0 ** (exponent - math.copysign(_BROUGHT, exponent))
         return self._with(unit=self.unit * factor, reg=self.reg.scaled(1 / factor), _asked=self.asked)
-
-    def _too_coarse(self, tol: float) -> bool:
-        light = (torch.where(w > 0, w, 1.0).amin() for w in (self.a.detach(), self.b.detach()))
-        unit, largest = torch.finfo(self.dtype).eps / 2, self.largest_cost
-        return (
-            tol <= _ACCURATE
-            or (self.eps > 0 and unit * largest > _COARSE * self.eps)
-            or not 2.0**-_BOTTOM < largest < 2.0**_BOTTOM
-            or min(map(float, light)) < _LIGHT
-        )
-
-    def _check_underflow(self, largest: float) -> None:
-        tiny = torch.finfo(self.dtype).tiny
-        if largest < tiny and (largest > 0 or self.geometry.underflows):
-            raise InputError(
-                f"the costs underflow {self.dtype}: the largest is {largest:.3g}; the points are too close together "
-                "for it; rescale them or use float64"
-            )
 
     @override
     def finer(self) -> Discrete | None:

@@ -42,20 +42,25 @@ _DENSE, _SOLVES, _SINGULAR = 400, 3, 1e-13
 _CAP, _CAP_EPS = 1024.0, 1000.0
 # What is lost where a pair of numbers is rounded, as a fraction of it.
 _TWICE = 2.0**-100
+# A mass that roundoff may be the reason for.
+_ROUNDOFF = 1e-12
 _TINY = torch.finfo(torch.float64).tiny
 
 
-def sharp_bounds(problem: Discrete, g: Tensor, density: Tensor) -> Interval:
+def sharp_bounds(problem: Discrete, g: Tensor, density: Tensor, wanted: Tensor) -> Interval:
     """Bounds on the value of a problem in ordinary units.
 
     Args:
         problem: without a graph.
         g: column potential, float64, ``(..., m)``.
         density: of a plan with respect to ``a x b``, float64, ``(..., n, m)``: any non-negative numbers.
+        wanted: whether bounds are wanted, of the batch's shape; infinite ones are returned elsewhere.
     """
     problems = [problem] if g.ndim == 1 else [problem[k] for k in range(len(g))]
     flat = zip(problems, g.reshape(-1, g.shape[-1]), density.reshape(-1, *density.shape[-2:]), strict=True)
-    each = [_Single.of(*one).bounds() for one in flat]
+    nothing = (-math.inf, math.inf, math.inf)
+    asked = wanted.reshape(-1).tolist()
+    each = [_Single.of(*one).bounds() if ask else nothing for ask, one in zip(asked, flat, strict=True)]
     numbers = torch.tensor(each, dtype=torch.float64, device=g.device)
     return Interval(*(numbers if g.ndim == 2 else numbers[0]).unbind(-1))
 
@@ -118,11 +123,15 @@ class _Single:
 
     def _upper(self) -> tuple[float, float]:
         plans, lacking = self._coupling()
+        # What the product fills may be a part of the plan's own error, or the last of its roundoff.
+        filled = sum(float((plan * self.costs.abs()).sum()) for plan in plans[2:] if float(plan.sum()) < _ROUNDOFF)
         whole, costs = torch.stack(plans).sum(0), self.costs.abs()
         linear, magnitude = float((whole * self.costs).sum()), float((whole * costs).sum())
         terms = sum(self.costs.shape) + 16
         # What the plan lacks still, to twice the digits, may cost as much as the dearest pairs.
-        raised = UNIT * terms * magnitude + self.rounding.relative * magnitude + 2 * lacking * float(costs.max())
+        raised = (
+            filled + UNIT * terms * magnitude + self.rounding.relative * magnitude + 2 * lacking * float(costs.max())
+        )
         for offsets, weights in ((self.rounding.rows, self.a[0]), (self.rounding.columns, self.b[0])):
             if offsets is not None:
                 raised += float((weights * offsets).sum())
@@ -148,6 +157,8 @@ class _Single:
 
     def _coupling(self) -> tuple[list[Tensor], float]:
         """Non-negative matrices that add up to a coupling, and the L1 norm of what roundoff leaves it to lack."""
+        if self._matches():
+            return [torch.where(self.plan > 0, self.a[0].unsqueeze(-1), 0.0)], 0.0
         plan = _held(_held(self.plan, self.a[0], 1), self.b[0], 0) * (1 - _LIGHTER)
         filled = self._completed(plan) if sum(plan.shape) <= _DENSE else torch.zeros_like(plan)
         # What dear pairs may cost sets how little is to be left.
@@ -168,6 +179,16 @@ class _Single:
             plans.append(rows.unsqueeze(-1) * (mass / rows.sum()) * (columns / columns.sum()))
         ends = (_lacks(weights, plans, dim) for weights, dim in ((self.a, 1), (self.b, 0)))
         return plans, sum(float((high + low).abs().sum()) for high, low in ends) + _TWICE
+
+    def _matches(self) -> bool:
+        """Whether the plan sends each point to one of the very same mass: it is a coupling then, without roundoff."""
+        rows, columns = (mass.double() for mass in self.problem.masses)
+        live = self.plan > 0
+        if not bool(((live.sum(1) == (rows > 0)).all()) & (live.sum(0) == (columns > 0)).all()):
+            return False
+        pairs = live.nonzero(as_tuple=True)
+        (high, low), (other, more) = total(rows), total(columns)
+        return torch.equal(rows[pairs[0]], columns[pairs[1]]) and bool((high == other) & (low == more))
 
     def _completed(self, plan: Tensor) -> Tensor:
         """What to add to the entries of a plan, in proportion ``alpha_i + x_j``, to make its marginals right."""

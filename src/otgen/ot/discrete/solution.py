@@ -32,6 +32,21 @@ from otgen.renamed import tell
 CorrectionOnDemand = Callable[[], tuple[Tensor, Tensor] | None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a solve found on the way, for its solution to use.
+
+    Attributes:
+        correction: computes the correction of the plan: see `certify`.
+        known: the interval of the last check, in the units of the problem that was solved.
+        values: the values with their gradients.
+    """
+
+    correction: CorrectionOnDemand | None = None
+    known: Interval | None = None
+    values: DifferentiableValues | _ValuesOfOne | None = None
+
+
 class Solution(Certified, Solved):
     """The solution of a problem at some iterate; everything but ``value`` is detached.
 
@@ -55,14 +70,13 @@ class Solution(Certified, Solved):
         plan: Tensor | None = None,
         outcome: SolveOutcome | None = None,
         state: Any = None,
-        correction: CorrectionOnDemand | None = None,
-        known: Interval | None = None,
-        values: DifferentiableValues | _ValuesOfOne | None = None,
+        found: Found | None = None,
     ) -> None:
         # All but the value in the units and the precision of the problem that was solved.
         self.value, self._solved, self._at = value, problem, potentials
         self.outcome, self.state = SolveOutcome() if outcome is None else outcome, state
-        self._plan, self._correction, self._known, self._values = plan, correction, known, values
+        found = Found() if found is None else found
+        self._plan, self._correction, self._known, self._values = plan, found.correction, found.known, found.values
 
     @property
     def problem(self) -> Discrete:
@@ -205,10 +219,12 @@ class Solution(Certified, Solved):
             self.value[index],
             self._at[index],
             plan=None if self._plan is None else self._plan[index],
-            correction=None if self._correction is None else partial(_correction_of_one, self._correction, index),
             outcome=self.outcome,
-            known=None if self._known is None else self._known[index],
-            values=None if self._values is None else _ValuesOfOne(self._values, index),
+            found=Found(
+                correction=None if self._correction is None else partial(_correction_of_one, self._correction, index),
+                known=None if self._known is None else self._known[index],
+                values=None if self._values is None else _ValuesOfOne(self._values, index),
+            ),
         )
         if "certificate" in self.__dict__:
             # The whole batch has been certified already.

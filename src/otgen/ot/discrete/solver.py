@@ -26,7 +26,7 @@ from otgen.ot.discrete.envelope import DifferentiableValues, as_asked
 from otgen.ot.discrete.plan import plan_error, unscaled_rows
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.solution import Solution
+from otgen.ot.discrete.solution import Found, Solution
 from otgen.ot.regularisers.base import SmoothRegulariser
 
 # Roundoff of a value that may be 0 is nothing to warn of below this fraction of the median positive cost.
@@ -217,9 +217,7 @@ class DiscreteIterate(Iterate):
             plan=None if self.plan is None else self.plan.detach(),
             outcome=outcome,
             state=self.state,
-            correction=self.correction,
-            known=known,
-            values=values,
+            found=Found(correction=self.correction, known=known, values=values),
         )
         if "certificate" in self.__dict__:
             # The last check has computed it already.

@@ -26,7 +26,7 @@ class CombinedGap(Tolerance):
         weights: one per term.
     """
 
-    weights: tuple[float, ...]
+    weights: tuple[float, ...] = (1.0,)
 
     @override
     def met(self, iterate: Accuracy) -> bool:
