@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,10 @@ _PLAN_IS_CONSTANT = (
     "the envelope gradient cannot be differentiated a second time: it holds the plan constant; "
     "use gradient=Unroll() for second derivatives"
 )
+
+
+# Up to this many pairs a pass in float64 costs nothing beside the rest of a solve.
+_FEW = 1 << 10
 
 
 class DifferentiableValues:
@@ -57,7 +62,8 @@ class DifferentiableValues:
             return
         self.problem, self.potentials = inner, potentials.detached()
         with torch.no_grad():
-            dual = dual_value(inner, self.potentials)
+            few = math.prod(inner.shape) <= _FEW and isinstance(inner.reg, SmoothRegulariser)
+            dual = transformed_value(inner, self.potentials.g) if few else dual_value(inner, self.potentials)
             if known is not None:
                 # What the roundoff of the solver's potentials puts outside of its bounds is nearer to the value there.
                 dual = torch.minimum(torch.maximum(dual, known.lower), known.upper)
@@ -112,6 +118,19 @@ class _EnvelopeValue(torch.autograd.Function):
         for wanted, g in zip(needed, gradients, strict=True):
             scaled.append(g * grad.reshape(grad.shape + (1,) * (g.ndim - grad.ndim)) if wanted else None)
         return (None, None, *scaled)
+
+
+def transformed_value(problem: Discrete, g: Tensor) -> Tensor:
+    """The dual value of a column potential and its soft transform, all of it in float64; no graph."""
+    (a, b), reg, g = problem.weights64, problem.reg, g.double()
+    assert isinstance(reg, SmoothRegulariser)
+    s = g.masked_fill(b == 0, -torch.inf).unsqueeze(-2) - problem.rows(slice(None), torch.float64)
+    f = reg.soft_transform(s, b.unsqueeze(-2), dim=-1)
+    value: Tensor = (a * f).sum(-1) + (b * g.masked_fill(b == 0, 0.0)).sum(-1)
+    if reg.conjugate_vanishes:
+        return value
+    conjugate = reg.conjugate(s.add_(f.unsqueeze(-1)))
+    return value - (a.unsqueeze(-2) @ conjugate @ b.unsqueeze(-1)).squeeze((-2, -1))
 
 
 def dual_value(problem: Discrete, potentials: Potentials) -> Tensor:

@@ -249,16 +249,14 @@ class Discrete(Problem):
         Raises:
             InputError: if the costs are too small for the caller's dtype.
         """
-        problem = self
-        if self.dtype == torch.float32 and too_coarse(
-            self.a.detach(), self.b.detach(), self.largest_cost, self.eps, tol
-        ):
+        problem, a, b = self, self.a.detach(), self.b.detach()
+        if self.dtype == torch.float32 and too_coarse(a, b, self.largest_cost, self.eps, tol):
             problem = self.lifted()
-        tiny = torch.finfo(self.dtype).tiny
-        if problem.largest_cost < tiny and (problem.largest_cost > 0 or self.geometry.underflows):
+        largest = problem.largest_cost
+        if largest < torch.finfo(self.dtype).tiny and (largest > 0 or self.geometry.underflows):
             raise InputError(
-                f"the costs underflow {self.dtype}: the largest is {problem.largest_cost:.3g}; the points are too close "
-                "together for it; rescale them or use float64"
+                f"the costs underflow {self.dtype}: the largest is {largest:.3g}; the points are too close together "
+                "for it; rescale them or use float64"
             )
         return problem.in_units()
 
