@@ -67,14 +67,12 @@ def test_it_is_the_divergence_in_other_units(p: int) -> None:
     assert last(loss).eps == pytest.approx(p * 0.5**p)
 
 
-def test_a_higher_scaling_is_a_narrower_interval() -> None:
-    gaps = []
+def test_a_higher_scaling_is_a_smaller_tolerance() -> None:
     for scaling in (0.5, 0.9, 0.99):
         loss = SamplesLoss(blur=0.5, scaling=scaling)
         loss(X, Y)
-        gaps.append(max(float(s.rel_gap) for s in last(loss).solutions))
-        assert gaps[-1] <= (1 - scaling) / 1000
-    assert gaps == sorted(gaps, reverse=True)
+        assert last(loss).converged
+        assert float(last(loss).rel_gap) <= (1 - scaling) / 1000
 
 
 @either

@@ -57,6 +57,8 @@ def solve(problem: Problem, solver: Solver | None = None, **options: Unpack[Solv
             - ``on_unconverged``: ``"warn"`` (default), ``"raise"`` or ``"ignore"``, if the steps run out before the
               tolerance is reached.
             - ``callback``: called with the :class:`HistoryEntry` of every check.
+            - ``dtype``: ``torch.float64`` to compute in it although the points are float32; by default that is done
+              where float32 is too coarse for eps, the weights or the tolerance. The value has the points' dtype.
             - ``rng``: the generator that a stochastic solver or a statistical check draws from; one seeded with 0 if
               omitted. Deterministic solvers do not use it.
 

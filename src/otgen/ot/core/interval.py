@@ -74,7 +74,9 @@ class Interval:
         room = _ULPS * torch.finfo(value.dtype).eps * abs(number) + self.rounding.item()
         if lower - room <= number <= upper + room:
             return text
-        return f"value={number:.5g}, which roundoff in {value.dtype} keeps outside of [{lower:.5g}, {upper:.5g}]"
+        return (
+            f"value={number:.5g}, which roundoff keeps outside of [{lower:.5g}, {upper:.5g}]: take dtype=torch.float64"
+        )
 
 
 def numbers_text(value: float, lower: float, upper: float) -> str:

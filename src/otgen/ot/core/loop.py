@@ -44,6 +44,7 @@ class LossOptions(TypedDict, total=False):
     check_every: int | None
     gradient: Gradient | None
     on_unconverged: OnUnconverged | str
+    dtype: torch.dtype | None
 
 
 class SolveOptions(LossOptions, total=False):
@@ -67,6 +68,7 @@ class LoopSettings:
     on_unconverged: OnUnconverged | str = OnUnconverged.WARN
     callback: Callable[[HistoryEntry], None] | None = None
     rng: torch.Generator | None = None
+    dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
         checks.choice("on_unconverged", OnUnconverged, self.on_unconverged)
@@ -75,6 +77,10 @@ class LoopSettings:
         checks.settle(self, max_steps=checks.count("max_steps", self.max_steps, 0))
         if self.check_every is not None:
             checks.settle(self, check_every=checks.count("check_every", self.check_every, 1))
+        if self.dtype not in (None, torch.float64):
+            raise InputError(
+                f"dtype is None, for the precision that the problem needs, or torch.float64; got {self.dtype!r}"
+            )
         if self.until is not None:
             checks.component("until", self.until, Stopping, "RelGap(1e-3)")
         if self.tol is not None and self.until is not None:
@@ -115,6 +121,8 @@ def run(problem: Problem, solver: Solver, **options: Unpack[SolveOptions]) -> An
     with full_precision(problem.device), contextlib.ExitStack() as stack:
         stopping = solver.until if settings.stopping is None else settings.stopping
         inner = problem.detached().resolved().conditioned(stopping.tolerance)
+        if settings.dtype is not None:
+            inner = inner.finer() or inner
         solver.accepts(inner)
         if settings.unrolls and solver.unrecorded:
             raise InputError(f"{type(solver).__name__} cannot be differentiated by {gradient}: {solver.unrecorded}")

@@ -42,7 +42,12 @@ class CombinedGap(Tolerance):
 
     @override
     def limited(self, iterate: Accuracy) -> bool:
-        return iterate.limited(0.0)
+        if iterate.limited(0.0):
+            return True
+        # A gap that float32 does not resolve: its noise may look like the error of too few steps.
+        if not isinstance(iterate, DiscreteIterate) or iterate.problem.dtype != torch.float32:
+            return False
+        return self.relative(iterate.values) < _SINGLE
 
     @override
     def missed(self, iterate: Accuracy) -> str:
@@ -67,6 +72,8 @@ class CombinedGap(Tolerance):
         return combined(self.weights, [interval[k] for k in _members(len(self.weights), interval.lower)])
 
 
+# The least relative gap of a term that is sought in float32.
+_SINGLE = 1e-5
 # No tolerance below this is asked of a single problem: it is beyond float64.
 _LEAST = 1e-15
 

@@ -32,8 +32,8 @@ class TransportLoss(nn.Module, ABC):
         reg: the regulariser; KL at 5 % of the mean cost by default.
         solver: if omitted, chosen by the regulariser.
         value: which value of each problem is summed: entropic, primal or linear.
-        options: ``tol``, ``until``, ``max_steps``, ``check_every``, ``gradient``, ``on_unconverged`` of
-            :func:`otgen.ot.solve`.
+        options: ``tol``, ``until``, ``max_steps``, ``check_every``, ``gradient``, ``on_unconverged``, ``dtype`` of
+            :func:`otgen.ot.solve`. For a loss of several terms ``tol`` is the accuracy of their sum.
     """
 
     # Whether it is a Sinkhorn divergence, which may be negative for some costs.

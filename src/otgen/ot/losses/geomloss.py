@@ -154,7 +154,8 @@ class SamplesLoss(nn.Module):
         update = SinkhornUpdate.SYMMETRIC if self.debias else SinkhornUpdate.ALTERNATING
         solver = Sinkhorn(update=update, anneal=min(self.scaling**self.p, _SLOWEST))
         problems = tuple(self._problem(u, v, like) for u, v in pairs)
-        value, self.last = combine(weights, problems, solver, **self.options)
+        # GeomLoss's steps first; where they are slow, faster ones go on from there.
+        value, self.last = combine(weights, problems, solver, finish=Sinkhorn.fastest(), **self.options)
         return self._potentials(left, right, self.last.solutions, factor) if self.potentials else value
 
     @override
