@@ -65,6 +65,12 @@ def content(value: object) -> bytes:
     return file.getvalue()
 
 
+def tensors(problem: object) -> tuple[torch.Tensor, ...]:
+    if isinstance(problem, ot.Discrete):
+        return (*problem.geometry.inputs(), problem.a, problem.b)
+    return (problem.c,) if isinstance(problem, ot.GridW1) else ()
+
+
 @pytest.fixture(scope="module")
 def _solved_once() -> Iterator[None]:
     """Problems that do not depend on a constant come again with each of its values: they are solved the first time.
@@ -74,7 +80,9 @@ def _solved_once() -> Iterator[None]:
     known: dict[bytes, Any] = {}
 
     def run(problem: object, solver: object, **options: Any) -> Any:
-        key = content((problem, solver, options)) if isinstance(problem, ot.Discrete | ot.GridW1) else b""
+        # A problem is pickled without its graph: whether it has one is a part of the key of its own.
+        graphs = [tensor.requires_grad for tensor in tensors(problem)]
+        key = content((problem, graphs, solver, options)) if isinstance(problem, ot.Discrete | ot.GridW1) else b""
         solution = known.get(key) or loop.run(problem, solver, **options)
         if key and not solution.value.requires_grad:
             known[key] = solution

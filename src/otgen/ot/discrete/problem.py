@@ -168,7 +168,9 @@ class Discrete(Problem):
             remedy = "Sinkhorn() and DualAscent() solve such a problem without it, sub-samples make it smaller"
             what = f"a cost matrix of shape {self.shape}, and what is built on it,"
             memory.require(3 * needed, what, remedy, self.device)
-        return self._in_units(self.geometry.matrix())
+        # With its graph, also where it is first read without one.
+        with torch.set_grad_enabled(any(tensor.requires_grad for tensor in self.geometry.inputs())):
+            return self._in_units(self.geometry.matrix())
 
     def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
         """Rows of the cost matrix in ``dtype``, no graph."""
