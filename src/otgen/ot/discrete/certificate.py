@@ -27,7 +27,7 @@ from otgen.ot.regularisers.base import SmoothRegulariser
 _KEEP_ENTRIES = 1 << 22
 # The second evaluation holds some ten matrices; it is worth its time if roundoff is at least this fraction of the gap,
 # and the gap not negligible at this fraction of the value.
-_SHARP_ENTRIES, _ROUNDED, _NARROW = 1 << 22, 0.125, 1e-12
+_SHARP_ENTRIES, _ROUNDED, _NARROW = 1 << 22, 0.125, 1e-10
 # Up to this many entries it costs next to nothing.
 _FEW_ENTRIES = 1 << 12
 
@@ -245,16 +245,18 @@ class _Evaluation:
         missing = (1 - columns * column_scale).clamp(min=0).masked_fill(b == 0, 0.0)
         # What is spread over the columns has mass 1, also where the sum of what they lack is only roundoff.
         fill = (missing + self.noise) / ((b * missing).sum(-1) + self.noise).unsqueeze(-1)
+        filled = (b * fill).sum(-1, keepdim=True)
         linear, penalty, magnitude = (torch.zeros_like(self.value) for _ in range(3))
-        rows, sums = [], torch.zeros_like(b)
+        rows, lacked = [], torch.zeros_like(self.value)
         for block in self._blocks():
             density = self._corrected(block, correction) * row_scale[..., block.part].unsqueeze(-1)
             density.mul_(column_scale.unsqueeze(-2))
-            lacking = (1 - _over_columns(density, b)).clamp(min=0)  # err_a / a
+            held = _over_columns(density, b)
+            lacking = (1 - held).clamp(min=0)  # err_a / a
             # pi' + err_a err_b^T / |err_a|_1, as a density
             density.addcmul_(lacking.unsqueeze(-1), fill.unsqueeze(-2))
-            rows.append(_over_columns(density, b))
-            sums = sums + _over_rows(block.a, density)
+            rows.append(held + lacking * filled)
+            lacked = lacked + (block.a * lacking).sum(-1)
             if isinstance(reg, SmoothRegulariser):
                 penalty = penalty + reg.weight * self._mean(block, reg.penalty(density))
             paid = density.mul_(block.costs)
@@ -262,7 +264,7 @@ class _Evaluation:
             if self.bound.negative:
                 magnitude = magnitude + self._mean(block, paid.abs_())
         magnitude = magnitude if self.bound.negative else linear
-        rounding = self._filling(torch.cat(rows, -1), sums)
+        rounding = self._filling(torch.cat(rows, -1), columns * column_scale + lacked.unsqueeze(-1) * fill)
         rounding = rounding + UNIT * 2 * self.terms * magnitude + self._cost_error(magnitude)
         if isinstance(reg, SmoothRegulariser):
             rounding = rounding + UNIT * (2 * self.terms * penalty + 16 * reg.weight)

@@ -34,7 +34,13 @@ def too_coarse(a: Tensor, b: Tensor, largest: float, eps: float, tol: float) -> 
     unit = torch.finfo(torch.float32).eps / 2
     if tol <= _ACCURATE or not 2.0**-_ENDS < largest < 2.0**_ENDS or (eps > 0 and unit * largest > _COARSE * eps):
         return True
-    return any(float(torch.where(weights > 0, weights, 1.0).amin()) < _LIGHT for weights in (a, b))
+    return any(_lightest(weights) < _LIGHT for weights in (a, b))
+
+
+def _lightest(weights: Tensor) -> float:
+    """The least positive weight."""
+    least = float(weights.amin())
+    return least if least > 0 else float(torch.where(weights > 0, weights, 1.0).amin())
 
 
 def unit_of(largest: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -42,7 +42,7 @@ class DifferentiableValues:
         gradient: how to differentiate.
         potentials: with exact rows; with a graph if the gradient unrolls.
         plan: the coupling, if it is not determined by the potentials.
-        known: the interval that the last check found, in inner's units; None if there was none.
+        bounds: gives the interval that a dual value is held to, in inner's units; None if there is none.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class DifferentiableValues:
         gradient: Gradient,
         potentials: Potentials,
         plan: Tensor | None,
-        known: Interval | None = None,
+        bounds: Callable[[Tensor], Interval | None],
     ) -> None:
         self.gradient, self.plan = gradient, plan
         self.inner = inner
@@ -64,6 +64,7 @@ class DifferentiableValues:
         with torch.no_grad():
             few = math.prod(inner.shape) <= _FEW and isinstance(inner.reg, SmoothRegulariser)
             dual = transformed_value(inner, self.potentials.g) if few else dual_value(inner, self.potentials)
+            known = bounds(dual)
             if known is not None:
                 # What the roundoff of the solver's potentials puts outside of its bounds is nearer to the value there.
                 dual = torch.minimum(torch.maximum(dual, known.lower), known.upper)
@@ -135,7 +136,8 @@ def transformed_value(problem: Discrete, g: Tensor) -> Tensor:
 
 def dual_value(problem: Discrete, potentials: Potentials) -> Tensor:
     """``<a, f> + <b, g> - sum_ij a_i b_j conjugate(s_ij)`` for potentials with exact rows, float64."""
-    a, b = problem.weights64
+    # In float32 the weights as normalised are as good as the rest.
+    a, b = problem.weights64 if problem.dtype == torch.float64 else (problem.a.double(), problem.b.double())
     f = potentials.f.double().masked_fill(problem.a == 0, 0.0)
     g = potentials.g.double().masked_fill(problem.b == 0, 0.0)
     value = (a * f).sum(-1) + (b * g).sum(-1)

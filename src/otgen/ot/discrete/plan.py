@@ -54,7 +54,9 @@ def row_laws(problem: Discrete, s: Tensor) -> Tensor:
     assert isinstance(reg, SmoothRegulariser)
     rows = reg.density(s).mul_(b)
     sums = rows.sum(-1, keepdim=True)
-    if not bool(((sums > 0) & (sums < torch.inf)).all()):
+    low, high = (float(extreme) for extreme in sums.aminmax())
+    # NaN fails the comparison.
+    if not 0 < low <= high < math.inf:
         # The potentials are too far from exact rows: the soft transform of s is what they lack.
         rows = reg.density(s + reg.soft_transform(s, b, dim=-1).unsqueeze(-1)).mul_(b)
         sums = rows.sum(-1, keepdim=True)

@@ -347,7 +347,11 @@ class Discrete(Problem):
     @override
     def detached(self) -> Discrete:
         """The same problem without a graph."""
-        return self._mapped(torch.Tensor.detach)
+        problem = self._mapped(torch.Tensor.detach)
+        if "weights64" in self.__dict__:
+            a, b = self.weights64
+            problem.__dict__["weights64"] = (a.detach(), b.detach())
+        return problem
 
     def __getitem__(self, index: int | slice) -> Discrete:
         """One problem of a batch."""

@@ -31,10 +31,9 @@ from otgen.ot.regularisers.base import SmoothRegulariser
 
 # Roundoff of a value that may be 0 is nothing to warn of below this fraction of the median positive cost.
 _NEGLIGIBLE = 1e-9
-# Terms so many times larger than their sum, or costs so many times larger than the value, leave it fewer digits than
-# its dtype has: it is then held to its certificate, if that takes no more pairs than this. So it is for few pairs and
-# bounds as narrow as this.
-_CANCELLED, _OUTLYING, _ENTRIES = 8.0, 1e4, 1 << 16
+# Costs so many times larger than the value leave it fewer digits than its dtype has: it is held to its certificate
+# then, if that takes no more pairs than this. So it is for few pairs and bounds as narrow as this.
+_OUTLYING, _ENTRIES = 1e4, 1 << 16
 _FEW, _NARROW = 1 << 10, 1e-9
 
 
@@ -207,21 +206,19 @@ class DiscreteIterate(Iterate):
     def fresh_start(self) -> Potentials | None:
         return capped_start(self.problem, self.solver)
 
-    def _value_is_rounded(self, known: Interval | None) -> bool:
-        """Whether roundoff may put the dual value visibly outside of its bounds, so that they are worth their passes.
+    def _held_to(self, value: Tensor) -> Interval | None:
+        """The interval that a dual value is held to: the last check's; the certificate's if it is worth its passes.
 
-        So it may where potentials or costs are far larger than the value, or where the bounds of a small problem are
-        narrow.
+        It is where roundoff may put the value visibly outside: if costs are far larger than the value, or if the bounds
+        of a small problem are narrow.
         """
-        values = self.values
-        f, g = self.potentials.f.detach().double(), self.potentials.g.detach().double()
-        a, b = self.problem.weights64
-        sizes = (a * f.abs()).masked_fill(a == 0, 0.0).sum(-1) + (b * g.abs()).masked_fill(b == 0, 0.0).sum(-1)
-        smallest = float(values.abs().min())
-        if bool((sizes > _CANCELLED * values.abs()).any()) or self.problem.largest_cost > _OUTLYING * smallest:
-            return math.prod(self.problem.shape) <= _ENTRIES
-        few = math.prod(self.problem.shape) <= _FEW
-        return few and known is not None and bool((known.rel_gap < _NARROW).any())
+        known: Interval | None = self.__dict__.get("interval")
+        pairs = math.prod(self.problem.shape)
+        narrow = pairs <= _FEW and known is not None and bool((known.rel_gap < _NARROW).any())
+        if narrow or (pairs <= _ENTRIES and self.problem.largest_cost > _OUTLYING * float(value.abs().min())):
+            exact = self.certificate.interval
+            return exact if known is None else exact.meet(known)
+        return known
 
     @override
     def restart(self) -> Potentials:
@@ -230,9 +227,7 @@ class DiscreteIterate(Iterate):
     @override
     def solution(self, outer: Discrete, inner: Discrete, gradient: Gradient, outcome: SolveOutcome) -> Solution:
         known = self.__dict__.get("interval")
-        if not gradient.unrolls and self._value_is_rounded(known):
-            known = self.certificate.interval if known is None else self.certificate.interval.meet(known)
-        values = DifferentiableValues(outer, inner, gradient, self.potentials, self.plan, known)
+        values = DifferentiableValues(outer, inner, gradient, self.potentials, self.plan, self._held_to)
         solution = Solution(
             inner,
             as_asked(values.dual, inner),

@@ -19,7 +19,7 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.solver import Sinkhorn, SinkhornUpdate
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.discrete.value_kind import ValueKind
-from otgen.ot.losses.combined_gap import combined
+from otgen.ot.losses.combined_gap import combined, merged_weights
 from otgen.ot.losses.group import Group, total_of
 from otgen.ot.losses.joint_solve import JointSolve
 from otgen.ot.regularisers.kl import KL
@@ -39,13 +39,11 @@ class Combination(Certified):
         value: Tensor,
         weights: tuple[float, ...],
         groups: Sequence[Group],
-        merged: tuple[float, ...],
         status: Status,
     ) -> None:
         self.value, self.weights, self.status = value.detach(), weights, status
         # Without a graph: keeping the combination must not keep the graph of the value in memory.
         self._groups = [group.detached() for group in groups]
-        self._merged = merged
 
     @cached_property
     def solutions(self) -> tuple[Solution, ...]:
@@ -61,7 +59,8 @@ class Combination(Certified):
         Terms of the same problem count as one, with the sum of their weights: the divergence of a cloud from itself is
         known to be 0.
         """
-        return combined(self._merged, [solution.interval for solution in self.solutions])
+        merged = merged_weights(self.weights, [solution.problem for solution in self.solutions])
+        return combined(merged, [solution.interval for solution in self.solutions])
 
     @property
     def converged(self) -> bool:
@@ -125,13 +124,12 @@ def combine(
         Discrete.stack([problems[k] for k in group]) if len(group) > 1 else problems[group[0]] for group in members
     ]
     clouds = {id(points): points for p in problems if isinstance(p.geometry, Points) for points in p.geometry.inputs()}
-    merged = _merged(weights, problems)
     groups, status = JointSolve(
         joints=joints,
         members=members,
         size=problems[0].shape[0] if len(problems[0].shape) == 3 else None,
         weights=weights,
-        merged=merged,
+        problems=problems,
         points=[points for points in clouds.values() if points.requires_grad],
         solver=solver,
         finish=finish,
@@ -140,7 +138,7 @@ def combine(
     entropic = total_of(groups, weights, ValueKind.ENTROPIC)
     total = entropic if value is ValueKind.ENTROPIC else total_of(groups, weights, value)
     dtype = problems[0].dtype
-    return total.to(dtype), Combination(entropic.to(dtype), weights, groups, merged, status)
+    return total.to(dtype), Combination(entropic.to(dtype), weights, groups, status)
 
 
 def _grouped(problems: tuple[Discrete, ...]) -> list[list[int]]:
@@ -149,14 +147,3 @@ def _grouped(problems: tuple[Discrete, ...]) -> list[list[int]]:
     for k, problem in enumerate(problems):
         by_shape.setdefault(problem.shape if isinstance(problem.geometry, Points) else (k,), []).append(k)
     return list(by_shape.values())
-
-
-def _merged(weights: tuple[float, ...], problems: tuple[Discrete, ...]) -> tuple[float, ...]:
-    """The weights, those of equal problems added up at the first of them."""
-    merged = list(weights)
-    for k, problem in enumerate(problems):
-        first = next(j for j, other in enumerate(problems[: k + 1]) if j == k or problem.equals(other))
-        if first != k:
-            merged[first] += merged[k]
-            merged[k] = 0.0
-    return tuple(merged)

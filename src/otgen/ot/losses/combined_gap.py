@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from otgen.errors import InputError
 from otgen.ot.core.interval import Interval
 from otgen.ot.core.iterate import Accuracy
 from otgen.ot.core.stopping import Tolerance
+from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate
 
 
@@ -89,3 +91,14 @@ def combined(weights: tuple[float, ...], intervals: list[Interval]) -> Interval:
     lower = torch.stack([w * (i.lower if w > 0 else i.upper) for w, i in terms]).sum(0)
     upper = torch.stack([w * (i.upper if w > 0 else i.lower) for w, i in terms]).sum(0)
     return Interval(lower, upper, torch.stack([abs(w) * i.rounding for w, i in terms]).sum(0))
+
+
+def merged_weights(weights: tuple[float, ...], problems: Sequence[Discrete]) -> tuple[float, ...]:
+    """The weights of terms, those of equal problems added up at the first of them."""
+    merged = list(weights)
+    for k, problem in enumerate(problems):
+        first = next(j for j, other in enumerate(problems[: k + 1]) if j == k or problem.equals(other))
+        if first != k:
+            merged[first] += merged[k]
+            merged[k] = 0.0
+    return tuple(merged)

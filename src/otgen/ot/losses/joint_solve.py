@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from otgen.ot.core.stopping import MarginalError, RelGap, Stopping
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.discrete.value_kind import ValueKind
-from otgen.ot.losses.combined_gap import CombinedGap, combined
+from otgen.ot.losses.combined_gap import CombinedGap, combined, merged_weights
 from otgen.ot.losses.group import Group, total_of
 from otgen.ot.solve import default_solver, solve
 
@@ -52,7 +53,7 @@ class JointSolve:
         members: the terms in each group.
         size: the number of problems in a term that is itself a batch; None if a term is a single problem.
         weights: the weights of all terms.
-        merged: the same, those of equal problems added up at the first of them.
+        problems: the problems of all terms.
         points: the clouds that the gradient is taken with respect to.
         solver: the solver; None: chosen by the problem.
         finish: the solver that goes on after `_PATIENCE` steps; None: the same.
@@ -63,7 +64,7 @@ class JointSolve:
     members: list[list[int]]
     size: int | None
     weights: tuple[float, ...]
-    merged: tuple[float, ...]
+    problems: tuple[Discrete, ...]
     points: list[Tensor]
     solver: Solver | None
     finish: Solver | None
@@ -86,6 +87,11 @@ class JointSolve:
                 break
             groups = self._solved(self.solver if self.finish is None else self.finish, until, left, groups)
         return groups, self._ended(groups, tol)
+
+    @cached_property
+    def merged(self) -> tuple[float, ...]:
+        """The weights, those of equal problems added up at the first of them."""
+        return merged_weights(self.weights, self.problems)
 
     def _tolerance(self) -> float | None:
         """The tolerance of the sum; None if each term has a test of its own, or none."""
