@@ -17,7 +17,7 @@ _ENDS = 90
 _ORDINARY, _BROUGHT = 40, 20
 
 
-def too_coarse(a: Tensor, b: Tensor, largest: float, eps: float, tol: float) -> bool:
+def too_coarse(least: float, largest: float, eps: float, tol: float) -> bool:
     """Whether float32 is too coarse for a problem.
 
     So it is if eps is small against the largest cost, since the exponents of the plan are differences of numbers of
@@ -25,19 +25,21 @@ def too_coarse(a: Tensor, b: Tensor, largest: float, eps: float, tol: float) -> 
     is beyond it.
 
     Args:
-        a: weights of the rows, float32.
-        b: weights of the columns.
+        least: the least positive weight of either side, or a lower bound on it.
         largest: the largest cost in magnitude.
         eps: the regularisation weight; 0 without.
         tol: the tolerance of the solve.
     """
     unit = torch.finfo(torch.float32).eps / 2
-    if tol <= _ACCURATE or not 2.0**-_ENDS < largest < 2.0**_ENDS or (eps > 0 and unit * largest > _COARSE * eps):
-        return True
-    return any(_lightest(weights) < _LIGHT for weights in (a, b))
+    return (
+        tol <= _ACCURATE
+        or least < _LIGHT
+        or not 2.0**-_ENDS < largest < 2.0**_ENDS
+        or (eps > 0 and unit * largest > _COARSE * eps)
+    )
 
 
-def _lightest(weights: Tensor) -> float:
+def lightest(weights: Tensor) -> float:
     """The least positive weight."""
     least = float(weights.amin())
     return least if least > 0 else float(torch.where(weights > 0, weights, 1.0).amin())

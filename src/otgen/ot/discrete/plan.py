@@ -35,8 +35,8 @@ def plan_rows(problem: Discrete, potentials: Potentials, plan: Tensor | None, pa
     """
     if plan is not None:
         return plan[..., part, :].to(problem.dtype)
-    rows = row_laws(problem, pair_sums_of(problem, potentials, problem.rows(part, problem.dtype), part))
-    return rows.mul_(problem.a[..., part].unsqueeze(-1))
+    sums = pair_sums_of(problem, potentials, problem.rows(part, problem.dtype), part)
+    return _scaled_rows(problem, sums, problem.a[..., part].unsqueeze(-1))
 
 
 def unscaled_rows(problem: Discrete, potentials: Potentials, plan: Tensor | None, part: slice) -> Tensor:
@@ -48,19 +48,19 @@ def unscaled_rows(problem: Discrete, potentials: Potentials, plan: Tensor | None
     return density.mul_(problem.a[..., part].unsqueeze(-1)).mul_(problem.b.unsqueeze(-2))
 
 
-def row_laws(problem: Discrete, s: Tensor) -> Tensor:
-    """``b_j density(s_ij)``, each row scaled to the sum 1, in the dtype of s; no graph."""
+def _scaled_rows(problem: Discrete, s: Tensor, weights: Tensor) -> Tensor:
+    """``b_j density(s_ij)``, each row scaled to its weight, in the dtype of s; no graph."""
     reg, b = problem.reg, problem.b.to(s.dtype).unsqueeze(-2)
     assert isinstance(reg, SmoothRegulariser)
-    rows = reg.density(s).mul_(b)
-    sums = rows.sum(-1, keepdim=True)
+    density = reg.density(s)
+    sums = density @ b.mT
     low, high = (float(extreme) for extreme in sums.aminmax())
     # NaN fails the comparison.
     if not 0 < low <= high < math.inf:
         # The potentials are too far from exact rows: the soft transform of s is what they lack.
-        rows = reg.density(s + reg.soft_transform(s, b, dim=-1).unsqueeze(-1)).mul_(b)
-        sums = rows.sum(-1, keepdim=True)
-    return rows.div_(sums)
+        density = reg.density(s + reg.soft_transform(s, b, dim=-1).unsqueeze(-1))
+        sums = density @ b.mT
+    return density.mul_(b).mul_(weights / sums)
 
 
 def plan_error(

@@ -18,7 +18,7 @@ from otgen.ot.core import checks, memory
 from otgen.ot.core.problem import Problem
 from otgen.ot.costs.base import Cost, CostRounding
 from otgen.ot.costs.sqeuclidean import SqEuclidean
-from otgen.ot.discrete.conditioning import too_coarse, unit_of
+from otgen.ot.discrete.conditioning import lightest, too_coarse, unit_of
 from otgen.ot.discrete.geometry import Geometry, Matrix, Points
 from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
@@ -119,11 +119,13 @@ class Discrete(Problem):
         self.a = checks.weights("a", a, self.reference, (*batch, n))
         self.b = checks.weights("b", b, self.reference, (*batch, m))
         self._masses = (_masses(a, self.a), _masses(b, self.b))
+        sides = ((a, self.a), (b, self.b))
+        self._lightest = min(1 / w.shape[-1] if given is None else lightest(w.detach()) for given, w in sides)
 
     def _with(self, **changes: Any) -> Discrete:
         # Checked already: no second check, no second normalisation.
         problem = Discrete.__new__(Discrete)
-        for name in ("geometry", "a", "b", "reg", "unit", "_masses"):
+        for name in ("geometry", "a", "b", "reg", "unit", "_masses", "_lightest"):
             if name in self.__dict__:
                 setattr(problem, name, self.__dict__[name])
         problem.__dict__.update(changes)
@@ -251,8 +253,8 @@ class Discrete(Problem):
         Raises:
             InputError: if the costs are too small for the caller's dtype.
         """
-        problem, a, b = self, self.a.detach(), self.b.detach()
-        if self.dtype == torch.float32 and too_coarse(a, b, self.largest_cost, self.eps, tol):
+        problem = self
+        if self.dtype == torch.float32 and too_coarse(self._lightest, self.largest_cost, self.eps, tol):
             problem = self.lifted()
         largest = problem.largest_cost
         if largest < torch.finfo(self.dtype).tiny and (largest > 0 or self.geometry.underflows):

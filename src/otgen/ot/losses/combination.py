@@ -136,9 +136,10 @@ def combine(
         options=options,
     ).run()
     entropic = total_of(groups, weights, ValueKind.ENTROPIC)
-    total = entropic if value is ValueKind.ENTROPIC else total_of(groups, weights, value)
     dtype = problems[0].dtype
-    return total.to(dtype), Combination(entropic.to(dtype), weights, groups, status)
+    entropic = entropic.to(dtype)
+    total = entropic if value is ValueKind.ENTROPIC else total_of(groups, weights, value).to(dtype)
+    return total, Combination(entropic, weights, groups, status)
 
 
 def _grouped(problems: tuple[Discrete, ...]) -> list[list[int]]:

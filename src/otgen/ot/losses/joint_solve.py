@@ -72,12 +72,13 @@ class JointSolve:
 
     def run(self) -> tuple[list[Group], Status]:
         """The solution of each group, and how the solve of the sum ended."""
-        tol = self._tolerance()
+        settings = LoopSettings(**self.options)
+        tol = self._tolerance(settings)
         if tol is None:
             groups = self._groups([solve(joint, self.solver, **self.options) for joint in self.joints])
             statuses = [group.joint.status for group in groups]
             return groups, next((status for status in statuses if status.fell_short), statuses[0])
-        most = LoopSettings(**self.options).max_steps
+        most = settings.max_steps
         first = most if self.finish is None else min(most, _PATIENCE)
         groups = self._solved(self.solver, self._stopping(tol, None), first, None)
         for _ in range(_ROUNDS):
@@ -93,9 +94,8 @@ class JointSolve:
         """The weights, those of equal problems added up at the first of them."""
         return merged_weights(self.weights, self.problems)
 
-    def _tolerance(self) -> float | None:
+    def _tolerance(self, settings: LoopSettings) -> float | None:
         """The tolerance of the sum; None if each term has a test of its own, or none."""
-        settings = LoopSettings(**self.options)
         if self.solver is not None:
             checks.component("solver", self.solver, Solver, "Sinkhorn()")
         if settings.unrolls or settings.until is not None or settings.tol == 0:
