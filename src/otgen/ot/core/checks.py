@@ -164,6 +164,13 @@ def weights(name: str, value: Tensor | None, like: Tensor, shape: tuple[int, ...
     return (value / total).to(like.dtype).expand(shape)
 
 
+def masses(given: Tensor | None, weights: Tensor) -> Tensor:
+    """Weights as they were given, owned and without a graph; ones for uniform ones."""
+    if given is None:
+        return torch.ones_like(weights.detach())
+    return tensor("weights", given).detach().double().expand(weights.shape).clone()
+
+
 def _sum_tolerance(dtype: torch.dtype, count: int) -> float:
     """How far from 1 the sum of ``count`` weights may be if they, and their sum, were rounded to ``dtype``."""
     if dtype in (torch.float32, torch.float64):

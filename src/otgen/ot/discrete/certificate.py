@@ -26,10 +26,10 @@ from otgen.ot.regularisers.base import SmoothRegulariser
 # Up to this many entries the costs and the density of all rows are kept between the passes.
 _KEEP_ENTRIES = 1 << 22
 # The second evaluation holds some ten matrices; it is worth its time if roundoff is at least this fraction of the gap,
-# and the gap not negligible at this fraction of the value.
-_SHARP_ENTRIES, _ROUNDED, _NARROW = 1 << 22, 0.125, 1e-10
-# Up to this many entries it costs next to nothing.
-_FEW_ENTRIES = 1 << 12
+# and the gap not negligible.
+_SHARP_ENTRIES, _ROUNDED = 1 << 22, 0.125
+# Gaps that are negligible, as a fraction of the value, up to so many entries: the fewer, the less it costs.
+_NARROW = ((1 << 12, 0.0), (1 << 16, 1e-12), (math.inf, 1e-10))
 
 
 @dataclass(frozen=True)
@@ -315,7 +315,7 @@ class _Evaluation:
         """The better bounds of this evaluation and of the one with twice the digits, if that may matter."""
         gap, size = found.upper - found.lower, torch.maximum(found.lower.abs(), found.upper.abs())
         entries = self.a.shape[-1] * self.b.numel()
-        narrow = _NARROW * size if entries > _FEW_ENTRIES else 0.0
+        narrow = next(fraction for most, fraction in _NARROW if entries <= most) * size
         limited = (found.rounding > _ROUNDED * gap) & ~(gap <= narrow)
         if not bool(limited.any()) or self._kept is None or entries > _SHARP_ENTRIES:
             return found

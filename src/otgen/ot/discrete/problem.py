@@ -118,7 +118,7 @@ class Discrete(Problem):
         self.reg = reg
         self.a = checks.weights("a", a, self.reference, (*batch, n))
         self.b = checks.weights("b", b, self.reference, (*batch, m))
-        self._masses = (_masses(a, self.a), _masses(b, self.b))
+        self._masses = (checks.masses(a, self.a), checks.masses(b, self.b))
         sides = ((a, self.a), (b, self.b))
         self._lightest = min(1 / w.shape[-1] if given is None else lightest(w.detach()) for given, w in sides)
 
@@ -392,13 +392,6 @@ class Discrete(Problem):
         *batch, n, m = self.shape
         of = f"{batch[0]} problems of " if batch else ""
         return f"Discrete({of}{n} x {m} points, {self.dtype}, {self.reg})"
-
-
-def _masses(given: Tensor | None, weights: Tensor) -> Tensor:
-    """Weights as they were given, owned and without a graph; ones for uniform ones."""
-    if given is None:
-        return torch.ones_like(weights.detach())
-    return checks.tensor("weights", given).detach().double().expand(weights.shape).clone()
 
 
 def _joined(parts: tuple[Tensor, ...], dims: int) -> Tensor:
