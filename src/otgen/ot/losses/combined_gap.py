@@ -16,6 +16,11 @@ from otgen.ot.core.stopping import Tolerance
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate
 
+# The least relative gap of a term that is sought in float32.
+_SINGLE = 1e-5
+# No tolerance below this is asked of a single problem: it is beyond float64.
+_LEAST = 1e-15
+
 
 @dataclass(frozen=True, kw_only=True)
 class CombinedGap(Tolerance):
@@ -72,12 +77,6 @@ class CombinedGap(Tolerance):
     def combined(self, interval: Interval) -> Interval:
         """The interval of the sum, given those of the values."""
         return combined(self.weights, [interval[k] for k in _members(len(self.weights), interval.lower)])
-
-
-# The least relative gap of a term that is sought in float32.
-_SINGLE = 1e-5
-# No tolerance below this is asked of a single problem: it is beyond float64.
-_LEAST = 1e-15
 
 
 def _members(count: int, values: Tensor) -> list[slice]:
