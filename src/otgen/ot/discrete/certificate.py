@@ -161,9 +161,9 @@ class _Evaluation:
                 mass = _over_columns(block.density, self.b)
                 row_error = row_error + (block.a * (mass - 1).abs()).sum(-1)
         column_error = (self.b * (self.columns - 1).abs()).sum(-1)
-        best = self._rounded(None)
-        lower, lowered = self._lower(best.magnitude)
-        best = best.or_better(self._product())
+        plain = self._rounded(None)
+        lower, lowered = self._lower(plain.magnitude)
+        best = plain.or_better(self._product())
         if correction is not None:
             best = self._rounded((correction[0].double(), correction[1].double())).or_better(best)
         # Infinity minus infinity is no bound: then none is known.
@@ -172,7 +172,12 @@ class _Evaluation:
             torch.where(best.upper.isnan(), torch.inf, best.upper),
         )
         rounding = torch.maximum(lowered, best.rounding)
-        return self._sharpened(Certificate(lower, upper, best.linear, row_error, column_error, rounding, lower))
+        found = Certificate(lower, upper, best.linear, row_error, column_error, rounding, lower)
+        # With a correction or without: a bound must not depend on which of the two was looked at.
+        limited = self._limited(lower, upper, rounding)
+        return self._sharpened(
+            found, limited | self._limited(lower, plain.upper, torch.maximum(lowered, plain.rounding))
+        )
 
     def _lower(self, magnitude: Tensor) -> tuple[Tensor, Tensor]:
         """The lower bound, and how far it was lowered for roundoff."""
@@ -311,12 +316,16 @@ class _Evaluation:
     def _mean(self, block: _Block, values: Tensor) -> Tensor:
         return (block.a * _over_columns(values, self.b)).sum(-1)
 
-    def _sharpened(self, found: Certificate) -> Certificate:
-        """The better bounds of this evaluation and of the one with twice the digits, if that may matter."""
-        gap, size = found.upper - found.lower, torch.maximum(found.lower.abs(), found.upper.abs())
+    def _limited(self, lower: Tensor, upper: Tensor, rounding: Tensor) -> Tensor:
+        """Whether roundoff is much of a gap that is not negligible."""
+        gap, size = upper - lower, torch.maximum(lower.abs(), upper.abs())
         entries = self.a.shape[-1] * self.b.numel()
         narrow = next(fraction for most, fraction in _NARROW if entries <= most) * size
-        limited = (found.rounding > _ROUNDED * gap) & ~(gap <= narrow)
+        return (rounding > _ROUNDED * gap) & ~(gap <= narrow)
+
+    def _sharpened(self, found: Certificate, limited: Tensor) -> Certificate:
+        """The better bounds of this evaluation and of the one with twice the digits, if that may matter."""
+        entries = self.a.shape[-1] * self.b.numel()
         if not bool(limited.any()) or self._kept is None or entries > _SHARP_ENTRIES:
             return found
         density = torch.cat([block.density for block in self._kept], dim=-2)
