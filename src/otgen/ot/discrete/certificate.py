@@ -329,9 +329,10 @@ class _Evaluation:
         if not bool(limited.any()) or self._kept is None or entries > _SHARP_ENTRIES:
             return found
         density = torch.cat([block.density for block in self._kept], dim=-2)
-        sharp = sharp_bounds(self.problem, self.bound.g, density, limited)
+        sharp, linear = sharp_bounds(self.problem, self.bound.g, density, limited)
+        linear = torch.where(sharp.upper < found.upper, linear, found.value_linear)
         both = found.interval.meet(sharp)
-        return replace(found, lower=both.lower, upper=both.upper, rounding=both.rounding)
+        return replace(found, lower=both.lower, upper=both.upper, rounding=both.rounding, value_linear=linear)
 
 
 def _over_columns(values: Tensor, b: Tensor) -> Tensor:

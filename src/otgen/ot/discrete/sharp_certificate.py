@@ -47,8 +47,8 @@ _ROUNDOFF = 1e-12
 _TINY = torch.finfo(torch.float64).tiny
 
 
-def sharp_bounds(problem: Discrete, g: Tensor, density: Tensor, wanted: Tensor) -> Interval:
-    """Bounds on the value of a problem in ordinary units.
+def sharp_bounds(problem: Discrete, g: Tensor, density: Tensor, wanted: Tensor) -> tuple[Interval, Tensor]:
+    """Bounds on the value of a problem in ordinary units, and the transport cost of the plan behind the upper one.
 
     Args:
         problem: without a graph.
@@ -58,11 +58,12 @@ def sharp_bounds(problem: Discrete, g: Tensor, density: Tensor, wanted: Tensor) 
     """
     problems = [problem] if g.ndim == 1 else [problem[k] for k in range(len(g))]
     flat = zip(problems, g.reshape(-1, g.shape[-1]), density.reshape(-1, *density.shape[-2:]), strict=True)
-    nothing = (-math.inf, math.inf, math.inf)
+    nothing = (-math.inf, math.inf, math.inf, math.inf)
     asked = wanted.reshape(-1).tolist()
     each = [_Single.of(*one).bounds() if ask else nothing for ask, one in zip(asked, flat, strict=True)]
     numbers = torch.tensor(each, dtype=torch.float64, device=g.device)
-    return Interval(*(numbers if g.ndim == 2 else numbers[0]).unbind(-1))
+    *bounds, linear = (numbers if g.ndim == 2 else numbers[0]).unbind(-1)
+    return Interval(*bounds), linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +85,14 @@ class _Single:
         plan = density * a[0].unsqueeze(-1) * b[0]
         return cls(problem=problem, costs=costs, rounding=rounding, a=a, b=b, g=g, plan=plan)
 
-    def bounds(self) -> tuple[float, float, float]:
-        """Lower bound, upper bound, and the larger part of them that allows for roundoff."""
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Lower bound, upper bound, the larger part of them that allows for roundoff, and the plan's transport cost."""
         lower, lowered = self._lower()
-        upper, raised = self._upper()
+        upper, raised, linear = self._upper()
         if not math.isfinite(lower + upper + lowered + raised):
             # Infinity minus infinity: nothing is known.
-            return -math.inf, math.inf, math.inf
-        return lower, upper, max(lowered, raised)
+            return -math.inf, math.inf, math.inf, math.inf
+        return lower, upper, max(lowered, raised), linear
 
     def _lower(self) -> tuple[float, float]:
         reg, b = self.problem.reg, self.b[0]
@@ -121,7 +122,7 @@ class _Single:
         cap = _CAP * max(float(mean.max()) for mean in means) + _CAP_EPS * eps
         return self.costs if not cap < float(self.costs.max()) else self.costs.clamp(max=cap)
 
-    def _upper(self) -> tuple[float, float]:
+    def _upper(self) -> tuple[float, float, float]:
         plans, lacking = self._coupling()
         # What the product fills may be a part of the plan's own error, or the last of its roundoff.
         filled = sum(float((plan * self.costs.abs()).sum()) for plan in plans[2:] if float(plan.sum()) < _ROUNDOFF)
@@ -136,7 +137,7 @@ class _Single:
             if offsets is not None:
                 raised += float((weights * offsets).sum())
         penalty, rounding = self._penalty(whole, terms)
-        return linear + penalty + raised + rounding, raised + rounding
+        return linear + penalty + raised + rounding, raised + rounding, linear
 
     def _penalty(self, plan: Tensor, terms: int) -> tuple[float, float]:
         """``eps`` times the penalty of the coupling, and a bound on the roundoff of that."""
