@@ -138,7 +138,7 @@ def _least(make: Callable[[int], Callable[[], tuple[Any, Any]]], problem: Discre
     def gap(steps: int) -> float:
         f, g = make(steps)()
         certificate = certify(problem, Potentials(*potentials(f, g, problem.reg.weight)))  # type: ignore[attr-defined]
-        return float(problem.interval(certificate.lower, certificate.upper).rel_gap)
+        return float(certificate.interval.rel_gap)
 
     high = 20
     at_high = gap(high)

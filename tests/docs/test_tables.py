@@ -50,7 +50,7 @@ def at(tol: float, points: Tensor, solver: Sinkhorn | None = None) -> Solution:
 @pytest.mark.parametrize(("table", "solver"), [(0, None), (1, Sinkhorn())], ids=["fastest", "plain"])
 def test_errors_by_tolerance(table: int, solver: Sinkhorn | None) -> None:
     points = X64.clone().requires_grad_()
-    truth = at(1e-12, points)
+    truth = at(1e-11, points)  # roundoff keeps the gap above 1e-12
     (best,) = torch.autograd.grad(truth.value, points)
     rows = tables("`tol`")[table]
     assert len(rows) == 6
@@ -76,8 +76,8 @@ def test_symmetric_updates_take_four_times_the_steps() -> None:
 
 def test_newton_takes_few_steps() -> None:
     problem = Discrete(X64, Y64, reg=KL(eps=Relative(0.01)))
-    assert solve(problem, Newton(), tol=1e-6).steps == pytest.approx(17, abs=3)
-    assert solve(problem, Sinkhorn(), tol=1e-6, check_every=1).steps == pytest.approx(270, abs=15)
+    assert solve(problem, Newton(), tol=1e-6).steps == pytest.approx(7, abs=1)
+    assert solve(problem, Sinkhorn(), tol=1e-6, check_every=1).steps == pytest.approx(262, abs=5)
     assert solve(problem, tol=1e-6, check_every=1).steps == pytest.approx(8, abs=1)
 
 

@@ -72,7 +72,7 @@ class GridSolution(Certified, Solved):
     @cached_property
     @override
     def interval(self) -> Interval:
-        """Certified bounds on the discretisation's value; a gap below 1e-12 of mass times diameter is roundoff."""
+        """Certified bounds on the discretisation's value."""
         return self.certificate.interval(self.problem)
 
     @cached_property
