@@ -120,7 +120,8 @@ def test_a_point_far_out_costs_the_others_nothing(cost: Cost, dtype: torch.dtype
     assert float(costs[0, 0]) == 0
     assert float(with_far[0, 0]) <= 1e-30
     torch.testing.assert_close(costs[1:, 1:].double(), before.double(), rtol=0, atol=float(2 * allowed.max()))
-    assert float(with_far[1:, 1:].max()) <= 4 * float(allowed.max())
+    # With it, pairs of unequal norms may be products, whose error is one relative to the cost: at most as much again.
+    assert float(with_far[1:, 1:].max()) <= 5 * float(allowed.max())
 
 
 def test_one_point_far_out_of_a_few_thousand_numbers() -> None:

@@ -165,9 +165,9 @@ def weights(name: str, value: Tensor | None, like: Tensor, shape: tuple[int, ...
 
 
 def masses(given: Tensor | None, weights: Tensor) -> Tensor:
-    """Weights as they were given, owned and without a graph; ones for uniform ones."""
+    """Weights as they were given, owned and without a graph; the uniform ones themselves if none were given."""
     if given is None:
-        return torch.ones_like(weights.detach())
+        return weights
     return tensor("weights", given).detach().double().expand(weights.shape).clone()
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -84,8 +85,10 @@ def squared_rounding(x: Tensor, y: Tensor) -> SquaredRounding:
     d = x.shape[-1]
     units, underflow = product_units(x), (2 * d + 8) * torch.finfo(x.dtype).tiny
     rows, columns, apart = _product_norms(x, y)
-    # A difference, its square, and the sum.
-    relative = roundings(d + 4, x) + (2.2 * units if apart else 0.0)
+    # A difference, its square, and the sum. Where pairs are products all, those that cancel and are refined have no
+    # larger an error than products: they are a small share of their squared norms.
+    by_products = not apart and not _small(x, y)
+    relative = 0.0 if by_products else roundings(d + 4, x) + (2.2 * units if apart else 0.0)
     # The norms have a roundoff of their own.
     units *= 1 + units
     return SquaredRounding(rows=rows, columns=columns, units=units, relative=relative, underflow=underflow)
@@ -128,15 +131,18 @@ class Centre:
         shift: the centre, ``(..., 1, d)``, without a graph.
         points: ``y - shift``.
         squares: their squared norms, ``(..., m)``.
-        limit: the squared norm beyond which a point lies far out, ``(..., 1)``.
-        skewed: whether some y may do so.
+        skewed: whether some y may lie far out.
     """
 
     shift: Tensor
     points: Tensor
     squares: Tensor
-    limit: Tensor
     skewed: bool
+
+    @cached_property
+    def limit(self) -> Tensor:
+        """The squared norm beyond which a point lies far out, ``(..., 1)``."""
+        return _FAR * _median(self.squares.detach())
 
     @classmethod
     def of(cls, y: Tensor) -> Centre | None:
@@ -150,17 +156,7 @@ class Centre:
     def _at(cls, y: Tensor, shift: Tensor) -> Centre:
         points = y - shift
         squares = squared_norms(points)
-        found = squares.detach()
-        median = found.median(dim=-1, keepdim=True).values
-        if found.device.type == "cpu" and y.ndim == 3:
-            # NumPy's calls cost less.
-            skewed = bool((found.numpy().max(-1, keepdims=True) > _FAR * median.numpy()).any())
-        elif y.ndim == 2:
-            skewed = found.max().item() > _SKEWED * median.item()
-        else:
-            # A batch is taken apart only if some points lie far out.
-            skewed = bool((found.amax(-1, keepdim=True) > _FAR * median).any())
-        return cls(shift=shift, points=points, squares=squares, limit=_FAR * median, skewed=skewed)
+        return cls(shift=shift, points=points, squares=squares, skewed=_skewed(squares.detach()))
 
     @torch.no_grad()
     def far(self, x_sq: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -171,6 +167,22 @@ class Centre:
         if len(columns) == 0:
             return None
         return (x_sq.squeeze(-1) > self.limit / _APART).nonzero().squeeze(-1), columns
+
+
+def _skewed(squares: Tensor) -> bool:
+    # A batch is taken apart only if some points lie far out.
+    most = _SKEWED if squares.ndim == 1 else _FAR
+    if squares.device.type == "cpu":
+        # NumPy's calls cost less, and the least is found sooner than the median, which is no smaller.
+        array = squares.numpy()
+        even = array.max(-1) <= most * array.min(-1)
+        if even if array.ndim == 1 else even.all():
+            return False
+    return bool((squares.amax(-1, keepdim=True) > most * _median(squares)).any())
+
+
+def _median(values: Tensor) -> Tensor:
+    return values.median(dim=-1, keepdim=True).values
 
 
 def _squared(x: Tensor, y: Tensor, share: float) -> Tensor:

@@ -79,6 +79,7 @@ def certify(
     potentials: Potentials,
     plan: Tensor | None = None,
     correction: tuple[Tensor, Tensor] | None = None,
+    enough: float = 0.0,
 ) -> Certificate:
     """Bounds on the value of a problem, at any potentials.
 
@@ -90,10 +91,11 @@ def certify(
             ``max(1 + alpha_i + x_j, 0)``. Any numbers are valid. If they make its marginals right to first order, the
             gap is of second order in the marginal error; without a correction it is of first order. The better of the
             two plans is taken, with and without the correction.
+        enough: a relative gap of which no smaller one is wanted: roundoff in it is worth no further passes.
     """
     inner = problem.in_units()
     potentials = potentials.times(problem.unit / inner.unit)
-    found = _Evaluation(inner, potentials, plan).certificate(correction)
+    found = _Evaluation(inner, potentials, plan, enough).certificate(correction)
     return found.in_units(inner.unit / problem.unit)
 
 
@@ -133,8 +135,8 @@ class _Rounded:
 class _Evaluation:
     """The passes over the plan of a problem in ordinary units."""
 
-    def __init__(self, problem: Discrete, potentials: Potentials, plan: Tensor | None) -> None:
-        self.problem, self.plan = problem.detached(), plan
+    def __init__(self, problem: Discrete, potentials: Potentials, plan: Tensor | None, enough: float) -> None:
+        self.problem, self.plan, self.enough = problem.detached(), plan, enough
         if plan is None and not isinstance(problem.reg, SmoothRegulariser):
             raise TypeError("an unregularised plan is no function of the potentials: its solver must give it")
         self.a, self.b = problem.weights64
@@ -228,11 +230,11 @@ class _Evaluation:
         factor = x.unsqueeze(-2) + (1 + alpha[..., block.part]).unsqueeze(-1)
         return factor.clamp_(min=0).mul_(block.density)
 
-    def _scales(self, correction: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
-        """The factors at most 1 that leave no row heavier than its weight, and the column sums of what is left."""
+    def _scales(self, correction: tuple[Tensor, Tensor] | None) -> tuple[Tensor | None, Tensor]:
+        """The factors at most 1 that leave no row heavier than its weight, None if they are 1; the column sums left."""
         if correction is None and self.plan is None:
             # The rows of the plan of potentials have mass 1 already.
-            return torch.ones_like(self.a), self.columns
+            return None, self.columns
         scales, columns = [], torch.zeros_like(self.b)
         for block in self._blocks():
             density = self._corrected(block, correction)
@@ -254,8 +256,9 @@ class _Evaluation:
         linear, penalty, magnitude = (torch.zeros_like(self.value) for _ in range(3))
         rows, lacked = [], torch.zeros_like(self.value)
         for block in self._blocks():
-            density = self._corrected(block, correction) * row_scale[..., block.part].unsqueeze(-1)
-            density.mul_(column_scale.unsqueeze(-2))
+            density = self._corrected(block, correction) * column_scale.unsqueeze(-2)
+            if row_scale is not None:
+                density.mul_(row_scale[..., block.part].unsqueeze(-1))
             held = _over_columns(density, b)
             lacking = (1 - held).clamp(min=0)  # err_a / a
             # pi' + err_a err_b^T / |err_a|_1, as a density
@@ -320,8 +323,8 @@ class _Evaluation:
         """Whether roundoff is much of a gap that is not negligible."""
         gap, size = upper - lower, torch.maximum(lower.abs(), upper.abs())
         entries = self.a.shape[-1] * self.b.numel()
-        narrow = next(fraction for most, fraction in _NARROW if entries <= most) * size
-        return (rounding > _ROUNDED * gap) & ~(gap <= narrow)
+        narrow = max(self.enough, next(fraction for most, fraction in _NARROW if entries <= most))
+        return (rounding > _ROUNDED * gap) & ~(gap <= narrow * size)
 
     def _sharpened(self, found: Certificate, limited: Tensor) -> Certificate:
         """The better bounds of this evaluation and of the one with twice the digits, if that may matter."""

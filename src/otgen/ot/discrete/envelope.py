@@ -138,8 +138,9 @@ def dual_value(problem: Discrete, potentials: Potentials) -> Tensor:
     """``<a, f> + <b, g> - sum_ij a_i b_j conjugate(s_ij)`` for potentials with exact rows, float64."""
     # In float32 the weights as normalised are as good as the rest.
     a, b = problem.weights64 if problem.dtype == torch.float64 else (problem.a.double(), problem.b.double())
-    f = potentials.f.double().masked_fill(problem.a == 0, 0.0)
-    g = potentials.g.double().masked_fill(problem.b == 0, 0.0)
+    f, g = potentials.f.double(), potentials.g.double()
+    if not problem.uniform:
+        f, g = f.masked_fill(problem.a == 0, 0.0), g.masked_fill(problem.b == 0, 0.0)
     value = (a * f).sum(-1) + (b * g).sum(-1)
     reg = problem.reg
     if isinstance(reg, SmoothRegulariser) and not reg.conjugate_vanishes:
@@ -197,8 +198,7 @@ def envelope_gradients(
     potentials = potentials.detached()
     blocks = list(problem.row_blocks())
     inputs = problem.geometry.zeros(problem.dtype) if len(blocks) > 1 else ()
-    grad_a = potentials.f.to(problem.dtype).clone()
-    grad_b = potentials.g.to(problem.dtype).clone()
+    grad_a, grad_b = (p.to(problem.dtype, copy=True) for p in (potentials.f, potentials.g))
     reg = problem.reg
     for part in blocks:
         rows = plan_rows(problem, potentials, plan, part)
@@ -215,6 +215,8 @@ def envelope_gradients(
             conjugate = reg.conjugate(s)
             grad_a[..., part] -= _weighted(conjugate, problem.b.unsqueeze(-2)).sum(-1)
             grad_b -= _weighted(conjugate, problem.a[..., part].unsqueeze(-1)).sum(-2)
+    if problem.unit == 1:
+        return (*inputs, grad_a, grad_b)
     return (*inputs, grad_a * problem.unit, grad_b * problem.unit)
 
 

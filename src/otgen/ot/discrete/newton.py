@@ -179,11 +179,13 @@ class _NewtonIterate(DiscreteIterate):
             return False
         if self.last or self.gap_per_error > 0:
             return super().expects_gap(tol)
-        # The mean of c - f - g, plus eps, relative to the value: about the gap per unit of missing mass.
+        # The mean of c - f - g, plus eps, relative to the value: about the gap per unit of missing mass. Where that is
+        # next to nothing, as for the product plan, the gap is of second order.
         linear = (self.problem.a * self.state.f).sum(-1) + (self.problem.b * self.state.g).sum(-1)
         slack = self.problem.mean_cost + self.problem.eps - linear
         size = self.state.value.abs().clamp(min=torch.finfo(linear.dtype).tiny)
-        return float((slack.clamp(min=0) / size).max()) * self.marginal_error <= tol
+        error = self.marginal_error
+        return float(((slack.clamp(min=0) + self.problem.eps * error) / size).max()) * error <= tol
 
 
 class _SemiDual(Dual):

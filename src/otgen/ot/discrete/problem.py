@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +19,7 @@ from otgen.ot.costs.base import Cost, CostRounding
 from otgen.ot.costs.sqeuclidean import SqEuclidean
 from otgen.ot.discrete.conditioning import lightest, too_coarse, unit_of
 from otgen.ot.discrete.geometry import Geometry, Matrix, Points
+from otgen.ot.discrete.side import Side
 from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
 
@@ -27,33 +27,6 @@ from otgen.ot.regularisers.kl import KL
 _ALWAYS_KEPT_BYTES = 1 << 28
 # Entries of a row block of the streamed passes: 2 MB in float64, which a cache holds.
 _BLOCK_ENTRIES = 1 << 18
-
-
-@dataclass(frozen=True)
-class Side:
-    """A weighted cloud of a problem, already checked.
-
-    Attributes:
-        points: ``(..., n, d)``.
-        weights: ``(..., n)``, summing to 1.
-        masses: the weights as they were given, up to a factor.
-    """
-
-    points: Tensor
-    weights: Tensor
-    masses: Tensor
-
-    def against(self, other: Side, like: Discrete) -> Discrete:
-        """The problem between this cloud and another, with the cost and regulariser of ``like``."""
-        geometry = Points(self.points, other.points, like.cost)
-        return like._with(
-            geometry=geometry, a=self.weights, b=other.weights, _masses=(self.masses, other.masses), unit=1.0
-        )
-
-    def part(self, where: slice | Tensor) -> Side:
-        """Some of the points, their weights normalised."""
-        weights = self.weights[..., where]
-        return Side(self.points[..., where, :], weights / weights.sum(-1, keepdim=True), self.masses[..., where])
 
 
 class Discrete(Problem):
@@ -193,6 +166,11 @@ class Discrete(Problem):
         return found[0], found[1]
 
     @property
+    def uniform(self) -> bool:
+        """Whether no weights were given, so that all are equal and positive."""
+        return self._masses[0] is self.a and self._masses[1] is self.b
+
+    @property
     def masses(self) -> tuple[Tensor, Tensor]:
         """The weights of both sides as they were given, up to a factor, without a graph."""
         return self._masses
@@ -306,7 +284,9 @@ class Discrete(Problem):
         first = problems[0]
         x, y = (_joined(clouds, 3) for clouds in zip(*(p._points().inputs() for p in problems), strict=True))
         a, b = (_joined(weights, 2) for weights in zip(*((p.a, p.b) for p in problems), strict=True))
-        masses = tuple(_joined(each, 2) for each in zip(*(p._masses for p in problems), strict=True))
+        masses: tuple[Tensor, ...] = (a, b)
+        if not all(p.uniform for p in problems):
+            masses = tuple(_joined(each, 2) for each in zip(*(p._masses for p in problems), strict=True))
         return first._with(geometry=Points(x, y, first.cost), a=a, b=b, _masses=masses)
 
     def cost_rounding(self, dtype: torch.dtype) -> CostRounding:
@@ -365,8 +345,10 @@ class Discrete(Problem):
         return problem
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Discrete:
-        masses = (change(self._masses[0]), change(self._masses[1]))
-        return self._with(geometry=self.geometry.mapped(change), a=change(self.a), b=change(self.b), _masses=masses)
+        a, b = change(self.a), change(self.b)
+        sides = zip((self.a, self.b), (a, b), self._masses, strict=True)
+        masses = tuple(new if given is old else change(given) for old, new, given in sides)
+        return self._with(geometry=self.geometry.mapped(change), a=a, b=b, _masses=masses)
 
     def columns(self, where: Tensor) -> Discrete:
         """Costs and weights of some columns. The weights are not renormalised: it is no transport problem by itself."""

@@ -113,6 +113,9 @@ class SmoothDualSolver(DiscreteSolver):
 class DiscreteIterate(Iterate):
     """The state of a discrete solver."""
 
+    # The relative gap that was last asked for.
+    wanted = 0.0
+
     def __init__(self, solver: DiscreteSolver, problem: Discrete, state: Any, gap_per_error: float) -> None:
         self.solver, self.problem, self.state = solver, problem, state
         # Gap per unit of marginal error at the last certificate; it predicts when the next one is worth its pass.
@@ -192,7 +195,7 @@ class DiscreteIterate(Iterate):
     @cached_property
     def certificate(self) -> Certificate:
         """Bounds and marginal errors, evaluated over the plan in float64."""
-        return certify(self.problem, self.potentials, self.plan, self.correction())
+        return certify(self.problem, self.potentials, self.plan, self.correction(), enough=self.wanted)
 
     def correction(self) -> tuple[Tensor, Tensor] | None:
         """The correction that makes the plan's marginals right to first order, if the state has one: see `certify`."""
@@ -200,6 +203,7 @@ class DiscreteIterate(Iterate):
 
     @override
     def expects_gap(self, tol: float) -> bool:
+        self.wanted = tol
         return self.last or self.gap_per_error * self.marginal_error <= tol
 
     @override
@@ -215,7 +219,8 @@ class DiscreteIterate(Iterate):
         known: Interval | None = self.__dict__.get("interval")
         pairs = math.prod(self.problem.shape)
         narrow = pairs <= _FEW and known is not None and bool((known.rel_gap < _NARROW).any())
-        if narrow or (pairs <= _ENTRIES and self.problem.largest_cost > _OUTLYING * float(value.abs().min())):
+        least = abs(value.item()) if value.ndim == 0 else float(value.abs().min())
+        if narrow or (pairs <= _ENTRIES and self.problem.largest_cost > _OUTLYING * least):
             exact = self.certificate.interval
             return exact if known is None else exact.meet(known)
         return known

@@ -8,7 +8,8 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.ot.core.compilation import uncompiled
 from otgen.ot.costs.cosine import Cosine
-from otgen.ot.discrete.problem import Discrete, Side
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.side import Side
 from otgen.ot.losses.combination import Combination, combine
 from otgen.ot.losses.divergences import TransportLoss
 from otgen.ot.solve import default_solver

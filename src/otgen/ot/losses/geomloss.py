@@ -15,7 +15,8 @@ from otgen.ot.core.loop import LossOptions, OnUnconverged
 from otgen.ot.costs.base import Cost
 from otgen.ot.costs.pnorm import PNorm
 from otgen.ot.costs.sqeuclidean import SqEuclidean
-from otgen.ot.discrete.problem import Discrete, Side
+from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.side import Side
 from otgen.ot.discrete.sinkhorn.solver import Sinkhorn, SinkhornUpdate
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.losses.combination import Combination, combine

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import torch
 from torch import Tensor
 
 from otgen.ot.core.interval import Interval
@@ -57,4 +56,5 @@ class Group:
 
 def total_of(groups: Sequence[Group], weights: Sequence[float], kind: ValueKind) -> Tensor:
     """The weighted sum of the values of all terms, float64, so that terms which nearly cancel leave their digits."""
-    return torch.stack([group.total(weights, kind) for group in groups]).sum(0)
+    first, *others = (group.total(weights, kind) for group in groups)
+    return sum(others, first)

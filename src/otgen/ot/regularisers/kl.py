@@ -14,6 +14,8 @@ from otgen.ot.regularisers.base import SmoothRegulariser
 
 # The reach of a move that is shortened once, in units of eps, and the factor by which it falls each time after.
 _REACH, _SHORTER = 64.0, 8.0
+# Weights are similar if their logarithms differ by less.
+_SIMILAR = 16.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,17 +31,22 @@ class KL(SmoothRegulariser):
     def soft_transform(self, z: Tensor, w: Tensor, dim: int) -> Tensor:
         # f_i = -eps log sum_j b_j exp((g_j - c_ij) / eps)
         empty = w == 0
+        some_empty = bool(empty.any())
         one_vector = w.ndim >= 2 and w.shape[-3 - dim] == 1 and w.shape[dim] == z.shape[dim]
         if torch.is_grad_enabled() or not one_vector:
             # The logarithm of a zero weight is -inf, computed so that it carries no gradient.
-            log_w = w.masked_fill(empty, 1.0).log().masked_fill(empty, -torch.inf)
+            log_w = w.masked_fill(empty, 1.0).log().masked_fill(empty, -torch.inf) if some_empty else w.log()
             # Relative to the largest, so that no digits are lost, and nothing overflows, in the division by eps.
-            top = z.detach().masked_fill(empty, -torch.inf).amax(dim, keepdim=True)
+            live = z.detach().masked_fill(empty, -torch.inf) if some_empty else z.detach()
+            top = live.amax(dim, keepdim=True)
             exponent = (z - top) / self.weight + log_w
-            least = exponent.detach().amax(dim, keepdim=True) + least_exponent(z.dtype)
-            return -self.weight * torch.logsumexp(torch.maximum(exponent, least), dim=dim) - top.squeeze(dim)
+            # The largest exponent of a sum is at least the logarithm of the lightest weight.
+            largest = log_w.detach().amin()
+            if not largest > log_w.detach().amax() - _SIMILAR:
+                largest = exponent.detach().amax(dim, keepdim=True)
+            exponent = torch.maximum(exponent, largest + least_exponent(z.dtype))
+            return -self.weight * torch.logsumexp(exponent, dim=dim) - top.squeeze(dim)
         # Without a graph, in place, the weighted sum as a matrix-vector product: half the passes over memory.
-        some_empty = bool(empty.any())
         live = z.masked_fill(empty, -torch.inf) if some_empty else z
         top = live.amax(dim, keepdim=True)
         exponent = (live - top).div_(self.weight)

@@ -51,9 +51,10 @@ def certify_kernel(
         A number no larger than the value, one no smaller, and by how much each was widened to allow for roundoff.
     """
     plan = _Plan(problem, matrix, eps, correction, absorbed)
+    lower, upper = float(plan.a @ plan.f + plan.b @ plan.g) - eps * (plan.mass - 1), plan.cost()
     slack = _slack(problem, plan, rounding)
-    lower = float(plan.a @ plan.f + plan.b @ plan.g) - eps * (plan.mass - 1)
-    return lower - slack, plan.cost() + slack, slack
+    slack += _rounding_of_costs(problem, plan, upper + slack)
+    return lower - slack, upper + slack, slack
 
 
 class _Plan:
@@ -165,11 +166,24 @@ def _slack(problem: Discrete, plan: _Plan, rounding: Rounding) -> float:
     summing = plan.summing * (float(plan.f.abs().max() + plan.g.abs().max()) + plan.eps * (1 + plan.largest))
     total = 2 * plan.eps * (logarithm + held) + unit * largest + summing
     # The deficits of rows and of columns are equal up to the roundoff of their sums in float64.
-    total += (len(plan.a) + len(plan.b) + 64) * torch.finfo(torch.float64).eps * largest
-    # The roundoff of the mean cost over any feasible plan; zero for a given matrix, which is exact by definition.
-    found = problem.cost_rounding(problem.dtype)
-    total += found.relative * largest_cost
+    return total + (len(plan.a) + len(plan.b) + 64) * torch.finfo(torch.float64).eps * largest
+
+
+def _rounding_of_costs(problem: Discrete, plan: _Plan, upper: float) -> float:
+    """The roundoff of the mean cost over either plan; zero for a given matrix, which is exact by definition.
+
+    Args:
+        problem: the problem.
+        plan: for the weights.
+        upper: no smaller than the value at the costs as they were computed.
+    """
+    found, (low, high) = problem.cost_rounding(problem.dtype), problem.cost_range
+    total = 0.0
     for offsets, weights in ((found.rows, plan.a), (found.columns, plan.b)):
         if offsets is not None:
             total += float(weights @ offsets.double())
-    return total
+    if found.relative == 0:
+        return total
+    # Our plan and the optimal one pay no more than the value, if no cost is negative, up to this very roundoff.
+    paid = (upper + 2 * total) / (1 - 2 * found.relative) if low >= 0 else max(-low, high)
+    return total + found.relative * min(paid, max(-low, high))

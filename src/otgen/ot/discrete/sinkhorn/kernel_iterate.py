@@ -33,8 +33,6 @@ _MORE_SWEEPS = 40
 class KernelIterate(DiscreteIterate):
     """A state that holds a kernel."""
 
-    # The tolerance that the gap was last asked for.
-    wanted = 0.0
     # Whether the interval from the kernel was mostly roundoff.
     _rounded = False
 

@@ -64,6 +64,15 @@ class _Arrays(MatVec):
     def columns(self, u: Any) -> Any:
         return self.transposed.dot(u)
 
+    # Written out, since for a small matrix a call costs as much as its work.
+
+    def sweep(self, v: Any, a: Any) -> tuple[Any, Any]:
+        p = self.matrix.dot(v)
+        return p, self.transposed.dot(a / p)
+
+    def pair(self, v: Any, u: Any) -> tuple[Any, Any]:
+        return self.matrix.dot(v), self.transposed.dot(u)
+
 
 class _Blocks(MatVec):
     """Blocks of rows divided among Python's threads; a sweep reads each block once. NumPy's `dot` releases the lock."""
