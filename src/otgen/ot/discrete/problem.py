@@ -162,7 +162,9 @@ class Discrete(Problem):
         found = []
         for weights, masses in zip((self.a, self.b), self._masses, strict=True):
             exact = (weights if weights.requires_grad else masses).double()
-            found.append(exact / exact.sum(-1, keepdim=True))
+            # Equal ones are set, since their sum would depend on how many problems are in a batch.
+            equal = masses is weights
+            found.append(torch.full_like(exact, 1 / exact.shape[-1]) if equal else exact / exact.sum(-1, keepdim=True))
         return found[0], found[1]
 
     @property
@@ -258,6 +260,8 @@ class Discrete(Problem):
         problem = self._mapped(torch.Tensor.double)
         # From the weights as given: those in the dtype were rounded when they were normalised.
         problem.a, problem.b = self.weights64
+        if self.uniform:
+            problem._masses = self.weights64
         problem._asked = self.asked
         return problem
 
@@ -307,6 +311,11 @@ class Discrete(Problem):
         """Both clouds with their weights."""
         points = self._points()
         return Side(points.x, self.a, self._masses[0]), Side(points.y, self.b, self._masses[1])
+
+    def between(self, left: Side, right: Side) -> Discrete:
+        """The problem between two clouds, with this one's cost and regulariser."""
+        geometry, masses = Points(left.points, right.points, self.cost), (left.masses, right.masses)
+        return self._with(geometry=geometry, a=left.weights, b=right.weights, _masses=masses, unit=1.0)
 
     def _points(self) -> Points:
         if not isinstance(self.geometry, Points):

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
-
-from otgen.ot.discrete.geometry import Points
-
-if TYPE_CHECKING:
-    from otgen.ot.discrete.problem import Discrete
 
 
 @dataclass(frozen=True)
@@ -26,13 +20,6 @@ class Side:
     points: Tensor
     weights: Tensor
     masses: Tensor
-
-    def against(self, other: Side, like: Discrete) -> Discrete:
-        """The problem between this cloud and another, with the cost and regulariser of ``like``."""
-        geometry = Points(self.points, other.points, like.cost)
-        return like._with(
-            geometry=geometry, a=self.weights, b=other.weights, _masses=(self.masses, other.masses), unit=1.0
-        )
 
     def part(self, where: slice | Tensor) -> Side:
         """Some of the points, their weights normalised."""

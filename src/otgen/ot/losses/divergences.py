@@ -120,7 +120,7 @@ class SinkhornDivergence(TransportLoss):
     def forward(self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Tensor:
         cross = Discrete(x, y, a, b, cost=self.cost, reg=self.reg)
         left, right = cross.sides()
-        problems = (cross, left.against(left, cross), right.against(right, cross))
+        problems = (cross, cross.between(left, left), cross.between(right, right))
         value, self.last = combine(self.WEIGHTS, problems, self.solver, self.value, **self.options)
         return value
 

@@ -66,7 +66,7 @@ class MinibatchEnergyDistance(TransportLoss):
         first, second = _halves("x", left)
         third, fourth = _halves("y", right)
         pairs = ((first, third), (first, fourth), (second, third), (second, fourth), (first, second), (third, fourth))
-        problems = tuple(one.against(other, whole) for one, other in pairs)
+        problems = tuple(whole.between(one, other) for one, other in pairs)
         # No term is between a cloud and itself, so nothing has to cancel: the faster alternating update serves.
         solver = default_solver(whole) if self.solver is None else self.solver
         value, self.last = combine(self.WEIGHTS, problems, solver, self.value, **self.options)

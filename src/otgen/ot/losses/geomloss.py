@@ -170,7 +170,7 @@ class SamplesLoss(nn.Module):
 
     def _problem(self, rows: Side, columns: Side, like: Discrete) -> Discrete:
         if self.cost is None or isinstance(self.cost, Cost):
-            return rows.against(columns, like)
+            return like.between(rows, columns)
         costs = self._costs(rows.points, columns.points)
         return Discrete.from_matrix(costs, rows.weights, columns.weights, reg=like.reg)
 
