@@ -67,5 +67,5 @@ def test_records_are_strict_json(tmp_path: Path) -> None:
     assert json.loads(text, parse_constant=pytest.fail) == expected
     assert text == json.dumps(expected, indent=1) + "\n"
     for _ in range(2):
-        files.append_json(tmp_path / "lines", record)
+        files.append(tmp_path / "lines", record)
     assert (tmp_path / "lines").read_text() == 2 * (json.dumps(expected) + "\n")

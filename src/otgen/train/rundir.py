@@ -120,7 +120,7 @@ class RunDir:
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add a line to the metrics."""
-        files.append_json(self.metrics, record)
+        files.append(self.metrics, record)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All lines of the metrics."""
