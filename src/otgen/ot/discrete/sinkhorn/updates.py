@@ -13,7 +13,7 @@ from otgen.ot.discrete.sinkhorn.kernel import SubProblem
 # A Newton step changes log v by R log(1 + x / R) where the quadratic model asks for x: mass is exponential in log v, so
 # that log(1 + x) has the effect that is asked for. The better the model, the larger R may be: the first R, the factor
 # by which it falls if the dual does not rise, and how often; further trials are half as long each.
-_BEND, _BENT_MORE, _BENDS = 8.0, 8.0, 2
+_BEND, _BENT_MORE, _BENDS = 64.0, 8.0, 2
 _TRIALS = 6
 
 
