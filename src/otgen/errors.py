@@ -44,6 +44,10 @@ class FewDataWarning(UserWarning):
     """A batch is larger than the data set, so that it is drawn with replacement."""
 
 
+class DamageWarning(UserWarning):
+    """A file of a run is damaged, or cannot be written, and the run goes on without it."""
+
+
 class RenamedWarning(FutureWarning):
     """A former name is used, which the next release will no longer accept."""
 

@@ -17,7 +17,7 @@ from otgen import methods
 from otgen.data import Gaussian2D, Normal
 from otgen.nets import HeadOf, MlpCritic, MlpGenerator, MlpSplitCritic, SpectralNorm
 from otgen.ot import KL, SqEuclidean
-from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig
+from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig, checkpoint
 from otgen.train.hooks import Checkpoints
 
 NEVER = 10**6
@@ -92,8 +92,7 @@ def learnt_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of step 2 of `learnt`, made once. Read it, never write to it."""
     config = replace(TINY, method=LEARNT, steps=2)
     trainer = to_end(Trainer(config, RunDir.create(tmp_path_factory.mktemp("once") / "run", config), [Checkpoints()]))
-    (found,) = trainer.run.checkpoints.iterdir()
-    return found
+    return checkpoint.newest(trainer.run.checkpoints)
 
 
 @pytest.fixture

@@ -16,11 +16,13 @@ from typing import Any
 
 import pytest
 import torch
+import yaml  # type: ignore[import-untyped]
 from safetensors.torch import load_file, save_file
 
-from cases.checkpoints import Payload, change, sum_again, sums
+from cases.checkpoints import Payload, change, manifest_of, sum_again, sums
 from cases.errors import NO_SPACE, input_error, raising
 from cases.trainers import Start, to_end
+from otgen.errors import DamageWarning
 from otgen.methods import SWGAN, DualOracle
 from otgen.nets import MlpCritic, MlpGenerator
 from otgen.train import RunConfig, RunDir, Trainer, checkpoint
@@ -64,7 +66,7 @@ def _refused(match: str | None, folder: Path, trainer: Trainer) -> str:
 
 def test_what_is_in_a_checkpoint(saved: Path) -> None:
     tensors = {f"{name}.safetensors" for name in ("critic", "generator", "generator_ema", "state")}
-    assert {p.name for p in saved.iterdir()} == {"MANIFEST.json", "state.json"} | tensors
+    assert {p.name for p in saved.iterdir()} == {"MANIFEST.json", "state.json", "config.yaml"} | tensors
     about = json.loads((saved / "state.json").read_text())
     assert (about["format"], about["shape"], about["value_range"]) == (checkpoint.FORMAT, [2], None)
     assert about["numbers"]["step"] == 2
@@ -79,12 +81,16 @@ def test_no_file_is_a_pickle(saved: Path) -> None:
         if file.suffix == ".safetensors":  # the length of a JSON header, then the header
             size = int.from_bytes(content[:8], "little")
             assert isinstance(json.loads(content[8 : 8 + size]), dict)
-        else:
+        elif file.suffix == ".json":
             json.loads(content)
+        else:
+            assert yaml.safe_load(content)["seed"] == 0
 
 
 def test_the_manifest_sums_every_file(saved: Path) -> None:
-    assert json.loads((saved / "MANIFEST.json").read_text()) == sums(saved)
+    stored = json.loads((saved / "MANIFEST.json").read_text())
+    assert stored["files"] == sums(saved)
+    assert set(stored["run"]) == {"config.yaml", "env.json"}  # no line of metrics was written
     assert checkpoint.verified(saved) == saved
 
 
@@ -108,7 +114,8 @@ def test_load_brings_everything_back(saved: Path, learnt: RunConfig, start: Star
 
 def test_save_load_save_is_byte_identical(saved: Path, fresh: Trainer, tmp_path: Path) -> None:
     checkpoint.load(saved, fresh.state)
-    again = checkpoint.save(tmp_path / "again", fresh.state, fresh.shapes, keep=1)
+    origin = checkpoint.read_origin(saved)
+    again = checkpoint.save(tmp_path / "again", fresh.state, fresh.shapes, keep=1, origin=origin)
     assert again.name == saved.name
     for file in saved.iterdir():
         assert (again / file.name).read_bytes() == file.read_bytes(), file.name
@@ -148,7 +155,7 @@ def test_a_missing_file_is_refused(name: str, saved: Path, fresh: Trainer) -> No
 @pytest.mark.parametrize("left_out", ["everything", "generator.safetensors", "state.json"])
 def test_a_manifest_that_leaves_files_out_is_refused(left_out: str, saved: Path, fresh: Trainer) -> None:
     kept = {name: value for name, value in sums(saved).items() if left_out not in ("everything", name)}
-    (saved / "MANIFEST.json").write_text(json.dumps(kept))
+    manifest_of(saved, kept)
     input_error(None, checkpoint.load, saved, fresh.state)
 
 
@@ -164,7 +171,8 @@ def test_a_manifest_cannot_point_outside(name: str, saved: Path, fresh: Trainer)
     (saved.parent / "outside").write_bytes(content)
     (saved / "sub").mkdir()
     (saved / "sub" / "outside").write_bytes(content)
-    (saved / "MANIFEST.json").write_text(json.dumps(sums(saved) | {name: hashlib.sha256(content).hexdigest()}))
+    digest = hashlib.sha256(content).hexdigest()
+    manifest_of(saved, sums(saved) | {name: {"size": len(content), "sha256": digest}})
     input_error(r"MANIFEST\.json|no complete checkpoint", checkpoint.load, saved, fresh.state)
 
 
@@ -242,10 +250,11 @@ def test_lost_moments_are_refused(saved: Path, fresh: Trainer) -> None:
     input_error("missing", checkpoint.load, saved, fresh.state)
 
 
-@pytest.mark.parametrize("version", [0, 2, None, "1"])
+@pytest.mark.parametrize("version", [0, 3, None, "1", True])
 def test_another_format_is_refused(version: Any, saved: Path, fresh: Trainer) -> None:
     change(saved / "state.json", lambda about: about | {"format": version})
-    input_error(rf"has checkpoint format {version}, this version reads format 1", checkpoint.load, saved, fresh.state)
+    said = rf"has checkpoint format {version}, this version reads formats 1 and 2"
+    input_error(said, checkpoint.load, saved, fresh.state)
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3])
@@ -266,11 +275,21 @@ def test_newest_goes_by_step_not_by_time(saved: Path) -> None:
 
 
 def test_what_is_incomplete_is_no_checkpoint(saved: Path) -> None:
+    shutil.copytree(saved, saved.with_name(".tmp-step_00000010-1"))
+    for stray in ("step_foo", "step_1", "step_00000003.bak", ".DS_Store"):
+        (saved.parent / stray).mkdir()
+    (saved.parent / "step_00000004").write_text("no folder")
+    (saved.parent / "step_00000005").symlink_to(saved)
+    assert checkpoint.checkpoints(saved.parent) == [saved]
+    assert checkpoint.newest(saved.parent) == saved
+
+
+def test_a_checkpoint_without_a_manifest_is_passed_over_and_said(saved: Path) -> None:
     later = saved.with_name("step_00000009")
     shutil.copytree(saved, later)
     (later / "MANIFEST.json").unlink()
-    shutil.copytree(saved, saved.with_name(".tmp-step_00000010-1"))
-    assert checkpoint.checkpoints(saved.parent) == [saved]
+    with pytest.warns(DamageWarning, match=r"step_00000009 is no complete checkpoint.*step_00000002 is used instead"):
+        assert checkpoint.newest(saved.parent) == saved
 
 
 def test_no_checkpoint_is_an_error_that_says_so(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from cases.errors import NO_PERMISSION, input_error
+from otgen.errors import DamageWarning
 from otgen.train import RunConfig, RunDir
 from otgen.train.rundir import environment
 
@@ -97,14 +98,29 @@ def test_evaluations_of_the_average_are_read_in_the_order_of_their_steps(tiny: R
         run.write_evaluation(step, {"step": step})
     run.write_evaluation(4, {"step": 4}, "-raw")
     (run.evaluations / "step_00000007.json").write_text('{"step": 7, "w1"')  # killed while it wrote
-    assert [record["step"] for record in run.read_evaluations()] == [3, 20, 100_000_000]
+    with pytest.warns(DamageWarning, match="step_00000007.json cannot be read and is left out"):
+        assert [record["step"] for record in run.read_evaluations()] == [3, 20, 100_000_000]
+
+
+def test_an_evaluation_that_was_edited_is_left_out_and_said(tiny: RunConfig, tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path, tiny)
+    run.write_evaluation(3, {"step": 3, "w1": 0.25})
+    assert run.read_evaluations() == [{"step": 3, "w1": 0.25}]
+    file = run.evaluation(3)
+    for edited in (file.read_text().replace("0.25", "0.35"), file.read_text().replace('"step": 3', '"step": 4')):
+        file.write_text(edited)
+        with pytest.warns(DamageWarning, match="is damaged, or was edited, and is left out"):
+            assert run.read_evaluations() == []
+    file.write_text('{"step": 3, "w1": 0.35}')  # of an earlier version, which wrote no sums
+    assert run.read_evaluations() == [{"step": 3, "w1": 0.35}]
 
 
 def test_evaluations_are_kept_by_step(tiny: RunConfig, tmp_path: Path) -> None:
     run = RunDir.create(tmp_path, tiny)
     file = run.write_evaluation(12, {"step": 12, "w1": float("nan")})
     assert file == run.path / "eval" / "step_00000012.json"
-    assert json.loads(file.read_text()) == {"step": 12, "w1": None}
+    assert run.read_evaluations() == [{"step": 12, "w1": None}]
+    assert json.loads(file.read_text()).keys() == {"step", "w1", "sha256"}
 
 
 def test_the_environment_says_what_numbers_depend_on(tiny: RunConfig, tmp_path: Path) -> None:

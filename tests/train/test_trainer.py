@@ -69,7 +69,7 @@ def test_what_is_not_finite_stops_the_run(
     now = _everything(trainer, *safe)
     assert all(torch.equal(at_three[name], value) for name, value in now.items())
     assert all(bool(torch.isfinite(v).all()) for v in _everything(trainer, "critic", "generator").values())
-    assert [p.name for p in checkpoint.checkpoints(trainer.run.checkpoints)] == ["step_00000002"]
+    assert [p.name for p in checkpoint.checkpoints(trainer.run.checkpoints)] == ["step_00000000", "step_00000002"]
     assert resumed(config, trainer).state.step == 2
 
 

@@ -39,8 +39,6 @@ def run(arguments: Sequence[str]) -> int:
     try:
         with _helped(arguments, plan, asked.jobs - 1):
             done = reproduce(plan, shown)
-        # Again: a helper that was late in starting may have locked what was done by then.
-        plan.remove_locks()
     except (Interrupted, KeyboardInterrupt) as stop:
         print("Interrupted. What is done is saved; the same command goes on from there.")
         return 128 + (stop.signal if isinstance(stop, Interrupted) else 2)
@@ -123,7 +121,7 @@ def _plan(asked: Namespace) -> Plan:
     """What to run."""
     from otgen.papers import Scale, all_figures, find_figure
     from otgen.runs import Plan
-    from otgen.runs.run_lock import has_locks
+    from otgen.train.run_lock import has_locks
 
     if asked.figure is None:
         names = ", ".join(figure.name for figure in all_figures())

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from otgen import methods
+from otgen import files, methods
 from otgen.cli.config_parser import Parser
 from otgen.cli.usage import UsageError
+from otgen.errors import InputError
 from otgen.papers import Recipe, Scale, all_figures, find, find_figure
 from otgen.train import Ending, RunConfig, RunDir, Trainer
 from otgen.train.config import differences
-from otgen.train.config_files import build, parse_config, save, written
+from otgen.train.config_files import build, parse_config, written
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
 from otgen.train.progress import ProgressLine
+from otgen.train.run_lock import locked
 
 _DEFAULT_RECIPE = "digits"
 # Where somebody brings data, of which nobody knows yet that they are images.
@@ -34,27 +37,51 @@ def run(arguments: Sequence[str]) -> int:
     if given.print_config is not None:
         print(written(_config(recipe, recipe.build(_scale(given.scale)), words, given)[1]), end="")
         return 0
-    trainer = (_started if given.resume is None else _resumed)(recipe, words, given)
-    print(f"Training in {trainer.run.path}", flush=True)
-    if trainer.train() is Ending.INTERRUPTED:
-        step, path = trainer.state.step, trainer.run.path
-        how = f"saved. Continue: otgen train --resume --out {path}" if step else "nothing to save"
-        print(f"Interrupted at step {step}, {how}")
-        return 128 + (trainer.signal or 2)
-    if trainer.state.settled:
-        print(f"Ended at step {trainer.state.step} by the method's own test: nothing was left to gain.")
+    run_dir, config, saved = (_new if given.resume is None else _old)(recipe, words, given)
+    with _alone(run_dir.path):
+        if saved is None:
+            return _trained(_started(run_dir, config))
+        return _trained(_resumed(run_dir, config, saved, allow_change=given.allow_change is not None))
+
+
+def _trained(trainer: Trainer) -> int:
+    """Train to the end; the exit code."""
+    if trainer.progress < 1:
+        print(f"Training in {trainer.run.path}", flush=True)
+        if trainer.train() is Ending.INTERRUPTED:
+            step, path = trainer.state.step, trainer.run.path
+            print(f"Interrupted at step {step}, saved. Continue: otgen train --resume --out {path}")
+            return 128 + (trainer.signal or 2)
+        if trainer.state.settled:
+            print(f"Ended at step {trainer.state.step} by the method's own test: nothing was left to gain.")
+    else:
+        print(f"{trainer.run.path} is complete at step {trainer.state.step}; what was cut off at its end is made good")
+        Pictures().at_end(trainer, None)
     from otgen.cli.report import show_end  # imports SciPy, which no training needs
 
     show_end(trainer.run)
     return 0
 
 
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """The only process at work on a run."""
+    with contextlib.ExitStack() as stack:
+        try:
+            mine = stack.enter_context(locked(path, wait=False))
+        except OSError as error:
+            raise InputError(f"cannot write a run to {path}: {error.strerror}; choose another --out") from error
+        if not mine:
+            raise InputError(f"another process is at work on {path}; wait until it ends, or choose another --out")
+        yield
+
+
 def _given(words: Sequence[str]) -> argparse.Namespace:
     """Which of these options are given, and their text: the others cannot be parsed before their defaults are known."""
     front = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for option in ("scale", "out", "resume", "print_config", "data", "config", "steps", "budget"):
+    for option in ("scale", "out", "resume", "allow_change", "print_config", "data", "config", "steps", "budget"):
         # What is wrong with a value is for the parser of all options to say.
-        front.add_argument(f"--{option}", nargs="?", const="")
+        front.add_argument(f"--{option.replace('allow_', 'allow-')}", nargs="?", const="")
     return front.parse_known_args(words)[0]
 
 
@@ -72,30 +99,43 @@ def _recipe(name: str) -> Recipe:
     return find(name)
 
 
-def _started(recipe: Recipe, words: Sequence[str], given: argparse.Namespace) -> Trainer:
-    """A new run."""
+def _new(recipe: Recipe, words: Sequence[str], given: argparse.Namespace) -> tuple[RunDir, RunConfig, RunConfig | None]:
+    """Where a new run shall be, and its configuration."""
     out, config = _config(recipe, recipe.build(_scale(given.scale)), words, given)
     named = f"{recipe.name.replace('/', '-')}-seed{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-    run_dir = RunDir(Path(out or Path("runs", named)))
+    return RunDir(Path(out or Path("runs", named))), config, None
+
+
+def _started(run_dir: RunDir, config: RunConfig) -> Trainer:
+    """A new run."""
     run_dir.refuse_existing()
-    # Built before the directory: a run that cannot start leaves nothing behind.
+    # Built before anything is written: a run that cannot start leaves nothing behind.
     trainer = _trainer(config, run_dir)
     RunDir.create(run_dir.path, config)
     return trainer
 
 
-def _resumed(recipe: Recipe, words: Sequence[str], given: argparse.Namespace) -> Trainer:
-    """The run to continue; only its length may change."""
+def _old(recipe: Recipe, words: Sequence[str], given: argparse.Namespace) -> tuple[RunDir, RunConfig, RunConfig | None]:
+    """The run to continue, how it shall go on, and how it was saved."""
     if given.out is None:
         raise UsageError("--resume needs --out: the run directory to continue")
     run_dir = RunDir.open(Path(given.out))
-    saved = run_dir.load_config()
-    _, wanted = _config(recipe, saved, words, given)
+    saved = run_dir.load_config(allow_change=given.allow_change is not None)
+    return run_dir, _config(recipe, saved, words, given)[1], saved
+
+
+def _resumed(run_dir: RunDir, wanted: RunConfig, saved: RunConfig, *, allow_change: bool) -> Trainer:
+    """The run to continue; only its length may change by itself."""
     changed = differences(saved, replace(wanted, steps=saved.steps, budget=saved.budget))
-    if changed:
-        raise UsageError(f"a run is continued as it was, but its length; changed: {'; '.join(changed)}")
+    if changed and not allow_change:
+        raise UsageError(
+            f"a run is continued as it was, but its length; changed: {'; '.join(changed)}; leave that out, or go on "
+            "all the same with --allow-change"
+        )
     trainer = _trainer(wanted, run_dir)
-    trainer.resume()
+    trainer.resume(allow_change=allow_change)
+    if trainer.progress >= 1 and _cut_off(trainer):
+        return trainer
     if trainer.state.settled:
         raise UsageError(
             f"{run_dir.path} ended at step {trainer.state.step} by its method's own test: it cannot go on; start a new "
@@ -103,8 +143,15 @@ def _resumed(recipe: Recipe, words: Sequence[str], given: argparse.Namespace) ->
         )
     if trainer.progress >= 1:
         raise UsageError(f"{run_dir.path} is complete at step {trainer.state.step}; give more --steps or --budget")
-    save(wanted, run_dir.config)
+    run_dir.write_config(wanted)
     return trainer
+
+
+def _cut_off(trainer: Trainer) -> bool:
+    """Whether a complete run lacks the evaluation of its end, or what is drawn after it."""
+    run = trainer.run
+    evaluated = any(record["step"] == trainer.state.step for record in run.read_evaluations())
+    return not (evaluated and files.exists(run.curves, within=run.path))
 
 
 def _parser(recipe: Recipe) -> Parser:
@@ -120,6 +167,8 @@ def _parser(recipe: Recipe) -> Parser:
     parser.add_argument("--scale", type=Scale, default=Scale.CPU, help="how much computing the recipe may take")
     parser.add_argument("--print_config", action="store_true", help="print the configuration of the run, and stop")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    changed = "with --resume: go on although the data, the threads or other settings are not what they were"
+    parser.add_argument("--allow-change", action="store_true", help=changed)
     return parser
 
 

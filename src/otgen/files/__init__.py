@@ -6,6 +6,8 @@ write anything outside. Without it the path is the user's own, and links in it a
 """
 
 from otgen.exports import exported
+from otgen.files.handles import exists as exists
+from otgen.files.handles import is_folder as is_folder
 from otgen.files.handles import names as names
 from otgen.files.handles import remove as remove
 from otgen.files.handles import rename as rename
@@ -18,6 +20,7 @@ from otgen.files.reading import read_json as read_json
 from otgen.files.reading import read_text as read_text
 from otgen.files.writing import append as append
 from otgen.files.writing import appending as appending
+from otgen.files.writing import finite as finite
 from otgen.files.writing import make_folder as make_folder
 from otgen.files.writing import whole as whole
 from otgen.files.writing import write as write

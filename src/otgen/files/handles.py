@@ -84,6 +84,25 @@ def is_link(handle: int | None, name: str) -> bool:
     return False
 
 
+def exists(path: Path, *, within: Path) -> bool:
+    """Whether a folder has such an entry, of whatever kind."""
+    return _mode(path, within) is not None
+
+
+def is_folder(path: Path, *, within: Path) -> bool:
+    """Whether a path is a folder and no link to one."""
+    mode = _mode(path, within)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def _mode(path: Path, within: Path) -> int | None:
+    try:
+        with parent_of(path, within) as (handle, name):
+            return os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode
+    except OSError:
+        return None
+
+
 def names(folder: Path, *, within: Path | None = None) -> list[str]:
     """The names of a folder's entries, sorted; none if it does not exist.
 

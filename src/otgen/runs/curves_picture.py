@@ -19,6 +19,7 @@ from otgen.train.evaluation import displayed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
 Records = Sequence[Mapping[str, Any]]
@@ -96,6 +97,7 @@ def draw_curves(
     *,
     metrics: Mapping[str, str] | None = None,
     title: str = "",
+    within: Path | None = None,
 ) -> Path | None:
     """Draw the curves of runs as a PNG, written completely or not at all.
 
@@ -109,6 +111,7 @@ def draw_curves(
         path: path of the PNG.
         metrics: from the key of a metric in an evaluation to its title; None for the first few that the runs have.
         title: title of the picture.
+        within: the folder that the path must not leave.
 
     Returns:
         The path; None if nothing was logged twice.
@@ -128,7 +131,11 @@ def draw_curves(
         *_charts(lines, _EFFORT, "step"),
         *_charts(evaluations, chosen, "elapsed", marked=True),
     ]
-    return _draw(charts, list(runs), path, title) if charts else None
+    if not charts:
+        return None
+    with files.whole(path, within=within) as file:
+        _drawn(charts, list(runs), title).savefig(file, format="png")
+    return path
 
 
 def _main_metrics(evaluations: Mapping[str, Sequence[Records]]) -> dict[str, str]:
@@ -183,16 +190,16 @@ def _last(groups: Mapping[str, Sequence[Records]], key: str) -> float | None:
     return float(np.mean(last)) if last else None
 
 
-def _draw(charts: Sequence[_Chart], names: Sequence[str], path: Path, title: str) -> Path:
+def _drawn(charts: Sequence[_Chart], names: Sequence[str], title: str) -> Figure:
     from matplotlib import colormaps
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Canvas
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     columns = min(_COLUMNS, len(charts))
     rows = -(-len(charts) // columns)
     # Drawn without pyplot: no window, and no global state.
-    figure = Figure(figsize=(columns * _WIDTH, rows * _HEIGHT + 0.8), dpi=_DPI, layout="constrained")
+    figure = Canvas(figsize=(columns * _WIDTH, rows * _HEIGHT + 0.8), dpi=_DPI, layout="constrained")
     figure.suptitle(title, fontsize=11)
     palette = colormaps["tab10" if len(names) <= 10 else "tab20"]
     colours = {name: palette(number % palette.N) for number, name in enumerate(names)}
@@ -211,9 +218,7 @@ def _draw(charts: Sequence[_Chart], names: Sequence[str], path: Path, title: str
     if any(chart.real is not None for chart in charts):
         handles.append(Line2D([], [], color="black", linestyle=":", label="real samples"))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=9, frameon=False)
-    with files.whole(path) as file:
-        figure.savefig(file, format="png")
-    return path
+    return figure
 
 
 def _draw_chart(axes: Axes, chart: _Chart, colours: Mapping[str, Any]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from otgen import files
 from otgen.errors import warn
 from otgen.runs.assumptions import Assumption, assumptions
 from otgen.runs.curves_picture import draw_curves
@@ -71,13 +73,14 @@ def evaluate_run(
         about = (*settings, numbers["elapsed"], numbers["critic_updates"])
         evaluation = evaluate(generator, config.latent, config.data, n, seed)
         file, values = store(run, evaluation, dict(zip(ABOUT, about, strict=True))), evaluation.values
-    pictures, neighbours = sorted(run.samples.glob("step_*.png")), run.neighbours(step)
+    pictures = [name for name in files.names(run.samples, within=run.path) if re.fullmatch(r"step_\d+\.png", name)]
+    neighbours = run.neighbours(step)
     return RunEvaluation(
         values=values,
         file=file,
-        picture=pictures[-1] if pictures else None,
-        neighbours=neighbours if neighbours.is_file() else None,
-        curves=run.curves if stored and run.curves.exists() else _curves(run, config),
+        picture=run.samples / pictures[-1] if pictures else None,
+        neighbours=neighbours if files.is_file(neighbours, within=run.path) else None,
+        curves=run.curves if stored and files.is_file(run.curves, within=run.path) else _curves(run, config),
         assumptions=assumptions(config.method, run.read_metrics()),
         remarks=remarks(values, run.read_evaluations()),
     )
@@ -87,7 +90,8 @@ def _curves(run: RunDir, config: RunConfig) -> Path | None:
     """The picture of the run's curves; if it cannot be drawn, for whatever reason, only the picture is lost."""
     method, data = type(config.method).__name__, type(config.data).__name__
     try:
-        return draw_curves({method: [run]}, run.curves, title=f"{method} on {data}, seed {config.seed}")
+        title = f"{method} on {data}, seed {config.seed}"
+        return draw_curves({method: [run]}, run.curves, title=title, within=run.path)
     except Exception as error:
         warn(f"the curves of {run.path} cannot be drawn: {error}", UserWarning)
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,14 +15,13 @@ from otgen.runs.curves_picture import draw_curves
 from otgen.runs.evaluate import evaluate_run
 from otgen.runs.figure_picture import draw_figure
 from otgen.runs.figure_report import report
-from otgen.runs.run_lock import locked, remove_lock
 from otgen.seeding import named_stream
 from otgen.train import Ending, Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import differences, plain
-from otgen.train.config_files import written
+from otgen.train.config_files import text_of
 from otgen.train.evaluation import metrics_of
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
-from otgen.train.rundir import environment
+from otgen.train.run_lock import locked
 
 _DIVERGED = "diverged.json"
 # Evaluations on the way, for the curves, and to see whether a run has settled.
@@ -136,11 +134,6 @@ class Plan:
                 run = RunDir(self.out / f"{panel.name}-seed{seed}")
                 yield Job(panel, self.scale, seed, run, self.edit)
 
-    def remove_locks(self) -> None:
-        """Remove the lock files of the runs, once no process works on them any more."""
-        for job in self.jobs():
-            remove_lock(job.run.path)
-
     def check(self) -> None:
         """Check, before hours of training, that every run can start.
 
@@ -163,12 +156,19 @@ class Plan:
                 read.append(data)
 
 
+def _text(run: RunDir) -> str:
+    try:
+        return files.read_text(run.config, within=run.path)
+    except (OSError, ValueError):
+        return ""  # reading it as a configuration will tell what is wrong
+
+
 def _refuse_another(job: Job, config: RunConfig) -> None:
     run = job.run
-    if not run.config.exists():
+    if not files.exists(run.config, within=run.path):
         run.refuse_existing()
         return
-    if run.config.read_text() == written(config):  # reading it as a configuration takes a tenth of a second
+    if _text(run) == text_of(config):  # reading it as a configuration takes a tenth of a second
         return
     saved = run.load_config()
     changed = differences(saved, config)
@@ -218,12 +218,11 @@ def reproduce(plan: Plan, observer: Observer | None = None) -> Reproduction:
         Interrupted: by Ctrl-C or SIGTERM; the same plan continues from there.
     """
     outcomes = train_all(plan, observer)
-    plan.remove_locks()
     figure, jobs = plan.figure, list(plan.jobs())
     firsts = {job.panel.name: (job.run, job.config()) for job in jobs if job.seed == plan.first_seed}
     environments: list[dict[str, Any]] = []
     for job in jobs:
-        environment = json.loads(job.run.environment.read_text())
+        environment = _json(job.run, job.run.environment)
         if environment not in environments:
             environments.append(environment)
     results = Results(
@@ -290,12 +289,31 @@ def train_all(plan: Plan, observer: Observer | None = None) -> dict[tuple[str, i
 
 def progress(job: Job) -> float:
     """Fraction of a run that is done, in [0, 1], from its directory alone; a run that diverged is done."""
-    if (job.run.path / _DIVERGED).exists():
+    if _diverged(job.run):
         return 1.0
     if not checkpoint.checkpoints(job.run.checkpoints):
         return 0.0
     numbers = _numbers(job.run)
     return 1.0 if numbers["settled"] else job.config().progress(numbers["step"], numbers["elapsed"])
+
+
+def _diverged(run: RunDir) -> bool:
+    return files.exists(run.path / _DIVERGED, within=run.path)
+
+
+def _json(run: RunDir, path: Path) -> dict[str, Any]:
+    """A record of a run.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        record = files.read_json(path, within=run.path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}; delete {run.path} to run it again") from error
+    if not isinstance(record, dict):
+        raise InputError(f"{path} holds no record, but {record!r}; delete {run.path} to run it again")
+    return record
 
 
 def _numbers(run: RunDir) -> dict[str, Any]:
@@ -307,20 +325,16 @@ def _train(job: Job, config: RunConfig, observer: Observer) -> None:
     run, log = job.run, Log()
     hooks: list[Hook] = [log, Checkpoints(), Pictures(), Evaluations(), *observer.hooks(job, log)]
     trainer = Trainer(config, run, hooks)
-    if not run.config.exists():
-        RunDir.create(run.path, config)
-    elif checkpoint.checkpoints(run.checkpoints):
+    if files.exists(run.config, within=run.path):
         trainer.resume()
-    else:  # killed before its first checkpoint
-        run.forget_after(0)
-    if not run.environment.exists():  # killed between the two
-        files.write_json(run.environment, environment())
+    else:
+        RunDir.create(run.path, config)
     try:
         ending = trainer.train()
     except NumericalError as error:
         state = trainer.state
         about = {"steps": state.step, "seconds": state.elapsed, "critic_updates": state.critic_updates}
-        files.write_json(run.path / _DIVERGED, {**about, "error": str(error)})
+        files.write_json(run.path / _DIVERGED, {**about, "error": str(error)}, within=run.path, sync=True)
         return
     if ending is Ending.INTERRUPTED:
         raise Interrupted(job, trainer.state.step, trainer.signal or 2)
@@ -329,8 +343,8 @@ def _train(job: Job, config: RunConfig, observer: Observer) -> None:
 def _outcome(job: Job, config: RunConfig) -> Outcome:
     """The outcome of a finished run; a stored evaluation of its end is used if it was made with the run's settings."""
     run = job.run
-    if (run.path / _DIVERGED).exists():
-        about = json.loads((run.path / _DIVERGED).read_text())
+    if _diverged(run):
+        about = _json(run, run.path / _DIVERGED)
         return Outcome(seed=job.seed, values={}, diverged=about.pop("error"), **about)
     numbers = _numbers(run)
     step = numbers["step"]

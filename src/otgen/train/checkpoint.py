@@ -1,32 +1,42 @@
 """Checkpoints: safetensors and JSON files with a manifest of checksums, put in place by a rename. No pickle.
 
 ``step_00001000/`` holds ``generator.safetensors``, ``generator_ema.safetensors``, ``critic.safetensors`` and
-``potentials.safetensors`` if there are such networks, ``state.safetensors`` and ``state.json`` for the rest, and
-``MANIFEST.json`` with the SHA-256 sum of each.
+``potentials.safetensors`` if there are such networks, ``state.safetensors`` and ``state.json`` for the rest,
+``config.yaml``, and ``MANIFEST.json`` with the length and the SHA-256 sum of each, and of the run's own files.
+
+What is read may come from a stranger. Only regular files of the run are read, of a limited size, and a checkpoint that
+is damaged is passed over for the one before it, with a warning.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
-from dataclasses import dataclass
+import math
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from otgen import files
-from otgen.errors import InputError
+from otgen.errors import DamageWarning, InputError, NumericalError, warn
 from otgen.renamed import present_path
-from otgen.train.state import TrainState, put_back, take_apart
+from otgen.train.manifest import NAME as MANIFEST
+from otgen.train.manifest import Manifest, Sum, reason
+from otgen.train.state import Parts, TrainState, put_back, take_apart
 
-FORMAT = 1
-_PREFIX = "step_"
+FORMAT = 2
+# Checkpoints of format 1 lack what the run was started with.
+_READ = (1, FORMAT)
+_PREFIX, _UNFINISHED, _ASIDE, _DAMAGED = "step_", ".tmp-", ".old-", "damaged-"
+_NAME = re.compile(rf"{_PREFIX}(\d{{8,15}})")
 # The files of networks that are not called by their place in the state.
 _FILES = {
     "ema": "generator_ema",
@@ -49,58 +59,119 @@ class Shapes:
     value_range: tuple[float, float] | None
 
 
-def save(folder: Path, state: TrainState, shapes: Shapes, *, keep: int) -> Path:
-    """Write a checkpoint of a state under ``folder``, then delete all but the newest ``keep`` checkpoints."""
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a run was started with, so that it is not continued as another one.
+
+    Attributes:
+        config: the text of its configuration.
+        data: the fingerprint of its data.
+        threads: CPU threads.
+        run: the sums of the run's own files.
+    """
+
+    config: str = ""
+    data: str = ""
+    threads: int = 0
+    run: Mapping[str, Sum] = field(default_factory=dict)
+
+
+def save(folder: Path, state: TrainState, shapes: Shapes, *, keep: int, origin: Origin | None = None) -> Path:
+    """Write a checkpoint of a state under ``folder``, then delete all but the newest ``keep`` checkpoints.
+
+    Raises:
+        NumericalError: a weight or a moment of an optimiser is not finite; nothing is written.
+        OSError: it cannot be written; the checkpoints before are as they were. The error names the path.
+    """
+    parts = take_apart(state)
+    _refuse_non_finite(parts, state.step)
+    within, token = folder.parent, secrets.token_hex(4)
     target = folder / f"{_PREFIX}{state.step:08d}"
-    temporary = folder / f".tmp-{target.name}-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    temporary = folder / f"{_UNFINISHED}{target.name}-{token}"
+    files.make_folder(folder, within=within)
+    files.make_folder(temporary, within=within)
     try:
-        _write(temporary, state, shapes)
-        _replace(temporary, target)
+        _write(temporary, within, parts, shapes, Origin() if origin is None else origin)
+        _replace(temporary, target, token)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        files.remove(temporary, within=within)
         raise
-    files.sync_folder(folder)
-    for old in checkpoints(folder)[:-keep]:
-        shutil.rmtree(old)
+    files.sync_folder(folder, within=within)
+    for old in [path for path in checkpoints(folder) if step_of(path) <= state.step][:-keep]:
+        files.remove(old, within=within)
     return target
 
 
-def _write(folder: Path, state: TrainState, shapes: Shapes) -> None:
+def _write(folder: Path, within: Path, parts: Parts, shapes: Shapes, origin: Origin) -> None:
     sums = {}
 
     def write(name: str, content: bytes) -> None:
-        sums[name] = hashlib.sha256(content).hexdigest()
-        files.write(folder / name, content, sync=True)
+        sums[name] = Sum.of(content)
+        files.write(folder / name, content, within=within, sync=True)
 
-    parts = take_apart(state)
     tensors = {_file_of(path): module.state_dict() for path, module in parts.modules.items()}
     for name, values in (tensors | {"state": parts.tensors}).items():
         write(f"{name}.safetensors", to_bytes({key: tensor.contiguous() for key, tensor in values.items()}))
-    about = {"format": FORMAT, "shape": shapes.shape, "value_range": shapes.value_range, "numbers": parts.numbers}
+    about = {
+        "format": FORMAT,
+        **asdict(shapes),
+        "data": origin.data,
+        "threads": origin.threads,
+        "numbers": parts.numbers,
+    }
     write("state.json", json.dumps(about, indent=1).encode())
-    files.write(folder / "MANIFEST.json", json.dumps(sums, indent=1, sort_keys=True), sync=True)
+    write("config.yaml", origin.config.encode())
+    # Last: without it this is no checkpoint.
+    files.write(folder / MANIFEST, Manifest(sums, origin.run).text(), within=within, sync=True)
 
 
-def _replace(temporary: Path, target: Path) -> None:
-    if not target.exists():
-        temporary.rename(target)
+def _refuse_non_finite(parts: Parts, step: int) -> None:
+    """Raise an error that names the first weight or moment that is not finite, if there is one."""
+    weights = {f"{path}.{name}": t for path, module in parts.modules.items() for name, t in module.state_dict().items()}
+    moments = {name: t for name, t in parts.tensors.items() if name.rpartition("/")[0].rpartition("/")[0]}
+    for name, tensor in (weights | moments).items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise NumericalError(
+                f"step {step}: {name} is not finite, so it is not saved; lower the step size or raise eps; the last "
+                "checkpoint is untouched"
+            )
+
+
+def _replace(temporary: Path, target: Path, token: str) -> None:
+    within = target.parent.parent
+    if not files.exists(target, within=within):
+        files.rename(temporary, target, within=within)
         return
     # The old checkpoint stays on the disk, under another name, until the new one is in place.
-    aside = target.with_name(f".old-{target.name}-{os.getpid()}")
-    target.rename(aside)
+    aside = target.with_name(f"{_ASIDE}{target.name}-{token}")
+    files.rename(target, aside, within=within)
     try:
-        temporary.rename(target)
+        files.rename(temporary, target, within=within)
     except BaseException:
-        aside.rename(target)
+        files.rename(aside, target, within=within)
         raise
-    shutil.rmtree(aside)
+    files.remove(aside, within=within)
+
+
+def recover(folder: Path) -> None:
+    """Put right what a killed process left: only for the process that has the run's lock.
+
+    A checkpoint that was being replaced gets its name back, if there is no other of its step; what is unfinished is
+    deleted.
+    """
+    within, names = folder.parent, files.names(folder, within=folder.parent)
+    for name in names:
+        whole = _NAME.match(name.removeprefix(_ASIDE))
+        if name.startswith(_ASIDE) and whole and whole[0] not in names:
+            files.rename(folder / name, folder / whole[0], within=within)
+        elif name.startswith((_ASIDE, _UNFINISHED)):
+            files.remove(folder / name, within=within)
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The complete checkpoints of a run, oldest first."""
-    return sorted(p for p in folder.glob(f"{_PREFIX}*") if (p / "MANIFEST.json").is_file())
+    """The folders of a run's checkpoints, oldest first; whether they are whole is seen when they are read."""
+    found = [folder / name for name in files.names(folder, within=folder.parent) if _NAME.fullmatch(name)]
+    return sorted((path for path in found if files.is_folder(path, within=folder.parent)), key=step_of)
 
 
 def step_of(path: Path) -> int:
@@ -109,11 +180,38 @@ def step_of(path: Path) -> int:
 
 
 def newest(folder: Path) -> Path:
-    """The newest checkpoint of a run."""
-    complete = checkpoints(folder)
-    if not complete:
-        raise InputError(f"no checkpoint in {folder}; the run was stopped before its first one")
-    return complete[-1]
+    """The newest checkpoint that is whole; for one that is passed over there is a warning.
+
+    Raises:
+        InputError: there is none.
+    """
+    found, faults = _newest(folder)
+    for fault in faults if found is not None else ():
+        warn(f"{fault}; {found} is used instead", DamageWarning)
+    if found is None:
+        why = "; ".join(faults[:3]) or "the run was stopped before its first one"
+        raise InputError(f"no checkpoint in {folder}: {why}")
+    return found
+
+
+def _newest(folder: Path) -> tuple[Path | None, list[str]]:
+    """The newest checkpoint that is whole, and what is wrong with those after it."""
+    faults = []
+    for path in reversed(checkpoints(folder)):
+        try:
+            read_about(verified(path))
+        except InputError as error:
+            faults.append(str(error))
+        else:
+            return path, faults
+    return None, faults
+
+
+def set_aside(folder: Path, step: int) -> None:
+    """Rename the checkpoints after a step, which are damaged and would be passed over again; with the run's lock."""
+    for path in checkpoints(folder):
+        if step_of(path) > step:
+            files.rename(path, path.with_name(f"{_DAMAGED}{path.name}-{secrets.token_hex(2)}"), within=folder.parent)
 
 
 def load(path: Path, state: TrainState) -> None:
@@ -132,17 +230,68 @@ def load(path: Path, state: TrainState) -> None:
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """``state.json`` of a checkpoint."""
+    """``state.json`` of a checkpoint, checked.
+
+    Raises:
+        InputError: it is missing, malformed, of another version, or of another step than the folder's name says.
+    """
+    file = path / "state.json"
     try:
-        about: dict[str, Any] = json.loads((path / "state.json").read_text())
+        about = files.read_json(file, within=path.parent.parent)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path / 'state.json'} cannot be read: {error}") from error
-    if about.get("format") != FORMAT:
-        raise InputError(f"{path} has checkpoint format {about.get('format')}, this version reads format {FORMAT}")
-    about["numbers"] = {present_path(path): value for path, value in about["numbers"].items()}
+        raise InputError(f"{file} cannot be read: {reason(error)}") from error
+    if not isinstance(about, dict) or about.get("format") not in _READ or type(about["format"]) is not int:
+        version = about.get("format") if isinstance(about, dict) else None
+        raise InputError(f"{path} has checkpoint format {version}, this version reads formats 1 and {FORMAT}")
+    wrong = _malformed(about)
+    if wrong is not None:
+        raise InputError(f"{file} is malformed: {wrong}; the checkpoint cannot be used")
+    about["numbers"] = {present_path(name): value for name, value in about["numbers"].items()}
     # Missing in checkpoints of versions in which no method could end a run.
     about["numbers"].setdefault("settled", False)
+    if about["numbers"]["step"] != step_of(path):
+        raise InputError(f"{file} is of step {about['numbers']['step']}, its folder is {path.name}; it cannot be used")
     return about
+
+
+def _malformed(about: Mapping[str, Any]) -> str | None:
+    """What in a state.json is not as it must be."""
+    shape, span, numbers = about.get("shape"), about.get("value_range"), about.get("numbers")
+    if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 2**31 for n in shape):
+        return f"shape must be a list of positive integers, got {shape!r}"
+    if span is not None and not (isinstance(span, list) and len(span) == 2 and all(map(_is_finite, span))):
+        return f"value_range must be null or two numbers, got {span!r}"
+    if not isinstance(numbers, dict):
+        return f"numbers must be a table, got {numbers!r}"
+    counts = {name: numbers.get(name, 0 if name == "critic_updates" else None) for name in ("step", "critic_updates")}
+    for name, value in counts.items():
+        if type(value) is not int or value < 0:
+            return f"{name} must be a count, got {value!r}"
+    if not _is_finite(numbers.get("elapsed")) or numbers["elapsed"] < 0:
+        return f"elapsed must be seconds, got {numbers.get('elapsed')!r}"
+    if type(numbers.get("settled", False)) is not bool:
+        return f"settled must be true or false, got {numbers['settled']!r}"
+    odd = [name for name, value in numbers.items() if value is not None and not isinstance(value, int | float)]
+    return f"{odd[0]} must be a number, got {numbers[odd[0]]!r}" if odd else None
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def read_origin(path: Path) -> Origin | None:
+    """What the run of a verified checkpoint was started with; None for checkpoints of format 1, which do not say."""
+    about, within = read_about(path), path.parent.parent
+    if about["format"] == 1:
+        return None
+    data, threads = about.get("data"), about.get("threads")
+    if not isinstance(data, str) or type(threads) is not int:
+        raise InputError(f"{path / 'state.json'} is malformed: data or threads; the checkpoint cannot be used")
+    try:
+        config = files.read_text(path / "config.yaml", within=within)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path / 'config.yaml'} cannot be read: {reason(error)}") from error
+    return Origin(config=config, data=data, threads=threads, run=Manifest.read(path, within).run)
 
 
 def read_shapes(path: Path) -> Shapes:
@@ -153,25 +302,27 @@ def read_shapes(path: Path) -> Shapes:
 
 
 def read_fitting(file: Path, module: nn.Module) -> dict[str, Tensor]:
-    """The tensors of a safetensors file of a verified checkpoint; they must match the module's in name and shape."""
+    """The tensors of a safetensors file of a verified checkpoint; they must be like the module's in all but value."""
     tensors = read_tensors(file)
-    expected = {name: tuple(t.shape) for name, t in module.state_dict().items()}
-    shapes = {name: tuple(t.shape) for name, t in tensors.items()}
-    wrong = sorted(n for n in expected.keys() | shapes.keys() if expected.get(n) != shapes.get(n))
+    expected, found = ({n: (tuple(t.shape), t.dtype) for n, t in of.items()} for of in (module.state_dict(), tensors))
+    wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
     if wrong:
+        (shape, dtype), (wanted, kind) = (of.get(wrong[0], (None, None)) for of in (found, expected))
+        what = f"dtype {dtype} in the file, {kind} in the network"
+        if shape != wanted:
+            what = f"shape {shape} in the file, {wanted} in the network"
         raise InputError(
-            f"{file} does not fit the network: {len(wrong)} tensors differ, the first is {wrong[0]}, "
-            f"shape {shapes.get(wrong[0])} in the file, {expected.get(wrong[0])} in the network"
+            f"{file} does not fit the network: {len(wrong)} tensors differ, the first is {wrong[0]}, {what}"
         )
     return tensors
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file; nothing in it is executed."""
+    """The tensors of a safetensors file of a checkpoint; nothing in it is executed."""
     try:
-        tensors: dict[str, Tensor] = load_file(file)
+        tensors: dict[str, Tensor] = from_bytes(files.read(file, within=file.parent.parent.parent))
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{file} is missing or no safetensors file: {error}") from error
+        raise InputError(f"{file} is missing or no safetensors file: {reason(error)}") from error
     return tensors
 
 
@@ -181,24 +332,11 @@ def verified(path: Path) -> Path:
     Raises:
         InputError: a file is missing, damaged, or not in the manifest.
     """
-    manifest = path / "MANIFEST.json"
+    within = path.parent.parent
     try:
-        sums = json.loads(manifest.read_text())
-        if not isinstance(sums, dict):
-            raise InputError(f"{manifest} is no table of files; the checkpoint is not whole")
-        outside = [name for name in sums if Path(name).name != name]
-        odd = sorted(set(sums) ^ ({file.name for file in path.iterdir()} - {manifest.name}))
-        if odd and not outside:
-            raise InputError(f"{manifest} and the folder differ in {odd[:3]}; the checkpoint is not whole")
-        for name, expected in sums.items():
-            if name in outside:
-                raise InputError(f"{manifest} names {name!r}, which is no file of the checkpoint")
-            if hashlib.sha256((path / name).read_bytes()).hexdigest() != expected:
-                raise InputError(f"{path / name} is damaged: its SHA-256 sum is not the manifest's")
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no complete checkpoint: {error}") from error
+        Manifest.read(path, within).verify(path, within)
+    except OSError as error:
+        raise InputError(f"{path} is no complete checkpoint: {reason(error)}") from error
     return path
 
 
@@ -215,4 +353,5 @@ def _former_file_of(path: str) -> str:
 def _file_in(folder: Path, path: str) -> Path:
     """A network's file in a checkpoint, under its present name or the former one."""
     file, former = (folder / f"{name(path)}.safetensors" for name in (_file_of, _former_file_of))
-    return former if former.exists() and not file.exists() else file
+    within = folder.parent.parent
+    return former if files.exists(former, within=within) and not files.exists(file, within=within) else file

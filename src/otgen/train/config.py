@@ -86,6 +86,7 @@ class TrainerConfig:
         log_every: steps between two lines of metrics.jsonl, each with a certified interval.
         sample_every: steps between two pictures of samples.
         checkpoint_every: steps between two checkpoints.
+        save_seconds: seconds after which a checkpoint is saved and a picture drawn in any case; 0: by steps alone.
         keep: number of newest checkpoints to keep.
         eval_every: steps between two evaluations; 0 evaluates at the end only.
         eval_points: number of evaluations, evenly over the run's steps or budget, the last one at its end; 0 for none.
@@ -98,6 +99,7 @@ class TrainerConfig:
     log_every: int = 50
     sample_every: int = 500
     checkpoint_every: int = 500
+    save_seconds: float = 30.0
     keep: int = 2
     eval_every: int = 0
     eval_points: int = 0
@@ -107,11 +109,11 @@ class TrainerConfig:
 
     def __post_init__(self) -> None:
         counts = (self.log_every, self.sample_every, self.checkpoint_every, self.keep, self.eval_samples)
-        least_0 = (self.eval_every, self.eval_points, self.threads)
-        if min(counts) < 1 or min(least_0) < 0 or not 0 <= self.ema < 1:
+        least_0 = (self.eval_every, self.eval_points, self.threads, self.save_seconds)
+        if min(counts) < 1 or not min(least_0) >= 0 or not 0 <= self.ema < 1:
             raise InputError(
                 "trainer: log_every, sample_every, checkpoint_every, keep and eval_samples must be at least 1, "
-                "eval_every, eval_points and threads at least 0 and ema in [0, 1), got "
+                "eval_every, eval_points, threads and save_seconds at least 0 and ema in [0, 1), got "
                 f"{', '.join(map(str, counts + least_0))} and {self.ema}"
             )
 

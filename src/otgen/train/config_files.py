@@ -142,7 +142,7 @@ def build(parser: ArgumentParser, parsed: Namespace) -> RunConfig:
     return RunConfig(**{name: instance[name] for name in names})
 
 
-def load(path: Path) -> RunConfig:
+def load(path: Path, *, within: Path | None = None) -> RunConfig:
     """Read a ``config.yaml``, written by :func:`save` or by hand.
 
     Raises:
@@ -150,6 +150,7 @@ def load(path: Path) -> RunConfig:
     """
     try:
         make, default = (lambda: ConfigParser(exit_on_error=False)), RunConfig(steps=1)
+        files.read_text(path, within=within)
         parser, parsed = parse_config(make, lambda p: p.parse_path(str(path)), default, _classes(path, default))
         return build(parser, parsed)
     except Exception as error:  # jsonargparse raises errors of many kinds
@@ -174,6 +175,16 @@ def _classes(path: Path, default: RunConfig) -> dict[str, str]:
 def save(config: RunConfig, path: Path) -> None:
     """Write every value, resolved; the file is written completely or left as it was."""
     files.write(path, written(config))
+
+
+def text_of(config: RunConfig) -> str:
+    """The text of a run's configuration file."""
+    return written(config)
+
+
+def is_untouched(text: str) -> bool | None:
+    """Whether a file is as it was written."""
+    return None
 
 
 def written(config: RunConfig) -> str:

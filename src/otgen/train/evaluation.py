@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from otgen import metrics
 from otgen.data import Cifar10, Cifar10Jpeg, FiniteSource, HandwrittenDigits, Mixture, Normal, Source
+from otgen.errors import NumericalError
 from otgen.nets import LocationScaleMap, scoring
 from otgen.seeding import named_stream
 from otgen.train.pictures import save_picture
@@ -55,11 +56,19 @@ def displayed(keys: Collection[str]) -> dict[str, str]:
 
 @torch.no_grad()
 def generate(generator: nn.Module, latent: Source, n: int, rng: torch.Generator) -> Tensor:
-    """``n`` samples in evaluation mode, on the CPU: batch statistics are neither used nor updated."""
+    """``n`` samples in evaluation mode, on the CPU: batch statistics are neither used nor updated.
+
+    Raises:
+        NumericalError: some are not finite.
+    """
     parameter = next(generator.parameters())
     with scoring(generator):
         codes = latent.sample(n, rng).to(parameter.device)
-        return torch.cat([generator(part).cpu() for part in torch.split(codes, _BATCH)])
+        samples = torch.cat([generator(part).cpu() for part in torch.split(codes, _BATCH)])
+    if not bool(torch.isfinite(samples).all()):
+        bad = int((~torch.isfinite(samples.flatten(1)).all(1)).sum())
+        raise NumericalError(f"{bad} of {n} samples of the generator are not finite; lower the step size or raise eps")
+    return samples
 
 
 def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: int) -> Evaluation:
@@ -110,7 +119,8 @@ def store(run: RunDir, evaluation: Evaluation, about: Mapping[str, Any]) -> Path
     if nearest is not None and samples.ndim == 4 and len(samples) == len(nearest) == _PICTURED:
         # Rows of samples, each above the row of their nearest training samples.
         pairs = zip(torch.split(samples, _COLUMNS), torch.split(nearest, _COLUMNS), strict=True)
-        save_picture(torch.cat([row for pair in pairs for row in pair]), run.neighbours(step), value_range=span)
+        rows = torch.cat([row for pair in pairs for row in pair])
+        save_picture(rows, run.neighbours(step), value_range=span, within=run.path)
     return run.write_evaluation(step, {**about, **evaluation.values}, suffix)
 
 

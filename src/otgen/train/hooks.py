@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from otgen import files
+from otgen.errors import DamageWarning, warn
 from otgen.methods import Logged, Method, MethodState
 from otgen.nets import scoring
 from otgen.seeding import named_stream
@@ -22,6 +27,32 @@ _PICTURED = 100
 _REFERENCE = 2000
 # Number of points at which the slope of a network is estimated.
 _STEEP = 32
+
+
+@contextlib.contextmanager
+def _spared(what: str) -> Iterator[None]:
+    """Training is worth more than a line or a picture of it: if one cannot be written, a warning says so."""
+    try:
+        yield
+    except OSError as error:
+        warn(f"{what} cannot be written: {error}; training goes on without", DamageWarning)
+
+
+@dataclass
+class _Clock:
+    """When something was last done, by the time on the wall."""
+
+    last: float | None = None
+
+    def due(self, every: float) -> bool:
+        """Whether so many seconds have passed; 0 is never."""
+        now = time.monotonic()
+        if self.last is None:
+            self.last = now
+        if not every or now - self.last < every:
+            return False
+        self.last = now
+        return True
 
 
 @dataclass
@@ -72,38 +103,61 @@ class Log:
             real = config.data.sample(_STEEP, rng)
             points = torch.cat([real, generate(generator, config.latent, _STEEP, rng)]).to(trainer.device)
             record["critic_lipschitz"] = steepness(critic, points, rng)
-        trainer.run.append(record)
+        with _spared(f"the line of step {state.step}"):
+            trainer.run.append(record)
         self.last = {key: self.last[key] for key in ("dual_gap", "value") if self.last and key in self.last} | record
 
 
 class Pictures:
-    """Draws the samples of fixed latent codes, and on points the critic or the potentials, regularly and at the end."""
+    """Draws the samples of fixed latent codes, and on points the critic or the potentials.
+
+    It does so at regular steps, and at the end. A picture drawn because of the time is replaced by the next picture.
+    """
+
+    def __init__(self) -> None:
+        self._clock = _Clock()
+        self._passing: list[Path] = []
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
         """Draw on schedule."""
-        if trainer.state.step % trainer.config.trainer.sample_every == 0:
-            self._draw(trainer)
+        settings = trainer.config.trainer
+        scheduled = trainer.state.step % settings.sample_every == 0
+        if self._clock.due(settings.save_seconds) or scheduled:
+            self._draw(trainer, passing=not scheduled)
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Draw the final samples."""
-        self._draw(trainer)
+        self._draw(trainer, passing=False)
 
-    def _draw(self, trainer: Trainer) -> None:
-        config, state = trainer.config, trainer.state
+    def _draw(self, trainer: Trainer, *, passing: bool) -> None:
+        before, self._passing = self._passing, []
+        with _spared(f"the picture of step {trainer.state.step}"):
+            drawn = self._drawn(trainer)
+            for path in before:
+                if path not in drawn:
+                    files.remove(path, within=trainer.run.path)
+            self._passing = drawn if passing else []
+
+    def _drawn(self, trainer: Trainer) -> list[Path]:
+        """The files of the pictures of the present state."""
+        config, state, within = trainer.config, trainer.state, trainer.run.path
         # A separate stream, restarted each time: the same latent codes, and no effect on the draws of training.
         rng = named_stream(config.seed, "pictures")
         points, again = len(config.data.shape) == 1, named_stream(config.seed, "pictures/data")
         samples = generate(state.ema, config.latent, _REFERENCE if points else _PICTURED, rng)
         reference = config.data.sample(_REFERENCE, again) if points else None
         path = trainer.run.samples / f"step_{state.step:08d}.png"
-        save_picture(samples, path, value_range=config.data.value_range, reference=reference)
+        drawn = [path]
+        save_picture(samples, path, value_range=config.data.value_range, reference=reference, within=within)
         if reference is not None and reference.shape[1] <= 2:
             # From the data alone, so that all pictures of a run show the same region.
             box = region(reference)
             panels = dual_values(config.method, state.method, lattice(box).to(trainer.device))
             if panels:
                 path = trainer.run.samples / f"critic_step_{state.step:08d}.png"
-                save_levels(panels, box, path, samples=samples, reference=reference)
+                save_levels(panels, box, path, samples=samples, reference=reference, within=within)
+                drawn.append(path)
+        return drawn
 
 
 @torch.no_grad()
@@ -127,13 +181,21 @@ def dual_values(method: Method, state: MethodState, points: Tensor) -> dict[str,
 
 
 class Checkpoints:
-    """Saves a checkpoint at regular steps and at the end."""
+    """Saves a checkpoint before the first step, at regular steps or after some time, and at the end."""
 
-    _saved = -1
+    def __init__(self) -> None:
+        self._saved = -1
+        self._clock = _Clock()
+
+    def at_start(self, trainer: Trainer) -> None:
+        """Save what the run begins with, so that there is something to go on from."""
+        if not checkpoint.checkpoints(trainer.run.checkpoints):
+            self._save(trainer)
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
         """Save on schedule."""
-        if trainer.state.step % trainer.config.trainer.checkpoint_every == 0:
+        settings = trainer.config.trainer
+        if self._clock.due(settings.save_seconds) or trainer.state.step % settings.checkpoint_every == 0:
             self._save(trainer)
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
@@ -143,7 +205,7 @@ class Checkpoints:
 
     def _save(self, trainer: Trainer) -> None:
         keep = trainer.config.trainer.keep
-        checkpoint.save(trainer.run.checkpoints, trainer.state, trainer.shapes, keep=keep)
+        checkpoint.save(trainer.run.checkpoints, trainer.state, trainer.shapes, keep=keep, origin=trainer.origin())
         self._saved = trainer.state.step
 
 
@@ -169,7 +231,8 @@ class Evaluations:
         config, state, n = trainer.config, trainer.state, trainer.config.trainer.eval_samples
         about = (state.step, n, config.seed, "ema", state.elapsed, state.critic_updates)
         done = evaluate(state.ema, config.latent, config.data, n, config.seed)
-        store(trainer.run, done, dict(zip(ABOUT, about, strict=True)))
+        with _spared(f"the evaluation of step {state.step}"):
+            store(trainer.run, done, dict(zip(ABOUT, about, strict=True)))
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Do nothing: whoever started the run evaluates its end."""

@@ -27,7 +27,12 @@ _MARGIN = 0.15
 
 
 def save_picture(
-    samples: Tensor, path: Path, *, value_range: tuple[float, float] | None, reference: Tensor | None = None
+    samples: Tensor,
+    path: Path,
+    *,
+    value_range: tuple[float, float] | None,
+    reference: Tensor | None = None,
+    within: Path | None = None,
 ) -> bool:
     """Write a PNG of samples, completely or not at all. Returns whether samples of this shape can be drawn.
 
@@ -36,12 +41,13 @@ def save_picture(
         path: path of the PNG.
         value_range: range of the samples; images without one are scaled to their own range.
         reference: data to draw behind the samples, if these are points.
+        within: the folder that the path must not leave.
     """
     samples = samples.detach().cpu().float()
     images = samples.ndim == 4 and samples.shape[1] in (1, 3)
     if not images and not (samples.ndim == 2 and samples.shape[1] in (1, 2)):
         return False
-    with files.whole(path) as file:
+    with files.whole(path, within=within) as file:
         if images:
             from PIL import Image
 
@@ -75,7 +81,15 @@ def tiled(images: Tensor, value_range: tuple[float, float] | None, *, columns: i
     return array
 
 
-def save_levels(panels: Mapping[str, Tensor], box: Tensor, path: Path, *, samples: Tensor, reference: Tensor) -> None:
+def save_levels(
+    panels: Mapping[str, Tensor],
+    box: Tensor,
+    path: Path,
+    *,
+    samples: Tensor,
+    reference: Tensor,
+    within: Path | None = None,
+) -> None:
     """Write a PNG of functions of the line, as graphs, or of the plane, by level lines; completely or not at all.
 
     Args:
@@ -84,6 +98,7 @@ def save_levels(panels: Mapping[str, Tensor], box: Tensor, path: Path, *, sample
         path: path of the PNG.
         samples: generated samples, ``(n, d)``.
         reference: data, ``(n, d)``.
+        within: the folder that the path must not leave.
     """
     from matplotlib.figure import Figure
 
@@ -105,7 +120,7 @@ def save_levels(panels: Mapping[str, Tensor], box: Tensor, path: Path, *, sample
             axes.contour(*places, grid, levels=24, colors="black", linewidths=0.4)
             draw_points(axes, samples, reference)
             axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-    with files.whole(path) as file:
+    with files.whole(path, within=within) as file:
         figure.savefig(file, format="png")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -67,14 +69,28 @@ class ProgressLine:
 
     def close(self) -> None:
         """Give the terminal its cursor back."""
-        if self._bar is not None:
-            self._bar.stop()
+        with self._unheard():
+            if self._bar is not None:
+                self._bar.stop()
+
+    @contextlib.contextmanager
+    def _unheard(self) -> Iterator[None]:
+        """Whoever read may have left, or the terminal may be gone: training goes on, and is saved."""
+        try:
+            yield
+        except OSError:
+            self._bar = None
+            self.console = Console(file=io.StringIO())
 
     def _say(self, text: str) -> None:
-        self.console.print(text, highlight=False, soft_wrap=True)
+        with self._unheard():
+            self.console.print(text, highlight=False, soft_wrap=True)
 
     def _show(self, trainer: Trainer, live: bool) -> None:
-        text = self._text(trainer)
+        with self._unheard():
+            self._shown_as(self._text(trainer), trainer, live)
+
+    def _shown_as(self, text: str, trainer: Trainer, live: bool) -> None:
         if not live:
             self._say(text)
             return

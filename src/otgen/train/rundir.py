@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,10 +16,15 @@ from typing import Any
 import torch
 
 from otgen import files
-from otgen.errors import InputError
+from otgen.errors import DamageWarning, InputError, warn
 from otgen.train import config_files
 from otgen.train.config import RunConfig
+from otgen.train.manifest import Sum, reason, sums_of
 
+# A run of weeks writes less; beyond, the file is no log of a run.
+_MOST_METRICS = 1 << 30
+# Names of files that a killed process was writing.
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{16}\.tmp|\..+\.\d+\.tmp")
 _PACKAGES = ("otgen", "torch", "numpy", "scipy", "POT", "safetensors", "jsonargparse")
 
 
@@ -80,13 +85,31 @@ class RunDir:
         try:
             path.mkdir(parents=True, exist_ok=True)
             # Written first: a process killed after this leaves a run without a checkpoint; before it, an empty folder.
-            config_files.save(config, run.config)
-            for folder in (run.samples, run.checkpoints, run.evaluations):
-                folder.mkdir(exist_ok=True)
-            files.write_json(run.environment, environment())
+            run.write_config(config)
+            run.complete()
+            files.sync_folder(path.parent)
         except OSError as error:
             raise InputError(f"cannot write a run to {path}: {error.strerror}; choose another --out") from error
         return run
+
+    def complete(self) -> None:
+        """Create what a process killed at the start has not; what one killed while writing left is deleted."""
+        for folder in (self.path, self.samples, self.checkpoints, self.evaluations):
+            if folder is not self.path:
+                files.make_folder(folder, within=self.path)
+            for name in files.names(folder, within=self.path if folder is not self.path else None):
+                if _UNFINISHED.fullmatch(name):
+                    files.remove(folder / name, within=self.path)
+        if not files.exists(self.environment, within=self.path):
+            files.write_json(self.environment, environment(), within=self.path, sync=True)
+
+    def write_config(self, config: RunConfig) -> None:
+        """Write the configuration."""
+        files.write(self.config, config_files.text_of(config), within=self.path, sync=True)
+
+    def sums(self) -> dict[str, Sum]:
+        """The sums of the files that tell one run from another, as they are now."""
+        return sums_of((self.config, self.environment, self.metrics), self.path)
 
     def refuse_existing(self) -> None:
         """Raise an error if the directory is not empty.
@@ -110,31 +133,77 @@ class RunDir:
             InputError: the directory holds no run.
         """
         run = cls(path)
-        if not run.config.is_file():
+        if not files.exists(run.config, within=path):
             raise InputError(f"{path} is no run directory: it has no config.yaml; start a run with otgen train --out")
         return run
 
-    def load_config(self) -> RunConfig:
-        """The configuration that the run was started with."""
-        return config_files.load(self.config)
+    def load_config(self, *, allow_change: bool = False) -> RunConfig:
+        """The configuration that the run was started with.
+
+        Args:
+            allow_change: take it although the file was edited since it was written.
+
+        Raises:
+            InputError: it is missing, malformed, or was edited.
+        """
+        config = config_files.load(self.config, within=self.path)
+        text = files.read_text(self.config, within=self.path)
+        if config_files.is_untouched(text) is False:
+            said = f"{self.config} is not what was written: its text does not fit the sum in its first line"
+            if not allow_change:
+                raise InputError(f"{said}; put it back, or delete that line to have it taken as it is")
+            warn(said, DamageWarning)
+        return config
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add a line to the metrics."""
-        files.append(self.metrics, record)
+        files.append(self.metrics, record, within=self.path)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All lines of the metrics."""
-        return _whole(self.metrics.read_bytes().splitlines()) if self.metrics.exists() else []
+        """All lines of the metrics; broken ones are left out, with a warning."""
+        records, broken = [], []
+        for number, line in enumerate(self._metrics().splitlines(), 1):
+            record = _record(line)
+            broken += [number] if record is None else []
+            records += [] if record is None else [record]
+        if broken:
+            lines = (
+                f"line {broken[0]} is" if len(broken) == 1 else f"{len(broken)} lines are, the first line {broken[0]},"
+            )
+            warn(f"{self.metrics}: {lines} no line of metrics; left out", DamageWarning)
+        return records
 
-    def forget_after(self, step: int) -> None:
-        """Drop the metrics, evaluations and pictures of the steps after ``step``, which a resumed run will repeat."""
-        kept = [record for record in self.read_metrics() if record.get("step", 0) <= step]
-        files.write(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
+    def _metrics(self) -> bytes:
+        try:
+            return files.read(self.metrics, within=self.path, most=_MOST_METRICS)
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise InputError(
+                f"{self.metrics} cannot be read: {reason(error)}; move it away to go on without"
+            ) from error
+
+    def forget_after(self, step: int, metrics: Sum | None = None) -> None:
+        """Drop the metrics, evaluations and pictures of the steps after ``step``, which a resumed run will repeat.
+
+        Args:
+            step: the step to go on from.
+            metrics: the sum of what the metrics held by then; a warning says if they were changed since.
+        """
+        content = self._metrics()
+        if metrics is not None and not metrics.fits(content[: metrics.size]):
+            warn(
+                f"{self.metrics} is not what it was at step {step}: its lines were changed or lost since", DamageWarning
+            )
+        kept = [record for record in self.read_metrics() if record["step"] <= step]
+        text = "".join(json.dumps(record) + "\n" for record in kept)
+        # Also if nothing changes: a new file, that no other name is a name of.
+        files.write(self.metrics, text, within=self.path, sync=True)
         for folder in (self.evaluations, self.samples):
-            for file in folder.glob("*_*"):
-                number = re.search(r"_(\d{8,})", file.name)
+            for name in files.names(folder, within=self.path):
+                number = re.search(r"_(\d{8,15})(?!\d)", name)
                 if number is not None and int(number[1]) > step:
-                    file.unlink()
+                    files.remove(folder / name, within=self.path)
 
     def evaluation(self, step: int, suffix: str = "") -> Path:
         """The file of a step's evaluation."""
@@ -145,24 +214,59 @@ class RunDir:
         return self.evaluations / f"neighbours_{step:08d}.png"
 
     def read_evaluations(self) -> list[dict[str, Any]]:
-        """The evaluations of the moving average, ordered by step; one that a killed process left half is left out."""
-        stored = [file for file in sorted(self.evaluations.glob("step_*.json")) if "-" not in file.name]
-        return sorted(_whole(file.read_bytes() for file in stored), key=lambda record: int(record["step"]))
+        """The evaluations of the moving average, ordered by step; damaged ones are left out, with a warning."""
+        return sorted(self._evaluations(), key=lambda record: int(record["step"]))
+
+    def _evaluations(self) -> Iterator[dict[str, Any]]:
+        for name in files.names(self.evaluations, within=self.path):
+            number = re.fullmatch(r"step_(\d{8,15})\.json", name)
+            if number is None:
+                continue
+            path = self.evaluations / name
+            try:
+                record = files.read_json(path, within=self.path)
+            except (OSError, ValueError) as error:
+                warn(f"{path} cannot be read and is left out: {reason(error)}", DamageWarning)
+                continue
+            if not _is_record(record) or record["step"] != int(number[1]) or not _is_sealed(record):
+                warn(f"{path} is damaged, or was edited, and is left out: evaluate again", DamageWarning)
+                continue
+            yield {key: value for key, value in record.items() if key != _SEAL}
 
     def write_evaluation(self, step: int, result: Mapping[str, Any], suffix: str = "") -> Path:
         """Store the result of an evaluation; returns its file."""
-        file = self.evaluation(step, suffix)
-        file.parent.mkdir(exist_ok=True)
-        return files.write_json(file, result)
+        files.make_folder(self.evaluations, within=self.path)
+        record = files.finite({**result})
+        return files.write_json(self.evaluation(step, suffix), {**record, _SEAL: _seal(record)}, within=self.path)
 
 
-def _whole(texts: Iterable[bytes]) -> list[dict[str, Any]]:
-    """The records of JSON texts, without those that a killed process left half."""
-    records = []
-    for text in texts:
-        with contextlib.suppress(ValueError):
-            records.append(json.loads(text))
-    return records
+# The key of a stored record's own sum.
+_SEAL = "sha256"
+
+
+def _seal(record: Mapping[str, Any]) -> str:
+    """The sum of a record's values."""
+    return Sum.of(json.dumps(record, sort_keys=True).encode()).sha256
+
+
+def _is_sealed(record: Mapping[str, Any]) -> bool:
+    """Whether a record is as it was written; those of earlier versions have no sum."""
+    return _SEAL not in record or record[_SEAL] == _seal({k: v for k, v in record.items() if k != _SEAL})
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The record in a line, None if there is none."""
+    with contextlib.suppress(ValueError, RecursionError):
+        record = json.loads(line)
+        return record if _is_record(record) and not any(isinstance(v, str) for v in record.values()) else None
+    return None
+
+
+def _is_record(record: Any) -> bool:
+    """Whether it is a table of numbers and words, with a step."""
+    if not isinstance(record, dict) or type(record.get("step")) is not int or record["step"] < 0:
+        return False
+    return all(value is None or isinstance(value, int | float | str) for value in record.values())
 
 
 def environment() -> dict[str, Any]:

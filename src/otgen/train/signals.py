@@ -15,7 +15,9 @@ def handled(handler: Callable[[int, FrameType | None], None], *numbers: int) -> 
     if current_thread() is not main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in numbers}
+    # Who ignores SIGHUP, as `nohup` does, wants the process to go on.
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from functools import cached_property
 from types import FrameType
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from otgen.data import fingerprint
 from otgen.errors import InputError, NumericalError
 from otgen.methods import Batches, Logged, Player
 from otgen.methods.base import pace
 from otgen.seeding import named_stream, seeded
-from otgen.train import checkpoint
+from otgen.train import checkpoint, config_files
+from otgen.train.changes import refuse_changes
 from otgen.train.config import Device, RunConfig
 from otgen.train.rundir import RunDir
 from otgen.train.signals import handled
 from otgen.train.state import TrainState, average_of, update_average
+
+# What ends the loop after the present step. SIGHUP is what a closed terminal sends.
+_SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
 class Ending(StrEnum):
@@ -39,6 +46,14 @@ class Hook(Protocol):
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Called once when training stops, finished or interrupted."""
+
+
+@runtime_checkable
+class Starting(Protocol):
+    """A hook that does something before the first step."""
+
+    def at_start(self, trainer: Trainer) -> None:
+        """Called once, before the first step of this process."""
 
 
 @runtime_checkable
@@ -92,10 +107,36 @@ class Trainer:
         self.signal: int | None = None
         self._in_step = False
 
-    def resume(self) -> None:
-        """Continue from the newest checkpoint of the run."""
-        checkpoint.load(checkpoint.newest(self.run.checkpoints), self.state)
-        self.run.forget_after(self.state.step)
+    def resume(self, *, allow_change: bool = False) -> None:
+        """Continue from the newest checkpoint of the run that is whole; from the beginning if there is none at all.
+
+        Args:
+            allow_change: go on although the configuration, the data or the number of threads are others than before.
+
+        Raises:
+            InputError: no checkpoint can be used, or the run would go on as another one.
+        """
+        self.run.complete()
+        checkpoint.recover(self.run.checkpoints)
+        if not checkpoint.checkpoints(self.run.checkpoints):
+            self.run.forget_after(-1)
+            return
+        newest = checkpoint.newest(self.run.checkpoints)
+        before = checkpoint.read_origin(newest)
+        if before is not None:
+            refuse_changes(before, self.origin(), self.run, allow_change=allow_change)
+        checkpoint.load(newest, self.state)
+        checkpoint.set_aside(self.run.checkpoints, self.state.step)
+        self.run.forget_after(self.state.step, None if before is None else before.run.get(self.run.metrics.name))
+
+    @cached_property
+    def _data(self) -> str:
+        return fingerprint(self.config.data)
+
+    def origin(self) -> checkpoint.Origin:
+        """What this run was started with, and what its files hold by now."""
+        text = config_files.text_of(self.config)
+        return checkpoint.Origin(config=text, data=self._data, threads=torch.get_num_threads(), run=self.run.sums())
 
     @property
     def progress(self) -> float:
@@ -106,19 +147,33 @@ class Trainer:
         """Train to the end of the steps or the budget, or until interrupted; then call the hooks a last time."""
         logged: Logged | None = None
         try:
-            with handled(self._note, signal.SIGINT, signal.SIGTERM):
+            with handled(self._note, *_SIGNALS):
+                for hook in self.hooks:
+                    if isinstance(hook, Starting):
+                        hook.at_start(self)
                 while self.progress < 1 and self.signal is None:
                     logged = self.step()
-                    for hook in self.hooks:
-                        hook.after_step(self, logged)
+                    with self._at_step():
+                        for hook in self.hooks:
+                            hook.after_step(self, logged)
                 # Signals are handled here too: one at the end must not cut off the last checkpoint.
-                for hook in self.hooks:
-                    hook.at_end(self, logged)
+                with self._at_step():
+                    for hook in self.hooks:
+                        hook.at_end(self, logged)
         finally:
             for hook in self.hooks:
                 if isinstance(hook, Closing):
                     hook.close()
         return Ending.INTERRUPTED if self.signal is not None else Ending.FINISHED
+
+    @contextlib.contextmanager
+    def _at_step(self) -> Iterator[None]:
+        """What is not finite in a hook is so at this step."""
+        try:
+            yield
+        except NumericalError as error:
+            said = str(error) if str(error).startswith("step ") else f"step {self.state.step}: {error}"
+            raise NumericalError(said) from error
 
     def step(self) -> Logged:
         """One generator step, without the hooks."""
