@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from cases.runs import Call, Says, contains
 from otgen.data import ImageFolder
 from otgen.nets import MlpGenerator
 from otgen.papers import Panel, Scale, all_figures
-from otgen.runs import Plan
 from otgen.train import RunConfig, RunDir, Trainer
 
 BY_TWO = ("reproduce", "own.toy", "--seeds", "1", "--jobs", "2", "--threads", "1", "--out", "out")
@@ -144,18 +141,6 @@ def test_two_runs_at_a_time(succeeds: Says) -> None:
     words = ("reproduce", "swgan.fig3", "--scale", "smoke", "--panels", "wgan-gp-d4,wgan-gp-d2", "--jobs", "2")
     assert "2 runs in out, 2 at a time" in succeeds(*words, "--threads", "1", "--out", "out")
     assert all(Path("out", name).is_file() for name in ("report.md", "worker-2.log"))
-    assert not list(Path("out").glob(".*"))
-
-
-def test_a_helper_that_starts_late_leaves_nothing(otgen: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    @contextmanager
-    def late(arguments: object, plan: Plan, helpers: int) -> Iterator[None]:
-        yield
-        for job in plan.jobs():
-            job.run.path.with_name(f".{job.run.path.name}.lock").touch()
-
-    monkeypatch.setattr("otgen.cli.reproduce._helped", late)
-    assert otgen(*BY_TWO).code == 0
     assert not list(Path("out").glob(".*"))
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 
 from cases.checkpoints import Payload, change, sum_again
 from cases.errors import input_error
+from otgen.errors import DamageWarning
 from otgen.runs import load_generator, sample_run
 from otgen.train import RunDir, checkpoint
 
@@ -78,13 +80,24 @@ def test_the_data_is_not_needed(copy_of: Copy) -> None:
 
 
 @pytest.mark.parametrize("name", ["generator_ema.safetensors", "state.json", "state.safetensors", "MANIFEST.json"])
-def test_a_damaged_checkpoint_is_refused(name: str, copy_of: Copy) -> None:
+def test_a_damaged_checkpoint_is_passed_over_and_the_last_one_refused(name: str, copy_of: Copy) -> None:
     run = copy_of("plane")
-    file = checkpoint.newest(run.checkpoints) / name
+    every = checkpoint.checkpoints(run.checkpoints)
+    shutil.move(every[-1], run.path / "aside")
+    expected = sample_run(run, 4, 0)[0]
+    shutil.move(run.path / "aside", every[-1])
+    _damage(every[-1] / name)
+    with pytest.warns(DamageWarning, match=rf"{every[-1].name}.*{every[-2].name} is used instead"):
+        assert torch.equal(sample_run(run, 4, 0)[0], expected)
+    for path in every[:-1]:
+        _damage(path / name)
+    input_error(rf"no checkpoint in.*{every[-1].name}", sample_run, run, 4, 0)
+
+
+def _damage(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    input_error(r"step_00000005", sample_run, run, 4, 0)
 
 
 def test_a_pickle_is_never_read(copy_of: Copy, tmp_path: Path) -> None:

@@ -151,7 +151,8 @@ def _cut_off(trainer: Trainer) -> bool:
     """Whether a complete run lacks the evaluation of its end, or what is drawn after it."""
     run = trainer.run
     evaluated = any(record["step"] == trainer.state.step for record in run.read_evaluations())
-    return not (evaluated and files.exists(run.curves, within=run.path))
+    # Of a single line there are no curves.
+    return not evaluated or (len(run.read_metrics()) > 1 and not files.exists(run.curves, within=run.path))
 
 
 def _parser(recipe: Recipe) -> Parser:
