@@ -17,7 +17,7 @@ from otgen.papers import Recipe, Scale, all_figures, find, find_figure
 from otgen.train import Ending, RunConfig, RunDir, Trainer
 from otgen.train.config import differences
 from otgen.train.config_files import build, parse_config, written
-from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
+from otgen.train.hooks import Log, Pictures, recording
 from otgen.train.progress import ProgressLine
 from otgen.train.run_lock import locked
 
@@ -197,4 +197,4 @@ def _scale(text: str | None) -> Scale:
 
 def _trainer(config: RunConfig, run_dir: RunDir) -> Trainer:
     log = Log()
-    return Trainer(config, run_dir, [log, Checkpoints(), Pictures(), Evaluations(), ProgressLine(log)])
+    return Trainer(config, run_dir, [*recording(log), ProgressLine(log)])

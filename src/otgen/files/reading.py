@@ -31,15 +31,17 @@ def most_bytes() -> int:
 
 
 @contextlib.contextmanager
-def opened(path: Path, *, within: Path | None = None) -> Iterator[BinaryIO]:
+def opened(path: Path, *, within: Path | None = None, most: int | None = None) -> Iterator[BinaryIO]:
     """A regular file, open for reading.
 
     Args:
         path: the file.
         within: the folder that it must not leave; None: links are followed.
+        most: bytes that it may have; None: as many as it has.
 
     Raises:
-        OSError: it does not exist, is a folder, a FIFO, a device or a socket, or inside ``within`` a link.
+        OSError: it does not exist, is a folder, a FIFO, a device or a socket, or inside ``within`` a link; or it is
+            larger.
     """
     if within is None:
         handle = os.open(path, _FLAGS)
@@ -51,10 +53,14 @@ def opened(path: Path, *, within: Path | None = None) -> Iterator[BinaryIO]:
                 handle = os.open(name, _FLAGS | NOFOLLOW, dir_fd=folder)
             except OSError as error:
                 raise linked(path, path.name) if error.errno == errno.ELOOP else _named(error, path) from error
-    kind = _kind(os.fstat(handle).st_mode)
+    status = os.fstat(handle)
+    kind = _kind(status.st_mode)
     if kind is not None:
         os.close(handle)
         raise OSError(errno.EINVAL, f"is {kind}, not a file", str(path))
+    if most is not None and status.st_size > most:
+        os.close(handle)
+        raise _too_large(path, status.st_size, most)
     with os.fdopen(handle, "rb") as file:
         yield file
 
@@ -71,14 +77,12 @@ def read(path: Path, *, within: Path | None = None, most: int | None = None) -> 
         OSError: see :func:`opened`; or it is larger.
     """
     limit = most_bytes() if most is None else most
-    with opened(path, within=within) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size <= limit:
-            content = file.read(limit + 1)
-            if len(content) <= limit:
-                return content
-            size = len(content)
-        raise OSError(errno.EFBIG, f"has {size} bytes or more, and at most {limit} are read", str(path))
+    with opened(path, within=within, most=limit) as file:
+        # Some files are longer than they say.
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise _too_large(path, len(content), limit)
+    return content
 
 
 def read_text(path: Path, *, within: Path | None = None, most: int = MOST_TEXT) -> str:
@@ -111,6 +115,10 @@ def is_file(path: Path, *, within: Path | None = None) -> bool:
             return True
     except OSError:
         return False
+
+
+def _too_large(path: Path, size: int, most: int) -> OSError:
+    return OSError(errno.EFBIG, f"has {size} bytes or more, and at most {most} are read", str(path))
 
 
 def _named(error: OSError, path: Path) -> OSError:

@@ -20,7 +20,7 @@ from otgen.train import Ending, Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import differences, plain
 from otgen.train.config_files import text_of
 from otgen.train.evaluation import metrics_of
-from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
+from otgen.train.hooks import Log, recording
 from otgen.train.run_lock import locked
 
 _DIVERGED = "diverged.json"
@@ -323,8 +323,7 @@ def _numbers(run: RunDir) -> dict[str, Any]:
 
 def _train(job: Job, config: RunConfig, observer: Observer) -> None:
     run, log = job.run, Log()
-    hooks: list[Hook] = [log, Checkpoints(), Pictures(), Evaluations(), *observer.hooks(job, log)]
-    trainer = Trainer(config, run, hooks)
+    trainer = Trainer(config, run, [*recording(log), *observer.hooks(job, log)])
     if files.exists(run.config, within=run.path):
         trainer.resume()
     else:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from otgen import files
-from otgen.errors import DamageWarning, warn
+from otgen.errors import DamageWarning, NumericalError, warn
 from otgen.methods import Logged, Method, MethodState
 from otgen.nets import scoring
 from otgen.seeding import named_stream
@@ -21,7 +21,7 @@ from otgen.train import checkpoint
 from otgen.train.evaluation import ABOUT, evaluate, generate, store
 from otgen.train.lipschitz import steepness
 from otgen.train.pictures import lattice, region, save_levels, save_picture
-from otgen.train.trainer import Trainer
+from otgen.train.trainer import Hook, Trainer
 
 _PICTURED = 100
 _REFERENCE = 2000
@@ -31,11 +31,13 @@ _STEEP = 32
 
 @contextlib.contextmanager
 def _spared(what: str) -> Iterator[None]:
-    """Training is worth more than a line or a picture of it: if one cannot be written, a warning says so."""
+    """Training is worth more than a line or a picture of it: if one cannot be made, a warning says so."""
     try:
         yield
-    except OSError as error:
-        warn(f"{what} cannot be written: {error}; training goes on without", DamageWarning)
+    except NumericalError:
+        raise
+    except Exception as error:
+        warn(f"{what} is lost: {type(error).__name__}: {error}; training goes on without", DamageWarning)
 
 
 @dataclass
@@ -236,6 +238,11 @@ class Evaluations:
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Do nothing: whoever started the run evaluates its end."""
+
+
+def recording(log: Log) -> list[Hook]:
+    """What a run leaves, in order: a checkpoint comes last, so that whatever is of its step is there before it."""
+    return [log, Pictures(), Evaluations(), Checkpoints()]
 
 
 def _points(points: int, progress: float) -> int:

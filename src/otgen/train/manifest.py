@@ -105,9 +105,13 @@ class Manifest:
 
 
 def sum_of(path: Path, within: Path) -> Sum:
-    """Of a file, read block by block."""
+    """Of a file, read block by block.
+
+    Raises:
+        OSError: it cannot be read, or is larger than what could be loaded.
+    """
     digest, size = hashlib.sha256(), 0
-    with files.opened(path, within=within) as file:
+    with files.opened(path, within=within, most=files.most_bytes()) as file:
         while block := file.read(_BLOCK):
             digest.update(block)
             size += len(block)
