@@ -6,9 +6,11 @@ import contextlib
 import io
 import shutil
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +52,16 @@ def call(*words: object) -> Result:
         code = main([str(word) for word in words])
     assert "Traceback" not in out.getvalue() + err.getvalue()
     return Result(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def warned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warnings of damage are printed, as they are outside of tests; together with a filter that allows them."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+        sys.stderr.write(warnings.formatwarning(message, category, "", 0))
+
+    monkeypatch.setattr(warnings, "showwarning", show)
 
 
 @pytest.fixture

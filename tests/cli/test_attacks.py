@@ -15,6 +15,11 @@ from cases.checkpoints import change, sum_again
 from cases.runs import Call
 from otgen.train import checkpoint
 
+pytestmark = [
+    pytest.mark.usefixtures("warned"),
+    pytest.mark.filterwarnings("always::otgen.errors.DamageWarning"),
+]
+
 SECRET = "what nobody may read or change\n"
 RESUME = ("train", "toy.gaussians25", "--resume", "--out", "trained", "--steps", "7")
 COMMANDS: dict[str, tuple[object, ...]] = {
@@ -103,7 +108,7 @@ def test_what_is_no_file_does_not_hang(name: str, kind: str, command: str, train
     os.mkfifo(path) if kind == "FIFO" else path.mkdir()
     result = otgen(*COMMANDS[command])
     assert result.code in (0, 1)
-    assert result.err.count("\n") <= 3
+    assert len(set(result.err.splitlines())) <= 3
 
 
 FORGED: dict[str, Callable[[Any], Any]] = {

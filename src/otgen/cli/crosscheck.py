@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from otgen import __version__, peers
 from otgen.cli.config_parser import Parser
 from otgen.cli.solve import EXIT_UNCONVERGED, add_problem, with_eps
 from otgen.cli.usage import array
+from otgen.train.console import Console
 
 EXIT_DISAGREES = 4
 # What a library says of its own answer.

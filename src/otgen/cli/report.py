@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from otgen.runs import RunEvaluation, copied, evaluate_run
 from otgen.train import RunDir
+from otgen.train.console import Console
 from otgen.train.evaluation import displayed
 from otgen.train.progress import loss_text
 

@@ -237,10 +237,9 @@ class _Shown:
 
 
 def _show(figure: Figure, done: Reproduction) -> None:
-    from rich.console import Console
-
     from otgen.papers import Status
     from otgen.papers.claim import distinct, overall
+    from otgen.train.console import Console
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.print()

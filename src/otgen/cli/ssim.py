@@ -25,12 +25,12 @@ def run(arguments: Sequence[str]) -> int:
     given = [n for n in (parsed.back, parsed.forward, parsed.every) if n is not None]
     if any(n < 0 for n in given) or parsed.every == 0:
         raise UsageError(f"--back and --forward must not be negative and --every positive, got {given}")
-    from rich.console import Console
     from rich.progress import Progress
 
     from otgen.runs.tracking import fit_power_law, track
     from otgen.runs.tracking_picture import draw_track
     from otgen.train import RunDir, checkpoint
+    from otgen.train.console import Console
 
     directory = RunDir.open(Path(parsed.run))
     stop = checkpoint.step_of(checkpoint.newest(directory.checkpoints))

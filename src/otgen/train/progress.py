@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from otgen.methods import Logged
 from otgen.ot.core.interval import numbers_text
+from otgen.train.console import Console
 from otgen.train.hooks import Log
 from otgen.train.trainer import Trainer
 
