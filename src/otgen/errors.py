@@ -20,6 +20,10 @@ class InputError(OtgenError, ValueError):
     """An argument, an array or a file is not what it must be."""
 
 
+class SaveError(OtgenError, OSError):
+    """What must not be lost cannot be written."""
+
+
 class MissingDependency(OtgenError, ImportError):
     """An optional package is needed and not installed; the message names the extra that installs it."""
 

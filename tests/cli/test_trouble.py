@@ -72,8 +72,9 @@ def test_a_checkpoint_that_cannot_be_saved_stops_the_run(
     with monkeypatch.context() as patch:
         full(patch, where="step_00000004")
         line = refused(*words, code=1)
-    assert "No space left on device" in line
+    assert "the checkpoint of step 4 cannot be saved: No space left on device: run/checkpoints/" in line
     assert "step_00000004" in line
+    assert "Error" not in line
     assert [path.name for path in checkpoint.checkpoints(Path("run/checkpoints"))] == ["step_00000000", "step_00000002"]
     assert not list(Path("run").rglob(".tmp*"))
     assert otgen("train", "toy.gaussians25", "--resume", "--out", "run").code == 0

@@ -22,6 +22,7 @@ from otgen.files.writing import append as append
 from otgen.files.writing import appending as appending
 from otgen.files.writing import finite as finite
 from otgen.files.writing import make_folder as make_folder
+from otgen.files.writing import sync as sync
 from otgen.files.writing import whole as whole
 from otgen.files.writing import write as write
 from otgen.files.writing import write_json as write_json

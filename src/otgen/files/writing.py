@@ -102,6 +102,12 @@ def append(path: Path, record: Mapping[str, Any], *, within: Path | None = None)
             raise
 
 
+def sync(path: Path, *, within: Path) -> None:
+    """Flush a file that was appended to to the disk."""
+    with appending(path, within=within) as file:
+        os.fsync(file.fileno())
+
+
 def make_folder(path: Path, *, within: Path) -> None:
     """Create a folder, unless it exists; a link in its place is refused."""
     with _naming(path), parent_of(path, within) as (folder, name):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otgen import files
-from otgen.errors import warn
+from otgen.errors import NumericalError, warn
 from otgen.runs.assumptions import Assumption, assumptions
 from otgen.runs.curves_picture import draw_curves
 from otgen.runs.evaluation_remarks import remarks
@@ -71,7 +71,10 @@ def evaluate_run(
         generator, _ = load_generator(run, raw=raw, config=config)
         numbers = checkpoint.read_about(path)["numbers"]
         about = (*settings, numbers["elapsed"], numbers["critic_updates"])
-        evaluation = evaluate(generator, config.latent, config.data, n, seed)
+        try:
+            evaluation = evaluate(generator, config.latent, config.data, n, seed)
+        except NumericalError as error:
+            raise NumericalError(f"{path}: {error}") from error
         file, values = store(run, evaluation, dict(zip(ABOUT, about, strict=True))), evaluation.values
     pictures = [name for name in files.names(run.samples, within=run.path) if re.fullmatch(r"step_\d+\.png", name)]
     neighbours = run.neighbours(step)

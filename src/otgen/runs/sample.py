@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from otgen.errors import InputError
+from otgen.errors import InputError, NumericalError
 from otgen.methods import Method
 from otgen.ot import AtomPotentials
 from otgen.seeding import named_stream
@@ -87,7 +87,10 @@ def sample_run(run: RunDir, n: int, seed: int, *, raw: bool = False) -> tuple[Te
     """``n`` samples, float32 ``(n, *shape)``, clamped to the data's range, and that range."""
     config = run.load_config()
     generator, shapes = load_generator(run, raw=raw, config=config)
-    samples = generate(generator, config.latent, n, named_stream(seed, "sample"))
+    try:
+        samples = generate(generator, config.latent, n, named_stream(seed, "sample"))
+    except NumericalError as error:
+        raise NumericalError(f"{checkpoint.newest(run.checkpoints)}: {error}") from error
     if shapes.value_range is not None:
         samples = samples.clamp(*shapes.value_range)
     return samples, shapes.value_range

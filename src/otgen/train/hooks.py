@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from otgen import files
-from otgen.errors import DamageWarning, NumericalError, warn
+from otgen.errors import DamageWarning, NumericalError, SaveError, warn
 from otgen.methods import Logged, Method, MethodState
 from otgen.nets import scoring
 from otgen.seeding import named_stream
@@ -206,9 +206,15 @@ class Checkpoints:
             self._save(trainer)
 
     def _save(self, trainer: Trainer) -> None:
-        keep = trainer.config.trainer.keep
-        checkpoint.save(trainer.run.checkpoints, trainer.state, trainer.shapes, keep=keep, origin=trainer.origin())
-        self._saved = trainer.state.step
+        run, state, keep = trainer.run, trainer.state, trainer.config.trainer.keep
+        try:
+            checkpoint.save(run.checkpoints, state, trainer.shapes, keep=keep, origin=trainer.origin())
+        except OSError as error:
+            raise SaveError(
+                f"the checkpoint of step {state.step} cannot be saved: {error.strerror}: {error.filename}; what was "
+                "saved before is untouched: make room, and continue with --resume"
+            ) from error
+        self._saved = state.step
 
 
 class Evaluations:

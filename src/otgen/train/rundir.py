@@ -108,7 +108,9 @@ class RunDir:
         files.write(self.config, config_files.text_of(config), within=self.path, sync=True)
 
     def sums(self) -> dict[str, Sum]:
-        """The sums of the files that tell one run from another, as they are now."""
+        """The sums of the files that tell one run from another, as they are now, and are on the disk."""
+        if files.exists(self.metrics, within=self.path):
+            files.sync(self.metrics, within=self.path)
         return sums_of((self.config, self.environment, self.metrics), self.path)
 
     def refuse_existing(self) -> None:
