@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -209,7 +210,7 @@ def test_missing_and_unknown_files_are_explained(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_opened_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path, VALUES)
-    monkeypatch.setattr(Path, "open", NO_PERMISSION)  # root may read anything, so chmod proves nothing
+    monkeypatch.setattr(os, "open", NO_PERMISSION)  # root may read anything, so chmod proves nothing
     input_error("Permission denied", Arrays(path=path).support)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otgen.data._checks import is_there
 from otgen.data.download import RemoteFile, fetch
 from otgen.data.idx import read_idx
 from otgen.data.pixels import HandwrittenDigits, Split
@@ -118,4 +119,4 @@ def _spellings(name: str) -> list[str]:
 
 def _existing(folder: Path, name: str) -> Path | None:
     paths = (folder / spelling for spelling in _spellings(name))
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if is_there(path)), None)
