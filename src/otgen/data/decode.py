@@ -8,14 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from otgen import files
+
 # Formats are recognised by content, not by name; Pillow's other decoders are not tried on files of unknown origin.
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 # Pillow warns from here on and refuses twice as much; a caller may have switched both off.
 _MAX_PIXELS = 89_478_485
 _MAX_16_BIT = 65_535
 
+PIXEL_BYTES = 16
+"""What a pixel takes while it is converted: four copies of four bytes, where it is transparent."""
 
-def decode(path: Path, size: int, channels: int, crop: bool) -> NDArray[np.uint8]:
+
+def decode(path: Path, size: int, channels: int, crop: bool, most_pixels: int = _MAX_PIXELS) -> NDArray[np.uint8]:
     """Read an image, upright and on white, as ``(channels, size, size)``.
 
     Args:
@@ -23,14 +28,16 @@ def decode(path: Path, size: int, channels: int, crop: bool) -> NDArray[np.uint8
         size: Width and height of the result.
         channels: 1 or 3.
         crop: Cut the largest centred square out first; otherwise squeeze.
+        most_pixels: What the file may have; each takes `PIXEL_BYTES` of memory.
 
     Raises:
+        OSError: It is no regular file, or cannot be read.
         ValueError: The image has too many pixels, or values without a known range.
         Exception: Whatever Pillow raises on a damaged file.
     """
-    with Image.open(path, formats=_FORMATS) as file:
-        if file.width * file.height > _MAX_PIXELS:
-            raise ValueError(f"{file.width} x {file.height} pixels are more than {_MAX_PIXELS}")
+    with files.opened(path) as stream, Image.open(stream, formats=_FORMATS) as file:
+        if file.width * file.height > min(most_pixels, _MAX_PIXELS):
+            raise ValueError(f"{file.width} x {file.height} pixels are more than {min(most_pixels, _MAX_PIXELS)}")
         if file.format in ("JPEG", "MPO"):
             # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size; at three times the final size the resampling below
             # still determines the result.
