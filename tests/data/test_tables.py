@@ -120,7 +120,7 @@ def test_columns_that_cannot_be_chosen_are_refused(tmp_path: Path, columns: tupl
 
 
 def test_a_file_that_cannot_be_opened_is_explained(tmp_path: Path) -> None:
-    input_error("cannot be read", read_csv, tmp_path / "none.csv", None)
+    input_error(r"a data file is missing: got .*none\.csv", read_csv, tmp_path / "none.csv", None)
 
 
 # Parquet

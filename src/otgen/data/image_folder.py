@@ -141,11 +141,11 @@ def _find_images(root: Path) -> list[Path]:
     if not os.path.isdir(root):
         wrong = "it is a file" if os.path.exists(root) else "it does not exist"
         raise InputError(f"an image folder cannot be read: got {shown(root)} in {here()}, {wrong}; check the path")
-    files = list(_walk(root))
-    paths = [path for path in files if path.suffix.lower() in _ENDINGS]
+    found = list(_walk(root))
+    paths = [path for path in found if path.suffix.lower() in _ENDINGS]
     if not paths:
         raise InputError(
-            f"a folder holds no image: got {shown(root)} with {len(files)} other file(s); "
+            f"a folder holds no image: got {shown(root)} with {len(found)} other file(s); "
             f"give one with files that end in {', '.join(_ENDINGS)}"
         )
     return sorted(paths, key=lambda path: os.fsencode(path.relative_to(root).as_posix()))
@@ -160,7 +160,7 @@ def _walk(root: Path) -> Iterator[Path]:
         )
 
     seen = set()
-    for folder, folders, files in os.walk(root, onerror=refuse, followlinks=True):
+    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
         try:
             status = os.stat(folder)
         except OSError as error:
@@ -170,7 +170,7 @@ def _walk(root: Path) -> Iterator[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in files:
+        for name in names:
             if not name.startswith("."):
                 yield Path(folder, name)
 
@@ -178,6 +178,6 @@ def _walk(root: Path) -> Iterator[Path]:
 def _describe(root: Path, faults: dict[Path, str], total: int) -> str:
     """One line: how many files cannot be used, the first of them, and why."""
     # repr, because a name may hold a line break or bytes that are no text.
-    shown = [f"{path.relative_to(root).as_posix()!r} ({why})" for path, why in list(faults.items())[:_LISTED]]
+    listed = [f"{path.relative_to(root).as_posix()!r} ({why})" for path, why in list(faults.items())[:_LISTED]]
     more = f"; and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
-    return f"{len(faults)} of {total} images in {shown(root)} cannot be used: {'; '.join(shown)}{more}"
+    return f"{len(faults)} of {total} images in {shown(root)} cannot be used: {'; '.join(listed)}{more}"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otgen.data._checks import is_there
+from otgen.data._checks import is_there, shown
 from otgen.data.download import RemoteFile, fetch
 from otgen.data.idx import read_idx
 from otgen.data.pixels import HandwrittenDigits, Split
@@ -89,7 +89,7 @@ class Mnist(HandwrittenDigits):
             if images.shape[1:] != (_SIDE, _SIDE):
                 raise InputError(
                     f"the images are not {_SIDE} x {_SIDE} pixels: got {images.shape[1]} x {images.shape[2]} "
-                    f"in {path}; read images of other sizes with ImageFolder, or from .npy with Arrays"
+                    f"in {shown(path)}; read images of other sizes with ImageFolder, or from .npy with Arrays"
                 )
             parts.append(torch.from_numpy(images).unsqueeze(1))
         return self.padded(torch.cat(parts) if len(parts) > 1 else parts[0])
