@@ -74,7 +74,10 @@ def read(path: Path, *, within: Path | None = None, most: int | None = None) -> 
     with opened(path, within=within) as file:
         size = os.fstat(file.fileno()).st_size
         if size <= limit:
-            content = file.read(limit + 1)
+            # Python takes memory for all that is asked for, not for what there is. The file may have grown meanwhile.
+            content = file.read(size + 1)
+            while len(content) <= limit and (more := file.read(_LEAST)):
+                content += more
             if len(content) <= limit:
                 return content
             size = len(content)
