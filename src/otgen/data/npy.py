@@ -29,12 +29,12 @@ _MAGIC = b"\x93NUMPY"
 _MOST_HEADER, _MOST_DIMENSIONS = 10_000, 32
 # One entry of the dictionary that a header is. `[...]` are the fields of records. Nothing here can backtrack.
 _ENTRY = re.compile(
-    r"""\s*+['"](descr|fortran_order|shape)['"]\s*+:\s*+"""
-    r"""('[^']*+'|"[^"]*+"|\[[^\]]*+\]|True|False|\([^()]*+\))\s*+(?:,|(?=\}))"""
+    r"""[ \n]*+['"](descr|fortran_order|shape)['"][ \n]*+:[ \n]*+"""
+    r"""('[^']*+'|"[^"]*+"|\[[^\]]*+\]|True|False|\([^()]*+\))[ \n]*+(?:,|(?=\}))"""
 )
 _DTYPE = re.compile(r"[<>|=]?(?:[biufcSUVMm]\d{1,9}|O\d?)(?:\[\w{1,9}\])?", re.ASCII)
 # Python 2 wrote 20L for 20.
-_SIZE = re.compile(r"\s*+(-?\d{1,18})L?\s*+", re.ASCII)
+_SIZE = re.compile(r"[ \n]*+(-?\d{1,18})L?[ \n]*+", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ def read_header(stream: IO[bytes], name: str) -> Header:
     start = stream.read(8)
     if len(start) < 8 or not start.startswith(_MAGIC):
         raise ValueError(f"it is not an array: it starts with {start!r}")
-    if start[6] not in (1, 2, 3):
+    if start[6] not in (1, 2, 3) or start[7]:
         raise ValueError(f"it is of the unknown version {start[6]}.{start[7]}")
     length_bytes = stream.read(2 if start[6] == 1 else 4)
     length = int.from_bytes(length_bytes, "little")
@@ -124,7 +124,7 @@ def read_header(stream: IO[bytes], name: str) -> Header:
     text = stream.read(length)
     if len(text) != length:
         raise ValueError("it ends inside its header")
-    dtype, fortran, shape = _parsed(text.decode("latin1"), name)
+    dtype, fortran, shape = _parsed(text.decode("ascii", "replace"), name)
     return Header(dtype=dtype, shape=shape, fortran=fortran, size=8 + len(length_bytes) + length)
 
 
@@ -138,7 +138,7 @@ def _parsed(text: str, name: str) -> tuple[np.dtype[Any], bool, tuple[int, ...]]
         entries[entry[1]] = entry[2]
         at = entry.end()
     descr, fortran, shape = (entries.get(key, "") for key in ("descr", "fortran_order", "shape"))
-    if text[at:].strip() != "}" or descr[:1] not in list("'\"[") or fortran not in ("True", "False"):
+    if text[at:].strip(" \n") != "}" or descr[:1] not in list("'\"[") or fortran not in ("True", "False"):
         raise ValueError(f"its header is damaged: {text.strip()[:80]!r}")
     return _dtype(descr, name), fortran == "True", _shape(shape)
 
@@ -166,7 +166,7 @@ def _shape(text: str) -> tuple[int, ...]:
     if not text.startswith("("):
         raise ValueError("its header states no shape")
     parts = text[1:-1].split(",")
-    if not parts[-1].strip():
+    if not parts[-1].strip(" \n"):
         parts.pop()
     sizes = [_SIZE.fullmatch(part) for part in parts]
     if len(sizes) > _MOST_DIMENSIONS or any(size is None for size in sizes):
