@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import struct
@@ -101,7 +102,7 @@ def reading(what: str, path: Path, remedy: str, damage: tuple[type[Exception], .
         why = "it is a link to nothing" if os.path.islink(path) else "check the path"
         raise InputError(f"a data file is missing: got {shown(path)} in {here()}; {why}") from error
     except (*_DAMAGE, *damage) as error:
-        if os.path.isdir(path):
+        if isinstance(error, OSError) and error.errno in (errno.EINVAL, errno.EISDIR) and os.path.isdir(path):
             remedy = "give a file; for images use ImageFolder"
         raise InputError(f"{what} cannot be read: got {shown(path)} ({reason(error)}); {remedy}") from error
 

@@ -38,7 +38,7 @@ _FILES = {Split.TRAIN: tuple(f"data_batch_{i}.bin" for i in range(1, 6)), Split.
 # A JPEG of 32 x 32 pixels has about one kilobyte; a far larger file is something else, and is not read.
 _LARGEST_JPEG = 1 << 20
 # The archive has 93 MB, uncompressed; the largest split has 50,000 images, a binary file 10,000 records.
-_LARGEST_ARCHIVE, _MOST_IMAGES, _MOST_RECORDS = 1 << 30, 60_000, 10_000
+_LARGEST_ARCHIVE, _MOST_IMAGES, _MOST_RECORDS = 1 << 29, 60_000, 10_000
 _Read = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +36,13 @@ def decode(path: Path, size: int, channels: int, crop: bool, most_pixels: int = 
         ValueError: The image has too many pixels, or values without a known range.
         Exception: Whatever Pillow raises on a damaged file.
     """
-    with files.opened(path) as stream, Image.open(stream, formats=_FORMATS) as file:
-        if file.width * file.height > min(most_pixels, _MAX_PIXELS):
-            raise ValueError(f"{file.width} x {file.height} pixels are more than {min(most_pixels, _MAX_PIXELS)}")
+    most_pixels = min(most_pixels, _MAX_PIXELS)
+    # From memory: Pillow asks for as many bytes as a file states, and Python would take memory for all of them. Without
+    # compression a file has half as many bytes as its pixels take here.
+    content = io.BytesIO(files.read(path, most=most_pixels * PIXEL_BYTES))
+    with Image.open(content, formats=_FORMATS) as file:
+        if file.width * file.height > most_pixels:
+            raise ValueError(f"{file.width} x {file.height} pixels are more than {most_pixels}")
         if file.format in ("JPEG", "MPO"):
             # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size; at three times the final size the resampling below
             # still determines the result.

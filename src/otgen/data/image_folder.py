@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -111,12 +113,24 @@ class ImageFolder(PixelSource):
                 return _reason(error)
             return None
 
+        with _quiet(), ThreadPoolExecutor(workers) as pool:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            reasons = list(pool.map(read, range(len(paths))))
+        return {path: reason for path, reason in zip(paths, reasons, strict=True) if reason is not None}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What Pillow says of damaged files, as warnings or in its log, is in our error already."""
+    log = logging.getLogger("PIL")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with ThreadPoolExecutor(workers) as pool:
-                reasons = list(pool.map(read, range(len(paths))))
-        return {path: reason for path, reason in zip(paths, reasons, strict=True) if reason is not None}
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def _reason(error: Exception) -> str:
