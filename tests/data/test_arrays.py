@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cases.errors import NO_PERMISSION, input_error
+from cases.hostile import header
 from otgen.data import Arrays
 
 VALUES = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
@@ -237,3 +238,44 @@ def test_impossible_options_are_refused(fields: dict[str, Any], message: str) ->
 )
 def test_options_that_do_not_fit_the_array_are_refused(fields: dict[str, Any], message: str, tmp_path: Path) -> None:
     input_error(message, Arrays(path=save(tmp_path, VALUES), **fields).support)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"NUMPY\x01\x00", b"NUMPY\x01\x01"),  # no such version
+        (b"NUMPY\x01\x00", b"NUMPY\x04\x00"),
+        (b"6), }", b"6),\xa0}"),  # no blank in Python
+        (b"'shape': (20, 6)", b"'descr': (20, 6)"),
+        (b"(20, 6)", b"(20  6)"),
+        (b"False", b"'<f4'"),
+        (b"'<f4'", b"False"),
+        (b"'<f4'", b"'<f5'"),
+        (b"'<f4'", b"'<m8'"),
+    ],
+)
+def test_what_is_not_quite_a_header_is_refused(tmp_path: Path, old: bytes, new: bytes) -> None:
+    path = Path(save(tmp_path, VALUES))
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1))
+    input_error("cannot be read|not an array of real numbers", Arrays(path=str(path)).support)
+
+
+def test_the_headers_of_every_writer_are_read(tmp_path: Path) -> None:
+    """Python 2 wrote long integers; other languages order and quote as they like."""
+    body = VALUES.astype("<f4").tobytes()
+    texts = (
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (20L, 6L), }",
+        '{"shape":(20,6),"fortran_order":False,"descr":"<f4"}',
+        "{'shape': ( 20 ,\n 6 ,) , 'fortran_order' : False , 'descr' : '<f4' }   \n",
+    )
+    for text in texts:
+        for version in (b"\x01\x00", b"\x02\x00"):
+            (tmp_path / "x.npy").write_bytes(header(text, version) + body)
+            assert np.array_equal(Arrays(path=str(tmp_path / "x.npy")).support().numpy(), VALUES)
+
+
+def test_records_are_refused_by_name(tmp_path: Path) -> None:
+    path = save(tmp_path, np.zeros(3, dtype=[("a", float), ("b", int)]))
+    input_error("not an array of real numbers: got records", Arrays(path=path).support)

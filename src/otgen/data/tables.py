@@ -18,6 +18,8 @@ from otgen.data._checks import reading, require_room, shown
 from otgen.errors import InputError, MissingDependency
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+# Numpy takes '"1"2' for 12, and passes over control characters; lines with either are left to the careful pass.
+_ODD = re.compile(r"[^\t\r -!#-~]")
 _SHOWN, _MOST_NAME = 20, 100
 # A name a column takes hundreds of bytes; no table of this width is text.
 _MOST_COLUMNS = 1 << 20
@@ -88,8 +90,7 @@ def read_csv(path: Path, columns: Sequence[str] | None) -> Table:
     skipped = 1 if has_header else 0
     if len(lines) == skipped:
         raise InputError(f"a table has no rows: got only a header in {shown(path)}; give one with data")
-    # Numpy takes '"1"2' for 12; quotes are left to the careful pass.
-    plain = columns is None and not any('"' in line for line in lines)
+    plain = columns is None and not any(_ODD.search(line) for line in lines[skipped:])
     values = _parse_fast(lines[skipped:], len(names)) if plain else None
     if values is None:
         # The careful pass reads what the fast one refused, or reports the cell that is at fault.
