@@ -127,7 +127,7 @@ def _array_files() -> dict[str, bytes]:
         "nested.npz": zipped(member(zipped(plain), method=0)),
         "directory.npz": zipped(plain, directory=0xFFFFFFF0),
         "place.npz": zipped(plain)[:-6] + struct.pack("<IH", 0x7FFFFFFF, 0),
-        "many.npz": zipped(*(member(b"", f"{i}.npy", method=0) for i in range(30_000))),
+        "many.npz": zipped(*(member(b"", f"{i:0200}.npy", method=0) for i in range(5_000))),
     }
 
 
@@ -144,7 +144,7 @@ def _packed_files() -> dict[str, bytes]:
         "dictionary.xz": xz_of_large_dictionary(images),
         "bomb.tgz": gzipped_zeros(1024, readme.tobuf(tarfile.GNU_FORMAT)),
         "header.tgz": gzipped_zeros(400, tarred(pax)[:512]),
-        "headers.tar": tarred(*[(entry("p", tarfile.XHDTYPE), b"")] * 20_000),
+        "headers.tar": tarred((entry("p", tarfile.XHDTYPE), b""))[:512] * 20_000 + bytes(1024),
         "dictionary.tar.xz": xz_of_large_dictionary(bytes(4096)),
     }
 

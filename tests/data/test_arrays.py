@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from cases.errors import NO_PERMISSION, input_error
 from cases.hostile import header
-from otgen.data import Arrays
+from otgen.cli.usage import array as array_of_solve
+from otgen.data import Arrays, fingerprint
 
 VALUES = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
 
@@ -279,3 +282,34 @@ def test_the_headers_of_every_writer_are_read(tmp_path: Path) -> None:
 def test_records_are_refused_by_name(tmp_path: Path) -> None:
     path = save(tmp_path, np.zeros(3, dtype=[("a", float), ("b", int)]))
     input_error("not an array of real numbers: got records", Arrays(path=path).support)
+
+
+FORMS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    "F-order": np.asfortranarray,
+    "non-contiguous": lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+    "negative strides": lambda x: np.ascontiguousarray(x[::-1])[::-1],
+    "float32": lambda x: x.astype(np.float32),
+    "float16": lambda x: x.astype(np.float16),
+    "big-endian": lambda x: x.astype(">f8"),
+    "uint8": lambda x: x.astype(np.uint8),
+    "int64": lambda x: x.astype(np.int64),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("options", [{}, {"standardise": True}, {"scale": 0.5}, {"columns": ("2", "0")}])
+def test_the_form_of_the_numbers_changes_nothing(form: str, options: dict[str, Any], tmp_path: Path) -> None:
+    """Reliability 35: equal data, whose fingerprints are equal, and a file that is left as it was, for both readers."""
+    values = np.random.default_rng(0).integers(0, 9, (40, 3)).astype(np.float64)
+    plain, other = (
+        Path(save(tmp_path, array, name)) for array, name in ((values, "x.npy"), (FORMS[form](values), "y.npy"))
+    )
+    other.chmod(0o444)
+    before = other.read_bytes()
+    sources = [Arrays(path=str(path), **options) for path in (plain, other)]
+    assert torch.equal(sources[0].support(), sources[1].support())
+    assert fingerprint(sources[0]) == fingerprint(sources[1])
+    sources[1].support().zero_()
+    array_of_solve(other).zero_()
+    assert torch.equal(array_of_solve(other).double(), torch.from_numpy(values))
+    assert other.read_bytes() == before

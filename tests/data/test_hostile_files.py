@@ -24,6 +24,7 @@ from PIL import Image
 from cases import hostile
 from cases.errors import input_error
 from otgen import files
+from otgen.cli.usage import array as array_of_solve
 from otgen.data import Arrays, Cifar10, Cifar10Jpeg, ImageFolder, Mnist
 from otgen.data.idx import read_idx
 from otgen.data.tables import read_csv, read_parquet
@@ -159,6 +160,7 @@ def listening(path: Path) -> Iterator[None]:
 
 READERS: dict[str, Callable[[Path], object]] = {
     "x.npy": lambda path: Arrays(path=str(path)).support(),
+    "solve.npy": array_of_solve,
     "x.npz": lambda path: Arrays(path=str(path)).support(),
     "x.csv": lambda path: read_csv(path, None),
     "x.parquet": lambda path: read_parquet(path, None),
