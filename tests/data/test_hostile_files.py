@@ -258,9 +258,13 @@ def test_names_from_files_are_shown_escaped(tmp_path: Path) -> None:
         folder = tmp_path / nasty
         folder.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"PK damaged,1\n")
+        assert input_error(None, Arrays(path=str(folder / name), columns=("z",), key=nasty).support).isprintable()
         assert input_error(None, Arrays(path=str(folder / name)).support).isprintable()
     arrays: Any = {nasty: np.zeros(1), "other": np.zeros(1)}
     np.savez(tmp_path / "names.npz", **arrays)
+    for array in (np.zeros(3), np.full((3, 2), np.nan), np.zeros((3, 2))):
+        np.save(folder / "x.npy", array)
+        assert input_error(None, Arrays(path=str(folder / "x.npy"), columns=("1", "7")).support).isprintable()
     (tmp_path / "names.csv").write_text(f'"{nasty[:7]}",y\n1,2\n')
     for table in (Arrays(path=str(tmp_path / "names.npz")), Arrays(path=str(tmp_path / "names.csv"), columns=("z",))):
         assert input_error(None, table.support).isprintable()
@@ -270,6 +274,18 @@ def test_names_from_files_are_shown_escaped(tmp_path: Path) -> None:
     (images / "token.ppm").write_bytes(b"P6 \x1b[31m 1 255 abc")
     assert input_error("2 of 2 images", ImageFolder(folder=str(images)).pixels).isprintable()
     assert input_error(None, ImageFolder(folder=str(images / nasty / "none")).pixels).isprintable()
+
+
+def test_paths_that_cannot_be_are_missing_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home of nobody, a name of 5000 letters, one with a NUL; and a working directory that was deleted."""
+    for path in ("~no-such-user-here/x.npy", "x" * 5000 + ".npy", "x\0.npy", "none.npy"):
+        input_error("is missing|cannot be read", Arrays(path=path).support)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    input_error("got none.npy in a working directory that no longer exists", Arrays(path="none.npy").support)
+    for source in (ImageFolder(folder="none"), Cifar10Jpeg(path="none"), Mnist(folder="none"), Cifar10(folder="none")):
+        input_error("cannot be read|is missing", source.pixels)
 
 
 def test_honest_zeros_are_read(tmp_path: Path) -> None:

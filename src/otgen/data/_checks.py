@@ -73,6 +73,11 @@ def reason(error: BaseException) -> str:
     return shown(text.splitlines()[0], 200)
 
 
+def user_path(text: str) -> Path:
+    """A path as its user wrote it, with ``~`` resolved where that can be; `Path.expanduser` would raise otherwise."""
+    return Path(os.path.expanduser(text))
+
+
 def here() -> str:
     """The working directory, for messages; it may have been deleted."""
     try:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otgen.data._checks import require_finite
+from otgen.data._checks import require_finite, shown, user_path
 from otgen.data.npy import read_npy
 from otgen.data.npz import read_npz
 from otgen.data.numeric import Affine, check_numeric, moments, to_float32
@@ -83,7 +83,7 @@ class Arrays(FiniteSource):
     @cached_property
     def _loaded(self) -> tuple[Tensor, Affine | None]:
         table = self._read()
-        name = self.path if self.key is None else f"{self.path}[{self.key}]"
+        name = shown(self.path) if self.key is None else f"{shown(self.path)}[{shown(self.key)}]"
         points = check_numeric(table.values, name, table.columns or None)
         affine: Affine | None = None
         if self.standardise:
@@ -94,14 +94,14 @@ class Arrays(FiniteSource):
         return torch.from_numpy(self._reshape(to_float32(points, affine, name))), affine
 
     def _read(self) -> Table:
-        path = Path(self.path).expanduser()
+        path = user_path(self.path)
         reader = _READERS.get(path.suffix.lower())
         if reader is None:
             raise InputError(
-                f"the kind of a file is unknown: got {self.path}; give one that ends in {', '.join(_READERS)}"
+                f"the kind of a file is unknown: got {shown(self.path)}; give one that ends in {', '.join(_READERS)}"
             )
         if self.key is not None and path.suffix.lower() != ".npz":
-            raise InputError(f"only an .npz has keys: got key={self.key!r} for {self.path}; leave the key out")
+            raise InputError(f"only an .npz has keys: got key={self.key!r} for {shown(self.path)}; leave the key out")
         return reader(path, self.key, self.columns)
 
     def _reshape(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -146,7 +146,7 @@ def read_array(path: Path, key: str | None = None, *, width: int = 4) -> NDArray
 
 
 def _read_array(path: Path, key: str | None, columns: Sequence[str] | None) -> Table:
-    return _select(read_array(path, key), columns, path.name)
+    return _select(read_array(path, key), columns, shown(path.name))
 
 
 _READERS: dict[str, Callable[[Path, str | None, Sequence[str] | None], Table]] = {

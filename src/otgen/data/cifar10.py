@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from otgen import files
-from otgen.data._checks import here, is_there, reading, shown
+from otgen.data._checks import here, is_there, reading, shown, user_path
 from otgen.data.packed import DAMAGE
 from otgen.data.pixels import Split, SplitSource
 from otgen.data.tar import members
@@ -118,13 +118,13 @@ class Cifar10(_LabelledImages):
         return self._existing(_FILES[Split.TEST][0]) is not None
 
     def _existing(self, name: str) -> Path | None:
-        folder = Path(self.folder).expanduser()
+        folder = user_path(self.folder)
         return next((path for path in (folder / name, folder / _SUBFOLDER / name) if is_there(path)), None)
 
     def _find(self, name: str) -> Path:
         path = self._existing(name)
         if path is None:
-            folder = Path(self.folder).expanduser()
+            folder = user_path(self.folder)
             pickled = any(is_there(folder / sub / "data_batch_1") for sub in (".", "cifar-10-batches-py"))
             seen = "; the version for Python is there, which is not read: it is pickled" if pickled else ""
             raise InputError(
@@ -200,7 +200,7 @@ class Cifar10Jpeg(_LabelledImages):
 
     def _images(self, part: Split) -> Iterator[_Image]:
         """Every image of a split, in no order."""
-        path = Path(self.path).expanduser()
+        path = user_path(self.path)
         if not os.path.lexists(path):
             raise InputError(
                 f"CIFAR-10 cannot be read: got {shown(path)} in {here()}, which does not exist; "
@@ -225,7 +225,7 @@ def cifar10_at(path: str, like: Cifar10) -> Cifar10 | Cifar10Jpeg:
     """
     exact = replace(like, folder=path)
     jpegs = Cifar10Jpeg(path=path, split=like.split, pixel_range=like.pixel_range)
-    where = Path(path).expanduser()
+    where = user_path(path)
     has_train = any(os.path.isdir(where / sub / Split.TRAIN) for sub in (".", "cifar10"))
     lossy = is_there(where) or (has_train and exact._existing(_FILES[Split.TRAIN][0]) is None)
     return jpegs if lossy else exact

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from otgen import files
-from otgen.data._checks import here, reason, require_positive, require_room, shown
+from otgen.data._checks import here, reason, require_positive, require_room, shown, user_path
 from otgen.data.pixels import PixelSource
 from otgen.errors import InputError
 
@@ -75,7 +75,7 @@ class ImageFolder(PixelSource):
 
     @cached_property
     def _pixels(self) -> Tensor:
-        root = Path(self.folder).expanduser()
+        root = user_path(self.folder)
         paths = _find_images(root)
         require_room(f"the images of {shown(root)}", len(paths) * math.prod(self.shape))
         images = np.empty((len(paths), *self.shape), dtype=np.uint8)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otgen.data._checks import is_there, shown
+from otgen.data._checks import is_there, shown, user_path
 from otgen.data.download import RemoteFile, fetch
 from otgen.data.idx import read_idx
 from otgen.data.pixels import HandwrittenDigits, Split
@@ -78,7 +78,7 @@ class Mnist(HandwrittenDigits):
 
     def _has_test(self) -> bool:
         name = f"{_PREFIXES[Split.TEST]}-images-idx3-ubyte"
-        return self.download or _existing(Path(self.folder).expanduser(), name) is not None
+        return self.download or _existing(user_path(self.folder), name) is not None
 
     @cached_property
     def _pixels(self) -> Tensor:
@@ -96,7 +96,7 @@ class Mnist(HandwrittenDigits):
 
     def _find(self, name: str) -> Path:
         """The file of this name, in any spelling; downloaded if asked for."""
-        folder = Path(self.folder).expanduser()
+        folder = user_path(self.folder)
         path = _existing(folder, name)
         if path is None and self.download:
             # All four at once: a later evaluation needs the labels too, perhaps without a network connection.

@@ -86,7 +86,7 @@ def read_csv(path: Path, columns: Sequence[str] | None) -> Table:
             f"a column of a table has no name: column {names.index('') + 1} of {shown(path)}, perhaps an index "
             "saved beside the data; name it, or choose columns=(...)"
         )
-    chosen = pick(columns, names, path.name)
+    chosen = pick(columns, names, shown(path.name))
     skipped = 1 if has_header else 0
     if len(lines) == skipped:
         raise InputError(f"a table has no rows: got only a header in {shown(path)}; give one with data")
@@ -232,7 +232,7 @@ def _parquet_columns(file: Any, columns: Sequence[str] | None, path: Path) -> li
     from pyarrow import types
 
     schema = file.schema_arrow
-    chosen = pick(columns, list(schema.names), path.name)
+    chosen = pick(columns, list(schema.names), shown(path.name))
     if not chosen:
         raise InputError(f"a table has no columns: got {shown(path)}; give one with data")
     for i in chosen:
