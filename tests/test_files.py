@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,27 @@ def test_records_are_strict_json(tmp_path: Path) -> None:
     for _ in range(2):
         files.append(tmp_path / "lines", record)
     assert (tmp_path / "lines").read_text() == 2 * (json.dumps(expected) + "\n")
+
+
+def test_reading_takes_memory_for_what_there_is_and_not_for_what_may_be(tmp_path: Path) -> None:
+    """Python takes all the memory that is asked for: a limit of gigabytes took gigabytes for a file of some bytes."""
+    (tmp_path / "file").write_bytes(b"content")
+    tracemalloc.start()
+    try:
+        assert files.read(tmp_path / "file", most=1 << 40) == b"content"
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(bytes(3 << 20))
+    true_status = os.fstat
+
+    def before(handle: int) -> os.stat_result:
+        return os.stat_result([*true_status(handle)[:6], 5, *true_status(handle)[7:10]])
+
+    monkeypatch.setattr(os, "fstat", before)
+    assert files.read(tmp_path / "file", most=3 << 20) == bytes(3 << 20)
+    with pytest.raises(OSError, match="at most 3145727 are read"):
+        files.read(tmp_path / "file", most=(3 << 20) - 1)

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from cases.errors import NO_PERMISSION, input_error
-from otgen.data import Arrays
+from cases.hostile import header
+from otgen.cli.usage import array as array_of_solve
+from otgen.data import Arrays, fingerprint
 
 VALUES = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
 
@@ -209,7 +214,7 @@ def test_missing_and_unknown_files_are_explained(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_opened_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path, VALUES)
-    monkeypatch.setattr(Path, "open", NO_PERMISSION)  # root may read anything, so chmod proves nothing
+    monkeypatch.setattr(os, "open", NO_PERMISSION)  # root may read anything, so chmod proves nothing
     input_error("Permission denied", Arrays(path=path).support)
 
 
@@ -236,3 +241,75 @@ def test_impossible_options_are_refused(fields: dict[str, Any], message: str) ->
 )
 def test_options_that_do_not_fit_the_array_are_refused(fields: dict[str, Any], message: str, tmp_path: Path) -> None:
     input_error(message, Arrays(path=save(tmp_path, VALUES), **fields).support)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"NUMPY\x01\x00", b"NUMPY\x01\x01"),  # no such version
+        (b"NUMPY\x01\x00", b"NUMPY\x04\x00"),
+        (b"6), }", b"6),\xa0}"),  # no blank in Python
+        (b"'shape': (20, 6)", b"'descr': (20, 6)"),
+        (b"(20, 6)", b"(20  6)"),
+        (b"False", b"'<f4'"),
+        (b"'<f4'", b"False"),
+        (b"'<f4'", b"'<f5'"),
+        (b"'<f4'", b"'<m8'"),
+    ],
+)
+def test_what_is_not_quite_a_header_is_refused(tmp_path: Path, old: bytes, new: bytes) -> None:
+    path = Path(save(tmp_path, VALUES))
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1))
+    input_error("cannot be read|not an array of real numbers", Arrays(path=str(path)).support)
+
+
+def test_the_headers_of_every_writer_are_read(tmp_path: Path) -> None:
+    """Python 2 wrote long integers; other languages order and quote as they like."""
+    body = VALUES.astype("<f4").tobytes()
+    texts = (
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (20L, 6L), }",
+        '{"shape":(20,6),"fortran_order":False,"descr":"<f4"}',
+        "{'shape': ( 20 ,\n 6 ,) , 'fortran_order' : False , 'descr' : '<f4' }   \n",
+    )
+    for text in texts:
+        for version in (b"\x01\x00", b"\x02\x00"):
+            (tmp_path / "x.npy").write_bytes(header(text, version) + body)
+            assert np.array_equal(Arrays(path=str(tmp_path / "x.npy")).support().numpy(), VALUES)
+
+
+def test_records_are_refused_by_name(tmp_path: Path) -> None:
+    path = save(tmp_path, np.zeros(3, dtype=[("a", float), ("b", int)]))
+    input_error("not an array of real numbers: got records", Arrays(path=path).support)
+
+
+FORMS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    "F-order": np.asfortranarray,
+    "non-contiguous": lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+    "negative strides": lambda x: np.ascontiguousarray(x[::-1])[::-1],
+    "float32": lambda x: x.astype(np.float32),
+    "float16": lambda x: x.astype(np.float16),
+    "big-endian": lambda x: x.astype(">f8"),
+    "uint8": lambda x: x.astype(np.uint8),
+    "int64": lambda x: x.astype(np.int64),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("options", [{}, {"standardise": True}, {"scale": 0.5}, {"columns": ("2", "0")}])
+def test_the_form_of_the_numbers_changes_nothing(form: str, options: dict[str, Any], tmp_path: Path) -> None:
+    """Reliability 35: equal data, whose fingerprints are equal, and a file that is left as it was, for both readers."""
+    values = np.random.default_rng(0).integers(0, 9, (40, 3)).astype(np.float64)
+    plain, other = (
+        Path(save(tmp_path, array, name)) for array, name in ((values, "x.npy"), (FORMS[form](values), "y.npy"))
+    )
+    other.chmod(0o444)
+    before = other.read_bytes()
+    sources = [Arrays(path=str(path), **options) for path in (plain, other)]
+    assert torch.equal(sources[0].support(), sources[1].support())
+    assert fingerprint(sources[0]) == fingerprint(sources[1])
+    sources[1].support().zero_()
+    array_of_solve(other).zero_()
+    assert torch.equal(array_of_solve(other).double(), torch.from_numpy(values))
+    assert other.read_bytes() == before

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,3 +163,18 @@ def test_too_many_pixels_are_refused_even_where_pillow_is_told_to_allow_them(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     with pytest.raises(ValueError, match="20000 x 20000 pixels are more than"):
         read(tmp_path / "bomb.png")
+
+
+def test_a_chunk_takes_no_memory_for_what_it_states(tmp_path: Path) -> None:
+    """What fuzzing found: Pillow asked the file for 2 GiB, and Python took them for a file of some hundred bytes."""
+    Image.fromarray(COLOURS).save(path := tmp_path / "x.png")
+    content = path.read_bytes()
+    at = content.index(b"IDAT")
+    path.write_bytes(content[: at - 4] + b"\x7f\xff\xff\xff" + content[at:])
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(OSError, SyntaxError):
+            read(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +21,12 @@ def idx(*sizes: int, magic: int | None = None, body: bytes | None = None) -> byt
 
 
 @pytest.mark.parametrize("name", ["x", "x.gz"])
-def test_images_and_labels_are_read(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_images_and_labels_are_read(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
     path = tmp_path / name
     for sizes in ((3, 4, 5), (7,)):
         content = idx(*sizes)
-        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        path.write_bytes(pack(content))  # the content tells how it is packed, not the name
         array = read_idx(path, len(sizes))
         assert (array.dtype, array.flags.writeable) == (np.uint8, True)
         assert np.array_equal(array, np.arange(np.prod(sizes), dtype=np.uint8).reshape(sizes))
@@ -36,8 +40,6 @@ def test_images_and_labels_are_read(tmp_path: Path, name: str) -> None:
         (idx(3, 4, 5, magic=0x0D03), "not an IDX file of bytes"),
         (idx(12), "starts with 0x00000801"),
         (b"<html>not found</html>", "not an IDX file"),
-        # The bytes are in the name of the test, and a time among them would differ between processes.
-        (gzip.compress(idx(3, 4, 5), mtime=0), "starts with 0x1f8b"),
         (idx(3, 4, 5)[:9], "ends inside its header"),
         (idx(0, 28, 28), "holds nothing"),
         (idx(3, 4, 5)[:-1], r"should hold \(3, 4, 5\) = 60 bytes and holds only 59"),
@@ -69,4 +71,4 @@ def test_a_truncated_gzip_of_the_right_start_is_explained(tmp_path: Path) -> Non
 
 
 def test_a_missing_file_is_explained(tmp_path: Path) -> None:
-    input_error("cannot be read", read_idx, tmp_path / "none", 3)
+    input_error("a data file is missing: got .*none", read_idx, tmp_path / "none", 3)

@@ -44,17 +44,13 @@ def array(path: Path) -> Any:
     import numpy as np
     import torch
 
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be read as a .npy file: {error}") from error
-    if not isinstance(values, np.ndarray):
-        raise InputError(f"{path} holds several arrays; save one with numpy.save")
-    if values.dtype.kind not in "fiub":
-        raise InputError(f"{path} holds {values.dtype}, not numbers")
+    from otgen.data.arrays import read_array
+
+    values = read_array(path, width=8)
     if values.ndim < 2:
         raise InputError(f"{path} has shape {values.shape}; points are rows, (n, d): reshape it to (n, 1) for numbers")
     single = values.dtype.kind == "f" and values.dtype.itemsize <= 4
-    # Whatever the byte order and the width: what PyTorch can hold.
-    values = np.ascontiguousarray(values, dtype=np.float32 if single else np.float64)
-    return torch.from_numpy(values).flatten(1)
+    # A copy: files are mapped. Whatever the byte order and the width: what PyTorch can hold.
+    with np.errstate(over="ignore"):  # what becomes infinite is refused like what is
+        copy = np.array(values, dtype=np.float32 if single else np.float64, order="C")
+    return torch.from_numpy(copy).flatten(1)

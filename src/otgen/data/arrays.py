@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otgen.data._checks import require_finite
+from otgen.data._checks import require_finite, shown, user_path
+from otgen.data.npy import read_npy
+from otgen.data.npz import read_npz
 from otgen.data.numeric import Affine, check_numeric, moments, to_float32
 from otgen.data.source import FiniteSource
 from otgen.data.tables import Table, pick, read_csv, read_parquet
 from otgen.errors import InputError
-
-# What numpy raises on damaged files; a header with a wrong size leads to MemoryError or OverflowError.
-_UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError, OverflowError)
-
-_NPY_MAGIC = b"\x93NUMPY"
-_ZIP_MAGIC = b"PK"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +83,7 @@ class Arrays(FiniteSource):
     @cached_property
     def _loaded(self) -> tuple[Tensor, Affine | None]:
         table = self._read()
-        name = self.path if self.key is None else f"{self.path}[{self.key}]"
+        name = shown(self.path) if self.key is None else f"{shown(self.path)}[{shown(self.key)}]"
         points = check_numeric(table.values, name, table.columns or None)
         affine: Affine | None = None
         if self.standardise:
@@ -101,17 +94,14 @@ class Arrays(FiniteSource):
         return torch.from_numpy(self._reshape(to_float32(points, affine, name))), affine
 
     def _read(self) -> Table:
-        path = Path(self.path).expanduser()
+        path = user_path(self.path)
         reader = _READERS.get(path.suffix.lower())
         if reader is None:
             raise InputError(
-                f"the kind of a file is unknown: got {self.path}; give one that ends in {', '.join(_READERS)}"
+                f"the kind of a file is unknown: got {shown(self.path)}; give one that ends in {', '.join(_READERS)}"
             )
-        if not path.is_file():
-            hint = "it is a folder: for images use ImageFolder" if path.is_dir() else "check the path"
-            raise InputError(f"a data file is missing: got {self.path} in {Path.cwd()}; {hint}")
         if self.key is not None and path.suffix.lower() != ".npz":
-            raise InputError(f"only an .npz has keys: got key={self.key!r} for {self.path}; leave the key out")
+            raise InputError(f"only an .npz has keys: got key={self.key!r} for {shown(self.path)}; leave the key out")
         return reader(path, self.key, self.columns)
 
     def _reshape(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -126,65 +116,6 @@ class Arrays(FiniteSource):
         return points.reshape(len(points), *self.sample_shape)
 
 
-@contextmanager
-def _opened(path: Path, magic: bytes) -> Iterator[BinaryIO]:
-    """Open a file, check its first bytes, and turn numpy's errors on reading it into `InputError`.
-
-    Numpy would take any unknown format for a pickle. Pickled objects can run code, and are never loaded.
-    """
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(len(magic))
-            stream.seek(0)
-            if start != magic:
-                raise InputError(
-                    f"a file is not what its name says: {path} starts with {start!r}, not with {magic!r}; "
-                    "save it anew with np.save (.npy) or np.savez (.npz)"
-                )
-            yield stream
-    except InputError:
-        raise
-    except _UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "allow_pickle" in reason:
-            raise InputError(
-                f"an array holds Python objects, which are never loaded: got {path} ({reason}); "
-                "save it with a numeric dtype, rows of equal length"
-            ) from error
-        raise InputError(
-            f"an array cannot be read: got {path} ({reason}); save it anew with np.save or np.savez"
-        ) from error
-
-
-def _read_npy(path: Path, key: str | None, columns: Sequence[str] | None) -> Table:
-    with _opened(path, _NPY_MAGIC):
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError:  # an empty array cannot be memory-mapped; a damaged file raises again
-            array = np.load(path, allow_pickle=False)
-    return _select(array, columns, path.name)
-
-
-def _read_npz(path: Path, key: str | None, columns: Sequence[str] | None) -> Table:
-    # A stream instead of the path, because numpy does not close a damaged archive.
-    with _opened(path, _ZIP_MAGIC) as stream, np.load(stream, allow_pickle=False) as archive:
-        array = archive[_choose_key(archive.files, key, path)]
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"a member of an archive is not an array: got {key!r} in {path}; choose another key")
-    return _select(array, columns, path.name)
-
-
-def _choose_key(keys: Sequence[str], key: str | None, path: Path) -> str:
-    listed = ", ".join(keys)
-    if not keys:
-        raise InputError(f"an archive holds no array: got {path}; give one with data")
-    if key is None and len(keys) > 1:
-        raise InputError(f"an archive holds several arrays: got no key for {path}; set key to one of: {listed}")
-    if key is not None and key not in keys:
-        raise InputError(f"an archive has no array of that name: got {key!r} for {path}; choose one of: {listed}")
-    return key if key is not None else keys[0]
-
-
 def _select(array: NDArray[Any], columns: Sequence[str] | None, name: str) -> Table:
     """The wanted columns of an array, by position."""
     if columns is None:
@@ -195,9 +126,32 @@ def _select(array: NDArray[Any], columns: Sequence[str] | None, name: str) -> Ta
     return Table(values=array[:, pick(columns, names, name)], columns=tuple(columns))
 
 
+def read_array(path: Path, key: str | None = None, *, width: int = 4) -> NDArray[Any]:
+    """The array of real numbers in a .npy or .npz file.
+
+    Args:
+        path: The file; its name's ending says which of the two it is.
+        key: The array's name in an .npz with several.
+        width: Bytes that each number will take when the caller has converted it; all must fit into the memory.
+
+    Returns:
+        The array: a read-only map of a .npy file, a copy of what an .npz holds.
+
+    Raises:
+        InputError: See `read_npy` and `read_npz`.
+    """
+    if path.suffix.lower() == ".npz":
+        return read_npz(path, key, width=width)
+    return read_npy(path, width=width)
+
+
+def _read_array(path: Path, key: str | None, columns: Sequence[str] | None) -> Table:
+    return _select(read_array(path, key), columns, shown(path.name))
+
+
 _READERS: dict[str, Callable[[Path, str | None, Sequence[str] | None], Table]] = {
-    ".npy": _read_npy,
-    ".npz": _read_npz,
+    ".npy": _read_array,
+    ".npz": _read_array,
     ".csv": lambda path, key, columns: read_csv(path, columns),
     ".parquet": lambda path, key, columns: read_parquet(path, columns),
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import lzma
+import itertools
+import os
 import tarfile
-import zlib
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from otgen import files
+from otgen.data._checks import here, is_there, reading, shown, user_path
+from otgen.data.packed import DAMAGE
 from otgen.data.pixels import Split, SplitSource
+from otgen.data.tar import members
 from otgen.errors import InputError
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -32,16 +37,20 @@ _ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 _FILES = {Split.TRAIN: tuple(f"data_batch_{i}.bin" for i in range(1, 6)), Split.TEST: ("test_batch.bin",)}
 # A JPEG of 32 x 32 pixels has about one kilobyte; a far larger file is something else, and is not read.
 _LARGEST_JPEG = 1 << 20
+# The archive has 93 MB, uncompressed; the largest split has 50,000 images, a binary file 10,000 records.
+_LARGEST_ARCHIVE, _MOST_IMAGES, _MOST_RECORDS = 1 << 29, 60_000, 10_000
 _Read = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
-class _File(NamedTuple):
-    """A JPEG, by its place in the set."""
+_Jpeg = tuple[str, str, bytes]  # its class, its name, its content
 
-    part: Split
+
+class _Image(NamedTuple):
+    """An image, by its place in a split."""
+
     label: str
     name: str
-    content: bytes
+    pixels: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,14 +118,14 @@ class Cifar10(_LabelledImages):
         return self._existing(_FILES[Split.TEST][0]) is not None
 
     def _existing(self, name: str) -> Path | None:
-        folder = Path(self.folder).expanduser()
-        return next((path for path in (folder / name, folder / _SUBFOLDER / name) if path.is_file()), None)
+        folder = user_path(self.folder)
+        return next((path for path in (folder / name, folder / _SUBFOLDER / name) if is_there(path)), None)
 
     def _find(self, name: str) -> Path:
         path = self._existing(name)
         if path is None:
-            folder = Path(self.folder).expanduser()
-            pickled = any((folder / sub / "data_batch_1").is_file() for sub in (".", "cifar-10-batches-py"))
+            folder = user_path(self.folder)
+            pickled = any(is_there(folder / sub / "data_batch_1") for sub in (".", "cifar-10-batches-py"))
             seen = "; the version for Python is there, which is not read: it is pickled" if pickled else ""
             raise InputError(
                 f"a file of CIFAR-10 is missing: found no {name} in {folder} or its folder {_SUBFOLDER}{seen}; "
@@ -127,15 +136,11 @@ class Cifar10(_LabelledImages):
 
 def _read_records(path: Path) -> NDArray[np.uint8]:
     """The records of a file, shape ``(n, 3073)``, labels checked."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"a file of CIFAR-10 cannot be read: got {path} ({error.strerror}); change its permissions"
-        ) from error
+    with reading("a file of CIFAR-10", path, f"get it anew from {_ADDRESS}"):
+        content = files.read(path, most=_MOST_RECORDS * _RECORD)
     if not content or len(content) % _RECORD:
         raise InputError(
-            f"a file is not of CIFAR-10's binary version: got {len(content)} bytes in {path}, not a multiple of "
+            f"a file is not of CIFAR-10's binary version: got {len(content)} bytes in {shown(path)}, not a multiple of "
             f"{_RECORD}; it may be damaged, or of CIFAR-100: get it anew from {_ADDRESS}"
         )
     records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)
@@ -143,7 +148,7 @@ def _read_records(path: Path) -> NDArray[np.uint8]:
         first = int((records[:, 0] >= len(CIFAR10_CLASSES)).argmax())
         raise InputError(
             f"a file is not of CIFAR-10's binary version: got the label {records[first, 0]} in record {first} of "
-            f"{path}, where 0 to 9 are known; it may be damaged: get it anew from {_ADDRESS}"
+            f"{shown(path)}, where 0 to 9 are known; it may be damaged: get it anew from {_ADDRESS}"
         )
     return records
 
@@ -168,32 +173,44 @@ class Cifar10Jpeg(_LabelledImages):
     path: str
 
     def _read(self) -> _Read:
-        files: list[_File] = []
+        images: list[_Image] = []
         for part in self.split.parts:
-            files += sorted(self._files(part))
-            missing = sorted(set(CIFAR10_CLASSES) - {file.label for file in files if file.part == part})
-            if missing:
+            found = sorted(self._images(part), key=lambda image: (image.label, image.name))
+            self._require_whole(part, found)
+            images += found
+        labels = np.array([CIFAR10_CLASSES.index(image.label) for image in images], dtype=np.int64)
+        return np.stack([image.pixels for image in images]), labels
+
+    def _require_whole(self, part: Split, images: list[_Image]) -> None:
+        missing = sorted(set(CIFAR10_CLASSES) - {image.label for image in images})
+        if missing:
+            raise InputError(
+                f"CIFAR-10 is not whole: got {shown(self.path)} without a JPEG of {', '.join(missing)} in {part}; "
+                f"give the folder, or the archive, that holds {part}/<class>/<name>.jpg for all ten classes"
+            )
+        for one, other in itertools.pairwise(images):
+            if (one.label, one.name) == (other.label, other.name):
                 raise InputError(
-                    f"CIFAR-10 is not whole: got {self.path} without a JPEG of {', '.join(missing)} in {part}; "
-                    f"give the folder, or the archive, that holds {part}/<class>/<name>.jpg for all ten classes"
+                    f"an archive holds an image twice: got {part}/{one.label}/{shown(one.name)} in {shown(self.path)}; "
+                    "make the archive anew"
                 )
-        labels = np.array([CIFAR10_CLASSES.index(file.label) for file in files], dtype=np.int64)
-        return _decode_all(self.path, files), labels
 
     def _has_test(self) -> bool:
-        return next(self._files(Split.TEST), None) is not None
+        return next(self._images(Split.TEST), None) is not None
 
-    def _files(self, part: Split) -> Iterator[_File]:
-        """Every JPEG of a split, in no order."""
-        path = Path(self.path).expanduser()
-        if path.is_dir():
-            return _files_of_folder(path, part)
-        if path.is_file():
-            return _files_of_archive(path, part)
-        raise InputError(
-            f"CIFAR-10 cannot be read: got {path} in {Path.cwd()}, which does not exist; "
-            "give a folder of JPEGs, or a tar archive of one"
-        )
+    def _images(self, part: Split) -> Iterator[_Image]:
+        """Every image of a split, in no order."""
+        path = user_path(self.path)
+        if not os.path.lexists(path):
+            raise InputError(
+                f"CIFAR-10 cannot be read: got {shown(path)} in {here()}, which does not exist; "
+                "give a folder of JPEGs, or a tar archive of one"
+            )
+        jpegs = _jpegs_of_folder(path, part) if os.path.isdir(path) else _jpegs_of_archive(path, part)
+        for count, (label, name, content) in enumerate(jpegs):
+            if count >= _MOST_IMAGES:
+                raise InputError(f"more than {_MOST_IMAGES} images are in {part} of {shown(path)}: it is not CIFAR-10")
+            yield _Image(label, name, _decoded(content, f"{part}/{label}/{shown(name)}", shown(path)))
 
 
 def cifar10_at(path: str, like: Cifar10) -> Cifar10 | Cifar10Jpeg:
@@ -208,71 +225,74 @@ def cifar10_at(path: str, like: Cifar10) -> Cifar10 | Cifar10Jpeg:
     """
     exact = replace(like, folder=path)
     jpegs = Cifar10Jpeg(path=path, split=like.split, pixel_range=like.pixel_range)
-    where = Path(path).expanduser()
-    has_train = any((where / sub / Split.TRAIN).is_dir() for sub in (".", "cifar10"))
-    lossy = where.is_file() or (has_train and exact._existing(_FILES[Split.TRAIN][0]) is None)
+    where = user_path(path)
+    has_train = any(os.path.isdir(where / sub / Split.TRAIN) for sub in (".", "cifar10"))
+    lossy = is_there(where) or (has_train and exact._existing(_FILES[Split.TRAIN][0]) is None)
     return jpegs if lossy else exact
 
 
-def _files_of_folder(folder: Path, part: Split) -> Iterator[_File]:
-    root = folder / "cifar10" if (folder / "cifar10").is_dir() else folder
+def _is_image(name: str) -> bool:
+    return name.endswith(".jpg") and not name.startswith(".")
+
+
+def _jpegs_of_folder(folder: Path, part: Split) -> Iterator[_Jpeg]:
+    inner = folder / "cifar10"
+    root = inner if os.path.isdir(inner) else folder
+    remedy = "repair or replace it"
     for label in CIFAR10_CLASSES:
-        for path in (root / part / label).glob("*.jpg"):
-            if path.name.startswith("."):
-                continue
-            try:
-                yield _File(part, label, path.name, path.read_bytes())
-            except OSError as error:
-                raise InputError(
-                    f"an image cannot be read: got {path} ({error.strerror}); repair or replace it"
-                ) from error
+        where = root / part / label
+        with reading("a folder of images", where, remedy):
+            names = files.names(where)
+        for name in filter(_is_image, names):
+            with reading("an image", where / name, remedy):
+                content = files.read(where / name, most=_LARGEST_JPEG)
+            yield label, name, content
 
 
-def _files_of_archive(path: Path, part: Split) -> Iterator[_File]:
+def _jpegs_of_archive(path: Path, part: Split) -> Iterator[_Jpeg]:
     """Names of members are compared with the names expected and never used as paths, so any archive is safe to read."""
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                where = member.name.removeprefix("./").removeprefix("cifar10/").split("/")
-                if len(where) != 3 or where[0] != part or where[1] not in CIFAR10_CLASSES:
-                    continue
-                if not where[2].endswith(".jpg") or where[2].startswith("."):
-                    continue
-                stream = archive.extractfile(member) if member.isreg() and member.size <= _LARGEST_JPEG else None
-                if stream is None:
-                    raise InputError(
-                        f"an archive holds something else in place of an image: got {member.name} in {path}, "
-                        f"a link or a file of more than {_LARGEST_JPEG} bytes; give the archive of plain JPEGs"
-                    )
-                yield _File(part, where[1], where[2], stream.read())
-    except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise InputError(
-            f"an archive of CIFAR-10 cannot be read: got {path} ({' '.join(str(error).split())}); "
-            "give a tar archive, compressed or not, and copy it anew if it is damaged"
-        ) from error
+
+    def place(name: str) -> list[str]:
+        return name.removeprefix("./").removeprefix("cifar10/").split("/")
+
+    def wanted(name: str) -> bool:
+        where = place(name)
+        return len(where) == 3 and where[0] == part and where[1] in CIFAR10_CLASSES and _is_image(where[2])
+
+    remedy = "give a tar archive, compressed or not, and copy it anew if it is damaged"
+    with (
+        reading("an archive of CIFAR-10", path, remedy, (tarfile.TarError, *DAMAGE)),
+        files.opened(path) as file,
+    ):
+        for name, content in members(file, wanted, most=_LARGEST_ARCHIVE, most_each=_LARGEST_JPEG):
+            if content is None:
+                raise InputError(
+                    f"an archive holds something else in place of an image: got {shown(name)} in {shown(path)}, "
+                    f"a link or a file of more than {_LARGEST_JPEG} bytes; give the archive of plain JPEGs"
+                )
+            _, label, file_name = place(name)
+            yield label, file_name, content
 
 
-def _decode_all(path: str, files: list[_File]) -> NDArray[np.uint8]:
-    """The images, shape ``(n, 3, 32, 32)``."""
+def _decoded(content: bytes, name: str, path: str) -> NDArray[np.uint8]:
+    """An image, shape ``(3, 32, 32)``."""
     from PIL import Image  # Pillow is slow to import, and most runs need none of it
 
-    images = np.empty((len(files), *_SHAPE), dtype=np.uint8)
-    for image, file in zip(images, files, strict=True):
-        name = f"{file.part}/{file.label}/{file.name}"
-        try:
-            with Image.open(io.BytesIO(file.content), formats=("JPEG",)) as jpeg:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of many pixels, of broken tags
+            with Image.open(io.BytesIO(content), formats=("JPEG",)) as jpeg:
                 size = jpeg.size
                 pixels = np.asarray(jpeg.convert("RGB")) if size == (_SIDE, _SIDE) else None
-        except MemoryError:
-            raise
-        except Exception as error:  # decoders of damaged files raise anything: never lose the name
-            raise InputError(
-                f"an image of CIFAR-10 cannot be decoded: got {name} in {path}; repair or replace it"
-            ) from error
-        if pixels is None:
-            raise InputError(
-                f"the images are not {_SIDE} x {_SIDE} pixels: got {size[1]} x {size[0]} in {name} of {path}; "
-                "read images of other sizes with ImageFolder"
-            )
-        image[...] = pixels.transpose(2, 0, 1)
-    return images
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders of damaged files raise anything: never lose the name
+        raise InputError(
+            f"an image of CIFAR-10 cannot be decoded: got {name} in {path}; repair or replace it"
+        ) from error
+    if pixels is None:
+        raise InputError(
+            f"the images are not {_SIDE} x {_SIDE} pixels: got {size[1]} x {size[0]} in {name} of {path}; "
+            "read images of other sizes with ImageFolder"
+        )
+    return pixels.transpose(2, 0, 1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+
+from otgen import files
 
 # Formats are recognised by content, not by name; Pillow's other decoders are not tried on files of unknown origin.
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
@@ -14,8 +17,11 @@ _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 _MAX_PIXELS = 89_478_485
 _MAX_16_BIT = 65_535
 
+PIXEL_BYTES = 16
+"""What a pixel takes while it is converted: four copies of four bytes, where it is transparent."""
 
-def decode(path: Path, size: int, channels: int, crop: bool) -> NDArray[np.uint8]:
+
+def decode(path: Path, size: int, channels: int, crop: bool, most_pixels: int = _MAX_PIXELS) -> NDArray[np.uint8]:
     """Read an image, upright and on white, as ``(channels, size, size)``.
 
     Args:
@@ -23,14 +29,20 @@ def decode(path: Path, size: int, channels: int, crop: bool) -> NDArray[np.uint8
         size: Width and height of the result.
         channels: 1 or 3.
         crop: Cut the largest centred square out first; otherwise squeeze.
+        most_pixels: What the file may have; each takes `PIXEL_BYTES` of memory.
 
     Raises:
+        OSError: It is no regular file, or cannot be read.
         ValueError: The image has too many pixels, or values without a known range.
         Exception: Whatever Pillow raises on a damaged file.
     """
-    with Image.open(path, formats=_FORMATS) as file:
-        if file.width * file.height > _MAX_PIXELS:
-            raise ValueError(f"{file.width} x {file.height} pixels are more than {_MAX_PIXELS}")
+    most_pixels = min(most_pixels, _MAX_PIXELS)
+    # From memory: Pillow asks for as many bytes as a file states, and Python would take memory for all of them. Without
+    # compression a file has half as many bytes as its pixels take here.
+    content = io.BytesIO(files.read(path, most=most_pixels * PIXEL_BYTES))
+    with Image.open(content, formats=_FORMATS) as file:
+        if file.width * file.height > most_pixels:
+            raise ValueError(f"{file.width} x {file.height} pixels are more than {most_pixels}")
         if file.format in ("JPEG", "MPO"):
             # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size; at three times the final size the resampling below
             # still determines the result.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import http.client
 import io
 import urllib.request
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from otgen import files
+from otgen.data.packed import DAMAGE, unpacked
 from otgen.errors import InputError
 
 _TIMEOUT = 30.0  # seconds without a byte
@@ -83,8 +82,7 @@ def _download(file: RemoteFile, folder: Path, mirrors: Sequence[str]) -> bytes:
 
 def _is_genuine(content: bytes, file: RemoteFile) -> bool:
     try:
-        with gzip.open(io.BytesIO(content)) as stream:
-            plain = stream.read(file.size + 1)
-    except (OSError, EOFError, zlib.error):
+        plain = unpacked(io.BytesIO(content), file.size)
+    except DAMAGE:
         return False
     return hashlib.sha256(plain).hexdigest() == file.sha256

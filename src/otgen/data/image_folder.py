@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otgen.data._checks import require_positive
+from otgen import files
+from otgen.data._checks import here, reason, require_positive, require_room, shown, user_path
 from otgen.data.pixels import PixelSource
 from otgen.errors import InputError
 
@@ -70,8 +75,9 @@ class ImageFolder(PixelSource):
 
     @cached_property
     def _pixels(self) -> Tensor:
-        root = Path(self.folder).expanduser()
+        root = user_path(self.folder)
         paths = _find_images(root)
+        require_room(f"the images of {shown(root)}", len(paths) * math.prod(self.shape))
         images = np.empty((len(paths), *self.shape), dtype=np.uint8)
         faults = self._read_all(paths, images)
         if faults:
@@ -91,25 +97,40 @@ class ImageFolder(PixelSource):
         # Imported here: Pillow is slow to import, and most runs need none of it.
         from PIL import Image
 
-        from otgen.data.decode import decode
+        from otgen.data.decode import PIXEL_BYTES, decode
+
+        # Threads speed up large images; on small ones they only compete for a lock.
+        large = sum(map(_bytes_of, paths)) > _LARGE_FILE * len(paths)
+        workers = min(_MAX_WORKERS, os.cpu_count() or 1) if large else 1
+        most_pixels = files.most_bytes() // (PIXEL_BYTES * workers)
 
         def read(index: int) -> str | None:
             try:
-                images[index] = decode(paths[index], self.size, self.channels, self.crop)
+                images[index] = decode(paths[index], self.size, self.channels, self.crop, most_pixels)
             except MemoryError:
                 raise
             except Exception as error:  # decoders of damaged files raise anything: never lose the path
                 return _reason(error)
             return None
 
-        # Threads speed up large images; on small ones they only compete for a lock. A broken link counts 0 bytes.
-        large = sum(path.stat().st_size for path in paths if path.is_file()) > _LARGE_FILE * len(paths)
+        with _quiet(), ThreadPoolExecutor(workers) as pool:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            reasons = list(pool.map(read, range(len(paths))))
+        return {path: reason for path, reason in zip(paths, reasons, strict=True) if reason is not None}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What Pillow says of damaged files, as warnings or in its log, is in our error already."""
+    log = logging.getLogger("PIL")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with ThreadPoolExecutor(min(_MAX_WORKERS, os.cpu_count() or 1) if large else 1) as pool:
-                reasons = list(pool.map(read, range(len(paths))))
-        return {path: reason for path, reason in zip(paths, reasons, strict=True) if reason is not None}
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def _reason(error: Exception) -> str:
@@ -118,20 +139,27 @@ def _reason(error: Exception) -> str:
 
     if isinstance(error, UnidentifiedImageError):
         return "not an image of a known format"
-    text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-    return text.splitlines()[0][:120]
+    return reason(error)
+
+
+def _bytes_of(path: Path) -> int:
+    """The size of a file; a broken link counts 0."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def _find_images(root: Path) -> list[Path]:
     """The paths of all images, sorted."""
-    if not root.is_dir():
-        wrong = "it is a file" if root.exists() else "it does not exist"
-        raise InputError(f"an image folder cannot be read: got {root} in {Path.cwd()}, {wrong}; check the path")
-    files = list(_walk(root))
-    paths = [path for path in files if path.suffix.lower() in _ENDINGS]
+    if not os.path.isdir(root):
+        wrong = "it is a file" if os.path.exists(root) else "it does not exist"
+        raise InputError(f"an image folder cannot be read: got {shown(root)} in {here()}, {wrong}; check the path")
+    found = list(_walk(root))
+    paths = [path for path in found if path.suffix.lower() in _ENDINGS]
     if not paths:
         raise InputError(
-            f"a folder holds no image: got {root} with {len(files)} other file(s); "
+            f"a folder holds no image: got {shown(root)} with {len(found)} other file(s); "
             f"give one with files that end in {', '.join(_ENDINGS)}"
         )
     return sorted(paths, key=lambda path: os.fsencode(path.relative_to(root).as_posix()))
@@ -140,18 +168,23 @@ def _find_images(root: Path) -> list[Path]:
 def _walk(root: Path) -> Iterator[Path]:
     """All files whose names do not start with a dot; links are followed, but no folder is read twice."""
 
-    def refuse(error: OSError) -> None:
-        raise InputError(f"a folder cannot be read: got {error.filename} ({error.strerror}); change its permissions")
+    def refuse(error: OSError) -> NoReturn:
+        raise InputError(
+            f"a folder cannot be read: got {shown(error.filename)} ({error.strerror}); change its permissions"
+        )
 
     seen = set()
-    for folder, folders, files in os.walk(root, onerror=refuse, followlinks=True):
-        status = os.stat(folder)
+    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
+        try:
+            status = os.stat(folder)
+        except OSError as error:
+            refuse(error)
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in files:
+        for name in names:
             if not name.startswith("."):
                 yield Path(folder, name)
 
@@ -159,6 +192,6 @@ def _walk(root: Path) -> Iterator[Path]:
 def _describe(root: Path, faults: dict[Path, str], total: int) -> str:
     """One line: how many files cannot be used, the first of them, and why."""
     # repr, because a name may hold a line break or bytes that are no text.
-    shown = [f"{path.relative_to(root).as_posix()!r} ({why})" for path, why in list(faults.items())[:_LISTED]]
+    listed = [f"{path.relative_to(root).as_posix()!r} ({why})" for path, why in list(faults.items())[:_LISTED]]
     more = f"; and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
-    return f"{len(faults)} of {total} images in {root} cannot be used: {'; '.join(shown)}{more}"
+    return f"{len(faults)} of {total} images in {shown(root)} cannot be used: {'; '.join(listed)}{more}"

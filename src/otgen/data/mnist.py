@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otgen.data._checks import is_there, shown, user_path
 from otgen.data.download import RemoteFile, fetch
 from otgen.data.idx import read_idx
 from otgen.data.pixels import HandwrittenDigits, Split
@@ -77,7 +78,7 @@ class Mnist(HandwrittenDigits):
 
     def _has_test(self) -> bool:
         name = f"{_PREFIXES[Split.TEST]}-images-idx3-ubyte"
-        return self.download or _existing(Path(self.folder).expanduser(), name) is not None
+        return self.download or _existing(user_path(self.folder), name) is not None
 
     @cached_property
     def _pixels(self) -> Tensor:
@@ -88,14 +89,14 @@ class Mnist(HandwrittenDigits):
             if images.shape[1:] != (_SIDE, _SIDE):
                 raise InputError(
                     f"the images are not {_SIDE} x {_SIDE} pixels: got {images.shape[1]} x {images.shape[2]} "
-                    f"in {path}; read images of other sizes with ImageFolder, or from .npy with Arrays"
+                    f"in {shown(path)}; read images of other sizes with ImageFolder, or from .npy with Arrays"
                 )
             parts.append(torch.from_numpy(images).unsqueeze(1))
         return self.padded(torch.cat(parts) if len(parts) > 1 else parts[0])
 
     def _find(self, name: str) -> Path:
         """The file of this name, in any spelling; downloaded if asked for."""
-        folder = Path(self.folder).expanduser()
+        folder = user_path(self.folder)
         path = _existing(folder, name)
         if path is None and self.download:
             # All four at once: a later evaluation needs the labels too, perhaps without a network connection.
@@ -118,4 +119,4 @@ def _spellings(name: str) -> list[str]:
 
 def _existing(folder: Path, name: str) -> Path | None:
     paths = (folder / spelling for spelling in _spellings(name))
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if is_there(path)), None)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from otgen.data._checks import shown
 from otgen.errors import InputError
 
 _NUMERIC = "buif"  # bool, unsigned, signed, floating
@@ -46,6 +47,21 @@ class Affine:
         return (values * self.std + self.mean) / self.scale
 
 
+def require_numbers(dtype: np.dtype[Any], name: str) -> None:
+    """Refuse a dtype that is none of real numbers.
+
+    Args:
+        dtype: any.
+        name: What to call the array in a message.
+
+    Raises:
+        InputError: It is one of objects, text, complex numbers, dates or records.
+    """
+    if dtype.kind not in _NUMERIC:
+        remedy = _REMEDIES.get(dtype.kind, "convert it to a numeric dtype")
+        raise InputError(f"{name} is not an array of real numbers: got dtype {shown(dtype, 100)}; {remedy}")
+
+
 def check_numeric(array: NDArray[Any], name: str, columns: Sequence[str] | None = None) -> NDArray[Any]:
     """Check that an array holds points: numbers, at least one, all finite.
 
@@ -60,9 +76,7 @@ def check_numeric(array: NDArray[Any], name: str, columns: Sequence[str] | None 
     Raises:
         InputError: It is not numeric, has no dimension, no element, or values that are NaN or infinite.
     """
-    if array.dtype.kind not in _NUMERIC:
-        remedy = _REMEDIES.get(array.dtype.kind, "convert it to a numeric dtype")
-        raise InputError(f"{name} is not an array of real numbers: got dtype {array.dtype}; {remedy}")
+    require_numbers(array.dtype, name)
     if array.ndim == 0:
         raise InputError(f"{name} is a single number: got shape (); give an array with one point a row, (N, ...)")
     if array.size == 0:

@@ -78,8 +78,10 @@ def read(path: Path, *, within: Path | None = None, most: int | None = None) -> 
     """
     limit = most_bytes() if most is None else most
     with opened(path, within=within, most=limit) as file:
-        # Some files are longer than they say.
-        content = file.read(limit + 1)
+        # Python takes memory for all that is asked for, not for what there is; and a file may be longer than it says.
+        content = file.read(os.fstat(file.fileno()).st_size + 1)
+        while len(content) <= limit and (more := file.read(_LEAST)):
+            content += more
     if len(content) > limit:
         raise _too_large(path, len(content), limit)
     return content
