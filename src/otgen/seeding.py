@@ -8,6 +8,10 @@ from collections.abc import Iterator
 
 import torch
 
+from otgen.threads import Lock
+
+_SEEDING = Lock()
+
 
 def named_stream(seed: int, name: str) -> torch.Generator:
     """An independent random stream for each name, from one seed."""
@@ -28,6 +32,7 @@ def new_seed(rng: torch.Generator) -> int:
 @contextlib.contextmanager
 def seeded(rng: torch.Generator) -> Iterator[None]:
     """Modules built inside the context draw their initial weights from ``rng``; the global random state is restored."""
-    with torch.random.fork_rng(devices=[]):
+    # One thread at a time: modules draw from the random state of the process.
+    with _SEEDING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(new_seed(rng))
         yield

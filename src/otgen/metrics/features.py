@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -14,6 +13,7 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.metrics.classifier import CifarClassifier, Classifier, DigitClassifier, classifier_card, load_classifier
 from otgen.metrics.statistics import Gaussian, blocks, fit_gaussian
+from otgen.threads import cached_property
 
 _SUM_TOLERANCE = 1e-3  # for class probabilities; a softmax in half precision stays within it
 

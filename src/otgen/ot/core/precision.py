@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from otgen.threads import Lock
+
 
 @contextlib.contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
@@ -18,13 +20,34 @@ def full_precision(device: torch.device) -> Iterator[None]:
         # Nothing to switch off: entering autocast costs as much as a product of small matrices.
         yield
         return
-    allowed = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        with torch.autocast(device_type=device.type, enabled=False):
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = allowed
+    with contextlib.ExitStack() as stack:
+        if device.type == "cuda":
+            stack.enter_context(_NO_TF32)
+        stack.enter_context(torch.autocast(device_type=device.type, enabled=False))
+        yield
+
+
+class _NoTf32:
+    """Inside, TF32 is off. It is a setting of the process: the last of several threads to leave restores it."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._allowed = Lock(), 0, False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._allowed = torch.backends.cuda.matmul.allow_tf32
+                torch.backends.cuda.matmul.allow_tf32 = False
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                torch.backends.cuda.matmul.allow_tf32 = self._allowed
+
+
+_NO_TF32 = _NoTf32()
 
 
 def least_exponent(dtype: torch.dtype) -> float:

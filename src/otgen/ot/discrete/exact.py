@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 from otgen.ot.discrete.sparse_coupling import SparseCoupling
 from otgen.ot.regularisers.none import NoReg
+from otgen.threads import Lock
 
 # A duality gap below this fraction of the value is accepted; a larger one is roundoff of costs far above the value.
 _ACCEPTED = 2.0**-34
@@ -174,9 +176,7 @@ def _found(costs: Any, f: Any, g: Any, cap: float, weights: tuple[Any, Any], max
         reduced.clip(0, cap, out=reduced)
     # Costs of ordinary size, exactly: the simplex has absolute tolerances.
     exponent = int(np.frexp(reduced.max())[1])
-    with warnings.catch_warnings():
-        # If the pivots run out, the certificate shows it; POT's warning is suppressed.
-        warnings.simplefilter("ignore")
+    with _QUIET:
         plan, log = pot().emd(*weights, np.ldexp(reduced, -exponent, out=reduced), numItermax=max_pivots, log=True)
     g = g + np.ldexp(log["v"], exponent)
     # Feasible for the costs as they are, up to one rounding.
@@ -203,6 +203,34 @@ def _better(one: _Found, other: _Found, costs: Any) -> _Found:
 
 def _accepted(found: _Found, costs: Any) -> bool:
     return found.gap <= _ACCEPTED * abs(found.coupling.cost(costs))
+
+
+class _Quiet:
+    """Inside, POT does not warn: if the pivots run out, the certificate shows it.
+
+    The filters belong to the process, and `warnings.catch_warnings` in several threads may leave one there for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+        self._filter = ("ignore", None, UserWarning, re.compile(r"ot\."), 0)
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                # Into the list itself: by `filterwarnings` all warnings that were shown once would be shown again.
+                cast(Any, warnings.filters).insert(0, self._filter)
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            # It is gone where another thread has put its own filters back meanwhile.
+            if self._inside == 0 and self._filter in warnings.filters:
+                cast(Any, warnings.filters).remove(self._filter)
+
+
+_QUIET = _Quiet()
 
 
 def pot() -> Any:
