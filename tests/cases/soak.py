@@ -1,4 +1,4 @@
-"""Hours of use in small: solves, losses, certificates and training steps again and again, and what they leave behind."""
+"""Hours of use: solves, losses, certificates and training steps again and again, and what they leave behind."""
 
 from __future__ import annotations
 
@@ -112,4 +112,3 @@ def growth(uses: list[Use], of: Callable[[Use], Any]) -> float:
     """From the second quarter to the last, medians; the first quarter warms up."""
     quarter = len(uses) // 4
     return statistics.median(map(of, uses[-quarter:])) - statistics.median(map(of, uses[quarter : 2 * quarter]))
-

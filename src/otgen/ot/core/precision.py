@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from otgen.threads import Lock
+from otgen.threads import Setting
 
 
 @contextlib.contextmanager
@@ -27,27 +27,21 @@ def full_precision(device: torch.device) -> Iterator[None]:
         yield
 
 
-class _NoTf32:
-    """Inside, TF32 is off. It is a setting of the process: the last of several threads to leave restores it."""
+class _Tf32:
+    """Whether products on a GPU may use TF32, as the process had it before the solves that run now."""
 
-    def __init__(self) -> None:
-        self._lock, self._inside, self._allowed = Lock(), 0, False
+    allowed = False
 
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._allowed = torch.backends.cuda.matmul.allow_tf32
-                torch.backends.cuda.matmul.allow_tf32 = False
-            self._inside += 1
+    def forbid(self) -> None:
+        self.allowed = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = False
 
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                torch.backends.cuda.matmul.allow_tf32 = self._allowed
+    def restore(self) -> None:
+        torch.backends.cuda.matmul.allow_tf32 = self.allowed
 
 
-_NO_TF32 = _NoTf32()
+_TF32 = _Tf32()
+_NO_TF32 = Setting(_TF32.forbid, _TF32.restore)
 
 
 def least_exponent(dtype: torch.dtype) -> float:

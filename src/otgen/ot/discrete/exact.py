@@ -20,7 +20,7 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 from otgen.ot.discrete.sparse_coupling import SparseCoupling
 from otgen.ot.regularisers.none import NoReg
-from otgen.threads import Lock
+from otgen.threads import Setting
 
 # A duality gap below this fraction of the value is accepted; a larger one is roundoff of costs far above the value.
 _ACCEPTED = 2.0**-34
@@ -205,32 +205,22 @@ def _accepted(found: _Found, costs: Any) -> bool:
     return found.gap <= _ACCEPTED * abs(found.coupling.cost(costs))
 
 
-class _Quiet:
-    """Inside, POT does not warn: if the pivots run out, the certificate shows it.
-
-    The filters belong to the process, and `warnings.catch_warnings` in several threads may leave one there for good.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._inside = Lock(), 0
-        self._filter = ("ignore", None, UserWarning, re.compile(r"ot\."), 0)
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                # Into the list itself: by `filterwarnings` all warnings that were shown once would be shown again.
-                cast(Any, warnings.filters).insert(0, self._filter)
-            self._inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            # It is gone where another thread has put its own filters back meanwhile.
-            if self._inside == 0 and self._filter in warnings.filters:
-                cast(Any, warnings.filters).remove(self._filter)
+# If the pivots run out, the certificate shows it: POT need not warn.
+_FILTER = ("ignore", None, UserWarning, re.compile(r"ot\."), 0)
 
 
-_QUIET = _Quiet()
+def _silence() -> None:
+    # Into the list itself: by `filterwarnings` all warnings that were shown once would be shown again.
+    cast(Any, warnings.filters).insert(0, _FILTER)
+
+
+def _unsilence() -> None:
+    # It is gone where another thread has put back filters of its own meanwhile.
+    if _FILTER in warnings.filters:
+        cast(Any, warnings.filters).remove(_FILTER)
+
+
+_QUIET = Setting(_silence, _unsilence)
 
 
 def pot() -> Any:
