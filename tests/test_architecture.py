@@ -195,8 +195,8 @@ def over(most: int, path: Path, count: Callable[[Function], int]) -> list[tuple[
 def no_global_random_state(path: Path) -> object:
     found = global_randomness(tree(path))
     if path in (ROOT / "nets" / "base.py", ROOT / "seeding.py"):
-        for seeded in (f for f in functions(tree(path)) if f.name == "seeded"):
-            found = [(line, name) for line, name in found if not seeded.lineno <= line <= (seeded.end_lineno or 0)]
+        for keeper in (f for f in functions(tree(path)) if f.name in ("seeded", "python_stream_kept")):
+            found = [(line, name) for line, name in found if not keeper.lineno <= line <= (keeper.end_lineno or 0)]
     return found
 
 

@@ -30,6 +30,18 @@ def new_seed(rng: torch.Generator) -> int:
 
 
 @contextlib.contextmanager
+def python_stream_kept() -> Iterator[None]:
+    """The random state of Python's own `random` is restored; some packages draw from it when they are imported."""
+    import random
+
+    before = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
+@contextlib.contextmanager
 def seeded(rng: torch.Generator) -> Iterator[None]:
     """Modules built inside the context draw their initial weights from ``rng``; the global random state is restored."""
     # One thread at a time: modules draw from the random state of the process.

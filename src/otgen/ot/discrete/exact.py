@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -20,6 +22,7 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 from otgen.ot.discrete.sparse_coupling import SparseCoupling
 from otgen.ot.regularisers.none import NoReg
+from otgen.seeding import python_stream_kept
 from otgen.threads import Setting
 
 # A duality gap below this fraction of the value is accepted; a larger one is roundoff of costs far above the value.
@@ -228,6 +231,9 @@ def pot() -> Any:
     # POT looks for other frameworks when it is imported, and they take memory on every device they find.
     for backend in ("JAX", "TENSORFLOW", "CUPY"):
         os.environ.setdefault(f"POT_BACKEND_DISABLE_{backend}", "1")
+    if "ot" not in sys.modules:
+        with python_stream_kept():
+            importlib.import_module("ot")
     import ot
 
     return ot
