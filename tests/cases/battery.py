@@ -302,8 +302,7 @@ def begun(method: Method) -> tuple[Any, Batches]:
 
 def stepped(method: Any, given: Inputs) -> Results:
     state, batches = begun(method)
-    for _ in range(2):
-        method.step(state, batches, updated)
+    method.step(state, batches, updated)
     return Results([], [p.detach().clone() for p in state.generator.module.parameters()])
 
 

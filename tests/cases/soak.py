@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import shutil
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,20 +96,49 @@ def trained(folder: Path, method: Method) -> Work:
     return work
 
 
-def soaked(folder: Path, seconds: float) -> list[Use]:
-    """Use the library for so long; what was held after each round."""
-    started, uses = time.monotonic(), []
-    each = [solved, differentiated, large, *(trained(folder, method) for method in LITTLE.values())]
-    k = 0
-    while time.monotonic() - started < seconds or len(uses) < 8:
-        for work in each:
-            work(k)
+def everything(folder: Path) -> list[Work]:
+    """A round: each kind of use once."""
+    return [solved, differentiated, large, *(trained(folder, method) for method in LITTLE.values())]
+
+
+def soaked(works: Sequence[Work], seconds: float, rounds: int = 8) -> list[Use]:
+    """Round after round of them, for so long and so often at least; what was held after each."""
+    started, uses = time.monotonic(), list[Use]()
+    while time.monotonic() - started < seconds or len(uses) < rounds:
+        for work in works:
+            work(len(uses))
         uses.append(Use.now(started))
-        k += 1
     return uses
 
 
-def growth(uses: list[Use], of: Callable[[Use], Any]) -> float:
+def growth(uses: Sequence[Use], of: Callable[[Use], int]) -> float:
     """From the second quarter to the last, medians; the first quarter warms up."""
     quarter = len(uses) // 4
-    return statistics.median(map(of, uses[-quarter:])) - statistics.median(map(of, uses[quarter : 2 * quarter]))
+    middle, last = uses[quarter : 2 * quarter], uses[-quarter:]
+    return statistics.median([of(use) for use in last]) - statistics.median([of(use) for use in middle])
+
+
+@contextlib.contextmanager
+def leak(what: str) -> Iterator[Work]:
+    """A use that leaves a megabyte, a file handle or a thread behind; inside they are not given back."""
+    kept: list[Any] = []
+    end = threading.Event()
+
+    def work(k: int) -> None:
+        if what == "bytes":
+            kept.append(torch.full((1 << 18,), float(k)))
+        elif what == "handles":
+            kept.append(open(os.devnull))
+        else:
+            kept.append(threading.Thread(target=end.wait, daemon=True))
+            kept[-1].start()
+
+    try:
+        yield work
+    finally:
+        end.set()
+        for one in kept:
+            if what == "handles":
+                one.close()
+            elif what == "threads":
+                one.join()

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,18 @@ from otgen.errors import InputError
 from otgen.ot import Discrete, SamplesLoss, solve
 
 
-def every(subjects: dict[str, Subject]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("subject", subjects.values(), ids=subjects)
+def every(subjects: dict[str, Subject], slow: Iterable[str] = ()) -> pytest.MarkDecorator:
+    marks = {name: (pytest.mark.slow,) if name in slow else () for name in subjects}
+    return pytest.mark.parametrize(
+        "subject", [pytest.param(one, id=name, marks=marks[name]) for name, one in subjects.items()]
+    )
 
 
 every_subject = every(SUBJECTS)
+# A step of each method takes tens of milliseconds: what needs many is checked by `make slow`.
+every_subject_but_methods_slowly = every(SUBJECTS, slow=METHODS)
+# Solves in threads have a test of their own, in test_threads.py.
+every_subject_but_transport_slowly = every(SUBJECTS, slow=[*METHODS, *TRANSPORT])
 every_given = every({name: one for name, one in SUBJECTS.items() if one.inputs(torch.float64)})
 every_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 LOSSES = {name: one for name, one in TRANSPORT.items() if hasattr(one.make(), "last")}
@@ -72,16 +79,27 @@ def process() -> dict[str, Any]:
     }
 
 
+def is_value(component: Any) -> bool:
+    """Whether it is compared by its settings."""
+    return dataclasses.is_dataclass(component) and type(component).__eq__ is not object.__eq__
+
+
+@pytest.fixture(scope="module")
+def imported() -> None:
+    """Torch imports parts of itself on first use, and these add warning filters of their own."""
+    for name in ("NeuralDual", "OTLoss, NoReg"):
+        SUBJECTS[name].use(SUBJECTS[name].make(), SUBJECTS[name].inputs(torch.float64))
+
+
 def bytes_of(given: Inputs) -> list[Any]:
     return [(t.numpy(force=True).tobytes(), t._version, t.requires_grad, t.grad, t.data_ptr()) for t in given]
 
 
+@pytest.mark.usefixtures("imported")
 @every_subject
 def test_a_use_leaves_process_and_inputs_as_they_were_and_repeats(subject: Subject) -> None:
     """Global random state, global settings, inputs; and the results share no memory with the inputs."""
     component, given = subject.make(), subject.inputs(torch.float64)
-    # Torch imports parts of itself on first use, and these add warning filters of their own.
-    subject.use(subject.make(), given)
     before, shared = bytes_of(given), process()
     first = subject.use(component, given)
     assert process() == shared
@@ -142,25 +160,24 @@ def test_tensors_without_numbers_are_refused_in_words(subject: Subject) -> None:
         assert {t.device.type for t in found.kept} == {"meta"}
 
 
-WAYS: dict[str, Callable[[Any], Any]] = {"pickle": lambda one: pickle.loads(pickle.dumps(one)), "copy": copy.deepcopy}
+def copies(component: Any) -> list[Any]:
+    return [pickle.loads(pickle.dumps(component)), copy.deepcopy(component)]
 
 
-@every_subject
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_copies_are_as_good_before_and_after_use(subject: Subject, way: Callable[[Any], Any]) -> None:
+@every_subject_but_methods_slowly
+def test_copies_are_as_good_before_and_after_use(subject: Subject) -> None:
     component, given = subject.make(), subject.inputs(torch.float64)
-    fresh = way(component)
+    fresh = copies(component)
     wanted = subject.use(component, given).all
-    used = way(component)
-    for twin in (fresh, used):
+    for twin in (*fresh, *copies(component)):
         assert type(twin) is type(component)
         assert same(subject.use(twin, given).all, wanted)
-    if dataclasses.is_dataclass(component) and type(component).__eq__ is not object.__eq__:
-        assert component == fresh == used
-        assert hash(component) == hash(fresh) == hash(used)
+        if is_value(component):
+            assert component == twin
+            assert hash(component) == hash(twin)
 
 
-@every_subject
+@every_subject_but_transport_slowly
 def test_one_object_in_eight_threads_gives_what_it_gives_in_one(subject: Subject) -> None:
     component, given = subject.make(), subject.inputs(torch.float64)
     wanted = subject.use(subject.make(), given)
@@ -237,7 +254,8 @@ class Watched:
     def alive(self) -> bool:
         """Whether anybody but the caller, who drops the points, holds the graph."""
         self.points = []
-        gc.collect()
+        if self.mark() is not None:
+            gc.collect()
         return self.mark() is not None
 
 
@@ -320,11 +338,7 @@ def test_construction_does_no_work(subject: Subject, request: pytest.FixtureRequ
 
 
 NAMESPACE = {name: getattr(package, name) for package in (ot, data, metrics, nets, methods) for name in package.__all__}
-VALUES = {
-    name: one
-    for name, one in SUBJECTS.items()
-    if dataclasses.is_dataclass(one.make()) and type(one.make()).__eq__ is not object.__eq__
-}
+VALUES = {name: one for name, one in SUBJECTS.items() if is_value(one.make())}
 
 
 @every(VALUES)
