@@ -258,9 +258,13 @@ _SMALL: dict[str, Any] = {
 _SHAPES = {"Mnist": (1, 28, 28), "Cifar": (3, 32, 32), "SeqSGDA": (3, 32, 32), "Dcgan": (1, 28, 28)}
 
 
+def shape_for(cls: type[Any]) -> tuple[int, ...]:
+    """A shape of samples that a network is made for."""
+    return next((shape for part, shape in _SHAPES.items() if part in cls.__name__), (3,))
+
+
 def _network(cls: type[Any]) -> Subject:
-    name = cls.__name__
-    shape = next((shape for part, shape in _SHAPES.items() if part in name), (3,))
+    name, shape = cls.__name__, shape_for(cls)
     options = _SMALL.get(name, {"width": 2} if len(shape) == 3 else {})
     if issubclass(cls, GeneratorNet):
         return Subject(partial(cls, **options), codes, partial(generated, shape=shape), refuses_meta=False)

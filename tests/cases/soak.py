@@ -128,7 +128,7 @@ def leak(what: str) -> Iterator[Work]:
         if what == "bytes":
             kept.append(torch.full((1 << 18,), float(k)))
         elif what == "handles":
-            kept.append(open(os.devnull))
+            kept.append(os.open(os.devnull, os.O_RDONLY))
         else:
             kept.append(threading.Thread(target=end.wait, daemon=True))
             kept[-1].start()
@@ -139,6 +139,6 @@ def leak(what: str) -> Iterator[Work]:
         end.set()
         for one in kept:
             if what == "handles":
-                one.close()
+                os.close(one)
             elif what == "threads":
                 one.join()
