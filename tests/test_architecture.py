@@ -26,7 +26,7 @@ LAYERS = [row.split() for row in ("cli", "runs", "papers", "train", "methods", "
 # What neighbours may nevertheless know of each other.
 EXTRA = {"metrics": {"ot"}, "peers": {"ot"}}
 # What anything may import.
-COMMON = {"errors", "exports", "renamed", "seeding", "__version__"}
+COMMON = {"errors", "exports", "renamed", "seeding", "threads", "__version__"}
 # Packages under their former names, which nothing in here may import: from the former name to the present one.
 FORMER = {"crosscheck": "peers", "recipes": "papers", "claims": "papers"}
 # The same inside `ot`, folder by folder and file by file: a row may import those below it.
@@ -195,8 +195,8 @@ def over(most: int, path: Path, count: Callable[[Function], int]) -> list[tuple[
 def no_global_random_state(path: Path) -> object:
     found = global_randomness(tree(path))
     if path in (ROOT / "nets" / "base.py", ROOT / "seeding.py"):
-        for seeded in (f for f in functions(tree(path)) if f.name == "seeded"):
-            found = [(line, name) for line, name in found if not seeded.lineno <= line <= (seeded.end_lineno or 0)]
+        for keeper in (f for f in functions(tree(path)) if f.name in ("seeded", "python_stream_kept")):
+            found = [(line, name) for line, name in found if not keeper.lineno <= line <= (keeper.end_lineno or 0)]
     return found
 
 
@@ -236,12 +236,12 @@ def test_every_part_of_transport_has_its_layer() -> None:
     assert {ot_part(path) for path in FILES} - {None} == set(OT_LEVEL)
 
 
-def test_the_root_imports_nothing_of_the_package_but_errors() -> None:
+def test_the_root_imports_nothing_of_the_package_but_errors_and_locks() -> None:
     roots = [path for path in FILES if package_of(path) is None]
     assert {path.stem for path in roots} == (COMMON - {"__version__"}) | {"__init__", *FORMER}
     for path in roots:
         names = [name for _, name in imported(tree(path), "otgen") if name.startswith("otgen")]
-        others = {name for name in names if not name.startswith("otgen.errors.")}
+        others = {name for name in names if not name.startswith(("otgen.errors.", "otgen.threads."))}
         assert others == ({f"otgen.{FORMER[path.stem]}.*"} if path.stem in FORMER else set())
 
 
@@ -350,7 +350,7 @@ def test_transport_needs_nothing_but_torch() -> None:
     assert {"otgen.ot", "otgen.ot.solve", "torch"} <= loaded
     assert loaded & {"ot", "scipy.optimize", "matplotlib", "mlxtend", "jsonargparse", "rich", "PIL", "pyarrow"} == set()
     parts = {name.split(".")[1] for name in loaded if name.startswith("otgen.")}
-    assert parts <= {"ot", "errors", "exports", "renamed", "seeding"}
+    assert parts <= {"ot", "errors", "exports", "renamed", "seeding", "threads"}
 
 
 def test_the_command_starts_without_torch() -> None:

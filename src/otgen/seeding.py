@@ -8,6 +8,10 @@ from collections.abc import Iterator
 
 import torch
 
+from otgen.threads import Lock
+
+_SEEDING = Lock()
+
 
 def named_stream(seed: int, name: str) -> torch.Generator:
     """An independent random stream for each name, from one seed."""
@@ -26,8 +30,21 @@ def new_seed(rng: torch.Generator) -> int:
 
 
 @contextlib.contextmanager
+def python_stream_kept() -> Iterator[None]:
+    """The random state of Python's own `random` is restored; some packages draw from it when they are imported."""
+    import random
+
+    before = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
+@contextlib.contextmanager
 def seeded(rng: torch.Generator) -> Iterator[None]:
     """Modules built inside the context draw their initial weights from ``rng``; the global random state is restored."""
-    with torch.random.fork_rng(devices=[]):
+    # One thread at a time: modules draw from the random state of the process.
+    with _SEEDING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(new_seed(rng))
         yield

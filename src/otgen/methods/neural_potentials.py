@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from otgen.ot.continuous.ascent import ascent_step, mean_mass
 from otgen.ot.continuous.capped_conjugate import CappedConjugate, checked_exponent, pair_sums
 from otgen.ot.continuous.sample_bank import OnBank, SampleBank
 from otgen.ot.core.iterate import Accuracy
+from otgen.threads import cached_property
 
 # Table 1 of Sanjabi et al. 2018: two hidden layers of 128.
 _NET = MlpCritic(widths=(128, 128), activation=Activation.RELU)

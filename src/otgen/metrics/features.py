@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -14,6 +13,7 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.metrics.classifier import CifarClassifier, Classifier, DigitClassifier, classifier_card, load_classifier
 from otgen.metrics.statistics import Gaussian, blocks, fit_gaussian
+from otgen.threads import cached_property
 
 _SUM_TOLERANCE = 1e-3  # for class probabilities; a softmax in half precision stays within it
 
@@ -33,6 +33,8 @@ class Features:
     name: str
 
     def __post_init__(self) -> None:
+        for part in (self.values, self.probabilities):
+            require_numbers("features", part)
         if self.values.dim() != 2 or not self.values.is_floating_point() or self.values.numel() == 0:
             raise InputError(
                 "features must be a floating tensor of shape (n, k) with n, k >= 1; "
@@ -68,6 +70,12 @@ class Features:
     def gaussian(self) -> Gaussian:
         """The Gaussian fitted to ``values``: computed on first read, then kept."""
         return fit_gaussian(self.values)
+
+
+def require_numbers(what: str, tensor: Tensor | None) -> None:
+    """Refuse a tensor that has a shape and no numbers."""
+    if tensor is not None and tensor.is_meta:
+        raise InputError(f"{what} are on the meta device, where tensors have shapes but no numbers; pass their numbers")
 
 
 class Extractor(ABC):
@@ -168,6 +176,7 @@ class ClassifierFeatures(Extractor):
     def __call__(self, samples: Tensor) -> Features:
         """Images ``(n, C, H, W)`` in [0, 1] to values ``(n, 64)`` and probabilities ``(n, 10)``."""
         subject, shape = self.kind.subject, self.kind.image_shape
+        require_numbers("images", samples)
         if samples.dim() != 4 or tuple(samples.shape[1:]) != shape or len(samples) == 0:
             raise InputError(
                 f"the {subject} classifier reads images of shape (n, {', '.join(map(str, shape))}), n >= 1; "

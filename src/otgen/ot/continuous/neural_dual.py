@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -32,6 +31,7 @@ from otgen.ot.core.solver import Solver
 from otgen.ot.core.stopping import RelGap, Stopping
 from otgen.ot.discrete.problem import Discrete
 from otgen.seeding import forked, new_seed, seeded
+from otgen.threads import cached_property
 
 
 class Upper(StrEnum):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import torch
 from torch import Tensor
 from typing_extensions import override
@@ -16,6 +14,7 @@ from otgen.ot.costs.sqeuclidean import SqEuclidean
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
+from otgen.threads import cached_property
 
 # Number and seed of the samples of each law that give the mean cost for a relative eps.
 _MEAN_SAMPLES, _MEAN_SEED = 1000, 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 
 import torch
 
@@ -17,6 +16,7 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.pseudo_plan import PseudoPlan
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.regularisers.kl import KL
+from otgen.threads import cached_property
 
 # Relative gap and maximum steps for the solution of a bank; the gap is far below the sampling error.
 _GAP, _STEPS = 1e-3, 5000

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from otgen.threads import Setting
+
 
 @contextlib.contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
@@ -18,13 +20,28 @@ def full_precision(device: torch.device) -> Iterator[None]:
         # Nothing to switch off: entering autocast costs as much as a product of small matrices.
         yield
         return
-    allowed = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        with torch.autocast(device_type=device.type, enabled=False):
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = allowed
+    with contextlib.ExitStack() as stack:
+        if device.type == "cuda":
+            stack.enter_context(_NO_TF32)
+        stack.enter_context(torch.autocast(device_type=device.type, enabled=False))
+        yield
+
+
+class _Tf32:
+    """Whether products on a GPU may use TF32, as the process had it before the solves that run now."""
+
+    allowed = False
+
+    def forbid(self) -> None:
+        self.allowed = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = False
+
+    def restore(self) -> None:
+        torch.backends.cuda.matmul.allow_tf32 = self.allowed
+
+
+_TF32 = _Tf32()
+_NO_TF32 = Setting(_TF32.forbid, _TF32.restore)
 
 
 def least_exponent(dtype: torch.dtype) -> float:

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from otgen.ot.costs.base import roundings
+from otgen.threads import cached_property
 
 # Up to this many coordinates the differences themselves are cheaper than a matrix product, and exact.
 _FEW_COORDINATES = 4

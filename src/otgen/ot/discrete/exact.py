@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
+import sys
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -19,6 +22,8 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 from otgen.ot.discrete.sparse_coupling import SparseCoupling
 from otgen.ot.regularisers.none import NoReg
+from otgen.seeding import python_stream_kept
+from otgen.threads import Setting
 
 # A duality gap below this fraction of the value is accepted; a larger one is roundoff of costs far above the value.
 _ACCEPTED = 2.0**-34
@@ -174,9 +179,7 @@ def _found(costs: Any, f: Any, g: Any, cap: float, weights: tuple[Any, Any], max
         reduced.clip(0, cap, out=reduced)
     # Costs of ordinary size, exactly: the simplex has absolute tolerances.
     exponent = int(np.frexp(reduced.max())[1])
-    with warnings.catch_warnings():
-        # If the pivots run out, the certificate shows it; POT's warning is suppressed.
-        warnings.simplefilter("ignore")
+    with _QUIET:
         plan, log = pot().emd(*weights, np.ldexp(reduced, -exponent, out=reduced), numItermax=max_pivots, log=True)
     g = g + np.ldexp(log["v"], exponent)
     # Feasible for the costs as they are, up to one rounding.
@@ -205,11 +208,32 @@ def _accepted(found: _Found, costs: Any) -> bool:
     return found.gap <= _ACCEPTED * abs(found.coupling.cost(costs))
 
 
+# If the pivots run out, the certificate shows it: POT need not warn.
+_FILTER = ("ignore", None, UserWarning, re.compile(r"ot\."), 0)
+
+
+def _silence() -> None:
+    # Into the list itself: by `filterwarnings` all warnings that were shown once would be shown again.
+    cast(Any, warnings.filters).insert(0, _FILTER)
+
+
+def _unsilence() -> None:
+    # It is gone where another thread has put back filters of its own meanwhile.
+    if _FILTER in warnings.filters:
+        cast(Any, warnings.filters).remove(_FILTER)
+
+
+_QUIET = Setting(_silence, _unsilence)
+
+
 def pot() -> Any:
     """The POT module, imported without the other frameworks that it would load."""
     # POT looks for other frameworks when it is imported, and they take memory on every device they find.
     for backend in ("JAX", "TENSORFLOW", "CUPY"):
         os.environ.setdefault(f"POT_BACKEND_DISABLE_{backend}", "1")
+    if "ot" not in sys.modules:
+        with python_stream_kept():
+            importlib.import_module("ot")
     import ot
 
     return ot

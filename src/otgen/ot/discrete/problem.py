@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from otgen.ot.discrete.geometry import Geometry, Matrix, Points
 from otgen.ot.discrete.side import Side
 from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
+from otgen.threads import cached_property
 
 # A problem whose three matrices need no more than this is never streamed.
 _ALWAYS_KEPT_BYTES = 1 << 28

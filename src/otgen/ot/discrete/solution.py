@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,6 +27,7 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.value_kind import ValueKind
 from otgen.ot.regularisers.kl import KL
 from otgen.renamed import tell
+from otgen.threads import cached_property
 
 # Computes the correction of a plan when it is needed: see `certify`.
 CorrectionOnDemand = Callable[[], tuple[Tensor, Tensor] | None]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -28,6 +27,7 @@ from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solution import Found, Solution
 from otgen.ot.regularisers.base import SmoothRegulariser
+from otgen.threads import cached_property
 
 # Roundoff of a value that may be 0 is nothing to warn of below this fraction of the median positive cost.
 _NEGLIGIBLE = 1e-9

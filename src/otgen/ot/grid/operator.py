@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from otgen.threads import cached_property
 
 # Transforms of fewer cells than this are not worth a second thread.
 _THREADED_CELLS = 1 << 15

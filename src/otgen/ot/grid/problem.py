@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.problem import Problem
 from otgen.ot.grid.deposit import corner_of, width_of
 from otgen.ot.grid.operator import GridOperator, Stencil
+from otgen.threads import cached_property
 
 # The sum of c, as a fraction of its L1 norm, beyond which it is an error in the input rather than roundoff.
 _BALANCE = 1e-5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from otgen.ot.core.saving import detached_fields
 from otgen.ot.grid.certificate import GridCertificate, divergence_error
 from otgen.ot.grid.deposit import Outside, hats, placed
 from otgen.ot.grid.problem import GridW1
+from otgen.threads import cached_property
 
 
 @dataclass

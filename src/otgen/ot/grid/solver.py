@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -22,6 +21,7 @@ from otgen.ot.grid.certificate import GridCertificate, certify_grid, divergence_
 from otgen.ot.grid.operator import lengths
 from otgen.ot.grid.problem import GridW1
 from otgen.ot.grid.solution import GridMemory, GridSolution
+from otgen.threads import cached_property
 
 # Roundoff of a value that may be 0 is nothing to warn of below this fraction of the cost of moving all mass by a cell.
 _NEGLIGIBLE = 1e-9

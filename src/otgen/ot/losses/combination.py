@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Unpack
 
 import torch
@@ -23,6 +22,7 @@ from otgen.ot.losses.combined_gap import combined, merged_weights
 from otgen.ot.losses.group import Group, total_of
 from otgen.ot.losses.joint_solve import JointSolve
 from otgen.ot.regularisers.kl import KL
+from otgen.threads import cached_property
 
 
 class Combination(Certified):

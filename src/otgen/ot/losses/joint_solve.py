@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from otgen.ot.discrete.value_kind import ValueKind
 from otgen.ot.losses.combined_gap import CombinedGap, combined, merged_weights
 from otgen.ot.losses.group import Group, total_of
 from otgen.ot.solve import default_solver, solve
+from otgen.threads import cached_property
 
 # Steps of the first solver, before the finishing one goes on from there.
 _PATIENCE = 60

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import torch
 from torch import Tensor
 from typing_extensions import override
@@ -19,6 +17,7 @@ from otgen.ot.regularisers.base import Regulariser
 from otgen.ot.regularisers.kl import KL
 from otgen.ot.regularisers.none import NoReg
 from otgen.ot.semi_discrete.atoms import Atoms
+from otgen.threads import cached_property
 
 # Number and seed of the samples for the mean cost: it only sets scales, so a few hundred samples suffice.
 _SCALE_SAMPLES, _SCALE_SEED = 256, 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from otgen.ot.core.results import Solved, SolveOutcome
 from otgen.ot.semi_discrete.estimate import SemiDiscreteEstimate, semi_dual_estimate
 from otgen.ot.semi_discrete.potentials import AtomPotentials
 from otgen.ot.semi_discrete.problem import SemiDiscrete
+from otgen.threads import cached_property
 
 
 class SemiDiscreteIterate(Iterate):

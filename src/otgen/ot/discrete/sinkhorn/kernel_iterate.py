@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from otgen.ot.discrete.sinkhorn.correction import Correction, correction_solved,
 from otgen.ot.discrete.sinkhorn.kernel import Kernel, ignore_fp_flags
 from otgen.ot.discrete.sinkhorn.kernel_certificate import certify_kernel
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
+from otgen.threads import Lock, cached_property
 
 # The gap is worth its pass if its estimate is within this factor of the tolerance.
 _NEAR_TOL = 1.5
@@ -39,6 +39,8 @@ class KernelIterate(DiscreteIterate):
     def __init__(self, solver: DiscreteSolver, problem: Discrete, state: Any, kernel: Kernel) -> None:
         super().__init__(solver, problem, state, 0.0)
         self.kernel, self.absorbed = kernel, Potentials(state.f, state.g)
+        # A correction changes its sub-problem, and a solution's is computed by whoever reads its interval first.
+        self._correcting = Lock()
 
     @cached_property
     def annealing(self) -> bool:
@@ -79,7 +81,7 @@ class KernelIterate(DiscreteIterate):
     @cached_property
     def corrections(self) -> list[Correction]:
         """One correction per sub-problem; a Newton step starts from them."""
-        with ignore_fp_flags():
+        with self._correcting, ignore_fp_flags():
             return [correction_solved(one) for one in self.kernel.subproblems]
 
     @override

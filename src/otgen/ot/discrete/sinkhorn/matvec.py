@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,21 @@ class _Arrays(MatVec):
         return self.matrix.dot(v), self.transposed.dot(u)
 
 
+class _Workers:
+    """Python's threads for the blocks of one matrix, started when there is work for them, and anew in a child."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.process = count, 0
+        self.pool: ThreadPoolExecutor | None = None
+
+    def submit(self, work: Callable[[Any], Any], share: Any) -> Future[Any]:
+        """``work(share)`` in one of the threads."""
+        if self.pool is None or self.process != os.getpid():
+            # A child has the object of its parent's pool, but none of its threads.
+            self.pool, self.process = ThreadPoolExecutor(self.count), os.getpid()
+        return self.pool.submit(work, share)
+
+
 class _Blocks(MatVec):
     """Blocks of rows divided among Python's threads; a sweep reads each block once. NumPy's `dot` releases the lock."""
 
@@ -88,7 +104,7 @@ class _Blocks(MatVec):
             [(whole[i:j], slice(i, j)) for i, j in bounds[s:e]] for s, e in zip(cuts, cuts[1:], strict=False)
         ]
         self.shape, self.dtype = whole.shape, whole.dtype
-        self.pool = ThreadPoolExecutor(max(1, workers - 1))
+        self.workers = _Workers(max(1, workers - 1))
 
     def rows(self, v: Any) -> Any:
         return self._pass(v, None)[0]
@@ -117,7 +133,7 @@ class _Blocks(MatVec):
                         total += np.dot(weigh(part, p[part]), block)
             return total
 
-        others = [self.pool.submit(work, share) for share in self.shares[1:]]
+        others = [self.workers.submit(work, share) for share in self.shares[1:]]
         return p, sum((other.result() for other in others), work(self.shares[0]))
 
 
