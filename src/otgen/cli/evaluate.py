@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from otgen.cli.config_parser import Parser
-from otgen.cli.usage import UsageError
+from otgen.cli.usage import UsageError, add_plugins
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -16,6 +16,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--n", type=int | None, default=None, help="samples; the run's eval_samples by default")
     parser.add_argument("--seed", type=int | None, default=None, help="of the evaluation; the run's by default")
     parser.add_argument("--raw", action="store_true", help="the weights themselves, not their moving average")
+    add_plugins(parser)
     parsed = parser.parse_args(arguments)
     if (parsed.n is not None and parsed.n < 1) or (parsed.seed is not None and parsed.seed < 0):
         raise UsageError(f"--n must be at least 1 and --seed not negative, got {parsed.n} and {parsed.seed}")

@@ -82,7 +82,7 @@ def _helped(arguments: Sequence[str], plan: Plan, helpers: int) -> Iterator[None
                 path = plan.out / f"worker-{number}.log"
                 with files.appending(path) as log:
                     # In a session of its own: of Ctrl-C it hears from here, once, and saves.
-                    command = [sys.executable, "-c", code, *arguments]
+                    command = [sys.executable, "-P", "-c", code, *arguments]
                     started[path] = Popen(command, stdout=log, stderr=log, start_new_session=True)
             yield
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from otgen.cli.config_parser import Parser
-from otgen.cli.usage import UsageError
+from otgen.cli.usage import UsageError, add_plugins
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -21,6 +21,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--back", type=int | None, default=None, help="steps before the end; by default a tenth of it")
     parser.add_argument("--forward", type=int | None, default=None, help="steps beyond the end; as many by default")
     parser.add_argument("--every", type=int | None, default=None, help="steps between comparisons; default: 50 in all")
+    add_plugins(parser)
     parsed = parser.parse_args(arguments)
     given = [n for n in (parsed.back, parsed.forward, parsed.every) if n is not None]
     if any(n < 0 for n in given) or parsed.every == 0:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from otgen import methods
 from otgen.cli.config_parser import Parser
-from otgen.cli.usage import UsageError
+from otgen.cli.usage import UsageError, add_plugins
 from otgen.papers import Recipe, Scale, all_figures, find, find_figure
 from otgen.train import Ending, RunConfig, RunDir, Trainer
 from otgen.train.config import differences
-from otgen.train.config_files import build, parse_config, save, written
+from otgen.train.config_files import build, parse_config, save, text_of
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
 from otgen.train.progress import ProgressLine
 
@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
         name = _DEFAULT_RECIPE if given.data is None and given.config is None else _ANY_DATA
     recipe = _recipe(name)
     if given.print_config is not None:
-        print(written(_config(recipe, recipe.build(_scale(given.scale)), words, given)[1]), end="")
+        print(text_of(_config(recipe, recipe.build(_scale(given.scale)), words, given)[1]), end="")
         return 0
     trainer = (_started if given.resume is None else _resumed)(recipe, words, given)
     print(f"Training in {trainer.run.path}", flush=True)
@@ -120,6 +120,7 @@ def _parser(recipe: Recipe) -> Parser:
     parser.add_argument("--scale", type=Scale, default=Scale.CPU, help="how much computing the recipe may take")
     parser.add_argument("--print_config", action="store_true", help="print the configuration of the run, and stop")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    add_plugins(parser)
     return parser
 
 

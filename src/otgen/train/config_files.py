@@ -74,12 +74,13 @@ class ConfigParser(_ByValue, ArgumentParser):
     @property
     def options(self) -> dict[str, Option]:
         """All options and their types, of a run those of its first level."""
-        found = {}
+        found: dict[str, Option] = {}
         for action in self._actions:
-            # An action of a flag has no type; one of jsonargparse keeps it to itself.
-            kind = bool if action.nargs == 0 else getattr(action, "_typehint", action.type) or object
+            # An action of a flag has no type; one of jsonargparse keeps it to itself; a file is given by its name.
+            kind = bool if action.nargs == 0 else getattr(action, "_typehint", action.type) or str
             names = (name for name in action.option_strings if name.startswith("--") and "." not in name)
             found |= {name[2:].removesuffix("+"): Option(kind, action.default) for name in names}
+        found.pop("help", None)
         if self.base is not None:
             found |= {name: Option(kind, getattr(self.base, name)) for name, kind in kinds_of(RunConfig).items()}
         return found
@@ -107,7 +108,7 @@ class ConfigParser(_ByValue, ArgumentParser):
     def parse_path(self, path: Any, *args: Any, **options: Any) -> Namespace:
         """Parse a file."""
         try:
-            return self.parse_string(_read(Path(path)), *args, **options)
+            return self.parse_string(read(Path(path)), *args, **options)
         except ForeignClass as error:
             raise ForeignClass(f"{path}: {error}") from error
         except InputError as error:
@@ -200,7 +201,7 @@ def load(path: Path, within: Path | None = None) -> RunConfig:
         InputError: the file is missing or malformed, a key is unknown, or a value has the wrong type.
     """
     try:
-        text = _read(path, within)
+        text = read(path, within)
         make, default = (lambda: ConfigParser(exit_on_error=False)), RunConfig(steps=1)
         parser, parsed = parse_config(make, lambda p: p.parse_string(text), default, _classes(text, default))
         return build(parser, parsed)
@@ -211,8 +212,16 @@ def load(path: Path, within: Path | None = None) -> RunConfig:
         raise InputError(f"{path} is no configuration of a run: {reason}") from error
 
 
-def _read(path: Path, within: Path | None = None) -> str:
-    """The text of a file of a configuration."""
+def read(path: Path, within: Path | None = None) -> str:
+    """The text of a configuration's file.
+
+    Args:
+        path: the file.
+        within: the folder that it must not leave, see :func:`otgen.files.read`.
+
+    Raises:
+        InputError: it is no regular file, cannot be read, is too large, or no text.
+    """
     try:
         return files.read_text(path, within=within, most=yaml_text.MOST_BYTES)
     except OSError as error:

@@ -35,7 +35,8 @@ def components() -> tuple[type, ...]:
     """All classes with options that a configuration can hold, besides the user's own."""
     packages = [importlib.import_module(f"otgen.{name}") for name in own_modules.PACKAGES]
     exported = [getattr(package, name) for package in packages for name in package.__all__]
-    return RunConfig, TrainerConfig, *(kind for kind in exported if dataclasses.is_dataclass(kind))
+    kinds = (kind for kind in exported if isinstance(kind, type) and dataclasses.is_dataclass(kind))
+    return RunConfig, TrainerConfig, *kinds
 
 
 def members(kind: Any) -> tuple[Any, ...]:
@@ -76,7 +77,7 @@ def guard(options: Mapping[str, Any], declared: Mapping[str, Any], *, in_words: 
             raise InputError(f"a class_path must be the name of a class, got {path!r}")
     waiting, seen = [path for path in named if _is_dotted(path)], set[str]()
     own: list[type] = []
-    while waiting:
+    while True:
         for path in waiting:
             own_modules.check(path, in_words=in_words)
             seen.add(path)
@@ -85,6 +86,8 @@ def guard(options: Mapping[str, Any], declared: Mapping[str, Any], *, in_words: 
         # A class of the user's has options of its own, whose types are known only now.
         kinds = _kinds_by_name(own) | {name: [kind] for name, kind in declared.items()}
         waiting = [path for path in _texts(options, kinds, None) if path not in seen]
+        if not waiting:
+            return
 
 
 def _kinds_by_name(own: Iterable[type]) -> dict[str, list[Any]]:
