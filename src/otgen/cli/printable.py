@@ -6,10 +6,6 @@ import contextlib
 import sys
 import traceback
 from types import TracebackType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 def printable(text: object) -> str:
@@ -20,13 +16,6 @@ def printable(text: object) -> str:
 def one_line(text: object) -> str:
     """Printable text without line breaks."""
     return printable(" ".join(str(text).split()))
-
-
-def plain_console() -> Console:
-    """A console that prints text as it is: brackets are no colours and colons no pictures in it."""
-    from rich.console import Console
-
-    return Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def let_anything_be_printed() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from otgen import files
 from otgen.cli.config_parser import Parser
+from otgen.cli.printable import printable
 from otgen.cli.usage import UsageError, add_plugins
 from otgen.errors import InputError
 
@@ -45,5 +46,5 @@ def run(arguments: Sequence[str]) -> int:
 
         with files.whole(path) as file:
             np.savez(file, samples=samples.numpy())
-    print(path)
+    print(printable(path))
     return 0

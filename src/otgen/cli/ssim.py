@@ -26,9 +26,9 @@ def run(arguments: Sequence[str]) -> int:
     given = [n for n in (parsed.back, parsed.forward, parsed.every) if n is not None]
     if any(n < 0 for n in given) or parsed.every == 0:
         raise UsageError(f"--back and --forward must not be negative and --every positive, got {given}")
-    from rich.console import Console
     from rich.progress import Progress
 
+    from otgen.cli.console import PlainConsole
     from otgen.runs.tracking import fit_power_law, track
     from otgen.runs.tracking_picture import draw_track
     from otgen.train import RunDir, checkpoint
@@ -38,7 +38,7 @@ def run(arguments: Sequence[str]) -> int:
     back = max(1, stop // 10) if parsed.back is None else parsed.back
     forward = back if parsed.forward is None else parsed.forward
     every = max(1, (back + forward) // 50) if parsed.every is None else parsed.every
-    console = Console(soft_wrap=True, highlight=False)
+    console = PlainConsole()
     with Progress(console=console, transient=True) as shown:
         task = shown.add_task("training again", total=None)
 

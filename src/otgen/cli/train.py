@@ -10,6 +10,7 @@ from pathlib import Path
 
 from otgen import methods
 from otgen.cli.config_parser import Parser
+from otgen.cli.printable import printable
 from otgen.cli.usage import UsageError, add_plugins
 from otgen.papers import Recipe, Scale, all_figures, find, find_figure
 from otgen.train import Ending, RunConfig, RunDir, Trainer
@@ -35,11 +36,11 @@ def run(arguments: Sequence[str]) -> int:
         print(text_of(_config(recipe, recipe.build(_scale(given.scale)), words, given)[1]), end="")
         return 0
     trainer = (_started if given.resume is None else _resumed)(recipe, words, given)
-    print(f"Training in {trainer.run.path}", flush=True)
+    print(f"Training in {printable(trainer.run.path)}", flush=True)
     if trainer.train() is Ending.INTERRUPTED:
         step, path = trainer.state.step, trainer.run.path
         how = f"saved. Continue: otgen train --resume --out {path}" if step else "nothing to save"
-        print(f"Interrupted at step {step}, {how}")
+        print(printable(f"Interrupted at step {step}, {how}"))
         return 128 + (trainer.signal or 2)
     if trainer.state.settled:
         print(f"Ended at step {trainer.state.step} by the method's own test: nothing was left to gain.")

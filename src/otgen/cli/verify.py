@@ -74,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
     if page is not None:
         from otgen.papers.claims_page import html_page
 
-        print(f"Page: {files.write(page, html_page(findings, n=parsed.n, seed=parsed.seed))}")
+        print(f"Page: {printable(files.write(page, html_page(findings, n=parsed.n, seed=parsed.seed)))}")
     return _conclude(findings, time.perf_counter() - began)
 
 
