@@ -50,7 +50,7 @@ class Parser(ConfigParser):
         try:
             given = self._values_by_option(words)
             self.guard(given, in_words=True)
-            _check_files(given.get("config", []))
+            _check_files(given.get("config", ()))
             return super().parse_args(words, **options)
         except ForeignClass as error:
             raise ForeignWord(str(error)) from error
@@ -113,7 +113,7 @@ class Parser(ConfigParser):
         found: dict[str, Any] = {}
         for name, text in self._pairs(words):
             if name.partition(".")[0].removesuffix("+") in self.options:
-                found.setdefault(name, []).append(None if text is None else _value(f"--{name}", text))
+                found[name] = (*found.get(name, ()), None if text is None else _value(f"--{name}", text))
         return found
 
     def _given(self, words: Sequence[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otgen import files
+from otgen.cli.printable import printable
 from otgen.cli.usage import PlainParser, UsageError
 from otgen.errors import RenamedWarning, suggestion, warn
 

@@ -20,7 +20,7 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse._core import ArgumentGroup
 from typing_extensions import override
 
-from otgen import files, renamed
+from otgen import files, own_modules, renamed
 from otgen.errors import InputError, OtgenError, RenamedWarning
 from otgen.own_modules import ForeignClass
 from otgen.train import yaml_text
@@ -232,12 +232,15 @@ def read(path: Path, within: Path | None = None) -> str:
 
 def _classes(text: str, default: RunConfig) -> dict[str, str]:
     """The classes of a file's components that differ from the default's, as far as :func:`save` wrote the file."""
-    pattern = rf"^({'|'.join(_COMPONENTS)}):\n  class_path: (([\w.]+)\.(\w+))$"
+    # Of otgen's own packages alone: the text has not been checked yet.
+    packages = "|".join(own_modules.PACKAGES)
+    pattern = rf"^({'|'.join(_COMPONENTS)}):\n  class_path: (otgen\.(?:{packages})\.(\w+))$"
     found = re.findall(pattern, text, re.MULTILINE)
     return {
         component: class_path
-        for component, class_path, package, name in found
-        if hasattr(sys.modules.get(package), name) and class_path != plain(getattr(default, component))["class_path"]
+        for component, class_path, name in found
+        if isinstance(vars(sys.modules[class_path.rpartition(".")[0]]).get(name), type)
+        and class_path != plain(getattr(default, component))["class_path"]
     }
 
 

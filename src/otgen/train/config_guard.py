@@ -63,7 +63,8 @@ def guard(options: Mapping[str, Any], declared: Mapping[str, Any], *, in_words: 
     is looked up. So no way of writing a configuration escapes.
 
     Args:
-        options: the values by their options; a key may have dots, of which the last part counts.
+        options: the values by their options; a key may have dots, of which the last part counts. A tuple holds the
+            values of an option that is given several times.
         declared: the types of options that belong to no component.
         in_words: see :func:`otgen.own_modules.check`.
 
@@ -103,9 +104,9 @@ def _class_paths(value: Any) -> Iterator[Any]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             if str(key).rpartition(".")[2] == "class_path":
-                yield item
+                yield from item if isinstance(item, tuple) else (item,)
             yield from _class_paths(item)
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple)):
         for item in value:
             yield from _class_paths(item)
 
@@ -119,7 +120,7 @@ def _texts(value: Any, kinds: Mapping[str, list[Any]], name: str | None) -> Iter
     items: Iterable[tuple[str | None, Any]] = ()
     if isinstance(value, Mapping):
         items = ((str(key).removesuffix("+").rpartition(".")[2], item) for key, item in value.items())
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple)):
         items = ((name, item) for item in value)
     for key, item in items:
         yield from _texts(item, kinds, key)
