@@ -17,7 +17,7 @@ from otgen.errors import InputError, OtgenError
 from otgen.own_modules import ForeignClass
 from otgen.train import yaml_text
 from otgen.train.config import plain
-from otgen.train.config_files import ConfigParser, read
+from otgen.train.config_files import ConfigParser, Unfit, read
 from otgen.train.config_problems import Option, first_problem
 
 # Parsing words, jsonargparse makes parsers of the same class for the options of components.
@@ -30,6 +30,8 @@ class ForeignWord(UsageError, ForeignClass):
 
 class Parser(ConfigParser):
     """A parser whose errors are one line in words of ours, with a suggestion for a mistyped name."""
+
+    prefix = "--"
 
     @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -51,7 +53,9 @@ class Parser(ConfigParser):
             given = self._values_by_option(words)
             self.guard(given, in_words=True)
             _check_files(given.get("config", ()))
-            return super().parse_args(words, **options)
+            parsed = super().parse_args(words, **options)
+            self.check(parsed)
+            return parsed
         except ForeignClass as error:
             raise ForeignWord(str(error)) from error
         except Exception as error:  # jsonargparse raises errors of many kinds
@@ -64,15 +68,28 @@ class Parser(ConfigParser):
         known = [o for action in self._actions for o in action.option_strings if not o.endswith((".help", "+"))]
         own = next((e for e in _chain(error) if isinstance(e, OtgenError)), None)
         if own is not None:
-            return str(own)
+            return (self._problem_of_files(words) if isinstance(own, Unfit) else None) or str(own)
         message = str(error)
         return (
             unknown_option(message, known)
             or first_problem(self._given(words), self.options, "--")
             or self._problem_of_files(words)
+            or self._missing(message, words)
             or reworded(message)
             or "these words do not fit together; otgen COMMAND --help says what each option may be"
         )
+
+    def _missing(self, message: str, words: Sequence[str]) -> str | None:
+        """What must be given, and is not."""
+        if "expected one argument" in message:
+            bare = [name for name, text in self._pairs(words) if text is None and not name.endswith("help")]
+            valued = [name for name in bare if "." in name or self.options.get(name, Option(bool)).kind is not bool]
+            return f"--{valued[0]} needs a value" if valued else None
+        required = re.search(r"following arguments are required: (.+)", message)
+        if required is None:
+            return None
+        names = [f"--{name}" if name in self.options else name for name in required[1].split(", ")]
+        return f"{' and '.join(names)} must be given"
 
     def _problem_of_files(self, words: Sequence[str]) -> str | None:
         """What is wrong with the files of options."""
@@ -141,6 +158,8 @@ def _check_files(values: Sequence[Any]) -> None:
 
 def _value(option: str, text: str) -> Any:
     """What a word means: a number, a list or a mapping where it reads as one, else text."""
+    if not text.strip():
+        return text
     try:
         return yaml_text.values(text)
     except yaml_text.OutsideLimits as error:

@@ -48,7 +48,7 @@ _REWORDED = (
     (r"argument (\S+): invalid float value: ('.*')", "{1} must be a number, got {2}"),
     (r"argument (\S+): invalid choice: ('.*?') \(choose from (.*)\)", "{1} must be one of {3}, got {2}"),
     (r"ambiguous option: (\S+) could match (.+)", "{1} may be {2}; write the whole name"),
-    (r"[Uu]nrecognized arguments: (.+)", "there is nothing that {1} could be"),
+    (r"[Uu]nrecognized arguments: (.+)", "'{1}' is more than the command takes; leave it out"),
     (r"[Kk]ey [\"']([\w.]+)[\"'] is required", "{1} must be given"),
     (r"[Ee]xpected (?:all )?[\"']?([\w.]+)[\"']? to be required", "{1} must be given"),
 )
@@ -66,7 +66,8 @@ def reworded(message: str) -> str | None:
 
 def add_plugins(parser: argparse.ArgumentParser) -> None:
     """The option of a command that can load classes of the user's; its value is read before the parser is made."""
-    parser.add_argument("--plugins", type=str, default=None, metavar="DIR", help="folder of modules of your own")
+    kind: Any = str | None
+    parser.add_argument("--plugins", type=kind, default=None, metavar="DIR", help="folder of modules of your own")
 
 
 def array(path: Path) -> Any:

@@ -38,6 +38,10 @@ _SUM = "# sha256 of what follows: "
 _UNKNOWN = "its values do not fit together; otgen train --help says what each may be"
 
 
+class Unfit(InputError):
+    """A value is not of its option's type."""
+
+
 class _ByValue:
     """Writes enums by their values: jsonargparse would show and store the names of the members."""
 
@@ -64,6 +68,8 @@ class ConfigParser(_ByValue, ArgumentParser):
 
     _group_class = _Group
     base: RunConfig | None = None
+    # Before the names of options in messages.
+    prefix = ""
 
     def add_config(self, default: RunConfig) -> None:
         """Add the options of a run, with the values of ``default`` as defaults."""
@@ -84,6 +90,19 @@ class ConfigParser(_ByValue, ArgumentParser):
         if self.base is not None:
             found |= {name: Option(kind, getattr(self.base, name)) for name, kind in kinds_of(RunConfig).items()}
         return found
+
+    def check(self, parsed: Namespace) -> None:
+        """Refuse values that do not fit; jsonargparse lets null through wherever it stands.
+
+        Raises:
+            Unfit: the first of them.
+        """
+        # Of files of options the names alone are there; those are checked when they are read.
+        found = parsed.as_dict()
+        known = {name: found[name] for name in self.options if name in found and name != "config"}
+        problem = first_problem(known, self.options, self.prefix)
+        if problem is not None:
+            raise Unfit(problem)
 
     def guard(self, options: Mapping[str, Any], *, in_words: bool = False) -> None:
         """Refuse a configuration that names a class which may not be imported; see :func:`config_guard.guard`."""
@@ -204,6 +223,7 @@ def load(path: Path, within: Path | None = None) -> RunConfig:
         text = read(path, within)
         make, default = (lambda: ConfigParser(exit_on_error=False)), RunConfig(steps=1)
         parser, parsed = parse_config(make, lambda p: p.parse_string(text), default, _classes(text, default))
+        parser.check(parsed)
         return build(parser, parsed)
     except ForeignClass as error:
         raise ForeignClass(f"{path}: {error}") from error

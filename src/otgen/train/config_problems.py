@@ -31,6 +31,7 @@ _LIKE: dict[Any, str] = {
     Duration: "a duration such as 90, 150s, 2m or 1h",
     Relative: "a relative weight such as 0.05*mean",
 }
+_WORDS = {None: "null", True: "true", False: "false"}
 _MOST_SHOWN = 60
 
 
@@ -61,7 +62,7 @@ def first_problem(values: Mapping[Any, Any], options: Mapping[str, Option], pref
 
 def shown(value: Any) -> str:
     """A value for a message, cut where it is long."""
-    text = repr(value)
+    text = _WORDS[value] if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
@@ -93,6 +94,8 @@ def _like(kind: Any) -> str:
 
 def _fits(value: Any, kind: Any) -> bool:
     """Whether a value of a file, or of a command line, is one of a plain type."""
+    if kind in (Duration, Relative) and isinstance(value, kind):
+        return True
     if kind is float:
         return _is_number(value)
     if kind is int:

@@ -104,7 +104,12 @@ def _look_at_key(event: Any, mapping: _Level, line: int) -> None:
 
 
 def _reason(error: Any) -> str:
-    """What a YAML reader says, without its excerpts of the text."""
+    """What a YAML reader stumbled over; its own words are about tokens and blocks."""
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "it has a character that text does not have"
-    return str(problem) if mark is None else f"line {mark.line + 1}: {problem}"
+    if mark is None:
+        return "it has a character that text does not have"
+    if "nesting" in str(error.problem):
+        return f"line {mark.line + 1} is nested more than {_MOST_DEPTH} deep"
+    if "another document" in str(error.problem):
+        return f"line {mark.line + 1} begins another document"
+    return f"line {mark.line + 1} or one before it; look at its indentation, colons, quotes and brackets"
