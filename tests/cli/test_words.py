@@ -60,7 +60,12 @@ OPTIONS: dict[str, tuple[str, str, Sequence[str], str]] = {
 CASES = [(kind, value) for kind, (_, _, values, _) in OPTIONS.items() for value in values]
 
 
-@pytest.mark.parametrize(("kind", "value"), CASES, ids=str)
+# Some of each kind at once, all of them by `make slow`.
+SLOW = pytest.mark.slow
+SOME = [(k, v) if v in OPTIONS[k][2][:2] else pytest.param(k, v, marks=SLOW) for k, v in CASES]
+
+
+@pytest.mark.parametrize(("kind", "value"), SOME, ids=str)
 def test_a_value_that_does_not_fit_is_told_in_our_words(kind: str, value: str, refused: Refused) -> None:
     recipe, option, _, said = OPTIONS[kind]
     name, *before = option.split(" ")
@@ -72,10 +77,11 @@ def test_a_value_that_does_not_fit_is_told_in_our_words(kind: str, value: str, r
 
 
 # What a file says of them; an empty value is null there.
-IN_FILES = [(kind, value) for kind, value in CASES if value and kind not in ("size of a run",)]
+IN_FILES = [(kind, value) for kind, value in CASES if value and kind != "size of a run"]
+SOME_IN_FILES = [(k, v) if v in ("null", OPTIONS[k][2][0]) else pytest.param(k, v, marks=SLOW) for k, v in IN_FILES]
 
 
-@pytest.mark.parametrize(("kind", "value"), IN_FILES, ids=str)
+@pytest.mark.parametrize(("kind", "value"), SOME_IN_FILES, ids=str)
 def test_a_file_is_told_in_our_words(kind: str, value: str, otgen: Call) -> None:
     recipe, option, _, _ = OPTIONS[kind]
     name, *before = option.split(" ")

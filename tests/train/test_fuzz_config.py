@@ -58,6 +58,9 @@ ODD += [
     "__main__.X",
     "{__path__: /}",
 ]
+# Modules of Python that show when they are imported, and that nothing else imports.
+TRAPS = {"antigravity", "this"}
+ODD += ["antigravity.X", "this.s", "{class_path: this.d}"]
 
 
 def _leaves() -> st.SearchStrategy[Any]:
@@ -91,7 +94,7 @@ def refused_or_read(text: bytes, folder: Path) -> None:
     """The law: a configuration that can be written and read again, or one line of ours; nothing is imported."""
     file = folder / "config.yaml"
     file.write_bytes(text)
-    before, began = set(sys.modules), time.process_time()
+    began = time.process_time()
     try:
         with only_from():
             config = load(file)
@@ -106,7 +109,7 @@ def refused_or_read(text: bytes, folder: Path) -> None:
         # Not equal where a number is NaN.
         assert repr(load(file)) == repr(config)
     assert time.process_time() - began < 3
-    assert {name.partition(".")[0] for name in set(sys.modules) - before} <= {"otgen", "torch", "numpy", "scipy"}
+    assert not TRAPS & set(sys.modules)
 
 
 def changed(text: str, rng: random.Random) -> bytes:
