@@ -78,9 +78,16 @@ def test_own_components_are_named_on_the_command_line(own: str, otgen: Call, suc
     config = yaml.safe_load(Path("run/config.yaml").read_text())
     assert config["method"]["init_args"]["cost"] == {"class_path": "own_parts.MyCost", "init_args": {"factor": 3.0}}
     assert set(load_file(checkpoint.newest(Path("run/checkpoints")) / "generator.safetensors")) == {"weight", "bias"}
-    assert otgen("sample", "run", "--out", "s.npz").code == 0
-    assert otgen("eval", "run").code == 0
-    assert otgen("train", "--resume", "--out", "run", "--steps", "6").code == 0
+    for later in (
+        ("sample", "run", "--out", "s.npz"),
+        ("eval", "run"),
+        ("train", "--resume", "--out", "run", "--steps", "6"),
+        ("train", "--config", "run/config.yaml", "--out", "again"),
+    ):
+        asked = otgen(*later)
+        assert (asked.code, asked.out, asked.err.count("\n")) == (2 if "--config" in later else 1, "", 1)
+        contains(asked.err, "run/config.yaml: 'own_parts.My", f"otgen {' '.join(later)} --plugins DIR\n")
+        assert otgen(*later, "--plugins", ".").code == 0
 
 
 def test_an_own_method_is_named_on_the_command_line(own: str, succeeds: Says) -> None:

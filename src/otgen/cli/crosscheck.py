@@ -10,6 +10,7 @@ from rich.table import Table
 
 from otgen import __version__, peers
 from otgen.cli.config_parser import Parser
+from otgen.cli.printable import printable
 from otgen.cli.solve import EXIT_UNCONVERGED, add_problem, with_eps
 from otgen.cli.usage import array
 from otgen.train.console import Console
@@ -60,7 +61,7 @@ def _show(report: peers.Report) -> None:
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
     missing = [f"{row.name}: {row.reason}" for row in report.rows if row.answer is None]
     if missing:
-        print("", *missing, sep="\n")
+        print("", *map(printable, missing), sep="\n")
 
 
 def _place(off: float, ours: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from otgen.cli.config_parser import Parser
-from otgen.cli.usage import UsageError
+from otgen.cli.usage import UsageError, add_plugins
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -16,16 +16,17 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--n", type=int | None, default=None, help="samples; the run's eval_samples by default")
     parser.add_argument("--seed", type=int | None, default=None, help="of the evaluation; the run's by default")
     parser.add_argument("--raw", action="store_true", help="the weights themselves, not their moving average")
+    add_plugins(parser)
     parsed = parser.parse_args(arguments)
     if (parsed.n is not None and parsed.n < 1) or (parsed.seed is not None and parsed.seed < 0):
         raise UsageError(f"--n must be at least 1 and --seed not negative, got {parsed.n} and {parsed.seed}")
+    from otgen.cli.console import PlainConsole
     from otgen.cli.report import metrics_table, remark_lines
     from otgen.runs import assumption_lines, evaluate_run
     from otgen.train import RunDir
-    from otgen.train.console import Console
 
     result = evaluate_run(RunDir.open(Path(parsed.run)), n=parsed.n, seed=parsed.seed, raw=parsed.raw)
-    console = Console(soft_wrap=True, highlight=False)
+    console = PlainConsole()
     console.print(metrics_table(result.values))
     for line in remark_lines(result):
         console.print(line)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from otgen.cli.printable import let_anything_be_printed, one_line, show_traceback
 from otgen.errors import suggestion
+from otgen.own_modules import ForeignClass, only_from
 
 # name -> (module, one line). The modules are imported only when they are called.
 COMMANDS = {
@@ -24,6 +28,11 @@ COMMANDS = {
     "crosscheck": ("otgen.cli.crosscheck", "the same problem solved by other libraries: are they in our interval?"),
 }
 
+# The commands that can load classes of the user's, from --plugins; and those that find them in the working directory
+# too, when the words of the command name one.
+OWN_MODULES = ("train", "sample", "eval", "ssim", "solve", "crosscheck")
+OWN_MODULES_BESIDE = ("train", "solve")
+
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -33,6 +42,9 @@ EXIT_PIPE = 141
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code, 0 only on success."""
+    if argv is None:
+        _leave_working_directory()
+        let_anything_be_printed()
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
@@ -46,15 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        print(
-            f"otgen: there is no command {name!r}{suggestion(name, COMMANDS) or '; see otgen --help'}", file=sys.stderr
-        )
+        hint = suggestion(name, COMMANDS) or "; see otgen --help"
+        print(one_line(f"otgen: there is no command {name!r}{hint}"), file=sys.stderr)
         return EXIT_USAGE
-    # Components of the user's own, in modules of the working directory, can be named by every command.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
-        with _short_warnings(name):
+        with _short_warnings(name), _own_modules(name, rest):
             code: int = importlib.import_module(COMMANDS[name][0]).run(rest)
             sys.stdout.flush()
     except BrokenPipeError:
@@ -68,9 +76,52 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
     except Exception as error:
         if debug:
+            sys.excepthook = show_traceback
             raise
-        return _told(name, error)
+        return _told(name, rest, error)
     return code
+
+
+def _leave_working_directory() -> None:
+    """Take the working directory from the front of ``sys.path``, where ``python -m`` and ``-c`` put it.
+
+    A numpy.py that lies there would be imported in place of the library. Where the user has put it on the path by
+    name, it stays.
+    """
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    with contextlib.suppress(OSError):
+        here = os.path.realpath(os.getcwd())
+        named = any(folder and os.path.realpath(folder) == here for folder in given)
+        # This package may itself be imported from there.
+        home = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+        if not named and home != here:
+            sys.path[:] = [entry for entry in sys.path if entry and os.path.realpath(entry) != here]
+
+
+@contextlib.contextmanager
+def _own_modules(name: str, words: Sequence[str]) -> Iterator[None]:
+    """What the command may import of the user's: see :mod:`otgen.own_modules`."""
+    folder, beside = None, None
+    with contextlib.suppress(OSError):  # the working directory may be gone
+        beside = Path.cwd() if name in OWN_MODULES_BESIDE else None
+    if name in OWN_MODULES and (given := _plugins(words)) is not None:
+        folder = Path(os.path.abspath(given))
+        if not folder.is_dir():
+            from otgen.cli.usage import UsageError
+
+            raise UsageError(f"--plugins must be a folder of modules, and {given!r} is none")
+    with only_from(folder, beside):
+        yield
+
+
+def _plugins(words: Sequence[str]) -> str | None:
+    """The value of ``--plugins``; that none is given where one is needed is for the parser of the command to say."""
+    found = None
+    for word, following in zip(words, [*words[1:], None], strict=False):
+        flag, equals, value = word.partition("=")
+        if flag == "--plugins":
+            found = value if equals else following
+    return found
 
 
 @contextlib.contextmanager
@@ -79,7 +130,7 @@ def _short_warnings(command: str) -> Iterator[None]:
     before = warnings.formatwarning
 
     def short(message: Warning | str, category: type[Warning], *where: object, **line: object) -> str:
-        return f"otgen {command}: {category.__name__}: {message}\n"
+        return f"otgen {command}: {category.__name__}: {one_line(message)}\n"
 
     warnings.formatwarning = short
     try:
@@ -99,7 +150,7 @@ def _help() -> str:
     )
 
 
-def _told(command: str, error: Exception) -> int:
+def _told(command: str, words: Sequence[str], error: Exception) -> int:
     """Tell an error in one line; the exit code."""
     from otgen.cli.usage import UsageError
     from otgen.errors import OtgenError
@@ -108,7 +159,10 @@ def _told(command: str, error: Exception) -> int:
     if not isinstance(error, OtgenError):
         # An error that nobody meant to raise: its type is half of what it says.
         text = f"{type(error).__name__}: {text}; run with --debug to see where"
-    print(f"otgen {command}: {text}", file=sys.stderr)
+    elif isinstance(error, ForeignClass) and command in OWN_MODULES and _plugins(words) is None:
+        whole = shlex.join(["otgen", command, *words])
+        text = f"{text}; if you trust that module, name the folder DIR that it is in: {whole} --plugins DIR"
+    print(f"otgen {command}: {one_line(text)}", file=sys.stderr)
     return EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR
 
 

@@ -6,16 +6,16 @@ from typing import Any
 
 from rich.table import Table
 
+from otgen.cli.console import PlainConsole
 from otgen.runs import RunEvaluation, copied, evaluate_run
 from otgen.train import RunDir
-from otgen.train.console import Console
 from otgen.train.evaluation import displayed
 from otgen.train.progress import loss_text
 
 
 def show_end(run: RunDir) -> None:
     """Evaluate the end of a run and print what a person wants to know."""
-    console = Console(soft_wrap=True, highlight=False)
+    console = PlainConsole()
     result = evaluate_run(run, reuse=True)
     console.print(metrics_table(result.values))
     for line in remark_lines(result):

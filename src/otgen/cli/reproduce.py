@@ -16,6 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from otgen import files
+from otgen.cli.printable import printable
 from otgen.cli.usage import PlainParser, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def run(arguments: Sequence[str]) -> int:
     shared = f", {asked.jobs} at a time" if asked.jobs > 1 else ""
     plan.check()
     shown = _Shown(plan, asked.jobs)
-    print(f"{plan.figure.name}, scale {plan.scale}: {count} runs in {plan.out}{shared}, {shown.forecast()}", flush=True)
+    where = printable(plan.out)
+    print(f"{plan.figure.name}, scale {plan.scale}: {count} runs in {where}{shared}, {shown.forecast()}", flush=True)
     try:
         with _helped(arguments, plan, asked.jobs - 1):
             done = reproduce(plan, shown)
@@ -46,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
     if asked.file:
         from otgen.runs.file_figure import file_figure
 
-        print("Filed:", *file_figure(plan.figure, done), sep="\n  ")
+        print("Filed:", *map(printable, file_figure(plan.figure, done)), sep="\n  ")
     return 0
 
 
@@ -80,7 +82,7 @@ def _helped(arguments: Sequence[str], plan: Plan, helpers: int) -> Iterator[None
                 path = plan.out / f"worker-{number}.log"
                 with files.appending(path) as log:
                     # In a session of its own: of Ctrl-C it hears from here, once, and saves.
-                    command = [sys.executable, "-c", code, *arguments]
+                    command = [sys.executable, "-P", "-c", code, *arguments]
                     started[path] = Popen(command, stdout=log, stderr=log, start_new_session=True)
             yield
         finally:
@@ -91,7 +93,7 @@ def _helped(arguments: Sequence[str], plan: Plan, helpers: int) -> Iterator[None
             for process in started.values():
                 process.wait()
             for path, status in failed.items():
-                print(f"A worker ended with status {status}, its runs were left to the others; see {path}")
+                print(f"A worker ended with status {status}, its runs were left to the others; see {printable(path)}")
 
 
 def _parsed(arguments: Sequence[str]) -> Namespace:
@@ -202,7 +204,7 @@ class _Shown:
             self.took[job.panel.name] = (time.monotonic() - self.began) / max(1 - share, 0.01)
             self.began = None
         if outcome.diverged is not None:
-            print(f"{number} {job.panel.title}, seed {job.seed} diverged: {outcome.diverged}", flush=True)
+            print(f"{number} {job.panel.title}, seed {job.seed} diverged: {printable(outcome.diverged)}", flush=True)
 
     def forecast(self) -> str:
         """``about 1:12:30``: what is left by the panels' time budgets, or by what the filed runs took."""
@@ -237,11 +239,11 @@ class _Shown:
 
 
 def _show(figure: Figure, done: Reproduction) -> None:
+    from otgen.cli.console import PlainConsole
     from otgen.papers import Status
     from otgen.papers.claim import distinct, overall
-    from otgen.train.console import Console
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = PlainConsole()
     console.print()
     judged = [(claim, claim.verdicts(done.results)) for claim in figure.claims]
     different = distinct(verdict for _, verdicts in judged for verdict in verdicts)

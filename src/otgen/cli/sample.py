@@ -7,7 +7,8 @@ from pathlib import Path
 
 from otgen import files
 from otgen.cli.config_parser import Parser
-from otgen.cli.usage import UsageError
+from otgen.cli.printable import printable
+from otgen.cli.usage import UsageError, add_plugins
 from otgen.errors import InputError
 
 
@@ -20,6 +21,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=str, required=True, help="grid.png, or samples.npz with the key 'samples'")
     parser.add_argument("--raw", action="store_true", help="the weights themselves, not their moving average")
     parser.add_argument("--force", action="store_true", help="overwrite --out")
+    add_plugins(parser)
     parsed = parser.parse_args(arguments)
     path = Path(parsed.out)
     if path.suffix not in (".png", ".npz"):
@@ -44,5 +46,5 @@ def run(arguments: Sequence[str]) -> int:
 
         with files.whole(path) as file:
             np.savez(file, samples=samples.numpy())
-    print(path)
+    print(printable(path))
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from otgen import ot
 from otgen.cli.config_parser import Parser
-from otgen.cli.usage import UsageError, array
+from otgen.cli.usage import UsageError, add_plugins, array
 from otgen.errors import ConvergenceWarning
 from otgen.train.config import parse_relative
 
@@ -54,6 +54,7 @@ def add_problem(parser: Parser) -> None:
     parser.add_argument("--cost", type=ot.Cost, default=ot.SqEuclidean(), help="a cost of `otgen list`")
     parser.add_argument("--reg", type=ot.Regulariser, default=ot.KL(), help="KL, Quadratic or NoReg")
     parser.add_argument("--eps", type=str | None, default=None, help="a number, or relative: 0.05*mean (the default)")
+    add_plugins(parser)
 
 
 def with_eps(reg: ot.Regulariser, eps: str | None) -> ot.Regulariser:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from otgen.cli.config_parser import Parser
-from otgen.cli.usage import UsageError
+from otgen.cli.usage import UsageError, add_plugins
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -21,23 +21,24 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--back", type=int | None, default=None, help="steps before the end; by default a tenth of it")
     parser.add_argument("--forward", type=int | None, default=None, help="steps beyond the end; as many by default")
     parser.add_argument("--every", type=int | None, default=None, help="steps between comparisons; default: 50 in all")
+    add_plugins(parser)
     parsed = parser.parse_args(arguments)
     given = [n for n in (parsed.back, parsed.forward, parsed.every) if n is not None]
     if any(n < 0 for n in given) or parsed.every == 0:
         raise UsageError(f"--back and --forward must not be negative and --every positive, got {given}")
     from rich.progress import Progress
 
+    from otgen.cli.console import PlainConsole
     from otgen.runs.tracking import fit_power_law, track
     from otgen.runs.tracking_picture import draw_track
     from otgen.train import RunDir, checkpoint
-    from otgen.train.console import Console
 
     directory = RunDir.open(Path(parsed.run))
     stop = checkpoint.step_of(checkpoint.newest(directory.checkpoints))
     back = max(1, stop // 10) if parsed.back is None else parsed.back
     forward = back if parsed.forward is None else parsed.forward
     every = max(1, (back + forward) // 50) if parsed.every is None else parsed.every
-    console = Console(soft_wrap=True, highlight=False)
+    console = PlainConsole()
     with Progress(console=console, transient=True) as shown:
         task = shown.add_task("training again", total=None)
 

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from otgen import files, methods
 from otgen.cli.config_parser import Parser
-from otgen.cli.usage import UsageError
+from otgen.cli.printable import printable
+from otgen.cli.usage import UsageError, add_plugins
 from otgen.errors import InputError
 from otgen.papers import Recipe, Scale, all_figures, find, find_figure
 from otgen.train import Ending, RunConfig, RunDir, Trainer
 from otgen.train.config import differences
-from otgen.train.config_files import build, parse_config, written
+from otgen.train.config_files import build, parse_config, text_of
 from otgen.train.hooks import Log, Pictures, recording
 from otgen.train.progress import ProgressLine
 from otgen.train.run_lock import locked
@@ -35,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
         name = _DEFAULT_RECIPE if given.data is None and given.config is None else _ANY_DATA
     recipe = _recipe(name)
     if given.print_config is not None:
-        print(written(_config(recipe, recipe.build(_scale(given.scale)), words, given)[1]), end="")
+        print(text_of(_config(recipe, recipe.build(_scale(given.scale)), words, given)[1]), end="")
         return 0
     run_dir, config, saved = (_new if given.resume is None else _old)(recipe, words, given)
     with _alone(run_dir.path):
@@ -46,16 +47,16 @@ def run(arguments: Sequence[str]) -> int:
 
 def _trained(trainer: Trainer) -> int:
     """Train to the end; the exit code."""
+    path = printable(trainer.run.path)
     if trainer.progress < 1:
-        print(f"Training in {trainer.run.path}", flush=True)
+        print(f"Training in {path}", flush=True)
         if trainer.train() is Ending.INTERRUPTED:
-            step, path = trainer.state.step, trainer.run.path
-            print(f"Interrupted at step {step}, saved. Continue: otgen train --resume --out {path}")
+            print(f"Interrupted at step {trainer.state.step}, saved. Continue: otgen train --resume --out {path}")
             return 128 + (trainer.signal or 2)
         if trainer.state.settled:
             print(f"Ended at step {trainer.state.step} by the method's own test: nothing was left to gain.")
     else:
-        print(f"{trainer.run.path} is complete at step {trainer.state.step}; what was cut off at its end is made good")
+        print(f"{path} is complete at step {trainer.state.step}; what was cut off at its end is made good")
         Pictures().at_end(trainer, None)
     from otgen.cli.report import show_end  # imports SciPy, which no training needs
 
@@ -170,6 +171,7 @@ def _parser(recipe: Recipe) -> Parser:
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     changed = "with --resume: go on although the data, the threads or other settings are not what they were"
     parser.add_argument("--allow-change", action="store_true", help=changed)
+    add_plugins(parser)
     return parser
 
 

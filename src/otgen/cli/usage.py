@@ -24,7 +24,7 @@ class PlainParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting."""
         options = [option for action in self._actions for option in action.option_strings]
-        raise UsageError(unknown_option(message, options) or " ".join(message.split()))
+        raise UsageError(unknown_option(message, options) or reworded(message) or " ".join(message.split()))
 
 
 def unknown_option(message: str, options: Sequence[str]) -> str | None:
@@ -37,6 +37,37 @@ def unknown_option(message: str, options: Sequence[str]) -> str | None:
     near = suggestion(f"--{head}", options) if tail and f"--{head}" not in options else ""
     near = near.replace("'?", f".{tail}'?") or suggestion(unknown[1], options)
     return f"there is no option {unknown[1]}{near} (otgen COMMAND --help lists them)"
+
+
+# From what the parsers say to what we say.
+_REWORDED = (
+    (r"the following arguments are required: (.+)", r"{1} must be given"),
+    (r"argument (\S+): expected (?:one|at least one) argument", "{1} needs a value"),
+    (r"argument (\S+): ignored explicit argument ('.*')", "{1} takes no value, got {2}"),
+    (r"argument (\S+): invalid int value: ('.*')", "{1} must be a whole number, got {2}"),
+    (r"argument (\S+): invalid float value: ('.*')", "{1} must be a number, got {2}"),
+    (r"argument (\S+): invalid choice: ('.*?') \(choose from (.*)\)", "{1} must be one of {3}, got {2}"),
+    (r"ambiguous option: (\S+) could match (.+)", "{1} may be {2}; write the whole name"),
+    (r"[Uu]nrecognized arguments: (.+)", "'{1}' is more than the command takes; leave it out"),
+    (r"[Kk]ey [\"']([\w.]+)[\"'] is required", "{1} must be given"),
+    (r"[Ee]xpected (?:all )?[\"']?([\w.]+)[\"']? to be required", "{1} must be given"),
+)
+
+
+def reworded(message: str) -> str | None:
+    """What a parser says of the words of a command, in words of ours; None if it is about something else."""
+    text = " ".join(message.split())
+    for pattern, words in _REWORDED:
+        found = re.search(pattern, text)
+        if found is not None:
+            return words.format(*(found[k] for k in range(len(found.groups()) + 1)))
+    return None
+
+
+def add_plugins(parser: argparse.ArgumentParser) -> None:
+    """The option of a command that can load classes of the user's; its value is read before the parser is made."""
+    kind: Any = str | None
+    parser.add_argument("--plugins", type=kind, default=None, metavar="DIR", help="folder of modules of your own")
 
 
 def array(path: Path) -> Any:

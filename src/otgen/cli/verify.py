@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otgen import files
+from otgen.cli.printable import printable
 from otgen.cli.usage import PlainParser, UsageError
 from otgen.errors import RenamedWarning, suggestion, warn
 
@@ -74,7 +75,7 @@ def run(arguments: Sequence[str]) -> int:
     if page is not None:
         from otgen.papers.claims_page import html_page
 
-        print(f"Page: {files.write(page, html_page(findings, n=parsed.n, seed=parsed.seed))}")
+        print(f"Page: {printable(files.write(page, html_page(findings, n=parsed.n, seed=parsed.seed)))}")
     return _conclude(findings, time.perf_counter() - began)
 
 

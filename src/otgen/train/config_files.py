@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import re
 import sys
 import warnings
@@ -12,21 +13,33 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml  # type: ignore[import-untyped]
-from jsonargparse import ArgumentParser, Namespace, get_loader
+from jsonargparse import ArgumentParser, Namespace
 from jsonargparse._core import ArgumentGroup
 from typing_extensions import override
 
-from otgen import files, renamed
-from otgen.errors import InputError, RenamedWarning
+from otgen import files, own_modules, renamed
+from otgen.errors import InputError, OtgenError, RenamedWarning
+from otgen.own_modules import ForeignClass
+from otgen.train import yaml_text
 from otgen.train.config import RunConfig, plain
+from otgen.train.config_guard import guard, kinds_of
+from otgen.train.config_problems import Option, first_problem, shown
 
 P = TypeVar("P", bound="ConfigParser")
 
 # The parts of a run that are chosen by class.
 _COMPONENTS = ("data", "latent", "generator", "method")
+
+# Before the sum of a file's text, in its first line.
+_SUM = "# sha256 of what follows: "
+_UNKNOWN = "its values do not fit together; otgen train --help says what each may be"
+
+
+class Unfit(InputError):
+    """A value is not of its option's type."""
 
 
 class _ByValue:
@@ -55,12 +68,45 @@ class ConfigParser(_ByValue, ArgumentParser):
 
     _group_class = _Group
     base: RunConfig | None = None
+    # Before the names of options in messages.
+    prefix = ""
 
     def add_config(self, default: RunConfig) -> None:
         """Add the options of a run, with the values of ``default`` as defaults."""
         self.add_class_arguments(RunConfig)
         self.set_defaults(plain(default))
         self.base = default
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """All options and their types, of a run those of its first level."""
+        found: dict[str, Option] = {}
+        for action in self._actions:
+            # An action of a flag has no type; one of jsonargparse keeps it to itself; a file is given by its name.
+            kind = bool if action.nargs == 0 else getattr(action, "_typehint", action.type) or str
+            names = (name for name in action.option_strings if name.startswith("--") and "." not in name)
+            found |= {name[2:].removesuffix("+"): Option(kind, action.default) for name in names}
+        found.pop("help", None)
+        if self.base is not None:
+            found |= {name: Option(kind, getattr(self.base, name)) for name, kind in kinds_of(RunConfig).items()}
+        return found
+
+    def check(self, parsed: Namespace) -> None:
+        """Refuse values that do not fit; jsonargparse lets null through wherever it stands.
+
+        Raises:
+            Unfit: the first of them.
+        """
+        # Of files of options the names alone are there; those are checked when they are read.
+        found = parsed.as_dict()
+        known = {name: found[name] for name in self.options if name in found and name != "config"}
+        problem = first_problem(known, self.options, self.prefix)
+        if problem is not None:
+            raise Unfit(problem)
+
+    def guard(self, options: Mapping[str, Any], *, in_words: bool = False) -> None:
+        """Refuse a configuration that names a class which may not be imported; see :func:`config_guard.guard`."""
+        guard(options, {name: option.kind for name, option in self.options.items()}, in_words=in_words)
 
     @override
     def parse_args(self, args: Sequence[str], **options: Any) -> Namespace:  # type: ignore[override]
@@ -78,15 +124,35 @@ class ConfigParser(_ByValue, ArgumentParser):
         return parsed
 
     @override
-    def parse_string(self, content: str, *args: Any, **options: Any) -> Namespace:
-        """Parse the text of a file, which may use former names."""
+    def parse_path(self, path: Any, *args: Any, **options: Any) -> Namespace:
+        """Parse a file."""
         try:
-            config = get_loader("yaml")(content)
-        except (ValueError, yaml.YAMLError):
-            config = None  # the parser will report the error
-        today = renamed.updated(config, self.base)
-        parsed: Namespace = super().parse_string(content if today == config else _dumped(today), *args, **options)
-        return parsed
+            return self.parse_string(read(Path(path)), *args, **options)
+        except ForeignClass as error:
+            raise ForeignClass(f"{path}: {error}") from error
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+
+    @override
+    def parse_string(self, content: str, *args: Any, **options: Any) -> Namespace:
+        """Parse the text of a file, which may use former names.
+
+        Raises:
+            InputError: it is no YAML, has what a configuration has not, names a class that it may not, or has a value
+                that does not fit.
+        """
+        given = yaml_text.values(content)
+        if not isinstance(given, dict):
+            raise InputError(f"it holds no options, but {shown(given)}; write one a line, as in `steps: 100`")
+        self.guard(given)
+        today = renamed.updated(given, self.base)
+        self.guard(today)
+        try:
+            return cast(Namespace, super().parse_string(_dumped(today), *args, **options))
+        except OtgenError as error:
+            raise InputError(first_problem(today, self.options) or str(error)) from error
+        except Exception as error:  # jsonargparse raises errors of many kinds, in words of its own
+            raise InputError(first_problem(today, self.options) or _UNKNOWN) from error
 
 
 @contextlib.contextmanager
@@ -145,51 +211,89 @@ def build(parser: ArgumentParser, parsed: Namespace) -> RunConfig:
 def load(path: Path, *, within: Path | None = None) -> RunConfig:
     """Read a ``config.yaml``, written by :func:`save` or by hand.
 
+    Args:
+        path: the file.
+        within: the folder that it must not leave, see :func:`otgen.files.read`.
+
     Raises:
+        ForeignClass: it names a class that is neither otgen's nor of a folder that the user has named.
         InputError: the file is missing or malformed, a key is unknown, or a value has the wrong type.
     """
     try:
+        text = read(path, within)
         make, default = (lambda: ConfigParser(exit_on_error=False)), RunConfig(steps=1)
-        files.read_text(path, within=within)
-        parser, parsed = parse_config(make, lambda p: p.parse_path(str(path)), default, _classes(path, default))
+        parser, parsed = parse_config(make, lambda p: p.parse_string(text), default, _classes(text, default))
+        parser.check(parsed)
         return build(parser, parsed)
-    except Exception as error:  # jsonargparse raises errors of many kinds
-        raise InputError(f"{path} is no configuration of a run: {' '.join(str(error).split())}") from error
+    except ForeignClass as error:
+        raise ForeignClass(f"{path}: {error}") from error
+    except Exception as error:
+        reason = " ".join(str(error).split()) if isinstance(error, (OtgenError, ValueError)) else _UNKNOWN
+        raise InputError(f"{path} is no configuration of a run: {reason}") from error
 
 
-def _classes(path: Path, default: RunConfig) -> dict[str, str]:
-    """The classes of a file's components that differ from the default's, as far as :func:`save` wrote the file."""
+def read(path: Path, within: Path | None = None) -> str:
+    """The text of a configuration's file.
+
+    Args:
+        path: the file.
+        within: the folder that it must not leave, see :func:`otgen.files.read`.
+
+    Raises:
+        InputError: it is no regular file, cannot be read, is too large, or no text.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return {}  # the parser will report the error
-    pattern = rf"^({'|'.join(_COMPONENTS)}):\n  class_path: (([\w.]+)\.(\w+))$"
+        return files.read_text(path, within=within, most=yaml_text.MOST_BYTES)
+    except OSError as error:
+        raise InputError(f"the file cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError("it is no text in UTF-8") from error
+
+
+def _classes(text: str, default: RunConfig) -> dict[str, str]:
+    """The classes of a file's components that differ from the default's, as far as :func:`save` wrote the file."""
+    # Of otgen's own packages alone: the text has not been checked yet.
+    packages = "|".join(own_modules.PACKAGES)
+    pattern = rf"^({'|'.join(_COMPONENTS)}):\n  class_path: (otgen\.(?:{packages})\.(\w+))$"
     found = re.findall(pattern, text, re.MULTILINE)
     return {
         component: class_path
-        for component, class_path, package, name in found
-        if hasattr(sys.modules.get(package), name) and class_path != plain(getattr(default, component))["class_path"]
+        for component, class_path, name in found
+        if isinstance(vars(sys.modules[class_path.rpartition(".")[0]]).get(name), type)
+        and class_path != plain(getattr(default, component))["class_path"]
     }
 
 
-def save(config: RunConfig, path: Path) -> None:
-    """Write every value, resolved; the file is written completely or left as it was."""
-    files.write(path, written(config))
+def save(config: RunConfig, path: Path, *, within: Path | None = None, sync: bool = False) -> None:
+    """Write every value, resolved; the file is written completely or left as it was, see :func:`otgen.files.write`."""
+    files.write(path, text_of(config), within=within, sync=sync)
 
 
 def text_of(config: RunConfig) -> str:
-    """The text of a run's configuration file."""
-    return written(config)
+    """The text of a configuration's file: the values as YAML, after a first line with their sum."""
+    text = _dumped(plain(config))
+    return f"{_SUM}{_sum(text)}\n{text}"
+
+
+written = text_of
 
 
 def is_untouched(text: str) -> bool | None:
-    """Whether a file is as it was written."""
-    return None
+    """Whether a configuration's file is as :func:`save` wrote it, by the sum in its first line.
+
+    Returns:
+        None where the first line has no sum: an earlier version wrote the file, or a person.
+    """
+    # A damaged letter of the first line must not make it none.
+    like = sum(one == other for one, other in zip(text, _SUM, strict=False))
+    if like < len(_SUM) // 2:
+        return None
+    first, _, rest = text.partition("\n")
+    return first == f"{_SUM}{_sum(rest)}"
 
 
-def written(config: RunConfig) -> str:
-    """The text of a configuration's file."""
-    return _dumped(plain(config))
+def _sum(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _dumped(config: dict[str, Any]) -> str:
