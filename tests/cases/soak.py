@@ -37,13 +37,20 @@ class Use:
     bytes: int
     handles: int
     threads: int
+    objects: int
 
     @staticmethod
     def now(started: float) -> Use:
         gc.collect()
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         handles = len(os.listdir("/proc/self/fd"))
-        return Use(time.monotonic() - started, pages * os.sysconf("SC_PAGE_SIZE"), handles, threading.active_count())
+        return Use(
+            time.monotonic() - started,
+            pages * os.sysconf("SC_PAGE_SIZE"),
+            handles,
+            threading.active_count(),
+            len(gc.get_objects()),
+        )
 
 
 def solved(k: int) -> None:
@@ -120,7 +127,7 @@ def growth(uses: Sequence[Use], of: Callable[[Use], int]) -> float:
 
 @contextlib.contextmanager
 def leak(what: str) -> Iterator[Work]:
-    """A use that leaves a megabyte, a file handle or a thread behind; inside they are not given back."""
+    """A use that leaves a megabyte, a file handle, a thread or two objects behind; inside they are not given back."""
     kept: list[Any] = []
     end = threading.Event()
 
@@ -129,6 +136,8 @@ def leak(what: str) -> Iterator[Work]:
             kept.append(torch.full((1 << 18,), float(k)))
         elif what == "handles":
             kept.append(os.open(os.devnull, os.O_RDONLY))
+        elif what == "objects":
+            kept.extend([[kept], [kept]])
         else:
             kept.append(threading.Thread(target=end.wait, daemon=True))
             kept[-1].start()
