@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cases.errors import input_error
+from cases.runs import edit_config
 from otgen.runs import evaluate_run
 from otgen.train import RunDir, checkpoint
 
@@ -52,7 +53,7 @@ def test_the_newest_checkpoint_is_evaluated(copy_of: Copy) -> None:
 
 def test_a_missing_data_set_is_named(copy_of: Copy) -> None:
     run = copy_of("images")
-    run.config.write_text(run.config.read_text().replace("images.npy", "gone.npy"))
+    edit_config(run.path, "images.npy", "gone.npy")
     input_error(r"gone\.npy", evaluate_run, run)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from otgen.data.numeric import Affine, check_numeric, moments, to_float32
 from otgen.data.source import FiniteSource
 from otgen.data.tables import Table, pick, read_csv, read_parquet
 from otgen.errors import InputError
+from otgen.threads import cached_property
 
 
 @dataclass(frozen=True, kw_only=True)

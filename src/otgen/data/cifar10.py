@@ -10,7 +10,6 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from otgen.data.packed import DAMAGE
 from otgen.data.pixels import Split, SplitSource
 from otgen.data.tar import members
 from otgen.errors import InputError
+from otgen.threads import cached_property
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 """The names of the labels 0 to 9, in the order of the binary version's ``batches.meta.txt``."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from otgen.data._checks import reason, shown
 from otgen.data.packed import DAMAGE, unpacked
 from otgen.data.pixels import HandwrittenDigits, Split
 from otgen.errors import InputError, MissingDependency
+from otgen.threads import cached_property
 
 _CLASSES = 10
 _A_CLASS = 500

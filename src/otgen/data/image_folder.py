@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,6 +22,7 @@ from otgen import files
 from otgen.data._checks import here, reason, require_positive, require_room, shown, user_path
 from otgen.data.pixels import PixelSource
 from otgen.errors import InputError
+from otgen.threads import cached_property
 
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 _LISTED = 10

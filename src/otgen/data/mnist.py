@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from otgen.data.download import RemoteFile, fetch
 from otgen.data.idx import read_idx
 from otgen.data.pixels import HandwrittenDigits, Split
 from otgen.errors import InputError
+from otgen.threads import cached_property
 
 _MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",

@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from functools import cached_property
 from types import FrameType
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +19,7 @@ from otgen.errors import InputError, NumericalError
 from otgen.methods import Batches, Logged, Player
 from otgen.methods.base import pace
 from otgen.seeding import named_stream, seeded
+from otgen.threads import cached_property
 from otgen.train import checkpoint, config_files
 from otgen.train.changes import refuse_changes
 from otgen.train.config import Device, RunConfig
