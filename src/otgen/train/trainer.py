@@ -124,7 +124,7 @@ class Trainer:
         newest = checkpoint.newest(self.run.checkpoints)
         before = checkpoint.read_origin(newest)
         if before is not None:
-            refuse_changes(before, self.origin(), self.run, allow_change=allow_change)
+            refuse_changes(newest, before, self.origin(), self.config, self.run, allow=allow_change)
         checkpoint.load(newest, self.state)
         checkpoint.set_aside(self.run.checkpoints, self.state.step)
         self.run.forget_after(self.state.step, None if before is None else before.run.get(self.run.metrics.name))
