@@ -146,9 +146,11 @@ class ConfigParser(_ByValue, ArgumentParser):
             raise InputError(f"it holds no options, but {shown(given)}; write one a line, as in `steps: 100`")
         self.guard(given)
         today = renamed.updated(given, self.base)
-        self.guard(today)
+        if today != given:
+            self.guard(today)
+            content = _dumped(today)
         try:
-            return cast(Namespace, super().parse_string(_dumped(today), *args, **options))
+            return cast(Namespace, super().parse_string(content, *args, **options))
         except OtgenError as error:
             raise InputError(first_problem(today, self.options) or str(error)) from error
         except Exception as error:  # jsonargparse raises errors of many kinds, in words of its own
