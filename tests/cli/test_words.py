@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -153,6 +154,16 @@ def test_words_that_do_not_fit_are_told_in_our_words(words: str, said: str, refu
     line = refused(command, *(word.replace("\t", " ") for word in rest), code=2)
     assert is_ours(line), line
     assert said in line, line
+
+
+def test_a_file_of_options_is_a_file(refused: Refused) -> None:
+    """None of them is waited for, or read without end."""
+    os.mkfifo("fifo")
+    Path("bomb.yaml").write_text("a: &a [x, x]\nb: &b [*a, *a]\n")
+    for path, said in (("fifo", "a FIFO"), ("/dev/zero", "a device"), (".", "a folder"), ("bomb.yaml", "an anchor")):
+        line = refused("train", "--config", path, code=2)
+        assert path in line
+        assert said in line
 
 
 def test_text_that_looks_like_an_alias_is_text(otgen: Call) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cases.errors import input_error
+from cases.parser_words import is_ours
 from cases.runs import REQUIRED
 from otgen import data, methods, nets, ot, papers
 from otgen.data import Arrays, Digits, Gaussians8, ImageFolder, Uniform, ValueRange
@@ -210,6 +211,9 @@ BAD_FILES = {
     "unknown member": {"trainer": {"device": "tpu"}},
     "out of range": {"seed": -1},
     "both lengths": {"budget": "3s"},
+    "impossible options of what may be left out": {
+        "method": {"class_path": "otgen.methods.SCO", "init_args": {"adam": {"beta1": -1.0}}}
+    },
     "bad duration": {"steps": None, "budget": "soon"},
 }
 
@@ -217,7 +221,9 @@ BAD_FILES = {
 @pytest.mark.parametrize("case", BAD_FILES)
 def test_a_bad_file_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
     file = _with(tmp_path, **BAD_FILES[case])
-    assert input_error(None, load, file).startswith(f"{file} is no configuration of a run: ")
+    message = input_error(None, load, file)
+    assert message.startswith(f"{file} is no configuration of a run: ")
+    assert is_ours(message)
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "just text", "a: b: c", "steps: [1", "\x00", "- steps: 3"])

@@ -91,6 +91,28 @@ class ConfigParser(_ByValue, ArgumentParser):
             found |= {name: Option(kind, getattr(self.base, name)) for name, kind in kinds_of(RunConfig).items()}
         return found
 
+    @override
+    def instantiate(self, *args: Any, **options: Any) -> Namespace:
+        """Build the components; what a component itself says of its options is what is raised.
+
+        Raises:
+            InputError: options of a component are impossible.
+        """
+        try:
+            return cast(Namespace, super().instantiate(*args, **options))
+        except OtgenError:
+            raise
+        except Exception as error:
+            # For an option that may be null, the parser wraps it into a page about types.
+            first: BaseException = error
+            while first.__cause__ is not None:
+                first = first.__cause__
+            if isinstance(first, OtgenError):
+                raise InputError(str(first)) from error
+            if first is not error:
+                raise InputError(f"{type(first).__name__}: {first}") from error
+            raise
+
     def check(self, parsed: Namespace) -> None:
         """Refuse values that do not fit; jsonargparse lets null through wherever it stands.
 
@@ -146,9 +168,11 @@ class ConfigParser(_ByValue, ArgumentParser):
             raise InputError(f"it holds no options, but {shown(given)}; write one a line, as in `steps: 100`")
         self.guard(given)
         today = renamed.updated(given, self.base)
-        self.guard(today)
+        if today != given:
+            self.guard(today)
+            content = _dumped(today)
         try:
-            return cast(Namespace, super().parse_string(_dumped(today), *args, **options))
+            return cast(Namespace, super().parse_string(content, *args, **options))
         except OtgenError as error:
             raise InputError(first_problem(today, self.options) or str(error)) from error
         except Exception as error:  # jsonargparse raises errors of many kinds, in words of its own

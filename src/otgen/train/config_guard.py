@@ -19,6 +19,7 @@ from otgen.train.config import Duration, RunConfig, TrainerConfig
 _PLAIN = (bool, int, float, str, type(None))
 
 
+@cache
 def kinds_of(cls: type) -> dict[str, Any]:
     """The types of a class's options by their names; ``object`` where an annotation cannot be read."""
     if not dataclasses.is_dataclass(cls):
