@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from cases.checks import refused
+from cases.runs import edit_config
 from otgen import ot, papers, peers, renamed
 from otgen.cli.main import main
 from otgen.errors import RenamedWarning
@@ -253,7 +254,7 @@ def test_a_mistake_beside_a_former_name_is_still_one(capsys: pytest.CaptureFixtu
 def test_a_run_is_opened_with_the_names_of_its_time(tmp_path: Path) -> None:
     config = RunConfig(steps=1)
     run = RunDir.create(tmp_path / "run", config)
-    run.config.write_text(run.config.read_text().replace("otgen.methods.PixelSinkhorn", "otgen.methods.Pixels"))
+    edit_config(run.path, "otgen.methods.PixelSinkhorn", "otgen.methods.Pixels")
     with pytest.warns(RenamedWarning, match=r"otgen\.methods\.Pixels is now otgen\.methods\.PixelSinkhorn"):
         assert RunDir.open(run.path).load_config() == config
     run.config.write_text(run.config.read_text().replace("otgen.methods.Pixels", "otgen.methods.Pixles"))

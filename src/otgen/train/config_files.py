@@ -299,9 +299,6 @@ def text_of(config: RunConfig) -> str:
     return f"{_SUM}{_sum(text)}\n{text}"
 
 
-written = text_of
-
-
 def is_untouched(text: str) -> bool | None:
     """Whether a configuration's file is as :func:`save` wrote it, by the sum in its first line.
 
