@@ -82,9 +82,11 @@ def _on_distances(values: Mapping[str, float], history: Sequence[Mapping[str, An
             "lie nearer to the data than fresh data do."
         )
     elif distance > (1 + _CHANCE) * real:
+        # That of points that are all the same is 0.
+        more = f"is {distance / real:.2g} times" if real > 0 else "is above"
         yield (
-            f"The Wasserstein distance, {distance:.3g}, is {distance / real:.2g} times that between two sets of real "
-            f"samples, {real:.3g}: the samples differ from the data by more than chance."
+            f"The Wasserstein distance, {distance:.3g}, {more} that between two sets of real samples, {real:.3g}: the "
+            "samples differ from the data by more than chance."
         )
     past = [(record["w1_matched"], record["step"]) for record in history if record.get("w1_matched") is not None]
     if past and distance > _RISEN * min(past)[0]:
