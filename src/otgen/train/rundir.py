@@ -120,9 +120,10 @@ class RunDir:
             InputError: it holds a run, or something else.
         """
         try:
-            if self.config.exists():
+            if files.exists(self.config, within=self.path):
                 raise InputError(f"{self.path} already holds a run; continue it with --resume, or choose another --out")
-            if self.path.exists() and any(self.path.iterdir()):
+            # What a process killed at its first file left is nothing.
+            if any(not _UNFINISHED.fullmatch(name) for name in files.names(self.path)):
                 raise InputError(f"{self.path} exists and is not empty, but is no run; choose another --out")
         except OSError as error:
             raise InputError(f"cannot write a run to {self.path}: {error.strerror}; choose another --out") from error
