@@ -12,7 +12,7 @@ help:
 	@echo "make setup   create .venv with everything (extras dev and mnist)"
 	@echo "make train   train a generator of digits ($(BUDGET) of training) and show what it makes"
 	@echo "make test    the tests (under 4 minutes on 2 cores)"
-	@echo "make slow    the longer checks (about 17 minutes of one core)"
+	@echo "make slow    the longer checks (about 45 minutes of one core)"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make bench   speed against the peers (installs them)"
 	@echo "make docs    the documentation, in docs/_build/html"
