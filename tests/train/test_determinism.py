@@ -185,3 +185,18 @@ def test_a_run_that_is_complete_takes_no_step(tiny: RunConfig, start: Start, con
     assert second.progress == 1
     assert second.train() is Ending.FINISHED
     assert contents(checkpoint.newest(first.run.checkpoints)) == finished
+
+
+def test_threads_change_roundings_only(config: RunConfig, start: Start) -> None:
+    """Reliability 26: bit for bit is promised for one number of threads; another one changes roundings."""
+    before, weights = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            trainer = start(replace(config, trainer=replace(config.trainer, threads=threads)), f"{threads} threads")
+            for _ in range(3):
+                trainer.step()
+            weights.append([p.detach().clone() for p in trainer.state.method.generator.module.parameters()])
+    finally:
+        torch.set_num_threads(before)
+    for one, two in zip(*weights, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
