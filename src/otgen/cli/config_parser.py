@@ -177,7 +177,7 @@ def _put(values: dict[str, Any], parts: Sequence[str], value: Any, option: Optio
     if not rest:
         values[first] = value
         return
-    before = values.get(first, _spec_of(option.default))
+    before = values.get(first, plain(option.default))
     inside: dict[str, Any] = {"class_path": before} if isinstance(before, str) else {}
     inside |= before if isinstance(before, dict) else {}
     if rest == ["class_path"]:
@@ -190,11 +190,6 @@ def _put(values: dict[str, Any], parts: Sequence[str], value: Any, option: Optio
     else:
         _put(inside, rest, value, Option(object))
     values[first] = inside
-
-
-def _spec_of(default: Any) -> Any:
-    """A default as a file holds it."""
-    return plain(default)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

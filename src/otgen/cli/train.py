@@ -80,9 +80,9 @@ def _alone(path: Path) -> Iterator[None]:
 def _given(words: Sequence[str]) -> argparse.Namespace:
     """Which of these options are given, and their text: the others cannot be parsed before their defaults are known."""
     front = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for option in ("scale", "out", "resume", "allow_change", "print_config", "data", "config", "steps", "budget"):
+    for option in ("scale", "out", "resume", "allow-change", "print_config", "data", "config", "steps", "budget"):
         # What is wrong with a value is for the parser of all options to say.
-        front.add_argument(f"--{option.replace('allow_', 'allow-')}", nargs="?", const="")
+        front.add_argument(f"--{option}", nargs="?", const="")
     return front.parse_known_args(words)[0]
 
 

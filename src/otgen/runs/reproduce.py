@@ -18,7 +18,7 @@ from otgen.runs.figure_report import report
 from otgen.seeding import named_stream
 from otgen.train import Ending, Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import differences, plain
-from otgen.train.config_files import text_of
+from otgen.train.config_files import read, text_of
 from otgen.train.evaluation import metrics_of
 from otgen.train.hooks import Log, recording
 from otgen.train.run_lock import locked
@@ -158,8 +158,8 @@ class Plan:
 
 def _text(run: RunDir) -> str:
     try:
-        return files.read_text(run.config, within=run.path)
-    except (OSError, ValueError):
+        return read(run.config, run.path)
+    except InputError:
         return ""  # reading it as a configuration will tell what is wrong
 
 

@@ -24,7 +24,7 @@ def load_generator(
         raw: use the weights themselves rather than their moving average.
         config: the run's configuration, if it is already loaded: reading it takes a tenth of a second.
     """
-    path = checkpoint.verified(checkpoint.newest(run.checkpoints))
+    path = checkpoint.newest(run.checkpoints)
     shapes = checkpoint.read_shapes(path)
     generator = build_generator(run.load_config() if config is None else config, shapes)
     file = path / ("generator.safetensors" if raw else "generator_ema.safetensors")

@@ -105,7 +105,7 @@ class RunDir:
 
     def write_config(self, config: RunConfig) -> None:
         """Write the configuration."""
-        files.write(self.config, config_files.text_of(config), within=self.path, sync=True)
+        config_files.save(config, self.config, within=self.path, sync=True)
 
     def sums(self) -> dict[str, Sum]:
         """The sums of the files that tell one run from another, as they are now, and are on the disk."""

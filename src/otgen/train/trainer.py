@@ -130,13 +130,14 @@ class Trainer:
         self.run.forget_after(self.state.step, None if before is None else before.run.get(self.run.metrics.name))
 
     @cached_property
-    def _data(self) -> str:
-        return fingerprint(self.config.data)
+    def _started_with(self) -> tuple[str, str]:
+        """The text of the configuration and the fingerprint of the data, which do not change during a run."""
+        return config_files.text_of(self.config), fingerprint(self.config.data)
 
     def origin(self) -> checkpoint.Origin:
         """What this run was started with, and what its files hold by now."""
-        text = config_files.text_of(self.config)
-        return checkpoint.Origin(config=text, data=self._data, threads=torch.get_num_threads(), run=self.run.sums())
+        text, data = self._started_with
+        return checkpoint.Origin(config=text, data=data, threads=torch.get_num_threads(), run=self.run.sums())
 
     @property
     def progress(self) -> float:

@@ -177,13 +177,12 @@ def _rounding_of_costs(problem: Discrete, plan: _Plan, upper: float) -> float:
         plan: for the weights.
         upper: no smaller than the value at the costs as they were computed.
     """
-    found, (low, high) = problem.cost_rounding(problem.dtype), problem.cost_range
-    total = 0.0
+    found, most, total = problem.cost_rounding(problem.dtype), problem.largest_cost, 0.0
     for offsets, weights in ((found.rows, plan.a), (found.columns, plan.b)):
         if offsets is not None:
             total += float(weights @ offsets.double())
     if found.relative == 0:
         return total
     # Our plan and the optimal one pay no more than the value, if no cost is negative, up to this very roundoff.
-    paid = (upper + 2 * total) / (1 - 2 * found.relative) if low >= 0 else max(-low, high)
-    return total + found.relative * min(paid, max(-low, high))
+    paid = (upper + 2 * total) / (1 - 2 * found.relative) if problem.cost_range[0] >= 0 else most
+    return total + found.relative * min(paid, most)
