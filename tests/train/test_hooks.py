@@ -6,7 +6,9 @@ import contextlib
 import itertools
 import json
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from otgen.data import Gaussian1D, Gaussian2D, Normal, Source
 from otgen.errors import NumericalError
 from otgen.methods import SWGAN, WGANGP, Batches, DualOracle, Logged, Method, PixelSinkhorn, SinkhornAutoDiff, Update
 from otgen.nets import MlpCritic
-from otgen.train import Ending, RunConfig, checkpoint
+from otgen.train import Ending, Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import Duration
 from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures, dual_values
 from otgen.train.pictures import lattice, region
@@ -164,6 +166,14 @@ def test_checkpoints_come_on_schedule_and_at_the_end(tiny: RunConfig, start: Sta
     trainer = to_end(start(_every(tiny, checkpoint_every=3, keep=9), hooks=[Checkpoints()]))
     names = [p.name for p in checkpoint.checkpoints(trainer.run.checkpoints)]
     assert names == [f"step_{step:08d}" for step in (0, 3, 6, 8)]
+
+
+@pytest.mark.parametrize("hook", [Checkpoints, Evaluations, Log, Pictures])
+def test_a_loop_of_ones_own_need_not_create_the_directory(
+    hook: Callable[[], Hook], tiny: RunConfig, tmp_path: Path
+) -> None:
+    trainer = Trainer(tiny, RunDir(tmp_path / "not" / "there" / "yet"), [hook()])
+    assert trainer.train() is Ending.FINISHED
 
 
 def test_a_scheduled_last_step_is_saved_once(tiny: RunConfig, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

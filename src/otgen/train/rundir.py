@@ -92,11 +92,26 @@ class RunDir:
             raise InputError(f"cannot write a run to {path}: {error.strerror}; choose another --out") from error
         return run
 
+    def exist(self) -> None:
+        """Create the directory and its folders, unless they exist: a training loop of one's own need not call `create`.
+
+        Raises:
+            InputError: it cannot be created.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._make_folders()
+        except OSError as error:
+            raise InputError(f"cannot write a run to {self.path}: {error.strerror}; choose another --out") from error
+
+    def _make_folders(self) -> None:
+        for folder in (self.samples, self.checkpoints, self.evaluations):
+            files.make_folder(folder, within=self.path)
+
     def complete(self) -> None:
         """Create what a process killed at the start has not; what one killed while writing left is deleted."""
+        self._make_folders()
         for folder in (self.path, self.samples, self.checkpoints, self.evaluations):
-            if folder is not self.path:
-                files.make_folder(folder, within=self.path)
             for name in files.names(folder, within=self.path if folder is not self.path else None):
                 if _UNFINISHED.fullmatch(name):
                     files.remove(folder / name, within=self.path)

@@ -149,6 +149,8 @@ class Trainer:
         logged: Logged | None = None
         try:
             with handled(self._note, *_SIGNALS):
+                if self.hooks:
+                    self.run.exist()
                 for hook in self.hooks:
                     if isinstance(hook, Starting):
                         hook.at_start(self)
