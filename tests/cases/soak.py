@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import multiprocessing
 import os
 import shutil
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,23 @@ def growth(uses: Sequence[Use], of: Callable[[Use], int]) -> float:
     quarter = len(uses) // 4
     middle, last = uses[quarter : 2 * quarter], uses[-quarter:]
     return statistics.median([of(use) for use in last]) - statistics.median([of(use) for use in middle])
+
+
+def soaked_everything(folder: Path, seconds: float) -> list[Use]:
+    """All kinds of use, for so long."""
+    return soaked(everything(folder), seconds)
+
+
+def soaked_leak(what: str, rounds: int) -> list[Use]:
+    """A leak alone."""
+    with leak(what) as drip:
+        return soaked([drip], 0.0, rounds)
+
+
+def in_a_fresh_process(soak: Callable[..., list[Use]], *arguments: Any) -> list[Use]:
+    """In a process of its own: what another test has given back to the allocator would hide what is taken."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(soak, *arguments).result()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cases.soak import Use, everything, growth, leak, soaked
+from cases.soak import Use, growth, in_a_fresh_process, soaked_everything, soaked_leak
 
 SECONDS = float(os.environ.get("OTGEN_SOAK_SECONDS", "120"))
 # Bytes between the medians of the second and the last quarter. Measured in half an hour of one thread: 4.9 MB of 509,
@@ -27,7 +27,7 @@ def most_objects(uses: Sequence[Use]) -> float:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads what Linux knows of the process")
 def test_memory_handles_and_threads_stay_flat(tmp_path: Path) -> None:
-    uses = soaked(everything(tmp_path), SECONDS)
+    uses = in_a_fresh_process(soaked_everything, tmp_path, SECONDS)
     assert growth(uses, lambda use: use.bytes) < MARGIN
     assert growth(uses, lambda use: use.objects) < most_objects(uses)
     assert growth(uses, lambda use: use.handles) <= 0
@@ -39,7 +39,6 @@ def test_memory_handles_and_threads_stay_flat(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", ["bytes", "handles", "threads", "objects"])
 def test_a_leak_is_seen(what: str) -> None:
     """A megabyte, a handle, a thread or two objects a round are found."""
-    with leak(what) as drip:
-        uses = soaked([drip], 0.0, rounds=40)
+    uses = in_a_fresh_process(soaked_leak, what, 40)
     limit = {"bytes": MARGIN, "objects": most_objects(uses)}.get(what, 1)
     assert growth(uses, lambda use: getattr(use, what)) >= limit

@@ -77,6 +77,7 @@ SAID = {
     "long-header.npy": "its header would have 4294967295 bytes",
     "nested.npy": "its header is damaged",
     "minus.npy": "its header is damaged",
+    "quotes.npy": "its header is damaged",
     "blanks.npy": "its header is damaged",
     "wide.npy": "dtype is unknown|not an array of real numbers",
     "nothing.npy": "is empty|cannot be read",

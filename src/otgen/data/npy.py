@@ -29,8 +29,8 @@ _MAGIC = b"\x93NUMPY"
 _MOST_HEADER, _MOST_DIMENSIONS = 10_000, 32
 # One entry of the dictionary that a header is. `[...]` are the fields of records. Nothing here can backtrack.
 _ENTRY = re.compile(
-    r"""[ \n]*+['"](descr|fortran_order|shape)['"][ \n]*+:[ \n]*+"""
-    r"""('[^']*+'|"[^"]*+"|\[[^\]]*+\]|True|False|\([^()]*+\))[ \n]*+(?:,|(?=\}))"""
+    r"""[ \n]*+(?P<quote>['"])(?P<key>descr|fortran_order|shape)(?P=quote)[ \n]*+:[ \n]*+"""
+    r"""(?P<value>'[^']*+'|"[^"]*+"|\[[^\]]*+\]|True|False|\([^()]*+\))[ \n]*+(?:,|(?=\}))"""
 )
 _DTYPE = re.compile(r"[<>|=]?(?:[biufcSUVMm]\d{1,9}|O\d?)(?:\[\w{1,9}\])?", re.ASCII)
 # Python 2 wrote 20L for 20.
@@ -133,9 +133,9 @@ def _parsed(text: str, name: str) -> tuple[np.dtype[Any], bool, tuple[int, ...]]
     entries: dict[str, str] = {}
     at = 1 if text.startswith("{") else len(text)
     while entry := _ENTRY.match(text, at):
-        if entry[1] in entries:
-            raise ValueError(f"its header states {entry[1]} twice")
-        entries[entry[1]] = entry[2]
+        if entry["key"] in entries:
+            raise ValueError(f"its header states {entry['key']} twice")
+        entries[entry["key"]] = entry["value"]
         at = entry.end()
     descr, fortran, shape = (entries.get(key, "") for key in ("descr", "fortran_order", "shape"))
     if text[at:].strip(" \n") != "}" or descr[:1] not in list("'\"[") or fortran not in ("True", "False"):
