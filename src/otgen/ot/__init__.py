@@ -75,6 +75,9 @@ from otgen.ot.losses.divergences import SinkhornDivergence as SinkhornDivergence
 from otgen.ot.losses.divergences import TransportLoss as TransportLoss
 from otgen.ot.losses.energy import MinibatchEnergyDistance as MinibatchEnergyDistance
 from otgen.ot.losses.geomloss import SamplesLoss as SamplesLoss
+from otgen.ot.losses.unbalanced import UnbalancedCombination as UnbalancedCombination
+from otgen.ot.losses.unbalanced import UnbalancedDivergence as UnbalancedDivergence
+from otgen.ot.losses.unbalanced import UnbalancedLoss as UnbalancedLoss
 from otgen.ot.regularisers.base import Regulariser as Regulariser
 from otgen.ot.regularisers.base import Relative as Relative
 from otgen.ot.regularisers.base import SmoothRegulariser as SmoothRegulariser
@@ -94,6 +97,13 @@ from otgen.ot.solve import default_solver as default_solver
 from otgen.ot.solve import solve as solve
 from otgen.ot.suggest import SuggestedEps as SuggestedEps
 from otgen.ot.suggest import suggest_eps as suggest_eps
+from otgen.ot.unbalanced.certificate import UnbalancedCertificate as UnbalancedCertificate
+from otgen.ot.unbalanced.certificate import certify_unbalanced as certify_unbalanced
+from otgen.ot.unbalanced.newton import UnbalancedNewton as UnbalancedNewton
+from otgen.ot.unbalanced.problem import Unbalanced as Unbalanced
+from otgen.ot.unbalanced.sinkhorn import UnbalancedSinkhorn as UnbalancedSinkhorn
+from otgen.ot.unbalanced.solution import UnbalancedSolution as UnbalancedSolution
+from otgen.ot.unbalanced.solver import UnbalancedSolver as UnbalancedSolver
 from otgen.renamed import former_names
 
 __all__ = exported(globals())

@@ -24,10 +24,15 @@ from otgen.ot.grid.solution import GridSolution
 from otgen.ot.semi_discrete.problem import SemiDiscrete
 from otgen.ot.semi_discrete.solution import SemiDiscreteSolution
 from otgen.ot.semi_discrete.solvers import StochasticSinkhorn
+from otgen.ot.unbalanced.default_solver import default_unbalanced_solver
+from otgen.ot.unbalanced.problem import Unbalanced
+from otgen.ot.unbalanced.solution import UnbalancedSolution
 
 
 @overload
 def solve(problem: Discrete, solver: Solver | None = None, **options: Unpack[SolveOptions]) -> Solution: ...
+@overload
+def solve(problem: Unbalanced, solver: Solver | None = None, **options: Unpack[SolveOptions]) -> UnbalancedSolution: ...
 @overload
 def solve(
     problem: SemiDiscrete, solver: Solver | None = None, **options: Unpack[SolveOptions]
@@ -81,7 +86,7 @@ def default_solver(problem: Problem, *, fixed_steps: bool = False) -> Solver:
 
     Discrete problems: Sinkhorn for KL, Exact for NoReg. For Quadratic and others: Newton if ``B (n m + m^2)`` is at
     most 2^26, which is half a gigabyte of float64 (n = m = 5,792 without a batch); otherwise DualAscent, which keeps no
-    matrix.
+    matrix. Unbalanced ones: Newton up to some 1,000 points, UnbalancedSinkhorn beyond.
 
     Args:
         problem: what is to be solved.
@@ -91,6 +96,8 @@ def default_solver(problem: Problem, *, fixed_steps: bool = False) -> Solver:
     checks.component("problem", problem, Problem, "Discrete(x, y)")
     if isinstance(problem, Discrete):
         return default_discrete_solver(problem, fixed_steps=fixed_steps)
+    if isinstance(problem, Unbalanced):
+        return default_unbalanced_solver(problem, fixed_steps=fixed_steps)
     if isinstance(problem, SemiDiscrete):
         return StochasticSinkhorn()
     if isinstance(problem, Continuous):

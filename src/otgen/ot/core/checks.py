@@ -113,6 +113,18 @@ def lifted(name: str, value: Any, dims: tuple[int, ...]) -> Tensor:
     return checked
 
 
+def in_order(x: Any, y: Any, a: Any, b: Any) -> None:
+    """Refuse ``(a, x, b, y)``, the order of GeomLoss, where ``(x, y, a, b)`` is wanted."""
+    shapes = [tuple(part.shape) if isinstance(part, Tensor) else () for part in (x, y, a, b)]
+    masses, points = shapes[::2], shapes[1::2]
+    fits = (len(p) > 1 and p != m and p[:-1] in (m, m[:-1]) for m, p in zip(masses, points, strict=True))
+    if all(fits):
+        raise InputError(
+            f"got (a, x, b, y), weights before points, of shapes {', '.join(map(str, shapes))}; the order here is "
+            "(x, y, a, b): points first"
+        )
+
+
 def compatible(names: str, *tensors: Tensor) -> None:
     """Check that the tensors have the same device and dtype."""
     devices = {str(t.device) for t in tensors}

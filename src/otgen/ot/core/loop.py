@@ -35,6 +35,14 @@ class OnUnconverged(StrEnum):
     IGNORE = "ignore"
 
 
+def tell_of_shortfall(message: str, wanted: OnUnconverged | str) -> None:
+    """Raise, warn or be silent about a solve that fell short of what was asked for."""
+    if wanted == OnUnconverged.RAISE:
+        raise UnconvergedError(message)
+    if wanted == OnUnconverged.WARN:
+        warn(message, ConvergenceWarning)
+
+
 class LossOptions(TypedDict, total=False):
     """The options of :func:`otgen.ot.solve` that a loss passes on."""
 
@@ -163,9 +171,7 @@ class _Loop:
                 f"{type(self.solver).__name__} stopped after {self.steps} steps: {status.value} "
                 f"({stopping.missed(self.iterate)}); {self.solver.remedy}, or pass on_unconverged='ignore'"
             )
-            if self.settings.on_unconverged == OnUnconverged.RAISE:
-                raise UnconvergedError(message)
-            warn(message, ConvergenceWarning)
+            tell_of_shortfall(message, self.settings.on_unconverged)
         return status
 
     def _status(self, stopping: Stopping) -> Status:

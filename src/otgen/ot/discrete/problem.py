@@ -64,6 +64,7 @@ class Discrete(Problem):
         cost: Cost | None = None,
         reg: Regulariser | None = None,
     ) -> None:
+        checks.in_order(x, y, a, b)
         x, y = checks.owned("x", x, (2, 3)), checks.owned("y", y, (2, 3))
         checks.compatible("x and y", x, y)
         if x.ndim != y.ndim or x.shape[-1] != y.shape[-1] or x.shape[:-2] != y.shape[:-2]:

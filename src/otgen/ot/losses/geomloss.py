@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from torch import Tensor, nn
 from typing_extensions import override
@@ -11,7 +12,9 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.ot.core import checks
 from otgen.ot.core.compilation import uncompiled
+from otgen.ot.core.gradient_policy import Gradient
 from otgen.ot.core.loop import LossOptions, OnUnconverged
+from otgen.ot.core.solver import Solver
 from otgen.ot.costs.base import Cost
 from otgen.ot.costs.pnorm import PNorm
 from otgen.ot.costs.sqeuclidean import SqEuclidean
@@ -21,7 +24,9 @@ from otgen.ot.discrete.sinkhorn.solver import Sinkhorn, SinkhornUpdate
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.losses.combination import Combination, combine
 from otgen.ot.losses.divergences import SinkhornDivergence
+from otgen.ot.losses.unbalanced import UnbalancedCombination, combine_unbalanced, mass_term, transformed_potentials
 from otgen.ot.regularisers.kl import KL
+from otgen.ot.unbalanced.problem import Unbalanced, penalties
 
 CostFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -45,6 +50,8 @@ class SamplesLossOptions(TypedDict, total=False):
     potentials: bool
     verbose: bool
     backend: str
+    solver: Solver | None
+    gradient: Gradient | None
     tol: float
     max_steps: int
     on_unconverged: OnUnconverged | str
@@ -70,9 +77,11 @@ class SamplesLoss(nn.Module):
       ``(1 - scaling) / 1000`` by default: 5e-4 at 0.5, 1e-4 at 0.9.
     - ``diameter``, ``truncate``, ``cluster_scale`` and ``verbose`` are accepted and ignored: they control how fast
       GeomLoss computes a value, or what it prints. Annealing starts at the largest cost.
-    - Weights must sum to 1, and the gradient with respect to them equals GeomLoss's up to a constant.
-    - ``reach`` (unbalanced transport), other losses, backends without a cost matrix, and cluster labels are refused
-      with an :class:`~otgen.errors.InputError`.
+    - Without ``reach`` weights must sum to 1, and the gradient with respect to them equals GeomLoss's up to a constant.
+    - ``reach`` (marginals penalised by ``reach^p`` times KL, masses of any size) may be a pair, one number a side.
+    - ``backend`` may be ``"auto"``, ``"tensorized"`` or ``"online"``: all mean that costs are computed block by block
+      where their matrix would not fit.
+    - Other losses, other backends and cluster labels are refused with an :class:`~otgen.errors.InputError`.
 
     ``potentials=True`` returns ``(F, G)`` instead of a number. Elsewhere in this package no return type depends on a
     flag; here GeomLoss's interface requires it. Without a batch their shape is ``(1, n)`` and ``(1, m)``, as in
@@ -83,28 +92,28 @@ class SamplesLoss(nn.Module):
         loss: ``"sinkhorn"`` or ``"energy"``.
         p: 1 or 2.
         blur: a length; ``eps = blur^p``.
-        reach: None only.
+        reach: a length, or a pair; ``rho = reach^p`` weighs the KL penalty of a marginal. None prescribes both.
         diameter: ignored.
         scaling: in (0, 1), see above.
         truncate: ignored.
         options: ``cost`` (a function of x ``(B, n, d)`` and y ``(B, m, d)`` that returns ``(B, n, m)``, or a
-            :class:`Cost`), ``debias``, ``potentials``, ``backend`` (``"auto"`` or ``"tensorized"``), ``kernel`` (None
-            only), ``cluster_scale``, ``verbose``, and of this package ``tol``, ``max_steps`` (2000),
-            ``on_unconverged``.
+            :class:`Cost`), ``debias``, ``potentials``, ``backend``, ``kernel`` (None only), ``cluster_scale``,
+            ``verbose``, and of this package ``solver`` and ``gradient`` (:class:`Envelope` or :class:`Unroll`),
+            ``tol``, ``max_steps`` (2000), ``on_unconverged``.
 
     Attributes:
         last: the certified :class:`Combination` of the last call of ``"sinkhorn"``, in the units of the value; its
             ``eps`` belongs to the cost without the factor 1/p, and is ``p blur^p``.
     """
 
-    last: Combination | None = None
+    last: Combination | UnbalancedCombination | None = None
 
     def __init__(
         self,
         loss: str = "sinkhorn",
         p: float = 2,
         blur: float = 0.05,
-        reach: float | None = None,
+        reach: float | tuple[float | None, float | None] | None = None,
         diameter: float | None = None,
         scaling: float = 0.5,
         truncate: float | None = 5,
@@ -113,7 +122,7 @@ class SamplesLoss(nn.Module):
         super().__init__()
         named = ("loss", "p", "blur", "reach", "diameter", "scaling", "truncate")
         checks.options("SamplesLoss", options, [*named, *SamplesLossOptions.__annotations__])
-        _refuse(loss, reach, options)
+        _refuse(loss, options)
         power = checks.plain(p)
         if power not in (1, 2):
             raise InputError(
@@ -122,6 +131,9 @@ class SamplesLoss(nn.Module):
         blur = checks.number(blur, "blur must be a positive length, got {}; eps is blur^p", above=0)
         message = "scaling is the factor of the blur per annealing step, in (0, 1), got {}"
         scaling = checks.number(scaling, message, above=0, below=1)
+        self.reach = None if reach is None else penalties(_powers(reach, int(power)))
+        if self.reach is not None and loss != "sinkhorn":
+            raise InputError(f"reach means nothing to loss={loss!r}; leave it out")
         self.loss, self.p, self.blur, self.scaling = loss, int(power), float(blur), float(scaling)
         self.debias, self.potentials = bool(options.get("debias", True)), bool(options.get("potentials"))
         self.cost: Cost | CostFunction | None = options.get("cost")
@@ -129,7 +141,9 @@ class SamplesLoss(nn.Module):
             "tol": options.get("tol", (1 - self.scaling) / 1000),
             "max_steps": options.get("max_steps", 2000),
             "on_unconverged": options.get("on_unconverged", OnUnconverged.WARN),
+            "gradient": options.get("gradient"),
         }
+        self.solver = options.get("solver")
 
     @override
     @uncompiled
@@ -143,6 +157,8 @@ class SamplesLoss(nn.Module):
             A scalar or ``(B,)``; with ``potentials=True`` F ``(B, n)`` and G ``(B, m)``, B being 1 without a batch.
         """
         a, x, b, y = _arguments(args)
+        if self.reach is not None:
+            return self._unbalanced(self.reach, a, x, b, y)
         # |x - y|^p / p at eps = blur^p is 1/p times |x - y|^p at eps = p blur^p.
         factor = 1.0 if self.cost is not None else 1 / self.p
         like = Discrete(x, y, a, b, cost=self._cost(), reg=KL(eps=self.blur**self.p / factor))
@@ -153,15 +169,46 @@ class SamplesLoss(nn.Module):
         weights = tuple(factor * w for w in SinkhornDivergence.WEIGHTS[: len(pairs)])
         # A debiased value needs terms that cancel; for a single term the alternating update is faster.
         update = SinkhornUpdate.SYMMETRIC if self.debias else SinkhornUpdate.ALTERNATING
-        solver = Sinkhorn(update=update, anneal=min(self.scaling**self.p, _SLOWEST))
-        problems = tuple(self._problem(u, v, like) for u, v in pairs)
+        solver: Solver = Sinkhorn(update=update, anneal=min(self.scaling**self.p, _SLOWEST))
         # GeomLoss's steps first; where they are slow, faster ones go on from there.
-        value, self.last = combine(weights, problems, solver, finish=Sinkhorn.fastest(), **self.options)
+        finish: Solver | None = Sinkhorn.fastest()
+        if self.solver is not None:
+            solver, finish = self.solver, None
+        problems = tuple(self._problem(u, v, like) for u, v in pairs)
+        value, self.last = combine(weights, problems, solver, finish=finish, **self.options)
         return self._potentials(left, right, self.last.solutions, factor) if self.potentials else value
 
     @override
     def extra_repr(self) -> str:
         return f"loss={self.loss!r}, p={self.p}, blur={self.blur}, scaling={self.scaling}, debias={self.debias}"
+
+    def _unbalanced(
+        self, reach: tuple[float, float], a: Tensor | None, x: Tensor, b: Tensor | None, y: Tensor
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """The value with penalised marginals, or its potentials; in units of the cost without the factor 1/p inside."""
+        factor = 1.0 if self.cost is not None else 1 / self.p
+        rho, reg = (reach[0] / factor, reach[1] / factor), KL(eps=self.blur**self.p / factor)
+
+        def problem(u: Tensor, v: Tensor, of_u: Tensor | None, of_v: Tensor | None) -> Unbalanced:
+            if self.cost is None or isinstance(self.cost, Cost):
+                return Unbalanced(u, v, of_u, of_v, rho=rho, cost=self._cost(), reg=reg)
+            return Unbalanced.from_matrix(self._costs(u, v), of_u, of_v, rho=rho, reg=reg)
+
+        cross = problem(x, y, a, b)
+        m_a, m_b = (masses.double().sum(-1) for masses in (cross.a, cross.b))
+        if self.debias:
+            problems: tuple[Unbalanced, ...] = (cross, problem(x, x, a, a), problem(y, y, b, b))
+            constant = mass_term(cross)
+        else:
+            # A constant of GeomLoss's, 0 for masses of 1, that makes the value one of the marginals' penalties alone.
+            problems = (cross,)
+            constant = reg.weight * ((m_a + m_b) / 2 - m_a * m_b)
+        scaled = tuple(factor * weight for weight in SinkhornDivergence.WEIGHTS[: len(problems)])
+        value, self.last = combine_unbalanced(scaled, problems, self.solver, factor * constant, **self.options)
+        if not self.potentials:
+            return value
+        f, g = transformed_potentials(problem, (x, y), (a, b), self.last.solutions)
+        return _batched(factor * f), _batched(factor * g)
 
     def _cost(self) -> Cost:
         if isinstance(self.cost, Cost):
@@ -216,20 +263,28 @@ class SamplesLoss(nn.Module):
         return (left.weights * (to_x - own_x / 2)).sum(-1) - (right.weights * own_y / 2).sum(-1)
 
 
-def _refuse(loss: str, reach: float | None, options: SamplesLossOptions) -> None:
+def _powers(reach: Any, power: int) -> tuple[float, float]:
+    """``reach^p``, of either side."""
+    message = "reach must be a positive length, or a pair of them, one a side, got {}; rho is reach^p"
+    pair = tuple(reach) if isinstance(reach, (tuple, list)) else (reach, reach)
+    if len(pair) != 2:
+        raise InputError(message.format(checks.shown(reach)))
+    left, right = (
+        math.inf if side is None or checks.plain(side) == math.inf else checks.number(side, message, above=0) ** power
+        for side in pair
+    )
+    return left, right
+
+
+def _refuse(loss: str, options: SamplesLossOptions) -> None:
     """Raise InputError for what GeomLoss has and this class does not."""
     if loss not in ("sinkhorn", "energy"):
         remedy = _REFUSED.get(loss, "take 'sinkhorn' or 'energy'")
         raise InputError(f"there is no loss {loss!r} here: {remedy}")
-    if reach is not None:
+    if options.get("backend", "auto") not in ("auto", "tensorized", "online"):
         raise InputError(
-            f"reach={reach!r}: unbalanced transport is not solved here; leave reach out for balanced transport, "
-            "or take geomloss.SamplesLoss"
-        )
-    if options.get("backend", "auto") not in ("auto", "tensorized"):
-        raise InputError(
-            f"there is no backend {options['backend']!r} here: the cost matrix is kept; take 'auto' or 'tensorized', "
-            "or smaller batches"
+            f"there is no backend {options['backend']!r} here; take 'auto', 'tensorized' or 'online', which are one: "
+            "costs are computed block by block where their matrix would not fit (see Large problems, docs/problems.md)"
         )
     if options.get("kernel") is not None:
         raise InputError("kernel= belongs to losses that are not here; leave it out")

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from otgen.errors import ConvergenceWarning, UnconvergedError, warn
 from otgen.ot.core import checks
 from otgen.ot.core.interval import Interval
-from otgen.ot.core.loop import LoopSettings, LossOptions, OnUnconverged
+from otgen.ot.core.loop import LoopSettings, LossOptions, OnUnconverged, tell_of_shortfall
 from otgen.ot.core.precision import norm
 from otgen.ot.core.results import Status
 from otgen.ot.core.solver import Solver
@@ -191,7 +190,5 @@ class JointSolve:
                 f"a sum of {len(self.weights)} transport values stopped after {steps} steps: {status.value} (relative "
                 f"{what}); raise max_steps, loosen the tolerance, use a larger eps, or pass on_unconverged='ignore'"
             )
-            if wanted is OnUnconverged.RAISE:
-                raise UnconvergedError(message)
-            warn(message, ConvergenceWarning)
+            tell_of_shortfall(message, wanted)
         return status

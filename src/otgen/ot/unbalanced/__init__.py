@@ -1,0 +1,1 @@
+"""Transport between measures of any mass, whose marginals are penalised and not prescribed."""
