@@ -113,6 +113,7 @@ def _array_files() -> dict[str, bytes]:
         "nested.npy": header("(" * 9000),
         "minus.npy": header("-" * 9000 + "1"),
         "quotes.npy": npy("(5, 3)", bytes(120)).replace(b"'shape'", b"'shape\""),
+        "zeros.npy": npy("(5, 03)", bytes(120)),
         "blanks.npy": header("{" + " " * 4000 + "'shape'" + " " * 4000),
         "wide.npy": npy("(100000000000,)", descr="'|V99999999'"),
         "nothing.npy": npy("(1000000000000000, 1000000000000000, 0)"),

@@ -78,6 +78,7 @@ SAID = {
     "nested.npy": "its header is damaged",
     "minus.npy": "its header is damaged",
     "quotes.npy": "its header is damaged",
+    "zeros.npy": "the shape in its header cannot be",
     "blanks.npy": "its header is damaged",
     "wide.npy": "dtype is unknown|not an array of real numbers",
     "nothing.npy": "is empty|cannot be read",

@@ -34,7 +34,7 @@ _ENTRY = re.compile(
 )
 _DTYPE = re.compile(r"[<>|=]?(?:[biufcSUVMm]\d{1,9}|O\d?)(?:\[\w{1,9}\])?", re.ASCII)
 # Python 2 wrote 20L for 20.
-_SIZE = re.compile(r"[ \n]*+(-?\d{1,18})L?[ \n]*+", re.ASCII)
+_SIZE = re.compile(r"[ \n]*+(-?(?:0|[1-9]\d{0,17}))L?[ \n]*+", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
