@@ -13,7 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.ot.core import memory
+from otgen.ot.core import checks, memory
 from otgen.ot.core.interval import Certified, Interval
 from otgen.ot.core.precision import full_precision
 from otgen.ot.core.results import Solved, SolveOutcome
@@ -22,6 +22,7 @@ from otgen.ot.discrete.certificate import Certificate, certify
 from otgen.ot.discrete.envelope import DifferentiableValues, as_asked, value_of
 from otgen.ot.discrete.gradient_error import GradientError, gradient_error_bound, gradient_error_estimate
 from otgen.ot.discrete.plan import plan_rows
+from otgen.ot.discrete.point_map import SHARES, MapKind, PointMap, require_squared
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.value_kind import ValueKind
@@ -199,6 +200,45 @@ class Solution(Certified, Solved):
             rows = (plan_rows(self._solved, self._at, self._plan, part).to(problem.dtype) for part in parts)
             blocks = [block.to_sparse() for block in rows]
         return torch.cat(blocks, dim=-2).coalesce()
+
+    def transport(self, points: Tensor, kind: MapKind = MapKind.BARYCENTRIC) -> Tensor:
+        """Where the plan sends points of the side of x, new ones too; no graph.
+
+        With ``s_j = f(x) + g_j - c(x, y_j)``, f(x) being the soft transform of g at the new point x:
+
+        - ``MapKind.BARYCENTRIC``: the mean of the ``y_j`` by the masses ``b_j density(s_j)``; for KL a softmax. At the
+          points of the problem it is ``plan @ y / a``.
+        - ``MapKind.GRADIENT``: ``x - grad f(x) / 2``, for squared Euclidean costs. For KL it is the same map; for
+          Quadratic the mean of the ``y_j`` with ``s_j > 0``, by their weights.
+
+        Without a regulariser both are the ``y_j`` of least ``c(x, y_j) - g_j``, the mean of them if there are several;
+        at the points of the problem, whose mass may be split, what the plan says.
+
+        Args:
+            points: ``(k, d)`` or ``(B, k, d)``; under a batch of problems, ``(k, d)`` are sent by each of them.
+            kind: which map.
+
+        Returns:
+            The images, ``(k, d)`` or ``(B, k, d)``, computed in float64 by blocks of points, in the dtype of the points
+            (half precision is lifted to float32).
+
+        Raises:
+            InputError: for a problem given by its cost matrix, for points that do not fit, and for
+                ``MapKind.GRADIENT`` under another cost.
+        """
+        return self._sent(points, kind, PointMap.forth)
+
+    def transport_back(self, points: Tensor, kind: MapKind = MapKind.BARYCENTRIC) -> Tensor:
+        """:meth:`transport` with the sides swapped: where points of the side of y come from."""
+        return self._sent(points, kind, PointMap.back)
+
+    def _sent(self, points: Tensor, kind: MapKind, way: Callable[..., PointMap]) -> Tensor:
+        kind = checks.choice("kind", MapKind, kind)
+        with torch.no_grad(), full_precision(self.problem.device):
+            mapping = way(self._solved, self._at.detached(), self._plan)
+            if kind is MapKind.GRADIENT:
+                require_squared(self.problem.cost)
+            return mapping(points, SHARES[kind])
 
     def detached(self) -> Solution:
         """The same solution, with a value without a graph."""
