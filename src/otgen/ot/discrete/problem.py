@@ -54,6 +54,8 @@ class Discrete(Problem):
     unit: float = 1.0
     # The problem in the caller's units and dtype, if this is not it.
     _asked: Discrete | None = None
+    # The weight of the regulariser with the caller's graph, where it has one.
+    eps_graph: Tensor | None = None
 
     def __init__(
         self,
@@ -272,7 +274,7 @@ class Discrete(Problem):
     @override
     def with_settings_of(self, resolved: Discrete) -> Discrete:
         problem = self if resolved.dtype == self.dtype else self.lifted()
-        return problem._with(reg=resolved.reg, unit=resolved.unit)
+        return problem._with(reg=resolved.reg, unit=resolved.unit, eps_graph=self.reg.eps_graph)
 
     @override
     def resolved(self) -> Discrete:
@@ -343,6 +345,7 @@ class Discrete(Problem):
     def detached(self) -> Discrete:
         """The same problem without a graph."""
         problem = self._mapped(torch.Tensor.detach, self.geometry.mapped(torch.Tensor.detach))
+        problem.reg = self.reg.detached()
         if "weights64" in self.__dict__:
             a, b = self.weights64
             problem.__dict__["weights64"] = (a.detach(), b.detach())

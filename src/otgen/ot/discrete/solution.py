@@ -21,7 +21,7 @@ from otgen.ot.core.saving import detached_fields
 from otgen.ot.discrete.certificate import Certificate, certify
 from otgen.ot.discrete.envelope import DifferentiableValues, as_asked, value_of
 from otgen.ot.discrete.gradient_error import GradientError, gradient_error_bound, gradient_error_estimate
-from otgen.ot.discrete.plan import plan_rows
+from otgen.ot.discrete.plan import plan_rows, unrolled_plan
 from otgen.ot.discrete.point_map import SHARES, MapKind, PointMap, require_squared
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
@@ -50,9 +50,10 @@ class Found:
 
 
 class Solution(Certified, Solved):
-    """The solution of a problem at some iterate; everything but ``value`` is detached.
+    """The solution of a problem at some iterate.
 
-    Bounds and errors are computed when they are first read.
+    ``value`` carries the gradient; under :class:`Unroll` so do ``potentials`` and :meth:`plan`, with the graph of the
+    steps. Everything else is detached: bounds and errors, which are computed when they are first read.
 
     Attributes:
         value: the dual value after a soft transform, which is the regularised value at convergence; shape of the
@@ -88,7 +89,8 @@ class Solution(Certified, Solved):
     @cached_property
     def potentials(self) -> Potentials:
         """Dual potentials with exact rows, in units of the cost, in the precision that the solver keeps."""
-        return self._at.times(self._solved.unit)
+        graph = None if self._values is None else self._values.graph
+        return (self._at if graph is None else graph[1]).times(self._solved.unit)
 
     def value_of(self, kind: ValueKind) -> Tensor:
         """The value of a kind at this iterate, with the requested gradient; shape of the batch."""
@@ -167,6 +169,8 @@ class Solution(Certified, Solved):
     def plan(self) -> Tensor:
         """The coupling ``pi``, ``(..., n, m)``, in the problem's dtype: that of the potentials, whose rows are exact.
 
+        Without a regulariser it has no graph: how mass is paired does not change with small changes of the costs.
+
         Raises:
             InputError: if a matrix of this size would not fit in memory; :meth:`sparse_plan` may.
         """
@@ -178,7 +182,13 @@ class Solution(Certified, Solved):
         with torch.no_grad(), full_precision(problem.device):
             for part in problem.row_blocks():
                 plan[..., part, :] = plan_rows(self._solved, self._at, self._plan, part)
-        return plan
+        graph = None if self._values is None or self._plan is not None else self._values.graph
+        if graph is None or not torch.is_grad_enabled():
+            return plan
+        with full_precision(problem.device):
+            differentiable = unrolled_plan(*graph).to(plan.dtype)
+        # The same numbers, with or without the graph.
+        return plan + (differentiable - differentiable.detach())
 
     def sparse_plan(self) -> Tensor:
         """The positive entries of :meth:`plan` as a coalesced ``torch.sparse_coo`` tensor of the same shape and dtype.
@@ -241,9 +251,10 @@ class Solution(Certified, Solved):
             return mapping(points, SHARES[kind])
 
     def detached(self) -> Solution:
-        """The same solution, with a value without a graph."""
+        """The same solution without a graph."""
         twin = Solution.__new__(Solution)
         twin.__dict__.update(self.__dict__)
+        twin.__dict__.pop("potentials", None)
         twin.value, twin._values = self.value.detach(), None
         return twin
 
@@ -291,6 +302,11 @@ class _ValuesOfOne:
 
     def of(self, kind: ValueKind) -> Tensor:
         return self.whole.of(kind)[self.index]
+
+    @property
+    def graph(self) -> tuple[Discrete, Potentials] | None:
+        whole = self.whole.graph
+        return None if whole is None else (whole[0][self.index], whole[1][self.index])
 
 
 def _known(correction: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | None:
