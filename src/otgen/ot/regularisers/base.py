@@ -106,14 +106,14 @@ class SmoothRegulariser(Regulariser):
             checks.settle(self, eps=checks.number(self.eps, type(self).__name__ + message, above=0))
 
     def _keep_graph(self, eps: Tensor) -> None:
-        if checks.tensor("eps", eps).ndim > 0:
+        if eps.ndim > 0:
             raise InputError(
                 f"{type(self).__name__} has one eps, got a tensor of shape {tuple(eps.shape)}; for a weight a problem "
                 "divide each problem's costs by its weight, take eps=1.0, and multiply the values by the weights"
             )
         if eps.requires_grad:
             # Beside the number, which is what is compared, printed and pickled.
-            checks.settle(self, eps=eps.item(), _eps_graph=eps)
+            checks.settle(self, eps=checks.tensor("eps", eps).item(), _eps_graph=eps)
 
     @property
     @override
