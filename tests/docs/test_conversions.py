@@ -94,6 +94,25 @@ def test_pot_l2_is_not_weighted(pot: Any) -> None:
     assert ours.value.item() == pytest.approx(theirs.value_linear + strength / 2 * squares, rel=1e-5)
 
 
+def test_pot_stochastic_quadratic_dual(pot: Any) -> None:
+    """Theirs subtracts relu(s)^2 / (4 reg), ours relu(s)^2 / (2 eps)."""
+    reg = 0.3
+    ours = solve(Discrete(X, Y, A, B, reg=Quadratic(eps=2 * reg)), tol=1e-12, max_steps=1000)
+    x, y, a, b = (tensor.numpy() for tensor in (X, Y, A, B))
+    f, g = ours.potentials.f.numpy(), ours.potentials.g.numpy()
+    theirs = pot.stochastic.loss_dual_quadratic(f, g, x, y, reg=reg, ws=a, wt=b)
+    assert float(theirs) == pytest.approx(ours.value.item(), rel=1e-12)
+    plan = pot.stochastic.plan_dual_quadratic(f, g, x, y, reg=reg, ws=a, wt=b)
+    np.testing.assert_allclose(plan, ours.plan().numpy(), atol=1e-12)
+    # A dual value: no other potentials have a larger one.
+    moved = pot.stochastic.loss_dual_quadratic(f + 0.01 * np.cos(np.arange(30)), g, x, y, reg=reg, ws=a, wt=b)
+    assert moved < theirs
+    uniform = solve(Discrete(X, Y, reg=Quadratic(eps=2 * reg)), tol=1e-12, max_steps=1000)
+    f, g = uniform.potentials.f.numpy(), uniform.potentials.g.numpy()
+    theirs = pot.stochastic.loss_dual_quadratic(f, g, x, y, reg=reg)
+    assert float(theirs) == pytest.approx(uniform.value.item(), rel=1e-12)
+
+
 def test_pot_divergence_is_of_linear_values(pot: Any) -> None:
     x, y, a, b = (tensor.numpy() for tensor in (X, Y, A, B))
     theirs = pot.bregman.empirical_sinkhorn_divergence(x, y, EPS, a=a, b=b, stopThr=1e-12, numIterMax=20_000)

@@ -27,6 +27,7 @@ from otgen.ot import (
     GridW1,
     OTLoss,
     Perceptron,
+    PNorm,
     Regulariser,
     Relative,
     SamplesLoss,
@@ -116,10 +117,12 @@ def test_fractions_of_a_step_are_no_count_and_a_fraction_is_a_number() -> None:
     refused(r"eps=10{20,}\.\.\.", KL, eps=10**400)
 
 
-def test_a_weight_that_is_learnt_is_told_that_no_gradient_reaches_it() -> None:
-    eps = torch.tensor(0.5, requires_grad=True)
-    refused(r"no gradient can reach it: pass \.item\(\)", KL, eps=eps)
-    assert KL(eps=eps.detach()) == KL(eps=0.5)
+def test_a_number_that_is_learnt_is_told_that_no_gradient_reaches_it() -> None:
+    """But for eps: test_eps_gradient has what reaches that."""
+    learnt = torch.tensor(0.5, requires_grad=True)
+    refused(r"no gradient can reach it: pass \.item\(\)", Relative, learnt)
+    refused(r"no gradient can reach it: pass \.item\(\)", PNorm, p=learnt)
+    assert KL(eps=learnt) == KL(eps=learnt.detach()) == KL(eps=0.5)
     refused("positive, finite eps", KL, eps=torch.tensor(0.5, device="meta"))
 
 

@@ -48,6 +48,7 @@ from otgen.ot.discrete.dual_ascent import DualAscent as DualAscent
 from otgen.ot.discrete.exact import Exact as Exact
 from otgen.ot.discrete.gradient_error import GradientError as GradientError
 from otgen.ot.discrete.newton import Newton as Newton
+from otgen.ot.discrete.point_map import MapKind as MapKind
 from otgen.ot.discrete.potentials import Potentials as Potentials
 from otgen.ot.discrete.problem import Discrete as Discrete
 from otgen.ot.discrete.sinkhorn.positive_features import PositiveFeatures as PositiveFeatures

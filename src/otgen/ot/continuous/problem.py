@@ -12,7 +12,7 @@ from otgen.ot.core.problem import Problem, Sampler
 from otgen.ot.costs.base import Cost
 from otgen.ot.costs.sqeuclidean import SqEuclidean
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
+from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser, require_constant_eps
 from otgen.ot.regularisers.kl import KL
 from otgen.threads import cached_property
 
@@ -50,6 +50,7 @@ class Continuous(Problem):
         reg = KL() if reg is None else reg
         checks.component("cost", cost, Cost, "SqEuclidean()")
         checks.component("reg", reg, Regulariser, "KL(eps=0.1)")
+        require_constant_eps(reg, "Continuous")
         if not isinstance(reg, SmoothRegulariser):
             raise InputError(
                 f"laws that are only sampled need a smooth regulariser, got {reg}: without one the dual has a "

@@ -176,6 +176,14 @@ def weights(name: str, value: Tensor | None, like: Tensor, shape: tuple[int, ...
     return (value / total).to(like.dtype).expand(shape)
 
 
+def batch_of_weights(sides: Iterable[Any], sizes: Iterable[int]) -> int | None:
+    """The number of problems that weights ``(B, n)`` are for, n being their side's size; None if no side has such."""
+    for value, size in zip(sides, sizes, strict=True):
+        if isinstance(value, Tensor) and not value.is_nested and value.ndim == 2 and value.shape[-1] == size:
+            return len(value)
+    return None
+
+
 def masses(given: Tensor | None, weights: Tensor) -> Tensor:
     """Weights as they were given, owned and without a graph; the uniform ones themselves if none were given."""
     if given is None:

@@ -32,7 +32,8 @@ class Envelope(Gradient):
 class Unroll(Gradient):
     """Back-propagation through every step that the solver took: the derivative of the computed value.
 
-    Memory grows with the number of steps. Meant for a fixed number of them (``tol=0``), as the papers use it.
+    Plan and potentials of the solution have the graph of the steps too. Memory grows with the number of steps. Meant
+    for a fixed number of them (``tol=0``), as the papers use it.
     """
 
     unrolls: ClassVar[bool] = True

@@ -20,6 +20,10 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.value_kind import ValueKind
 from otgen.ot.regularisers.base import SmoothRegulariser
 
+_EPS_IS_CONSTANT = (
+    "eps has a gradient, which is known by the envelope theorem only, and gradient=Unroll() records the solver's steps "
+    "at a constant eps; use gradient=Envelope(), or KL(eps=eps.item())"
+)
 _PLAN_IS_CONSTANT = (
     "the envelope gradient cannot be differentiated a second time: it holds the plan constant; "
     "use gradient=Unroll() for second derivatives"
@@ -57,6 +61,8 @@ class DifferentiableValues:
         self.gradient, self.plan = gradient, plan
         self.inner = inner
         if gradient.unrolls:
+            if outer.eps_graph is not None:
+                raise InputError(_EPS_IS_CONSTANT)
             self.problem, self.potentials = outer, potentials
             self.dual: Tensor = dual_value(outer, potentials) * inner.unit
             return
@@ -72,6 +78,14 @@ class DifferentiableValues:
         inputs = (*outer.geometry.inputs(), outer.a, outer.b)
         if any(t.requires_grad for t in inputs):
             self.dual = _EnvelopeValue.apply(self.dual, (inner, self.potentials, plan), *inputs)  # type: ignore[no-untyped-call]
+        self._at_constant_eps = self.dual
+        if outer.eps_graph is not None:
+            self.dual = _ValueOfEps.apply(self.dual, (inner, self.potentials), outer.eps_graph)  # type: ignore[no-untyped-call]
+
+    @property
+    def graph(self) -> tuple[Discrete, Potentials] | None:
+        """The problem and the potentials with the graph of the steps, in inner's units; None if they have none."""
+        return (self.problem, self.potentials) if self.gradient.unrolls else None
 
     def of(self, kind: ValueKind) -> Tensor:
         """The value of a kind, float64, carrying its gradient."""
@@ -81,8 +95,10 @@ class DifferentiableValues:
             return value_of(kind, self.problem, self.potentials, self.plan) * self.inner.unit
         with torch.no_grad():
             number = value_of(kind, self.problem, self.potentials, self.plan) * self.inner.unit
-        # With the plan held constant, all values have the same derivative with respect to the costs.
-        return number + (self.dual - self.dual.detach())
+        # With the plan held constant, all values have the same derivative with respect to the costs, and <plan, C> none
+        # with respect to eps.
+        dual = self._at_constant_eps if kind is ValueKind.LINEAR else self.dual
+        return number + (dual - dual.detach())
 
 
 def as_asked(value: Tensor, solved: Discrete) -> Tensor:
@@ -119,6 +135,43 @@ class _EnvelopeValue(torch.autograd.Function):
         for wanted, g in zip(needed, gradients, strict=True):
             scaled.append(g * grad.reshape(grad.shape + (1,) * (g.ndim - grad.ndim)) if wanted else None)
         return (None, None, *scaled)
+
+
+class _ValueOfEps(torch.autograd.Function):
+    """The value as a function of eps: its derivative is the penalty of the plan."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, at: tuple[Discrete, Potentials], eps: Tensor) -> Tensor:  # noqa: D102
+        ctx.at = at
+        ctx.save_for_backward(eps)
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
+        (eps,) = ctx.saved_tensors
+        with torch.no_grad(), full_precision(grad.device):
+            by_eps = penalty_of(*ctx.at)
+        if torch.is_grad_enabled():
+            by_eps = first_order(by_eps, _PLAN_IS_CONSTANT, eps)
+        return grad, None, (grad * by_eps).sum().to(eps)
+
+
+@torch.no_grad()
+def penalty_of(problem: Discrete, potentials: Potentials) -> Tensor:
+    """``sum_ij a_i b_j penalty(density_ij)`` of the plan of potentials, shape of the batch, float64.
+
+    It is the derivative of the dual value with respect to eps, the other potential g held constant: by convex duality
+    the derivative of ``eps penalty^*(s / eps)`` is minus the penalty of its density.
+    """
+    reg, (a, b) = problem.reg, problem.weights64
+    assert isinstance(reg, SmoothRegulariser)
+    total = torch.zeros_like(a.sum(-1))
+    for part in problem.row_blocks():
+        s = pair_sums_of(problem, potentials, problem.rows(part, torch.float64), part)
+        s += reg.soft_transform(s, b.unsqueeze(-2), dim=-1).unsqueeze(-1)
+        mean = a[..., part].unsqueeze(-2) @ reg.penalty(reg.density(s)) @ b.unsqueeze(-1)
+        total = total + mean.squeeze((-2, -1))
+    return total
 
 
 def transformed_value(problem: Discrete, g: Tensor) -> Tensor:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
 import sys
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -38,12 +41,14 @@ class ExactState:
     """State of :class:`Exact`.
 
     Attributes:
-        g: dual potential of the columns, float64 (zero before the step).
+        g: dual potential of the columns, float64 (before the step that of the warm start, or zero).
         plan: the coupling, float64; None before the step.
+        f: dual potential of the rows that the simplex starts from, float64; None without a warm start.
     """
 
     g: Tensor
     plan: Tensor | None = None
+    f: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,9 @@ class Exact(DiscreteSolver):
     again on ``min(c_ij - f_i - g_j, K)``, with the potentials found so far: potentials of capped costs are feasible
     for the costs themselves, and of all plans and potentials the best are kept. At the end ``f_i + g_j <= c_ij`` holds
     for every pair, of points without mass too.
+
+    With ``warm_start`` the simplex begins at the pairs that are cheapest under the earlier potentials. Whatever they
+    are, the result is exact; it is found sooner the closer they are: see the table on the page on choosing a solver.
 
     Attributes:
         max_pivots: maximum number of pivots of the simplex. If it is reached, the plan is still a coupling and the
@@ -81,7 +89,10 @@ class Exact(DiscreteSolver):
     def init(
         self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None
     ) -> ExactState:
-        return ExactState(torch.zeros_like(problem.b, dtype=torch.float64))
+        if start is None:
+            return ExactState(torch.zeros_like(problem.b, dtype=torch.float64))
+        start = start.detached()
+        return ExactState(start.g.double(), f=start.f.double())
 
     @override
     def exhausted(self, state: ExactState) -> bool:
@@ -93,8 +104,12 @@ class Exact(DiscreteSolver):
             return state
         costs = problem.rows(slice(None), torch.float64)
         n, m = problem.shape[-2:]
-        batch = zip(costs.reshape(-1, n, m), problem.a.reshape(-1, n), problem.b.reshape(-1, m), strict=True)
-        g, plan = (torch.stack(each) for each in zip(*(self._solved(*one) for one in batch), strict=True))
+        batch = (costs.reshape(-1, n, m), problem.a.reshape(-1, n), problem.b.reshape(-1, m))
+        starts: Iterable[Potentials | None] = repeat(None, len(batch[0]))
+        if state.f is not None:
+            starts = map(Potentials, state.f.reshape(-1, n), state.g.reshape(-1, m))
+        found = (self._solved(*one) for one in zip(*batch, starts, strict=True))
+        g, plan = (torch.stack(each) for each in zip(*found, strict=True))
         return ExactState(g.reshape(problem.b.shape).to(problem.device), plan.reshape(problem.shape).to(problem.device))
 
     @override
@@ -116,14 +131,15 @@ class Exact(DiscreteSolver):
             return previous
         return _ExactIterate(self, problem, state, 0.0)
 
-    def _solved(self, costs: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    def _solved(self, costs: Tensor, a: Tensor, b: Tensor, start: Potentials | None) -> tuple[Tensor, Tensor]:
         """Column potential and coupling of one problem, both on the CPU."""
         # Rows and columns of zero mass would get no potential from the simplex: they are left out of it.
         rows, columns = (w.detach().cpu().numpy() > 0 for w in (a, b))
         every = costs.cpu().numpy()
         inner = every if rows.all() and columns.all() else every[np.ix_(rows, columns)]
         masses = [w.detach().double().cpu().numpy()[keep] for w, keep in ((a, rows), (b, columns))]
-        found = _refined(inner, (masses[0] / masses[0].sum(), masses[1] / masses[1].sum()), self.max_pivots)
+        guess = None if start is None else (start.f.cpu().numpy()[rows], start.g.cpu().numpy()[columns])
+        found = _refined(inner, (masses[0] / masses[0].sum(), masses[1] / masses[1].sum()), self.max_pivots, guess)
         g, plan = np.zeros(len(columns)), np.zeros_like(every)
         g[columns] = found.g
         if not columns.all():
@@ -153,10 +169,10 @@ class _Found:
     exhausted: bool = False
 
 
-def _refined(costs: Any, weights: tuple[Any, Any], max_pivots: int) -> _Found:
+def _refined(costs: Any, weights: tuple[Any, Any], max_pivots: int, guess: tuple[Any, Any] | None) -> _Found:
     """The best coupling and potentials that runs of the simplex give, with ever better capped costs."""
     low = costs.min()
-    found = _found(costs, np.full(len(costs), low), np.zeros(len(costs.T)), np.inf, weights, max_pivots)
+    found = _found(costs, np.full(len(costs), low), np.zeros(len(costs.T)), np.inf, weights, max_pivots, guess)
     if _accepted(found, costs):
         return found
     # The simplest feasible potentials: exact if the cheapest pairs of all rows make up a coupling.
@@ -170,8 +186,10 @@ def _refined(costs: Any, weights: tuple[Any, Any], max_pivots: int) -> _Found:
     return found
 
 
-def _found(costs: Any, f: Any, g: Any, cap: float, weights: tuple[Any, Any], max_pivots: int) -> _Found:
-    """One run of the simplex on the costs reduced by f and g, at most ``cap``."""
+def _found(
+    costs: Any, f: Any, g: Any, cap: float, weights: tuple[Any, Any], max_pivots: int, guess: Any = None
+) -> _Found:
+    """One run of the simplex on the costs reduced by f and g, at most ``cap``; ``guess``: potentials to start from."""
     reduced = costs - f[:, None]
     if g.any():
         reduced -= g
@@ -180,7 +198,9 @@ def _found(costs: Any, f: Any, g: Any, cap: float, weights: tuple[Any, Any], max
     # Costs of ordinary size, exactly: the simplex has absolute tolerances.
     exponent = int(np.frexp(reduced.max())[1])
     with _QUIET:
-        plan, log = pot().emd(*weights, np.ldexp(reduced, -exponent, out=reduced), numItermax=max_pivots, log=True)
+        start = {} if guess is None else _warm(guess[0] - f, guess[1] - g, exponent)
+        np.ldexp(reduced, -exponent, out=reduced)
+        plan, log = pot().emd(*weights, reduced, numItermax=max_pivots, log=True, **start)
     g = g + np.ldexp(log["v"], exponent)
     # Feasible for the costs as they are, up to one rounding.
     f = (costs - g).min(1)
@@ -194,6 +214,13 @@ def _found(costs: Any, f: Any, g: Any, cap: float, weights: tuple[Any, Any], max
         )
     coupling = SparseCoupling.completed(plan, *weights, costs, f, g)
     return _Found(f, g, coupling, coupling.cost(costs, f, g), exhausted)
+
+
+def _warm(f: Any, g: Any, exponent: int) -> dict[str, Any]:
+    """The option of POT's simplex that starts it at potentials; none for versions without it, which start afresh."""
+    if "potentials_init" not in inspect.signature(pot().emd).parameters:
+        return {}
+    return {"potentials_init": (np.ldexp(f, -exponent), np.ldexp(g, -exponent))}
 
 
 def _better(one: _Found, other: _Found, costs: Any) -> _Found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 import torch
@@ -11,6 +12,20 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.ot.costs.base import Cost
+
+
+def entrywise(change: Callable[[Tensor], Tensor], tensor: Tensor) -> Tensor:
+    """A change of each problem's entries, which is made once where the problems of a batch share them."""
+    return change(tensor[0]).expand(len(tensor), -1, -1) if _shared(tensor) else change(tensor)
+
+
+def distinct(tensor: Tensor) -> Tensor:
+    """The entries of all problems, ``(n, m)`` where the problems of a batch share them."""
+    return tensor[0] if _shared(tensor) else tensor
+
+
+def _shared(tensor: Tensor) -> bool:
+    return tensor.ndim == 3 and len(tensor) > 1 and tensor.stride(0) == 0
 
 
 class Geometry(ABC):
@@ -60,6 +75,18 @@ class Geometry(ABC):
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Self:
         """The geometry with each of its inputs changed."""
 
+    def part(self, index: int | slice) -> Self:
+        """The geometry of one problem of a batch, or of some of them."""
+        return self.mapped(lambda tensor: tensor[index])
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The geometry with each entry of its inputs changed."""
+        return self.mapped(partial(entrywise, change))
+
+    def repeated(self, count: int) -> Self:
+        """The geometry of a batch of problems that share this one, in the same memory."""
+        return self.mapped(lambda tensor: tensor.expand(count, -1, -1))
+
 
 class Points(Geometry):
     """Costs between two clouds of points."""
@@ -92,12 +119,18 @@ class Points(Geometry):
 
     @override
     def matrix(self) -> Tensor:
-        return self.cost(self.x, self.y)
+        return self._costs(self.x, self.y)
 
     @override
     def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
         with torch.no_grad():
-            return self.cost(self.x[..., part, :].to(dtype), self.y.to(dtype))
+            x = entrywise(lambda points: points[..., part, :].to(dtype), self.x)
+            return self._costs(x, entrywise(lambda points: points.to(dtype), self.y))
+
+    def _costs(self, x: Tensor, y: Tensor) -> Tensor:
+        if _shared(x) and _shared(y):
+            return self.cost(x[0], y[0]).expand(len(x), -1, -1)
+        return self.cost(x, y)
 
     @override
     def vjp(self, plan: Tensor) -> tuple[Tensor, ...]:
@@ -140,7 +173,7 @@ class Matrix(Geometry):
 
     @override
     def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
-        return self.costs.detach()[..., part, :].to(dtype)
+        return entrywise(lambda costs: costs[..., part, :].to(dtype), self.costs.detach())
 
     @override
     def add_vjp(self, part: slice, plan: Tensor, into: tuple[Tensor, ...]) -> None:

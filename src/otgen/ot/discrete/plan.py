@@ -48,6 +48,16 @@ def unscaled_rows(problem: Discrete, potentials: Potentials, plan: Tensor | None
     return density.mul_(problem.a[..., part].unsqueeze(-1)).mul_(problem.b.unsqueeze(-2))
 
 
+def unrolled_plan(problem: Discrete, potentials: Potentials) -> Tensor:
+    """The coupling of a smooth problem with the graph of costs, weights and potentials; its rows as in `plan_rows`."""
+    reg, b = problem.reg, problem.b.unsqueeze(-2)
+    assert isinstance(reg, SmoothRegulariser)
+    sums = pair_sums_of(problem, potentials, problem.matrix)
+    # Exact rows, whose derivative is 0, as that of rows that are scaled.
+    mass = reg.density(sums + reg.soft_transform(sums, b, dim=-1).unsqueeze(-1)) * b
+    return mass * (problem.a.unsqueeze(-1) / mass.sum(-1, keepdim=True))
+
+
 def _scaled_rows(problem: Discrete, s: Tensor, weights: Tensor) -> Tensor:
     """``b_j density(s_ij)``, each row scaled to its weight, in the dtype of s; no graph."""
     reg, b = problem.reg, problem.b.to(s.dtype).unsqueeze(-2)

@@ -17,7 +17,7 @@ from otgen.ot.core.problem import Problem
 from otgen.ot.costs.base import Cost, CostRounding
 from otgen.ot.costs.sqeuclidean import SqEuclidean
 from otgen.ot.discrete.conditioning import lightest, too_coarse, unit_of
-from otgen.ot.discrete.geometry import Geometry, Matrix, Points
+from otgen.ot.discrete.geometry import Geometry, Matrix, Points, distinct, entrywise
 from otgen.ot.discrete.side import Side
 from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
@@ -35,7 +35,8 @@ class Discrete(Problem):
     Args:
         x: points, ``(n, d)`` or ``(B, n, d)``; float32 or float64 (half precision is lifted to float32).
         y: points, ``(m, d)`` or ``(B, m, d)``, of the same dtype and device.
-        a: weights of x, ``(n,)`` or ``(B, n)``: non-negative, summing to 1; zeros allowed; uniform if None.
+        a: weights of x, ``(n,)`` or ``(B, n)``: non-negative, summing to 1; zeros allowed; uniform if None. Under
+            points ``(n, d)``, weights ``(B, n)`` make a batch of B problems, which share the costs.
         b: weights of y, likewise.
         cost: the ground cost.
         reg: the regulariser; the default is KL at 5 % of the mean cost.
@@ -53,6 +54,8 @@ class Discrete(Problem):
     unit: float = 1.0
     # The problem in the caller's units and dtype, if this is not it.
     _asked: Discrete | None = None
+    # The weight of the regulariser with the caller's graph, where it has one.
+    eps_graph: Tensor | None = None
 
     def __init__(
         self,
@@ -80,12 +83,15 @@ class Discrete(Problem):
     def from_matrix(
         cls, C: Tensor, a: Tensor | None = None, b: Tensor | None = None, *, reg: Regulariser | None = None
     ) -> Discrete:
-        """The problem of a given cost matrix, ``(n, m)`` or ``(B, n, m)``."""
+        """The problem of a given cost matrix, ``(n, m)`` or ``(B, n, m)``; one matrix may have weights ``(B, n)``."""
         problem = cls.__new__(cls)
         problem._set(Matrix(checks.owned("C", C, (2, 3))), a, b, KL() if reg is None else reg)
         return problem
 
     def _set(self, geometry: Geometry, a: Tensor | None, b: Tensor | None, reg: Regulariser) -> None:
+        # Weights of many problems, for one cost: the problems share it.
+        if len(geometry.shape) == 2 and (count := checks.batch_of_weights((a, b), geometry.shape)):
+            geometry = geometry.repeated(count)
         *batch, n, m = geometry.shape
         checks.component("reg", reg, Regulariser, "KL(eps=0.1)")
         self.geometry = geometry
@@ -155,7 +161,7 @@ class Discrete(Problem):
         return self._in_units(self.geometry.rows(part, dtype))
 
     def _in_units(self, costs: Tensor) -> Tensor:
-        return costs if self.unit == 1 else costs * (1 / self.unit)
+        return costs if self.unit == 1 else entrywise(lambda each: each * (1 / self.unit), costs)
 
     @cached_property
     def weights64(self) -> tuple[Tensor, Tensor]:
@@ -184,7 +190,7 @@ class Discrete(Problem):
         if self.streamed:
             return self._cost_summary[0]
         with torch.no_grad():
-            mean = (self.a.unsqueeze(-2) @ self.matrix.detach() @ self.b.unsqueeze(-1)).double().mean()
+            mean = (self.a.unsqueeze(-2) @ distinct(self.matrix.detach()) @ self.b.unsqueeze(-1)).double().mean()
         return float(mean)
 
     @property
@@ -202,7 +208,7 @@ class Discrete(Problem):
         """
         if self.streamed:
             return self._cost_summary[1:]
-        return checks.extremes(self.matrix.detach())
+        return checks.extremes(distinct(self.matrix.detach()))
 
     @cached_property
     def _cost_summary(self) -> tuple[float, float, float]:
@@ -258,7 +264,7 @@ class Discrete(Problem):
 
     def lifted(self) -> Discrete:
         """The same problem in float64, with its graph."""
-        problem = self._mapped(torch.Tensor.double)
+        problem = self._mapped(torch.Tensor.double, self.geometry.changed(torch.Tensor.double))
         # From the weights as given: those in the dtype were rounded when they were normalised.
         problem.a, problem.b = self.weights64
         if self.uniform:
@@ -269,7 +275,7 @@ class Discrete(Problem):
     @override
     def with_settings_of(self, resolved: Discrete) -> Discrete:
         problem = self if resolved.dtype == self.dtype else self.lifted()
-        return problem._with(reg=resolved.reg, unit=resolved.unit)
+        return problem._with(reg=resolved.reg, unit=resolved.unit, eps_graph=self.reg.eps_graph)
 
     @override
     def resolved(self) -> Discrete:
@@ -339,7 +345,8 @@ class Discrete(Problem):
     @override
     def detached(self) -> Discrete:
         """The same problem without a graph."""
-        problem = self._mapped(torch.Tensor.detach)
+        problem = self._mapped(torch.Tensor.detach, self.geometry.mapped(torch.Tensor.detach))
+        problem.reg = self.reg.detached()
         if "weights64" in self.__dict__:
             a, b = self.weights64
             problem.__dict__["weights64"] = (a.detach(), b.detach())
@@ -349,16 +356,16 @@ class Discrete(Problem):
         """One problem of a batch."""
         if len(self.shape) != 3:
             raise InputError(f"this problem is no batch: its cost matrix has shape {self.shape}")
-        problem = self._mapped(lambda tensor: tensor[index])
+        problem = self._mapped(lambda weights: weights[index], self.geometry.part(index))
         if self._asked is not None:
             problem._asked = self._asked[index]
         return problem
 
-    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Discrete:
+    def _mapped(self, change: Callable[[Tensor], Tensor], geometry: Geometry) -> Discrete:
         a, b = change(self.a), change(self.b)
         sides = zip((self.a, self.b), (a, b), self._masses, strict=True)
         masses = tuple(new if given is old else change(given) for old, new, given in sides)
-        return self._with(geometry=self.geometry.mapped(change), a=a, b=b, _masses=masses)
+        return self._with(geometry=geometry, a=a, b=b, _masses=masses)
 
     def columns(self, where: Tensor) -> Discrete:
         """Costs and weights of some columns. The weights are not renormalised: it is no transport problem by itself."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.ot.core import memory
+from otgen.ot.core import checks, memory
 from otgen.ot.core.interval import Certified, Interval
 from otgen.ot.core.precision import full_precision
 from otgen.ot.core.results import Solved, SolveOutcome
@@ -21,7 +21,8 @@ from otgen.ot.core.saving import detached_fields
 from otgen.ot.discrete.certificate import Certificate, certify
 from otgen.ot.discrete.envelope import DifferentiableValues, as_asked, value_of
 from otgen.ot.discrete.gradient_error import GradientError, gradient_error_bound, gradient_error_estimate
-from otgen.ot.discrete.plan import plan_rows
+from otgen.ot.discrete.plan import plan_rows, unrolled_plan
+from otgen.ot.discrete.point_map import SHARES, MapKind, PointMap, require_squared
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.value_kind import ValueKind
@@ -49,9 +50,10 @@ class Found:
 
 
 class Solution(Certified, Solved):
-    """The solution of a problem at some iterate; everything but ``value`` is detached.
+    """The solution of a problem at some iterate.
 
-    Bounds and errors are computed when they are first read.
+    ``value`` carries the gradient; under :class:`Unroll` so do ``potentials`` and :meth:`plan`, with the graph of the
+    steps. Everything else is detached: bounds and errors, which are computed when they are first read.
 
     Attributes:
         value: the dual value after a soft transform, which is the regularised value at convergence; shape of the
@@ -87,7 +89,8 @@ class Solution(Certified, Solved):
     @cached_property
     def potentials(self) -> Potentials:
         """Dual potentials with exact rows, in units of the cost, in the precision that the solver keeps."""
-        return self._at.times(self._solved.unit)
+        graph = None if self._values is None else self._values.graph
+        return (self._at if graph is None else graph[1]).times(self._solved.unit)
 
     def value_of(self, kind: ValueKind) -> Tensor:
         """The value of a kind at this iterate, with the requested gradient; shape of the batch."""
@@ -166,6 +169,8 @@ class Solution(Certified, Solved):
     def plan(self) -> Tensor:
         """The coupling ``pi``, ``(..., n, m)``, in the problem's dtype: that of the potentials, whose rows are exact.
 
+        Without a regulariser it has no graph: how mass is paired does not change with small changes of the costs.
+
         Raises:
             InputError: if a matrix of this size would not fit in memory; :meth:`sparse_plan` may.
         """
@@ -177,7 +182,13 @@ class Solution(Certified, Solved):
         with torch.no_grad(), full_precision(problem.device):
             for part in problem.row_blocks():
                 plan[..., part, :] = plan_rows(self._solved, self._at, self._plan, part)
-        return plan
+        graph = None if self._values is None or self._plan is not None else self._values.graph
+        if graph is None or not torch.is_grad_enabled():
+            return plan
+        with full_precision(problem.device):
+            differentiable = unrolled_plan(*graph).to(plan.dtype)
+        # The same numbers, with or without the graph.
+        return plan + (differentiable - differentiable.detach())
 
     def sparse_plan(self) -> Tensor:
         """The positive entries of :meth:`plan` as a coalesced ``torch.sparse_coo`` tensor of the same shape and dtype.
@@ -200,10 +211,50 @@ class Solution(Certified, Solved):
             blocks = [block.to_sparse() for block in rows]
         return torch.cat(blocks, dim=-2).coalesce()
 
+    def transport(self, points: Tensor, kind: MapKind = MapKind.BARYCENTRIC) -> Tensor:
+        """Where the plan sends points of the side of x, new ones too; no graph.
+
+        With ``s_j = f(x) + g_j - c(x, y_j)``, f(x) being the soft transform of g at the new point x:
+
+        - ``MapKind.BARYCENTRIC``: the mean of the ``y_j`` by the masses ``b_j density(s_j)``; for KL a softmax. At the
+          points of the problem it is ``plan @ y / a``.
+        - ``MapKind.GRADIENT``: ``x - grad f(x) / 2``, for squared Euclidean costs. For KL it is the same map; for
+          Quadratic the mean of the ``y_j`` with ``s_j > 0``, by their weights.
+
+        Without a regulariser both are the ``y_j`` of least ``c(x, y_j) - g_j``, the mean of them if there are several;
+        at the points of the problem, whose mass may be split, what the plan says.
+
+        Args:
+            points: ``(k, d)`` or ``(B, k, d)``; under a batch of problems, ``(k, d)`` are sent by each of them.
+            kind: which map.
+
+        Returns:
+            The images, ``(k, d)`` or ``(B, k, d)``, computed in float64 by blocks of points, in the dtype of the points
+            (half precision is lifted to float32).
+
+        Raises:
+            InputError: for a problem given by its cost matrix, for points that do not fit, and for
+                ``MapKind.GRADIENT`` under another cost.
+        """
+        return self._sent(points, kind, PointMap.forth)
+
+    def transport_back(self, points: Tensor, kind: MapKind = MapKind.BARYCENTRIC) -> Tensor:
+        """:meth:`transport` with the sides swapped: where points of the side of y come from."""
+        return self._sent(points, kind, PointMap.back)
+
+    def _sent(self, points: Tensor, kind: MapKind, way: Callable[..., PointMap]) -> Tensor:
+        kind = checks.choice("kind", MapKind, kind)
+        with torch.no_grad(), full_precision(self.problem.device):
+            mapping = way(self._solved, self._at.detached(), self._plan)
+            if kind is MapKind.GRADIENT:
+                require_squared(self.problem.cost)
+            return mapping(points, SHARES[kind])
+
     def detached(self) -> Solution:
-        """The same solution, with a value without a graph."""
+        """The same solution without a graph."""
         twin = Solution.__new__(Solution)
         twin.__dict__.update(self.__dict__)
+        twin.__dict__.pop("potentials", None)
         twin.value, twin._values = self.value.detach(), None
         return twin
 
@@ -251,6 +302,11 @@ class _ValuesOfOne:
 
     def of(self, kind: ValueKind) -> Tensor:
         return self.whole.of(kind)[self.index]
+
+    @property
+    def graph(self) -> tuple[Discrete, Potentials] | None:
+        whole = self.whole.graph
+        return None if whole is None else (whole[0][self.index], whole[1][self.index])
 
 
 def _known(correction: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | None:

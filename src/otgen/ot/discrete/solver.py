@@ -46,7 +46,7 @@ class DiscreteSolver(Solver):
     @override
     def start(self, problem: Discrete, warm_start: Any) -> Potentials:
         checks.component("warm_start", warm_start, (Solution, Potentials), "an earlier solution")
-        potentials: Potentials = warm_start.potentials if isinstance(warm_start, Solution) else warm_start
+        potentials: Potentials = warm_start.potentials.detached() if isinstance(warm_start, Solution) else warm_start
         f, g = (checks.tensor(f"the warm start's {name}", getattr(potentials, name)) for name in ("f", "g"))
         # To the problem's device and no other dtype: some solvers keep potentials in float64.
         potentials = Potentials(f.to(problem.device), g.to(problem.device))

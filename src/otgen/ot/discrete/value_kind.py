@@ -10,7 +10,7 @@ class ValueKind(StrEnum):
 
     At the optimum the entropic and the primal value agree. Before convergence they differ, and only the entropic one is
     guaranteed to lie in the solution's interval. Under :class:`Envelope`, which holds the plan constant, all three have
-    the same gradient; :class:`Unroll` differentiates the requested one.
+    the same gradient with respect to the costs; :class:`Unroll` differentiates the requested one.
     """
 
     ENTROPIC = "entropic"

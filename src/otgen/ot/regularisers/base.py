@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 from typing_extensions import override
@@ -61,6 +61,15 @@ class Regulariser(ABC):
         """Whether the weight is relative to a mean cost that is not known yet."""
         return False
 
+    @property
+    def eps_graph(self) -> Tensor | None:
+        """The weight as a tensor with the caller's graph; None if it is a constant."""
+        return None
+
+    def detached(self) -> Self:
+        """The same regulariser, its weight a constant."""
+        return self
+
     def resolved(self, mean_cost: float) -> Self:
         """The same regulariser with a number for its weight, given the mean cost."""
         return self
@@ -75,10 +84,11 @@ class SmoothRegulariser(Regulariser):
     """A regulariser with a weight ``eps > 0``, whose dual is smooth and whose plan is a function of s.
 
     Attributes:
-        eps: regularisation weight in units of the cost, or :class:`Relative` to the mean cost.
+        eps: regularisation weight in units of the cost, or :class:`Relative` to the mean cost. It is read once, as a
+            number; a tensor of no dimension that requires a gradient gets one, from values of :class:`Discrete`.
     """
 
-    eps: float | Relative = Relative(0.05)
+    eps: float | Relative | Tensor = Relative(0.05)
 
     # Whether sum_j b_j conjugate(s_ij) is zero whenever row i of the plan has mass a_i.
     conjugate_vanishes: ClassVar[bool] = False
@@ -89,15 +99,40 @@ class SmoothRegulariser(Regulariser):
                 f"{type(self).__name__} needs a number for eps or Relative(...), got the text {self.eps!r}; what is "
                 "0.05*mean on a command line or in a file is eps=Relative(0.05) in Python"
             )
+        if isinstance(self.eps, Tensor):
+            self._keep_graph(self.eps)
         if not isinstance(self.eps, Relative):
             message = " needs a positive, finite eps, got eps={}; use NoReg() for unregularised transport"
             checks.settle(self, eps=checks.number(self.eps, type(self).__name__ + message, above=0))
+
+    def _keep_graph(self, eps: Tensor) -> None:
+        if eps.ndim > 0:
+            raise InputError(
+                f"{type(self).__name__} has one eps, got a tensor of shape {tuple(eps.shape)}; for a weight a problem "
+                "divide each problem's costs by its weight, take eps=1.0, and multiply the values by the weights"
+            )
+        if eps.requires_grad:
+            # Beside the number, which is what is compared, printed and pickled.
+            checks.settle(self, eps=checks.tensor("eps", eps).item(), _eps_graph=eps)
+
+    @property
+    @override
+    def eps_graph(self) -> Tensor | None:
+        return self.__dict__.get("_eps_graph")
+
+    @override
+    def detached(self) -> Self:
+        return self if self.eps_graph is None else replace(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_eps_graph"}
 
     @property
     def weight(self) -> float:
         """``eps`` as a number; raises InputError if it is still relative."""
         if isinstance(self.eps, Relative):
             raise InputError(f"eps={self.eps} is relative: solve() resolves it, or call problem.resolved()")
+        assert not isinstance(self.eps, Tensor)
         return self.eps
 
     @property
@@ -144,3 +179,12 @@ class SmoothRegulariser(Regulariser):
     @abstractmethod
     def penalty(self, m: Tensor) -> Tensor:
         """The penalty of a density ``m >= 0`` per unit of ``a x b``, without the factor eps."""
+
+
+def require_constant_eps(reg: Regulariser, kind: str) -> None:
+    """Check that no gradient with respect to eps is wanted of a kind of problem that would lose it."""
+    if reg.eps_graph is not None:
+        raise InputError(
+            f"eps requires a gradient, and values of {kind} have none with respect to it; Discrete problems have, or "
+            "pass eps.item()"
+        )

@@ -13,7 +13,7 @@ from otgen.ot.core.problem import Problem, Sampler
 from otgen.ot.costs.base import Cost
 from otgen.ot.costs.sqeuclidean import SqEuclidean
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.regularisers.base import Regulariser
+from otgen.ot.regularisers.base import Regulariser, require_constant_eps
 from otgen.ot.regularisers.kl import KL
 from otgen.ot.regularisers.none import NoReg
 from otgen.ot.semi_discrete.atoms import Atoms
@@ -70,6 +70,7 @@ class SemiDiscrete(Problem):
 
     def _set(self, source: Sampler, atoms: Atoms, reg: Regulariser) -> None:
         checks.component("reg", reg, Regulariser, "KL(eps=0.1)")
+        require_constant_eps(reg, "SemiDiscrete")
         if not isinstance(reg, (KL, NoReg)):
             raise InputError(
                 f"a semi-discrete problem cannot have {type(reg).__name__} regularisation: its transform sorts all "
