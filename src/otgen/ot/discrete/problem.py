@@ -17,8 +17,10 @@ from otgen.ot.core.problem import Problem
 from otgen.ot.costs.base import Cost, CostRounding
 from otgen.ot.costs.sqeuclidean import SqEuclidean
 from otgen.ot.discrete.conditioning import lightest, too_coarse, unit_of
+from otgen.ot.discrete.cost_summary import cost_range, mean_cost, median_positive_cost, streamed_summary
 from otgen.ot.discrete.geometry import Geometry, Matrix, Points
 from otgen.ot.discrete.side import Side
+from otgen.ot.discrete.support import Support
 from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
 from otgen.threads import cached_property
@@ -79,9 +81,10 @@ class Discrete(Problem):
     def from_matrix(
         cls, C: Tensor, a: Tensor | None = None, b: Tensor | None = None, *, reg: Regulariser | None = None
     ) -> Discrete:
-        """The problem of a given cost matrix, ``(n, m)`` or ``(B, n, m)``."""
+        """The problem of a given cost matrix, ``(n, m)`` or ``(B, n, m)``; inf is a pair that must carry no mass."""
         problem = cls.__new__(cls)
-        problem._set(Matrix(checks.owned("C", C, (2, 3))), a, b, KL() if reg is None else reg)
+        costs, forbids = checks.costs("C", C, (2, 3))
+        problem._set(Matrix(costs, forbids=forbids), a, b, KL() if reg is None else reg)
         return problem
 
     def _set(self, geometry: Geometry, a: Tensor | None, b: Tensor | None, reg: Regulariser) -> None:
@@ -101,6 +104,8 @@ class Discrete(Problem):
         for name in ("geometry", "a", "b", "reg", "unit", "_masses", "_lightest"):
             if name in self.__dict__:
                 setattr(problem, name, self.__dict__[name])
+        if "support" in self.__dict__ and "geometry" not in changes:
+            problem.__dict__["support"] = self.support
         problem.__dict__.update(changes)
         return problem
 
@@ -145,20 +150,43 @@ class Discrete(Problem):
             memory.require(3 * needed, what, remedy, self.device)
         # With its graph, also where it is first read without one.
         with torch.set_grad_enabled(any(tensor.requires_grad for tensor in self.geometry.inputs())):
-            return self._in_units(self.geometry.matrix())
+            return self._in_units(self.geometry.matrix(), slice(None))
 
     def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
         """Rows of the cost matrix in ``dtype``, no graph."""
         if dtype == self.dtype and "matrix" in self.__dict__:
             return self.matrix.detach()[..., part, :]
-        return self._in_units(self.geometry.rows(part, dtype))
+        return self._in_units(self.geometry.rows(part, dtype), part)
 
-    def _in_units(self, costs: Tensor) -> Tensor:
+    def _in_units(self, costs: Tensor, part: slice) -> Tensor:
+        costs = self.support.filled(costs, part) if self.forbids else costs
         return costs if self.unit == 1 else costs * (1 / self.unit)
+
+    @property
+    def forbids(self) -> bool:
+        """Whether some pairs may be forbidden, by a cost of inf."""
+        return self.geometry.forbids
+
+    @cached_property
+    def support(self) -> Support:
+        """The pairs that may carry mass; raises InputError if no plan can do with them."""
+        if self.streamed:
+            raise InputError(
+                f"forbidden pairs need a matrix, and that of {self!r} takes too much memory: sub-sample it"
+            )
+        return Support.of(self.geometry.rows(slice(None), self.dtype), self._weights_given(), self.dtype)
+
+    def paid(self, costs: Tensor) -> Tensor:
+        """The costs, with zeros for forbidden pairs: what a plan pays for them, which send no mass."""
+        return costs.masked_fill(costs.isinf(), 0.0) if self.forbids else costs
 
     @cached_property
     def weights64(self) -> tuple[Tensor, Tensor]:
         """a and b in float64, each summing to 1: from the weights as given, unless they carry a graph."""
+        found = self._weights_given()
+        return self.support.repaired(*found) if self.forbids else found
+
+    def _weights_given(self) -> tuple[Tensor, Tensor]:
         found = []
         for weights, masses in zip((self.a, self.b), self._masses, strict=True):
             exact = (weights if weights.requires_grad else masses).double()
@@ -182,9 +210,7 @@ class Discrete(Problem):
         """``sum_ij a_i b_j c_ij``, averaged over the batch."""
         if self.streamed:
             return self._cost_summary[0]
-        with torch.no_grad():
-            mean = (self.a.unsqueeze(-2) @ self.matrix.detach() @ self.b.unsqueeze(-1)).double().mean()
-        return float(mean)
+        return mean_cost(self.matrix.detach(), self.a.detach(), self.b.detach(), forbids=self.forbids)
 
     @property
     def largest_cost(self) -> float:
@@ -201,25 +227,17 @@ class Discrete(Problem):
         """
         if self.streamed:
             return self._cost_summary[1:]
-        return checks.extremes(self.matrix.detach())
+        return cost_range(self.matrix.detach(), forbids=self.forbids)
 
     @cached_property
     def _cost_summary(self) -> tuple[float, float, float]:
-        mean, lowest, highest = 0.0, math.inf, -math.inf
-        for part in self.row_blocks():
-            rows = self.rows(part, self.dtype)
-            low, high = checks.extremes(rows)
-            lowest, highest = min(lowest, low), max(highest, high)
-            means = self.a[..., part].detach().unsqueeze(-2) @ rows @ self.b.detach().unsqueeze(-1)
-            mean += float(means.double().mean())
-        return mean, lowest, highest
+        blocks = ((self.a.detach()[..., part], self.rows(part, self.dtype)) for part in self.row_blocks())
+        return streamed_summary(blocks, self.b.detach())
 
     @cached_property
     def median_positive_cost(self) -> float:
         """The median of the costs above 0 (of the first rows alone, if there are many); 0 if there is none."""
-        costs = self.rows(next(self.row_blocks()), self.dtype)
-        positive = costs[costs > 0]
-        return float(positive.median()) if len(positive) else 0.0
+        return median_positive_cost(self.rows(next(self.row_blocks()), self.dtype), forbids=self.forbids)
 
     @property
     def asked(self) -> Discrete:
@@ -257,7 +275,7 @@ class Discrete(Problem):
 
     def lifted(self) -> Discrete:
         """The same problem in float64, with its graph."""
-        problem = self._mapped(torch.Tensor.double)
+        problem = self._recast(torch.Tensor.double)
         # From the weights as given: those in the dtype were rounded when they were normalised.
         problem.a, problem.b = self.weights64
         if self.uniform:
@@ -324,9 +342,7 @@ class Discrete(Problem):
 
     def equals(self, other: Discrete) -> bool:
         """Whether both are the same problem, number by number, whatever the regulariser."""
-        if self.shape != other.shape or type(self.geometry) is not type(other.geometry):
-            return False
-        if isinstance(self.geometry, Points) and self.cost != other.cost:
+        if not self.geometry.same_kind(other.geometry):
             return False
         pairs = zip((*self.geometry.inputs(), *self.masses), (*other.geometry.inputs(), *other.masses), strict=True)
         return all(one is another or torch.equal(one, another) for one, another in pairs)
@@ -338,7 +354,7 @@ class Discrete(Problem):
     @override
     def detached(self) -> Discrete:
         """The same problem without a graph."""
-        problem = self._mapped(torch.Tensor.detach)
+        problem = self._recast(torch.Tensor.detach)
         if "weights64" in self.__dict__:
             a, b = self.weights64
             problem.__dict__["weights64"] = (a.detach(), b.detach())
@@ -349,8 +365,17 @@ class Discrete(Problem):
         if len(self.shape) != 3:
             raise InputError(f"this problem is no batch: its cost matrix has shape {self.shape}")
         problem = self._mapped(lambda tensor: tensor[index])
+        if "support" in self.__dict__:
+            problem.__dict__["support"] = self.support[index]
         if self._asked is not None:
             problem._asked = self._asked[index]
+        return problem
+
+    def _recast(self, change: Callable[[Tensor], Tensor]) -> Discrete:
+        # The same numbers: the support is found once, whatever is made of them.
+        problem = self._mapped(change)
+        if self.forbids:
+            problem.__dict__["support"] = self.support
         return problem
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Discrete:
