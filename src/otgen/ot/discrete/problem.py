@@ -19,7 +19,7 @@ from otgen.ot.costs.sqeuclidean import SqEuclidean
 from otgen.ot.discrete.conditioning import lightest, too_coarse, unit_of
 from otgen.ot.discrete.cost_summary import cost_range, mean_cost, median_positive_cost, streamed_summary
 from otgen.ot.discrete.geometry import Geometry, Matrix, Points
-from otgen.ot.discrete.side import Side
+from otgen.ot.discrete.side import Side, exact_weights, joined
 from otgen.ot.discrete.support import Support
 from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
@@ -171,9 +171,7 @@ class Discrete(Problem):
     def support(self) -> Support:
         """The pairs that may carry mass; raises InputError if no plan can do with them."""
         if self.streamed:
-            raise InputError(
-                f"forbidden pairs need a matrix, and that of {self!r} takes too much memory: sub-sample it"
-            )
+            raise InputError(f"forbidden pairs need a matrix, and that of {self!r} is too large for the free memory")
         return Support.of(self.geometry.rows(slice(None), self.dtype), self._weights_given(), self.dtype)
 
     def paid(self, costs: Tensor) -> Tensor:
@@ -187,13 +185,7 @@ class Discrete(Problem):
         return self.support.repaired(*found) if self.forbids else found
 
     def _weights_given(self) -> tuple[Tensor, Tensor]:
-        found = []
-        for weights, masses in zip((self.a, self.b), self._masses, strict=True):
-            exact = (weights if weights.requires_grad else masses).double()
-            # Equal ones are set, since their sum would depend on how many problems are in a batch.
-            equal = masses is weights
-            found.append(torch.full_like(exact, 1 / exact.shape[-1]) if equal else exact / exact.sum(-1, keepdim=True))
-        return found[0], found[1]
+        return exact_weights(self.a, self._masses[0]), exact_weights(self.b, self._masses[1])
 
     @property
     def uniform(self) -> bool:
@@ -304,11 +296,11 @@ class Discrete(Problem):
     def stack(cls, problems: Sequence[Discrete]) -> Discrete:
         """One batch from problems of points with the same shape, cost and regulariser; batches are concatenated."""
         first = problems[0]
-        x, y = (_joined(clouds, 3) for clouds in zip(*(p._points().inputs() for p in problems), strict=True))
-        a, b = (_joined(weights, 2) for weights in zip(*((p.a, p.b) for p in problems), strict=True))
+        x, y = (joined(clouds, 3) for clouds in zip(*(p._points().inputs() for p in problems), strict=True))
+        a, b = (joined(weights, 2) for weights in zip(*((p.a, p.b) for p in problems), strict=True))
         masses: tuple[Tensor, ...] = (a, b)
         if not all(p.uniform for p in problems):
-            masses = tuple(_joined(each, 2) for each in zip(*(p._masses for p in problems), strict=True))
+            masses = tuple(joined(each, 2) for each in zip(*(p._masses for p in problems), strict=True))
         return first._with(geometry=Points(x, y, first.cost), a=a, b=b, _masses=masses)
 
     def cost_rounding(self, dtype: torch.dtype) -> CostRounding:
@@ -391,11 +383,8 @@ class Discrete(Problem):
 
     def subsample(self, rows: Tensor, columns: Tensor) -> Discrete:
         """The problem of some rows and columns, weights renormalised."""
-        (left, right) = self.sides()
-        few = left.part(rows), right.part(columns)
-        geometry = Points(few[0].points, few[1].points, self.cost)
-        a, b = (side.weights for side in few)
-        return self._with(geometry=geometry, a=a, b=b, _masses=tuple(side.masses for side in few))
+        left, right = self.sides()
+        return self.between(left.part(rows), right.part(columns))._with(unit=self.unit)
 
     def row_blocks(self) -> Iterator[slice]:
         """Blocks of rows, each small enough to be held in float64."""
@@ -408,7 +397,3 @@ class Discrete(Problem):
         *batch, n, m = self.shape
         of = f"{batch[0]} problems of " if batch else ""
         return f"Discrete({of}{n} x {m} points, {self.dtype}, {self.reg})"
-
-
-def _joined(parts: tuple[Tensor, ...], dims: int) -> Tensor:
-    return torch.stack(parts) if parts[0].ndim == dims - 1 else torch.cat(parts)

@@ -55,17 +55,15 @@ class Support:
         Raises:
             InputError: if no plan avoids the forbidden pairs.
         """
-        checks.numbers("the cost matrix", costs)
+        checks.real_costs("the cost matrix", costs)
         forbidden, noise = costs.isinf(), 4 * torch.finfo(dtype).eps
         n, m = costs.shape[-2:]
-        each = zip(
-            forbidden.reshape(-1, n, m).cpu().numpy(),
-            *(w.detach().reshape(-1, w.shape[-1]).cpu().numpy() for w in weights),
-            strict=True,
-        )
+        flat = [forbidden.reshape(-1, n, m), *(w.detach().reshape(-1, w.shape[-1]) for w in weights)]
+        each = zip(*(part.cpu().numpy() for part in flat), strict=True)
         batch = costs.ndim == 3
         found = [
-            _feasible(*one, noise, f"in problem {k} of the batch, " if batch else "") for k, one in enumerate(each)
+            _feasible(barred, a, b, noise, f"in problem {k} of the batch, " if batch else "")
+            for k, (barred, a, b) in enumerate(each)
         ]
         plan, a, b = (torch.from_numpy(np.stack(parts)).to(costs.device) for parts in zip(*found, strict=True))
         finite = costs[~forbidden]
