@@ -16,6 +16,8 @@ from otgen.ot import KL, NoReg, Regulariser, Solution, Solver, Status, solve
 TOL = 1e-3
 # What the references may be off by, relative to the costs and eps.
 _ROOM = 1e-10
+# The same for linear programming, which takes marginals to 1e-7.
+_LINEAR = 1e-6
 
 
 @dataclass
@@ -48,15 +50,17 @@ def report(kind: type[Regulariser], seeds: range, solvers: tuple[Solver | None, 
 
 
 def _truth(given: Forbidding) -> tuple[float, float]:
-    """An interval that holds the value, from as many references as there are, widened by their roundoff."""
+    """An interval that holds the value, widened by the roundoff of the reference."""
     twin = solve(finite_twin(given), tol=1e-9, on_unconverged="ignore")
     low, high = float(twin.lower), float(twin.upper)
-    exact = linear_truth(given) if isinstance(given.reg, NoReg) else None
-    exact = entropic_truth(given) if isinstance(given.reg, KL) else exact
-    if exact is not None:
-        low, high = exact, exact
     size = float(given.C[given.C.isfinite()].abs().max()) + getattr(given.reg, "eps", 0.0)
     room = _ROOM * size
+    if isinstance(given.reg, NoReg):
+        exact = linear_truth(given)
+        assert low - _LINEAR * size <= exact <= high + _LINEAR * size, "the references differ"
+    if isinstance(given.reg, KL):
+        entropic = entropic_truth(given)
+        low, high = (low, high) if entropic is None else (entropic, entropic)
     if given.C.dtype == torch.float32:
         # Blocks agree in their masses to the roundoff of the weights: a pair that no plan uses may have as much.
         room += 1e-6 * size if bool((given.C.isfinite().numpy() != given.used).any()) else 0.0
@@ -99,7 +103,9 @@ def _plan(found: Solution, given: Forbidding) -> Iterator[str]:
         yield f"mass on forbidden pairs: {plan.tolist()}"
     weights = found.problem.weights64[0]
     off = (plan.double().sum(-1) - weights).abs()
-    if bool((off > 64 * torch.finfo(plan.dtype).eps * weights).any()):
+    # A light row may hang on columns that are right only to the roundoff of the whole mass.
+    room = 64 * torch.finfo(plan.dtype).eps * weights + 4 * torch.finfo(torch.float64).eps
+    if bool((off > room).any()):
         yield f"rows of the plan are off by {off.tolist()}"
     if math.isnan(found.grad_error_bound.plan):
         yield "grad_error_bound.plan is NaN"

@@ -172,7 +172,7 @@ class Discrete(Problem):
         """The pairs that may carry mass; raises InputError if no plan can do with them."""
         if self.streamed:
             raise InputError(f"forbidden pairs need a matrix, and that of {self!r} is too large for the free memory")
-        return Support.of(self.geometry.rows(slice(None), self.dtype), self._weights_given(), self.dtype)
+        return Support.of(self.geometry.rows(slice(None), self.dtype), self._weights_given(graph=False), self.dtype)
 
     def paid(self, costs: Tensor) -> Tensor:
         """The costs, with zeros for forbidden pairs: what a plan pays for them, which send no mass."""
@@ -184,8 +184,9 @@ class Discrete(Problem):
         found = self._weights_given()
         return self.support.repaired(*found) if self.forbids else found
 
-    def _weights_given(self) -> tuple[Tensor, Tensor]:
-        return exact_weights(self.a, self._masses[0]), exact_weights(self.b, self._masses[1])
+    def _weights_given(self, *, graph: bool = True) -> tuple[Tensor, Tensor]:
+        a, b = (exact_weights(*side, graph=graph) for side in zip((self.a, self.b), self._masses, strict=True))
+        return a, b
 
     @property
     def uniform(self) -> bool:

@@ -28,9 +28,9 @@ class Side:
         return Side(self.points[..., where, :], weights / weights.sum(-1, keepdim=True), self.masses[..., where])
 
 
-def exact_weights(weights: Tensor, masses: Tensor) -> Tensor:
-    """Weights in float64, summing to 1: from those that were given, ``masses``, unless the weights carry a graph."""
-    exact = (weights if weights.requires_grad else masses).double()
+def exact_weights(weights: Tensor, masses: Tensor, *, graph: bool = True) -> Tensor:
+    """Weights in float64, summing to 1: from those given, ``masses``, unless they carry a graph that is to be kept."""
+    exact = (weights if weights.requires_grad and graph else masses).double()
     # Equal ones are set, since their sum would depend on how many problems are in a batch.
     equal = masses is weights
     return torch.full_like(exact, 1 / exact.shape[-1]) if equal else exact / exact.sum(-1, keepdim=True)
