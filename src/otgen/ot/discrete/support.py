@@ -136,11 +136,12 @@ def _why_not(
         start = astray.sum(1) > astray.sum() / (2 * len(astray))
     reached = _reached(forbidden, plan, start)
     others = (reached[:, None] & ~forbidden).any(0)
+    here, there = float(weights[side][reached].sum()), float(weights[1 - side][others].sum())
     return (
         f"no plan avoids the forbidden pairs, those of infinite cost: {where}{names[side]} "
-        f"{_named(indices[side][reached])} {verbs[side]} a mass of {weights[side][reached].sum():.6g}, and all "
+        f"{_named(indices[side][reached])} {verbs[side]} a mass of {here:.6g}, and all "
         f"{names[1 - side]} that may be paired with them, {_named(indices[1 - side][others])}, {verbs[1 - side]} only "
-        f"{weights[1 - side][others].sum():.6g}; allow more pairs, or change the weights"
+        f"{there:.6g}, which is {here - there:.3g} less; allow more pairs, or change the weights"
     )
 
 
