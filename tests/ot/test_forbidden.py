@@ -192,7 +192,7 @@ INFEASIBLE: dict[str, tuple[list[list[float]], list[str]]] = {
 def test_what_no_plan_can_do_is_refused_in_words(
     costs: list[list[float]], words: list[str], reg: Regulariser, dtype: torch.dtype
 ) -> None:
-    message = input_error(solve, Discrete.from_matrix(torch.tensor(costs).to(dtype), reg=reg))
+    message = input_error(None, solve, Discrete.from_matrix(torch.tensor(costs).to(dtype), reg=reg))
     assert message.startswith("no plan avoids the forbidden pairs")
     assert all(word in message for word in (*words, "allow more pairs")), message
     assert "\n" not in message
