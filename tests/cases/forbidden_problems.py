@@ -125,8 +125,10 @@ def finite_twin(given: Forbidding) -> Discrete:
     """The problem with a cost in place of infinity that no plan would pay, in float64."""
     C = given.C.double()
     finite = C[C.isfinite()]
-    eps = getattr(given.reg, "eps", 0.0)
-    dear = 1e6 * float(finite.abs().max()) + 1e4 * eps
+    lightest = min(float(w[w > 0].min()) for w in (given.a, given.b))
+    # The potentials of Quadratic are as large as the density of its plan, which the lightest weight bounds.
+    eps = getattr(given.reg, "eps", 0.0) * (10 / lightest if isinstance(given.reg, Quadratic) else 1e4)
+    dear = 1e6 * float(finite.abs().max()) + eps
     twin = C.masked_fill(C.isinf(), dear)
     return Discrete.from_matrix(twin, *given.problem().weights64, reg=given.reg)
 
