@@ -22,6 +22,8 @@ from otgen.ot.discrete.sparse_coupling import SparseCoupling
 # Rows or columns that a message names.
 _NAMED = 8
 _UNIT = float(np.finfo(np.float64).eps)
+# A pair has mass in a plan if it is more than this fraction of the lighter weight.
+_USED = 1e-13
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,7 @@ class Support:
 
     Attributes:
         forbidden: the pairs of infinite cost, ``(..., n, m)``, bool.
+        unused: the pairs without mass in any plan: those forbidden, and those whose mass would lack elsewhere.
         plan: a coupling that avoids them, float64, ``(..., n, m)``.
         weights: the weights of both sides, float64. They are those given, up to what roundoff left of the sums of parts
             that must agree, such as both sides of a block.
@@ -38,6 +41,7 @@ class Support:
     """
 
     forbidden: Tensor
+    unused: Tensor
     plan: Tensor
     weights: tuple[Tensor, Tensor]
     lonely: Tensor | None
@@ -74,6 +78,7 @@ class Support:
         lonely = forbidden & (lonely_rows | lonely_columns)
         return cls(
             forbidden=forbidden,
+            unused=forbidden | _closed(forbidden, plan.reshape(costs.shape), weights),
             plan=plan.reshape(costs.shape),
             weights=(a.reshape(weights[0].shape), b.reshape(weights[1].shape)),
             lonely=lonely if bool(lonely.any()) else None,
@@ -93,6 +98,7 @@ class Support:
         """The support of one problem of a batch, or of some of them."""
         return Support(
             forbidden=self.forbidden[index],
+            unused=self.unused[index],
             plan=self.plan[index],
             weights=(self.weights[0][index], self.weights[1][index]),
             lonely=None if self.lonely is None else self.lonely[index],
@@ -120,6 +126,24 @@ def _feasible(forbidden: Any, a: Any, b: Any, noise: float, where: str) -> tuple
         return plan, a, b
     plan = plan / plan.sum()
     return plan, plan.sum(1), plan.sum(0)
+
+
+def _closed(forbidden: Tensor, plan: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
+    """The pairs that are in no cycle of the residual graph, so that no plan gives them mass."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    n, m = plan.shape[-2:]
+    least = _USED * torch.minimum(weights[0].detach().unsqueeze(-1), weights[1].detach().unsqueeze(-2))
+    used = ((plan > least) & ~forbidden).reshape(-1, n, m).cpu().numpy()
+    closed = []
+    for barred, own in zip(forbidden.reshape(-1, n, m).cpu().numpy(), used, strict=True):
+        # From a row by any allowed pair, from a column by a pair with mass.
+        graph = np.zeros((n + m, n + m), dtype=bool)
+        graph[:n, n:], graph[n:, :n] = ~barred, own.T
+        part = connected_components(csr_array(graph), connection="strong")[1]
+        closed.append(part[:n, None] != part[n:])
+    return torch.from_numpy(np.stack(closed)).reshape(plan.shape).to(plan.device)
 
 
 def _why_not(

@@ -3,7 +3,8 @@ r"""Certified bounds on the value of a problem with forbidden pairs.
 The lower bound is that of any problem: forbidden pairs have no term in the dual. For the upper bound the plan must be
 made a coupling that avoids these pairs, and filling what it lacks with a product would use them. So it is scaled down
 to the marginals, and what it lacks is filled by a flow along allowed pairs. Where none fits, some of the plan is given
-up, ``(1 - t) plan``, until one does: at ``t = 1`` it is the feasible plan that the problem's support knows.
+up, ``(1 - t) plan``, until one does: at ``t = 1`` it is the feasible plan that the problem's support knows. What it
+has on allowed pairs that no plan can use is left out first.
 
 A coupling whose marginals are right to roundoff counts as one. Its value may differ from that of an exact one by what
 moving the missing mass costs, about its potentials: the bound is raised by that much. Weights are taken as right to
@@ -144,7 +145,8 @@ class _Single:
 
     def _coupling(self, plan: Tensor) -> tuple[Tensor, float]:
         """A coupling that avoids the forbidden pairs, near the plan, and the L1 norm of what roundoff leaves it off."""
-        plan = held(held(plan, self.a, 1), self.b, 0)
+        # Mass on a pair that no plan uses could not be mended.
+        plan = held(held(plan.masked_fill(self.support.unused, 0.0), self.a, 1), self.b, 0)
         most, given_up = _EXACT * self.terms * UNIT, 0.0
         off = lacks = self._off(plan)
         if not lacks < 1:
@@ -169,7 +171,7 @@ class _Single:
         if len(some) == 0 or len(others) == 0:
             return fill
         few = (some.unsqueeze(-1), others)
-        numbers = (self.paid[few], self.support.forbidden[few], rows[some], columns[others])
+        numbers = (self.paid[few], self.support.unused[few], rows[some], columns[others])
         found = torch.from_numpy(flow(*(part.cpu().numpy() for part in numbers))).to(plan)
         fill[few] = (found * min(float(rows.sum()), float(columns.sum()))).masked_fill(numbers[1], 0.0)
         return fill
