@@ -114,8 +114,9 @@ def test_input_errors_are_value_errors_of_the_library() -> None:
 
 
 MATRICES: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "NaN": (having(torch.ones(2, 3), NAN, 1, 2), ("C holds 1 value", "NaN", "(1, 2)", "clean")),
-    "infinite": (having(torch.ones(2, 3), INF, 0, 0), ("C holds 1 value", "infinite", "(0, 0)")),
+    "NaN": (having(torch.ones(2, 3), NAN, 1, 2), ("C holds 1 value", "NaN", "(1, 2)", "inf for a pair")),
+    "minus infinity": (having(torch.ones(2, 3), -INF, 0, 0), ("C holds 1 value", "minus infinity", "(0, 0)")),
+    "inf and NaN": (having(having(torch.ones(2, 3), INF, 0, 0), NAN, 0, 1), ("C holds 1 value", "NaN", "(0, 1)")),
     "empty": (torch.ones(2, 0), ("C is empty", "(2, 0)")),
     "vector": (torch.ones(3), ("C must have 2 or 3 dimensions", "(3,)")),
     "integers": (torch.ones(2, 3, dtype=torch.int32), ("C must hold", "int32", ".float()")),

@@ -89,6 +89,38 @@ def _made_ordinary(name: str, value: Any) -> Tensor:
 
 def lifted(name: str, value: Any, dims: tuple[int, ...]) -> Tensor:
     """``value`` as a float32 or float64 tensor of one of ``dims`` dimensions, not empty, finite."""
+    checked = _floating(name, value, dims)
+    # A sum is finite only if all its terms are; the slow search runs on failure alone.
+    if not math.isfinite(checked.detach().sum()):
+        bad = (~torch.isfinite(checked)).nonzero()
+        if len(bad):
+            raise InputError(
+                f"{name} holds {len(bad)} value(s) that are NaN or infinite, the first at index "
+                f"{tuple(bad[0].tolist())}; clean the data first"
+            )
+    return checked
+
+
+def costs(name: str, value: Any, dims: tuple[int, ...]) -> tuple[Tensor, bool]:
+    """A cost matrix as :func:`owned` gives it, in which inf is allowed, and whether it occurs."""
+    checked = _floating(name, value, dims)
+    forbids = not math.isfinite(checked.detach().sum()) and bool((checked.isfinite().logical_not()).any())
+    if forbids:
+        real_costs(name, checked)
+    return (checked.clone() if checked.data_ptr() == value.data_ptr() else checked), forbids
+
+
+def real_costs(name: str, costs: Tensor) -> None:
+    """Check that every cost is a number, or inf for a pair that must carry no mass."""
+    bad = (costs.isnan() | costs.isneginf()).nonzero()
+    if len(bad):
+        raise InputError(
+            f"{name} holds {len(bad)} value(s) that are NaN or minus infinity, the first at index "
+            f"{tuple(bad[0].tolist())}; a cost is a number, or inf for a pair that must carry no mass"
+        )
+
+
+def _floating(name: str, value: Any, dims: tuple[int, ...]) -> Tensor:
     value = tensor(name, value)
     if not value.dtype.is_floating_point:
         remedy = "take its real part, or torch.view_as_real of it" if value.is_complex() else "call .float() on it"
@@ -102,14 +134,6 @@ def lifted(name: str, value: Any, dims: tuple[int, ...]) -> Tensor:
     if value.numel() == 0:
         raise InputError(f"{name} is empty: shape {tuple(value.shape)}; at least one point is needed")
     checked: Tensor = value if value.dtype in (torch.float32, torch.float64) else value.float()
-    # A sum is finite only if all its terms are; the slow search runs on failure alone.
-    if not math.isfinite(checked.detach().sum()):
-        bad = (~torch.isfinite(checked)).nonzero()
-        if len(bad):
-            raise InputError(
-                f"{name} holds {len(bad)} value(s) that are NaN or infinite, the first at index "
-                f"{tuple(bad[0].tolist())}; clean the data first"
-            )
     return checked
 
 

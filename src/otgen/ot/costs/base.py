@@ -71,6 +71,11 @@ class Cost(ABC):
         """
         return None
 
+    @property
+    def forbids(self) -> bool:
+        """Whether a cost of inf says that a pair must carry no mass; if not, as by default, inf is an overflow."""
+        return False
+
     def paired_units(self, d: int) -> float:
         """A bound on the roundoff of :meth:`paired` between points of d coordinates, in units of roundoff of the cost.
 

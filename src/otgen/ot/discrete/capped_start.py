@@ -31,8 +31,10 @@ def capped_start(problem: Discrete, solver: Solver) -> Potentials | None:
     costs = problem.rows(slice(None), torch.float64)
     least = torch.maximum(costs.amin(-1).amax(-1), costs.amin(-2).amax(-1))
     cap = (_CAP * least.abs() + _CAP_EPS * problem.eps)[..., None, None]
-    if not bool((costs.amax((-2, -1), keepdim=True) > cap).any()):
+    # A forbidden pair stays one.
+    above = (costs > cap) & costs.isfinite()
+    if not bool(above.any()):
         return None
-    capped = Discrete.from_matrix(torch.minimum(costs, cap), *problem.weights64, reg=problem.reg)
+    capped = Discrete.from_matrix(torch.where(above, cap, costs), *problem.weights64, reg=problem.reg)
     found: Any = run(capped, solver, until=MarginalError(_TOL), max_steps=_STEPS, on_unconverged="ignore")
     return found.potentials if found.potentials.finite else None

@@ -4,7 +4,8 @@ Lower bound: the dual value, after the soft transform of g. Upper bound: the pri
 those potentials, rounded to the transport polytope (Altschuler, Weed, Rigollet 2017, Algorithm 2). Both are
 evaluated in float64, streamed over blocks of rows, and widened by a bound on the roundoff of that evaluation, pair by
 pair. Where that bound is most of the gap, a second evaluation has less of it:
-:mod:`otgen.ot.discrete.sharp_certificate`.
+:mod:`otgen.ot.discrete.sharp_certificate`. Problems with forbidden pairs have a certificate of their own:
+:mod:`otgen.ot.discrete.support_certificate`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from otgen.ot.discrete.dual_bound import UNIT, DualBound, RowBounds
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sharp_certificate import sharp_bounds
+from otgen.ot.discrete.support_certificate import bounds_on_support
 from otgen.ot.regularisers.base import SmoothRegulariser
 
 # Up to this many entries the costs and the density of all rows are kept between the passes.
@@ -95,6 +97,9 @@ def certify(
     """
     inner = problem.in_units()
     potentials = potentials.times(problem.unit / inner.unit)
+    if inner.forbids:
+        found = Certificate(*bounds_on_support(inner.detached(), potentials, plan, correction))
+        return found.in_units(inner.unit / problem.unit)
     found = _Evaluation(inner, potentials, plan, enough).certificate(correction)
     return found.in_units(inner.unit / problem.unit)
 

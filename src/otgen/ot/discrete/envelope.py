@@ -213,14 +213,14 @@ def value_of(kind: ValueKind, problem: Discrete, potentials: Potentials, plan: T
     for part, costs in _costs(problem):
         if not isinstance(reg, SmoothRegulariser):
             assert plan is not None
-            value = value + (plan[..., part, :].double() * costs).sum((-2, -1))
+            value = value + (plan[..., part, :].double() * problem.paid(costs)).sum((-2, -1))
             continue
         sums = pair_sums_of(problem, potentials, costs, part)
         if not torch.is_grad_enabled():
             # Potentials whose rows are exact whatever the roundoff, as those of the plan are.
             sums += reg.soft_transform(sums, problem.b.unsqueeze(-2), dim=-1).unsqueeze(-1)
         density = reg.density(sums)
-        price = costs * density
+        price = problem.paid(costs) * density
         if kind is ValueKind.PRIMAL:
             # eps penalty(m) = s m - conjugate(s) for the density m of s, differentiable also where m is 0.
             price = price + sums.masked_fill(sums.isinf(), 0.0) * density - reg.conjugate(sums)

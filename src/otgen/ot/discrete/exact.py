@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import os
-import re
-import sys
-import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import repeat
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,13 +13,13 @@ from typing_extensions import override
 
 from otgen.errors import InputError, NumericalError
 from otgen.ot.core import checks
+from otgen.ot.discrete.network_simplex import QUIET, barring_cost
+from otgen.ot.discrete.network_simplex import pot as pot
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 from otgen.ot.discrete.sparse_coupling import SparseCoupling
 from otgen.ot.regularisers.none import NoReg
-from otgen.seeding import python_stream_kept
-from otgen.threads import Setting
 
 # A duality gap below this fraction of the value is accepted; a larger one is roundoff of costs far above the value.
 _ACCEPTED = 2.0**-34
@@ -172,35 +165,53 @@ class _Found:
 def _refined(costs: Any, weights: tuple[Any, Any], max_pivots: int, guess: tuple[Any, Any] | None) -> _Found:
     """The best coupling and potentials that runs of the simplex give, with ever better capped costs."""
     low = costs.min()
-    found = _found(costs, np.full(len(costs), low), np.zeros(len(costs.T)), np.inf, weights, max_pivots, guess)
+    # Forbidden pairs, if there are any.
+    barred = np.isinf(costs) if costs.max() == np.inf else None
+    level = (np.full(len(costs), low), np.zeros(len(costs.T)))
+    found = _found(costs, level, np.inf, weights, max_pivots, barred, guess)
     if _accepted(found, costs):
         return found
     # The simplest feasible potentials: exact if the cheapest pairs of all rows make up a coupling.
     f = costs.min(1)
     found = _better(found, _Found(f, (costs - f[:, None]).min(0), found.coupling), costs)
-    largest = float(costs.max() - low)
+    largest = float((costs if barred is None else costs[~barred]).max() - low)
     cap = _CAP * found.gap
     while cap < largest and not found.exhausted and not _accepted(found, costs):
-        found = _better(found, _found(costs, found.f, found.g, cap, weights, max_pivots), costs)
+        found = _better(found, _found(costs, (found.f, found.g), cap, weights, max_pivots, barred), costs)
         cap *= _RAISED
     return found
 
 
 def _found(
-    costs: Any, f: Any, g: Any, cap: float, weights: tuple[Any, Any], max_pivots: int, guess: Any = None
+    costs: Any,
+    at: tuple[Any, Any],
+    cap: float,
+    weights: tuple[Any, Any],
+    max_pivots: int,
+    barred: Any = None,
+    guess: Any = None,
 ) -> _Found:
-    """One run of the simplex on the costs reduced by f and g, at most ``cap``; ``guess``: potentials to start from."""
+    """One run of the simplex on the costs reduced by the potentials ``at``, at most ``cap``, but for barred pairs.
+
+    ``guess``: potentials to start from.
+    """
+    f, g = at
     reduced = costs - f[:, None]
     if g.any():
         reduced -= g
     if cap < np.inf:
         reduced.clip(0, cap, out=reduced)
+    if barred is not None:
+        reduced[barred] = barring_cost(reduced[~barred], reduced.shape)
     # Costs of ordinary size, exactly: the simplex has absolute tolerances.
     exponent = int(np.frexp(reduced.max())[1])
-    with _QUIET:
+    with QUIET:
         start = {} if guess is None else _warm(guess[0] - f, guess[1] - g, exponent)
         np.ldexp(reduced, -exponent, out=reduced)
         plan, log = pot().emd(*weights, reduced, numItermax=max_pivots, log=True, **start)
+    if barred is not None:
+        # Next to nothing, since a plan that avoids these pairs exists.
+        plan[barred] = 0.0
     g = g + np.ldexp(log["v"], exponent)
     # Feasible for the costs as they are, up to one rounding.
     f = (costs - g).min(1)
@@ -233,34 +244,3 @@ def _better(one: _Found, other: _Found, costs: Any) -> _Found:
 
 def _accepted(found: _Found, costs: Any) -> bool:
     return found.gap <= _ACCEPTED * abs(found.coupling.cost(costs))
-
-
-# If the pivots run out, the certificate shows it: POT need not warn.
-_FILTER = ("ignore", None, UserWarning, re.compile(r"ot\."), 0)
-
-
-def _silence() -> None:
-    # Into the list itself: by `filterwarnings` all warnings that were shown once would be shown again.
-    cast(Any, warnings.filters).insert(0, _FILTER)
-
-
-def _unsilence() -> None:
-    # It is gone where another thread has put back filters of its own meanwhile.
-    if _FILTER in warnings.filters:
-        cast(Any, warnings.filters).remove(_FILTER)
-
-
-_QUIET = Setting(_silence, _unsilence)
-
-
-def pot() -> Any:
-    """The POT module, imported without the other frameworks that it would load."""
-    # POT looks for other frameworks when it is imported, and they take memory on every device they find.
-    for backend in ("JAX", "TENSORFLOW", "CUPY"):
-        os.environ.setdefault(f"POT_BACKEND_DISABLE_{backend}", "1")
-    if "ot" not in sys.modules:
-        with python_stream_kept():
-            importlib.import_module("ot")
-    import ot
-
-    return ot

@@ -40,9 +40,18 @@ class Geometry(ABC):
     def inputs(self) -> tuple[Tensor, ...]:
         """The tensors that the costs depend on: what gradients are taken with respect to."""
 
+    def same_kind(self, other: Geometry) -> bool:
+        """Whether both have one shape, and turn equal inputs into equal costs."""
+        return type(self) is type(other) and self.shape == other.shape
+
     @abstractmethod
     def matrix(self) -> Tensor:
         """The cost matrix, differentiable."""
+
+    @property
+    @abstractmethod
+    def forbids(self) -> bool:
+        """Whether a cost of inf is a forbidden pair, and may occur."""
 
     @property
     def underflows(self) -> bool:
@@ -103,6 +112,15 @@ class Points(Geometry):
     def inputs(self) -> tuple[Tensor, ...]:
         return (self.x, self.y)
 
+    @override
+    def same_kind(self, other: Geometry) -> bool:
+        return isinstance(other, Points) and self.cost == other.cost and super().same_kind(other)
+
+    @property
+    @override
+    def forbids(self) -> bool:
+        return self.cost.forbids
+
     @property
     def spread(self) -> Tensor:
         """The largest difference of a coordinate between two points, of either cloud; 0 if all points coincide."""
@@ -155,8 +173,13 @@ class Points(Geometry):
 class Matrix(Geometry):
     """Costs given as a matrix."""
 
-    def __init__(self, costs: Tensor) -> None:
-        self.costs = costs
+    def __init__(self, costs: Tensor, *, forbids: bool = False) -> None:
+        self.costs, self._forbids = costs, forbids
+
+    @property
+    @override
+    def forbids(self) -> bool:
+        return self._forbids
 
     @property
     @override
@@ -181,8 +204,8 @@ class Matrix(Geometry):
 
     @override
     def columns(self, where: Tensor) -> Matrix:
-        return Matrix(self.costs[..., where])
+        return Matrix(self.costs[..., where], forbids=self._forbids)
 
     @override
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Matrix:
-        return Matrix(change(self.costs))
+        return Matrix(change(self.costs), forbids=self._forbids)

@@ -197,6 +197,9 @@ def _entries(problem: Discrete, rounding: CostRounding, block: PlanBlock) -> _En
         error += rounding.columns.unsqueeze(-2) / _ROUNDINGS
     # |f| + |c| + |s| bounds |g| as well, where the pair has mass.
     error.add_(block.s.abs().masked_fill_(weights == 0, 0.0)).mul_(_ROUNDINGS)
+    if problem.forbids:
+        # A forbidden pair is zero whatever the roundoff, and its cost has no slope.
+        error, weights = problem.paid(error), weights.masked_fill(block.costs.isinf(), 0.0)
     if not entropic:
         # The row's potential errs by a mean of the errors of the pairs with mass.
         error += torch.where(block.density > 0, error, 0.0).amax(-1, keepdim=True)

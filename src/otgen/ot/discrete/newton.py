@@ -278,6 +278,7 @@ def _first_eps(problem: Discrete) -> float:
     if not isinstance(problem.reg, KL):
         return problem.eps
     costs = problem.matrix.detach().flatten()
+    costs = costs[costs.isfinite()] if problem.forbids else costs
     # Not the mean, which hangs on outliers.
     some = costs[:: -(-len(costs) // _SAMPLE)]
     typical = float(some.median() - some.min())

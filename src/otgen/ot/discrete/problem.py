@@ -17,8 +17,10 @@ from otgen.ot.core.problem import Problem
 from otgen.ot.costs.base import Cost, CostRounding
 from otgen.ot.costs.sqeuclidean import SqEuclidean
 from otgen.ot.discrete.conditioning import lightest, too_coarse, unit_of
+from otgen.ot.discrete.cost_summary import cost_range, mean_cost, median_positive_cost, streamed_summary
 from otgen.ot.discrete.geometry import Geometry, Matrix, Points, distinct, entrywise
-from otgen.ot.discrete.side import Side
+from otgen.ot.discrete.side import Side, exact_weights, joined
+from otgen.ot.discrete.support import Support
 from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
 from otgen.threads import cached_property
@@ -83,9 +85,13 @@ class Discrete(Problem):
     def from_matrix(
         cls, C: Tensor, a: Tensor | None = None, b: Tensor | None = None, *, reg: Regulariser | None = None
     ) -> Discrete:
-        """The problem of a given cost matrix, ``(n, m)`` or ``(B, n, m)``; one matrix may have weights ``(B, n)``."""
+        """The problem of a given cost matrix, ``(n, m)`` or ``(B, n, m)``; one matrix may have weights ``(B, n)``.
+
+        A cost of inf is a pair that must carry no mass.
+        """
         problem = cls.__new__(cls)
-        problem._set(Matrix(checks.owned("C", C, (2, 3))), a, b, KL() if reg is None else reg)
+        costs, forbids = checks.costs("C", C, (2, 3))
+        problem._set(Matrix(costs, forbids=forbids), a, b, KL() if reg is None else reg)
         return problem
 
     def _set(self, geometry: Geometry, a: Tensor | None, b: Tensor | None, reg: Regulariser) -> None:
@@ -108,6 +114,8 @@ class Discrete(Problem):
         for name in ("geometry", "a", "b", "reg", "unit", "_masses", "_lightest"):
             if name in self.__dict__:
                 setattr(problem, name, self.__dict__[name])
+        if "support" in self.__dict__ and "geometry" not in changes:
+            problem.__dict__["support"] = self.support
         problem.__dict__.update(changes)
         return problem
 
@@ -152,27 +160,43 @@ class Discrete(Problem):
             memory.require(3 * needed, what, remedy, self.device)
         # With its graph, also where it is first read without one.
         with torch.set_grad_enabled(any(tensor.requires_grad for tensor in self.geometry.inputs())):
-            return self._in_units(self.geometry.matrix())
+            return self._in_units(self.geometry.matrix(), slice(None))
 
     def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
         """Rows of the cost matrix in ``dtype``, no graph."""
         if dtype == self.dtype and "matrix" in self.__dict__:
             return self.matrix.detach()[..., part, :]
-        return self._in_units(self.geometry.rows(part, dtype))
+        return self._in_units(self.geometry.rows(part, dtype), part)
 
-    def _in_units(self, costs: Tensor) -> Tensor:
+    def _in_units(self, costs: Tensor, part: slice) -> Tensor:
+        costs = self.support.filled(costs, part) if self.forbids else costs
         return costs if self.unit == 1 else entrywise(lambda each: each * (1 / self.unit), costs)
+
+    @property
+    def forbids(self) -> bool:
+        """Whether some pairs may be forbidden, by a cost of inf."""
+        return self.geometry.forbids
+
+    @cached_property
+    def support(self) -> Support:
+        """The pairs that may carry mass; raises InputError if no plan can do with them."""
+        if self.streamed:
+            raise InputError(f"forbidden pairs need a matrix, and that of {self!r} is too large for the free memory")
+        return Support.of(self.geometry.rows(slice(None), self.dtype), self._weights_given(graph=False), self.dtype)
+
+    def paid(self, costs: Tensor) -> Tensor:
+        """The costs, with zeros for forbidden pairs: what a plan pays for them, which send no mass."""
+        return costs.masked_fill(costs.isinf(), 0.0) if self.forbids else costs
 
     @cached_property
     def weights64(self) -> tuple[Tensor, Tensor]:
         """a and b in float64, each summing to 1: from the weights as given, unless they carry a graph."""
-        found = []
-        for weights, masses in zip((self.a, self.b), self._masses, strict=True):
-            exact = (weights if weights.requires_grad else masses).double()
-            # Equal ones are set, since their sum would depend on how many problems are in a batch.
-            equal = masses is weights
-            found.append(torch.full_like(exact, 1 / exact.shape[-1]) if equal else exact / exact.sum(-1, keepdim=True))
-        return found[0], found[1]
+        found = self._weights_given()
+        return self.support.repaired(*found) if self.forbids else found
+
+    def _weights_given(self, *, graph: bool = True) -> tuple[Tensor, Tensor]:
+        a, b = (exact_weights(*side, graph=graph) for side in zip((self.a, self.b), self._masses, strict=True))
+        return a, b
 
     @property
     def uniform(self) -> bool:
@@ -189,9 +213,7 @@ class Discrete(Problem):
         """``sum_ij a_i b_j c_ij``, averaged over the batch."""
         if self.streamed:
             return self._cost_summary[0]
-        with torch.no_grad():
-            mean = (self.a.unsqueeze(-2) @ distinct(self.matrix.detach()) @ self.b.unsqueeze(-1)).double().mean()
-        return float(mean)
+        return mean_cost(distinct(self.matrix.detach()), self.a.detach(), self.b.detach(), forbids=self.forbids)
 
     @property
     def largest_cost(self) -> float:
@@ -208,25 +230,17 @@ class Discrete(Problem):
         """
         if self.streamed:
             return self._cost_summary[1:]
-        return checks.extremes(distinct(self.matrix.detach()))
+        return cost_range(distinct(self.matrix.detach()), forbids=self.forbids)
 
     @cached_property
     def _cost_summary(self) -> tuple[float, float, float]:
-        mean, lowest, highest = 0.0, math.inf, -math.inf
-        for part in self.row_blocks():
-            rows = self.rows(part, self.dtype)
-            low, high = checks.extremes(rows)
-            lowest, highest = min(lowest, low), max(highest, high)
-            means = self.a[..., part].detach().unsqueeze(-2) @ rows @ self.b.detach().unsqueeze(-1)
-            mean += float(means.double().mean())
-        return mean, lowest, highest
+        blocks = ((self.a.detach()[..., part], self.rows(part, self.dtype)) for part in self.row_blocks())
+        return streamed_summary(blocks, self.b.detach())
 
     @cached_property
     def median_positive_cost(self) -> float:
         """The median of the costs above 0 (of the first rows alone, if there are many); 0 if there is none."""
-        costs = self.rows(next(self.row_blocks()), self.dtype)
-        positive = costs[costs > 0]
-        return float(positive.median()) if len(positive) else 0.0
+        return median_positive_cost(self.rows(next(self.row_blocks()), self.dtype), forbids=self.forbids)
 
     @property
     def asked(self) -> Discrete:
@@ -264,7 +278,7 @@ class Discrete(Problem):
 
     def lifted(self) -> Discrete:
         """The same problem in float64, with its graph."""
-        problem = self._mapped(torch.Tensor.double, self.geometry.changed(torch.Tensor.double))
+        problem = self._recast(torch.Tensor.double, self.geometry.changed(torch.Tensor.double))
         # From the weights as given: those in the dtype were rounded when they were normalised.
         problem.a, problem.b = self.weights64
         if self.uniform:
@@ -293,11 +307,11 @@ class Discrete(Problem):
     def stack(cls, problems: Sequence[Discrete]) -> Discrete:
         """One batch from problems of points with the same shape, cost and regulariser; batches are concatenated."""
         first = problems[0]
-        x, y = (_joined(clouds, 3) for clouds in zip(*(p._points().inputs() for p in problems), strict=True))
-        a, b = (_joined(weights, 2) for weights in zip(*((p.a, p.b) for p in problems), strict=True))
+        x, y = (joined(clouds, 3) for clouds in zip(*(p._points().inputs() for p in problems), strict=True))
+        a, b = (joined(weights, 2) for weights in zip(*((p.a, p.b) for p in problems), strict=True))
         masses: tuple[Tensor, ...] = (a, b)
         if not all(p.uniform for p in problems):
-            masses = tuple(_joined(each, 2) for each in zip(*(p._masses for p in problems), strict=True))
+            masses = tuple(joined(each, 2) for each in zip(*(p._masses for p in problems), strict=True))
         return first._with(geometry=Points(x, y, first.cost), a=a, b=b, _masses=masses)
 
     def cost_rounding(self, dtype: torch.dtype) -> CostRounding:
@@ -331,9 +345,7 @@ class Discrete(Problem):
 
     def equals(self, other: Discrete) -> bool:
         """Whether both are the same problem, number by number, whatever the regulariser."""
-        if self.shape != other.shape or type(self.geometry) is not type(other.geometry):
-            return False
-        if isinstance(self.geometry, Points) and self.cost != other.cost:
+        if not self.geometry.same_kind(other.geometry):
             return False
         pairs = zip((*self.geometry.inputs(), *self.masses), (*other.geometry.inputs(), *other.masses), strict=True)
         return all(one is another or torch.equal(one, another) for one, another in pairs)
@@ -345,7 +357,7 @@ class Discrete(Problem):
     @override
     def detached(self) -> Discrete:
         """The same problem without a graph."""
-        problem = self._mapped(torch.Tensor.detach, self.geometry.mapped(torch.Tensor.detach))
+        problem = self._recast(torch.Tensor.detach, self.geometry.mapped(torch.Tensor.detach))
         problem.reg = self.reg.detached()
         if "weights64" in self.__dict__:
             a, b = self.weights64
@@ -357,8 +369,17 @@ class Discrete(Problem):
         if len(self.shape) != 3:
             raise InputError(f"this problem is no batch: its cost matrix has shape {self.shape}")
         problem = self._mapped(lambda weights: weights[index], self.geometry.part(index))
+        if "support" in self.__dict__:
+            problem.__dict__["support"] = self.support[index]
         if self._asked is not None:
             problem._asked = self._asked[index]
+        return problem
+
+    def _recast(self, change: Callable[[Tensor], Tensor], geometry: Geometry) -> Discrete:
+        # The same numbers: the support is found once, whatever is made of them.
+        problem = self._mapped(change, geometry)
+        if self.forbids:
+            problem.__dict__["support"] = self.support
         return problem
 
     def _mapped(self, change: Callable[[Tensor], Tensor], geometry: Geometry) -> Discrete:
@@ -374,11 +395,8 @@ class Discrete(Problem):
 
     def subsample(self, rows: Tensor, columns: Tensor) -> Discrete:
         """The problem of some rows and columns, weights renormalised."""
-        (left, right) = self.sides()
-        few = left.part(rows), right.part(columns)
-        geometry = Points(few[0].points, few[1].points, self.cost)
-        a, b = (side.weights for side in few)
-        return self._with(geometry=geometry, a=a, b=b, _masses=tuple(side.masses for side in few))
+        left, right = self.sides()
+        return self.between(left.part(rows), right.part(columns))._with(unit=self.unit)
 
     def row_blocks(self) -> Iterator[slice]:
         """Blocks of rows, each small enough to be held in float64."""
@@ -391,7 +409,3 @@ class Discrete(Problem):
         *batch, n, m = self.shape
         of = f"{batch[0]} problems of " if batch else ""
         return f"Discrete({of}{n} x {m} points, {self.dtype}, {self.reg})"
-
-
-def _joined(parts: tuple[Tensor, ...], dims: int) -> Tensor:
-    return torch.stack(parts) if parts[0].ndim == dims - 1 else torch.cat(parts)

@@ -35,7 +35,7 @@ class PlanSums:
 
     def add(self, block: PlanBlock) -> Tensor:
         """Add a block; returns its row sums divided by the weights of the rows."""
-        reg, flat = self.rows.reg, block.costs.flatten(-2)
+        reg, flat = self.rows.reg, self.rows.problem.paid(block.costs).flatten(-2)
         self.value = self.value + (block.a * block.f).sum(-1)
         self.absolute = self.absolute + (block.a * block.f.abs()).sum(-1)
         self.largest = torch.maximum(self.largest, block.f.abs().amax(-1))

@@ -23,6 +23,7 @@ from otgen.ot.core.interval import Interval
 from otgen.ot.costs.base import CostRounding
 from otgen.ot.discrete.dual_bound import UNIT, DualBound
 from otgen.ot.discrete.geometry import Points
+from otgen.ot.discrete.plan_scaling import held
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.regularisers.base import SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
@@ -160,7 +161,7 @@ class _Single:
         """Non-negative matrices that add up to a coupling, and the L1 norm of what roundoff leaves it to lack."""
         if self._matches():
             return [torch.where(self.plan > 0, self.a[0].unsqueeze(-1), 0.0)], 0.0
-        plan = _held(_held(self.plan, self.a[0], 1), self.b[0], 0) * (1 - _LIGHTER)
+        plan = held(held(self.plan, self.a[0], 1), self.b[0], 0) * (1 - _LIGHTER)
         filled = self._completed(plan) if sum(plan.shape) <= _DENSE else torch.zeros_like(plan)
         # What dear pairs may cost sets how little is to be left.
         enough = _ENOUGH * float((self.plan * self.costs.abs()).sum()) / max(float(self.costs.abs().max()), _TINY)
@@ -173,7 +174,7 @@ class _Single:
             before = left
             # Each row spreads what it lacks as its plan does; columns take no more than they lack.
             part = plan * (rows / plan.sum(1).clamp(min=_TINY)).unsqueeze(-1)
-            filled = filled + _held(part, columns, 0) * (1 - _LIGHTER)
+            filled = filled + held(part, columns, 0) * (1 - _LIGHTER)
         rows, columns = self._lacking(plan, filled)
         plans, mass = [plan, filled], float(torch.minimum(rows.sum(), columns.sum()))
         if mass > 0:
@@ -214,11 +215,6 @@ class _Single:
         """What the sums of rows and of columns lack, where they lack something."""
         rows, columns = (_lacks(weights, plans, dim)[0] for weights, dim in ((self.a, 1), (self.b, 0)))
         return rows.clamp(min=0), columns.clamp(min=0)
-
-
-def _held(plan: Tensor, weights: Tensor, dim: int) -> Tensor:
-    """The plan with each row (``dim`` 1) or column (0) scaled down to its weight, if it is heavier."""
-    return plan * (weights / plan.sum(dim).clamp(min=_TINY)).clamp(max=1).unsqueeze(dim)
 
 
 def _lacks(weights: tuple[Tensor, Tensor], plans: Sequence[Tensor], dim: int) -> tuple[Tensor, Tensor]:

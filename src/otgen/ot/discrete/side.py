@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -25,3 +26,16 @@ class Side:
         """Some of the points, their weights normalised."""
         weights = self.weights[..., where]
         return Side(self.points[..., where, :], weights / weights.sum(-1, keepdim=True), self.masses[..., where])
+
+
+def exact_weights(weights: Tensor, masses: Tensor, *, graph: bool = True) -> Tensor:
+    """Weights in float64, summing to 1: from those given, ``masses``, unless they carry a graph that is to be kept."""
+    exact = (weights if weights.requires_grad and graph else masses).double()
+    # Equal ones are set, since their sum would depend on how many problems are in a batch.
+    equal = masses is weights
+    return torch.full_like(exact, 1 / exact.shape[-1]) if equal else exact / exact.sum(-1, keepdim=True)
+
+
+def joined(parts: tuple[Tensor, ...], dims: int) -> Tensor:
+    """One batch, of ``dims`` dimensions, from tensors of single problems or of batches."""
+    return torch.stack(parts) if parts[0].ndim == dims - 1 else torch.cat(parts)

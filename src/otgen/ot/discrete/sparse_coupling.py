@@ -104,6 +104,7 @@ class _Side:
         for room in (np.where(other.lacks, other.lacking, 0.0), _EXACT / 4 * other.weights):
             if not self.lacks[k]:
                 break
+            room = np.where(prices < np.inf, room, 0.0)
             # Those that are filled up get just what they lack: a difference of running sums would round it.
             room = room[order]
             before = np.concatenate([[0.0], np.cumsum(room[:-1])])

@@ -88,8 +88,12 @@ def _root_of_rows(z: Tensor, w: Tensor, eps: float, guess: Tensor | None) -> Ten
         # An entry of zero weight is replaced by the smallest entry of positive weight, which changes no sum.
         top = z.masked_fill(~positive, -torch.inf).amax(-1, keepdim=True)
         bottom = z.masked_fill(~positive, torch.inf).amin(-1, keepdim=True)
+        # Not that of a forbidden pair: zero times infinity is no number.
+        bottom = torch.where(bottom > -torch.inf, bottom, top)
         z = (torch.where(positive, z, bottom) - top).contiguous()
     start = _start(z, w, eps) if guess is None else guess.unsqueeze(-1) + top
+    # It is no number if all entries that it uses are of forbidden pairs.
+    start = torch.where(start < torch.inf, start, eps)
     # This start lies below the root, with at least one active entry; it replaces smaller guesses.
     start = start.clamp(min=eps * (1 - 1e-9))
     root, missed = _newton(z, w, eps, start)

@@ -101,10 +101,12 @@ class Kernel:
         drift: the largest ``|log u|``, ``|log v|``.
         change: the largest change of ``log u``, ``log v`` in the last step.
         rounding: the bound on the roundoff of the logarithms of the entries.
+        forbidden: the pairs that must carry no mass, whose entries are 0; None if there are none.
     """
 
-    def __init__(self, matrix: Tensor, eps: float, a: Tensor, b: Tensor) -> None:
-        self.matrix, self.eps, self.a, self.b = matrix, eps, a.detach(), b.detach()
+    def __init__(self, matrix: Tensor, eps: float, a: Tensor, b: Tensor, forbidden: Tensor | None = None) -> None:
+        self.matrix, self.eps, self.a, self.b, self.forbidden = matrix, eps, a.detach(), b.detach(), forbidden
+        self._clear_forbidden()
         self.drift, self.change, self.rounding = 0.0, math.inf, Rounding()
         self.most_drift, self.least_exponent = MOST_DRIFT[matrix.dtype], LEAST_EXPONENT[matrix.dtype]
         self._split(torch.ones_like(self.a), torch.ones_like(self.b))
@@ -136,7 +138,11 @@ class Kernel:
             block.add_(f[..., part].unsqueeze(-1)).mul_(1 / eps).clamp_(floor, -floor).exp_()
             if not whole:
                 matrix[..., part, :] = block
-        return Kernel(matrix, eps, problem.a, problem.b)
+        return Kernel(matrix, eps, problem.a, problem.b, problem.support.forbidden if problem.forbids else None)
+
+    def _clear_forbidden(self) -> None:
+        if self.forbidden is not None:
+            self.matrix.masked_fill_(self.forbidden, 0.0)
 
     @property
     def p(self) -> Tensor:
@@ -211,6 +217,7 @@ class Kernel:
         """Square kernel and scalings in place, which halves eps: ``exp(z / (eps / 2)) = exp(z / eps)^2``."""
         p, q = self.p.square(), self.q.square()
         self.matrix.square_().clamp_(min=math.exp(self.least_exponent))
+        self._clear_forbidden()
         self.eps, self.rounding, self.drift = self.eps / 2, self.rounding.halved(), 2 * self.drift
         self._split(p, q)
 

@@ -142,7 +142,8 @@ class KernelIterate(DiscreteIterate):
 
     def _quick_bounds(self) -> Interval | None:
         """The interval from the kernel; None if it is unavailable."""
-        if self.annealing or not self.kernel.separate:
+        # What a plan lacks is filled with a product there, which forbidden pairs do not allow.
+        if self.annealing or not self.kernel.separate or self.problem.forbids:
             return None
         each = [self._bounds_of(k) for k in range(len(self.kernel.subproblems))]
         bounds = torch.tensor(each, dtype=torch.float64, device=self.problem.device)

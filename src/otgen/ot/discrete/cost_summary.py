@@ -1,0 +1,42 @@
+"""A few numbers about the costs of a problem; those of forbidden pairs, which are infinite, do not count."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from otgen.ot.core import checks
+
+
+@torch.no_grad()
+def mean_cost(costs: Tensor, a: Tensor, b: Tensor, *, forbids: bool) -> float:
+    """``sum_ij a_i b_j c_ij`` over the allowed pairs, relative to their weight, averaged over the batch."""
+    if not forbids:
+        return float((a.unsqueeze(-2) @ costs @ b.unsqueeze(-1)).double().mean())
+    weights = (a.unsqueeze(-1) * b.unsqueeze(-2)).double().masked_fill(costs.isinf(), 0.0)
+    paid = (weights * costs.masked_fill(costs.isinf(), 0.0)).sum((-2, -1))
+    return float((paid / weights.sum((-2, -1))).mean())
+
+
+def cost_range(costs: Tensor, *, forbids: bool) -> tuple[float, float]:
+    """The least and the largest cost; raises InputError if a cost overflows the dtype."""
+    return checks.extremes(costs[costs.isfinite()] if forbids else costs)
+
+
+def median_positive_cost(costs: Tensor, *, forbids: bool) -> float:
+    """The median of the costs above 0; 0 if there is none."""
+    positive = costs[(costs > 0) & costs.isfinite()] if forbids else costs[costs > 0]
+    return float(positive.median()) if len(positive) else 0.0
+
+
+def streamed_summary(blocks: Iterable[tuple[Tensor, Tensor]], b: Tensor) -> tuple[float, float, float]:
+    """The mean cost, the least and the largest one, from blocks of rows: their weights, and their costs."""
+    mean, lowest, highest = 0.0, math.inf, -math.inf
+    for a, rows in blocks:
+        low, high = checks.extremes(rows)
+        lowest, highest = min(lowest, low), max(highest, high)
+        mean += float((a.unsqueeze(-2) @ rows @ b.unsqueeze(-1)).double().mean())
+    return mean, lowest, highest
