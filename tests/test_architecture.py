@@ -30,7 +30,7 @@ COMMON = {"errors", "exports", "own_modules", "renamed", "seeding", "threads", "
 # Packages under their former names, which nothing in here may import: from the former name to the present one.
 FORMER = {"crosscheck": "peers", "recipes": "papers", "claims": "papers"}
 # The same inside `ot`, folder by folder and file by file: a row may import those below it.
-OT_ROWS = ("__init__", "losses suggest", "solve", "semi_discrete continuous grid", "discrete")
+OT_ROWS = ("__init__", "losses suggest", "solve", "semi_discrete continuous grid unbalanced", "discrete")
 OT_ROWS += ("costs regularisers", "core")
 # Of what lies below them, grids need the core alone.
 OT_ONLY = {"grid": {"core"}}

@@ -103,6 +103,13 @@ def grid_used(solver: Any, given: Inputs) -> Results:
     return Results(detached([found.value]), detached([found.lower, found.upper, found.critic, found.flow]))
 
 
+def unbalanced_used(solver: Any, given: Inputs) -> Results:
+    x, y, a, b = given
+    found = solve(ot.Unbalanced(x, y, a, b, rho=1.0, reg=KL(eps=0.5)), solver, tol=0, max_steps=4)
+    numbers = (found.lower, found.upper, found.mass, found.potentials.g, found.marginal_b)
+    return Results(detached([found.value, found.plan()]), detached(numbers))
+
+
 def semi_discrete_used(solver: Any, given: Inputs) -> Results:
     x, y, _, b = given
     found = solve(SemiDiscrete(Finite(x), y, b, reg=KL(eps=0.5)), solver, tol=0, max_steps=4)
@@ -144,6 +151,8 @@ TRANSPORT: dict[str, Subject] = {
         for reg, solver in CASES
     },
     "PositiveFeatures": Subject(partial(ot.PositiveFeatures, features=16), four, partial(solver_used, reg=KL(eps=2.0))),
+    "UnbalancedNewton": Subject(ot.UnbalancedNewton, four, unbalanced_used),
+    "UnbalancedSinkhorn": Subject(ot.UnbalancedSinkhorn, four, unbalanced_used),
     "GridPDHG": Subject(ot.GridPDHG, partial(masses, (3, 4)), grid_used),
     "GridExact1D": Subject(ot.GridExact1D, partial(masses, (7,)), grid_used),
     **{type(one).__name__: Subject(partial(replace, one), four, semi_discrete_used) for one in SOLVERS},

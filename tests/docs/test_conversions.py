@@ -196,3 +196,35 @@ def test_semi_dual_of_a_vector() -> None:
     f = problem.reg.soft_transform(psi - problem.matrix, B, dim=-1)
     torch.testing.assert_close(dual_value(problem, Potentials(f, psi)), semi_dual)
     assert semi_dual <= solution().value
+
+
+def test_pot_unbalanced(pot: Any) -> None:
+    rho = (0.7, 2.0)
+    ours = solve(transport.Unbalanced(X, Y, 2 * A, B, rho=rho, reg=KL(eps=EPS)), tol=1e-12, on_unconverged="ignore")
+    costs = SQ(X, Y).numpy()
+    # By translation-invariant steps, whose stop is right for penalties that differ.
+    plan = pot.unbalanced.sinkhorn_unbalanced(
+        2 * A.numpy(), B.numpy(), costs, EPS, rho, reg_type="kl", stopThr=1e-14, numItermax=100_000
+    )
+    np.testing.assert_allclose(plan, ours.plan().numpy(), atol=1e-8)
+
+
+@pytest.mark.parametrize("debias", [True, False])
+@pytest.mark.parametrize("p", [1, 2])
+def test_geomloss_reach(p: int, debias: bool) -> None:
+    geomloss, blur, reach = peer("geomloss"), 0.3, 0.8
+    options: dict[str, Any] = {"p": p, "blur": blur, "reach": reach, "debias": debias}
+    x, masses = X.clone().requires_grad_(), (2 * A, Y, B)
+    values = []
+    for kind, more in ((geomloss, {"scaling": 0.999, "backend": "tensorized"}), (transport, {"tol": 1e-8})):
+        value = kind.SamplesLoss("sinkhorn", **options, **more)(masses[0], x, masses[2], masses[1])
+        values.append((value.item(), torch.autograd.grad(value, x)[0]))
+    assert values[0][0] == pytest.approx(values[1][0], rel=1e-3)
+    factor, eps, rho = 1 / p, p * blur**p, p * reach**p
+    theirs = (rho + eps / 2) / (rho + eps)
+    torch.testing.assert_close(values[0][1], theirs * values[1][1], rtol=0.02, atol=2e-3)
+    cost = PNorm(p=1) if p == 1 else SQ
+    kind = transport.UnbalancedDivergence if debias else transport.UnbalancedLoss
+    whole = factor * kind(rho=rho, cost=cost, reg=KL(eps=eps), tol=1e-8)(X, Y, 2 * A, B).item()
+    constant = 0.0 if debias else factor * eps * (1.5 - 2.0)
+    assert values[1][0] == pytest.approx(whole + constant, rel=1e-7)

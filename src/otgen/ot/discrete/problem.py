@@ -19,7 +19,7 @@ from otgen.ot.costs.sqeuclidean import SqEuclidean
 from otgen.ot.discrete.conditioning import lightest, too_coarse, unit_of
 from otgen.ot.discrete.cost_summary import cost_range, mean_cost, median_positive_cost, streamed_summary
 from otgen.ot.discrete.geometry import Geometry, Matrix, Points, distinct, entrywise
-from otgen.ot.discrete.side import Side, exact_weights, joined
+from otgen.ot.discrete.side import Side, blocks_of, exact_weights, joined
 from otgen.ot.discrete.support import Support
 from otgen.ot.regularisers.base import Regulariser, SmoothRegulariser
 from otgen.ot.regularisers.kl import KL
@@ -27,8 +27,6 @@ from otgen.threads import cached_property
 
 # A problem whose three matrices need no more than this is never streamed.
 _ALWAYS_KEPT_BYTES = 1 << 28
-# Entries of a row block of the streamed passes: 2 MB in float64, which a cache holds.
-_BLOCK_ENTRIES = 1 << 18
 
 
 class Discrete(Problem):
@@ -85,10 +83,7 @@ class Discrete(Problem):
     def from_matrix(
         cls, C: Tensor, a: Tensor | None = None, b: Tensor | None = None, *, reg: Regulariser | None = None
     ) -> Discrete:
-        """The problem of a given cost matrix, ``(n, m)`` or ``(B, n, m)``; one matrix may have weights ``(B, n)``.
-
-        A cost of inf is a pair that must carry no mass.
-        """
+        """The problem of costs ``(n, m)`` or ``(B, n, m)``, inf where no mass may go; a and b may be ``(B, n)``."""
         problem = cls.__new__(cls)
         costs, forbids = checks.costs("C", C, (2, 3))
         problem._set(Matrix(costs, forbids=forbids), a, b, KL() if reg is None else reg)
@@ -333,10 +328,10 @@ class Discrete(Problem):
         points = self._points()
         return Side(points.x, self.a, self._masses[0]), Side(points.y, self.b, self._masses[1])
 
-    def between(self, left: Side, right: Side) -> Discrete:
+    def between(self, left: Side, right: Side, unit: float = 1.0) -> Discrete:
         """The problem between two clouds, with this one's cost and regulariser."""
         geometry, masses = Points(left.points, right.points, self.cost), (left.masses, right.masses)
-        return self._with(geometry=geometry, a=left.weights, b=right.weights, _masses=masses, unit=1.0)
+        return self._with(geometry=geometry, a=left.weights, b=right.weights, _masses=masses, unit=unit)
 
     def _points(self) -> Points:
         if not isinstance(self.geometry, Points):
@@ -393,17 +388,9 @@ class Discrete(Problem):
         masses = (self._masses[0], self._masses[1][..., where])
         return self._with(geometry=self.geometry.columns(where), b=self.b[..., where], _masses=masses)
 
-    def subsample(self, rows: Tensor, columns: Tensor) -> Discrete:
-        """The problem of some rows and columns, weights renormalised."""
-        left, right = self.sides()
-        return self.between(left.part(rows), right.part(columns))._with(unit=self.unit)
-
     def row_blocks(self) -> Iterator[slice]:
         """Blocks of rows, each small enough to be held in float64."""
-        *batch, n, m = self.shape
-        size = max(1, _BLOCK_ENTRIES // (m * (batch[0] if batch else 1)))
-        for start in range(0, n, size):
-            yield slice(start, min(start + size, n))
+        return blocks_of(self.shape)
 
     def __repr__(self) -> str:
         *batch, n, m = self.shape

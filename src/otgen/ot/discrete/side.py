@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+# Entries of a row block of the streamed passes: 2 MB in float64, which a cache holds.
+_BLOCK_ENTRIES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -39,3 +43,11 @@ def exact_weights(weights: Tensor, masses: Tensor, *, graph: bool = True) -> Ten
 def joined(parts: tuple[Tensor, ...], dims: int) -> Tensor:
     """One batch, of ``dims`` dimensions, from tensors of single problems or of batches."""
     return torch.stack(parts) if parts[0].ndim == dims - 1 else torch.cat(parts)
+
+
+def blocks_of(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Blocks of rows of ``(n, m)`` or ``(B, n, m)`` entries, each small enough to be held in float64."""
+    *batch, n, m = shape
+    size = max(1, _BLOCK_ENTRIES // (m * (batch[0] if batch else 1)))
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Unpack
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from otgen.errors import InputError
+from otgen.ot.core import checks
 from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.interval import Certified, Interval
 from otgen.ot.core.loop import LoopSettings, LossOptions, OnUnconverged, tell_of_shortfall
@@ -17,9 +18,11 @@ from otgen.ot.core.results import Status
 from otgen.ot.core.solver import Solver
 from otgen.ot.core.stopping import RelGap
 from otgen.ot.costs.base import Cost
+from otgen.ot.costs.sqeuclidean import SqEuclidean
 from otgen.ot.losses.combined_gap import combined
-from otgen.ot.losses.divergences import TransportLoss
+from otgen.ot.losses.divergences import warn_if_negative
 from otgen.ot.regularisers.base import Regulariser
+from otgen.ot.regularisers.kl import KL
 from otgen.ot.solve import default_solver, solve
 from otgen.ot.unbalanced.dual import update_f
 from otgen.ot.unbalanced.problem import Rho, Unbalanced, penalties
@@ -167,33 +170,40 @@ def _each(interval: Interval, merged: tuple[float, ...], found: tuple[Unbalanced
     return max(min(_AIM * tol * float(sizes.min()) / terms, tol), _LEAST) if terms > 0 else tol
 
 
-class UnbalancedLoss(TransportLoss):
+class UnbalancedLoss(nn.Module):
     """The regularised value between measures of any mass: see :class:`Unbalanced`.
 
     Args:
-        rho: the weight of the marginals' penalties, or a pair, one a side.
+        rho: the weight of the marginals' penalties in units of the cost, or a pair, one a side; 1 by default.
         cost: the ground cost; squared Euclidean by default.
         reg: KL; at 5 % of the mean cost by default.
         solver: if omitted, chosen by the size.
-        options: as for every :class:`TransportLoss`, ``value`` left out.
+        options: as for every :class:`TransportLoss`.
 
     Attributes:
         last: the detached result of the last call, None before the first.
     """
 
+    # Whether it is a divergence, which may be negative for some costs.
+    debiases: ClassVar[bool] = False
     last: UnbalancedSolution | UnbalancedCombination | None = None
 
     def __init__(
         self,
         *,
-        rho: Rho,
+        rho: Rho = 1.0,
         cost: Cost | None = None,
         reg: Regulariser | None = None,
         solver: Solver | None = None,
         **options: Unpack[LossOptions],
     ) -> None:
-        super().__init__(cost=cost, reg=reg, solver=solver, **options)
+        super().__init__()
+        checks.options(type(self).__name__, options, ["rho", "cost", "reg", "solver", *LossOptions.__annotations__])
+        self.cost, self.reg = SqEuclidean() if cost is None else cost, KL() if reg is None else reg
+        self.solver, self.options = solver, options
         self.rho = penalties(rho)
+        if self.debiases:
+            warn_if_negative(self.cost, self.reg)
         if self.debiases and self.rho[0] != self.rho[1]:
             raise InputError(f"a divergence treats both sides alike: rho must be one number, got {self.rho}")
 
@@ -218,7 +228,7 @@ class UnbalancedLoss(TransportLoss):
 
     @override
     def extra_repr(self) -> str:
-        return f"rho={self.rho}, {super().extra_repr()}"
+        return f"rho={self.rho}, cost={self.cost}, reg={self.reg}"
 
 
 class UnbalancedDivergence(UnbalancedLoss):

@@ -20,7 +20,7 @@ from otgen.ot.core import checks
 from otgen.ot.core.problem import Problem
 from otgen.ot.costs.base import Cost
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.regularisers.base import Regulariser
+from otgen.ot.regularisers.base import Regulariser, require_constant_eps
 from otgen.ot.regularisers.kl import KL
 from otgen.threads import cached_property
 
@@ -187,6 +187,7 @@ def _penalty(value: Any, message: str) -> float:
 
 def _entropic(reg: Regulariser | None) -> KL:
     reg = KL() if reg is None else reg
+    require_constant_eps(reg, "Unbalanced")
     if not isinstance(reg, KL):
         raise InputError(
             f"unbalanced transport is solved for KL, whose update has a closed form; got {checks.shown(reg)}; "

@@ -25,6 +25,8 @@ from otgen.ot.unbalanced.solution import UnbalancedSolution
 from otgen.ot.unbalanced.value import envelope_value, unrolled_value
 from otgen.threads import cached_property
 
+# A gap of so many times the rounding is roundoff.
+_ROUNDED = 2.5
 # The factor of eps in a step of the annealing at the start.
 _ANNEAL = 0.5
 
@@ -125,12 +127,14 @@ class UnbalancedIterate(Iterate):
     @property
     @override
     def finite(self) -> bool:
-        return math.isfinite(float(self.state.f.sum() + self.state.g.sum()))
+        return math.isfinite(float(self.state.f.detach().sum() + self.state.g.detach().sum()))
 
     @override
     def limited(self, tol: float) -> bool:
         interval = self.certificate.interval
-        return bool((interval.rounded | (interval.rel_gap <= tol)).all())
+        # A little more than twice the rounding, since the bounds themselves are rounded.
+        rounded = interval.gap <= _ROUNDED * interval.rounding
+        return bool((rounded | (interval.rel_gap <= tol)).all())
 
     @override
     def restart(self) -> UnbalancedState:

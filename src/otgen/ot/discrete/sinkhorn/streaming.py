@@ -120,10 +120,10 @@ def coarse_start(
         return None
     rng = checks.generator(rng)
     rows, columns = (torch.randperm(size, generator=rng)[:points].to(problem.device) for size in (n, m))
-    few = problem.subsample(rows, columns)
+    few = _subsample(problem, rows, columns)
     f = solver.potentials(few, solver.advance(few, solver.init(few), _COARSE_STEPS)).f
     every = torch.arange(m, device=problem.device)
-    g, wide = torch.zeros_like(problem.b), problem.subsample(rows, every)
+    g, wide = torch.zeros_like(problem.b), _subsample(problem, rows, every)
     for where in _pieces(every):
         g[where] = -problem.eps * _log_columns(wide, f, g, problem.eps, where)
     return Potentials(torch.zeros_like(problem.a), g)
@@ -172,3 +172,9 @@ class Pace:
             if self.plain > _PLAIN_STEPS and rate > 0:
                 self.factor = 2 / (1 + math.sqrt(1 - rate))
         self.error = error
+
+
+def _subsample(problem: Discrete, rows: Tensor, columns: Tensor) -> Discrete:
+    """The problem of some rows and columns, weights renormalised."""
+    left, right = problem.sides()
+    return problem.between(left.part(rows), right.part(columns), problem.unit)
