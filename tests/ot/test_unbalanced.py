@@ -217,6 +217,21 @@ def test_points_without_mass_change_nothing() -> None:
         assert not many.plan()[6:].any()
 
 
+def test_a_first_bit_of_mass_has_its_derivative() -> None:
+    """Of a point without mass: the derivative from the right, which is what a little mass there adds."""
+    x, y, a, b = clouds(6, 5, seed=7, masses=(1.0, 2.0))
+    a[0] = 0.0
+
+    def value(a: Tensor) -> Tensor:
+        return solve(Unbalanced(x, y, a, b, rho=0.5, reg=KL(eps=0.2)), tol=1e-11, on_unconverged="ignore").value
+
+    start = a.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(value(start), start)
+    more = a.clone()
+    more[0] = 1e-6
+    assert float(gradient[0]) == pytest.approx(float(value(more) - value(a)) / 1e-6, rel=1e-4)
+
+
 def test_a_batch_is_its_problems() -> None:
     batches = [
         torch.stack(parts) for parts in zip(*(clouds(6, 5, seed, (1.0, 1.0 + seed)) for seed in range(3)), strict=True)

@@ -82,15 +82,21 @@ def certify_unbalanced(problem: Unbalanced, potentials: Potentials) -> Unbalance
     (a, b), eps = problem.masses64, problem.eps
     g = potentials.g.detach().double()
     f = update_f(problem, g)
-    if math.isinf(problem.rho[1]):
-        # The columns must be exact: each is scaled, which is an update of g.
-        columns = (plan_of(problem, f, g)).sum(-2)
-        g = g + torch.where(b > 0, eps * (b / columns.masked_fill(b == 0, 1.0)).masked_fill(b == 0, 1.0).log(), 0.0)
     plan = plan_of(problem, f, g)
+    if math.isinf(problem.rho[1]):
+        # An update of g, then what its roundoff leaves, which large potentials multiply.
+        g = g + eps * _missing(b, plan.sum(-2)).log()
+        plan = plan_of(problem, f, g)
+        plan.mul_(_missing(b, plan.sum(-2)).unsqueeze(-2))
     if math.isinf(problem.rho[0]):
-        scale = torch.where(a > 0, a / plan.sum(-1).masked_fill(a == 0, 1.0), 1.0)
-        plan, f = plan.mul_(scale.unsqueeze(-1)), f + eps * scale.log()
+        plan.mul_(_missing(a, plan.sum(-1)).unsqueeze(-1))
     return _bounds(problem, f, g, plan)
+
+
+def _missing(masses: Tensor, sums: Tensor) -> Tensor:
+    """The factor that makes a marginal what is prescribed; 1 where that is nothing."""
+    empty = masses == 0
+    return torch.where(empty, 1.0, masses / sums.masked_fill(empty, 1.0))
 
 
 def _bounds(problem: Unbalanced, f: Tensor, g: Tensor, plan: Tensor) -> UnbalancedCertificate:
@@ -101,7 +107,7 @@ def _bounds(problem: Unbalanced, f: Tensor, g: Tensor, plan: Tensor) -> Unbalanc
     total = problem.totals[0] * problem.totals[1]
     # Terms of a point without mass are 0, whatever its potential.
     a, b = problem.masses64
-    f, g = f.masked_fill(a == 0, 0.0), g.masked_fill(b == 0, 0.0)
+    everywhere, (f, g) = (f, g), (f.masked_fill(a == 0, 0.0), g.masked_fill(b == 0, 0.0))
     value = dual_value(a, b, rho, (f, g), eps * (mass - total))
     upper, error = (rows * f).sum(-1) + (columns * g).sum(-1) - eps * (mass - total), torch.zeros_like(value)
     # Sizes of all that is summed, each with the number of its roundings.
@@ -118,7 +124,7 @@ def _bounds(problem: Unbalanced, f: Tensor, g: Tensor, plan: Tensor) -> Unbalanc
     rounding = _rounding(problem, plan, (f, g), (rows, columns), size)
     lower = _known(value - rounding, -math.inf)
     upper = _known(upper + rounding, math.inf)
-    return UnbalancedCertificate(lower, upper, rounding, value, linear, mass, error, f, g, rows, columns)
+    return UnbalancedCertificate(lower, upper, rounding, value, linear, mass, error, *everywhere, rows, columns)
 
 
 def _rounding(

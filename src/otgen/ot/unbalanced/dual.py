@@ -68,7 +68,11 @@ def plan_of(problem: Unbalanced, f: Tensor, g: Tensor) -> Tensor:
     """``a_i b_j exp((f_i + g_j - c_ij) / eps)``, float64, no graph; no mass where a or b has none."""
     a, b = problem.masses64
     s = (f.unsqueeze(-1) + g.unsqueeze(-2)).sub_(problem.pairs.matrix.detach())
-    return normal_exp(s.div_(problem.eps)).mul_(b.unsqueeze(-2)).mul_(a.unsqueeze(-1))
+    plan = normal_exp(s.div_(problem.eps)).mul_(b.unsqueeze(-2)).mul_(a.unsqueeze(-1))
+    if bool((a == 0).any()) or bool((b == 0).any()):
+        # Infinity times nothing is nothing.
+        plan.masked_fill_((a == 0).unsqueeze(-1) | (b == 0).unsqueeze(-2), 0.0)
+    return plan
 
 
 def dual_value(

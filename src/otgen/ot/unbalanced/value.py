@@ -25,7 +25,7 @@ def unrolled_value(problem: Unbalanced, potentials: Potentials) -> Tensor:
     a, b = problem.a.double(), problem.b.double()
     s = f.unsqueeze(-1) + g.unsqueeze(-2) - problem.pairs.matrix
     weights = a.unsqueeze(-1) * b.unsqueeze(-2)
-    pairs = (weights * problem.reg.conjugate(s)).sum((-2, -1))
+    pairs = (weights * problem.reg.conjugate(s.masked_fill(weights == 0, -torch.inf))).sum((-2, -1))
     return dual_value(a, b, problem.rho, (f, g), pairs)
 
 
@@ -69,6 +69,11 @@ def _gradients(problem: Unbalanced, potentials: Potentials) -> tuple[Tensor, ...
     s = (f.unsqueeze(-1) + g.unsqueeze(-2)).sub_(problem.pairs.matrix.detach())
     # Of a point without mass too: what a first bit of mass there would add.
     more = s.div_(eps).expm1_().mul_(eps)
-    of_a = gained(f, problem.rho[0]) - (more @ b.unsqueeze(-1)).squeeze(-1)
-    of_b = gained(g, problem.rho[1]) - (a.unsqueeze(-2) @ more).squeeze(-2)
+    of_a = gained(f, problem.rho[0]) - _weighted(more, b.unsqueeze(-2)).sum(-1)
+    of_b = gained(g, problem.rho[1]) - _weighted(more, a.unsqueeze(-1)).sum(-2)
     return (*inputs, of_a, of_b)
+
+
+def _weighted(values: Tensor, weights: Tensor) -> Tensor:
+    # Where the weight is zero, the value may be anything, infinity included.
+    return torch.where(weights > 0, values * weights, 0.0)
