@@ -19,7 +19,6 @@ from cases.solver_cases import programme
 from otgen import ot
 from otgen.ot import KL, Discrete, Exact, NoReg, Potentials, Quadratic, Regulariser, SmoothRegulariser, certify, solve
 from otgen.ot.discrete import plan as plan_module
-from otgen.ot.discrete import problem as discrete
 
 FIELDS = [field.name for field in dataclasses.fields(ot.Certificate) if field.name not in ("rounding", "dual")]
 EVERY = [KL(eps=0.3), Quadratic(eps=0.6), NoReg()]
@@ -176,7 +175,7 @@ def test_blocks_of_rows_make_no_difference(reg: Any, count: Any, rows: int, kept
 
     whole = found()
     assert len(list(larger(reg, count).row_blocks())) == 1
-    monkeypatch.setattr(discrete, "_BLOCK_ENTRIES", rows * 6 * (count or 1))
+    monkeypatch.setattr("otgen.ot.discrete.side._BLOCK_ENTRIES", rows * 6 * (count or 1))
     if not kept:
         monkeypatch.setattr(plan_module, "_KEEP_ENTRIES", 0)
     blocks = list(larger(reg, count).row_blocks())
@@ -192,14 +191,14 @@ def test_blocks_of_a_plan_that_is_not_feasible(monkeypatch: pytest.MonkeyPatch) 
     plan = plan * problem.a.unsqueeze(-1) * problem.b.unsqueeze(-2)
     whole = certify(problem, Potentials(problem.a, problem.b), plan)
     assert whole.row_error.min().item() > 0.05
-    monkeypatch.setattr(discrete, "_BLOCK_ENTRIES", 24)
+    monkeypatch.setattr("otgen.ot.discrete.side._BLOCK_ENTRIES", 24)
     streamed = certify(problem, Potentials(problem.a, problem.b), plan)
     for field in FIELDS:
         torch.testing.assert_close(getattr(streamed, field), getattr(whole, field), rtol=1e-12, atol=1e-14)
 
 
 def test_a_block_has_at_least_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discrete, "_BLOCK_ENTRIES", 1)
+    monkeypatch.setattr("otgen.ot.discrete.side._BLOCK_ENTRIES", 1)
     assert len(list(larger(NoReg(), None).row_blocks())) == 11
 
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 import otgen.ot.discrete.dual_ascent as dual_ascent
-import otgen.ot.discrete.problem as problems
 from cases.checks import refused
 from cases.components import Smooth, every_smooth
 from cases.errors import raising
@@ -133,7 +132,7 @@ def test_a_memory_saves_steps() -> None:
 def test_streaming_is_the_dense_pass(cls: Smooth, entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
     solver, case = DualAscent(), problem(cls(eps=0.3), zeros=2)
     whole = solver.advance(case, solver.init(case), 5)
-    monkeypatch.setattr(problems, "_BLOCK_ENTRIES", entries)
+    monkeypatch.setattr("otgen.ot.discrete.side._BLOCK_ENTRIES", entries)
     monkeypatch.setattr(dual_ascent, "_KEPT_PAIRS", 0)
     blocked = solver.advance(case, solver.init(case), 5)
     one, other = (solver.potentials(case, state) for state in (whole, blocked))
@@ -157,7 +156,7 @@ def test_the_matrix_of_a_large_problem_is_never_asked_for(cls: Smooth, memory: i
     forbidden = raising(AssertionError("the dense matrix was asked for"))
     monkeypatch.setattr(Discrete, "matrix", property(forbidden))
     monkeypatch.setattr(Discrete, "rows", watched)
-    monkeypatch.setattr(problems, "_BLOCK_ENTRIES", 27)
+    monkeypatch.setattr("otgen.ot.discrete.side._BLOCK_ENTRIES", 27)
     monkeypatch.setattr(dual_ascent, "_KEPT_PAIRS", 0)
     with torch.no_grad():
         state = solver.advance(fresh, solver.init(fresh), 200)

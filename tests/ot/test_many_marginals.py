@@ -127,7 +127,7 @@ def test_by_blocks_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         return solve(Discrete(x, y, A, B, reg=KL(eps=0.5)), DualAscent(), tol=1e-8).value
 
     whole = differentiated(value, X, Y)
-    monkeypatch.setattr("otgen.ot.discrete.problem._BLOCK_ENTRIES", 3 * M * COUNT)
+    monkeypatch.setattr("otgen.ot.discrete.side._BLOCK_ENTRIES", 3 * M * COUNT)
     monkeypatch.setattr(Discrete, "streamed", True)
     for got, want in zip(differentiated(value, X, Y), whole, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-7)

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 import otgen.ot.discrete.newton as newton
-import otgen.ot.discrete.problem as problems
 from cases.components import Smooth, every_smooth
 from cases.random_problems import between, generator
 from otgen.ot import KL, Discrete, DualAscent, Newton, Quadratic, Relative, SmoothRegulariser, default_solver, solve
@@ -67,7 +66,7 @@ def test_blocks_of_rows_change_nothing(cls: Smooth, entries: int, least: int, mo
     monkeypatch.setattr(newton, "_FACTORISED", least)
     case = problem(cls(eps=0.3))
     whole = solve(case, Newton(), tol=0, max_steps=4)
-    monkeypatch.setattr(problems, "_BLOCK_ENTRIES", entries)
+    monkeypatch.setattr("otgen.ot.discrete.side._BLOCK_ENTRIES", entries)
     blocked = solve(case, Newton(), tol=0, max_steps=4)
     # Products in float32 are summed in another order.
     torch.testing.assert_close(blocked.potentials.g, whole.potentials.g, rtol=0, atol=1e-5)

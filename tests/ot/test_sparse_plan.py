@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-import otgen.ot.discrete.problem as problems
 from cases.checks import refused
 from cases.errors import raising
 from cases.random_problems import between, cloud
@@ -26,7 +25,7 @@ def solved(reg: Regulariser, dtype: torch.dtype = torch.float64, n: int = 30, m:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("entries", [1 << 18, 100, 1])
 def test_it_is_the_dense_plan_without_its_zeros(reg: Any, dtype: torch.dtype, entries: int, monkeypatch: Any) -> None:
-    monkeypatch.setattr(problems, "_BLOCK_ENTRIES", entries)
+    monkeypatch.setattr("otgen.ot.discrete.side._BLOCK_ENTRIES", entries)
     solution = solved(reg, dtype)
     sparse, dense = solution.sparse_plan(), solution.plan()
     assert (sparse.layout, sparse.dtype, sparse.shape) == (torch.sparse_coo, dtype, dense.shape)
@@ -46,7 +45,7 @@ def test_the_simplex_has_few_entries() -> None:
 
 
 def test_a_batch_is_its_first_dimension(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(problems, "_BLOCK_ENTRIES", 50)
+    monkeypatch.setattr("otgen.ot.discrete.side._BLOCK_ENTRIES", 50)
     x, y = (torch.stack([cloud(k, 2, seed) for seed in (s, s + 1, s + 2)]) for k, s in ((9, 1), (7, 5)))
     solution = solve(Discrete(x, y, reg=Quadratic(eps=0.1)), tol=1e-6)
     sparse = solution.sparse_plan()
@@ -57,7 +56,7 @@ def test_a_batch_is_its_first_dimension(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_large_plan_never_needs_the_dense_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(problems, "_BLOCK_ENTRIES", 100)
+    monkeypatch.setattr("otgen.ot.discrete.side._BLOCK_ENTRIES", 100)
     solution = solved(Quadratic(eps=0.05))
     expected = solution.plan()
     x, y = solution.problem.sides()

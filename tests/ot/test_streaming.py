@@ -26,7 +26,7 @@ def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if 10 kB were free: problems of more than some 400 pairs are streamed, in blocks of a few rows."""
     monkeypatch.setattr(discrete, "_ALWAYS_KEPT_BYTES", 0)
     monkeypatch.setattr(memory, "free_bytes", lambda device="cpu": SMALL)
-    monkeypatch.setattr(discrete, "_BLOCK_ENTRIES", 100)
+    monkeypatch.setattr("otgen.ot.discrete.side._BLOCK_ENTRIES", 100)
 
 
 def problem(cost: Cost | None = None, eps: float = 0.3, zeros: int = 2, dtype: torch.dtype = torch.float64) -> Discrete:

@@ -139,7 +139,13 @@ def _floating(name: str, value: Any, dims: tuple[int, ...]) -> Tensor:
 
 def in_order(x: Any, y: Any, a: Any, b: Any) -> None:
     """Refuse ``(a, x, b, y)``, the order of GeomLoss, where ``(x, y, a, b)`` is wanted."""
-    shapes = [tuple(part.shape) if isinstance(part, Tensor) else () for part in (x, y, a, b)]
+    given = (x, y, a, b)
+    # Nested tensors and those without numbers have no shape to look at: they are refused later.
+    if not all(isinstance(part, Tensor) for part in given) or any(p.is_nested or p.is_meta for p in given):
+        return
+    if any(isinstance(part, (UninitializedBuffer, UninitializedParameter)) for part in given):
+        return
+    shapes = [tuple(part.shape) for part in given]
     masses, points = shapes[::2], shapes[1::2]
     fits = (len(p) > 1 and p != m and p[:-1] in (m, m[:-1]) for m, p in zip(masses, points, strict=True))
     if all(fits):
