@@ -82,8 +82,11 @@ def loaded(content: bytes) -> NDArray[Any] | None:
     """What numpy reads; for an archive its one array."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = np.load(io.BytesIO(content), allow_pickle=False)
-        return as_points(found if isinstance(found, np.ndarray) else found[found.files[0]])
+        if not content.startswith(b"\x93NUMPY"):
+            # An archive may have something before its start, which numpy refuses and the archive's format allows.
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                content = archive.read(archive.namelist()[0])
+        return as_points(np.load(io.BytesIO(content), allow_pickle=False))
 
 
 def points(path: Path) -> NDArray[Any]:
