@@ -24,7 +24,7 @@ _EPS_IS_CONSTANT = (
     "eps has a gradient, which is known by the envelope theorem only, and gradient=Unroll() records the solver's steps "
     "at a constant eps; use gradient=Envelope(), or KL(eps=eps.item())"
 )
-_PLAN_IS_CONSTANT = (
+PLAN_IS_CONSTANT = (
     "the envelope gradient cannot be differentiated a second time: it holds the plan constant; "
     "use gradient=Unroll() for second derivatives"
 )
@@ -130,7 +130,7 @@ class _EnvelopeValue(torch.autograd.Function):
             grad = grad.to(gradients[0].dtype)
         if torch.is_grad_enabled():
             # create_graph=True: a derivative by the inputs is an error, one by the factor of the gradient is right.
-            gradients = tuple(first_order(g, _PLAN_IS_CONSTANT, *ctx.saved_tensors) for g in gradients)
+            gradients = tuple(first_order(g, PLAN_IS_CONSTANT, *ctx.saved_tensors) for g in gradients)
         scaled = []
         for wanted, g in zip(needed, gradients, strict=True):
             scaled.append(g * grad.reshape(grad.shape + (1,) * (g.ndim - grad.ndim)) if wanted else None)
@@ -152,7 +152,7 @@ class _ValueOfEps(torch.autograd.Function):
         with torch.no_grad(), full_precision(grad.device):
             by_eps = penalty_of(*ctx.at)
         if torch.is_grad_enabled():
-            by_eps = first_order(by_eps, _PLAN_IS_CONSTANT, eps)
+            by_eps = first_order(by_eps, PLAN_IS_CONSTANT, eps)
         return grad, None, (grad * by_eps).sum().to(eps)
 
 
@@ -266,13 +266,13 @@ def envelope_gradients(
             # Rows are exact whatever the roundoff, as in the plan.
             s += reg.soft_transform(s, b, dim=-1).unsqueeze(-1)
             conjugate = reg.conjugate(s)
-            grad_a[..., part] -= _weighted(conjugate, problem.b.unsqueeze(-2)).sum(-1)
-            grad_b -= _weighted(conjugate, problem.a[..., part].unsqueeze(-1)).sum(-2)
+            grad_a[..., part] -= weighted(conjugate, problem.b.unsqueeze(-2)).sum(-1)
+            grad_b -= weighted(conjugate, problem.a[..., part].unsqueeze(-1)).sum(-2)
     if problem.unit == 1:
         return (*inputs, grad_a, grad_b)
     return (*inputs, grad_a * problem.unit, grad_b * problem.unit)
 
 
-def _weighted(values: Tensor, weights: Tensor) -> Tensor:
-    # If the weight is zero, the value may be anything, infinity included.
+def weighted(values: Tensor, weights: Tensor) -> Tensor:
+    """``values * weights``; 0 where the weight is, whatever the value, infinity included."""
     return torch.where(weights > 0, values * weights, 0.0)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.ot.core.interval import Certified, Interval
+from otgen.ot.core.interval import Interval
 from otgen.ot.core.loop import LossOptions
 from otgen.ot.core.results import Status
 from otgen.ot.core.solver import Solver
@@ -18,6 +18,7 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.solver import Sinkhorn, SinkhornUpdate
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.discrete.value_kind import ValueKind
+from otgen.ot.losses.certified_sum import CertifiedSum
 from otgen.ot.losses.combined_gap import combined, merged_weights
 from otgen.ot.losses.group import Group, total_of
 from otgen.ot.losses.joint_solve import JointSolve
@@ -25,7 +26,7 @@ from otgen.ot.regularisers.kl import KL
 from otgen.threads import cached_property
 
 
-class Combination(Certified):
+class Combination(CertifiedSum):
     """A weighted sum of transport values, with the interval implied by theirs.
 
     Attributes:
@@ -41,7 +42,7 @@ class Combination(Certified):
         groups: Sequence[Group],
         status: Status,
     ) -> None:
-        self.value, self.weights, self.status = value.detach(), weights, status
+        super().__init__(value, weights, status)
         # Without a graph: keeping the combination must not keep the graph of the value in memory.
         self._groups = [group.detached() for group in groups]
 
@@ -63,30 +64,10 @@ class Combination(Certified):
         return combined(merged, [solution.interval for solution in self.solutions])
 
     @property
-    def converged(self) -> bool:
-        """Whether the tolerance was reached: that of the sum, or with another stopping test that of each term."""
-        return self.status is Status.CONVERGED
-
-    @property
-    def steps(self) -> int:
-        """The largest number of steps that a term took."""
-        return max(s.steps for s in self.solutions)
-
-    @property
     def marginal_error(self) -> Tensor:
         """The largest ``||row sums - a||_1 + ||column sums - b||_1`` of a term's plan, float64."""
         errors = [s.marginal_error_a + s.marginal_error_b for s in self.solutions]
         return torch.stack(errors).amax(0)
-
-    @property
-    def eps(self) -> float:
-        """The regularisation weight that all terms share."""
-        return self.solutions[0].eps
-
-    def __repr__(self) -> str:
-        text, gap = self.interval.text(self.value), float(self.gap.max())
-        ending = [f"not converged: {self.status.value}"] if self.status.fell_short else []
-        return ", ".join([text, f"gap {gap:.1e}", f"{self.steps} steps", f"{len(self.weights)} terms", *ending])
 
 
 def combine(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,9 @@ from otgen.ot.core.iterate import Accuracy
 from otgen.ot.core.stopping import Tolerance
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate
+from otgen.ot.unbalanced.problem import Unbalanced
+
+ProblemT = TypeVar("ProblemT", Discrete, Unbalanced)
 
 # The least relative gap of a term that is sought in float32.
 _SINGLE = 1e-5
@@ -92,7 +96,7 @@ def combined(weights: tuple[float, ...], intervals: list[Interval]) -> Interval:
     return Interval(lower, upper, torch.stack([abs(w) * i.rounding for w, i in terms]).sum(0))
 
 
-def merged_weights(weights: tuple[float, ...], problems: Sequence[Discrete]) -> tuple[float, ...]:
+def merged_weights(weights: tuple[float, ...], problems: Sequence[ProblemT]) -> tuple[float, ...]:
     """The weights of terms, those of equal problems added up at the first of them."""
     merged = list(weights)
     for k, problem in enumerate(problems):

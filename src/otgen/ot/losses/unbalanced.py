@@ -12,14 +12,15 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.ot.core import checks
 from otgen.ot.core.compilation import uncompiled
-from otgen.ot.core.interval import Certified, Interval
+from otgen.ot.core.interval import Interval
 from otgen.ot.core.loop import LoopSettings, LossOptions, OnUnconverged, tell_of_shortfall
 from otgen.ot.core.results import Status
 from otgen.ot.core.solver import Solver
 from otgen.ot.core.stopping import RelGap
 from otgen.ot.costs.base import Cost
 from otgen.ot.costs.sqeuclidean import SqEuclidean
-from otgen.ot.losses.combined_gap import combined
+from otgen.ot.losses.certified_sum import CertifiedSum
+from otgen.ot.losses.combined_gap import combined, merged_weights
 from otgen.ot.losses.divergences import warn_if_negative
 from otgen.ot.regularisers.base import Regulariser
 from otgen.ot.regularisers.kl import KL
@@ -34,13 +35,12 @@ _ROUNDS, _AIM = 5, 0.5
 _AT_LEAST, _LEAST = 1e-3, 1e-15
 
 
-class UnbalancedCombination(Certified):
+class UnbalancedCombination(CertifiedSum):
     """A weighted sum of unbalanced values and a constant, with the interval implied by theirs.
 
     Attributes:
         value: detached, shape of the batch.
         weights: the weights of the terms.
-        solutions: the solution of each term, detached.
         status: how the solve of all terms ended. Under a tolerance it concerns the sum, not each term.
     """
 
@@ -52,34 +52,20 @@ class UnbalancedCombination(Certified):
         interval: Interval,
         status: Status,
     ) -> None:
-        self.value, self.weights, self.status = value.detach(), weights, status
-        self.solutions, self._interval = tuple(solution.detached() for solution in solutions), interval
+        super().__init__(value, weights, status)
+        self._solutions, self._interval = tuple(solution.detached() for solution in solutions), interval
+
+    @property
+    @override
+    def solutions(self) -> tuple[UnbalancedSolution, ...]:
+        """The solution of each term, detached."""
+        return self._solutions
 
     @property
     @override
     def interval(self) -> Interval:
         """Bounds on the sum."""
         return self._interval
-
-    @property
-    def converged(self) -> bool:
-        """Whether the tolerance was reached."""
-        return self.status is Status.CONVERGED
-
-    @property
-    def steps(self) -> int:
-        """The largest number of steps that a term took."""
-        return max(solution.steps for solution in self.solutions)
-
-    @property
-    def eps(self) -> float:
-        """The regularisation weight that all terms share."""
-        return self.solutions[0].eps
-
-    def __repr__(self) -> str:
-        text, gap = self.interval.text(self.value), float(self.gap.max())
-        ending = [f"not converged: {self.status.value}"] if self.status.fell_short else []
-        return ", ".join([text, f"gap {gap:.1e}", f"{self.steps} steps", f"{len(self.weights)} terms", *ending])
 
 
 def combine_unbalanced(
@@ -94,8 +80,9 @@ def combine_unbalanced(
     A relative eps is resolved once, from the first problem, and shared. A tolerance is that of the sum: its terms are
     solved to smaller gaps until it is met.
     """
-    reg = problems[0].detached().resolved().reg
-    problems = tuple(problem.with_pairs(problem.pairs.with_reg(reg), problem.a, problem.b) for problem in problems)
+    if problems[0].reg.is_relative:
+        reg = problems[0].detached().resolved().reg
+        problems = tuple(problem.with_pairs(problem.pairs.with_reg(reg), problem.a, problem.b) for problem in problems)
     found, interval, status = _solved(weights, problems, solver, constant, options)
     total = constant + sum(w * solution.value64 for w, solution in zip(weights, found, strict=True))
     assert isinstance(total, Tensor)
@@ -111,7 +98,7 @@ def _solved(
     options: LossOptions,
 ) -> tuple[tuple[UnbalancedSolution, ...], Interval, Status]:
     """The solutions, the interval of the sum, and how the solve of it ended."""
-    merged = _merged(weights, problems)
+    merged = merged_weights(weights, problems)
 
     def summed(found: tuple[UnbalancedSolution, ...]) -> Interval:
         interval = combined(merged, [solution.interval for solution in found])
@@ -148,17 +135,6 @@ def _solved(
             settings.on_unconverged,
         )
     return found, interval, status
-
-
-def _merged(weights: tuple[float, ...], problems: tuple[Unbalanced, ...]) -> tuple[float, ...]:
-    """The weights, those of equal problems added up at the first of them."""
-    merged = list(weights)
-    for k, problem in enumerate(problems):
-        first = next(j for j, other in enumerate(problems[: k + 1]) if j == k or problem.equals(other))
-        if first != k:
-            merged[first] += merged[k]
-            merged[k] = 0.0
-    return tuple(merged)
 
 
 def _each(interval: Interval, merged: tuple[float, ...], found: tuple[UnbalancedSolution, ...], tol: float) -> float:
@@ -253,7 +229,8 @@ class UnbalancedDivergence(UnbalancedLoss):
 
 def debiasing(cross: Unbalanced) -> tuple[Unbalanced, Unbalanced, Unbalanced]:
     """The three problems of a divergence, with the eps of the first."""
-    cross = cross.with_pairs(cross.pairs.with_reg(cross.detached().resolved().reg), cross.a, cross.b)
+    if cross.reg.is_relative:
+        cross = cross.with_pairs(cross.pairs.with_reg(cross.detached().resolved().reg), cross.a, cross.b)
     left, right = cross.pairs.sides()
     own = (cross.pairs.between(left, left), cross.pairs.between(right, right))
     return cross, cross.with_pairs(own[0], cross.a, cross.a), cross.with_pairs(own[1], cross.b, cross.b)

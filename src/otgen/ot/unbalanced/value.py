@@ -9,14 +9,10 @@ from torch import Tensor
 
 from otgen.ot.core.first_order import first_order
 from otgen.ot.core.precision import full_precision
+from otgen.ot.discrete.envelope import PLAN_IS_CONSTANT, weighted
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.unbalanced.dual import dual_value, gained, plan_of
 from otgen.ot.unbalanced.problem import Unbalanced
-
-_PLAN_IS_CONSTANT = (
-    "the envelope gradient cannot be differentiated a second time: it holds the plan constant; "
-    "use gradient=Unroll() for second derivatives"
-)
 
 
 def unrolled_value(problem: Unbalanced, potentials: Potentials) -> Tensor:
@@ -54,7 +50,7 @@ class _Envelope(torch.autograd.Function):
         with torch.no_grad(), full_precision(grad.device):
             gradients = _gradients(*ctx.at)
         if torch.is_grad_enabled():
-            gradients = tuple(first_order(g, _PLAN_IS_CONSTANT, *ctx.saved_tensors) for g in gradients)
+            gradients = tuple(first_order(g, PLAN_IS_CONSTANT, *ctx.saved_tensors) for g in gradients)
         scaled: list[Tensor | None] = []
         for needed, g, given in zip(ctx.needs_input_grad[2:], gradients, ctx.saved_tensors, strict=True):
             factor = grad.to(g.dtype).reshape(grad.shape + (1,) * (g.ndim - grad.ndim))
@@ -69,11 +65,6 @@ def _gradients(problem: Unbalanced, potentials: Potentials) -> tuple[Tensor, ...
     s = (f.unsqueeze(-1) + g.unsqueeze(-2)).sub_(problem.pairs.matrix.detach())
     # Of a point without mass too: what a first bit of mass there would add.
     more = s.div_(eps).expm1_().mul_(eps)
-    of_a = gained(f, problem.rho[0]) - _weighted(more, b.unsqueeze(-2)).sum(-1)
-    of_b = gained(g, problem.rho[1]) - _weighted(more, a.unsqueeze(-1)).sum(-2)
+    of_a = gained(f, problem.rho[0]) - weighted(more, b.unsqueeze(-2)).sum(-1)
+    of_b = gained(g, problem.rho[1]) - weighted(more, a.unsqueeze(-1)).sum(-2)
     return (*inputs, of_a, of_b)
-
-
-def _weighted(values: Tensor, weights: Tensor) -> Tensor:
-    # Where the weight is zero, the value may be anything, infinity included.
-    return torch.where(weights > 0, values * weights, 0.0)
