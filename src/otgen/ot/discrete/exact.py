@@ -17,13 +17,15 @@ from typing_extensions import override
 
 from otgen.errors import InputError, NumericalError
 from otgen.ot.core import checks
+from otgen.ot.core.interval import Interval
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
+from otgen.ot.discrete.sparse_bounds import sparse_bounds
 from otgen.ot.discrete.sparse_coupling import SparseCoupling
 from otgen.ot.regularisers.none import NoReg
 from otgen.seeding import python_stream_kept
-from otgen.threads import Setting
+from otgen.threads import Setting, cached_property
 
 # A duality gap below this fraction of the value is accepted; a larger one is roundoff of costs far above the value.
 _ACCEPTED = 2.0**-34
@@ -40,10 +42,14 @@ class ExactState:
     Attributes:
         g: dual potential of the columns, float64 (zero before the step).
         plan: the coupling, float64; None before the step.
+        f: the soft transform of g, likewise.
+        costs: the transport cost of the coupling, the least cost of a pair and the largest, ``(..., 3)``, likewise.
     """
 
     g: Tensor
     plan: Tensor | None = None
+    f: Tensor | None = None
+    costs: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +98,18 @@ class Exact(DiscreteSolver):
         if state.plan is not None:
             return state
         costs = problem.rows(slice(None), torch.float64)
-        n, m = problem.shape[-2:]
-        batch = zip(costs.reshape(-1, n, m), problem.a.reshape(-1, n), problem.b.reshape(-1, m), strict=True)
-        g, plan = (torch.stack(each) for each in zip(*(self._solved(*one) for one in batch), strict=True))
-        return ExactState(g.reshape(problem.b.shape).to(problem.device), plan.reshape(problem.shape).to(problem.device))
+        if len(problem.shape) == 2:
+            found = self._solved(costs, problem.a, problem.b)
+        else:
+            each = [self._solved(*one) for one in zip(costs, problem.a, problem.b, strict=True)]
+            found = tuple(torch.stack(parts) for parts in zip(*each, strict=True))
+        f, g, plan, paid = (part.to(problem.device) for part in found)
+        return ExactState(g, plan, f, paid)
 
     @override
     def potentials(self, problem: Discrete, state: ExactState) -> Potentials:
+        if state.f is not None:
+            return Potentials(state.f, state.g)
         costs = problem.rows(slice(None), torch.float64)
         b = problem.b.detach().unsqueeze(-2)
         return Potentials(problem.reg.soft_transform(state.g.unsqueeze(-2) - costs, b, dim=-1), state.g)
@@ -116,23 +127,27 @@ class Exact(DiscreteSolver):
             return previous
         return _ExactIterate(self, problem, state, 0.0)
 
-    def _solved(self, costs: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        """Column potential and coupling of one problem, both on the CPU."""
-        # Rows and columns of zero mass would get no potential from the simplex: they are left out of it.
-        rows, columns = (w.detach().cpu().numpy() > 0 for w in (a, b))
-        every = costs.cpu().numpy()
-        inner = every if rows.all() and columns.all() else every[np.ix_(rows, columns)]
-        masses = [w.detach().double().cpu().numpy()[keep] for w, keep in ((a, rows), (b, columns))]
-        found = _refined(inner, (masses[0] / masses[0].sum(), masses[1] / masses[1].sum()), self.max_pivots)
-        g, plan = np.zeros(len(columns)), np.zeros_like(every)
-        g[columns] = found.g
-        if not columns.all():
+    def _solved(self, costs: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Both potentials, the coupling, and its cost with the range of costs, of one problem, on the CPU."""
+        every, masses = costs.cpu().numpy(), [w.detach().double().cpu().numpy() for w in (a, b)]
+        plan = np.zeros_like(every)
+        if masses[0].all() and masses[1].all():
+            found = _refined(every, (masses[0] / masses[0].sum(), masses[1] / masses[1].sum()), self.max_pivots)
+            g, at = found.g, (found.coupling.rows, found.coupling.columns)
+            f = (every - g).min(1)
+        else:
+            # Rows and columns of zero mass would get no potential from the simplex: they are left out of it.
+            rows, columns = (w > 0 for w in masses)
+            left, right = masses[0][rows], masses[1][columns]
+            found = _refined(every[np.ix_(rows, columns)], (left / left.sum(), right / right.sum()), self.max_pivots)
             # f is the transform of the columns with mass; the others are as high as every row allows.
             f = (every[:, columns] - found.g).min(1)
-            g[~columns] = (every[:, ~columns] - f[:, None]).min(0)
-        at = np.flatnonzero(rows)[found.coupling.rows], np.flatnonzero(columns)[found.coupling.columns]
+            g = (every - f[:, None]).min(0)
+            g[columns] = found.g
+            at = np.flatnonzero(rows)[found.coupling.rows], np.flatnonzero(columns)[found.coupling.columns]
         plan[at] = found.coupling.mass
-        return torch.from_numpy(g), torch.from_numpy(plan)
+        paid = np.array([(found.coupling.mass * every[at]).sum(), every.min(), every.max()])
+        return torch.from_numpy(f), torch.from_numpy(g), torch.from_numpy(plan), torch.from_numpy(paid)
 
 
 class _ExactIterate(DiscreteIterate):
@@ -140,6 +155,53 @@ class _ExactIterate(DiscreteIterate):
     def stalled(self) -> bool:
         """Whether further steps change nothing."""
         return self.state.plan is not None
+
+    @cached_property
+    @override
+    def interval(self) -> Interval:
+        quick = self._quick_bounds()
+        return quick if quick is not None and bool((quick.rel_gap <= self.wanted).all()) else super().interval
+
+    @cached_property
+    @override
+    def marginal_error(self) -> float:
+        if self.state.plan is None:
+            return super().marginal_error
+        errors = [abs(held - w).sum(-1) for held, w in zip(self._sums, _arrays(*self.problem.weights64), strict=True)]
+        return float((errors[0] + errors[1]).max())
+
+    @override
+    def _is_narrow(self, known: Interval) -> bool:
+        # These potentials have no roundoff that the bounds do not allow for.
+        return False
+
+    @cached_property
+    def _sums(self) -> list[Any]:
+        """The sums of the rows and of the columns of the coupling."""
+        (plan,) = _arrays(self.state.plan)
+        return [plan.sum(-1), plan.sum(-2)]
+
+    def _quick_bounds(self) -> Interval | None:
+        """The interval from the coupling's sums; None where it does not hold."""
+        problem, state = self.problem, self.state
+        if state.plan is None:
+            return None
+        (costs,) = _arrays(state.costs)
+        if costs[..., 1].min() < 0:
+            return None
+        bounds = sparse_bounds(
+            _arrays(*problem.weights64),
+            _arrays(state.f, state.g),
+            self._sums,
+            costs[..., 0],
+            costs[..., 2],
+            problem.cost_rounding(torch.float64),
+        )
+        return Interval(*(torch.as_tensor(bound, device=problem.device) for bound in bounds))
+
+
+def _arrays(*tensors: Tensor) -> list[Any]:
+    return [tensor.detach().cpu().numpy() for tensor in tensors]
 
 
 @dataclass
