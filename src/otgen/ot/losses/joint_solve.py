@@ -16,7 +16,7 @@ from otgen.ot.core.loop import LoopSettings, LossOptions, OnUnconverged
 from otgen.ot.core.precision import norm
 from otgen.ot.core.results import Status
 from otgen.ot.core.solver import Solver
-from otgen.ot.core.stopping import MarginalError, RelGap, Stopping
+from otgen.ot.core.stopping import MarginalError, RelGap, Stopping, Unforced
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.discrete.value_kind import ValueKind
@@ -26,7 +26,7 @@ from otgen.ot.solve import default_solver, solve
 from otgen.threads import cached_property
 
 # Steps of the first solver, before the finishing one goes on from there.
-_PATIENCE = 60
+_PATIENCE = 20
 # Solves, each to a smaller tolerance, until the sum is accurate.
 _ROUNDS = 6
 # Terms nearly cancel if their sum is below this fraction of their sizes: then the gradient is looked at too. Its error
@@ -80,10 +80,13 @@ class JointSolve:
             return groups, next((status for status in statuses if status.fell_short), statuses[0])
         most = settings.max_steps
         first = most if self.finish is None else min(most, _PATIENCE)
-        groups = self._solved(self.solver, self._stopping(tol, None), first, None)
+        test = self._stopping(tol, None)
+        groups = self._solved(self.solver, test if first == most else Unforced(test=test), first, None)
+        # Where the patience ended, the other solver goes on: how far the first one came does not matter.
+        slow = first < most and any(group.joint.status is Status.MAX_STEPS for group in groups)
         for _ in range(_ROUNDS):
             left = most - max(group.joint.steps for group in groups)
-            until = self._missing(groups, tol)
+            until, slow = test if slow else self._missing(groups, tol), False
             if until is None or left <= 0:
                 break
             groups = self._solved(self.solver if self.finish is None else self.finish, until, left, groups)
