@@ -51,15 +51,15 @@ def main(settings: Settings) -> Table:
 
 
 def _exact(settings: Settings, table: Table) -> None:
+    emd2, dist = pot().emd2, pot().dist
     for n in TINY_SIZES if settings.tiny else EXACT_SIZES:
         x, y = (points.double() for points in problem(n, DIMENSION, seed=n))
         left, right = x.numpy(), y.numpy()
         uniform = np.full(n, 1 / n)
-        theirs = pot()
         calls: dict[str, Call] = {
             "otgen": lambda x=x, y=y: float(solve(Discrete(x, y, reg=NoReg())).value),  # type: ignore[misc]
             "POT, emd2": lambda left=left, right=right, w=uniform: float(  # type: ignore[misc]
-                theirs.emd2(w, w, theirs.dist(left, right))
+                emd2(w, w, dist(left, right))
             ),
         }
         value = calls["POT, emd2"]()
@@ -126,9 +126,7 @@ def _peer(name: str, eps: float) -> dict[str, Any]:
     return {} if theirs is None else {name: theirs}
 
 
-def _losses_compared(
-    call: str, x: Tensor, y: Tensor, losses: dict[str, Any], settings: Settings, table: Table
-) -> None:
+def _losses_compared(call: str, x: Tensor, y: Tensor, losses: dict[str, Any], settings: Settings, table: Table) -> None:
     exact = SinkhornDivergence(reg=losses["otgen"].reg, tol=1e-9, max_steps=100_000, on_unconverged="ignore")
     value, gradient = _both(exact, x.double(), y.double())
     calls = {name: (lambda loss=loss: float(_both(loss, x, y)[0])) for name, loss in losses.items()}  # type: ignore[misc]
@@ -145,7 +143,9 @@ def _forward(settings: Settings, table: Table) -> None:
         x, y = problem(n, DIMENSION, seed=n)
         call = lambda x=x, y=y: float(solve(Discrete(x, y)).value)  # type: ignore[misc] # noqa: E731
         value = float(solve(Discrete(x.double(), y.double()), tol=1e-10, on_unconverged="ignore").value)
-        table.add("forward", n, "otgen", interleaved({"": call}, seconds=settings.seconds)[""], "", _off(call(), value), "")
+        table.add(
+            "forward", n, "otgen", interleaved({"": call}, seconds=settings.seconds)[""], "", _off(call(), value), ""
+        )
 
 
 def _quadratic(settings: Settings, table: Table) -> None:

@@ -99,10 +99,10 @@ class Exact(DiscreteSolver):
             return state
         costs = problem.rows(slice(None), torch.float64)
         if len(problem.shape) == 2:
-            found = self._solved(costs, problem.a, problem.b)
+            found = list(self._solved(costs, problem.a, problem.b))
         else:
             each = [self._solved(*one) for one in zip(costs, problem.a, problem.b, strict=True)]
-            found = tuple(torch.stack(parts) for parts in zip(*each, strict=True))
+            found = [torch.stack(parts) for parts in zip(*each, strict=True)]
         f, g, plan, paid = (part.to(problem.device) for part in found)
         return ExactState(g, plan, f, paid)
 

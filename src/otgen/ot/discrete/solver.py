@@ -165,7 +165,7 @@ class DiscreteIterate(Iterate):
         self.gap_per_error = gap / self.marginal_error if self.marginal_error > 0 else math.inf
         return gap
 
-    @property
+    @cached_property
     def values(self) -> Tensor:
         """The linear part of the dual value: the value for KL, and near it for others; takes no pass over the pairs."""
         f, g = self.potentials.f.detach().double(), self.potentials.g.detach().double()

@@ -26,7 +26,7 @@ from otgen.ot.solve import default_solver, solve
 from otgen.threads import cached_property
 
 # Steps of the first solver, before the finishing one goes on from there.
-_PATIENCE = 20
+_PATIENCE = 60
 # Solves, each to a smaller tolerance, until the sum is accurate.
 _ROUNDS = 6
 # Terms nearly cancel if their sum is below this fraction of their sizes: then the gradient is looked at too. Its error

@@ -141,8 +141,10 @@ class _Scaled:
         alpha = 1 + alpha
         # The least and the largest factor: rounding is monotone.
         self.largest = torch.maximum(
-            *((alpha_end + x_end).clamp_(min=_LEAST_FACTOR).log_().abs_()
-              for alpha_end, x_end in ((alpha.amin(-1), x.amin(-1)), (alpha.amax(-1), x.amax(-1))))
+            *(
+                (alpha_end + x_end).clamp_(min=_LEAST_FACTOR).log_().abs_()
+                for alpha_end, x_end in ((alpha.amin(-1), x.amin(-1)), (alpha.amax(-1), x.amax(-1)))
+            )
         ).double()
         size = max(1, _BLOCK_ENTRIES // (matrix.numel() // n))
         masses, rows, columns, logs = [], [], [], []

@@ -152,4 +152,4 @@ class KernelIterate(DiscreteIterate):
             x=kernel.joined([one.x for one in each], kernel.b),
         )
         bounds = certify_kernel(self.problem, kernel.matrix, kernel.eps, kernel.rounding, scalings, self.absorbed)
-        return Interval(*bounds) if bool(torch.isfinite(sum(bounds)).all()) else None
+        return Interval(*bounds) if bool(torch.isfinite(torch.stack(bounds)).all()) else None

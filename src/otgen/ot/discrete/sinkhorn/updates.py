@@ -105,7 +105,8 @@ def truncated_newton(sub: SubProblem) -> None:
         else:
             length = length - length * falling / 2
     else:
-        # No rise of the dual is possible in this precision: a plain step does no harm. The others of a batch keep theirs.
+        # No rise of the dual is possible in this precision: a plain step does no harm. The others of a batch keep
+        # theirs.
         p = _where(falling, correction.p, p)
     sub.p, sub.q = p, sub.K.columns(sub.a / p)
 
