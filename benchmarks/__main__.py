@@ -8,12 +8,24 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks import divergence, gap, grid, quadratic, semi_discrete, semi_discrete_step, seqsgda, sinkhorn, steps
+from benchmarks import (
+    divergence,
+    gap,
+    grid,
+    quadratic,
+    semi_discrete,
+    semi_discrete_step,
+    seqsgda,
+    sinkhorn,
+    small,
+    steps,
+)
 from benchmarks.report import RESULTS, Settings, Table
 
 TABLES: dict[str, Callable[[Settings], Table]] = {
     "sinkhorn": sinkhorn.main,
     "gap": gap.main,
+    "small": small.main,
     "divergence": divergence.main,
     "quadratic": quadratic.main,
     "semi_discrete": semi_discrete.main,

@@ -53,7 +53,7 @@ def _measure(n: int, d: int, factor: float, seconds: float, table: Table) -> Non
         name = f"otgen, {type(solver).__name__}"
         iterations[name] = _ours(x, y, eps, solver).steps
         calls[name] = lambda solver=solver: float(_ours(x, y, eps, solver).value)  # type: ignore[misc]
-    least = _least_iterations(x, y, eps)
+    least = least_iterations(x, y, eps)
     if least is None:
         table.add(d, factor, "POT, L2", f"> {MOST}", "", "", "")
     else:
@@ -77,7 +77,7 @@ def _pot(x: Tensor, y: Tensor, eps: float, iterations: int) -> Call:
     costs = _costs(x, y)
 
     def call() -> float:
-        plan, _ = _smooth(costs, eps, iterations)
+        plan, _ = smooth(costs, eps, iterations)
         # What POT itself reports as the value is not this objective.
         return float((plan * costs).sum() + n * m * eps / 2 * (plan**2).sum())
 
@@ -86,14 +86,14 @@ def _pot(x: Tensor, y: Tensor, eps: float, iterations: int) -> Call:
 
 def _certified(x: Tensor, y: Tensor, eps: float, iterations: int) -> Solution:
     """POT's potentials after so many iterations, with our certificate; its bounds are read by the caller."""
-    _, log = _smooth(_costs(x, y), eps, iterations)
+    _, log = smooth(_costs(x, y), eps, iterations)
     potentials = Potentials(torch.as_tensor(log["alpha"]), torch.as_tensor(log["beta"]))
     return Solution(Discrete(x, y, reg=Quadratic(eps=eps)), torch.zeros(()), potentials)
 
 
-def _least_iterations(x: Tensor, y: Tensor, eps: float) -> int | None:
-    """The fewest iterations of POT whose potentials have a gap of at most TOL."""
-    return next((k for k in range(1, MOST) if float(_certified(x, y, eps, k).rel_gap) <= TOL), None)
+def least_iterations(x: Tensor, y: Tensor, eps: float, tol: float = TOL) -> int | None:
+    """The fewest iterations of POT whose potentials have a gap of at most ``tol``."""
+    return next((k for k in range(1, MOST) if float(_certified(x, y, eps, k).rel_gap) <= tol), None)
 
 
 def _costs(x: Tensor, y: Tensor) -> np.ndarray[Any, Any]:
@@ -102,7 +102,8 @@ def _costs(x: Tensor, y: Tensor) -> np.ndarray[Any, Any]:
     return costs
 
 
-def _smooth(costs: np.ndarray[Any, Any], eps: float, iterations: int) -> Any:
+def smooth(costs: np.ndarray[Any, Any], eps: float, iterations: int) -> Any:
+    """POT's plan after so many iterations, and its log."""
     import ot
 
     n, m = costs.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from cases.checks import refused
@@ -183,3 +185,33 @@ def test_any_plan_is_completed(seed: int, n: int, m: int, least: float) -> None:
     for sums, want in zip(found.marginals(n, m), (a, b), strict=True):
         np.testing.assert_allclose(sums, want, rtol=200 * UNIT)
     assert found.mass.min() > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("largest", [10, 1 << 20])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_bounds_that_end_the_solve_hold_the_exact_value(dtype: torch.dtype, largest: int, seed: int) -> None:
+    n = 8 * (seed + 1)
+    costs = torch.randint(0, largest, (n, n), generator=generator(seed))
+    at = linear_sum_assignment(costs.numpy())
+    truth = Fraction(int(costs.numpy()[at].sum()), n)
+    solution = solve(Discrete.from_matrix(costs.to(dtype), reg=NoReg()))
+    known = solution.interval_checked
+    # They took no pass over the pairs: the certificate waits until it is read.
+    assert "certificate" not in vars(solution)
+    assert Fraction(float(known.lower)) <= truth <= Fraction(float(known.upper))
+    assert float(known.gap) <= 1e-9 * largest
+
+
+def test_the_bounds_that_end_the_solve_know_points_without_mass_and_a_batch() -> None:
+    x, y = cloud(6, 2, seed=1), cloud(5, 2, seed=2)
+    a, b = weights(6, seed=3), weights(5, seed=4)
+    a[0] = b[1] = 0
+    a, b = a / a.sum(), b / b.sum()
+    both = solve(Discrete(torch.stack([x, 2 * x]), torch.stack([y, 2 * y]), a, b, reg=NoReg()))
+    few = solve(Discrete(x[1:], y[[0, 2, 3, 4]], a[1:], b[[0, 2, 3, 4]], reg=NoReg()))
+    for k, factor in enumerate((1, 4)):
+        known = both.interval_checked[k]
+        assert float(known.rel_gap) < 1e-12
+        assert float(known.lower) <= factor * float(few.upper)
+        assert factor * float(few.lower) <= float(known.upper)

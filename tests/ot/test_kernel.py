@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cases.random_problems import cloud, generator, weights
-from otgen.ot import KL, L1, Acceleration, Discrete, PNorm, Relative, Sinkhorn, SqEuclidean, solve
+from otgen.ot import KL, L1, Acceleration, Discrete, PNorm, Potentials, Relative, Sinkhorn, SqEuclidean, solve
 from otgen.ot.costs.base import Cost
 from otgen.ot.discrete.sinkhorn.kernel import LEAST_EXPONENT, SWEEPS, Kernel
 from otgen.ot.discrete.sinkhorn.updates import alternating
@@ -118,3 +118,31 @@ def test_conjugate_gradients_end_where_only_rounding_is_left() -> None:
     solver.advance(given, state, 10)
     assert part.sweeps == SWEEPS
     assert len(products) <= 10 * 10
+
+
+@pytest.mark.parametrize("n", [10, 140])
+def test_a_solved_problem_of_a_batch_leaves_the_others_their_newton_steps(n: int) -> None:
+    # Where no rise of its dual was possible, all problems of a small batch took plain steps: a hundred instead of five.
+    x, y = (cloud(n, 2, seed=k).float() for k in (1, 2))
+    pair = Discrete(torch.stack([x, x]), torch.stack([y, x]), reg=KL(eps=0.1))
+    solved = solve(pair[1], tol=1e-6, max_steps=200, on_unconverged="ignore").potentials
+    start = Potentials(*(torch.stack([torch.zeros(n), p.float()]) for p in (solved.f, solved.g)))
+    alone = solve(pair[0], Sinkhorn.fastest(), warm_start=start[0], tol=1e-4, on_unconverged="raise")
+    both = solve(pair, Sinkhorn.fastest(), warm_start=start, tol=1e-4, on_unconverged="raise")
+    assert both.steps <= alone.steps + 3
+
+
+@pytest.mark.parametrize("shape", [(12, 9), (130, 140)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_bounds_of_a_batch_hold_the_value_of_each_of_its_problems(shape: tuple[int, int], dtype: torch.dtype) -> None:
+    n, m = shape
+    x, y = (torch.stack([scale * cloud(k, 2, seed=k + j) for j, scale in enumerate((1, 3, 0.1))]) for k in shape)
+    a, b = (torch.stack([weights(k, seed=j) for j in range(3)]) for k in shape)
+    batch = Discrete(*(t.to(dtype) for t in (x, y, a, b)), reg=KL(eps=0.3))
+    assert batch.shape == (3, n, m)
+    found = solve(batch, Sinkhorn.fastest(), tol=1e-3)
+    exact = solve(batch, tol=1e-9, dtype=torch.float64, max_steps=5000)
+    known = found.interval_checked
+    assert bool((known.rel_gap <= 1e-3).all())
+    assert bool((known.lower <= exact.upper).all())
+    assert bool((exact.lower <= known.upper).all())

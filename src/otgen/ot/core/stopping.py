@@ -119,3 +119,32 @@ class Steps(Stopping):
     @override
     def missed(self, iterate: Accuracy) -> str:
         return "a fixed number of steps"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unforced(Stopping):
+    """Another test, made only where it may be met, after the last step too: for a solve that another one goes on from.
+
+    Attributes:
+        test: the other one.
+    """
+
+    test: Stopping
+
+    @property
+    @override
+    def tolerance(self) -> float:
+        return self.test.tolerance
+
+    @override
+    def met(self, iterate: Accuracy) -> bool:
+        iterate.last = False
+        return self.test.met(iterate)
+
+    @override
+    def limited(self, iterate: Accuracy) -> bool:
+        return self.test.limited(iterate)
+
+    @override
+    def missed(self, iterate: Accuracy) -> str:
+        return self.test.missed(iterate)

@@ -15,13 +15,16 @@ from typing_extensions import override
 
 from otgen.errors import InputError, NumericalError
 from otgen.ot.core import checks
+from otgen.ot.core.interval import Interval
 from otgen.ot.discrete.network_simplex import QUIET, barring_cost
 from otgen.ot.discrete.network_simplex import pot as pot
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
+from otgen.ot.discrete.sparse_bounds import sparse_bounds
 from otgen.ot.discrete.sparse_coupling import SparseCoupling
 from otgen.ot.regularisers.none import NoReg
+from otgen.threads import cached_property
 
 # A duality gap below this fraction of the value is accepted; a larger one is roundoff of costs far above the value.
 _ACCEPTED = 2.0**-34
@@ -38,12 +41,16 @@ class ExactState:
     Attributes:
         g: dual potential of the columns, float64 (before the step that of the warm start, or zero).
         plan: the coupling, float64; None before the step.
-        f: dual potential of the rows that the simplex starts from, float64; None without a warm start.
+        f: dual potential of the rows, float64: before the step that of the warm start, None without one; then the soft
+            transform of g.
+        costs: the transport cost of the coupling, the least cost of a pair and the largest, ``(..., 3)``, float64; None
+            before the step.
     """
 
     g: Tensor
     plan: Tensor | None = None
     f: Tensor | None = None
+    costs: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,12 +110,15 @@ class Exact(DiscreteSolver):
         starts: Iterable[Potentials | None] = repeat(None, len(batch[0]))
         if state.f is not None:
             starts = map(Potentials, state.f.reshape(-1, n), state.g.reshape(-1, m))
-        found = (self._solved(*one) for one in zip(*batch, starts, strict=True))
-        g, plan = (torch.stack(each) for each in zip(*found, strict=True))
-        return ExactState(g.reshape(problem.b.shape).to(problem.device), plan.reshape(problem.shape).to(problem.device))
+        found = [self._solved(*one) for one in zip(*batch, starts, strict=True)]
+        f, g, plan, paid = (torch.stack(each).to(problem.device) for each in zip(*found, strict=True))
+        lead = problem.shape[:-2]
+        return ExactState(g.reshape(*lead, m), plan.reshape(problem.shape), f.reshape(*lead, n), paid.reshape(*lead, 3))
 
     @override
     def potentials(self, problem: Discrete, state: ExactState) -> Potentials:
+        if state.plan is not None and state.f is not None:
+            return Potentials(state.f, state.g)
         costs = problem.rows(slice(None), torch.float64)
         b = problem.b.detach().unsqueeze(-2)
         return Potentials(problem.reg.soft_transform(state.g.unsqueeze(-2) - costs, b, dim=-1), state.g)
@@ -126,24 +136,32 @@ class Exact(DiscreteSolver):
             return previous
         return _ExactIterate(self, problem, state, 0.0)
 
-    def _solved(self, costs: Tensor, a: Tensor, b: Tensor, start: Potentials | None) -> tuple[Tensor, Tensor]:
-        """Column potential and coupling of one problem, both on the CPU."""
-        # Rows and columns of zero mass would get no potential from the simplex: they are left out of it.
-        rows, columns = (w.detach().cpu().numpy() > 0 for w in (a, b))
-        every = costs.cpu().numpy()
-        inner = every if rows.all() and columns.all() else every[np.ix_(rows, columns)]
-        masses = [w.detach().double().cpu().numpy()[keep] for w, keep in ((a, rows), (b, columns))]
-        guess = None if start is None else (start.f.cpu().numpy()[rows], start.g.cpu().numpy()[columns])
-        found = _refined(inner, (masses[0] / masses[0].sum(), masses[1] / masses[1].sum()), self.max_pivots, guess)
-        g, plan = np.zeros(len(columns)), np.zeros_like(every)
-        g[columns] = found.g
-        if not columns.all():
+    def _solved(
+        self, costs: Tensor, a: Tensor, b: Tensor, start: Potentials | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Both potentials, the coupling, and its cost with the range of costs, of one problem, on the CPU."""
+        every, masses = costs.cpu().numpy(), [w.detach().double().cpu().numpy() for w in (a, b)]
+        guess = None if start is None else (start.f.cpu().numpy(), start.g.cpu().numpy())
+        plan = np.zeros_like(every)
+        if masses[0].all() and masses[1].all():
+            found = _refined(every, (masses[0] / masses[0].sum(), masses[1] / masses[1].sum()), self.max_pivots, guess)
+            g, at = found.g, (found.coupling.rows, found.coupling.columns)
+            f = (every - g).min(1)
+        else:
+            # Rows and columns of zero mass would get no potential from the simplex: they are left out of it.
+            rows, columns = (w > 0 for w in masses)
+            left, right = masses[0][rows], masses[1][columns]
+            guess = None if guess is None else (guess[0][rows], guess[1][columns])
+            weights = (left / left.sum(), right / right.sum())
+            found = _refined(every[np.ix_(rows, columns)], weights, self.max_pivots, guess)
             # f is the transform of the columns with mass; the others are as high as every row allows.
             f = (every[:, columns] - found.g).min(1)
-            g[~columns] = (every[:, ~columns] - f[:, None]).min(0)
-        at = np.flatnonzero(rows)[found.coupling.rows], np.flatnonzero(columns)[found.coupling.columns]
+            g = (every - f[:, None]).min(0)
+            g[columns] = found.g
+            at = np.flatnonzero(rows)[found.coupling.rows], np.flatnonzero(columns)[found.coupling.columns]
         plan[at] = found.coupling.mass
-        return torch.from_numpy(g), torch.from_numpy(plan)
+        paid = np.array([(found.coupling.mass * every[at]).sum(), every.min(), every.max()])
+        return torch.from_numpy(f), torch.from_numpy(g), torch.from_numpy(plan), torch.from_numpy(paid)
 
 
 class _ExactIterate(DiscreteIterate):
@@ -151,6 +169,53 @@ class _ExactIterate(DiscreteIterate):
     def stalled(self) -> bool:
         """Whether further steps change nothing."""
         return self.state.plan is not None
+
+    @cached_property
+    @override
+    def interval(self) -> Interval:
+        quick = self._quick_bounds()
+        return quick if quick is not None and bool((quick.rel_gap <= self.wanted).all()) else super().interval
+
+    @cached_property
+    @override
+    def marginal_error(self) -> float:
+        if self.state.plan is None:
+            return super().marginal_error
+        errors = [abs(held - w).sum(-1) for held, w in zip(self._sums, _arrays(*self.problem.weights64), strict=True)]
+        return float((errors[0] + errors[1]).max())
+
+    @override
+    def _is_narrow(self, known: Interval) -> bool:
+        # These potentials have no roundoff that the bounds do not allow for.
+        return False
+
+    @cached_property
+    def _sums(self) -> list[Any]:
+        """The sums of the rows and of the columns of the coupling."""
+        (plan,) = _arrays(self.state.plan)
+        return [plan.sum(-1), plan.sum(-2)]
+
+    def _quick_bounds(self) -> Interval | None:
+        """The interval from the coupling's sums; None where it does not hold."""
+        problem, state = self.problem, self.state
+        if state.plan is None or problem.forbids:
+            return None
+        (costs,) = _arrays(state.costs)
+        if costs[..., 1].min() < 0:
+            return None
+        bounds = sparse_bounds(
+            _arrays(*problem.weights64),
+            _arrays(state.f, state.g),
+            self._sums,
+            costs[..., 0],
+            costs[..., 2],
+            problem.cost_rounding(torch.float64),
+        )
+        return Interval(*(torch.as_tensor(bound, device=problem.device) for bound in bounds))
+
+
+def _arrays(*tensors: Tensor) -> list[Any]:
+    return [tensor.detach().cpu().numpy() for tensor in tensors]
 
 
 @dataclass

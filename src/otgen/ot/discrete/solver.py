@@ -165,7 +165,7 @@ class DiscreteIterate(Iterate):
         self.gap_per_error = gap / self.marginal_error if self.marginal_error > 0 else math.inf
         return gap
 
-    @property
+    @cached_property
     def values(self) -> Tensor:
         """The linear part of the dual value: the value for KL, and near it for others; takes no pass over the pairs."""
         f, g = self.potentials.f.detach().double(), self.potentials.g.detach().double()
@@ -218,12 +218,16 @@ class DiscreteIterate(Iterate):
         """
         known: Interval | None = self.__dict__.get("interval")
         pairs = math.prod(self.problem.shape)
-        narrow = pairs <= _FEW and known is not None and bool((known.rel_gap < _NARROW).any())
+        narrow = pairs <= _FEW and known is not None and self._is_narrow(known)
         least = abs(value.item()) if value.ndim == 0 else float(value.abs().min())
         if narrow or (pairs <= _ENTRIES and self.problem.largest_cost > _OUTLYING * least):
             exact = self.certificate.interval
             return exact if known is None else exact.meet(known)
         return known
+
+    def _is_narrow(self, known: Interval) -> bool:
+        """Whether bounds are so narrow that roundoff may put the value visibly outside."""
+        return bool((known.rel_gap < _NARROW).any())
 
     @override
     def restart(self) -> Potentials:

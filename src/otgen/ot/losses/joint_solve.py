@@ -15,7 +15,7 @@ from otgen.ot.core.loop import LoopSettings, LossOptions, OnUnconverged, tell_of
 from otgen.ot.core.precision import norm
 from otgen.ot.core.results import Status
 from otgen.ot.core.solver import Solver
-from otgen.ot.core.stopping import MarginalError, RelGap, Stopping
+from otgen.ot.core.stopping import MarginalError, RelGap, Stopping, Unforced
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.discrete.value_kind import ValueKind
@@ -79,10 +79,13 @@ class JointSolve:
             return groups, next((status for status in statuses if status.fell_short), statuses[0])
         most = settings.max_steps
         first = most if self.finish is None else min(most, _PATIENCE)
-        groups = self._solved(self.solver, self._stopping(tol, None), first, None)
+        test = self._stopping(tol, None)
+        groups = self._solved(self.solver, test if first == most else Unforced(test=test), first, None)
+        # Where the patience ended, the other solver goes on: how far the first one came does not matter.
+        slow = first < most and any(group.joint.status is Status.MAX_STEPS for group in groups)
         for _ in range(_ROUNDS):
             left = most - max(group.joint.steps for group in groups)
-            until = self._missing(groups, tol)
+            until, slow = test if slow else self._missing(groups, tol), False
             if until is None or left <= 0:
                 break
             groups = self._solved(self.solver if self.finish is None else self.finish, until, left, groups)

@@ -18,4 +18,5 @@ class NoReg(Regulariser):
     @override
     def soft_transform(self, z: Tensor, w: Tensor, dim: int) -> Tensor:
         # f_i = min_j (c_ij - g_j) over the support of the weights.
-        return -z.masked_fill(w.expand_as(z) == 0, -torch.inf).amax(dim)
+        empty = w == 0
+        return -(z.masked_fill(empty.expand_as(z), -torch.inf) if bool(empty.any()) else z).amax(dim)

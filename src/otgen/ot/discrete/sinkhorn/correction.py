@@ -51,7 +51,8 @@ class Correction:
         """Iterate until the residual is at most ``goal``, at most ``sweeps`` times."""
         K, v = self.K, self.v
         for _ in range(sweeps):
-            if self.within(goal):
+            residual = self.residual
+            if self._is_within(residual, goal):
                 break
             d = self._direction
             moved = K.rows(v * d)
@@ -59,7 +60,7 @@ class Correction:
             curvature = self.dot(d, system)
             # Constants are in the system's null space, so roundoff may leave no curvature along the residual. If the
             # residual is only roundoff, a spurious curvature may remain, and a step along it would be arbitrary.
-            curved = (curvature > 0) & (self.residual > self._rounding)
+            curved = (curvature > 0) & (residual > self._rounding)
             length = curved * self._square / (curvature + (curvature <= 0))
             self.x, self.alpha = self.x + length * d, self.alpha - length * moved / self.p
             self._left = self._left - length * system
@@ -69,7 +70,9 @@ class Correction:
 
     def within(self, goal: Any) -> bool:
         """Whether the residual is at most ``goal``, or only roundoff."""
-        residual = self.residual
+        return self._is_within(self.residual, goal)
+
+    def _is_within(self, residual: Any, goal: Any) -> bool:
         return bool(((residual <= goal) | (residual <= self._rounding)).all())
 
     def dot(self, left: Any, right: Any) -> Any:

@@ -258,5 +258,5 @@ def ignore_fp_flags() -> np.errstate:
 def _largest_log(vectors: list[Any]) -> float:
     """The largest ``|log|`` of all entries, or NaN; concatenated, since a call costs more than the arithmetic."""
     if isinstance(vectors[0], np.ndarray):
-        return float(abs(np.log(np.concatenate(vectors))).max())
+        return float(abs(np.log(np.concatenate(vectors, axis=-1))).max())
     return float(torch.cat([vector.flatten() for vector in vectors]).log_().abs_().max())

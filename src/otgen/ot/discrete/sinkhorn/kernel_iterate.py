@@ -14,7 +14,7 @@ from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.correction import Correction, correction_solved, correction_started
 from otgen.ot.discrete.sinkhorn.kernel import Kernel, ignore_fp_flags
-from otgen.ot.discrete.sinkhorn.kernel_certificate import certify_kernel
+from otgen.ot.discrete.sinkhorn.kernel_certificate import CorrectedScalings, certify_kernel
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 from otgen.threads import Lock, cached_property
 
@@ -143,16 +143,14 @@ class KernelIterate(DiscreteIterate):
     def _quick_bounds(self) -> Interval | None:
         """The interval from the kernel; None if it is unavailable."""
         # What a plan lacks is filled with a product there, which forbidden pairs do not allow.
-        if self.annealing or not self.kernel.separate or self.problem.forbids:
+        if self.annealing or self.problem.forbids:
             return None
-        each = [self._bounds_of(k) for k in range(len(self.kernel.subproblems))]
-        bounds = torch.tensor(each, dtype=torch.float64, device=self.problem.device)
-        interval = Interval(*(bounds if len(self.problem.shape) == 3 else bounds[0]).unbind(-1))
-        return interval if bool(torch.isfinite(interval.lower + interval.upper + interval.rounding).all()) else None
-
-    def _bounds_of(self, index: int) -> tuple[float, float, float]:
-        problem, matrix, absorbed = self.problem, self.kernel.matrix, self.absorbed
-        if len(problem.shape) == 3:
-            problem, matrix, absorbed = problem[index], matrix[index], absorbed[index]
-        kernel, correction = self.kernel, self.corrections[index]
-        return certify_kernel(problem, matrix, kernel.eps, kernel.rounding, correction, absorbed)
+        kernel, each = self.kernel, self.corrections
+        scalings = CorrectedScalings(
+            p=kernel.joined([one.p for one in each], kernel.a),
+            q=kernel.joined([one.at for one in each], kernel.b),
+            alpha=kernel.joined([one.alpha for one in each], kernel.a),
+            x=kernel.joined([one.x for one in each], kernel.b),
+        )
+        bounds = certify_kernel(self.problem, kernel.matrix, kernel.eps, kernel.rounding, scalings, self.absorbed)
+        return Interval(*bounds) if bool(torch.isfinite(torch.stack(bounds)).all()) else None

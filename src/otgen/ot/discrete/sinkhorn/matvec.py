@@ -20,8 +20,8 @@ _NUMPY_ENTRIES = 1 << 18
 _CACHED_ENTRIES = 5 << 20
 # Entries of a block that stays in one core's cache between its two products.
 _BLOCK_ENTRIES = 1 << 17
-# From this many entries per matrix on, a loop over the batch is faster than a batched product.
-_LOOP_ENTRIES = 1 << 12
+# From this many entries per matrix on, the calls cost little beside the products, and each problem goes its own way.
+_LOOP_ENTRIES = 1 << 14
 
 
 class MatVec(ABC):
@@ -73,6 +73,22 @@ class _Arrays(MatVec):
 
     def pair(self, v: Any, u: Any) -> tuple[Any, Any]:
         return self.matrix.dot(v), self.transposed.dot(u)
+
+
+class _ArrayBatch(MatVec):
+    """A batch of small numpy matrices, ``(B, n, m)``, and one thread; vectors are ``(B, n)``."""
+
+    batched = True
+
+    def __init__(self, matrix: Tensor) -> None:
+        self.matrix = matrix.numpy()
+        self.transposed = self.matrix.swapaxes(-2, -1)
+
+    def rows(self, v: Any) -> Any:
+        return batched_product(self.matrix, v)
+
+    def columns(self, u: Any) -> Any:
+        return batched_product(self.transposed, u)
 
 
 class _Workers:
@@ -183,8 +199,14 @@ def matvecs(matrix: Tensor) -> list[MatVec]:
     """The products of a matrix, or of each matrix of a batch; one object for a whole batch of tiny matrices."""
     if matrix.ndim == 2:
         return [_single(matrix)]
-    looped = matrix.device.type == "cpu" and matrix[0].numel() >= _LOOP_ENTRIES
-    return [_single(one) for one in matrix] if looped else [_Torch(matrix)]
+    if matrix.device.type != "cpu":
+        return [_Torch(matrix)]
+    return [_single(one) for one in matrix] if matrix[0].numel() >= _LOOP_ENTRIES else [_ArrayBatch(matrix)]
+
+
+def batched_product(matrix: Any, vectors: Any) -> Any:
+    """``(B, n, m), (B, m) -> (B, n)`` in NumPy, which is five to ten times as fast as PyTorch here."""
+    return np.matmul(matrix, vectors[..., None])[..., 0]
 
 
 def _single(matrix: Tensor) -> MatVec:

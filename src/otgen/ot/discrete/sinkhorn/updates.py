@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from otgen.ot.discrete.sinkhorn.correction import correction_solved
 from otgen.ot.discrete.sinkhorn.kernel import SubProblem
@@ -104,8 +105,9 @@ def truncated_newton(sub: SubProblem) -> None:
         else:
             length = length - length * falling / 2
     else:
-        # No rise of the dual is possible in this precision: a plain step does no harm.
-        p = correction.p
+        # No rise of the dual is possible in this precision: a plain step does no harm. The others of a batch keep
+        # theirs.
+        p = _where(falling, correction.p, p)
     sub.p, sub.q = p, sub.K.columns(sub.a / p)
 
 
@@ -113,6 +115,10 @@ def _bent(change: Any, bend: Any) -> Any:
     if isinstance(change, np.ndarray):
         return np.copysign(np.log1p(abs(change) / bend) * bend, change)
     return ((change.abs() / bend).log1p() * bend).copysign(change)
+
+
+def _where(condition: Any, values: Any, others: Any) -> Any:
+    return (np if isinstance(values, np.ndarray) else torch).where(condition, values, others)
 
 
 def _log(values: Any) -> Any:
