@@ -59,6 +59,10 @@ class Interval:
         lower, upper = torch.maximum(self.lower, other.lower), torch.minimum(self.upper, other.upper)
         return Interval(lower, upper, rounding)
 
+    def flattened(self) -> Interval:
+        """The same bounds as vectors."""
+        return Interval(self.lower.reshape(-1), self.upper.reshape(-1), self.rounding.reshape(-1))
+
     def __getitem__(self, index: int | slice) -> Interval:
         """The interval of one value of a batch, or of some of them."""
         return Interval(self.lower[index], self.upper[index], self.rounding[index])

@@ -115,6 +115,8 @@ class DiscreteIterate(Iterate):
 
     # The relative gap that was last asked for.
     wanted = 0.0
+    # Whether the state belongs to a larger eps, on the way to the problem's.
+    annealing = False
 
     def __init__(self, solver: DiscreteSolver, problem: Discrete, state: Any, gap_per_error: float) -> None:
         self.solver, self.problem, self.state = solver, problem, state

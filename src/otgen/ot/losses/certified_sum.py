@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from otgen.ot.core.interval import Certified
+from otgen.ot.core.interval import Certified, Interval
+from otgen.ot.core.loop import LoopSettings, tell_of_shortfall
 from otgen.ot.core.results import Status
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.unbalanced.solution import UnbalancedSolution
@@ -49,3 +50,24 @@ class CertifiedSum(Certified):
         text, gap = self.interval.text(self.value), float(self.gap.max())
         ending = [f"not converged: {self.status.value}"] if self.status.fell_short else []
         return ", ".join([text, f"gap {gap:.1e}", f"{self.steps} steps", f"{len(self.weights)} terms", *ending])
+
+
+def may_be_zero(interval: Interval) -> bool:
+    """Whether the bounds of every problem leave open that its sum is 0."""
+    return bool(((interval.lower <= 0) & (interval.upper >= 0)).all())
+
+
+def tell_of_sum(kind: str, status: Status, what: str, settings: LoopSettings) -> None:
+    """Act as ``on_unconverged`` says on a sum that fell short.
+
+    Args:
+        kind: what was summed, and its steps if they are known.
+        status: how the solve ended.
+        what: the error, and what was wanted of it.
+        settings: with ``on_unconverged``.
+    """
+    tell_of_shortfall(
+        f"a sum of {kind}: {status.value} (relative {what}); raise max_steps, loosen the tolerance, use a larger eps, "
+        "or pass on_unconverged='ignore'",
+        settings.on_unconverged,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Unpack
 
@@ -10,20 +11,22 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.ot.core.interval import Interval
-from otgen.ot.core.loop import LossOptions
+from otgen.ot.core.loop import LoopSettings, LossOptions
 from otgen.ot.core.results import Status
 from otgen.ot.core.solver import Solver
 from otgen.ot.discrete.geometry import Points
 from otgen.ot.discrete.problem import Discrete
-from otgen.ot.discrete.sinkhorn.solver import Sinkhorn, SinkhornUpdate
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.discrete.value_kind import ValueKind
 from otgen.ot.losses.certified_sum import CertifiedSum
 from otgen.ot.losses.combined_gap import combined, merged_weights
 from otgen.ot.losses.group import Group, total_of
-from otgen.ot.losses.joint_solve import JointSolve
+from otgen.ot.losses.joint_solve import SYMMETRIC, JointSolve, is_own, sum_tolerance
 from otgen.ot.regularisers.kl import KL
 from otgen.threads import cached_property
+
+# Terms with fewer pairs are all solved as one batch: a second solve would cost more than its faster steps save.
+_FEW = 1 << 14
 
 
 class Combination(CertifiedSum):
@@ -75,21 +78,19 @@ def combine(
     problems: tuple[Discrete, ...],
     solver: Solver | None = None,
     value: ValueKind = ValueKind.ENTROPIC,
-    finish: Solver | None = None,
     **options: Unpack[LossOptions],
 ) -> tuple[Tensor, Combination]:
     """``sum_k w_k OT(problem_k)``, differentiable, and the certified combination of its entropic values.
 
     A relative eps is resolved once, from the first problem, and shared. Problems of points of one shape are solved as
-    one batch, problems of matrices one after the other. A tolerance is that of the sum: see :class:`JointSolve`. Under
-    KL the update is symmetric unless a solver is given, so that terms can cancel exactly.
+    one batch, problems of matrices one after the other. A tolerance is that of the sum: see :class:`JointSolve`.
+    Without one, the update under KL is symmetric unless a solver is given, so that terms can cancel exactly.
 
     Args:
         weights: the weights of the terms.
         problems: one per term.
         solver: the solver of all of them; if omitted, chosen by the regulariser.
         value: which value of each problem is summed.
-        finish: the solver that goes on if ``solver`` takes long; ``solver`` itself if omitted.
         options: options of :func:`otgen.ot.solve`.
     """
     reg = problems[0].reg
@@ -97,10 +98,12 @@ def combine(
         # Relative to the first (cross) term, for all terms: with different eps the terms of a divergence would not
         # cancel.
         reg = problems[0].detached().resolved().reg
-    if solver is None and isinstance(reg, KL):
-        solver, finish = Sinkhorn(update=SinkhornUpdate.SYMMETRIC), Sinkhorn.fastest()
     problems = tuple(problem.with_reg(reg) for problem in problems)
-    members = _grouped(problems)
+    accurate = solver is None and sum_tolerance(LoopSettings(**options), None, problems[0]) is not None
+    if solver is None and isinstance(reg, KL) and not accurate:
+        solver = SYMMETRIC
+    apart = accurate and min(math.prod(problem.shape[-2:]) for problem in problems) >= _FEW
+    members = _grouped(problems, [apart and is_own(problem) for problem in problems])
     joints = [
         Discrete.stack([problems[k] for k in group]) if len(group) > 1 else problems[group[0]] for group in members
     ]
@@ -113,7 +116,6 @@ def combine(
         problems=problems,
         points=[points for points in clouds.values() if points.requires_grad],
         solver=solver,
-        finish=finish,
         options=options,
     ).run()
     entropic = total_of(groups, weights, ValueKind.ENTROPIC)
@@ -123,9 +125,10 @@ def combine(
     return total, Combination(entropic, weights, groups, status)
 
 
-def _grouped(problems: tuple[Discrete, ...]) -> list[list[int]]:
-    """The places of problems that are solved as one batch."""
-    by_shape: dict[tuple[int, ...], list[int]] = {}
-    for k, problem in enumerate(problems):
-        by_shape.setdefault(problem.shape if isinstance(problem.geometry, Points) else (k,), []).append(k)
-    return list(by_shape.values())
+def _grouped(problems: tuple[Discrete, ...], own: list[bool]) -> list[list[int]]:
+    """The places of problems that are solved as one batch; first those of clouds with themselves."""
+    groups: dict[tuple[bool, tuple[int, ...]], list[int]] = {}
+    for k in sorted(range(len(problems)), key=lambda k: not own[k]):
+        shape = problems[k].shape if isinstance(problems[k].geometry, Points) else (k,)
+        groups.setdefault((own[k], shape), []).append(k)
+    return list(groups.values())

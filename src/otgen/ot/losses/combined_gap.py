@@ -24,6 +24,8 @@ ProblemT = TypeVar("ProblemT", Discrete, Unbalanced)
 _SINGLE = 1e-5
 # No tolerance below this is asked of a single problem: it is beyond float64.
 _LEAST = 1e-15
+# The part of a gap around zero that the size of a sum is taken to be.
+_AT_LEAST = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,28 +37,33 @@ class CombinedGap(Tolerance):
 
     Attributes:
         weights: one per term.
+        others: bounds on the part of the sum that is already solved, one per problem of a term; None if there is none.
+            If their gap leaves no room for that of these terms, half of the tolerance is asked for.
     """
 
     weights: tuple[float, ...] = (1.0,)
+    others: Interval | None = None
 
     @override
     def met(self, iterate: Accuracy) -> bool:
         if not isinstance(iterate, DiscreteIterate):
             raise InputError("CombinedGap needs the values of discrete problems; use RelGap for others")
+        if iterate.annealing and not iterate.last:
+            return False
         if not iterate.expects_gap(self.relative(iterate.values)):
             return False
         # Read for the history of the solve.
         _ = iterate.rel_gap
         interval = iterate.interval
         coarse = interval.gap > self.tol * interval.upper.abs().reshape(len(self.weights), -1).amax()
-        return bool((self.combined(interval).rel_gap <= self.tol).all()) and not bool(coarse.any())
+        return not bool(coarse.any()) and self._suffices(self._own(interval))
 
     @override
     def limited(self, iterate: Accuracy) -> bool:
         if iterate.limited(0.0):
             return True
         # A gap that float32 does not resolve: its noise may look like the error of too few steps.
-        if not isinstance(iterate, DiscreteIterate) or iterate.problem.dtype != torch.float32:
+        if not isinstance(iterate, DiscreteIterate) or iterate.annealing or iterate.problem.dtype != torch.float32:
             return False
         return self.relative(iterate.values) < _SINGLE
 
@@ -74,18 +81,35 @@ class CombinedGap(Tolerance):
         share = weights.abs().sum()
         if not float(share) > 0:
             return self.tol
-        wanted = self.tol * (weights @ terms).abs() / share
+        wanted = self._room((weights @ terms + self._middle).abs()) / share
         sizes = terms.abs().amax(0).clamp(min=torch.finfo(torch.float64).tiny)
         return max(min(float((wanted / sizes).min()), self.tol), _LEAST)
 
     def combined(self, interval: Interval) -> Interval:
         """The interval of the sum, given those of the values."""
-        return combined(self.weights, [interval[k] for k in _members(len(self.weights), interval.lower)])
+        own = self._own(interval)
+        return own if self.others is None else combined((1.0, 1.0), [own, self.others])
 
+    def _own(self, interval: Interval) -> Interval:
+        """The interval of the weighted sum of these terms alone."""
+        size = interval.lower.numel() // len(self.weights)
+        flat = interval.flattened()
+        return combined(self.weights, [flat[k * size : (k + 1) * size] for k in range(len(self.weights))])
 
-def _members(count: int, values: Tensor) -> list[slice]:
-    size = len(values) // count
-    return [slice(k * size, (k + 1) * size) for k in range(count)]
+    def _suffices(self, own: Interval) -> bool:
+        if self.others is None:
+            return bool((own.rel_gap <= self.tol).all())
+        whole = combined((1.0, 1.0), [own, self.others])
+        return bool((own.gap <= self._room(torch.maximum(whole.lower.abs(), whole.upper.abs()))).all())
+
+    def _room(self, sizes: Tensor) -> Tensor:
+        """The gap that these terms may have, if the sum has this size."""
+        wanted = self.tol * sizes
+        return wanted if self.others is None else torch.maximum(wanted - self.others.gap, wanted / 2)
+
+    @property
+    def _middle(self) -> Tensor | float:
+        return 0.0 if self.others is None else (self.others.lower + self.others.upper) / 2
 
 
 def combined(weights: tuple[float, ...], intervals: list[Interval]) -> Interval:
@@ -105,3 +129,17 @@ def merged_weights(weights: tuple[float, ...], problems: Sequence[ProblemT]) -> 
             merged[first] += merged[k]
             merged[k] = 0.0
     return tuple(merged)
+
+
+def gap_of_terms(interval: Interval, terms: float, tol: float) -> float:
+    """The relative gap of each term that makes that of their sum ``tol``.
+
+    Args:
+        interval: of the sum, so far.
+        terms: the sum of the sizes of the terms.
+        tol: positive.
+    """
+    sizes = torch.minimum(interval.lower.abs(), interval.upper.abs())
+    # An interval around zero leaves the size of the sum open.
+    sizes = torch.where(interval.lower * interval.upper > 0, sizes, _AT_LEAST * interval.gap)
+    return max(tol * float(sizes.min()) / terms, _LEAST) if terms > 0 else tol

@@ -138,7 +138,7 @@ class SamplesLoss(nn.Module):
         self.debias, self.potentials = bool(options.get("debias", True)), bool(options.get("potentials"))
         self.cost: Cost | CostFunction | None = options.get("cost")
         self.options: LossOptions = {
-            "tol": options.get("tol", (1 - self.scaling) / 1000),
+            "tol": options.get("tol", (1 - self.scaling) / 50),
             "max_steps": options.get("max_steps", 2000),
             "on_unconverged": options.get("on_unconverged", OnUnconverged.WARN),
             "gradient": options.get("gradient"),
@@ -167,15 +167,14 @@ class SamplesLoss(nn.Module):
             return self._energy(left, right)
         pairs = ((left, right), (left, left), (right, right)) if self.debias else ((left, right),)
         weights = tuple(factor * w for w in SinkhornDivergence.WEIGHTS[: len(pairs)])
-        # A debiased value needs terms that cancel; for a single term the alternating update is faster.
-        update = SinkhornUpdate.SYMMETRIC if self.debias else SinkhornUpdate.ALTERNATING
-        solver: Solver = Sinkhorn(update=update, anneal=min(self.scaling**self.p, _SLOWEST))
-        # GeomLoss's steps first; where they are slow, faster ones go on from there.
-        finish: Solver | None = Sinkhorn.fastest()
-        if self.solver is not None:
-            solver, finish = self.solver, None
+        solver = self.solver
+        if solver is None and self.options["tol"] == 0:
+            # GeomLoss's own steps. A debiased value needs terms that cancel; for a single term the alternating update
+            # is faster.
+            update = SinkhornUpdate.SYMMETRIC if self.debias else SinkhornUpdate.ALTERNATING
+            solver = Sinkhorn(update=update, anneal=min(self.scaling**self.p, _SLOWEST))
         problems = tuple(self._problem(u, v, like) for u, v in pairs)
-        value, self.last = combine(weights, problems, solver, finish=finish, **self.options)
+        value, self.last = combine(weights, problems, solver, **self.options)
         return self._potentials(left, right, self.last.solutions, factor) if self.potentials else value
 
     @override

@@ -11,21 +11,26 @@ from torch import Tensor
 
 from otgen.ot.core import checks
 from otgen.ot.core.interval import Interval
-from otgen.ot.core.loop import LoopSettings, LossOptions, OnUnconverged, tell_of_shortfall
+from otgen.ot.core.loop import LoopSettings, LossOptions, OnUnconverged
 from otgen.ot.core.precision import norm
+from otgen.ot.core.problem import Problem
 from otgen.ot.core.results import Status
 from otgen.ot.core.solver import Solver
 from otgen.ot.core.stopping import MarginalError, RelGap, Stopping, Unforced
 from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.sinkhorn.solver import Sinkhorn, SinkhornUpdate
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.discrete.value_kind import ValueKind
-from otgen.ot.losses.combined_gap import CombinedGap, combined, merged_weights
+from otgen.ot.losses.certified_sum import may_be_zero, tell_of_sum
+from otgen.ot.losses.combined_gap import CombinedGap, combined, gap_of_terms, merged_weights
 from otgen.ot.losses.group import Group, total_of
+from otgen.ot.regularisers.kl import KL
 from otgen.ot.solve import default_solver, solve
 from otgen.threads import cached_property
 
-# Steps of the first solver, before the finishing one goes on from there.
-_PATIENCE = 60
+# Symmetric steps on the terms of a cloud with itself, before the default solver goes on from there; and the relative
+# gap that they are first asked for. The ten steps between two checks pass it by far, and bounds in float32 show it.
+_PATIENCE, _OWN = 60, 0.05
 # Solves, each to a smaller tolerance, until the sum is accurate.
 _ROUNDS = 6
 # Terms nearly cancel if their sum is below this fraction of their sizes: then the gradient is looked at too. Its error
@@ -33,10 +38,30 @@ _ROUNDS = 6
 _CANCELLED, _GRADIENT, _ROUNDOFF = 0.05, 0.01, 1e-10
 # By how much a round asks for a smaller marginal error than the last one found, and the least that float64 has.
 _FASTER, _FINEST = 1e-4, 1e-14
-# The part of a gap around zero that the size of a sum is taken to be, and the least relative gap asked for.
-_AT_LEAST, _LEAST = 1e-3, 1e-15
 # Roundoff of a sum that may be 0 is nothing to warn of below this fraction of the median positive cost.
 _NEGLIGIBLE = 1e-9
+
+
+# The steps of terms that can cancel exactly: all f and g move alike.
+SYMMETRIC = Sinkhorn(update=SinkhornUpdate.SYMMETRIC)
+
+
+def is_own(problem: Discrete) -> bool:
+    """Whether this is a KL problem of a cloud with itself, number by number, or a batch of such."""
+    if not isinstance(problem.reg, KL) or problem.shape[-2] != problem.shape[-1]:
+        return False
+    inputs = problem.geometry.inputs()
+    (left, right) = inputs if len(inputs) == 2 else (inputs[0], inputs[0].mT)
+    pairs = ((left, right), (problem.a, problem.b))
+    return all(one is other or torch.equal(one, other) for one, other in pairs)
+
+
+def sum_tolerance(settings: LoopSettings, solver: Solver | None, problem: Problem) -> float | None:
+    """The tolerance that is asked of a sum of values; None if each term has a test of its own, or none."""
+    if settings.unrolls or settings.until is not None or settings.tol == 0:
+        return None
+    until = (default_solver(problem) if solver is None else solver).until
+    return settings.tol if settings.tol is not None else until.tol if type(until) is RelGap else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,17 +70,21 @@ class JointSolve:
 
     A tolerance (``tol``, or the default one) is that of the sum: its gap is to be at most ``tol`` times its size. If
     its terms nearly cancel, the error of the gradient, estimated by the change in one more step, is to be at most 1 %
-    too. With ``until=...`` or ``tol=0`` each term is solved as it is asked.
+    (or ``tol``, if that is more) too. With ``until=...`` or ``tol=0`` each term is solved as it is asked.
+
+    The groups are solved in their order, the last one to what the others leave of the tolerance. Under KL, unless a
+    solver is given, terms of a cloud with itself take symmetric steps: near the solution, the error of such a term is
+    multiplied by ``(1 - l) / 2`` a step, where the plan's eigenvalues l are those of a positive matrix if the kernel
+    ``exp(-cost / eps)`` is one. So it halves at least, however small eps is, and the zero potentials are a good start.
 
     Attributes:
-        joints: the problem of each group.
+        joints: the problem of each group; those of clouds with themselves first.
         members: the terms in each group.
         size: the number of problems in a term that is itself a batch; None if a term is a single problem.
         weights: the weights of all terms.
         problems: the problems of all terms.
         points: the clouds that the gradient is taken with respect to.
         solver: the solver; None: chosen by the problem.
-        finish: the solver that goes on after `_PATIENCE` steps; None: the same.
         options: the options of :func:`otgen.ot.solve`.
     """
 
@@ -66,7 +95,6 @@ class JointSolve:
     problems: tuple[Discrete, ...]
     points: list[Tensor]
     solver: Solver | None
-    finish: Solver | None
     options: LossOptions
 
     def run(self) -> tuple[list[Group], Status]:
@@ -74,22 +102,20 @@ class JointSolve:
         settings = LoopSettings(**self.options)
         tol = self._tolerance(settings)
         if tol is None:
-            groups = self._groups([solve(joint, self.solver, **self.options) for joint in self.joints])
+            groups = [self._group(k, solve(one, self.solver, **self.options)) for k, one in enumerate(self.joints)]
             statuses = [group.joint.status for group in groups]
             return groups, next((status for status in statuses if status.fell_short), statuses[0])
-        most = settings.max_steps
-        first = most if self.finish is None else min(most, _PATIENCE)
-        test = self._stopping(tol, None)
-        groups = self._solved(self.solver, test if first == most else Unforced(test=test), first, None)
-        # Where the patience ended, the other solver goes on: how far the first one came does not matter.
-        slow = first < most and any(group.joint.status is Status.MAX_STEPS for group in groups)
+        groups = []
+        for k in range(len(self.joints)):
+            groups.append(self._started(k, self._first_test(k, tol, groups), settings.max_steps))
+        accuracy = SumAccuracy(self, groups, tol)
         for _ in range(_ROUNDS):
-            left = most - max(group.joint.steps for group in groups)
-            until, slow = test if slow else self._missing(groups, tol), False
-            if until is None or left <= 0:
+            tests = self._missing(accuracy)
+            if not tests or all(group.joint.steps >= settings.max_steps for group in groups):
                 break
-            groups = self._solved(self.solver if self.finish is None else self.finish, until, left, groups)
-        return groups, self._ended(groups, tol)
+            groups = [self._solved(k, self.solver, tests[k], settings.max_steps, groups[k]) for k in range(len(groups))]
+            accuracy = SumAccuracy(self, groups, tol)
+        return groups, accuracy.status(settings)
 
     @cached_property
     def merged(self) -> tuple[float, ...]:
@@ -100,98 +126,134 @@ class JointSolve:
         """The tolerance of the sum; None if each term has a test of its own, or none."""
         if self.solver is not None:
             checks.component("solver", self.solver, Solver, "Sinkhorn()")
-        if settings.unrolls or settings.until is not None or settings.tol == 0:
-            return None
-        until = (default_solver(self.joints[0]) if self.solver is None else self.solver).until
-        return settings.tol if settings.tol is not None else until.tol if type(until) is RelGap else None
+        return sum_tolerance(settings, self.solver, self.joints[0])
 
-    def _solved(self, solver: Solver | None, until: Stopping, steps: int, before: list[Group] | None) -> list[Group]:
+    def _started(self, k: int, until: Stopping, most: int) -> Group:
+        """The first solve of a group: of clouds with themselves by symmetric steps, as long as those are fast."""
+        joint = self.joints[k]
+        if self.solver is not None or not is_own(joint):
+            return self._solved(k, self.solver, until, most)
+        test: Stopping = until if most <= _PATIENCE else Unforced(test=until)
+        group = self._solved(k, SYMMETRIC, test, min(most, _PATIENCE))
+        slow = most > _PATIENCE and group.joint.status is Status.MAX_STEPS
+        return self._solved(k, None, until, most, group) if slow else group
+
+    def _solved(self, k: int, solver: Solver | None, until: Stopping, most: int, before: Group | None = None) -> Group:
+        """The solution of a group, from ``before`` on; of at most ``most`` steps, with those taken before."""
         options: dict[str, Any] = {name: value for name, value in self.options.items() if name != "tol"}
-        options |= {"until": until, "max_steps": steps, "on_unconverged": OnUnconverged.IGNORE}
-        solutions = []
-        for k, joint in enumerate(self.joints):
-            start = None if before is None else before[k].joint
-            solution = solve(joint, solver, warm_start=start, **options)
-            if start is not None:
-                solution.outcome = replace(solution.outcome, steps=solution.steps + start.steps)
-            solutions.append(solution)
-        return self._groups(solutions)
+        options |= {"until": until, "on_unconverged": OnUnconverged.IGNORE, "max_steps": most}
+        if before is None:
+            return self._group(k, solve(self.joints[k], solver, **options))
+        start = before.joint
+        options["max_steps"] = max(most - start.steps, 0)
+        solution = solve(self.joints[k], solver, warm_start=start, **options)
+        solution.outcome = replace(solution.outcome, steps=solution.steps + start.steps)
+        return self._group(k, solution)
 
-    def _groups(self, solutions: list[Solution]) -> list[Group]:
-        return [Group(members, joint, self.size) for members, joint in zip(self.members, solutions, strict=True)]
+    def _group(self, k: int, solution: Solution) -> Group:
+        return Group(self.members[k], solution, self.size)
 
-    def _stopping(self, tol: float, missing: float | None) -> Stopping:
-        """The test of a round: that of the sum if all terms are in one batch; else ``missing``, a gap of each term."""
-        if len(self.members) == 1 and len(self.members[0]) > 1:
-            return CombinedGap(weights=tuple(self.merged[k] for k in self.members[0]), tol=tol)
-        return RelGap(tol if missing is None else min(missing, tol))
+    def _first_test(self, k: int, tol: float, before: list[Group]) -> Stopping:
+        """The test of a group's first solve, after those of the groups before it."""
+        if k == len(self.joints) - 1:
+            return self._last_test(tol, before)
+        return RelGap(max(tol, _OWN) if is_own(self.joints[k]) else tol)
 
-    def _missing(self, groups: list[Group], tol: float) -> Stopping | None:
-        """The test that another round has to meet; None if the sum is accurate, or no further round can make it so."""
-        interval = self._interval(groups)
-        stuck = all(group.joint.status in (Status.ROUNDING, Status.STALLED) for group in groups)
-        if not stuck and not bool((interval.rel_gap <= tol).all()):
-            return self._stopping(tol, self._each(groups, interval, tol))
-        if self._gradient_error(groups) <= _GRADIENT:
-            return None
+    def _last_test(self, tol: float, before: list[Group]) -> Stopping:
+        """The test of the last group: that of the sum, if the gaps of the others leave it room."""
+        weights = tuple(self.merged[k] for k in self.members[-1])
+        return CombinedGap(weights=weights, tol=tol, others=self.interval_of(before).flattened() if before else None)
+
+    def _missing(self, found: SumAccuracy) -> list[Stopping]:
+        """The tests that another round has to meet; none if the sum is accurate, or no further round can make it so."""
+        groups, tol = found.groups, found.tol
+        if not found.stuck and found.is_wide:
+            if len(groups) == 1:
+                return [self._last_test(tol, [])]
+            largest = max(float(group.joint.interval_checked.upper.abs().max()) for group in groups)
+            each = gap_of_terms(found.interval, sum(map(abs, self.merged)) * largest, tol)
+            return [RelGap(min(each, tol)) for _ in groups]
+        if not found.is_astray:
+            return []
         error = max(float((g.joint.marginal_error_a + g.joint.marginal_error_b).max()) for g in groups)
-        return MarginalError(error * _FASTER) if error > _FINEST else None
+        return [MarginalError(error * _FASTER) for _ in groups] if error > _FINEST else []
 
-    def _each(self, groups: list[Group], interval: Interval, tol: float) -> float:
-        """The relative gap of each term that makes that of the sum ``tol``."""
-        sizes = torch.minimum(interval.lower.abs(), interval.upper.abs())
-        # An interval around zero leaves the size of the sum open.
-        sizes = torch.where(interval.lower * interval.upper > 0, sizes, _AT_LEAST * interval.gap)
-        largest = max(float(group.joint.interval_checked.upper.abs().max()) for group in groups)
-        terms = sum(map(abs, self.merged)) * largest
-        return max(tol * float(sizes.min()) / terms, _LEAST) if terms > 0 else tol
-
-    def _interval(self, groups: list[Group]) -> Interval:
+    def interval_of(self, groups: list[Group]) -> Interval:
+        """The interval of the sum, or of the part of it that these groups hold."""
         terms = {k: part for group in groups for k, part in group.split(group.joint.interval_checked)}
-        return combined(self.merged, [terms[k] for k in range(len(self.merged))])
+        return combined(tuple(self.merged[k] for k in terms), list(terms.values()))
 
-    def _gradient_error(self, groups: list[Group]) -> float:
+
+class SumAccuracy:
+    """How accurate a sum is after a round of solves.
+
+    Attributes:
+        solve: what was solved.
+        groups: the solutions.
+        tol: what was asked for.
+    """
+
+    def __init__(self, solve: JointSolve, groups: list[Group], tol: float) -> None:
+        self.solve, self.groups, self.tol = solve, groups, tol
+
+    @cached_property
+    def interval(self) -> Interval:
+        """The interval of the sum."""
+        return self.solve.interval_of(self.groups)
+
+    @cached_property
+    def is_wide(self) -> bool:
+        """Whether the gap of the sum exceeds the tolerance."""
+        return not bool((self.interval.rel_gap <= self.tol).all())
+
+    @property
+    def stuck(self) -> bool:
+        """Whether roundoff, or its solver, has ended the solve of every group."""
+        return all(group.joint.status in (Status.ROUNDING, Status.STALLED) for group in self.groups)
+
+    @property
+    def is_astray(self) -> bool:
+        """Whether the gradient is less accurate than it should be."""
+        return self.gradient_error > self._wanted
+
+    @property
+    def _wanted(self) -> float:
+        return max(_GRADIENT, self.tol)
+
+    @cached_property
+    def gradient_error(self) -> float:
         """An estimate of the relative error of the sum's gradient by its points, if its terms nearly cancel; else 0."""
-        total = total_of(groups, self.weights, ValueKind.ENTROPIC)
-        sizes = torch.stack([abs(w) * v.abs() for w, v in self._values(groups)]).sum(0)
-        if not self.points or not total.requires_grad or bool((total.detach().abs() > _CANCELLED * sizes).all()):
+        groups, weights, points = self.groups, self.solve.weights, self.solve.points
+        if not points:
             return 0.0
-        gradients = torch.autograd.grad(total.sum(), self.points, retain_graph=True)
+        total = total_of(groups, weights, ValueKind.ENTROPIC)
+        sizes = total_of([group.detached() for group in groups], [abs(w) for w in weights], ValueKind.ENTROPIC)
+        if not total.requires_grad or bool((total.detach().abs() > _CANCELLED * sizes).all()):
+            return 0.0
+        gradients = torch.autograd.grad(total.sum(), points, retain_graph=True)
         squares = torch.stack([norm(gradient.double(), (-2, -1)) for gradient in gradients]).square().sum(0)
         estimates = [(group, group.joint.grad_error_estimate) for group in groups]
         if all((estimate.relative or 0.0) <= _ROUNDOFF for _, estimate in estimates):
             return 0.0
         error = sum(
-            sum(abs(self.weights[k]) for k in group.members) * ((estimate.x or 0.0) + (estimate.y or 0.0))
+            sum(abs(weights[k]) for k in group.members) * ((estimate.x or 0.0) + (estimate.y or 0.0))
             for group, estimate in estimates
         )
         size = float(squares.min().sqrt())
         return error / size if size > 0 else math.inf
 
-    def _values(self, groups: list[Group]) -> list[tuple[float, Tensor]]:
-        terms = {k: part for group in groups for k, part in group.split(group.joint.value64_of(ValueKind.ENTROPIC))}
-        return [(self.weights[k], terms[k].detach()) for k in range(len(self.weights))]
-
-    def _ended(self, groups: list[Group], tol: float) -> Status:
+    def status(self, settings: LoopSettings) -> Status:
         """How the solve of the sum ended; warns or raises as ``on_unconverged`` says if it fell short."""
-        interval = self._interval(groups)
-        missed = not bool((interval.rel_gap <= tol).all())
-        error = self._gradient_error(groups)
-        if not missed and error <= _GRADIENT:
+        if not self.is_wide and not self.is_astray:
             return Status.CONVERGED
-        steps = max(group.joint.steps for group in groups)
-        status = Status.ROUNDING if steps < self.options.get("max_steps", 1000) else Status.MAX_STEPS
-        zero = bool(((interval.lower <= 0) & (interval.upper >= 0)).all())
-        typical = min(group.joint.problem.median_positive_cost for group in groups)
-        silent = status is Status.ROUNDING and zero and bool((interval.rounding <= _NEGLIGIBLE * typical).all())
-        wanted = OnUnconverged(self.options.get("on_unconverged", OnUnconverged.WARN))
-        if not silent and wanted is not OnUnconverged.IGNORE:
-            what = f"gap {float(interval.rel_gap.max()):.2g}, wanted {tol:.2g}"
-            if not missed:
-                what = f"error of the gradient {error:.2g}, wanted {_GRADIENT:.2g}"
-            message = (
-                f"a sum of {len(self.weights)} transport values stopped after {steps} steps: {status.value} (relative "
-                f"{what}); raise max_steps, loosen the tolerance, use a larger eps, or pass on_unconverged='ignore'"
-            )
-            tell_of_shortfall(message, wanted)
+        steps = max(group.joint.steps for group in self.groups)
+        status = Status.ROUNDING if steps < settings.max_steps else Status.MAX_STEPS
+        typical = min(group.joint.problem.median_positive_cost for group in self.groups)
+        negligible = bool((self.interval.rounding <= _NEGLIGIBLE * typical).all())
+        if not (status is Status.ROUNDING and negligible and may_be_zero(self.interval)):
+            what = f"gap {float(self.interval.rel_gap.max()):.2g}, wanted {self.tol:.2g}"
+            if not self.is_wide:
+                what = f"error of the gradient {self.gradient_error:.2g}, wanted {self._wanted:.2g}"
+            kind = f"{len(self.solve.weights)} transport values stopped after {steps} steps"
+            tell_of_sum(kind, status, what, settings)
         return status

@@ -13,26 +13,24 @@ from otgen.errors import InputError
 from otgen.ot.core import checks
 from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.interval import Interval
-from otgen.ot.core.loop import LoopSettings, LossOptions, OnUnconverged, tell_of_shortfall
+from otgen.ot.core.loop import LoopSettings, LossOptions, OnUnconverged
 from otgen.ot.core.results import Status
 from otgen.ot.core.solver import Solver
-from otgen.ot.core.stopping import RelGap
 from otgen.ot.costs.base import Cost
 from otgen.ot.costs.sqeuclidean import SqEuclidean
-from otgen.ot.losses.certified_sum import CertifiedSum
-from otgen.ot.losses.combined_gap import combined, merged_weights
+from otgen.ot.losses.certified_sum import CertifiedSum, may_be_zero, tell_of_sum
+from otgen.ot.losses.combined_gap import combined, gap_of_terms, merged_weights
 from otgen.ot.losses.divergences import warn_if_negative
+from otgen.ot.losses.joint_solve import sum_tolerance
 from otgen.ot.regularisers.base import Regulariser
 from otgen.ot.regularisers.kl import KL
-from otgen.ot.solve import default_solver, solve
+from otgen.ot.solve import solve
 from otgen.ot.unbalanced.dual import update_f
 from otgen.ot.unbalanced.problem import Rho, Unbalanced, penalties
 from otgen.ot.unbalanced.solution import UnbalancedSolution
 
 # Solves, each to a smaller tolerance, until the sum is accurate; the part of the tolerance that each aims at.
 _ROUNDS, _AIM = 5, 0.5
-# The part of a gap around zero that the size of a sum is taken to be, and the least relative gap asked for.
-_AT_LEAST, _LEAST = 1e-3, 1e-15
 
 
 class UnbalancedCombination(CertifiedSum):
@@ -105,9 +103,8 @@ def _solved(
         return Interval(interval.lower + constant, interval.upper + constant, interval.rounding)
 
     settings = LoopSettings(**options)
-    until = (default_solver(problems[0]) if solver is None else solver).until
-    tol = settings.tol if settings.tol is not None else until.tol if isinstance(until, RelGap) else None
-    if settings.unrolls or settings.until is not None or tol is None or tol == 0:
+    tol = sum_tolerance(settings, solver, problems[0])
+    if tol is None:
         found = tuple(solve(problem, solver, **options) for problem in problems)
         statuses = [solution.status for solution in found]
         return found, summed(found), next((status for status in statuses if status.fell_short), statuses[0])
@@ -118,7 +115,8 @@ def _solved(
             interval = summed(found)
             if bool((interval.rel_gap <= tol).all()) or all(s.status.fell_short for s in found):
                 break
-            quiet["tol"] = _each(interval, merged, found, tol)
+            terms = sum(abs(w) * float(s.upper.abs().max()) for w, s in zip(merged, found, strict=True))
+            quiet["tol"] = min(gap_of_terms(interval, terms, _AIM * tol), tol)
             with torch.enable_grad():
                 pairs = zip(problems, found, strict=True)
                 found = tuple(solve(problem, solver, warm_start=before, **quiet) for problem, before in pairs)
@@ -126,24 +124,10 @@ def _solved(
     if bool((interval.rel_gap <= tol).all()):
         return found, interval, Status.CONVERGED
     status = Status.ROUNDING if bool(interval.rounded.all()) else Status.MAX_STEPS
-    zero = bool(((interval.lower <= 0) & (interval.upper >= 0)).all())
-    if not (status is Status.ROUNDING and zero):
-        gap = float(interval.rel_gap.max())
-        tell_of_shortfall(
-            f"a sum of {len(weights)} unbalanced values stopped: {status.value} (relative gap {gap:.2g}, wanted "
-            f"{tol:.2g}); raise max_steps, loosen the tolerance, use a larger eps, or pass on_unconverged='ignore'",
-            settings.on_unconverged,
-        )
+    if not (status is Status.ROUNDING and may_be_zero(interval)):
+        what = f"gap {float(interval.rel_gap.max()):.2g}, wanted {tol:.2g}"
+        tell_of_sum(f"{len(weights)} unbalanced values stopped", status, what, settings)
     return found, interval, status
-
-
-def _each(interval: Interval, merged: tuple[float, ...], found: tuple[UnbalancedSolution, ...], tol: float) -> float:
-    """The relative gap of each term that makes that of the sum ``tol``."""
-    sizes = torch.minimum(interval.lower.abs(), interval.upper.abs())
-    # An interval around zero leaves the size of the sum open.
-    sizes = torch.where(interval.lower * interval.upper > 0, sizes, _AT_LEAST * interval.gap)
-    terms = sum(abs(w) * float(s.upper.abs().max()) for w, s in zip(merged, found, strict=True))
-    return max(min(_AIM * tol * float(sizes.min()) / terms, tol), _LEAST) if terms > 0 else tol
 
 
 class UnbalancedLoss(nn.Module):

@@ -39,13 +39,9 @@ class KernelIterate(DiscreteIterate):
     def __init__(self, solver: DiscreteSolver, problem: Discrete, state: Any, kernel: Kernel) -> None:
         super().__init__(solver, problem, state, 0.0)
         self.kernel, self.absorbed = kernel, Potentials(state.f, state.g)
+        self.annealing = kernel.eps != problem.eps
         # A correction changes its sub-problem, and a solution's is computed by whoever reads its interval first.
         self._correcting = Lock()
-
-    @cached_property
-    def annealing(self) -> bool:
-        """Whether the kernel is that of a larger eps."""
-        return self.kernel.eps != self.problem.eps
 
     @cached_property
     @override
