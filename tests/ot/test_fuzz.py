@@ -67,7 +67,9 @@ def quietly(problem: Discrete, solver: Solver, tol: float) -> ot.Solution:
         warnings.simplefilter("always")
         found = solve(problem, solver, tol=tol, max_steps=200)
     warned = any(issubclass(one.category, ConvergenceWarning) for one in seen)
-    assert warned == (found.status is not Status.CONVERGED)
+    # A value that is 0 up to roundoff is nothing to warn of.
+    nothing = found.status is Status.ROUNDING and bool(found.lower <= 0 <= found.upper)
+    assert warned == (found.status is not Status.CONVERGED) or (nothing and not warned)
     assert all(issubclass(one.category, ConvergenceWarning) for one in seen)
     return found
 

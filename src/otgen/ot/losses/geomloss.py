@@ -13,7 +13,7 @@ from otgen.errors import InputError
 from otgen.ot.core import checks
 from otgen.ot.core.compilation import uncompiled
 from otgen.ot.core.gradient_policy import Gradient
-from otgen.ot.core.loop import LossOptions, OnUnconverged
+from otgen.ot.core.loop import LoopSettings, LossOptions, OnUnconverged
 from otgen.ot.core.solver import Solver
 from otgen.ot.costs.base import Cost
 from otgen.ot.costs.pnorm import PNorm
@@ -70,11 +70,10 @@ class SamplesLoss(nn.Module):
     Differences:
 
     - GeomLoss stops when its annealing ends, converged or not. Here the solve goes on until the certified relative gap
-      of every term is below ``tol``. So values agree up to GeomLoss's convergence error, and ``last`` bounds the error
-      of the value.
-    - ``scaling`` is the factor of the blur per annealing step, as in GeomLoss: each step multiplies eps by
-      ``scaling^p``, or by 0.9 if that is smaller. It does not determine the accuracy; ``tol`` does, which is
-      ``(1 - scaling) / 1000`` by default: 5e-4 at 0.5, 1e-4 at 0.9.
+      of the value is below ``tol``, which is ``(1 - scaling) / 100`` by default: 0.5 % at 0.5, 0.1 % at 0.9. So values
+      agree up to GeomLoss's convergence error, and ``last`` bounds the error of the value.
+    - Only with ``tol=0``, a fixed number of steps, is ``scaling`` the factor of the blur per annealing step as in
+      GeomLoss: each step multiplies eps by ``scaling^p``, or by 0.9 if that is smaller.
     - ``diameter``, ``truncate``, ``cluster_scale`` and ``verbose`` are accepted and ignored: they control how fast
       GeomLoss computes a value, or what it prints. Annealing starts at the largest cost.
     - Without ``reach`` weights must sum to 1, and the gradient with respect to them equals GeomLoss's up to a constant.
@@ -138,7 +137,7 @@ class SamplesLoss(nn.Module):
         self.debias, self.potentials = bool(options.get("debias", True)), bool(options.get("potentials"))
         self.cost: Cost | CostFunction | None = options.get("cost")
         self.options: LossOptions = {
-            "tol": options.get("tol", (1 - self.scaling) / 50),
+            "tol": options.get("tol", (1 - self.scaling) / 100),
             "max_steps": options.get("max_steps", 2000),
             "on_unconverged": options.get("on_unconverged", OnUnconverged.WARN),
             "gradient": options.get("gradient"),
@@ -168,7 +167,7 @@ class SamplesLoss(nn.Module):
         pairs = ((left, right), (left, left), (right, right)) if self.debias else ((left, right),)
         weights = tuple(factor * w for w in SinkhornDivergence.WEIGHTS[: len(pairs)])
         solver = self.solver
-        if solver is None and self.options["tol"] == 0:
+        if solver is None and LoopSettings(**self.options).tol == 0:
             # GeomLoss's own steps. A debiased value needs terms that cancel; for a single term the alternating update
             # is faster.
             update = SinkhornUpdate.SYMMETRIC if self.debias else SinkhornUpdate.ALTERNATING

@@ -198,7 +198,8 @@ def _cost_ranges(problem: Discrete) -> tuple[Tensor | float, Tensor | float]:
     if len(problem.shape) == 2:
         return problem.cost_range[0], problem.largest_cost
     costs = problem.matrix.detach().flatten(-2)
-    low, high = torch.aminmax(costs, dim=-1)
+    # Twenty times as fast as torch.aminmax along a dimension.
+    low, high = costs.amin(-1), costs.amax(-1)
     return low, torch.maximum(-low, high).double()
 
 

@@ -285,8 +285,11 @@ class Sinkhorn(DiscreteSolver):
         if math.isinf(state.change) and update is not symmetric:
             return self._first(problem, state, eps)
         if math.isinf(state.change) and state.largest / eps > 4 * MOST_DRIFT[problem.dtype]:
-            # A cold start with eps so far below the costs would almost certainly leave the range.
-            return 0
+            # A cold start with eps so far below the costs leaves the range, unless each point has another one near it.
+            reduced = problem.matrix.detach() - state.f.unsqueeze(-1) - state.g.unsqueeze(-2)
+            farthest = max(float(reduced.amin(dim).max()) for dim in (-2, -1))
+            if farthest / eps > MOST_DRIFT[problem.dtype]:
+                return 0
         # The first step after a build is checked; later plain steps move no further than it did.
         kernel = Kernel.build(problem, state.f, state.g, eps)
         if not kernel.advance(1, update) and (plain or not kernel.advance(1, alternating)):
