@@ -72,7 +72,7 @@ def test_a_higher_scaling_is_a_smaller_tolerance() -> None:
         loss = SamplesLoss(blur=0.5, scaling=scaling)
         loss(X, Y)
         assert last(loss).converged
-        assert float(last(loss).rel_gap) <= (1 - scaling) / 100
+        assert float(last(loss).rel_gap) <= (1 - scaling) / 10
 
 
 @either
@@ -211,7 +211,7 @@ def test_geomloss_gradient_and_potentials(p: int, peer: Any) -> None:
     """Theirs at 0.99 is 1.5 % from the gradient of the converged value, at 0.999 0.2 %."""
     options: Any = {"p": p, "blur": 0.6, "scaling": 0.99}
     gradients = []
-    for make in (lambda **o: peer(backend="tensorized", **o), SamplesLoss):
+    for make in (lambda **o: peer(backend="tensorized", **o), lambda **o: SamplesLoss(tol=1e-4, **o)):
         _, gradient = differentiated(lambda x, make=make: make(**options)(A, x, B, Y), X)
         f, g = (t.detach() for t in make(potentials=True, **options)(A, X, B, Y))
         gradients.append((gradient, f.T + g))

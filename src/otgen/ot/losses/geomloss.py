@@ -70,8 +70,8 @@ class SamplesLoss(nn.Module):
     Differences:
 
     - GeomLoss stops when its annealing ends, converged or not. Here the solve goes on until the certified relative gap
-      of the value is below ``tol``, which is ``(1 - scaling) / 100`` by default: 0.5 % at 0.5, 0.1 % at 0.9. So values
-      agree up to GeomLoss's convergence error, and ``last`` bounds the error of the value.
+      of the value is below ``tol``, which is ``(1 - scaling) / 10`` by default: 5 % at 0.5, 1 % at 0.9. So values agree
+      up to GeomLoss's convergence error, and ``last`` bounds the error of the value. Pass ``tol=1e-3`` for more.
     - Only with ``tol=0``, a fixed number of steps, is ``scaling`` the factor of the blur per annealing step as in
       GeomLoss: each step multiplies eps by ``scaling^p``, or by 0.9 if that is smaller.
     - ``diameter``, ``truncate``, ``cluster_scale`` and ``verbose`` are accepted and ignored: they control how fast
@@ -137,7 +137,7 @@ class SamplesLoss(nn.Module):
         self.debias, self.potentials = bool(options.get("debias", True)), bool(options.get("potentials"))
         self.cost: Cost | CostFunction | None = options.get("cost")
         self.options: LossOptions = {
-            "tol": options.get("tol", (1 - self.scaling) / 100),
+            "tol": options.get("tol", (1 - self.scaling) / 10),
             "max_steps": options.get("max_steps", 2000),
             "on_unconverged": options.get("on_unconverged", OnUnconverged.WARN),
             "gradient": options.get("gradient"),

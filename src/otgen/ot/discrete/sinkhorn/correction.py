@@ -34,6 +34,8 @@ class Correction:
 
     def __init__(self, sub: SubProblem) -> None:
         self.K, self.axis, self.at, self.solved = sub.K, sub.axis, sub.q, False
+        # Numbers cost less than arrays of one number.
+        self._single = isinstance(sub.q, np.ndarray) and sub.q.ndim == 1
         self.v = sub.b / sub.q
         self.p, self.q = sub.K.sweep(self.v, sub.a)
         self.columns = self.v * self.q
@@ -73,10 +75,13 @@ class Correction:
         return self._is_within(self.residual, goal)
 
     def _is_within(self, residual: Any, goal: Any) -> bool:
-        return bool(((residual <= goal) | (residual <= self._rounding)).all())
+        within = (residual <= goal) | (residual <= self._rounding)
+        return bool(within if self._single else within.all())
 
     def dot(self, left: Any, right: Any) -> Any:
-        """Inner product over the points, with the dimension kept."""
+        """Inner product over the points, with the dimension kept; of a single problem in NumPy, a number."""
+        if self._single:
+            return left.dot(right)
         return (left * right).sum(self.axis, keepdims=True)
 
     @property
@@ -87,7 +92,8 @@ class Correction:
     @property
     def residual(self) -> Any:
         """The L1 norm of the residual of ``b - c``."""
-        return abs(self._left).sum(self.axis, keepdims=True)
+        left = abs(self._left)
+        return left.sum() if self._single else left.sum(self.axis, keepdims=True)
 
     @property
     def decrement(self) -> Any:
