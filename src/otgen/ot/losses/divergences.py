@@ -101,9 +101,9 @@ class SinkhornDivergence(TransportLoss):
 
     Genevay et al. 2018; Adnan et al. 2021, (5).
 
-    All terms share one eps and one kind of update from one start, so ``S(x, x)`` is 0 even before convergence. If x and
-    y are the same tensor, its gradient is 0 as well; if they are two equal tensors, it tends to 0 as the solve
-    converges. The divergence is non-negative for KL and costs ``||x - y||^p`` with ``p <= 2`` or L1 (those whose kernel
+    All terms share one eps, and on equal clouds they take the same steps from the same start, so ``S(x, x)`` is 0 even
+    before convergence. If x and y are the same tensor, its gradient is 0 as well; if they are two equal tensors, it
+    tends to 0 as the solve converges. The divergence is non-negative for KL and costs ``||x - y||^p`` with ``p <= 2`` or L1 (those whose kernel
     ``exp(-c / eps)`` is positive definite). Otherwise it may be negative: a :class:`NegativeDivergenceWarning` says so
     once, and the value is not clipped.
 
