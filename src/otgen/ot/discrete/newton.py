@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from otgen.ot.core import checks
 from otgen.ot.discrete.dual import Dual
+from otgen.ot.discrete.exact_start import exact_start
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate, SmoothDualSolver
@@ -87,8 +88,11 @@ class Newton(SmoothDualSolver):
     def init(
         self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None
     ) -> NewtonState:
-        g = (torch.zeros_like(problem.b) if start is None else start.g).detach().double()
         eps = problem.eps if start is not None else _first_eps(problem)
+        # Recorded steps begin where nothing depends on the problem, so that their derivative is that of all they do.
+        if start is None and not torch.is_grad_enabled():
+            start = exact_start(problem)
+        g = (torch.zeros_like(problem.b) if start is None else start.g).detach().double()
         damping = problem.b.detach().new_full(problem.shape[:-2], 1e-2, dtype=torch.float64)
         return NewtonState(g, damping, *_SemiDual(_at_eps(problem, eps)).at(g), eps, eps > problem.eps)
 
