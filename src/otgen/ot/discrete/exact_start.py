@@ -18,7 +18,7 @@ from otgen.ot.regularisers.quadratic import Quadratic
 # A plan of exact transport has some max(n, m) pairs, and its regularisation term is eps max(n, m) / 2. Where that is
 # below this fraction of the spread of the costs, exact transport takes less time than the steps that it saves. The
 # most entries of its matrices.
-_SMALL, _ENTRIES = 0.1, 1 << 22
+_SMALL, _ENTRIES = 0.1, 1 << 24
 # Rows and columns that the spread is taken of.
 _SAMPLE = 128
 

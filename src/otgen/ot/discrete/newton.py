@@ -26,6 +26,8 @@ LinearMap = Callable[[Tensor], Tensor]
 _FACTORISED = 256
 # A column that lacks, or has too much of, this fraction of its weight gets an exact potential before a Newton step.
 _LACKING = 0.5
+# The damping of the first step, and of that from the potentials of exact transport, which are near.
+_FIRST_DAMPING, _NEAR_DAMPING = 1e-2, 1e-3
 # The eps at which annealing begins, as a fraction of the median cost, and the marginal error at which eps is halved.
 _FIRST_EPS, _HALVED_AT = 0.05, 0.1
 # Costs that the median is taken of.
@@ -88,13 +90,15 @@ class Newton(SmoothDualSolver):
     def init(
         self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None
     ) -> NewtonState:
-        eps = problem.eps if start is not None else _first_eps(problem)
-        # Recorded steps begin where nothing depends on the problem, so that their derivative is that of all they do.
+        eps, damping = problem.eps if start is not None else _first_eps(problem), _FIRST_DAMPING
+        # Recorded steps begin at 0, so that their derivative is that of everything that depends on the problem.
         if start is None and not torch.is_grad_enabled():
             start = exact_start(problem)
+            damping = _FIRST_DAMPING if start is None else _NEAR_DAMPING
         g = (torch.zeros_like(problem.b) if start is None else start.g).detach().double()
-        damping = problem.b.detach().new_full(problem.shape[:-2], 1e-2, dtype=torch.float64)
-        return NewtonState(g, damping, *_SemiDual(_at_eps(problem, eps)).at(g), eps, eps > problem.eps)
+        near = None if start is None else start.f.detach().double()
+        here = _SemiDual(_at_eps(problem, eps)).at(g, near)
+        return NewtonState(g, g.new_full(problem.shape[:-2], damping), *here, eps, eps > problem.eps)
 
     @override
     def step(self, problem: Discrete, state: NewtonState) -> NewtonState:
@@ -131,11 +135,12 @@ class Newton(SmoothDualSolver):
         """
         trials, move = torch.zeros_like(state.value, dtype=torch.int64), direction
         with torch.no_grad():
+            # A rise smaller than the roundoff of the value, which is that of its terms, cannot be asked for.
+            least = state.value - 1e-15 * ((dual.a * state.f.abs()).sum(-1) + (dual.b * state.g.abs()).sum(-1))
             for _ in range(self.backtracks):
                 here = dual.at(state.g + move, state.f)
                 gain = 1e-4 * (move * state.gradient).sum(-1).clamp(min=0)
-                # A rise smaller than the roundoff of the value cannot be asked for.
-                rises = here[1] >= state.value + gain - 1e-15 * state.value.abs()
+                rises = here[1] >= least + gain
                 if bool(rises.all()):
                     break
                 trials = torch.where(rises, trials, trials + 1)
