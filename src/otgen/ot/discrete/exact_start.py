@@ -15,19 +15,25 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.regularisers.none import NoReg
 from otgen.ot.regularisers.quadratic import Quadratic
 
-# A plan of exact transport has some max(n, m) pairs, and its regularisation term is eps max(n, m) / 2. Where that is
-# below this fraction of the spread of the costs, exact transport takes less time than the steps that it saves. The
-# most entries of its matrices.
+# An exact plan of uniform weights has some max(n, m) pairs, and pays eps max(n, m) / 2 to the regulariser. Where that
+# is below this fraction of the spread of the costs, exact transport takes less time than the steps that it saves, as
+# measured for 10 to 3,000 points in 1, 2 and 784 dimensions. The most entries of its matrices.
 _SMALL, _ENTRIES = 0.1, 1 << 24
 # Rows and columns that the spread is taken of.
 _SAMPLE = 128
 
 
 def exact_start(problem: Discrete) -> Potentials | None:
-    """The potentials of exact transport, from the CPU; None if eps is not small, or the problem is large."""
+    """The potentials of exact transport, computed on the CPU; None if eps is not small, or the problem is large.
+
+    The active pairs there are nearly those of the regularised plan, where Newton's steps end. From 0 they take tens of
+    steps to find them, and may not find them at all.
+    """
     if not isinstance(problem.reg, Quadratic) or math.prod(problem.shape) > _ENTRIES:
         return None
-    if not problem.eps * max(problem.shape[-2:]) / 2 <= _SMALL * _spread(problem.matrix.detach()):
+    paid, (low, high) = problem.eps * max(problem.shape[-2:]) / 2, problem.cost_range
+    # The spread is at most half the range, which is known already.
+    if paid > _SMALL * (high - low) / 2 or not paid <= _SMALL * _spread(problem.matrix.detach()):
         return None
     unregularised = copy.copy(problem)
     unregularised.reg = NoReg()
