@@ -141,10 +141,12 @@ class Newton(SmoothDualSolver):
             noise = 1e-15 * ((dual.a * state.f.abs()).sum(-1) + (dual.b * state.g.abs()).sum(-1))
             for _ in range(self.backtracks):
                 here = dual.at(state.g + move, state.f)
-                slope, left = (move * state.gradient).sum(-1), (move * here[2]).sum(-1)
+                slope = (move * state.gradient).sum(-1)
                 rises = here[1] >= state.value + torch.maximum(1e-4 * slope, noise)
-                # Roundoff hides other rises. On a parabola both ends are level where their slopes are opposite.
-                rises |= (here[1] >= state.value - noise) & (left >= -(1 - 2e-4) * slope)
+                if not bool(rises.all()):
+                    # Roundoff hides other rises. On a parabola both ends are level where their slopes are opposite.
+                    left = (move * here[2]).sum(-1)
+                    rises |= (here[1] >= state.value - noise) & (left >= -(1 - 2e-4) * slope)
                 if bool(rises.all()):
                     break
                 trials = torch.where(rises, trials, trials + 1)
