@@ -8,7 +8,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from otgen.ot import KL, Discrete, Newton, Relative, Sinkhorn, SinkhornDivergence, SinkhornUpdate, Solution, solve
+from otgen.ot import (
+    KL,
+    Discrete,
+    Newton,
+    Potentials,
+    Quadratic,
+    Relative,
+    Sinkhorn,
+    SinkhornDivergence,
+    SinkhornUpdate,
+    Solution,
+    solve,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to-choose.md"
 pytestmark = pytest.mark.slow
@@ -79,6 +91,14 @@ def test_newton_takes_few_steps() -> None:
     assert solve(problem, Newton(), tol=1e-6).steps == pytest.approx(7, abs=1)
     assert solve(problem, Sinkhorn(), tol=1e-6, check_every=1).steps == pytest.approx(262, abs=5)
     assert solve(problem, tol=1e-6, check_every=1).steps == pytest.approx(8, abs=1)
+
+
+@pytest.mark.parametrize("row", tables("`Quadratic`, `eps` / mean cost")[0], ids=lambda row: row[0])
+def test_steps_from_exact_transport(row: list[str]) -> None:
+    problem = Discrete(X, Y, reg=Quadratic(eps=Relative(float(row[0]))))
+    assert solve(problem).steps == pytest.approx(int(row[2]), abs=1, rel=0.2)
+    zeros = Potentials(torch.zeros(len(X)), torch.zeros(len(Y)))
+    assert solve(problem, warm_start=zeros).steps == pytest.approx(int(row[1]), abs=2, rel=0.2)
 
 
 def test_batches_are_biased_and_vary() -> None:

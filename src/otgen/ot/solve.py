@@ -86,7 +86,8 @@ def default_solver(problem: Problem, *, fixed_steps: bool = False) -> Solver:
 
     Discrete problems: Sinkhorn for KL, Exact for NoReg. For Quadratic and others: Newton if ``B (n m + m^2)`` is at
     most 2^26, which is half a gigabyte of float64 (n = m = 5,792 without a batch); otherwise DualAscent, which keeps no
-    matrix. Unbalanced ones: Newton up to some 1,000 points, UnbalancedSinkhorn beyond.
+    matrix. For a small eps Newton starts from exact transport. Unbalanced ones: Newton up to some 1,000 points,
+    UnbalancedSinkhorn beyond.
 
     Args:
         problem: what is to be solved.

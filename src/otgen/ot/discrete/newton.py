@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from otgen.ot.core import checks
 from otgen.ot.discrete.dual import Dual
+from otgen.ot.discrete.exact_start import exact_start
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.solver import DiscreteIterate, SmoothDualSolver
@@ -25,6 +26,8 @@ LinearMap = Callable[[Tensor], Tensor]
 _FACTORISED = 256
 # A column that lacks, or has too much of, this fraction of its weight gets an exact potential before a Newton step.
 _LACKING = 0.5
+# The damping of the first step from 0, and from other potentials, which are nearer.
+_FIRST_DAMPING, _NEAR_DAMPING = 1e-2, 1e-3
 # The eps at which annealing begins, as a fraction of the median cost, and the marginal error at which eps is halved.
 _FIRST_EPS, _HALVED_AT = 0.05, 0.1
 # Costs that the median is taken of.
@@ -71,7 +74,9 @@ class Newton(SmoothDualSolver):
 
     A quadratic model says nothing of a column whose mass is far from its weight: once a move had to be shortened, such
     columns get the soft transform of f before each step. Under KL eps falls by half, from a few per cent of the median
-    cost, as the marginal error falls.
+    cost, as the marginal error falls. Under Quadratic, where a small eps leaves the plan few pairs, the first step
+    starts from the potentials of exact transport, whose pairs are nearly those (up to some 4,000 points a side). They
+    are computed on the CPU, by POT; a warm start, and steps that are recorded, do without.
 
     Attributes:
         backtracks: moves tried, each shorter than the last, before a step is rejected and the damping raised.
@@ -81,16 +86,21 @@ class Newton(SmoothDualSolver):
     backtracks: int = 8
 
     def __post_init__(self) -> None:
-        checks.settle(self, backtracks=checks.count("backtracks", self.backtracks, 0))
+        checks.settle(self, backtracks=checks.count("backtracks", self.backtracks, 1))
 
     @override
     def init(
         self, problem: Discrete, start: Potentials | None = None, rng: torch.Generator | None = None
     ) -> NewtonState:
-        g = (torch.zeros_like(problem.b) if start is None else start.g).detach().double()
         eps = problem.eps if start is not None else _first_eps(problem)
-        damping = problem.b.detach().new_full(problem.shape[:-2], 1e-2, dtype=torch.float64)
-        return NewtonState(g, damping, *_SemiDual(_at_eps(problem, eps)).at(g), eps, eps > problem.eps)
+        # Recorded steps begin at 0, so that their derivative is that of everything that depends on the problem.
+        if start is None and not torch.is_grad_enabled():
+            start = exact_start(problem)
+        g = (torch.zeros_like(problem.b) if start is None else start.g).detach().double()
+        near = None if start is None else start.f.detach().double()
+        here = _SemiDual(_at_eps(problem, eps)).at(g, near)
+        damping = g.new_full(problem.shape[:-2], _FIRST_DAMPING if start is None else _NEAR_DAMPING)
+        return NewtonState(g, damping, *here, eps, eps > problem.eps)
 
     @override
     def step(self, problem: Discrete, state: NewtonState) -> NewtonState:
@@ -127,11 +137,16 @@ class Newton(SmoothDualSolver):
         """
         trials, move = torch.zeros_like(state.value, dtype=torch.int64), direction
         with torch.no_grad():
+            # The roundoff of the value is that of its terms.
+            noise = 1e-15 * ((dual.a * state.f.abs()).sum(-1) + (dual.b * state.g.abs()).sum(-1))
             for _ in range(self.backtracks):
                 here = dual.at(state.g + move, state.f)
-                gain = 1e-4 * (move * state.gradient).sum(-1).clamp(min=0)
-                # A rise smaller than the roundoff of the value cannot be asked for.
-                rises = here[1] >= state.value + gain - 1e-15 * state.value.abs()
+                slope = (move * state.gradient).sum(-1)
+                rises = here[1] >= state.value + torch.maximum(1e-4 * slope, noise)
+                if not bool(rises.all()):
+                    # Roundoff hides other rises. On a parabola both ends are level where their slopes are opposite.
+                    left = (move * here[2]).sum(-1)
+                    rises |= (here[1] >= state.value - noise) & (left >= -(1 - 2e-4) * slope)
                 if bool(rises.all()):
                     break
                 trials = torch.where(rises, trials, trials + 1)
