@@ -103,12 +103,10 @@ class SinkhornDivergence(TransportLoss):
 
     All terms share one eps, and on equal clouds they take the same steps from the same start, so ``S(x, x)`` is 0 even
     before convergence. If x and y are the same tensor, its gradient is 0 as well; if they are two equal tensors, it
-    tends to 0 as the solve converges. The divergence is non-negative for KL and costs ``||x - y||^p`` with ``p <= 2`` or L1 (those whose kernel
-    ``exp(-c / eps)`` is positive definite). Otherwise it may be negative: a :class:`NegativeDivergenceWarning` says so
-    once, and the value is not clipped.
-
-    Attributes:
-        last: the detached :class:`Combination` of the last call, None before the first.
+    tends to 0 as the solve converges. The divergence is non-negative for KL and costs ``||x - y||^p`` with ``p <= 2``
+    or L1 (those whose kernel ``exp(-c / eps)`` is positive definite). Otherwise it may be negative: a
+    :class:`NegativeDivergenceWarning` says so once, and the value is not clipped. Attributes: last: the detached
+    :class:`Combination` of the last call, None before the first.
     """
 
     WEIGHTS = (1.0, -0.5, -0.5)

@@ -284,18 +284,23 @@ class Sinkhorn(DiscreteSolver):
         state.kernel = None
         if math.isinf(state.change) and update is not symmetric:
             return self._first(problem, state, eps)
-        if math.isinf(state.change) and state.largest / eps > 4 * MOST_DRIFT[problem.dtype]:
-            # A cold start with eps so far below the costs leaves the range, unless each point has another one near it.
-            reduced = problem.matrix.detach() - state.f.unsqueeze(-1) - state.g.unsqueeze(-2)
-            farthest = max(float(reduced.amin(dim).max()) for dim in (-2, -1))
-            if farthest / eps > MOST_DRIFT[problem.dtype]:
-                return 0
+        if math.isinf(state.change) and not self._starts_in_range(problem, state, eps):
+            return 0
         # The first step after a build is checked; later plain steps move no further than it did.
         kernel = Kernel.build(problem, state.f, state.g, eps)
         if not kernel.advance(1, update) and (plain or not kernel.advance(1, alternating)):
             return 0
         state.kernel = kernel
         return self._took(state, kernel, 1)
+
+    def _starts_in_range(self, problem: Discrete, state: SinkhornState, eps: float) -> bool:
+        """Whether a cold start with a kernel is worth a try."""
+        most = MOST_DRIFT[problem.dtype]
+        if state.largest / eps <= 4 * most:
+            return True
+        # With eps so far below the costs it leaves the range, unless each point has another one near it.
+        reduced = problem.matrix.detach() - state.f.unsqueeze(-1) - state.g.unsqueeze(-2)
+        return max(float(reduced.amin(dim).max()) for dim in (-2, -1)) <= most * eps
 
     def _first(self, problem: Discrete, state: SinkhornState, eps: float) -> int:
         """The first alternating step of a cold start, which does not depend on f.
