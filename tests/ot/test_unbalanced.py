@@ -116,6 +116,20 @@ def test_far_clouds_lose_their_mass() -> None:
     assert moved[-1] == 0.0
 
 
+@pytest.mark.parametrize("away", [1e15, 1e20, 1e25])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_divergence_whose_bounds_roundoff_widens_says_so(away: float, dtype: torch.dtype) -> None:
+    """The bug: an infinite interval made its tolerance NaN; a finite one far wider than the value passed in silence."""
+    x, y, a, b = clouds(10, 8, seed=5, dtype=dtype)
+    x = torch.cat([x, torch.full((1, 2), away, dtype=dtype)])
+    loss = UnbalancedDivergence(rho=1.0, cost=PNorm(p=1), reg=KL(eps=0.3))
+    with pytest.warns(ConvergenceWarning, match="roundoff"):
+        value = loss(x, y, torch.cat([a, a[:1]]), b)
+    assert math.isfinite(value)
+    assert loss.last is not None
+    assert not loss.last.converged
+
+
 def test_mass_goes_where_it_is_near() -> None:
     """An outlier is left out instead of dragged along."""
     x = torch.tensor([[0.0], [1.0], [50.0]], dtype=torch.float64)

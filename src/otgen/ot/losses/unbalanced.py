@@ -33,6 +33,8 @@ from otgen.ot.unbalanced.solution import UnbalancedSolution
 _ROUNDS, _AIM = 5, 0.5
 # The part of a gap around zero that the size of a sum is taken to be, and the least relative gap asked for.
 _AT_LEAST, _LEAST = 1e-3, 1e-15
+# Roundoff of a sum that may be 0 is nothing to warn of below this fraction of the median positive cost.
+_NEGLIGIBLE = 1e-9
 
 
 class UnbalancedCombination(CertifiedSum):
@@ -116,7 +118,9 @@ def _solved(
     with torch.no_grad():
         for _ in range(_ROUNDS):
             interval = summed(found)
-            if bool((interval.rel_gap <= tol).all()) or all(s.status.fell_short for s in found):
+            # A bound that roundoff makes infinite stays so, whatever is asked of the terms.
+            known = bool(interval.gap.isfinite().all())
+            if bool((interval.rel_gap <= tol).all()) or all(s.status.fell_short for s in found) or not known:
                 break
             quiet["tol"] = _each(interval, merged, found, tol)
             with torch.enable_grad():
@@ -127,7 +131,8 @@ def _solved(
         return found, interval, Status.CONVERGED
     status = Status.ROUNDING if bool(interval.rounded.all()) else Status.MAX_STEPS
     zero = bool(((interval.lower <= 0) & (interval.upper >= 0)).all())
-    if not (status is Status.ROUNDING and zero):
+    typical = min(problem.pairs.median_positive_cost for problem in problems)
+    if not (status is Status.ROUNDING and zero and bool((interval.rounding <= _NEGLIGIBLE * typical).all())):
         gap = float(interval.rel_gap.max())
         tell_of_shortfall(
             f"a sum of {len(weights)} unbalanced values stopped: {status.value} (relative gap {gap:.2g}, wanted "
