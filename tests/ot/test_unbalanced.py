@@ -16,6 +16,9 @@ from cases.unbalanced import clouds, kl, primal, truth, truth_of
 from otgen.errors import ConvergenceWarning
 from otgen.ot import (
     KL,
+    L1,
+    Cosine,
+    Cost,
     Discrete,
     NoReg,
     PNorm,
@@ -77,6 +80,51 @@ def test_bounds_hold_at_any_potentials(seed: int, rho: Any) -> None:
     kappa = (found.upper - found.lower) / 0.3
     bound = kappa.sqrt() * (2 * plan.sum().sqrt() + kappa.sqrt())
     assert (plan - known.plan).abs().sum() <= bound
+
+
+GRADIENT_COSTS = (SqEuclidean(), PNorm(p=1), PNorm(p=3.0), L1(), Cosine())
+
+
+@pytest.mark.parametrize("cost", GRADIENT_COSTS, ids=str)
+@pytest.mark.parametrize("rho", RHOS, ids=str)
+def test_the_gradients_error_bound_holds_at_every_iterate(cost: Cost, rho: Any) -> None:
+    """Against the gradient of a float64 iteration of its own, at few steps and at many, for both dtypes."""
+    for seed, dtype in enumerate(DTYPES):
+        x, y, a, b = clouds(8, 6, seed=seed + 10, masses=(1.5, 0.7), dtype=dtype, d=3)
+        leaves = (x.requires_grad_(), y.requires_grad_())
+        problem = Unbalanced(*leaves, a, b, rho=rho, cost=cost, reg=KL(eps=0.2))
+        best = cost.vjp(x.detach().double(), y.detach().double(), truth_of(problem.detached(), cost).plan)
+        for steps in (1, 3, 10, 100):
+            found = solve(problem, UnbalancedSinkhorn(), tol=0, max_steps=steps)
+            bound = found.grad_error_bound
+            assert bound.relative is not None
+            assert bound.plan == float(found.plan_error_bound)
+            gradients = torch.autograd.grad(found.value, leaves)
+            for got, exact, most in zip(gradients, best, (bound.x, bound.y), strict=True):
+                assert most is not None
+                error = float((got.double() - exact).norm())
+                assert error <= most + 1e-9
+                assert error / float(got.norm()) <= bound.relative + 1e-9
+        # A bound of use: at the optimum it falls to what roundoff allows.
+        close = solve(problem, tol=1e-12, on_unconverged="ignore").grad_error_bound
+        assert close.relative is not None
+        assert close.relative < 1e-4
+
+
+def test_the_gradients_error_bound_of_a_batch_is_its_worst() -> None:
+    parts = [clouds(8, 6, seed=seed) for seed in range(3)]
+    whole = Unbalanced(*(torch.stack(each) for each in zip(*parts, strict=True)), rho=1.0, reg=KL(eps=0.3))
+    found = solve(whole, UnbalancedSinkhorn(), tol=0, max_steps=3)
+    each = [found[k].grad_error_bound for k in range(3)]
+    assert found.grad_error_bound.x == pytest.approx(max(bound.x or 0.0 for bound in each), rel=1e-9)
+    assert found.grad_error_bound.relative == pytest.approx(max(bound.relative or 0.0 for bound in each), rel=1e-9)
+
+
+def test_costs_given_as_a_matrix_have_a_bound_of_the_plan_alone() -> None:
+    x, y, a, b = clouds(8, 6, seed=1)
+    found = solve(Unbalanced.from_matrix(SqEuclidean()(x, y), a, b, rho=1.0, reg=KL(eps=0.3)))
+    assert found.grad_error_bound.x is None
+    assert found.grad_error_bound.plan == float(found.plan_error_bound)
 
 
 def test_the_gap_is_what_the_marginals_lack() -> None:
