@@ -94,7 +94,7 @@ def value_and_gradient(loss: Any, y: Tensor) -> tuple[Tensor, Tensor]:
 def truths() -> list[tuple[Tensor, Tensor]]:
     losses = [SamplesLoss(blur=blur, solver=Sinkhorn.fastest(), tol=0, max_steps=40) for _, blur in COLUMNS]
     found = [value_and_gradient(loss, y) for loss, (y, _) in zip(losses, COLUMNS, strict=True)]
-    assert all(float(last(loss).rel_gap) < 1e-5 for loss in losses)
+    assert all(float(last(loss).rel_gap) < 1e-4 for loss in losses)
     return found
 
 
