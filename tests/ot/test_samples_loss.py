@@ -205,6 +205,8 @@ BAD_CALLS: list[tuple[tuple[Any, ...], str]] = [
     ((A[:4], A, X, B, B, Y), r"l_x has shape \(4,\), and x has 12 points"),
     ((A, A, X, torch.ones(1, 9), B, Y), r"l_y has shape \(1, 9\), and y has 9 points"),
     ((2 * A, X, B, Y), "a sums to 2, not to 1"),
+    ((X, Y, A, B), r"called with \(a, x, b, y\), weights before their points.*\(12, 2\), \(9, 2\), \(12,\), \(9,\)"),
+    ((X, A, Y, B), r"called with \(a, x, b, y\), weights before their points"),
     ((A, X, B[:4], Y), "b has shape"),
     (("x", Y), "x must be a torch.Tensor"),
 ]

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import refused
 from cases.errors import input_error
 from cases.unbalanced import clouds, kl, primal, truth, truth_of
 from otgen.errors import ConvergenceWarning
@@ -25,6 +26,7 @@ from otgen.ot import (
     Potentials,
     Quadratic,
     Relative,
+    SamplesLoss,
     Sinkhorn,
     SinkhornDivergence,
     SqEuclidean,
@@ -134,6 +136,19 @@ def test_the_gap_is_what_the_marginals_lack() -> None:
     found = certify_unbalanced(problem, Potentials(torch.zeros(7), torch.linspace(-1, 1, 5)))
     lacking = 0.7 * kl(found.columns, b * torch.exp(-found.g / 0.7))
     assert float(found.upper - found.lower) == pytest.approx(lacking, rel=1e-9)
+
+
+def test_forbidden_pairs_are_refused_with_what_does_the_same() -> None:
+    """The bug: a thousand steps, and an interval of all numbers."""
+    costs = torch.tensor([[1.0, math.inf], [2.0, 1.0]], dtype=torch.float64)
+    said = r"forbidden pairs.*penalised.*rho"
+    refused(said, Unbalanced.from_matrix, costs, rho=1.0)
+    loss = SamplesLoss(reach=1.0, cost=lambda x, y: costs.expand(len(x), -1, -1))
+    refused(said, loss, torch.zeros(2, 1), torch.ones(2, 1))
+    # What the message says to take: such a pair is left out by itself.
+    far = solve(Unbalanced.from_matrix(costs.clamp(max=1e4), rho=1.0, reg=KL(eps=0.1)))
+    assert far.converged
+    assert far.plan()[0, 1] == 0
 
 
 @pytest.mark.parametrize("rho", [1e4, (math.inf, 1e5)], ids=str)

@@ -323,6 +323,11 @@ def _arguments(args: tuple[Tensor, ...]) -> tuple[Tensor | None, Tensor, Tensor 
     if len(args) != 4:
         raise InputError(f"SamplesLoss is called with (x, y) or (a, x, b, y), got {len(args)} arguments")
     a, x, b, y = args
+    if all(isinstance(part, Tensor) for part in args) and max(a.ndim, b.ndim) > min(x.ndim, y.ndim):
+        raise InputError(
+            f"SamplesLoss is called with (a, x, b, y), weights before their points, got shapes "
+            f"{', '.join(str(tuple(part.shape)) for part in args)}; (x, y, a, b) is the order of SinkhornDivergence"
+        )
     return _flat("a", a, x), x, _flat("b", b, y), y
 
 
