@@ -10,6 +10,7 @@ import torch
 
 from benchmarks import (
     divergence,
+    drop_in,
     gap,
     grid,
     quadratic,
@@ -27,6 +28,7 @@ TABLES: dict[str, Callable[[Settings], Table]] = {
     "gap": gap.main,
     "small": small.main,
     "divergence": divergence.main,
+    "drop_in": drop_in.main,
     "quadratic": quadratic.main,
     "semi_discrete": semi_discrete.main,
     "semi_discrete_step": semi_discrete_step.main,

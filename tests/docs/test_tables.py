@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import last
 from otgen.ot import (
     KL,
     Discrete,
@@ -15,6 +17,7 @@ from otgen.ot import (
     Potentials,
     Quadratic,
     Relative,
+    SamplesLoss,
     Sinkhorn,
     SinkhornDivergence,
     SinkhornUpdate,
@@ -77,6 +80,41 @@ def test_errors_by_tolerance(table: int, solver: Sinkhorn | None) -> None:
         assert float((gradient - best).norm() / best.norm()) == pytest.approx(float(gradient_error), rel=0.3)
         useless = bound == "no use (> 1)"
         assert certified > 1 if useless else certified == pytest.approx(float(bound), rel=0.3)
+
+
+# The clouds of a column of the table of fixed steps, and its blur.
+COLUMNS = [(Y64, 0.5), (Y64, 0.05), (Y64 - 1, 0.5), (Y64 - 1, 0.05)]
+
+
+def value_and_gradient(loss: Any, y: Tensor) -> tuple[Tensor, Tensor]:
+    points = X64.clone().requires_grad_()
+    value = loss(points, y)
+    return value.detach(), torch.autograd.grad(value, points)[0]
+
+
+@pytest.fixture(scope="module")
+def truths() -> list[tuple[Tensor, Tensor]]:
+    losses = [SamplesLoss(blur=blur, solver=Sinkhorn.fastest(), tol=0, max_steps=40) for _, blur in COLUMNS]
+    found = [value_and_gradient(loss, y) for loss, (y, _) in zip(losses, COLUMNS, strict=True)]
+    assert all(float(last(loss).rel_gap) < 1e-4 for loss in losses)
+    return found
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("row", tables("`SamplesLoss` with")[0], ids=lambda row: row[0])
+def test_fixed_steps_of_a_loop_that_came_from_geomloss(row: list[str], truths: list[tuple[Tensor, Tensor]]) -> None:
+    kind: Any = SamplesLoss
+    if row[0].startswith("GeomLoss"):
+        kind = pytest.importorskip("geomloss", reason="geomloss is not installed").SamplesLoss
+    options = eval(f"dict({''.join(row[0].split('`')[1:2])})", {"Sinkhorn": Sinkhorn})
+    for cell, (y, blur), (value, gradient) in zip(row[1:], COLUMNS, truths, strict=True):
+        found = value_and_gradient(kind(blur=blur, **options), y)
+        errors = (found[0] - value).abs() / value.abs(), (found[1] - gradient).norm() / gradient.norm()
+        for said, error in zip(cell.split(" / "), map(float, errors), strict=True):
+            if said.startswith("< "):
+                assert error < float(said[2:])
+            else:
+                assert error == pytest.approx(float(said), rel=0.3), f"blur {blur}: {cell}, found {errors}"
 
 
 def test_symmetric_updates_take_four_times_the_steps() -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from otgen.ot import KL
+from otgen.ot import KL, Discrete, SqEuclidean
 from otgen.ot.core.precision import least_exponent, normal_exp
 
 DTYPES = (torch.float32, torch.float64)
@@ -61,3 +61,19 @@ def test_a_soft_transform_far_below_the_costs_is_that_of_float64(recorded: bool)
         shares = torch.softmax(z.detach().double() + w.double().log(), -1)
         torch.testing.assert_close(slope.double(), -shares, rtol=1e-3, atol=1e-6)
         assert bool((slope[:, 3] == 0).all())
+
+
+@pytest.mark.parametrize("order", ["first", "last", "every eighth", "mixed"])
+@pytest.mark.parametrize("given", [False, True], ids=["points", "matrix"])
+def test_the_typical_cost_is_that_of_all_pairs_in_any_order(order: str, given: bool) -> None:
+    """The bug: it was that of the first rows, so that far points there let roundoff of any size pass in silence."""
+    x, y = torch.randn(2, 1600, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    where = {"last": slice(-200, None), "every eighth": slice(0, None, 8)}.get(order, slice(200))
+    x[where] += 1e6
+    x = x[torch.randperm(1600, generator=torch.Generator().manual_seed(1))] if order == "mixed" else x
+    costs = SqEuclidean()(x, y)
+    problem = Discrete.from_matrix(costs, reg=KL(eps=1.0)) if given else Discrete(x, y, reg=KL(eps=1.0))
+    assert problem.median_positive_cost == pytest.approx(float(costs.median()), rel=0.1)
+    batch = Discrete(torch.stack([x, x]), torch.stack([y, y]), reg=KL(eps=1.0))
+    assert batch.median_positive_cost == pytest.approx(float(costs.median()), rel=0.1)
+    assert problem.in_units().median_positive_cost * problem.in_units().unit == problem.median_positive_cost

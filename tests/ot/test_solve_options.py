@@ -116,6 +116,13 @@ def test_a_problem_that_is_none(value: Any) -> None:
     refused(r"problem must be a Problem, such as Discrete\(x, y\)", solve, value)
 
 
+def test_a_message_is_one_line_whatever_was_given() -> None:
+    with pytest.raises(InputError) as error:
+        solve(torch.zeros(50, 2), torch.zeros(50, 2))  # type: ignore[call-overload]
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 200
+
+
 @pytest.mark.parametrize("anneal", [0.0, 1.0, -0.5, math.inf, math.nan])
 def test_an_annealing_that_is_none(anneal: float) -> None:
     refused(r"must lie in \(0, 1\)", Sinkhorn, anneal=anneal)

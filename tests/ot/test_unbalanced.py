@@ -11,17 +11,22 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.checks import refused
 from cases.errors import input_error
 from cases.unbalanced import clouds, kl, primal, truth, truth_of
 from otgen.errors import ConvergenceWarning
 from otgen.ot import (
     KL,
+    L1,
+    Cosine,
+    Cost,
     Discrete,
     NoReg,
     PNorm,
     Potentials,
     Quadratic,
     Relative,
+    SamplesLoss,
     Sinkhorn,
     SinkhornDivergence,
     SqEuclidean,
@@ -79,6 +84,51 @@ def test_bounds_hold_at_any_potentials(seed: int, rho: Any) -> None:
     assert (plan - known.plan).abs().sum() <= bound
 
 
+GRADIENT_COSTS = (SqEuclidean(), PNorm(p=1), PNorm(p=3.0), L1(), Cosine())
+
+
+@pytest.mark.parametrize("cost", GRADIENT_COSTS, ids=str)
+@pytest.mark.parametrize("rho", RHOS, ids=str)
+def test_the_gradients_error_bound_holds_at_every_iterate(cost: Cost, rho: Any) -> None:
+    """Against the gradient of a float64 iteration of its own, at few steps and at many, for both dtypes."""
+    for seed, dtype in enumerate(DTYPES):
+        x, y, a, b = clouds(8, 6, seed=seed + 10, masses=(1.5, 0.7), dtype=dtype, d=3)
+        leaves = (x.requires_grad_(), y.requires_grad_())
+        problem = Unbalanced(*leaves, a, b, rho=rho, cost=cost, reg=KL(eps=0.2))
+        best = cost.vjp(x.detach().double(), y.detach().double(), truth_of(problem.detached(), cost).plan)
+        for steps in (1, 3, 10, 100):
+            found = solve(problem, UnbalancedSinkhorn(), tol=0, max_steps=steps)
+            bound = found.grad_error_bound
+            assert bound.relative is not None
+            assert bound.plan == float(found.plan_error_bound)
+            gradients = torch.autograd.grad(found.value, leaves)
+            for got, exact, most in zip(gradients, best, (bound.x, bound.y), strict=True):
+                assert most is not None
+                error = float((got.double() - exact).norm())
+                assert error <= most + 1e-9
+                assert error / float(got.norm()) <= bound.relative + 1e-9
+        # A bound of use: at the optimum it falls to what roundoff allows.
+        close = solve(problem, tol=1e-12, on_unconverged="ignore").grad_error_bound
+        assert close.relative is not None
+        assert close.relative < 1e-4
+
+
+def test_the_gradients_error_bound_of_a_batch_is_its_worst() -> None:
+    parts = [clouds(8, 6, seed=seed) for seed in range(3)]
+    whole = Unbalanced(*(torch.stack(each) for each in zip(*parts, strict=True)), rho=1.0, reg=KL(eps=0.3))
+    found = solve(whole, UnbalancedSinkhorn(), tol=0, max_steps=3)
+    each = [found[k].grad_error_bound for k in range(3)]
+    assert found.grad_error_bound.x == pytest.approx(max(bound.x or 0.0 for bound in each), rel=1e-9)
+    assert found.grad_error_bound.relative == pytest.approx(max(bound.relative or 0.0 for bound in each), rel=1e-9)
+
+
+def test_costs_given_as_a_matrix_have_a_bound_of_the_plan_alone() -> None:
+    x, y, a, b = clouds(8, 6, seed=1)
+    found = solve(Unbalanced.from_matrix(SqEuclidean()(x, y), a, b, rho=1.0, reg=KL(eps=0.3)))
+    assert found.grad_error_bound.x is None
+    assert found.grad_error_bound.plan == float(found.plan_error_bound)
+
+
 def test_the_gap_is_what_the_marginals_lack() -> None:
     """``primal - dual = rho KL(pi^T 1 | b exp(-g/rho))`` after an update of f."""
     x, y, a, b = clouds(7, 5, seed=3)
@@ -86,6 +136,19 @@ def test_the_gap_is_what_the_marginals_lack() -> None:
     found = certify_unbalanced(problem, Potentials(torch.zeros(7), torch.linspace(-1, 1, 5)))
     lacking = 0.7 * kl(found.columns, b * torch.exp(-found.g / 0.7))
     assert float(found.upper - found.lower) == pytest.approx(lacking, rel=1e-9)
+
+
+def test_forbidden_pairs_are_refused_with_what_does_the_same() -> None:
+    """The bug: a thousand steps, and an interval of all numbers."""
+    costs = torch.tensor([[1.0, math.inf], [2.0, 1.0]], dtype=torch.float64)
+    said = r"forbidden pairs.*penalised.*rho"
+    refused(said, Unbalanced.from_matrix, costs, rho=1.0)
+    loss = SamplesLoss(reach=1.0, cost=lambda x, y: costs.expand(len(x), -1, -1))
+    refused(said, loss, torch.zeros(2, 1), torch.ones(2, 1))
+    # What the message says to take: such a pair is left out by itself.
+    far = solve(Unbalanced.from_matrix(costs.clamp(max=1e4), rho=1.0, reg=KL(eps=0.1)))
+    assert far.converged
+    assert far.plan()[0, 1] == 0
 
 
 @pytest.mark.parametrize("rho", [1e4, (math.inf, 1e5)], ids=str)
@@ -114,6 +177,20 @@ def test_far_clouds_lose_their_mass() -> None:
     assert moved == sorted(moved, reverse=True)
     assert moved[0] > 0.5
     assert moved[-1] == 0.0
+
+
+@pytest.mark.parametrize("away", [1e15, 1e20, 1e25])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_divergence_whose_bounds_roundoff_widens_says_so(away: float, dtype: torch.dtype) -> None:
+    """The bug: an infinite interval made its tolerance NaN; a finite one far wider than the value passed in silence."""
+    x, y, a, b = clouds(10, 8, seed=5, dtype=dtype)
+    x = torch.cat([x, torch.full((1, 2), away, dtype=dtype)])
+    loss = UnbalancedDivergence(rho=1.0, cost=PNorm(p=1), reg=KL(eps=0.3))
+    with pytest.warns(ConvergenceWarning, match="roundoff"):
+        value = loss(x, y, torch.cat([a, a[:1]]), b)
+    assert math.isfinite(value)
+    assert loss.last is not None
+    assert not loss.last.converged
 
 
 def test_mass_goes_where_it_is_near() -> None:

@@ -42,16 +42,25 @@ def hard_problem(seed: int) -> Unbalanced:
 def check(seed: int) -> bool:
     """One problem through both solvers; whether both converged."""
     problem = hard_problem(seed)
-    x, y = (points.double() for points in problem.pairs.geometry.inputs())
-    costs = problem.pairs.cost(x, y)
+    x, y = (points.detach().double() for points in problem.pairs.geometry.inputs())
+    costs = problem.pairs.cost(x, y).detach()
     a, b = problem.a.double(), problem.b.double()
     known, converged = truth(costs, a, b, problem.eps, problem.rho, steps=5000), True
+    leaves = [points.requires_grad_() for points in problem.pairs.geometry.inputs()]
     found = [solve(problem, solver, tol=1e-6, on_unconverged="ignore", max_steps=500) for solver in SOLVERS]
+    # The gradients of both are within their bounds of those of the one optimum.
+    gradients = [torch.autograd.grad(one.value, leaves) for one in found]
+    bounds = [one.grad_error_bound for one in found]
+    for left, right, most in zip(
+        *gradients, (sum(b.x or 0.0 for b in bounds), sum(b.y or 0.0 for b in bounds)), strict=True
+    ):
+        assert not math.isnan(most)
+        assert float((left.double() - right.double()).norm()) <= most * (1 + 1e-9)
     # The primal value of any plan is no smaller than the value, but for prescribed marginals, which it must have.
     prescribed = any(math.isinf(rho) for rho in problem.rho)
     for one, other in (found, found[::-1]):
         assert one.lower <= other.upper
-        assert math.isfinite(one.value)
+        assert math.isfinite(one.value.detach())
         assert not one.plan().isnan().any()
         assert not math.isnan(float(one.plan_error_bound))
         if not prescribed:

@@ -236,7 +236,7 @@ def component(name: str, value: Any, kind: type | tuple[type, ...], example: str
     """Check that ``value`` is an object of the kind; names of classes are for the command line only."""
     if not isinstance(value, kind):
         kinds = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
-        raise InputError(f"{name} must be a {kinds}, such as {example}; got {value!r}")
+        raise InputError(f"{name} must be a {kinds}, such as {example}; got {shown(value)}")
 
 
 def plain(value: Any) -> float | int | None:

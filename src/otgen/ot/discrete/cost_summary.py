@@ -9,6 +9,10 @@ import torch
 from torch import Tensor
 
 from otgen.ot.core import checks
+from otgen.ot.discrete.geometry import Geometry
+
+# Pairs that a median is taken of, of each problem of a batch.
+_SAMPLE = 1 << 14
 
 
 @torch.no_grad()
@@ -26,9 +30,17 @@ def cost_range(costs: Tensor, *, forbids: bool) -> tuple[float, float]:
     return checks.extremes(costs[costs.isfinite()] if forbids else costs)
 
 
-def median_positive_cost(costs: Tensor, *, forbids: bool) -> float:
-    """The median of the costs above 0; 0 if there is none."""
-    positive = costs[(costs > 0) & costs.isfinite()] if forbids else costs[costs > 0]
+def median_positive_cost(geometry: Geometry) -> float:
+    """The median of the finite costs above 0, of a random sample of pairs if there are many; 0 if there is none."""
+    *_, n, m = geometry.shape
+    if n * m <= _SAMPLE:
+        costs = geometry.rows(slice(None), geometry.inputs()[0].dtype)
+    else:
+        # Always the same pairs; of all rows and columns, since some of the points may be far from the others.
+        rng = torch.Generator().manual_seed(0)
+        rows, columns = (torch.randint(size, (_SAMPLE,), generator=rng) for size in (n, m))
+        costs = geometry.pairs(rows, columns)
+    positive = costs[(costs > 0) & costs.isfinite()]
     return float(positive.median()) if len(positive) else 0.0
 
 

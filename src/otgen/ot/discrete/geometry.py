@@ -63,6 +63,10 @@ class Geometry(ABC):
         """Rows of the cost matrix, evaluated in ``dtype``, no graph."""
 
     @abstractmethod
+    def pairs(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """The costs of some pairs, ``(..., k)``, for indices ``(k,)``; no graph."""
+
+    @abstractmethod
     def add_vjp(self, part: slice, plan: Tensor, into: tuple[Tensor, ...]) -> None:
         """Add the gradients of ``<plan, C>`` over some rows to ``into``, one tensor per input, of the plan's dtype."""
 
@@ -145,6 +149,11 @@ class Points(Geometry):
             x = entrywise(lambda points: points[..., part, :].to(dtype), self.x)
             return self._costs(x, entrywise(lambda points: points.to(dtype), self.y))
 
+    @override
+    @torch.no_grad()
+    def pairs(self, rows: Tensor, columns: Tensor) -> Tensor:
+        return self.cost.paired(self.x[..., rows, :], self.y[..., columns, :])
+
     def _costs(self, x: Tensor, y: Tensor) -> Tensor:
         if _shared(x) and _shared(y):
             return self.cost(x[0], y[0]).expand(len(x), -1, -1)
@@ -197,6 +206,10 @@ class Matrix(Geometry):
     @override
     def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
         return entrywise(lambda costs: costs[..., part, :].to(dtype), self.costs.detach())
+
+    @override
+    def pairs(self, rows: Tensor, columns: Tensor) -> Tensor:
+        return self.costs.detach()[..., rows, columns]
 
     @override
     def add_vjp(self, part: slice, plan: Tensor, into: tuple[Tensor, ...]) -> None:

@@ -234,8 +234,8 @@ class Discrete(Problem):
 
     @cached_property
     def median_positive_cost(self) -> float:
-        """The median of the costs above 0 (of the first rows alone, if there are many); 0 if there is none."""
-        return median_positive_cost(self.rows(next(self.row_blocks()), self.dtype), forbids=self.forbids)
+        """The median of the costs above 0, of a random sample of pairs if there are many; 0 if there is none."""
+        return median_positive_cost(self.geometry) / self.unit
 
     @property
     def asked(self) -> Discrete:

@@ -197,13 +197,14 @@ class Solution(Certified, Solved):
         few positive entries if eps is small; a plan of NoReg has at most n + m - 1.
 
         Raises:
-            InputError: for KL, whose plan is positive everywhere: a zero in it is only an underflow.
+            InputError: for KL, whose plan is positive on every pair that is not forbidden: any other zero in it is only
+                an underflow.
         """
         problem = self.problem
         if isinstance(problem.reg, KL):
             raise InputError(
-                "a KL plan is positive everywhere, so that it has no sparse form; take plan(), or solve with "
-                f"Quadratic(), whose plans are sparse; got {problem.reg}"
+                "a KL plan is positive on every pair that is not forbidden, so that it is not sparse by itself; take "
+                f"plan(), or solve with Quadratic(), whose plans are sparse; got {problem.reg}"
             )
         with torch.no_grad(), full_precision(problem.device):
             parts = problem.row_blocks()

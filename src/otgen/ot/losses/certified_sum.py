@@ -13,6 +13,9 @@ from otgen.ot.core.results import Status
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.unbalanced.solution import UnbalancedSolution
 
+# Roundoff of a sum that may be 0 is nothing to warn of below this fraction of the median positive cost.
+_NEGLIGIBLE = 1e-9
+
 
 class CertifiedSum(Certified):
     """A weighted sum of transport values.
@@ -52,9 +55,10 @@ class CertifiedSum(Certified):
         return ", ".join([text, f"gap {gap:.1e}", f"{self.steps} steps", f"{len(self.weights)} terms", *ending])
 
 
-def may_be_zero(interval: Interval) -> bool:
-    """Whether the bounds of every problem leave open that its sum is 0."""
-    return bool(((interval.lower <= 0) & (interval.upper >= 0)).all())
+def is_nothing(interval: Interval, typical: float) -> bool:
+    """Whether the sum of every problem may be 0, and is no more than roundoff of a typical cost."""
+    zero = (interval.lower <= 0) & (interval.upper >= 0)
+    return bool((zero & (interval.rounding <= _NEGLIGIBLE * typical)).all())
 
 
 def tell_of_sum(kind: str, status: Status, what: str, settings: LoopSettings) -> None:

@@ -30,8 +30,12 @@ from otgen.ot.unbalanced.problem import Unbalanced, penalties
 
 CostFunction = Callable[[Tensor, Tensor], Tensor]
 
+# GeomLoss's, which say how it computes a value: here they are all one.
+_BACKENDS = ("auto", "tensorized", "online", "multiscale")
 # Annealing slower than this gains nothing, since the solve goes on to a tolerance.
 _SLOWEST = 0.9
+# The least tolerance that a scaling stands for.
+_LEAST_TOL = 1e-6
 # What to use instead of a loss that is not provided.
 _REFUSED = {
     "gaussian": "use loss='energy', or torch directly: a kernel distance needs no transport solver",
@@ -64,23 +68,28 @@ class SamplesLoss(nn.Module):
     debiased unless ``debias=False`` (Feydy et al. 2019). ``loss="energy"`` is the energy distance
     ``E|x - y| - E|x - x'| / 2 - E|y - y'| / 2``.
 
-    Called with ``(x, y)`` or ``(a, x, b, y)``: points ``(n, d)`` or ``(B, n, d)``, weights ``(n,)`` or ``(n, 1)``, or
-    these with a leading batch dimension. Returns a scalar, or ``(B,)``.
+    Called with ``(x, y)``, ``(a, x, b, y)`` or ``(l_x, a, x, l_y, b, y)``: points ``(n, d)`` or ``(B, n, d)``, weights
+    ``(n,)`` or ``(n, 1)``, or these with a leading batch dimension; labels ``l_x`` of clusters are ignored. Returns a
+    scalar, or ``(B,)``. ``blur`` and ``reach`` may be set between calls.
 
     Differences:
 
     - GeomLoss stops when its annealing ends, converged or not. Here the solve goes on until the certified relative gap
-      of the value is below ``tol``, which is ``(1 - scaling) / 10`` by default: 5 % at 0.5, 1 % at 0.9. So values agree
-      up to GeomLoss's convergence error, and ``last`` bounds the error of the value. Pass ``tol=1e-3`` for more.
-    - Only with ``tol=0``, a fixed number of steps, is ``scaling`` the factor of the blur per annealing step as in
-      GeomLoss: each step multiplies eps by ``scaling^p``, or by 0.9 if that is smaller.
+      of the value is below ``tol``, which is ``(1 - scaling)^2 / 5`` by default: 5 % at 0.5, 0.2 % at 0.9 (the gap is of
+      second order in the error of the gradient). So values agree up to GeomLoss's convergence error, and ``last``
+      bounds the error of the value. ``tol=0, max_steps=10, solver=Sinkhorn.fastest()`` takes ten steps, whatever they
+      reach.
+    - Only with ``tol=0`` and no solver is ``scaling`` the factor of the blur per annealing step as in GeomLoss: each
+      step multiplies eps by ``scaling^p``, or by 0.9 if that is smaller.
     - ``diameter``, ``truncate``, ``cluster_scale`` and ``verbose`` are accepted and ignored: they control how fast
       GeomLoss computes a value, or what it prints. Annealing starts at the largest cost.
     - Without ``reach`` weights must sum to 1, and the gradient with respect to them equals GeomLoss's up to a constant.
     - ``reach`` (marginals penalised by ``reach^p`` times KL, masses of any size) may be a pair, one number a side.
-    - ``backend`` may be ``"auto"``, ``"tensorized"`` or ``"online"``: all mean that costs are computed block by block
-      where their matrix would not fit.
-    - Other losses, other backends and cluster labels are refused with an :class:`~otgen.errors.InputError`.
+    - ``backend`` may be ``"auto"``, ``"tensorized"``, ``"online"`` or ``"multiscale"``: all mean that costs are
+      computed block by block where their matrix would not fit, see Large problems (docs/problems.md). With ``reach``,
+      ``loss="energy"`` or a function as the cost, the matrix has to fit.
+    - A function as the cost may return inf: that pair is forbidden. So a cost that overflows forbids pairs, too.
+    - Other losses and other backends are refused with an :class:`~otgen.errors.InputError`.
 
     ``potentials=True`` returns ``(F, G)`` instead of a number. Elsewhere in this package no return type depends on a
     flag; here GeomLoss's interface requires it. Without a batch their shape is ``(1, n)`` and ``(1, m)``, as in
@@ -130,14 +139,16 @@ class SamplesLoss(nn.Module):
         blur = checks.number(blur, "blur must be a positive length, got {}; eps is blur^p", above=0)
         message = "scaling is the factor of the blur per annealing step, in (0, 1), got {}"
         scaling = checks.number(scaling, message, above=0, below=1)
-        self.reach = None if reach is None else penalties(_powers(reach, int(power)))
-        if self.reach is not None and loss != "sinkhorn":
+        if reach is not None:
+            penalties(_powers(reach, int(power)))
+        self.reach = reach
+        if reach is not None and loss != "sinkhorn":
             raise InputError(f"reach means nothing to loss={loss!r}; leave it out")
         self.loss, self.p, self.blur, self.scaling = loss, int(power), float(blur), float(scaling)
         self.debias, self.potentials = bool(options.get("debias", True)), bool(options.get("potentials"))
         self.cost: Cost | CostFunction | None = options.get("cost")
         self.options: LossOptions = {
-            "tol": options.get("tol", (1 - self.scaling) / 10),
+            "tol": options.get("tol", max((1 - self.scaling) ** 2 / 5, _LEAST_TOL)),
             "max_steps": options.get("max_steps", 2000),
             "on_unconverged": options.get("on_unconverged", OnUnconverged.WARN),
             "gradient": options.get("gradient"),
@@ -150,14 +161,14 @@ class SamplesLoss(nn.Module):
         """The value, or the potentials.
 
         Args:
-            args: ``x, y`` or ``a, x, b, y``.
+            args: ``x, y`` or ``a, x, b, y`` or ``l_x, a, x, l_y, b, y``.
 
         Returns:
             A scalar or ``(B,)``; with ``potentials=True`` F ``(B, n)`` and G ``(B, m)``, B being 1 without a batch.
         """
         a, x, b, y = _arguments(args)
         if self.reach is not None:
-            return self._unbalanced(self.reach, a, x, b, y)
+            return self._unbalanced(penalties(_powers(self.reach, self.p)), a, x, b, y)
         # |x - y|^p / p at eps = blur^p is 1/p times |x - y|^p at eps = p blur^p.
         factor = 1.0 if self.cost is not None else 1 / self.p
         like = Discrete(x, y, a, b, cost=self._cost(), reg=KL(eps=self.blur**self.p / factor))
@@ -181,11 +192,11 @@ class SamplesLoss(nn.Module):
         return f"loss={self.loss!r}, p={self.p}, blur={self.blur}, scaling={self.scaling}, debias={self.debias}"
 
     def _unbalanced(
-        self, reach: tuple[float, float], a: Tensor | None, x: Tensor, b: Tensor | None, y: Tensor
+        self, powers: tuple[float, float], a: Tensor | None, x: Tensor, b: Tensor | None, y: Tensor
     ) -> Tensor | tuple[Tensor, Tensor]:
         """The value with penalised marginals, or its potentials; in units of the cost without the factor 1/p inside."""
         factor = 1.0 if self.cost is not None else 1 / self.p
-        rho, reg = (reach[0] / factor, reach[1] / factor), KL(eps=self.blur**self.p / factor)
+        rho, reg = (powers[0] / factor, powers[1] / factor), KL(eps=self.blur**self.p / factor)
 
         def problem(u: Tensor, v: Tensor, of_u: Tensor | None, of_v: Tensor | None) -> Unbalanced:
             if self.cost is None or isinstance(self.cost, Cost):
@@ -242,17 +253,25 @@ class SamplesLoss(nn.Module):
             z = potential.to(rows.points.dtype).unsqueeze(-2) - self._costs(rows.points, columns.points.detach())
             return factor * reg.soft_transform(z, columns.weights.detach().unsqueeze(-2), dim=-1)
 
+        def own(side: Side, solution: Solution) -> Tensor:
+            # Both potentials are one at the optimum, up to a constant that steps in turns move from one to the other.
+            middle = (solution.potentials.f + solution.potentials.g) / 2
+            once_more = transformed(side, side, middle)
+            # Half of the step, whose error is of second order, with all of its derivative.
+            return once_more + (factor * middle.to(once_more.dtype) - once_more.detach()) / 2
+
         f, g = transformed(left, right, cross.potentials.g), transformed(right, left, cross.potentials.f)
         if self.debias:
-            f = f - transformed(left, left, solutions[1].potentials.g)
-            g = g - transformed(right, right, solutions[2].potentials.g)
+            f, g = f - own(left, solutions[1]), g - own(right, solutions[2])
         return _batched(f), _batched(g)
 
     def _energy(self, left: Side, right: Side) -> Tensor | tuple[Tensor, Tensor]:
         """``E|x - y| - E|x - x'| / 2 - E|y - y'| / 2``, or its derivatives with respect to the weights."""
 
         def mean(rows: Side, columns: Side) -> Tensor:
-            return (self._costs(rows.points, columns.points) @ columns.weights.unsqueeze(-1)).squeeze(-1)
+            costs = self._costs(rows.points, columns.points)
+            checks.extremes(costs.detach())
+            return (costs @ columns.weights.unsqueeze(-1)).squeeze(-1)
 
         to_x, to_y = mean(left, right), mean(right, left)
         own_x, own_y = mean(left, left), mean(right, right)
@@ -279,9 +298,9 @@ def _refuse(loss: str, options: SamplesLossOptions) -> None:
     if loss not in ("sinkhorn", "energy"):
         remedy = _REFUSED.get(loss, "take 'sinkhorn' or 'energy'")
         raise InputError(f"there is no loss {loss!r} here: {remedy}")
-    if options.get("backend", "auto") not in ("auto", "tensorized", "online"):
+    if options.get("backend", "auto") not in _BACKENDS:
         raise InputError(
-            f"there is no backend {options['backend']!r} here; take 'auto', 'tensorized' or 'online', which are one: "
+            f"there is no backend {options['backend']!r} here; take one of {', '.join(_BACKENDS)}, which are one: "
             "costs are computed block by block where their matrix would not fit (see Large problems, docs/problems.md)"
         )
     if options.get("kernel") is not None:
@@ -295,15 +314,34 @@ def _refuse(loss: str, options: SamplesLossOptions) -> None:
 
 
 def _arguments(args: tuple[Tensor, ...]) -> tuple[Tensor | None, Tensor, Tensor | None, Tensor]:
-    """``a, x, b, y`` from either form of the call, weights without their extra dimension."""
+    """``a, x, b, y`` from any form of the call, weights without their extra dimension."""
     if len(args) == 2:
         return None, args[0], None, args[1]
     if len(args) == 6:
-        raise InputError("labels of clusters are not used here; call SamplesLoss with (a, x, b, y)")
+        # Labels of clusters, which change nothing but GeomLoss's speed.
+        for name, labels, points in (("l_x", args[0], args[2]), ("l_y", args[3], args[5])):
+            _labelled(name, labels, points)
+        args = (*args[1:3], *args[4:])
     if len(args) != 4:
         raise InputError(f"SamplesLoss is called with (x, y) or (a, x, b, y), got {len(args)} arguments")
     a, x, b, y = args
+    if all(isinstance(part, Tensor) for part in args) and max(a.ndim, b.ndim) > min(x.ndim, y.ndim):
+        raise InputError(
+            f"SamplesLoss is called with (a, x, b, y), weights before their points, got shapes "
+            f"{', '.join(str(tuple(part.shape)) for part in args)}; (x, y, a, b) is the order of SinkhornDivergence"
+        )
     return _flat("a", a, x), x, _flat("b", b, y), y
+
+
+def _labelled(name: str, labels: Tensor | None, points: Tensor) -> None:
+    """Check that there is a label for each point, or none at all."""
+    if labels is None or not isinstance(points, Tensor):
+        return
+    if not isinstance(labels, Tensor) or labels.shape not in (points.shape[:-1], (*points.shape[:-1], 1)):
+        got = f"has shape {tuple(labels.shape)}" if isinstance(labels, Tensor) else f"is {checks.shown(labels)}"
+        raise InputError(
+            f"{name} {got}, and {name[-1]} has {points.shape[-2]} points; labels are one a point, or leave them out"
+        )
 
 
 def _flat(name: str, weights: Tensor, points: Tensor) -> Tensor:

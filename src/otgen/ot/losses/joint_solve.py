@@ -21,7 +21,7 @@ from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.solver import Sinkhorn, SinkhornUpdate
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.discrete.value_kind import ValueKind
-from otgen.ot.losses.certified_sum import may_be_zero, tell_of_sum
+from otgen.ot.losses.certified_sum import is_nothing, tell_of_sum
 from otgen.ot.losses.combined_gap import CombinedGap, combined, gap_of_terms, merged_weights
 from otgen.ot.losses.group import Group, total_of
 from otgen.ot.regularisers.kl import KL
@@ -38,8 +38,6 @@ _ROUNDS = 6
 _CANCELLED, _GRADIENT, _ROUNDOFF = 0.05, 0.01, 1e-10
 # By how much a round asks for a smaller marginal error than the last one found, and the least that float64 has.
 _FASTER, _FINEST = 1e-4, 1e-14
-# Roundoff of a sum that may be 0 is nothing to warn of below this fraction of the median positive cost.
-_NEGLIGIBLE = 1e-9
 
 
 # The steps of terms that can cancel exactly: all f and g move alike.
@@ -249,8 +247,7 @@ class SumAccuracy:
         steps = max(group.joint.steps for group in self.groups)
         status = Status.ROUNDING if steps < settings.max_steps else Status.MAX_STEPS
         typical = min(group.joint.problem.median_positive_cost for group in self.groups)
-        negligible = bool((self.interval.rounding <= _NEGLIGIBLE * typical).all())
-        if not (status is Status.ROUNDING and negligible and may_be_zero(self.interval)):
+        if not (status is Status.ROUNDING and is_nothing(self.interval, typical)):
             what = f"gap {float(self.interval.rel_gap.max()):.2g}, wanted {self.tol:.2g}"
             if not self.is_wide:
                 what = f"error of the gradient {self.gradient_error:.2g}, wanted {self._wanted:.2g}"

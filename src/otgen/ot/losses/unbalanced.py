@@ -18,7 +18,7 @@ from otgen.ot.core.results import Status
 from otgen.ot.core.solver import Solver
 from otgen.ot.costs.base import Cost
 from otgen.ot.costs.sqeuclidean import SqEuclidean
-from otgen.ot.losses.certified_sum import CertifiedSum, may_be_zero, tell_of_sum
+from otgen.ot.losses.certified_sum import CertifiedSum, is_nothing, tell_of_sum
 from otgen.ot.losses.combined_gap import combined, gap_of_terms, merged_weights
 from otgen.ot.losses.divergences import warn_if_negative
 from otgen.ot.losses.joint_solve import sum_tolerance
@@ -113,7 +113,9 @@ def _solved(
     with torch.no_grad():
         for _ in range(_ROUNDS):
             interval = summed(found)
-            if bool((interval.rel_gap <= tol).all()) or all(s.status.fell_short for s in found):
+            # A bound that roundoff makes infinite stays so, whatever is asked of the terms.
+            known = bool(interval.gap.isfinite().all())
+            if bool((interval.rel_gap <= tol).all()) or all(s.status.fell_short for s in found) or not known:
                 break
             terms = sum(abs(w) * float(s.upper.abs().max()) for w, s in zip(merged, found, strict=True))
             quiet["tol"] = min(gap_of_terms(interval, terms, _AIM * tol), tol)
@@ -124,7 +126,8 @@ def _solved(
     if bool((interval.rel_gap <= tol).all()):
         return found, interval, Status.CONVERGED
     status = Status.ROUNDING if bool(interval.rounded.all()) else Status.MAX_STEPS
-    if not (status is Status.ROUNDING and may_be_zero(interval)):
+    typical = min(problem.pairs.median_positive_cost for problem in problems)
+    if not (status is Status.ROUNDING and is_nothing(interval, typical)):
         what = f"gap {float(interval.rel_gap.max()):.2g}, wanted {tol:.2g}"
         tell_of_sum(f"{len(weights)} unbalanced values stopped", status, what, settings)
     return found, interval, status

@@ -131,22 +131,38 @@ def _rounding(
     problem: Unbalanced, plan: Tensor, potentials: tuple[Tensor, Tensor], sums: tuple[Tensor, Tensor], size: Tensor
 ) -> Tensor:
     """What roundoff may have done to either bound: that of the sums, of the exponents, and of the costs themselves."""
-    n, m = problem.shape[-2:]
-    costs, found = problem.pairs.matrix.detach(), problem.pairs.cost_rounding(torch.float64)
-    unit = _UNIT * (n + m + 64)
+    costs, found, unit = problem.pairs.matrix.detach(), problem.pairs.cost_rounding(torch.float64), _unit(problem)
     error = 2 * unit * size
     error = error + (found.relative + unit) * torch.linalg.vecdot(plan.flatten(-2), costs.abs().flatten(-2))
-    largest = torch.full_like(error, (found.relative + unit) * problem.pairs.largest_cost)
-    for part, potential, marginal in zip((found.rows, found.columns), potentials, sums, strict=True):
-        largest = largest + unit * potential.abs().amax(-1)
+    for part, marginal in zip((found.rows, found.columns), sums, strict=True):
         if part is not None:
             error = error + (marginal * part).sum(-1)
-            largest = largest + part.amax(-1)
     # exp(t) - 1 <= t (exp(T) - 1) / T for t <= T: what an error t of an exponent does, not only to first order.
-    most = largest / problem.eps
+    most = exponent_rounding(problem, potentials)
     factor = torch.where(most > 0, most.expm1() / most.masked_fill(most == 0, 1.0), 1.0)
     widened: Tensor = error * factor
     return widened
+
+
+def exponent_rounding(problem: Unbalanced, potentials: tuple[Tensor, Tensor]) -> Tensor:
+    """A bound on the roundoff of every ``(f_i + g_j - c_ij) / eps``, shape of the batch.
+
+    Args:
+        problem: in float64.
+        potentials: f and g, 0 at points without mass.
+    """
+    found, unit = problem.pairs.cost_rounding(torch.float64), _unit(problem)
+    largest = torch.full_like(problem.totals[0], (found.relative + unit) * problem.pairs.largest_cost)
+    for part, potential in zip((found.rows, found.columns), potentials, strict=True):
+        largest = largest + unit * potential.abs().amax(-1)
+        if part is not None:
+            largest = largest + part.amax(-1)
+    return largest / problem.eps
+
+
+def _unit(problem: Unbalanced) -> float:
+    """Relative roundoff of a sum over the rows and the columns, and some more."""
+    return _UNIT * (sum(problem.shape[-2:]) + 64)
 
 
 def _known(bound: Tensor, otherwise: float) -> Tensor:

@@ -51,7 +51,7 @@ class Unbalanced(Problem):
 
     Raises:
         InputError: on empty or non-finite input, wrong shapes, bad masses, a rho that is not positive, another
-            regulariser.
+            regulariser, forbidden pairs.
     """
 
     def __init__(
@@ -80,6 +80,11 @@ class Unbalanced(Problem):
         return problem
 
     def _set(self, pairs: Discrete, a: Tensor | None, b: Tensor | None, rho: Rho) -> None:
+        if pairs.forbids:
+            raise InputError(
+                "forbidden pairs, those of infinite cost, are for Discrete problems; under penalised marginals a pair "
+                "that costs far more than rho moves nothing by itself: give it a large finite cost"
+            )
         self.pairs, self.rho = pairs, penalties(rho)
         self.a = pairs.a if a is None else a.expand(pairs.a.shape)
         self.b = pairs.b if b is None else b.expand(pairs.b.shape)

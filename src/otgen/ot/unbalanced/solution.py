@@ -13,10 +13,13 @@ from typing_extensions import override
 from otgen.ot.core.interval import Certified, Interval
 from otgen.ot.core.results import Solved, SolveOutcome
 from otgen.ot.core.saving import detached_fields
+from otgen.ot.discrete.gradient_error import GradientError
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.unbalanced.certificate import UnbalancedCertificate, plan_error
 from otgen.ot.unbalanced.dual import plan_of
+from otgen.ot.unbalanced.gradient_error import unbalanced_gradient_error
 from otgen.ot.unbalanced.problem import Unbalanced
+from otgen.threads import cached_property
 
 
 class UnbalancedSolution(Certified, Solved):
@@ -96,6 +99,15 @@ class UnbalancedSolution(Certified, Solved):
     def plan_error_bound(self) -> Tensor:
         """Certified bound on ``|plan - optimal plan|_1``, the error of the gradient with respect to the costs."""
         return plan_error(self.gap, self.mass, self.eps)
+
+    @cached_property
+    def grad_error_bound(self) -> GradientError:
+        """Certified bound on the error of the envelope gradient by points (of `plan_error_bound`, by costs).
+
+        For x it is ``2 sqrt(kappa) max_i (sum_j pi_ij l_ij^2)^(1/2) + kappa max_ij l_ij`` with ``kappa = gap / eps``
+        and the slopes ``l_ij`` of the cost, likewise for y, plus roundoff; in the Frobenius norm, the worst of a batch.
+        """
+        return unbalanced_gradient_error(self._solved.detached(), self.certificate)
 
     def plan(self) -> Tensor:
         """The coupling ``pi``, ``(..., n, m)``, in the problem's dtype; its marginals are those of the solution."""
