@@ -13,13 +13,19 @@ from torch.nn import functional
 from otgen.threads import Setting
 
 
-@contextlib.contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
+_NOTHING = contextlib.nullcontext()
+
+
+def full_precision(device: torch.device) -> contextlib.AbstractContextManager[None]:
     """A context without autocast and TF32: an error of 0.1 % in a cost is an error of many per cent in a plan."""
     if device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
         # Nothing to switch off: entering autocast costs as much as a product of small matrices.
-        yield
-        return
+        return _NOTHING
+    return _switched_off(device)
+
+
+@contextlib.contextmanager
+def _switched_off(device: torch.device) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if device.type == "cuda":
             stack.enter_context(_NO_TF32)

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +26,8 @@ from otgen.threads import cached_property
 _FEW_COORDINATES = 4
 # So they are if there are no more than this many numbers in all of them.
 _FEW_NUMBERS = 1 << 15
+# Up to this many NumPy takes less time for them than PyTorch, whose calls cost more.
+_FEW_FOR_NUMPY = 1 << 14
 # Numbers held at once where differences are many: bounds the extra memory.
 _NUMBERS_AT_ONCE = 1 << 22
 # Coordinates summed at once: bounds the roundoff of a distance, see `_product_roundings`.
@@ -83,12 +87,16 @@ class SquaredRounding:
 def squared_rounding(x: Tensor, y: Tensor) -> SquaredRounding:
     """A bound on the roundoff of both functions above, and of either with only some rows of x."""
     d = x.shape[-1]
-    units, underflow = product_units(x), (2 * d + 8) * torch.finfo(x.dtype).tiny
+    underflow = (2 * d + 8) * torch.finfo(x.dtype).tiny
+    if _small(x, y):
+        # Differences, which have no roundoff but that relative to the distance.
+        rows, columns = (points.new_zeros(points.shape[:-1], dtype=torch.float64) for points in (x, y))
+        return SquaredRounding(rows=rows, columns=columns, units=0.0, relative=roundings(d + 4, x), underflow=underflow)
+    units = product_units(x)
     rows, columns, apart = _product_norms(x, y)
     # A difference, its square, and the sum. Where pairs are products all, those that cancel and are refined have no
     # larger an error than products: they are a small share of their squared norms.
-    by_products = not apart and not _small(x, y)
-    relative = 0.0 if by_products else roundings(d + 4, x) + (2.2 * units if apart else 0.0)
+    relative = roundings(d + 4, x) + 2.2 * units if apart else 0.0
     # The norms have a roundoff of their own.
     units *= 1 + units
     return SquaredRounding(rows=rows, columns=columns, units=units, relative=relative, underflow=underflow)
@@ -228,6 +236,8 @@ def few_far(y: Tensor, beyond: Tensor) -> bool:
 
 def _by_differences(x: Tensor, y: Tensor) -> Tensor:
     (n, d), m = x.shape[-2:], y.shape[-2]
+    if d <= _FEW_COORDINATES and _is_plain(x, y):
+        return torch.from_numpy(_coordinate_by_coordinate(x.detach().numpy(), y.detach().numpy()))
     if d > _FEW_COORDINATES:
         step = max(1, _NUMBERS_AT_ONCE // (math.prod(x.shape[:-2]) * m * d))
         parts = torch.split(x, step, dim=-2) if n > step else (x,)
@@ -236,6 +246,20 @@ def _by_differences(x: Tensor, y: Tensor) -> Tensor:
     for k in range(1, d):
         difference = x[..., :, None, k] - y[..., None, :, k]
         total.addcmul_(difference, difference)
+    return total
+
+
+def _is_plain(x: Tensor, y: Tensor) -> bool:
+    """Whether NumPy, whose calls cost less, may compute the few differences: on a CPU, and no graph is recorded."""
+    recorded = (x.requires_grad or y.requires_grad) and torch.is_grad_enabled()
+    return x.is_cpu and not recorded and x.numel() * y.shape[-2] <= _FEW_FOR_NUMPY
+
+
+def _coordinate_by_coordinate(x: Any, y: Any) -> Any:
+    total = np.square(x[..., :, None, 0] - y[..., None, :, 0])
+    for k in range(1, x.shape[-1]):
+        difference = x[..., :, None, k] - y[..., None, :, k]
+        total += np.square(difference, out=difference)
     return total
 
 

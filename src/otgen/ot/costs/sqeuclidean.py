@@ -84,7 +84,10 @@ class SqEuclidean(Cost):
     @override
     def rounding(self, x: Tensor, y: Tensor) -> CostRounding:
         found = squared_rounding(x, y)
-        rows, columns = (found.units * squares + found.underflow for squares in (found.rows, found.columns))
+        if found.units == 0:
+            rows, columns = (squares.fill_(found.underflow) for squares in (found.rows, found.columns))
+        else:
+            rows, columns = (found.units * squares + found.underflow for squares in (found.rows, found.columns))
         return CostRounding(relative=found.relative, rows=rows, columns=columns)
 
 

@@ -352,7 +352,13 @@ class Discrete(Problem):
     @override
     def detached(self) -> Discrete:
         """The same problem without a graph."""
-        problem = self._recast(torch.Tensor.detach, self.geometry.mapped(torch.Tensor.detach))
+        if not any(tensor.requires_grad for tensor in (*self.geometry.inputs(), self.a, self.b)):
+            # The same tensors, but what is computed from now on is not kept with the caller's problem.
+            problem = self._with(geometry=self.geometry)
+            if self.forbids:
+                problem.__dict__["support"] = self.support
+        else:
+            problem = self._recast(torch.Tensor.detach, self.geometry.mapped(torch.Tensor.detach))
         problem.reg = self.reg.detached()
         if "weights64" in self.__dict__:
             a, b = self.weights64
