@@ -176,12 +176,10 @@ class _Loop:
         settings, solver = self.settings, self.solver
         max_steps, callback = settings.max_steps, settings.callback
         silent = isinstance(stopping, Steps) and callback is None
-        check_every = settings.check_every or solver.default_check_every(self.problem)
-        if silent:
-            check_every = max(max_steps, 1)
         while self.steps < max_steps:
             before, steps = self.iterate, self.steps
-            self._advance(min(check_every, max_steps - steps))
+            count = settings.check_every or solver.default_check_every(self.problem, self.state)
+            self._advance(max_steps if silent else min(count, max_steps - steps))
             self.iterate = solver.iterate(self.problem, self.state, before)
             if not self.iterate.finite:
                 # Solvers may update their state in place, so the state is rebuilt from the last finite iterate's

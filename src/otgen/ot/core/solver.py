@@ -76,8 +76,8 @@ class Solver(ABC):
         """Whether no further step changes the state."""
         return False
 
-    def default_check_every(self, problem: Any) -> int:
-        """Steps between two checks, for these hyper-parameters and this problem."""
+    def default_check_every(self, problem: Any, state: Any) -> int:
+        """Steps from this state to the next check, for these hyper-parameters and this problem."""
         return self.check_every
 
     @abstractmethod

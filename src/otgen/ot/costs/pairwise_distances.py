@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otgen.ot.core.precision import ignore_fp_flags
 from otgen.ot.costs.base import roundings
 from otgen.threads import cached_property
 
@@ -86,20 +87,25 @@ class SquaredRounding:
 @torch.no_grad()
 def squared_rounding(x: Tensor, y: Tensor) -> SquaredRounding:
     """A bound on the roundoff of both functions above, and of either with only some rows of x."""
-    d = x.shape[-1]
-    underflow = (2 * d + 8) * torch.finfo(x.dtype).tiny
-    if _small(x, y):
-        # Differences, which have no roundoff but that relative to the distance.
-        rows, columns = (points.new_zeros(points.shape[:-1], dtype=torch.float64) for points in (x, y))
-        return SquaredRounding(rows=rows, columns=columns, units=0.0, relative=roundings(d + 4, x), underflow=underflow)
-    units = product_units(x)
+    units, underflow = product_units(x), squares_underflow(x)
     rows, columns, apart = _product_norms(x, y)
     # A difference, its square, and the sum. Where pairs are products all, those that cancel and are refined have no
     # larger an error than products: they are a small share of their squared norms.
-    relative = roundings(d + 4, x) + 2.2 * units if apart else 0.0
+    by_products = not apart and not takes_differences(x, y)
+    relative = 0.0 if by_products else difference_roundings(x) + (2.2 * units if apart else 0.0)
     # The norms have a roundoff of their own.
     units *= 1 + units
     return SquaredRounding(rows=rows, columns=columns, units=units, relative=relative, underflow=underflow)
+
+
+def squares_underflow(x: Tensor) -> float:
+    """Half of what the squares of a distance lose that are too small to be normal numbers."""
+    return (2 * x.shape[-1] + 8) * torch.finfo(x.dtype).tiny
+
+
+def difference_roundings(x: Tensor) -> float:
+    """A bound on the relative error of a squared distance that is computed from differences, but for underflow."""
+    return roundings(x.shape[-1] + 4, x)
 
 
 def _product_norms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, bool]:
@@ -108,7 +114,7 @@ def _product_norms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, bool]:
     The error of a pair is relative if its norms differ by a factor of 4, since both squared norms are then at most
     17 / 9 of the squared distance. The last result says whether there may be such a pair.
     """
-    if _small(x, y):
+    if takes_differences(x, y):
         rows, columns = (points.new_zeros(points.shape[:-1], dtype=torch.float64) for points in (x, y))
         return rows, columns, False
     centre = Centre.of(y)
@@ -194,7 +200,7 @@ def _median(values: Tensor) -> Tensor:
 
 
 def _squared(x: Tensor, y: Tensor, share: float) -> Tensor:
-    if _small(x, y):
+    if takes_differences(x, y):
         return _by_differences(x, y)
     centre = Centre.of(y)
     if centre is None:
@@ -218,7 +224,7 @@ def _squared(x: Tensor, y: Tensor, share: float) -> Tensor:
     return squared
 
 
-def _small(x: Tensor, y: Tensor) -> bool:
+def takes_differences(x: Tensor, y: Tensor) -> bool:
     """Whether the differences of all coordinates are computed."""
     return x.shape[-1] <= _FEW_COORDINATES or few_numbers(x, y)
 
@@ -237,7 +243,8 @@ def few_far(y: Tensor, beyond: Tensor) -> bool:
 def _by_differences(x: Tensor, y: Tensor) -> Tensor:
     (n, d), m = x.shape[-2:], y.shape[-2]
     if d <= _FEW_COORDINATES and _is_plain(x, y):
-        return torch.from_numpy(_coordinate_by_coordinate(x.detach().numpy(), y.detach().numpy()))
+        with ignore_fp_flags():
+            return torch.from_numpy(_coordinate_by_coordinate(x.detach().numpy(), y.detach().numpy()))
     if d > _FEW_COORDINATES:
         step = max(1, _NUMBERS_AT_ONCE // (math.prod(x.shape[:-2]) * m * d))
         parts = torch.split(x, step, dim=-2) if n > step else (x,)

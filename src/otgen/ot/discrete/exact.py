@@ -111,7 +111,7 @@ class Exact(DiscreteSolver):
         if state.plan is not None:
             return state
         numbers = (problem.rows(slice(None), torch.float64), problem.a, problem.b)
-        costs, a, b = (tensor.detach().double().cpu().numpy() for tensor in numbers)
+        costs, a, b = (tensor.double().numpy(force=True) for tensor in numbers)
         starts: Iterable[Any] = repeat(None)
         if state.f is not None:
             starts = zip(state.f.cpu().numpy(), state.g.cpu().numpy(), strict=True)

@@ -352,13 +352,9 @@ class Discrete(Problem):
     @override
     def detached(self) -> Discrete:
         """The same problem without a graph."""
-        if not any(tensor.requires_grad for tensor in (*self.geometry.inputs(), self.a, self.b)):
-            # The same tensors, but what is computed from now on is not kept with the caller's problem.
-            problem = self._with(geometry=self.geometry)
-            if self.forbids:
-                problem.__dict__["support"] = self.support
-        else:
-            problem = self._recast(torch.Tensor.detach, self.geometry.mapped(torch.Tensor.detach))
+        graph = any(tensor.requires_grad for tensor in (*self.geometry.inputs(), self.a, self.b))
+        change = torch.Tensor.detach if graph else (lambda tensor: tensor)
+        problem = self._recast(change, self.geometry.mapped(change))
         problem.reg = self.reg.detached()
         if "weights64" in self.__dict__:
             a, b = self.weights64

@@ -42,8 +42,8 @@ def sparse_bounds(
         rounding: the bound on the error of the costs.
 
     Returns:
-        Lower bounds, upper bounds, by how much a bound was widened to allow for roundoff, the larger of the two, and the
-        dual values at the potentials.
+        Lower bounds, upper bounds, by how much a bound was widened to allow for roundoff (the larger of the two), and
+        the dual values at the potentials.
     """
     (a, b), (f, g) = weights, potentials
     n, m = a.shape[-1], b.shape[-1]
