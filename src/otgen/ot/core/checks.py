@@ -34,17 +34,22 @@ def tensor(name: str, value: Any) -> Tensor:
     Raises:
         InputError: on anything else, since the solvers would fail on it, or lose its derivative.
     """
-    if (
+    if is_ordinary(value):
+        ordinary: Tensor = value
+        return ordinary
+    return _made_ordinary(name, value)
+
+
+def is_ordinary(value: Any) -> bool:
+    """Whether ``value`` is certainly a tensor as :func:`tensor` gives it."""
+    return (
         type(value) in _ORDINARY
         and value.layout is torch.strided
         and (value.is_cpu or value.is_cuda)
         and not value.is_nested
         and not torch._C._are_functorch_transforms_active()
         and forward_ad._current_level < 0
-    ):
-        ordinary: Tensor = value
-        return ordinary
-    return _made_ordinary(name, value)
+    )
 
 
 def untransformed(name: str) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otgen.ot.core import checks
 from otgen.ot.core.precision import ignore_fp_flags
 from otgen.ot.costs.base import roundings
 from otgen.threads import cached_property
@@ -242,7 +243,8 @@ def few_far(y: Tensor, beyond: Tensor) -> bool:
 
 def _by_differences(x: Tensor, y: Tensor) -> Tensor:
     (n, d), m = x.shape[-2:], y.shape[-2]
-    if d <= _FEW_COORDINATES and _is_plain(x, y):
+    few = d <= _FEW_COORDINATES and x.numel() * m <= _FEW_FOR_NUMPY
+    if few and _is_plain(x, y):
         with ignore_fp_flags():
             return torch.from_numpy(_coordinate_by_coordinate(x.detach().numpy(), y.detach().numpy()))
     if d > _FEW_COORDINATES:
@@ -252,14 +254,16 @@ def _by_differences(x: Tensor, y: Tensor) -> Tensor:
     total = (x[..., :, None, 0] - y[..., None, :, 0]).square()
     for k in range(1, d):
         difference = x[..., :, None, k] - y[..., None, :, k]
-        total.addcmul_(difference, difference)
+        # With the roundings of NumPy where that computes the same without a graph.
+        total = total + difference.square() if few else total.addcmul_(difference, difference)
     return total
 
 
 def _is_plain(x: Tensor, y: Tensor) -> bool:
-    """Whether NumPy, whose calls cost less, may compute the few differences: on a CPU, and no graph is recorded."""
+    """Whether NumPy, whose calls cost less, may take these points: nothing that is done to them is recorded."""
     recorded = (x.requires_grad or y.requires_grad) and torch.is_grad_enabled()
-    return x.is_cpu and not recorded and x.numel() * y.shape[-2] <= _FEW_FOR_NUMPY
+    ordinary = checks.is_ordinary(x) and checks.is_ordinary(y) and x.is_cpu
+    return ordinary and not recorded and not torch.compiler.is_compiling()
 
 
 def _coordinate_by_coordinate(x: Any, y: Any) -> Any:
