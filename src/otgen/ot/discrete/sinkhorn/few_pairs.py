@@ -112,7 +112,8 @@ class FewPairs:
         rounding = problem.cost_rounding(torch.float64)
         sides = ((self.a, rounding.rows), (self.b, rounding.columns))
         self._relative = rounding.relative
-        self._off = sum(float(w.dot(part.numpy())) for w, part in sides if part is not None)
+        off = sum(float(w.dot(part.numpy())) for w, part in sides if part is not None)
+        self._off = off * (1 + 2 * UNIT * sum(self.costs.shape))
         if g is None:
             # Hard transforms, of 0 and back.
             g = (self.costs - self.costs.min(1, keepdims=True)).min(0)
@@ -223,4 +224,6 @@ class FewPairs:
         paid = missing * self._largest
         if (least := missing - 32 * delta) > 0:
             paid = min(paid, float(lacking_a.dot(self.costs).dot(lacking_b)) / least)
-        return float(rows.dot(here.f) + columns.dot(here.g)), missing, paid + eps * (missing + logarithms)
+        # The roundoff of these sums is next to nothing of them.
+        fill = (paid + eps * (missing + logarithms)) * (1 + delta)
+        return float(rows.dot(here.f) + columns.dot(here.g)), missing, fill

@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.ot.core.interval import Interval
+from otgen.ot.core.precision import ignore_fp_flags
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.few_pairs import FewPairs
@@ -22,7 +23,8 @@ class FewPairsIterate(DiscreteIterate):
     def __init__(self, solver: DiscreteSolver, problem: Discrete, state: object, few: FewPairs) -> None:
         super().__init__(solver, problem, state, 0.0)
         self._few, self.annealing = few, few.at.eps != problem.eps
-        self._here = few.at_eps(problem.eps)
+        with ignore_fp_flags():
+            self._here = few.at_eps(problem.eps)
 
     @cached_property
     @override
@@ -49,7 +51,8 @@ class FewPairsIterate(DiscreteIterate):
     @cached_property
     @override
     def interval(self) -> Interval:
-        bounds = self._few.bounds(self._here)
+        with ignore_fp_flags():
+            bounds = self._few.bounds(self._here)
         if bounds is None:
             return super().interval
         numbers = torch.tensor((*bounds, self._here.value), dtype=torch.float64)
@@ -67,5 +70,6 @@ class FewPairsIterate(DiscreteIterate):
 
     @override
     def correction(self) -> tuple[Tensor, Tensor] | None:
-        found = self._few.correction(self._here)
+        with ignore_fp_flags():
+            found = self._few.correction(self._here)
         return None if found is None else (torch.from_numpy(found[0]), torch.from_numpy(found[1]))
