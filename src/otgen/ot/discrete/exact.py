@@ -311,8 +311,8 @@ def _found(
     # The simplex leaves a constant free, which may be so large that its roundoff matters.
     move = log["v"]
     g = g + np.ldexp(move - weights[1].dot(move), exponent)
-    # Feasible for the costs as they are, up to one rounding.
-    f = (costs - g).min(1)
+    # Feasible for the costs as they are, up to one rounding; in memory that is there.
+    f = np.subtract(costs, g, out=reduced).min(1)
     exhausted = log["result_code"] == _EXHAUSTED
     if exhausted:
         g = (costs - f[:, None]).min(0)
