@@ -77,7 +77,8 @@ def test_a_higher_scaling_is_a_smaller_tolerance() -> None:
 
 @either
 def test_every_form_of_the_call(debias: bool) -> None:
-    loss = SamplesLoss(blur=0.5, debias=debias, scaling=0.9)
+    # To many digits, since problems of a batch take other steps than one by itself.
+    loss = SamplesLoss(blur=0.5, debias=debias, tol=1e-10, max_steps=5000)
     uniform = torch.full((12,), 1 / 12).double(), torch.full((9,), 1 / 9).double()
     value = loss(X, Y)
     assert value.shape == ()
@@ -88,7 +89,7 @@ def test_every_form_of_the_call(debias: bool) -> None:
     assert both.shape == (2,)
     torch.testing.assert_close(both, weighted.expand(2), rtol=1e-6, atol=0)
     column = loss(A[None, :, None], X[None], B[None, :, None], Y[None])
-    torch.testing.assert_close(column, weighted[None], rtol=1e-12, atol=0)
+    torch.testing.assert_close(column, weighted[None], rtol=1e-9, atol=0)
 
 
 @either

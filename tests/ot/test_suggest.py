@@ -111,4 +111,6 @@ def test_bad_input_is_refused(change: dict[str, Any], message: str) -> None:
 
 def test_too_few_steps_for_anything_is_said() -> None:
     x, y = torch.tensor([[0.0], [100.0], [101.0]]), torch.tensor([[0.0], [1.0], [100.0]])
+    # Many of each, since one step is enough for a few pairs.
+    x, y = x.repeat(14, 1), y.repeat(14, 1)
     refused("raise max_steps", suggest_eps, x, y, max_steps=1)

@@ -23,6 +23,8 @@ WEIGHT_TOLERANCE = 1e-4
 _MOST_TOLERANCE = 0.1
 # Characters of a refused value that a message shows.
 _SHOWN = 80
+# Up to this many numbers NumPy's calls, which cost less, take less time than PyTorch's.
+_FEW_NUMBERS = 1 << 14
 _ORDINARY = frozenset({Tensor, torch.nn.Parameter})
 
 
@@ -32,17 +34,22 @@ def tensor(name: str, value: Any) -> Tensor:
     Raises:
         InputError: on anything else, since the solvers would fail on it, or lose its derivative.
     """
-    if (
+    if is_ordinary(value):
+        ordinary: Tensor = value
+        return ordinary
+    return _made_ordinary(name, value)
+
+
+def is_ordinary(value: Any) -> bool:
+    """Whether ``value`` is certainly a tensor as :func:`tensor` gives it."""
+    return (
         type(value) in _ORDINARY
         and value.layout is torch.strided
         and (value.is_cpu or value.is_cuda)
         and not value.is_nested
         and not torch._C._are_functorch_transforms_active()
         and forward_ad._current_level < 0
-    ):
-        ordinary: Tensor = value
-        return ordinary
-    return _made_ordinary(name, value)
+    )
 
 
 def untransformed(name: str) -> None:
@@ -139,6 +146,8 @@ def _floating(name: str, value: Any, dims: tuple[int, ...]) -> Tensor:
 
 def in_order(x: Any, y: Any, a: Any, b: Any) -> None:
     """Refuse ``(a, x, b, y)``, the order of GeomLoss, where ``(x, y, a, b)`` is wanted."""
+    if a is None or b is None:
+        return
     given = (x, y, a, b)
     # Nested tensors and those without numbers have no shape to look at: they are refused later.
     if not all(isinstance(part, Tensor) for part in given) or any(p.is_nested or p.is_meta for p in given):
@@ -157,6 +166,9 @@ def in_order(x: Any, y: Any, a: Any, b: Any) -> None:
 
 def compatible(names: str, *tensors: Tensor) -> None:
     """Check that the tensors have the same device and dtype."""
+    first = tensors[0]
+    if all(t.device == first.device and t.dtype == first.dtype for t in tensors[1:]):
+        return
     devices = {str(t.device) for t in tensors}
     if len(devices) > 1:
         raise InputError(f"{names} are on different devices, {sorted(devices)}; move them to one with .to(device)")
@@ -347,8 +359,12 @@ def generator(rng: torch.Generator | None) -> torch.Generator:
 
 def extremes(costs: Tensor) -> tuple[float, float]:
     """The least and the largest cost; raises InputError if one overflows the dtype."""
-    low, high = (float(extreme) for extreme in costs.aminmax())
-    # NaN is passed on by `aminmax`, and fails the comparison.
+    if costs.is_cpu and costs.numel() <= _FEW_NUMBERS:
+        array = costs.numpy()
+        low, high = float(array.min()), float(array.max())
+    else:
+        low, high = (float(extreme) for extreme in costs.aminmax())
+    # NaN is passed on by either, and fails the comparison.
     if not (-math.inf < low and high < math.inf):
         raise InputError(
             f"the cost matrix overflows {costs.dtype}: the points are too far apart for it; rescale them or use float64"

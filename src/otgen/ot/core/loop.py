@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -126,7 +125,7 @@ def run(problem: Problem, solver: Solver, **options: Unpack[SolveOptions]) -> An
     gradient = Envelope() if settings.gradient is None else settings.gradient
     checks.component("problem", problem, Problem, "Discrete(x, y)")
     checks.component("solver", solver, Solver, "Sinkhorn()")
-    with full_precision(problem.device), contextlib.ExitStack() as stack:
+    with full_precision(problem.device):
         stopping = solver.until if settings.stopping is None else settings.stopping
         inner = problem.detached().resolved().conditioned(stopping.tolerance)
         if settings.dtype is not None:
@@ -135,11 +134,10 @@ def run(problem: Problem, solver: Solver, **options: Unpack[SolveOptions]) -> An
         if settings.unrolls and solver.unrecorded:
             raise InputError(f"{type(solver).__name__} cannot be differentiated by {gradient}: {solver.unrecorded}")
         start = None if settings.warm_start is None else solver.start(inner, settings.warm_start)
-        if not settings.unrolls:
-            stack.enter_context(torch.no_grad())
-        loop = _Loop(problem.with_settings_of(inner) if settings.unrolls else inner, solver, start, settings)
-        status = loop.until(stopping)
-        stack.close()
+        # The graph is recorded if the gradient is propagated through the steps, and only then.
+        with torch.set_grad_enabled(settings.unrolls and torch.is_grad_enabled()):
+            loop = _Loop(problem.with_settings_of(inner) if settings.unrolls else inner, solver, start, settings)
+            status = loop.until(stopping)
         outcome = SolveOutcome(status, loop.steps, loop.history)
         if not settings.unrolls:
             inner = loop.problem
@@ -151,7 +149,7 @@ class _Loop:
 
     def __init__(self, problem: Problem, solver: Solver, start: Any, settings: LoopSettings) -> None:
         self.problem, self.solver, self.start, self.settings = problem, solver, start, settings
-        self.rng = checks.generator(settings.rng)
+        self.rng = checks.generator(settings.rng) if solver.stochastic or settings.rng is not None else None
         self.state = solver.init(problem, start, self.rng)
         self.steps = 0
         self.history: list[HistoryEntry] = []
@@ -178,12 +176,10 @@ class _Loop:
         settings, solver = self.settings, self.solver
         max_steps, callback = settings.max_steps, settings.callback
         silent = isinstance(stopping, Steps) and callback is None
-        check_every = settings.check_every or solver.default_check_every(self.problem)
-        if silent:
-            check_every = max(max_steps, 1)
         while self.steps < max_steps:
             before, steps = self.iterate, self.steps
-            self._advance(min(check_every, max_steps - steps))
+            count = settings.check_every or solver.default_check_every(self.problem, self.state)
+            self._advance(max_steps if silent else min(count, max_steps - steps))
             self.iterate = solver.iterate(self.problem, self.state, before)
             if not self.iterate.finite:
                 # Solvers may update their state in place, so the state is rebuilt from the last finite iterate's

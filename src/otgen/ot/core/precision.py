@@ -6,20 +6,26 @@ import contextlib
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from otgen.threads import Setting
 
+_NOTHING = contextlib.nullcontext()
 
-@contextlib.contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
+
+def full_precision(device: torch.device) -> contextlib.AbstractContextManager[None]:
     """A context without autocast and TF32: an error of 0.1 % in a cost is an error of many per cent in a plan."""
     if device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
         # Nothing to switch off: entering autocast costs as much as a product of small matrices.
-        yield
-        return
+        return _NOTHING
+    return _switched_off(device)
+
+
+@contextlib.contextmanager
+def _switched_off(device: torch.device) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if device.type == "cuda":
             stack.enter_context(_NO_TF32)
@@ -42,6 +48,15 @@ class _Tf32:
 
 _TF32 = _Tf32()
 _NO_TF32 = Setting(_TF32.forbid, _TF32.restore)
+
+
+def ignore_fp_flags() -> np.errstate:
+    """A context in which NumPy does not warn of floating-point flags, as PyTorch never does.
+
+    Overflow is found by tests of the results. NumPy's vectorised products also raise spurious flags for unused lanes of
+    a register.
+    """
+    return np.errstate(all="ignore")
 
 
 def least_exponent(dtype: torch.dtype) -> float:

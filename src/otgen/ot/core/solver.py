@@ -29,6 +29,8 @@ class Solver(ABC):
     until: ClassVar[Stopping] = RelGap()
     # Whether its steps converge to the optimum of an approximate problem, so that more steps cannot close the gap.
     approximates: ClassVar[bool] = False
+    # Whether it draws from the caller's generator, so that it needs one where the caller gives none.
+    stochastic: ClassVar[bool] = True
     # Why its steps cannot be recorded, and what to differentiate instead; empty if they can.
     unrecorded: ClassVar[str] = ""
     # What to do about a solve that stopped before its tolerance.
@@ -74,8 +76,8 @@ class Solver(ABC):
         """Whether no further step changes the state."""
         return False
 
-    def default_check_every(self, problem: Any) -> int:
-        """Steps between two checks, for these hyper-parameters and this problem."""
+    def default_check_every(self, problem: Any, state: Any) -> int:
+        """Steps from this state to the next check, for these hyper-parameters and this problem."""
         return self.check_every
 
     @abstractmethod

@@ -13,10 +13,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from otgen.ot.core import checks
+from otgen.ot.core.precision import ignore_fp_flags
 from otgen.ot.costs.base import roundings
 from otgen.threads import cached_property
 
@@ -24,6 +28,8 @@ from otgen.threads import cached_property
 _FEW_COORDINATES = 4
 # So they are if there are no more than this many numbers in all of them.
 _FEW_NUMBERS = 1 << 15
+# Up to this many NumPy takes less time for them than PyTorch, whose calls cost more.
+_FEW_FOR_NUMPY = 1 << 14
 # Numbers held at once where differences are many: bounds the extra memory.
 _NUMBERS_AT_ONCE = 1 << 22
 # Coordinates summed at once: bounds the roundoff of a distance, see `_product_roundings`.
@@ -82,16 +88,25 @@ class SquaredRounding:
 @torch.no_grad()
 def squared_rounding(x: Tensor, y: Tensor) -> SquaredRounding:
     """A bound on the roundoff of both functions above, and of either with only some rows of x."""
-    d = x.shape[-1]
-    units, underflow = product_units(x), (2 * d + 8) * torch.finfo(x.dtype).tiny
+    units, underflow = product_units(x), squares_underflow(x)
     rows, columns, apart = _product_norms(x, y)
     # A difference, its square, and the sum. Where pairs are products all, those that cancel and are refined have no
     # larger an error than products: they are a small share of their squared norms.
-    by_products = not apart and not _small(x, y)
-    relative = 0.0 if by_products else roundings(d + 4, x) + (2.2 * units if apart else 0.0)
+    by_products = not apart and not takes_differences(x, y)
+    relative = 0.0 if by_products else difference_roundings(x) + (2.2 * units if apart else 0.0)
     # The norms have a roundoff of their own.
     units *= 1 + units
     return SquaredRounding(rows=rows, columns=columns, units=units, relative=relative, underflow=underflow)
+
+
+def squares_underflow(x: Tensor) -> float:
+    """Half of what the squares of a distance lose that are too small to be normal numbers."""
+    return (2 * x.shape[-1] + 8) * torch.finfo(x.dtype).tiny
+
+
+def difference_roundings(x: Tensor) -> float:
+    """A bound on the relative error of a squared distance that is computed from differences, but for underflow."""
+    return roundings(x.shape[-1] + 4, x)
 
 
 def _product_norms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, bool]:
@@ -100,7 +115,7 @@ def _product_norms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, bool]:
     The error of a pair is relative if its norms differ by a factor of 4, since both squared norms are then at most
     17 / 9 of the squared distance. The last result says whether there may be such a pair.
     """
-    if _small(x, y):
+    if takes_differences(x, y):
         rows, columns = (points.new_zeros(points.shape[:-1], dtype=torch.float64) for points in (x, y))
         return rows, columns, False
     centre = Centre.of(y)
@@ -186,7 +201,7 @@ def _median(values: Tensor) -> Tensor:
 
 
 def _squared(x: Tensor, y: Tensor, share: float) -> Tensor:
-    if _small(x, y):
+    if takes_differences(x, y):
         return _by_differences(x, y)
     centre = Centre.of(y)
     if centre is None:
@@ -210,7 +225,7 @@ def _squared(x: Tensor, y: Tensor, share: float) -> Tensor:
     return squared
 
 
-def _small(x: Tensor, y: Tensor) -> bool:
+def takes_differences(x: Tensor, y: Tensor) -> bool:
     """Whether the differences of all coordinates are computed."""
     return x.shape[-1] <= _FEW_COORDINATES or few_numbers(x, y)
 
@@ -228,6 +243,10 @@ def few_far(y: Tensor, beyond: Tensor) -> bool:
 
 def _by_differences(x: Tensor, y: Tensor) -> Tensor:
     (n, d), m = x.shape[-2:], y.shape[-2]
+    few = d <= _FEW_COORDINATES and x.numel() * m <= _FEW_FOR_NUMPY
+    if few and _is_plain(x, y):
+        with ignore_fp_flags():
+            return torch.from_numpy(_coordinate_by_coordinate(x.detach().numpy(), y.detach().numpy()))
     if d > _FEW_COORDINATES:
         step = max(1, _NUMBERS_AT_ONCE // (math.prod(x.shape[:-2]) * m * d))
         parts = torch.split(x, step, dim=-2) if n > step else (x,)
@@ -235,7 +254,23 @@ def _by_differences(x: Tensor, y: Tensor) -> Tensor:
     total = (x[..., :, None, 0] - y[..., None, :, 0]).square()
     for k in range(1, d):
         difference = x[..., :, None, k] - y[..., None, :, k]
-        total.addcmul_(difference, difference)
+        # With the roundings of NumPy where that computes the same without a graph.
+        total = total + difference.square() if few else total.addcmul_(difference, difference)
+    return total
+
+
+def _is_plain(x: Tensor, y: Tensor) -> bool:
+    """Whether NumPy, whose calls cost less, may take these points: nothing that is done to them is recorded."""
+    recorded = (x.requires_grad or y.requires_grad) and torch.is_grad_enabled()
+    ordinary = checks.is_ordinary(x) and checks.is_ordinary(y) and x.is_cpu
+    return ordinary and not recorded and not torch.compiler.is_compiling()
+
+
+def _coordinate_by_coordinate(x: Any, y: Any) -> Any:
+    total = np.square(x[..., :, None, 0] - y[..., None, :, 0])
+    for k in range(1, x.shape[-1]):
+        difference = x[..., :, None, k] - y[..., None, :, k]
+        total += np.square(difference, out=difference)
     return total
 
 

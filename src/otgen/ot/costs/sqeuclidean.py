@@ -12,6 +12,7 @@ from otgen.ot.costs.base import Cost, CostRounding
 from otgen.ot.costs.euclidean import distances_of
 from otgen.ot.costs.pairwise_distances import (
     Centre,
+    difference_roundings,
     few_far,
     few_numbers,
     pairs_at_once,
@@ -19,6 +20,8 @@ from otgen.ot.costs.pairwise_distances import (
     squared_distances,
     squared_norms,
     squared_rounding,
+    squares_underflow,
+    takes_differences,
 )
 
 # The product's roundoff relative to the median squared norm, up to which it may stand for the differences.
@@ -83,6 +86,10 @@ class SqEuclidean(Cost):
 
     @override
     def rounding(self, x: Tensor, y: Tensor) -> CostRounding:
+        if takes_differences(x, y):
+            lost = squares_underflow(x)
+            each = (points.new_full(points.shape[:-1], lost, dtype=torch.float64) for points in (x, y))
+            return CostRounding(relative=difference_roundings(x), rows=next(each), columns=next(each))
         found = squared_rounding(x, y)
         rows, columns = (found.units * squares + found.underflow for squares in (found.rows, found.columns))
         return CostRounding(relative=found.relative, rows=rows, columns=columns)

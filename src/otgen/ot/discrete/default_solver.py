@@ -15,12 +15,14 @@ from otgen.ot.regularisers.none import NoReg
 
 # Newton is the default if its matrices have at most this many entries.
 _NEWTON_PAIRS = 1 << 26
+# Solvers have no state: one of each will do.
+_PLAIN, _FASTEST = Sinkhorn(), Sinkhorn.fastest()
 
 
 def default_discrete_solver(problem: Discrete, *, fixed_steps: bool = False) -> Solver:
     """Sinkhorn for KL, Exact for NoReg; otherwise Newton if its matrices are small, and DualAscent if not."""
     if isinstance(problem.reg, KL):
-        return Sinkhorn() if fixed_steps else Sinkhorn.fastest()
+        return _PLAIN if fixed_steps else _FASTEST
     if isinstance(problem.reg, NoReg):
         return Exact()
     # Newton keeps n x m numbers, and m x m in float64 if it factorises.

@@ -47,6 +47,7 @@ class DifferentiableValues:
         potentials: with exact rows; with a graph if the gradient unrolls.
         plan: the coupling, if it is not determined by the potentials.
         bounds: gives the interval that a dual value is held to, in inner's units; None if there is none.
+        known: the dual value at the potentials in float64, in inner's units, if it is known.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class DifferentiableValues:
         potentials: Potentials,
         plan: Tensor | None,
         bounds: Callable[[Tensor], Interval | None],
+        known: Tensor | None = None,
     ) -> None:
         self.gradient, self.plan = gradient, plan
         self.inner = inner
@@ -68,12 +70,11 @@ class DifferentiableValues:
             return
         self.problem, self.potentials = inner, potentials.detached()
         with torch.no_grad():
-            few = math.prod(inner.shape) <= _FEW and isinstance(inner.reg, SmoothRegulariser)
-            dual = transformed_value(inner, self.potentials.g) if few else dual_value(inner, self.potentials)
-            known = bounds(dual)
-            if known is not None:
+            dual = _number(inner, self.potentials) if known is None else known
+            held_to = bounds(dual)
+            if held_to is not None:
                 # What the roundoff of the solver's potentials puts outside of its bounds is nearer to the value there.
-                dual = torch.minimum(torch.maximum(dual, known.lower), known.upper)
+                dual = torch.minimum(torch.maximum(dual, held_to.lower), held_to.upper)
             self.dual = dual * inner.unit
         inputs = (*outer.geometry.inputs(), outer.a, outer.b)
         if any(t.requires_grad for t in inputs):
@@ -185,6 +186,13 @@ def transformed_value(problem: Discrete, g: Tensor) -> Tensor:
         return value
     conjugate = reg.conjugate(s.add_(f.unsqueeze(-1)))
     return value - (a.unsqueeze(-2) @ conjugate @ b.unsqueeze(-1)).squeeze((-2, -1))
+
+
+def _number(problem: Discrete, potentials: Potentials) -> Tensor:
+    """The dual value at potentials with exact rows; of few pairs whatever the roundoff of f."""
+    if math.prod(problem.shape) <= _FEW and isinstance(problem.reg, SmoothRegulariser):
+        return transformed_value(problem, potentials.g)
+    return dual_value(problem, potentials)
 
 
 def dual_value(problem: Discrete, potentials: Potentials) -> Tensor:

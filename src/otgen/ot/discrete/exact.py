@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import repeat
@@ -30,6 +31,8 @@ from otgen.threads import cached_property
 _ACCEPTED = 2.0**-34
 # Costs are capped at first at this multiple of the plan's mean reduced cost; the cap then rises by `_RAISED`.
 _CAP, _RAISED = 2.0**8, 2.0**16
+# Powers of two below this are normal numbers, and so are their inverses.
+_FACTORS = 1000
 # POT's code for a run that was ended by its limit of pivots.
 _EXHAUSTED = 3
 
@@ -45,12 +48,15 @@ class ExactState:
             transform of g.
         costs: the transport cost of the coupling, the least cost of a pair and the largest, ``(..., 3)``, float64; None
             before the step.
+        sums: the sums of the coupling's rows, ``(..., n)``, and of its columns, ``(..., m)``, float64; None before the
+            step.
     """
 
     g: Tensor
     plan: Tensor | None = None
     f: Tensor | None = None
     costs: Tensor | None = None
+    sums: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,16 +110,19 @@ class Exact(DiscreteSolver):
     def step(self, problem: Discrete, state: ExactState) -> ExactState:
         if state.plan is not None:
             return state
-        costs = problem.rows(slice(None), torch.float64)
-        n, m = problem.shape[-2:]
-        batch = (costs.reshape(-1, n, m), problem.a.reshape(-1, n), problem.b.reshape(-1, m))
-        starts: Iterable[Potentials | None] = repeat(None, len(batch[0]))
+        numbers = (problem.rows(slice(None), torch.float64), problem.a, problem.b)
+        costs, a, b = (tensor.double().numpy(force=True) for tensor in numbers)
+        starts: Iterable[Any] = repeat(None)
         if state.f is not None:
-            starts = map(Potentials, state.f.reshape(-1, n), state.g.reshape(-1, m))
-        found = [self._solved(*one) for one in zip(*batch, starts, strict=True)]
-        f, g, plan, paid = (torch.stack(each).to(problem.device) for each in zip(*found, strict=True))
-        lead = problem.shape[:-2]
-        return ExactState(g.reshape(*lead, m), plan.reshape(problem.shape), f.reshape(*lead, n), paid.reshape(*lead, 3))
+            starts = zip(state.f.cpu().numpy(), state.g.cpu().numpy(), strict=True)
+        if costs.ndim == 2:
+            start = None if state.f is None else (state.f.cpu().numpy(), state.g.cpu().numpy())
+            found = self._solved(costs, a, b, start)
+        else:
+            each = [self._solved(*one) for one in zip(costs, a, b, starts, strict=False)]
+            found = tuple(np.stack(parts) for parts in zip(*each, strict=True))
+        f, g, plan, paid, rows, columns = (torch.from_numpy(part).to(problem.device) for part in found)
+        return ExactState(g, plan, f, paid, (rows, columns))
 
     @override
     def potentials(self, problem: Discrete, state: ExactState) -> Potentials:
@@ -136,35 +145,43 @@ class Exact(DiscreteSolver):
             return previous
         return _ExactIterate(self, problem, state, 0.0)
 
-    def _solved(
-        self, costs: Tensor, a: Tensor, b: Tensor, start: Potentials | None
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Both potentials, the coupling, and its cost with the range of costs, of one problem, on the CPU."""
-        every, masses = costs.cpu().numpy(), [w.detach().double().cpu().numpy() for w in (a, b)]
-        guess = None if start is None else (start.f.cpu().numpy(), start.g.cpu().numpy())
-        plan = np.zeros_like(every)
-        if masses[0].all() and masses[1].all():
-            found = _refined(every, (masses[0] / masses[0].sum(), masses[1] / masses[1].sum()), self.max_pivots, guess)
-            g, at = found.g, (found.coupling.rows, found.coupling.columns)
-            f = (every - g).min(1)
+    def _solved(self, costs: Any, a: Any, b: Any, guess: Any) -> tuple[Any, ...]:
+        """One problem in NumPy: f, g, the coupling, its cost with the range of costs, the sums of rows and columns."""
+        ends = float(costs.min()), float(costs.max())
+        if a.all() and b.all():
+            found = _refined(costs, (a / a.sum(), b / b.sum()), self.max_pivots, guess, ends)
+            f, g, coupling = found.f, found.g, found.coupling
         else:
             # Rows and columns of zero mass would get no potential from the simplex: they are left out of it.
-            rows, columns = (w > 0 for w in masses)
-            left, right = masses[0][rows], masses[1][columns]
+            rows, columns = (w > 0 for w in (a, b))
+            left, right = a[rows], b[columns]
             guess = None if guess is None else (guess[0][rows], guess[1][columns])
-            weights = (left / left.sum(), right / right.sum())
-            found = _refined(every[np.ix_(rows, columns)], weights, self.max_pivots, guess)
+            some = costs[np.ix_(rows, columns)]
+            weights, inner = (left / left.sum(), right / right.sum()), (float(some.min()), float(some.max()))
+            found = _refined(some, weights, self.max_pivots, guess, inner)
             # f is the transform of the columns with mass; the others are as high as every row allows.
-            f = (every[:, columns] - found.g).min(1)
-            g = (every - f[:, None]).min(0)
+            f = (costs[:, columns] - found.g).min(1)
+            g = (costs - f[:, None]).min(0)
             g[columns] = found.g
-            at = np.flatnonzero(rows)[found.coupling.rows], np.flatnonzero(columns)[found.coupling.columns]
-        plan[at] = found.coupling.mass
-        paid = np.array([(found.coupling.mass * every[at]).sum(), every.min(), every.max()])
-        return torch.from_numpy(f), torch.from_numpy(g), torch.from_numpy(plan), torch.from_numpy(paid)
+            coupling = found.coupling.within(np.flatnonzero(rows), np.flatnonzero(columns))
+        plan = np.zeros_like(costs)
+        plan[coupling.rows, coupling.columns] = coupling.mass
+        return f, g, plan, np.array([found.paid, *ends]), *coupling.marginals(*costs.shape)
 
 
 class _ExactIterate(DiscreteIterate):
+    @cached_property
+    @override
+    def finite(self) -> bool:
+        # What a step found has been checked.
+        return self.state.plan is not None or super().finite
+
+    @cached_property
+    @override
+    def rel_gap(self) -> float:
+        # No later gap is predicted from it.
+        return self.interval.largest_rel_gap
+
     @property
     def stalled(self) -> bool:
         """Whether further steps change nothing."""
@@ -174,26 +191,22 @@ class _ExactIterate(DiscreteIterate):
     @override
     def interval(self) -> Interval:
         quick = self._quick_bounds()
-        return quick if quick is not None and bool((quick.rel_gap <= self.wanted).all()) else super().interval
+        return quick if quick is not None and quick.largest_rel_gap <= self.wanted else super().interval
 
     @cached_property
     @override
     def marginal_error(self) -> float:
         if self.state.plan is None:
             return super().marginal_error
-        errors = [abs(held - w).sum(-1) for held, w in zip(self._sums, _arrays(*self.problem.weights64), strict=True)]
+        assert self.state.sums is not None
+        each = zip(_arrays(*self.state.sums), _arrays(*self.problem.weights64), strict=True)
+        errors = [abs(held - w).sum(-1) for held, w in each]
         return float((errors[0] + errors[1]).max())
 
     @override
     def _is_narrow(self, known: Interval) -> bool:
         # These potentials have no roundoff that the bounds do not allow for.
         return False
-
-    @cached_property
-    def _sums(self) -> list[Any]:
-        """The sums of the rows and of the columns of the coupling."""
-        (plan,) = _arrays(self.state.plan)
-        return [plan.sum(-1), plan.sum(-2)]
 
     def _quick_bounds(self) -> Interval | None:
         """The interval from the coupling's sums; None where it does not hold."""
@@ -206,46 +219,60 @@ class _ExactIterate(DiscreteIterate):
         bounds = sparse_bounds(
             _arrays(*problem.weights64),
             _arrays(state.f, state.g),
-            self._sums,
+            _arrays(*state.sums),
             costs[..., 0],
             costs[..., 2],
             problem.cost_rounding(torch.float64),
         )
-        return Interval(*(torch.as_tensor(bound, device=problem.device) for bound in bounds))
+        lower, upper, rounding, self.dual = torch.from_numpy(np.array(bounds)).to(problem.device).unbind()
+        return Interval(lower, upper, rounding)
 
 
 def _arrays(*tensors: Tensor) -> list[Any]:
-    return [tensor.detach().cpu().numpy() for tensor in tensors]
+    return [tensor.numpy(force=True) for tensor in tensors]
 
 
 @dataclass
 class _Found:
-    """A coupling, feasible potentials of weights that are all positive, and their duality gap."""
+    """A coupling and what it pays, feasible potentials of weights that are all positive, and their duality gap."""
 
     f: Any
     g: Any
     coupling: SparseCoupling
+    paid: float
     gap: float = np.inf
     exhausted: bool = False
 
+    @property
+    def accepted(self) -> bool:
+        """Whether the gap is next to nothing."""
+        return self.gap <= _ACCEPTED * abs(self.paid)
 
-def _refined(costs: Any, weights: tuple[Any, Any], max_pivots: int, guess: tuple[Any, Any] | None) -> _Found:
-    """The best coupling and potentials that runs of the simplex give, with ever better capped costs."""
-    low = costs.min()
+
+def _refined(
+    costs: Any, weights: tuple[Any, Any], max_pivots: int, guess: tuple[Any, Any] | None, ends: tuple[float, float]
+) -> _Found:
+    """The best coupling and potentials that runs of the simplex give, with ever better capped costs.
+
+    ``ends``: the least and the largest cost.
+    """
+    low, high = ends
     # Forbidden pairs, if there are any.
-    barred = np.isinf(costs) if costs.max() == np.inf else None
+    barred = np.isinf(costs) if high == np.inf else None
     level = (np.full(len(costs), low), np.zeros(len(costs.T)))
     found = _found(costs, level, np.inf, weights, max_pivots, barred, guess)
-    if _accepted(found, costs):
+    if found.accepted:
         return found
     # The simplest feasible potentials: exact if the cheapest pairs of all rows make up a coupling.
     f = costs.min(1)
-    found = _better(found, _Found(f, (costs - f[:, None]).min(0), found.coupling), costs)
-    largest = float((costs if barred is None else costs[~barred]).max() - low)
+    found = _better(found, _Found(f, (costs - f[:, None]).min(0), found.coupling, found.paid), costs)
+    largest = (high if barred is None else float(costs[~barred].max())) - low
     cap = _CAP * found.gap
-    while cap < largest and not found.exhausted and not _accepted(found, costs):
+    while cap < largest and not found.exhausted and not found.accepted:
         found = _better(found, _found(costs, (found.f, found.g), cap, weights, max_pivots, barred), costs)
         cap *= _RAISED
+    # Of the columns' potential, as high as it allows.
+    found.f = (costs - found.g).min(1)
     return found
 
 
@@ -271,27 +298,41 @@ def _found(
     if barred is not None:
         reduced[barred] = barring_cost(reduced[~barred], reduced.shape)
     # Costs of ordinary size, exactly: the simplex has absolute tolerances.
-    exponent = int(np.frexp(reduced.max())[1])
+    exponent = math.frexp(reduced.max())[1]
     with QUIET:
         start = {} if guess is None else _warm(guess[0] - f, guess[1] - g, exponent)
-        np.ldexp(reduced, -exponent, out=reduced)
-        plan, log = pot().emd(*weights, reduced, numItermax=max_pivots, log=True, **start)
+        _in_units(reduced, exponent)
+        # The weights are checked, and the potentials centred below, in less time.
+        options = {"numItermax": max_pivots, "log": True, "center_dual": False, "check_marginals": False}
+        plan, log = pot().emd(*weights, reduced, **options, **start)
     if barred is not None:
         # Next to nothing, since a plan that avoids these pairs exists.
         plan[barred] = 0.0
-    g = g + np.ldexp(log["v"], exponent)
-    # Feasible for the costs as they are, up to one rounding.
-    f = (costs - g).min(1)
+    # The simplex leaves a constant free, which may be so large that its roundoff matters.
+    move = log["v"]
+    g = g + np.ldexp(move - weights[1].dot(move), exponent)
+    # Feasible for the costs as they are, up to one rounding; in memory that is there.
+    f = np.subtract(costs, g, out=reduced).min(1)
     exhausted = log["result_code"] == _EXHAUSTED
     if exhausted:
         g = (costs - f[:, None]).min(0)
-    if not exhausted and not plan.any() or not np.isfinite(plan.sum() + f.sum() + g.sum()):
+    total = plan.sum()
+    if not exhausted and not total > 0 or not math.isfinite(total + f.sum() + g.sum()):
         raise NumericalError(
-            f"the network simplex returned no plan (total mass {plan.sum():.3g}, costs up to {costs.max():.3g}); "
+            f"the network simplex returned no plan (total mass {total:.3g}, costs up to {costs.max():.3g}); "
             "rescale the costs"
         )
     coupling = SparseCoupling.completed(plan, *weights, costs, f, g)
-    return _Found(f, g, coupling, coupling.cost(costs, f, g), exhausted)
+    return _Found(f, g, coupling, coupling.cost(costs), coupling.cost(costs, f, g), exhausted)
+
+
+def _in_units(costs: Any, exponent: int) -> None:
+    """Divide costs by ``2^exponent``, in place."""
+    if abs(exponent) < _FACTORS:
+        # The product with a power of two is exact, and takes a third of the time.
+        np.multiply(costs, math.ldexp(1.0, -exponent), out=costs)
+    else:
+        np.ldexp(costs, -exponent, out=costs)
 
 
 def _warm(f: Any, g: Any, exponent: int) -> dict[str, Any]:
@@ -306,8 +347,4 @@ def _better(one: _Found, other: _Found, costs: Any) -> _Found:
     # A gap is a sum of terms that are not negative, so that nothing cancels.
     both = [(pair.coupling.cost(costs, p.f, p.g), p, pair) for p in (one, other) for pair in (one, other)]
     gap, p, pair = min(both, key=lambda each: each[0])
-    return _Found(p.f, p.g, pair.coupling, gap, one.exhausted or other.exhausted)
-
-
-def _accepted(found: _Found, costs: Any) -> bool:
-    return found.gap <= _ACCEPTED * abs(found.coupling.cost(costs))
+    return _Found(p.f, p.g, pair.coupling, pair.paid, gap, one.exhausted or other.exhausted)

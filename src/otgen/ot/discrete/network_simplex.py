@@ -36,10 +36,10 @@ QUIET = Setting(_silence, _unsilence)
 
 def pot() -> Any:
     """The POT module, imported without the other frameworks that it would load."""
-    # POT looks for other frameworks when it is imported, and they take memory on every device they find.
-    for backend in ("JAX", "TENSORFLOW", "CUPY"):
-        os.environ.setdefault(f"POT_BACKEND_DISABLE_{backend}", "1")
     if "ot" not in sys.modules:
+        # POT looks for other frameworks when it is imported, and they take memory on every device they find.
+        for backend in ("JAX", "TENSORFLOW", "CUPY"):
+            os.environ.setdefault(f"POT_BACKEND_DISABLE_{backend}", "1")
         with python_stream_kept():
             importlib.import_module("ot")
     import ot

@@ -23,6 +23,11 @@ class Potentials:
     f: Tensor
     g: Tensor
 
+    @property
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """f and g."""
+        return self.f, self.g
+
     def detached(self) -> Self:
         """The same potentials without a graph."""
         return type(self)(self.f.detach(), self.g.detach())

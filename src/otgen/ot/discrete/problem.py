@@ -352,7 +352,9 @@ class Discrete(Problem):
     @override
     def detached(self) -> Discrete:
         """The same problem without a graph."""
-        problem = self._recast(torch.Tensor.detach, self.geometry.mapped(torch.Tensor.detach))
+        graph = any(tensor.requires_grad for tensor in (*self.geometry.inputs(), self.a, self.b))
+        change = torch.Tensor.detach if graph else (lambda tensor: tensor)
+        problem = self._recast(change, self.geometry.mapped(change))
         problem.reg = self.reg.detached()
         if "weights64" in self.__dict__:
             a, b = self.weights64

@@ -34,10 +34,11 @@ class Side:
 
 def exact_weights(weights: Tensor, masses: Tensor, *, graph: bool = True) -> Tensor:
     """Weights in float64, summing to 1: from those given, ``masses``, unless they carry a graph that is to be kept."""
-    exact = (weights if weights.requires_grad and graph else masses).double()
     # Equal ones are set, since their sum would depend on how many problems are in a batch.
-    equal = masses is weights
-    return torch.full_like(exact, 1 / exact.shape[-1]) if equal else exact / exact.sum(-1, keepdim=True)
+    if masses is weights:
+        return torch.full(weights.shape, 1 / weights.shape[-1], dtype=torch.float64, device=weights.device)
+    exact = (weights if weights.requires_grad and graph else masses).double()
+    return exact / exact.sum(-1, keepdim=True)
 
 
 def joined(parts: tuple[Tensor, ...], dims: int) -> Tensor:

@@ -42,6 +42,7 @@ class DiscreteSolver(Solver):
     """A solver of discrete problems. A new one implements `init`, `step` and `potentials`, and usually `accepts`."""
 
     kinds: ClassVar[tuple[type[Problem], ...]] = (Discrete,)
+    stochastic: ClassVar[bool] = False
 
     @override
     def start(self, problem: Discrete, warm_start: Any) -> Potentials:
@@ -117,6 +118,8 @@ class DiscreteIterate(Iterate):
     wanted = 0.0
     # Whether the state belongs to a larger eps, on the way to the problem's.
     annealing = False
+    # The dual value of the potentials, float64, where the bounds were computed with it.
+    dual: Tensor | None = None
 
     def __init__(self, solver: DiscreteSolver, problem: Discrete, state: Any, gap_per_error: float) -> None:
         self.solver, self.problem, self.state = solver, problem, state
@@ -163,7 +166,7 @@ class DiscreteIterate(Iterate):
     @cached_property
     @override
     def rel_gap(self) -> float:
-        gap = float(self.interval.rel_gap.max())
+        gap = self.interval.largest_rel_gap
         self.gap_per_error = gap / self.marginal_error if self.marginal_error > 0 else math.inf
         return gap
 
@@ -238,7 +241,7 @@ class DiscreteIterate(Iterate):
     @override
     def solution(self, outer: Discrete, inner: Discrete, gradient: Gradient, outcome: SolveOutcome) -> Solution:
         known = self.__dict__.get("interval")
-        values = DifferentiableValues(outer, inner, gradient, self.potentials, self.plan, self._held_to)
+        values = DifferentiableValues(outer, inner, gradient, self.potentials, self.plan, self._held_to, self.dual)
         solution = Solution(
             inner,
             as_asked(values.dual, inner),

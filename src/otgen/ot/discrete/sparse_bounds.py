@@ -30,7 +30,7 @@ def sparse_bounds(
     linear: Any,
     largest: Any,
     rounding: CostRounding,
-) -> tuple[Any, Any, Any]:
+) -> tuple[Any, Any, Any, Any]:
     """Bounds on the value of a problem, or of each of a batch, as NumPy arrays.
 
     Args:
@@ -42,22 +42,28 @@ def sparse_bounds(
         rounding: the bound on the error of the costs.
 
     Returns:
-        Lower bounds, upper bounds, and by how much a bound was widened to allow for roundoff, the larger of the two.
+        Lower bounds, upper bounds, by how much a bound was widened to allow for roundoff (the larger of the two), and
+        the dual values at the potentials.
     """
     (a, b), (f, g) = weights, potentials
     n, m = a.shape[-1], b.shape[-1]
-    size_f, size_g = (a * abs(f)).sum(-1), (b * abs(g)).sum(-1)
-    dual = (a * f).sum(-1) + (b * g).sum(-1)
+    size_f, size_g = _dot(a, abs(f)), _dot(b, abs(g))
+    dual = _dot(a, f) + _dot(b, g)
     off = 0.0
     for w, part in ((a, rounding.rows), (b, rounding.columns)):
         if part is not None:
-            off = off + (w * part.cpu().numpy()).sum(-1)
+            off = off + _dot(w, part.cpu().numpy())
     # A weight is right to the roundings of its sum, and so is the sum with it.
     below = (_FEASIBLE + 2 * _UNIT * (n + 8)) * size_f + 2 * _UNIT * (m + 8) * size_g
     below = below + rounding.relative * (abs(dual) + below) + off
     # Twice: what is filled pays the true costs.
     above = 2 * _filling(weights, sums) * largest + (2 * (n + m + 64) * _UNIT + rounding.relative) * linear + off
-    return dual - below, linear + above, np.maximum(below, above)
+    return dual - below, linear + above, np.maximum(below, above), dual
+
+
+def _dot(left: Any, right: Any) -> Any:
+    """Inner products, shape of the batch; of two vectors by one call."""
+    return left.dot(right) if left.ndim == 1 else (left * right).sum(-1)
 
 
 def _filling(weights: Sequence[Any], sums: Sequence[Any]) -> Any:

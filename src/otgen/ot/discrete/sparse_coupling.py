@@ -41,8 +41,12 @@ class SparseCoupling:
             f: potential of the rows.
             g: potential of the columns.
         """
-        rows, columns = np.nonzero(plan > 0)
-        coupling = cls(rows, columns, plan[rows, columns])._scaled_down(a, b)
+        # By one index, which takes a tenth of the time of two.
+        rows, columns = np.divmod(np.flatnonzero(plan > 0), len(b))
+        coupling = cls(rows, columns, plan[rows, columns])
+        if coupling._is_exact(a, b):
+            return coupling
+        coupling = coupling._scaled_down(a, b)
         sums = coupling.marginals(len(a), len(b))
         of_rows, of_columns = (_Side(w, (w - held).clip(min=0)) for w, held in zip((a, b), sums, strict=True))
         lacks = of_rows.lacks.any() or of_columns.lacks.any()
@@ -55,9 +59,18 @@ class SparseCoupling:
             paid = (paid - g[self.columns] - f[self.rows]).clip(min=0)
         return float((self.mass * paid).sum())
 
+    def within(self, rows: Any, columns: Any) -> SparseCoupling:
+        """The same entries in a larger plan, of which these are the rows and the columns."""
+        return SparseCoupling(rows[self.rows], columns[self.columns], self.mass)
+
     def marginals(self, n: int, m: int) -> tuple[Any, Any]:
         """Row sums ``(n,)`` and column sums ``(m,)``."""
         return np.bincount(self.rows, self.mass, n), np.bincount(self.columns, self.mass, m)
+
+    def _is_exact(self, a: Any, b: Any) -> bool:
+        """Whether nothing is to be scaled down or filled."""
+        sides = zip(self.marginals(len(a), len(b)), (a, b), strict=True)
+        return all(bool((abs(sums - w) <= _EXACT * w).all()) for sums, w in sides)
 
     def _scaled_down(self, a: Any, b: Any) -> SparseCoupling:
         mass = self.mass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from otgen.ot.core.results import Status
 from otgen.ot.core.solver import Solver
 from otgen.ot.discrete.geometry import Points
 from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.sinkhorn.few_pairs import is_small
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.discrete.value_kind import ValueKind
 from otgen.ot.losses.certified_sum import CertifiedSum
@@ -102,8 +103,7 @@ def combine(
     accurate = solver is None and sum_tolerance(LoopSettings(**options), None, problems[0]) is not None
     if solver is None and isinstance(reg, KL) and not accurate:
         solver = SYMMETRIC
-    apart = accurate and min(math.prod(problem.shape[-2:]) for problem in problems) >= _FEW
-    members = _grouped(problems, [apart and is_own(problem) for problem in problems])
+    members = _grouped(problems, accurate=accurate and isinstance(reg, KL))
     joints = [
         Discrete.stack([problems[k] for k in group]) if len(group) > 1 else problems[group[0]] for group in members
     ]
@@ -125,10 +125,20 @@ def combine(
     return total, Combination(entropic, weights, groups, status)
 
 
-def _grouped(problems: tuple[Discrete, ...], own: list[bool]) -> list[list[int]]:
-    """The places of problems that are solved as one batch; first those of clouds with themselves."""
-    groups: dict[tuple[bool, tuple[int, ...]], list[int]] = {}
+def _grouped(problems: tuple[Discrete, ...], *, accurate: bool) -> list[list[int]]:
+    """The places of problems that are solved as one batch; if to an accuracy, those of clouds with themselves first.
+
+    Equal problems are always in one group, where they take the same steps, so that they cancel.
+    """
+    own = [accurate and is_own(problem) for problem in problems]
+    # The tiniest problems are solved faster alone than in a batch, and the smaller ones faster in one than in two.
+    alone = accurate and not all(own) and all(is_small(problem.shape) for problem in problems)
+    together = min(math.prod(problem.shape[-2:]) for problem in problems) < _FEW
+    groups: dict[tuple[Any, ...], list[int]] = {}
     for k in sorted(range(len(problems)), key=lambda k: not own[k]):
-        shape = problems[k].shape if isinstance(problems[k].geometry, Points) else (k,)
-        groups.setdefault((own[k], shape), []).append(k)
+        if alone or not isinstance(problems[k].geometry, Points):
+            key: tuple[Any, ...] = (k,)
+        else:
+            key = (own[k] and not together, problems[k].shape)
+        groups.setdefault(key, []).append(k)
     return list(groups.values())

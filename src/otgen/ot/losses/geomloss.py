@@ -75,8 +75,8 @@ class SamplesLoss(nn.Module):
     Differences:
 
     - GeomLoss stops when its annealing ends, converged or not. Here the solve goes on until the certified relative gap
-      of the value is below ``tol``, which is ``(1 - scaling)^2 / 5`` by default: 5 % at 0.5, 0.2 % at 0.9 (the gap is of
-      second order in the error of the gradient). So values agree up to GeomLoss's convergence error, and ``last``
+      of the value is below ``tol``, which is ``(1 - scaling)^2 / 5`` by default: 5 % at 0.5, 0.2 % at 0.9 (the gap is
+      of second order in the error of the gradient). So values agree up to GeomLoss's convergence error, and ``last``
       bounds the error of the value. ``tol=0, max_steps=10, solver=Sinkhorn.fastest()`` takes ten steps, whatever they
       reach.
     - Only with ``tol=0`` and no solver is ``scaling`` the factor of the blur per annealing step as in GeomLoss: each

@@ -18,6 +18,7 @@ from otgen.ot.core.results import Status
 from otgen.ot.core.solver import Solver
 from otgen.ot.core.stopping import MarginalError, RelGap, Stopping, Unforced
 from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.sinkhorn.few_pairs import is_small
 from otgen.ot.discrete.sinkhorn.solver import Sinkhorn, SinkhornUpdate
 from otgen.ot.discrete.solution import Solution
 from otgen.ot.discrete.value_kind import ValueKind
@@ -129,7 +130,9 @@ class JointSolve:
     def _started(self, k: int, until: Stopping, most: int) -> Group:
         """The first solve of a group: of clouds with themselves by symmetric steps, as long as those are fast."""
         joint = self.joints[k]
-        if self.solver is not None or not is_own(joint):
+        # Newton's steps on a tiny problem cost less than symmetric ones.
+        tiny = is_small(joint.shape) and len(self.joints) > 1
+        if self.solver is not None or tiny or not is_own(joint):
             return self._solved(k, self.solver, until, most)
         test: Stopping = until if most <= _PATIENCE else Unforced(test=until)
         group = self._solved(k, SYMMETRIC, test, min(most, _PATIENCE))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otgen.ot.core.precision import ignore_fp_flags
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.matvec import MatVec, matvecs
@@ -244,15 +245,6 @@ class Kernel:
         for sub, (p, q) in zip(self.subproblems, before, strict=True):
             sub.p, sub.q, sub.memory = p, q, None
         return False
-
-
-def ignore_fp_flags() -> np.errstate:
-    """A context that ignores floating-point flags.
-
-    An overflow is detected by the range check in `Kernel.advance`, not by a warning. NumPy's vectorised products also
-    raise spurious flags for unused lanes of a register.
-    """
-    return np.errstate(all="ignore")
 
 
 def _largest_log(vectors: list[Any]) -> float:

@@ -10,10 +10,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.ot.core.interval import Interval
+from otgen.ot.core.precision import ignore_fp_flags
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
 from otgen.ot.discrete.sinkhorn.correction import Correction, correction_solved, correction_started
-from otgen.ot.discrete.sinkhorn.kernel import Kernel, ignore_fp_flags
+from otgen.ot.discrete.sinkhorn.kernel import Kernel
 from otgen.ot.discrete.sinkhorn.kernel_certificate import CorrectedScalings, certify_kernel
 from otgen.ot.discrete.solver import DiscreteIterate, DiscreteSolver
 from otgen.threads import Lock, cached_property

@@ -20,8 +20,11 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.ot.core import checks
+from otgen.ot.core.precision import ignore_fp_flags
 from otgen.ot.discrete.potentials import Potentials
 from otgen.ot.discrete.problem import Discrete
+from otgen.ot.discrete.sinkhorn.few_pairs import FewPairs, has_few_pairs
+from otgen.ot.discrete.sinkhorn.few_pairs_iterate import FewPairsIterate
 from otgen.ot.discrete.sinkhorn.kernel import MOST_DRIFT, Kernel, KernelUpdate
 from otgen.ot.discrete.sinkhorn.kernel_iterate import KernelIterate
 from otgen.ot.discrete.sinkhorn.streaming import Pace, Sweep, coarse_start, sweep
@@ -31,6 +34,8 @@ from otgen.ot.regularisers.kl import KL
 
 # The eps at which annealing begins under Newton's acceleration, as a fraction of the largest cost.
 _FIRST_EPS = 0.06
+# Steps of a problem with few pairs, besides those of annealing, before the accuracy is checked.
+_FIRST_STEPS = 3
 
 
 class SinkhornUpdate(StrEnum):
@@ -70,6 +75,7 @@ class SinkhornState:
         eps: the weight of the last step (larger than the problem's while annealing).
         change: a bound on how far the next step moves ``log u``, ``log v``; infinite while unknown.
         kernel: the scaled form, or None while the state is in f and g alone.
+        few: the problem in arrays, if its pairs are few.
         sweep: the last pass of a streamed problem, if it was at this g.
         pace: the step lengths of a streamed problem.
     """
@@ -83,6 +89,7 @@ class SinkhornState:
     eps: float = math.inf
     change: float = math.inf
     kernel: Kernel | None = None
+    few: FewPairs | None = None
     sweep: Sweep | None = None
     pace: Pace = field(default_factory=Pace)
 
@@ -100,7 +107,8 @@ class Sinkhorn(DiscreteSolver):
             Newton's acceleration, which lowers eps once the gap is below it) down to the problem's eps; None starts at
             the problem's eps. Annealing pays off if eps is below a few per cent of the mean cost. Halving eps is cheap:
             the kernel is squared.
-        acceleration: of alternating steps, after annealing; Newton's also during annealing.
+        acceleration: of alternating steps, after annealing; Newton's also during annealing. Newton's systems of a
+            problem with at most 1,024 pairs are factorised, in float64.
         relaxation: factor of the over-relaxed half-steps, in (1, 2).
         depth: the number of steps that Anderson's extrapolation uses, at least 2.
         coarse: for a problem that is streamed, the number of points of each side, drawn without replacement, that are
@@ -150,8 +158,12 @@ class Sinkhorn(DiscreteSolver):
             )
 
     @override
-    def default_check_every(self, problem: Discrete) -> int:
+    def default_check_every(self, problem: Discrete, state: SinkhornState) -> int:
         newton_steps = self.acceleration is Acceleration.NEWTON and not problem.streamed
+        # Steps that are recorded are plain ones.
+        if not torch.is_grad_enabled() and self._begins_few(problem, state):
+            # None of the first steps is worth a check.
+            return self._stages(problem, state) + _FIRST_STEPS
         return 1 if newton_steps else self.check_every
 
     @override
@@ -190,6 +202,8 @@ class Sinkhorn(DiscreteSolver):
     def advance(self, problem: Discrete, state: SinkhornState, steps: int) -> SinkhornState:
         if problem.streamed:
             return self._stream(problem, state, steps)
+        if state.few is not None or self._begins_few(problem, state):
+            return self._few_steps(problem, state, steps)
         while steps > 0:
             done = self._fused(problem, state, steps)
             if done == 0:
@@ -201,6 +215,8 @@ class Sinkhorn(DiscreteSolver):
     def potentials(self, problem: Discrete, state: SinkhornState) -> Potentials:
         if problem.streamed:
             return Potentials(self._swept(problem, state).rows, state.g)
+        if state.few is not None:
+            return state.few.at_eps(problem.eps).potentials
         kernel = state.kernel
         if kernel is not None and kernel.eps == problem.eps:
             return kernel.potentials(state.f, state.g)
@@ -217,10 +233,29 @@ class Sinkhorn(DiscreteSolver):
 
     @override
     def iterate(self, problem: Discrete, state: SinkhornState, previous: DiscreteIterate | None) -> DiscreteIterate:
+        if state.few is not None:
+            return FewPairsIterate(self, problem, state, state.few)
         kernel = state.kernel
         if kernel is not None:
             return KernelIterate(self, problem, state, kernel)
         return super().iterate(problem, state, previous)
+
+    def _begins_few(self, problem: Discrete, state: SinkhornState) -> bool:
+        """Whether the solve starts here, and goes by Newton steps without a kernel."""
+        return self.acceleration is Acceleration.NEWTON and state.steps == 0 and has_few_pairs(problem)
+
+    def _few_steps(self, problem: Discrete, state: SinkhornState, steps: int) -> SinkhornState:
+        with ignore_fp_flags():
+            few = state.few
+            if few is None:
+                g = state.g.double().numpy() if state.annealed else None
+                state.few = few = FewPairs(problem, g, self._eps(problem, state))
+            for _ in range(steps):
+                few.step(self._eps(problem, state))
+                state.steps += 1
+                state.stage += self.anneal is None or few.near
+        state.eps, (state.f, state.g) = few.at.eps, few.at.potentials.pair
+        return state
 
     def _stream(self, problem: Discrete, state: SinkhornState, steps: int) -> SinkhornState:
         """Take steps that read the pairs once each."""
@@ -335,8 +370,13 @@ class Sinkhorn(DiscreteSolver):
     def _eps(self, problem: Discrete, state: SinkhornState) -> float:
         if self.anneal is None or state.annealed:
             return problem.eps
+        left = self._stages(problem, state) - state.stage
+        return problem.eps / self.anneal**left if left > 0 else problem.eps
+
+    def _stages(self, problem: Discrete, state: SinkhornState) -> int:
+        """How often annealing lowers eps."""
+        if self.anneal is None or state.annealed:
+            return 0
         # Newton's steps need no larger first eps than some fifth of the mean cost.
         first = _FIRST_EPS if self.acceleration is Acceleration.NEWTON else 1.0
-        eps = problem.eps
-        stages = math.floor(math.log(max(first * state.largest / eps, 1.0)) / -math.log(self.anneal))
-        return eps / self.anneal ** max(0, stages - state.stage)
+        return math.floor(math.log(max(first * state.largest / problem.eps, 1.0)) / -math.log(self.anneal))

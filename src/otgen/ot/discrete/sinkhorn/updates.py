@@ -14,8 +14,8 @@ from otgen.ot.discrete.sinkhorn.kernel import SubProblem
 # A Newton step changes log v by R log(1 + x / R) where the quadratic model asks for x: mass is exponential in log v, so
 # that log(1 + x) has the effect that is asked for. The better the model, the larger R may be: the first R, the factor
 # by which it falls if the dual does not rise, and how often; further trials are half as long each.
-_BEND, _BENT_MORE, _BENDS = 64.0, 8.0, 2
-_TRIALS = 6
+BEND, BENT_MORE, BENDS = 64.0, 8.0, 2
+TRIALS = 6
 
 
 def alternating(sub: SubProblem) -> None:
@@ -90,18 +90,18 @@ def truncated_newton(sub: SubProblem) -> None:
     """A truncated Newton step on the semi-dual, polished by one alternating step."""
     correction = correction_solved(sub)
     sub.decrement = correction.decrement
-    bend = 0 * correction.decrement + _BEND
+    bend = 0 * correction.decrement + BEND
     length = 0 * bend + 1
-    for k in range(_TRIALS):
-        move = length * _bent(correction.x, bend).clip(-sub.reach, sub.reach)
+    for k in range(TRIALS):
+        move = length * bent(correction.x, bend).clip(-sub.reach, sub.reach)
         slope = correction.dot(correction.missing, move)
         p = sub.K.rows(correction.v * _exp(move))
         gain = correction.dot(sub.b, move) - correction.dot(sub.a, _log(p / correction.p))
         falling = (gain < 1e-4 * slope) | (slope <= 0)
         if not bool(falling.any()):
             break
-        if k < _BENDS:
-            bend = bend - (1 - 1 / _BENT_MORE) * bend * falling
+        if k < BENDS:
+            bend = bend - (1 - 1 / BENT_MORE) * bend * falling
         else:
             length = length - length * falling / 2
     else:
@@ -111,7 +111,8 @@ def truncated_newton(sub: SubProblem) -> None:
     sub.p, sub.q = p, sub.K.columns(sub.a / p)
 
 
-def _bent(change: Any, bend: Any) -> Any:
+def bent(change: Any, bend: Any) -> Any:
+    """``R log(1 + |x| / R)`` with the sign of x, for a change x of ``log v`` and R the bend."""
     if isinstance(change, np.ndarray):
         return np.copysign(np.log1p(abs(change) / bend) * bend, change)
     return ((change.abs() / bend).log1p() * bend).copysign(change)
