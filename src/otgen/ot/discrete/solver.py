@@ -237,7 +237,10 @@ class DiscreteIterate(Iterate):
 
     def _has_large_costs(self, known: Interval) -> bool:
         """Whether some cost is so much larger than a value that its roundoff shows in it."""
-        return self.problem.largest_cost > _LARGER * float(known.upper.abs().min())
+        upper = known.upper
+        return self.problem.largest_cost > _LARGER * (
+            abs(upper.item()) if upper.ndim == 0 else float(upper.abs().min())
+        )
 
     @override
     def restart(self) -> Potentials:
