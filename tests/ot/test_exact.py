@@ -215,3 +215,17 @@ def test_the_bounds_that_end_the_solve_know_points_without_mass_and_a_batch() ->
         assert float(known.rel_gap) < 1e-12
         assert float(known.lower) <= factor * float(few.upper)
         assert factor * float(few.lower) <= float(known.upper)
+
+
+def test_a_value_below_one_large_cost_lies_in_its_interval() -> None:
+    # The roundoff of the potentials, allowed for by the quick bounds, left it outside of the certificate's.
+    costs = [
+        [0.16292976427675604, 1.016476882668269, 0.39580627723519457],
+        [1187.8132418108503, 0.6606316614832067, 0.7368436487009633],
+        [0.31427980868986344, 0.7730770292066451, 0.44883708689386365],
+    ]
+    a, b = [6.939026627631826e-28, 0.08590989082190996, 0.9140901091780901], [0.1973828, 0.5839079, 0.2187093]
+    left, right = (torch.tensor(weights, dtype=torch.float64) for weights in (a, b))
+    problem = Discrete.from_matrix(torch.tensor(costs, dtype=torch.float64), left, right / right.sum(), reg=NoReg())
+    solution = solve(problem)
+    assert solution.lower <= solution.value <= solution.upper

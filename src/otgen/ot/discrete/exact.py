@@ -206,7 +206,7 @@ class _ExactIterate(DiscreteIterate):
     @override
     def _is_narrow(self, known: Interval) -> bool:
         # These potentials have no roundoff that the bounds do not allow for.
-        return False
+        return self._has_large_costs(known)
 
     def _quick_bounds(self) -> Interval | None:
         """The interval from the coupling's sums; None where it does not hold."""

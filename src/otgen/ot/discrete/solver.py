@@ -35,6 +35,9 @@ _NEGLIGIBLE = 1e-9
 # then, if that takes no more pairs than this. So it is for few pairs and bounds as narrow as this.
 _OUTLYING, _ENTRIES = 1e4, 1 << 16
 _FEW, _NARROW = 1 << 10, 1e-9
+# For few pairs it is also where costs are larger than the value by this factor, although the bounds allow for all the
+# roundoff of the potentials: the certificate allows for less.
+_LARGER = 1e3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +236,13 @@ class DiscreteIterate(Iterate):
     def _is_narrow(self, known: Interval) -> bool:
         """Whether bounds are so narrow that roundoff may put the value visibly outside."""
         return bool((known.rel_gap < _NARROW).any())
+
+    def _has_large_costs(self, known: Interval) -> bool:
+        """Whether some cost is so much larger than a value that its roundoff shows in it."""
+        upper = known.upper
+        return self.problem.largest_cost > _LARGER * (
+            abs(upper.item()) if upper.ndim == 0 else float(upper.abs().min())
+        )
 
     @override
     def restart(self) -> Potentials:

@@ -102,7 +102,6 @@ class FewPairs:
 
     Attributes:
         at: the point.
-        near: whether annealing may go on from it.
     """
 
     def __init__(self, problem: Discrete, g: Any, eps: float) -> None:
@@ -119,7 +118,12 @@ class FewPairs:
         if g is None:
             # Hard transforms, of 0 and back.
             g = (self.costs - self.costs.min(1, keepdims=True)).min(0)
-        self.at, self.near = self.transformed(g, eps), False
+        self.at = self.transformed(g, eps)
+
+    @property
+    def near(self) -> bool:
+        """Whether annealing may go on from here."""
+        return float(abs(self.b - self.at.columns).sum()) <= _NEAR
 
     def transformed(self, g: Any, eps: float) -> Transformed:
         """The point of a column potential."""
@@ -147,7 +151,7 @@ class FewPairs:
         found = None if direction is None else self._risen(here, direction, missing)
         if found is None:
             found = self.transformed(here.g - eps * np.log(here.columns / self.b), eps)
-        self.at, self.near = found, float(abs(self.b - found.columns).sum()) <= _NEAR
+        self.at = found
 
     def direction(self, here: Transformed) -> Any:
         """The Newton direction of ``g / eps``; None if the system is singular.

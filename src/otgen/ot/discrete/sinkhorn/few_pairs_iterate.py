@@ -66,7 +66,7 @@ class FewPairsIterate(DiscreteIterate):
     @override
     def _is_narrow(self, known: Interval) -> bool:
         # These potentials have no roundoff that the bounds do not allow for.
-        return False
+        return self._has_large_costs(known)
 
     @override
     def correction(self) -> tuple[Tensor, Tensor] | None:

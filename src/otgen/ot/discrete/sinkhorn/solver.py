@@ -250,10 +250,12 @@ class Sinkhorn(DiscreteSolver):
             if few is None:
                 g = state.g.double().numpy() if state.annealed else None
                 state.few = few = FewPairs(problem, g, self._eps(problem, state))
+            stages = self._stages(problem, state)
             for _ in range(steps):
-                few.step(self._eps(problem, state))
-                state.steps += 1
-                state.stage += self.anneal is None or few.near
+                annealing = state.stage < stages
+                few.step(self._eps(problem, state) if annealing else problem.eps)
+                state.stage += annealing and few.near
+            state.steps += steps
         state.eps, (state.f, state.g) = few.at.eps, few.at.potentials.pair
         return state
 
