@@ -224,6 +224,14 @@ def differences(run: Example, loss_class: Any) -> Margins:
     return {name: float((ours[name] - t).abs().max() / t.abs().max()) for name, t in expected.items()}
 
 
+@pytest.mark.parametrize("run", [run for run, _ in EXAMPLES], ids=lambda each: each.__name__)
+def test_an_example_runs(run: Example) -> None:
+    """Without GeomLoss too."""
+    for name, tensor in run(SamplesLoss).items():
+        assert bool(tensor.isfinite().all()), name
+        assert bool(tensor.any()), name
+
+
 @pytest.mark.parametrize(("run", "margins"), EXAMPLES, ids=lambda each: getattr(each, "__name__", ""))
 def test_an_example(run: Example, margins: Margins, theirs: Any) -> None:
     found = differences(run, theirs)
