@@ -145,3 +145,11 @@ def test_a_sum_that_falls_short_says_so() -> None:
     loss(cloud(), cloud(seed=6))
     assert loss.last is not None
     assert loss.last.status is Status.MAX_STEPS
+
+
+def test_newton_steps_find_slow_modes() -> None:
+    """Two samples of one law under a small eps: mass drifts over many eps, and the steps must not stall there."""
+    rng = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(400, 2, generator=rng, dtype=torch.float64) for _ in range(2))
+    found = ot.solve(ot.Discrete(x, y, reg=KL(eps=0.005)), ot.Sinkhorn.fastest(), tol=1e-6, max_steps=60)
+    assert found.converged
