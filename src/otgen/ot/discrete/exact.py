@@ -112,14 +112,12 @@ class Exact(DiscreteSolver):
             return state
         numbers = (problem.rows(slice(None), torch.float64), problem.a, problem.b)
         costs, a, b = (tensor.double().numpy(force=True) for tensor in numbers)
-        starts: Iterable[Any] = repeat(None)
-        if state.f is not None:
-            starts = zip(state.f.cpu().numpy(), state.g.cpu().numpy(), strict=True)
+        guess = None if state.f is None else _arrays(state.f, state.g)
         if costs.ndim == 2:
-            start = None if state.f is None else (state.f.cpu().numpy(), state.g.cpu().numpy())
-            found = self._solved(costs, a, b, start)
+            found = self._solved(costs, a, b, guess)
         else:
-            each = [self._solved(*one) for one in zip(costs, a, b, starts, strict=False)]
+            guesses: Iterable[Any] = repeat(None, len(costs)) if guess is None else zip(*guess, strict=True)
+            each = [self._solved(*one) for one in zip(costs, a, b, guesses, strict=True)]
             found = tuple(np.stack(parts) for parts in zip(*each, strict=True))
         f, g, plan, paid, rows, columns = (torch.from_numpy(part).to(problem.device) for part in found)
         return ExactState(g, plan, f, paid, (rows, columns))
