@@ -336,7 +336,9 @@ class Sinkhorn(DiscreteSolver):
         if state.largest / eps <= 4 * most:
             return True
         # With eps so far below the costs it leaves the range, unless each point has another one near it.
-        reduced = problem.matrix.detach() - state.f.unsqueeze(-1) - state.g.unsqueeze(-2)
+        reduced = problem.matrix.detach()
+        if state.f.any() or state.g.any():
+            reduced = reduced - state.f.unsqueeze(-1) - state.g.unsqueeze(-2)
         return max(float(reduced.amin(dim).max()) for dim in (-2, -1)) <= most * eps
 
     def _first(self, problem: Discrete, state: SinkhornState, eps: float) -> int:
