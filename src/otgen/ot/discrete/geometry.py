@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.ot.costs.base import Cost
+from otgen.ot.costs.base import Cost, CostRounding
 
 
 def entrywise(change: Callable[[Tensor], Tensor], tensor: Tensor) -> Tensor:
@@ -106,6 +106,15 @@ class Points(Geometry):
 
     def __init__(self, x: Tensor, y: Tensor, cost: Cost) -> None:
         self.x, self.y, self.cost = x, y, cost
+        # Checks of one solve ask for the same bounds again.
+        self._roundings: dict[torch.dtype, CostRounding] = {}
+
+    def rounding(self, dtype: torch.dtype) -> CostRounding:
+        """A bound on the roundoff of the costs as computed in ``dtype``."""
+        if dtype not in self._roundings:
+            with torch.no_grad():
+                self._roundings[dtype] = self.cost.rounding(self.x.to(dtype), self.y.to(dtype))
+        return self._roundings[dtype]
 
     @property
     @override

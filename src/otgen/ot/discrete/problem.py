@@ -314,9 +314,7 @@ class Discrete(Problem):
         if not isinstance(self.geometry, Points) or (self.largest_cost == 0 and float(self.geometry.spread) == 0):
             # Given as numbers, or between points that all coincide.
             return CostRounding(relative=0.0)
-        with torch.no_grad():
-            found = self.geometry.cost.rounding(self.geometry.x.to(dtype), self.geometry.y.to(dtype))
-        return found.times(1 / self.unit)
+        return self.geometry.rounding(dtype).times(1 / self.unit)
 
     @property
     def cost(self) -> Cost:
