@@ -221,8 +221,8 @@ TARGETS = [
     Target(name="tar-inside", valid=[JPEG], read=jpegs, pack=tarred),
     Target(name="image", valid=PICTURES, read=images),
     Target(name="csv", valid=TABLES, read=points, truth=rows_of),
-    # Of pages pyarrow tells nothing: it reserves the 2 GiB that one may state, and leaves them untouched.
-    Target(name="parquet", valid=parquet(), read=points, room=1 << 33),
+    # Of pages pyarrow tells nothing: it reserves the 16 GiB that one may state, and leaves them untouched.
+    Target(name="parquet", valid=parquet(), read=points, room=3 << 33),
 ]
 ENDINGS = {"npy": ".npy", "npz": ".npz", "csv": ".csv", "parquet": ".parquet", "image": ".png"}
 
