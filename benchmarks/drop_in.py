@@ -8,10 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from benchmarks.peers import problem
+from benchmarks.peers import differentiated, problem, samples_loss
 from benchmarks.report import Settings, Table
 from benchmarks.timing import interleaved
 from otgen.ot import SamplesLoss, Sinkhorn
@@ -44,37 +41,26 @@ def _losses(blur: float) -> dict[str, Any]:
         OURS: SamplesLoss(blur=blur),
         FIXED: SamplesLoss(blur=blur, tol=0, max_steps=10, solver=Sinkhorn.fastest()),
     }
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it looks for KeOps
-            import geomloss
-    except ImportError as error:
-        print(f"GeomLoss is left out: {error}")
+    theirs = samples_loss()
+    if theirs is None:
         return losses
     for name, options in (("GeomLoss", {}), ("GeomLoss, scaling 0.9", {"scaling": 0.9})):
-        losses[name] = geomloss.SamplesLoss("sinkhorn", blur=blur, backend="tensorized", **options)
+        losses[name] = theirs("sinkhorn", blur=blur, backend="tensorized", **options)
     return losses
 
 
 def _measure(blur: float, n: int, seconds: float, table: Table) -> None:
     x, y = problem(n, DIMENSION, seed=n)
     exact = SamplesLoss(blur=blur, tol=0, max_steps=TRUTH_STEPS, solver=Sinkhorn.fastest())
-    value, gradient = _both(exact, x.double(), y.double())
+    value, gradient = differentiated(exact, x.double(), y.double())
     assert exact.last is not None
     assert float(exact.last.rel_gap) < TRUTH_GAP
     losses = _losses(blur)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a tolerance that is not met: the errors are in the table
-        calls = {name: (lambda loss=loss: float(_both(loss, x, y)[0])) for name, loss in losses.items()}  # type: ignore[misc]
+        calls = {name: (lambda loss=loss: float(differentiated(loss, x, y)[0])) for name, loss in losses.items()}  # type: ignore[misc]
         times = interleaved(calls, seconds=seconds)
-        found = {name: _both(loss, x, y) for name, loss in losses.items()}
+        found = {name: differentiated(loss, x, y) for name, loss in losses.items()}
     for name, (v, g) in found.items():
         errors = abs(v.double() - value) / abs(value), (g.double() - gradient).norm() / gradient.norm()
         table.add(blur, n, name, times[name], times[OURS] / times[name], *map(float, errors))
-
-
-def _both(loss: Any, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    x = x.clone().requires_grad_()
-    value = loss(x, y)
-    (gradient,) = torch.autograd.grad(value, x)
-    return value.detach(), gradient

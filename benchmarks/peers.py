@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from importlib import metadata
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,6 +35,26 @@ def peer(which: Peer, x: Tensor, y: Tensor, eps: float, steps: int) -> Call:
     task = Task(x=x, y=y, cost=SqEuclidean(), reg=KL(eps=eps), tol=0.0, max_steps=steps)
     call = which.prepare(task)
     return lambda: call().value
+
+
+def samples_loss() -> Any:
+    """GeomLoss's ``SamplesLoss``; None, and a word, if it is not installed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it looks for KeOps
+            from geomloss import SamplesLoss
+    except ImportError as error:
+        print(f"GeomLoss is left out: {error}")
+        return None
+    return SamplesLoss
+
+
+def differentiated(loss: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The value of a loss and its gradient by x."""
+    x = x.clone().requires_grad_()
+    value = loss(x, y)
+    (gradient,) = torch.autograd.grad(value, x)
+    return value.detach(), gradient
 
 
 def problem(n: int, d: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.peers import problem
+from benchmarks.peers import differentiated, problem, samples_loss
 from benchmarks.quadratic import least_iterations, smooth
 from benchmarks.report import Settings, Table
 from benchmarks.timing import Call, interleaved
@@ -128,11 +128,11 @@ def _peer(name: str, eps: float) -> dict[str, Any]:
 
 def _losses_compared(call: str, x: Tensor, y: Tensor, losses: dict[str, Any], settings: Settings, table: Table) -> None:
     exact = SinkhornDivergence(reg=losses["otgen"].reg, tol=1e-9, max_steps=100_000, on_unconverged="ignore")
-    value, gradient = _both(exact, x.double(), y.double())
-    calls = {name: (lambda loss=loss: float(_both(loss, x, y)[0])) for name, loss in losses.items()}  # type: ignore[misc]
+    value, gradient = differentiated(exact, x.double(), y.double())
+    calls = {name: (lambda loss=loss: float(differentiated(loss, x, y)[0])) for name, loss in losses.items()}  # type: ignore[misc]
     times = interleaved(calls, seconds=settings.seconds)
     for name, loss in losses.items():
-        v, g = _both(loss, x, y)
+        v, g = differentiated(loss, x, y)
         off = float((g.double() - gradient).norm() / gradient.norm())
         table.add(call, len(x), name, times[name], times["otgen"] / times[name], _off(float(v), float(value)), off)
 
@@ -172,14 +172,9 @@ def _generator(settings: Settings, table: Table) -> None:
     steps = 2 if settings.tiny else GENERATOR_STEPS
     x, y = problem(n, GENERATOR_DIMENSION, seed=0)
     losses: dict[str, Any] = {"otgen, SamplesLoss": SamplesLoss(blur=0.05)}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it looks for KeOps
-            import geomloss
-
-            losses["GeomLoss"] = geomloss.SamplesLoss("sinkhorn", blur=0.05, backend="tensorized")
-    except ImportError as error:
-        print(f"GeomLoss is left out: {error}")
+    theirs = samples_loss()
+    if theirs is not None:
+        losses["GeomLoss"] = theirs("sinkhorn", blur=0.05, backend="tensorized")
 
     def trained(loss: Any) -> float:
         points = x.clone()
@@ -201,26 +196,15 @@ def _generator(settings: Settings, table: Table) -> None:
 
 def _geomloss(eps: float, *, debias: bool = True, scaling: float | None = SCALING) -> Callable[..., Tensor] | None:
     """GeomLoss for the same objective; its own scaling if None."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it looks for KeOps
-            from geomloss import SamplesLoss as Theirs
-    except ImportError as error:
-        print(f"GeomLoss is left out: {error}")
+    theirs = samples_loss()
+    if theirs is None:
         return None
     from otgen.peers.geomloss import options
 
     arguments, factor = options(SqEuclidean(), eps)
     given = arguments if scaling is None else arguments | {"scaling": scaling}
-    loss = Theirs("sinkhorn", backend="tensorized", **{**given, "debias": debias})
+    loss = theirs("sinkhorn", backend="tensorized", **{**given, "debias": debias})
     return lambda x, y: factor * loss(x, y)
-
-
-def _both(loss: Any, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    x = x.clone().requires_grad_()
-    value = loss(x, y)
-    (gradient,) = torch.autograd.grad(value, x)
-    return value.detach(), gradient
 
 
 def _off(value: float, exact: float) -> float:

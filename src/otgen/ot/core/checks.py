@@ -24,7 +24,7 @@ _MOST_TOLERANCE = 0.1
 # Characters of a refused value that a message shows.
 _SHOWN = 80
 # Up to this many numbers NumPy's calls, which cost less, take less time than PyTorch's.
-_FEW_NUMBERS = 1 << 14
+FEW_NUMBERS = 1 << 14
 _ORDINARY = frozenset({Tensor, torch.nn.Parameter})
 
 
@@ -359,7 +359,7 @@ def generator(rng: torch.Generator | None) -> torch.Generator:
 
 def extremes(costs: Tensor) -> tuple[float, float]:
     """The least and the largest cost; raises InputError if one overflows the dtype."""
-    if costs.is_cpu and costs.numel() <= _FEW_NUMBERS:
+    if costs.is_cpu and costs.numel() <= FEW_NUMBERS:
         array = costs.numpy()
         low, high = float(array.min()), float(array.max())
     else:

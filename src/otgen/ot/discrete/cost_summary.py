@@ -12,8 +12,6 @@ from otgen.ot.core import checks
 from otgen.ot.core.precision import ignore_fp_flags
 from otgen.ot.discrete.geometry import Geometry
 
-# Up to this many pairs NumPy's calls, which cost less, take less time than PyTorch's.
-_FEW_PAIRS = 1 << 14
 # Pairs that a median is taken of, of each problem of a batch.
 _SAMPLE = 1 << 14
 
@@ -21,7 +19,7 @@ _SAMPLE = 1 << 14
 @torch.no_grad()
 def mean_cost(costs: Tensor, a: Tensor, b: Tensor, *, forbids: bool) -> float:
     """``sum_ij a_i b_j c_ij`` over the allowed pairs, relative to their weight, averaged over the batch."""
-    if not forbids and costs.is_cpu and costs.ndim == 2 and a.ndim == 1 and costs.numel() <= _FEW_PAIRS:
+    if not forbids and costs.is_cpu and costs.ndim == 2 and a.ndim == 1 and costs.numel() <= checks.FEW_NUMBERS:
         with ignore_fp_flags():
             return float(a.numpy() @ costs.numpy() @ b.numpy())
     if not forbids:
