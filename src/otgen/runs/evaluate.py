@@ -8,12 +8,16 @@ from pathlib import Path
 
 from otgen import files
 from otgen.errors import NumericalError, warn
+from otgen.metrics import Extractor
 from otgen.runs.assumptions import Assumption, assumptions
 from otgen.runs.curves_picture import draw_curves
 from otgen.runs.evaluation_remarks import remarks
 from otgen.runs.sample import load_generator
 from otgen.train import RunConfig, RunDir, checkpoint, evaluate
 from otgen.train.evaluation import ABOUT, metrics_of, store
+from otgen.train.feature_cache import FeatureCache
+from otgen.train.feature_sets import default_extractor
+from otgen.train.protocol import protocol_line
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class RunEvaluation:
         curves: picture of the run's curves; None if there is none.
         assumptions: the assumptions of the convergence theorems, checked for the run.
         remarks: what a reader should know and may not see in the numbers, a sentence each.
+        protocol: how it was made, in a line; None for an evaluation of an earlier version.
     """
 
     values: dict[str, float]
@@ -37,6 +42,7 @@ class RunEvaluation:
     curves: Path | None
     assumptions: list[Assumption]
     remarks: list[str]
+    protocol: str | None = None
 
 
 def evaluate_run(
@@ -47,6 +53,7 @@ def evaluate_run(
     raw: bool = False,
     reuse: bool = False,
     config: RunConfig | None = None,
+    extractor: Extractor | None = None,
 ) -> RunEvaluation:
     """Evaluate the newest checkpoint, store the result under ``eval/``, and draw the run's curves.
 
@@ -57,6 +64,8 @@ def evaluate_run(
         raw: use the weights themselves rather than their moving average.
         reuse: take a stored evaluation of that checkpoint with the same settings, if there is one.
         config: the run's configuration, if it is already loaded: reading it takes a tenth of a second.
+        extractor: what makes the features; by default the shipped classifier of such images, if there is one. The
+            result with another one is stored beside the usual one, and never reused.
     """
     config = run.load_config() if config is None else config
     path = checkpoint.newest(run.checkpoints)
@@ -64,18 +73,24 @@ def evaluate_run(
     n = config.trainer.eval_samples if n is None else n
     seed = config.seed if seed is None else seed
     settings = (step, n, seed, "raw" if raw else "ema")
-    stored = [r for r in run.read_evaluations() if tuple(r.get(key) for key in ABOUT[:4]) == settings] if reuse else []
+    usual = default_extractor(config.data)
+    aside = extractor is not None and (usual is None or usual.name != extractor.name)
+    known = run.read_evaluations() if reuse and not aside else []
+    stored = [record for record in known if tuple(record.get(key) for key in ABOUT[:4]) == settings]
     if stored:
-        file, values = run.evaluation(step), metrics_of(stored[0])
+        file, values, protocol = run.evaluation(step), metrics_of(stored[0]), protocol_line(stored[0])
     else:
         generator, _ = load_generator(run, raw=raw, config=config)
         numbers = checkpoint.read_about(path)["numbers"]
         about = (*settings, numbers["elapsed"], numbers["critic_updates"])
         try:
-            evaluation = evaluate(generator, config.latent, config.data, n, seed)
+            evaluation = evaluate(
+                generator, config.latent, config.data, n, seed, extractor=extractor, cache=FeatureCache(run)
+            )
         except NumericalError as error:
             raise NumericalError(f"{path}: {error}") from error
-        file, values = store(run, evaluation, dict(zip(ABOUT, about, strict=True))), evaluation.values
+        file = store(run, evaluation, dict(zip(ABOUT, about, strict=True)), aside=aside)
+        values, protocol = evaluation.values, protocol_line(evaluation.protocol.record())
     pictures = [name for name in files.names(run.samples, within=run.path) if re.fullmatch(r"step_\d+\.png", name)]
     neighbours = run.neighbours(step)
     return RunEvaluation(
@@ -86,6 +101,7 @@ def evaluate_run(
         curves=run.curves if stored and files.is_file(run.curves, within=run.path) else _curves(run, config),
         assumptions=assumptions(config.method, run.read_metrics()),
         remarks=remarks(values, run.read_evaluations()),
+        protocol=protocol,
     )
 
 

@@ -19,6 +19,7 @@ from otgen.nets import scoring
 from otgen.seeding import named_stream
 from otgen.train import checkpoint
 from otgen.train.evaluation import ABOUT, evaluate, generate, store
+from otgen.train.feature_cache import FeatureCache
 from otgen.train.lipschitz import steepness
 from otgen.train.pictures import lattice, region, save_levels, save_picture
 from otgen.train.trainer import Hook, Trainer
@@ -238,7 +239,7 @@ class Evaluations:
     def _evaluate(self, trainer: Trainer) -> None:
         config, state, n = trainer.config, trainer.state, trainer.config.trainer.eval_samples
         about = (state.step, n, config.seed, "ema", state.elapsed, state.critic_updates)
-        done = evaluate(state.ema, config.latent, config.data, n, config.seed)
+        done = evaluate(state.ema, config.latent, config.data, n, config.seed, cache=FeatureCache(trainer.run))
         with _spared(f"the evaluation of step {state.step}"):
             store(trainer.run, done, dict(zip(ABOUT, about, strict=True)))
 
