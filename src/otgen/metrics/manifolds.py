@@ -54,7 +54,7 @@ def share_inside(across: Tensor, owners: Balls) -> IntervalEstimate:
     alone = inside & (count == 1)
     grown, query = ((across <= owners.wider[:, None]) & ~inside & (count <= 1)).nonzero(as_tuple=True)
     left_out = owners.nearest[grown]
-    pairs: Tensor = torch.unique(left_out * n + query[:, None])  # type: ignore[no-untyped-call]
+    pairs = torch.unique(left_out * n + query[:, None])
     left_out, query = pairs // n, pairs % n
     gains = left_out[(count[query] == 0) | alone[left_out, query]]
     lost = alone.sum(1) - gains.bincount(minlength=m)

@@ -19,7 +19,8 @@ def directions(k: int, count: int, seed: int) -> Tensor:
     """Unit vectors, uniform on the sphere: float64, shape ``(k, count)``."""
     rng = torch.Generator().manual_seed(seed)
     drawn = torch.randn(k, count, dtype=torch.float64, generator=rng)
-    return drawn / torch.linalg.vector_norm(drawn, dim=0)
+    lengths: Tensor = torch.linalg.vector_norm(drawn, dim=0)
+    return drawn / lengths
 
 
 def sliced_wasserstein(x: Tensor, y: Tensor, along: Tensor) -> IntervalEstimate:
