@@ -85,7 +85,7 @@ def evaluate_run(
         about = (*settings, numbers["elapsed"], numbers["critic_updates"])
         try:
             evaluation = evaluate(
-                generator, config.latent, config.data, n, seed, extractor=extractor, cache=FeatureCache(run)
+                generator, config.latent, config.training_data(), n, seed, extractor=extractor, cache=FeatureCache(run)
             )
         except NumericalError as error:
             raise NumericalError(f"{path}: {error}") from error

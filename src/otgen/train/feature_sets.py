@@ -9,6 +9,7 @@ from torch import Tensor
 from otgen import metrics
 from otgen.data import FiniteSource, HandwrittenDigits, Source
 from otgen.data.fingerprint import fingerprint
+from otgen.data.source import Part
 from otgen.errors import InputError
 from otgen.train.feature_cache import FeatureCache
 
@@ -23,9 +24,14 @@ def default_extractor(data: Source) -> metrics.Extractor | None:
     """
     if data.value_range not in (_UNIT, _SYMMETRIC):
         return None
-    if isinstance(data, HandwrittenDigits):
+    if isinstance(_whole(data), HandwrittenDigits):
         return metrics.DigitFeatures()
     return metrics.CifarFeatures() if data.shape == metrics.CifarClassifier.image_shape else None
+
+
+def _whole(data: Source) -> Source:
+    """The data set that a part is of; any other law as it is."""
+    return data.whole if isinstance(data, Part) else data
 
 
 def feature_sets(
@@ -74,8 +80,9 @@ def _of_data(
 
 def _prepared(samples: Tensor, data: Source, extractor: metrics.Extractor) -> Tensor:
     """Images in [0, 1], digits without their border for the classifier of digits; other samples as they are."""
-    if isinstance(data, HandwrittenDigits) and isinstance(extractor, metrics.DigitFeatures):
-        samples = data.inside(samples)
+    whole = _whole(data)
+    if isinstance(whole, HandwrittenDigits) and isinstance(extractor, metrics.DigitFeatures):
+        samples = whole.inside(samples)
     if data.value_range in (None, _UNIT) or samples.ndim != 4:
         return samples
     low, high = data.value_range
