@@ -6,7 +6,6 @@ from otgen.metrics.base import FeatureSets as FeatureSets
 from otgen.metrics.base import ImageFormat as ImageFormat
 from otgen.metrics.base import Label as Label
 from otgen.metrics.base import Metric as Metric
-from otgen.metrics.base import matched as matched
 from otgen.metrics.classifier import CifarClassifier as CifarClassifier
 from otgen.metrics.classifier import Classifier as Classifier
 from otgen.metrics.classifier import ClassifierCard as ClassifierCard

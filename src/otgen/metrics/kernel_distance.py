@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.metrics.base import EvaluationInput, Label, Metric, check_pair, with_baseline
+from otgen.metrics.base import EvaluationInput, Metric, check_pair, with_baseline
 from otgen.metrics.features import Features
 from otgen.metrics.intervals import interval
 
@@ -104,8 +104,6 @@ class KernelDistance(Metric):
             same set.
         seed: seed of the subsets.
     """
-
-    labels = {"kid": Label("kernel distance (KID) of features (0 is best)", 43)}
 
     subsets: int = 100
     subset_size: int = 1000

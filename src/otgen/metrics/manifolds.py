@@ -123,7 +123,6 @@ class PrecisionRecall(Metric):
     labels = {
         "precision": Label("precision: share of samples among real ones (1 is best)", 40),
         "recall": Label("recall: share of real ones among samples (1 is best)", 41),
-        "coverage": Label("coverage: share of real ones with a sample near (1 is best)", 42),
     }
 
     k: int = 3

@@ -8,6 +8,7 @@ from typing import Any
 
 from otgen import metrics
 from otgen.data import FiniteSource, Source
+from otgen.metrics.base import matched
 
 PREFIX = "protocol_"
 """The keys of a stored evaluation that begin so are of its protocol, and no metrics."""
@@ -52,7 +53,7 @@ def protocol_of(data: Source, sets: metrics.FeatureSets, extractor: metrics.Extr
         generated=len(sets.fake),
         real=len(sets.real),
         held_out=0 if sets.held_out is None else len(sets.held_out),
-        matched=metrics.matched(sets),
+        matched=matched(sets),
         split=_split(data),
         extractor=sets.fake.name,
         resizing="none" if extractor is None else extractor.resizing(data.shape),
