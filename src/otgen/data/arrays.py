@@ -18,7 +18,7 @@ from otgen.data.npy import read_npy
 from otgen.data.npz import read_npz
 from otgen.data.numeric import Affine, check_numeric, moments, to_float32
 from otgen.data.source import FiniteSource
-from otgen.data.tables import Table, pick, read_csv, read_parquet
+from otgen.data.tables import NumericTable, pick, read_csv, read_parquet
 from otgen.errors import InputError
 from otgen.threads import cached_property
 
@@ -93,7 +93,7 @@ class Arrays(FiniteSource):
             affine = Affine(scale=self.scale, mean=np.zeros(shape), std=np.ones(shape))
         return torch.from_numpy(self._reshape(to_float32(points, affine, name))), affine
 
-    def _read(self) -> Table:
+    def _read(self) -> NumericTable:
         path = user_path(self.path)
         reader = _READERS.get(path.suffix.lower())
         if reader is None:
@@ -116,14 +116,14 @@ class Arrays(FiniteSource):
         return points.reshape(len(points), *self.sample_shape)
 
 
-def _select(array: NDArray[Any], columns: Sequence[str] | None, name: str) -> Table:
+def _select(array: NDArray[Any], columns: Sequence[str] | None, name: str) -> NumericTable:
     """The wanted columns of an array, by position."""
     if columns is None:
-        return Table(values=array, columns=())
+        return NumericTable(values=array, columns=())
     if array.ndim != 2:
         raise InputError(f"only a table has columns: got columns for {name} of shape {array.shape}; leave them out")
     names = tuple(str(i) for i in range(array.shape[1]))
-    return Table(values=array[:, pick(columns, names, name)], columns=tuple(columns))
+    return NumericTable(values=array[:, pick(columns, names, name)], columns=tuple(columns))
 
 
 def read_array(path: Path, key: str | None = None, *, width: int = 4) -> NDArray[Any]:
@@ -145,11 +145,11 @@ def read_array(path: Path, key: str | None = None, *, width: int = 4) -> NDArray
     return read_npy(path, width=width)
 
 
-def _read_array(path: Path, key: str | None, columns: Sequence[str] | None) -> Table:
+def _read_array(path: Path, key: str | None, columns: Sequence[str] | None) -> NumericTable:
     return _select(read_array(path, key), columns, shown(path.name))
 
 
-_READERS: dict[str, Callable[[Path, str | None, Sequence[str] | None], Table]] = {
+_READERS: dict[str, Callable[[Path, str | None, Sequence[str] | None], NumericTable]] = {
     ".npy": _read_array,
     ".npz": _read_array,
     ".csv": lambda path, key, columns: read_csv(path, columns),
