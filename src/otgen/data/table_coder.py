@@ -194,7 +194,8 @@ class RowCoder:
             if part.gap is not None:
                 values = np.where(part.gap.decode(rows[:, start : start + 1]) > 0.5, np.nan, values)
                 start += 1
-            elif column.missing and column.kind is ColumnKind.CONSTANT:
+            elif part.value is None and column.kind not in (ColumnKind.CONSTANT, ColumnKind.COUNTER):
+                # None of the rows that the coder is fitted to has a value.
                 values = np.full(len(rows), np.nan)
             if column.name != self.label:
                 made[column.name] = series_of(values, column)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 from typing_extensions import override
 
 Values = NDArray[np.float64]
@@ -183,7 +183,8 @@ class Steps(Code):
 
     @override
     def decode(self, coordinates: Values) -> Values:
-        return self.values[np.searchsorted(self.edges, coordinates[:, 0])]
+        found: Values = self.values[np.searchsorted(self.edges, coordinates[:, 0])]
+        return found
 
     @override
     def plain(self) -> dict[str, Any]:
@@ -217,7 +218,8 @@ class OneHot(Code):
 
     @override
     def decode(self, coordinates: Values) -> Values:
-        return coordinates.argmax(axis=1).astype(np.float64)
+        found: Values = coordinates.argmax(axis=1).astype(np.float64)
+        return found
 
     @override
     def plain(self) -> dict[str, Any]:
@@ -262,12 +264,11 @@ class Ranks(Code):
 
 def nearest(ascending: Values, values: Values) -> NDArray[np.int64]:
     """The place of the entry of an ascending vector that is nearest to each value."""
-    return np.searchsorted((ascending[1:] + ascending[:-1]) / 2, values)
+    places: NDArray[np.int64] = np.searchsorted((ascending[1:] + ascending[:-1]) / 2, values)
+    return places
 
 
 def _normal_shares(quantiles: Values) -> Values:
-    from scipy.special import ndtr
-
     shares: Values = ndtr(quantiles)
     return shares
 

@@ -9,10 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y")
+_DAYS: tuple[str, ...] = (
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+)
 _DAYS += ("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%b %d %Y", "%b %d, %Y", "%B %d %Y", "%B %d, %Y", "%Y-%m")
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", "T%H:%M", "T%H:%M:%S", "T%H:%M:%S.%f")
 _ZONES = ("", "Z")
+_FORMATS = tuple(f"{day}{time}{zone}" for day in _DAYS for time in _TIMES for zone in _ZONES)
 # Something with a digit in it, of letters, digits and what separates them.
 _LIKE_A_DATE = re.compile(r"(?=.*\d)[A-Za-z0-9 ,./:-]{6,40}")
 _FIRST = 50
@@ -37,6 +47,14 @@ def parsed(texts: NDArray[np.object_], form: str) -> NDArray[np.datetime64]:
     return times
 
 
+def in_utc(series: Any) -> NDArray[np.datetime64]:
+    """Microseconds since 1970 of a column of time stamps, with a zone or without, NaT where they are missing."""
+    import pandas
+
+    times: NDArray[np.datetime64] = pandas.to_datetime(series, utc=True).dt.tz_localize(None).to_numpy()
+    return times.astype("datetime64[us]")
+
+
 def unit_of(microseconds: NDArray[np.int64]) -> int:
     """The longest of day, hour, minute, second, millisecond and microsecond that all dates are multiples of."""
     return next((unit for unit in _UNITS if not (microseconds % unit).any()), 1)
@@ -45,9 +63,7 @@ def unit_of(microseconds: NDArray[np.int64]) -> int:
 def _formats_of(text: str) -> list[str]:
     if not _LIKE_A_DATE.fullmatch(text):
         return []
-    return [
-        f"{day}{time}{zone}" for day in _DAYS for time in _TIMES for zone in _ZONES if _fits(text, day + time + zone)
-    ]
+    return [form for form in _FORMATS if _fits(text, form)]
 
 
 def _fits(text: str, form: str) -> bool:

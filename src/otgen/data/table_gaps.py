@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 _ROUNDS = 3
@@ -26,7 +27,8 @@ def fill(samples: NDArray[np.float32]) -> None:
     held = np.where(gaps, 0, samples)
     mean = held.sum(axis=0, dtype=np.float64) / counts
     spread = np.sqrt(np.maximum((held.astype(np.float64) ** 2).sum(axis=0) / counts - mean**2, 0)) + 1e-12
-    noise = np.random.default_rng(0).standard_normal(int(gaps.sum()))
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.randn(int(gaps.sum()), generator=rng, dtype=torch.float64).numpy()
     rows, places = gaps.nonzero()
     if samples.shape[1] > _MOST or len(samples) < 3:
         samples[gaps] = mean[places] + spread[places] * noise

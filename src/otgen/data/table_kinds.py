@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from otgen.data._checks import shown
 from otgen.data.column_kind import ColumnKind
 from otgen.data.table_column import Column, Level
-from otgen.data.table_dates import date_formats, parsed, unit_of
+from otgen.data.table_dates import date_formats, in_utc, parsed, unit_of
 from otgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,11 +63,9 @@ def recognise(series: Series[Any], name: str, *, most_levels: int, as_category: 
         return Column(name=name, kind=ColumnKind.CONSTANT, dtype=dtype, missing=True)
     missing = bool(gaps.any())
     if isinstance(series.dtype, pandas.CategoricalDtype):
-        return _category(
-            present, name, most_levels, missing, [*series.cat.categories], ordered=bool(series.cat.ordered)
-        )
+        return _category(present, name, missing, most_levels)
     if as_category:
-        return _category(present, name, most_levels, missing)
+        return _category(present, name, missing, most_levels)
     kind = pandas.api.types.infer_dtype(present, skipna=True)
     finder = _FINDERS.get(kind)
     if finder is None:
@@ -78,25 +76,25 @@ def recognise(series: Series[Any], name: str, *, most_levels: int, as_category: 
     return found
 
 
-def _category(
-    present: Series[Any],
-    name: str,
-    most: int,
-    missing: bool,
-    categories: list[Any] | None = None,
-    ordered: bool = False,
-) -> Column | LeftOut:
-    distinct = [*present.unique()] if categories is None else categories
+def _category(present: Series[Any], name: str, missing: bool, most: int) -> Column | LeftOut:
+    import pandas
+
+    given = isinstance(present.dtype, pandas.CategoricalDtype)
+    distinct = [*present.cat.categories] if given else [*present.unique()]
     if len(distinct) > most:
         return LeftOut(name, f"{len(distinct)} different values, more than max_levels, {most}")
-    levels = [_level(value) for value in distinct]
-    if None in levels:
+    levels = [level for value in distinct if (level := _level(value)) is not None]
+    if len(levels) < len(distinct):
         return LeftOut(name, "categories that are neither text nor numbers")
-    if categories is None:
+    if not given:
         levels = sorted(levels, key=lambda value: (isinstance(value, str), value))
-    kind = ColumnKind.CONSTANT if len(levels) == 1 else ColumnKind.CATEGORY
     return Column(
-        name=name, kind=kind, dtype=str(present.dtype), missing=missing, levels=tuple(levels), ordered=ordered
+        name=name,
+        kind=ColumnKind.CONSTANT if len(levels) == 1 else ColumnKind.CATEGORY,
+        dtype=str(present.dtype),
+        missing=missing,
+        levels=tuple(levels),
+        ordered=given and bool(present.cat.ordered),
     )
 
 
@@ -197,7 +195,7 @@ def _texts(present: Series[Any], name: str, missing: bool, most: int) -> Column 
         return _dates(parsed(texts, formats[0]), name, missing, dtype, formats[0])
     if distinct == len(texts) and not missing and not formats:
         return _text_counter(texts, name, dtype)
-    found = _category(present, name, most, missing)
+    found = _category(present, name, missing, most)
     if len(formats) > 1 and isinstance(found, LeftOut):
         return LeftOut(name, "dates whose day and month may be exchanged; write them as 2026-01-31")
     return found
@@ -215,10 +213,7 @@ def _text_counter(texts: NDArray[np.object_], name: str, dtype: str) -> Column:
 
 
 def _stamps(present: Series[Any], name: str, missing: bool, most: int) -> Column | LeftOut:
-    import pandas
-
-    times = pandas.to_datetime(present, utc=True).to_numpy().astype("datetime64[us]")
-    return _dates(times, name, missing, str(present.dtype), None)
+    return _dates(in_utc(present), name, missing, str(present.dtype), None)
 
 
 def _python_dates(present: Series[Any], name: str, missing: bool, most: int) -> Column | LeftOut:

@@ -56,8 +56,8 @@ def _require_flat(file: Any, path: Path) -> None:
     for field in file.schema_arrow:
         if types.is_nested(field.type) or types.is_binary(field.type) or types.is_large_binary(field.type):
             raise InputError(
-                f"column {shown(field.name, 100)!r} holds {shown(field.type, 60)} values in {shown(path)}; leave it out "
-                "of the file, or make columns of numbers, texts and dates of it"
+                f"column {shown(field.name, 100)!r} holds {shown(field.type, 60)} values in {shown(path)}; leave it "
+                "out of the file, or make columns of numbers, texts and dates of it"
             )
 
 

@@ -58,6 +58,8 @@ def read_text(path: Path) -> TextTable:
     """
     with reading("a table", path, "check the file"):
         content = files.read(path, most=files.most_bytes() // 3)
+    if b"\0" in content:
+        raise InputError(f"a table is not UTF-8 text: got {shown(path)} with zero bytes in it; save it as UTF-8")
     separator = _separator(content, path)
     cells = content.count(separator.encode()) + (lines := content.count(b"\n") + 1)
     require_room(f"the table in {shown(path)}", 3 * len(content) + _CELL_BYTES * cells + _LINE_BYTES * lines)
@@ -81,9 +83,8 @@ def _separator(content: bytes, path: Path) -> str:
     best, most = ",", 1
     for separator in SEPARATORS:
         try:
-            widths = {
-                len(row) for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if _filled(row)
-            }
+            rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+            widths = {len(row) for row in rows if _filled(row)}
         except csv.Error:
             continue
         if len(widths) == 1 and (width := widths.pop()) > most:
@@ -200,23 +201,21 @@ def _typed(texts: DataFrame, names: list[str], separator: str) -> TextTable:
         cells = texts.iloc[:, position].str.strip()
         missing = cells.isin(MISSING).to_numpy()
         numbers = _numeric(cells, missing)
-        if numbers is None and separator != ",":
-            numbers = _numeric(cells.str.replace(",", ".", regex=False), missing, plain=cells)
+        if numbers is None and separator == ";" and not cells.str.contains(r"[.,].*[.,]").any():
+            numbers = _numeric(cells.str.replace(",", ".", regex=False), missing)
             commas = commas or numbers is not None
         made[name] = _column(cells, missing) if numbers is None else numbers
     frame = pandas.DataFrame(made, copy=False)
     return TextTable(frame=frame.reset_index(drop=True), separator=separator, point="," if commas else ".")
 
 
-def _numeric(cells: Series[Any], missing: NDArray[np.bool_], plain: Series[Any] | None = None) -> Any:
+def _numeric(cells: Series[Any], missing: NDArray[np.bool_]) -> Any:
     """Numbers, NaN where they are missing; None if some cell is neither."""
     present = (cells[~missing] if missing.any() else cells).to_numpy(dtype=object)
-    if (
-        len(present) == 0
-        or _number(present[0]) is None
-        or (plain is not None and plain.str.contains(r"[.,].*[.,]").any())
-    ):
-        return None if len(present) else np.full(len(cells), np.nan)
+    if len(present) == 0:
+        return np.full(len(cells), np.nan)
+    if _number(present[0]) is None:
+        return None
     try:
         numbers = present.astype(np.float64)
     except (ValueError, OverflowError):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from otgen.data._checks import shown
 from otgen.data.column_kind import ColumnKind
 from otgen.data.table_column import Column
-from otgen.data.table_dates import parsed
+from otgen.data.table_dates import in_utc, parsed
 from otgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _values_of(series: Series[Any], column: Column) -> Values:
     if column.kind in (ColumnKind.CONSTANT, ColumnKind.COUNTER):
         return np.where(series.isna().to_numpy(), np.nan, 0.0)
     if column.kind is ColumnKind.CATEGORY:
-        codes = pandas.Categorical(series, categories=list(column.levels)).codes.astype(np.float64)
+        codes: Values = pandas.Categorical(series, categories=list(column.levels)).codes.astype(np.float64)
         codes[codes < 0] = np.nan
         return codes
     if column.kind is ColumnKind.DATE:
@@ -72,7 +72,7 @@ def _microseconds(series: Series[Any], column: Column) -> Values:
         plain = [None if pandas.isna(value) else value for value in series]
         times = np.array(plain, dtype="datetime64[us]")
     else:
-        times = pandas.to_datetime(series, utc=True).to_numpy().astype("datetime64[us]")
+        times = in_utc(series)
     return np.where(np.isnat(times), np.nan, times.astype(np.int64).astype(np.float64))
 
 
@@ -92,7 +92,7 @@ def series_of(values: Values, column: Column) -> Series[Any]:
     if str(series.dtype) == column.dtype:
         return series
     try:
-        return series.astype(column.dtype)  # type: ignore[call-overload, no-any-return]
+        return series.astype(column.dtype)
     except (TypeError, ValueError, ImportError) as error:
         raise InputError(
             f"column {shown(column.name, 100)!r} cannot be given its dtype {shown(column.dtype, 100)}: {error}; the "
@@ -159,11 +159,11 @@ def _dates(values: Values, column: Column) -> Any:
     stamps = (np.rint(held / column.unit) * column.unit).astype(np.int64)
     times = pandas.Series(stamps.astype("datetime64[us]"))
     if column.form == _DATE_OF_PYTHON:
-        days = times.dt.date.to_numpy(dtype=object)
+        days = times.dt.date.to_numpy(dtype=object, copy=True)
         days[gaps] = None
         return days
     if column.form is not None and column.form != "stamp":
-        texts = times.dt.strftime(column.form).to_numpy(dtype=object)
+        texts = times.dt.strftime(column.form).to_numpy(dtype=object, copy=True)
         texts[gaps] = None
         return texts
     times[gaps] = pandas.NaT
