@@ -297,7 +297,7 @@ def test_rows_of_another_table_are_refused() -> None:
 
 def test_the_example_has_every_kind_that_is_learnt() -> None:
     found = {column.kind for column in Table().coder.columns}
-    assert found == {K.NUMBER, K.INTEGER, K.BOOLEAN, K.CATEGORY, K.DATE, K.COUNTER}
+    assert found == {K.NUMBER, K.INTEGER, K.BOOLEAN, K.CATEGORY, K.DATE}
 
 
 # --- the coder's text

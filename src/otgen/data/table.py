@@ -235,11 +235,11 @@ class Table(FiniteSource):
         )
 
 
-@dataclass(frozen=True, eq=False)
 class _Memory:
     """A frame that is known by its identity alone."""
 
-    frame: DataFrame = field(repr=False)
+    def __init__(self, frame: DataFrame) -> None:
+        self.frame = frame
 
     def __str__(self) -> str:
         return "a frame of pandas; save it (frame.to_parquet('rows.parquet')) and give Table(path='rows.parquet')"

@@ -183,8 +183,7 @@ class RowCoder:
 
         rows = np.asarray(samples.detach().cpu() if isinstance(samples, Tensor) else samples, dtype=np.float64)
         rows = rows.reshape(len(rows), -1)
-        if rows.shape[1] != self.width:
-            raise InputError(f"the samples of this table have {self.width} numbers, got {rows.shape[1]}")
+        self._require_width(rows.shape[1])
         made, start = {}, 0
         for column, part in zip(self.columns, self.parts, strict=True):
             values = np.zeros(len(rows))
@@ -204,6 +203,29 @@ class RowCoder:
         frame = pandas.DataFrame(made)
         frame.attrs |= {"separator": self.separator, "point": self.point}
         return frame
+
+    def numbers(self, samples: Tensor) -> Values:
+        """Samples of a table of numbers alone, ``(n, width)``, in the table's units: float64, ``(n, columns)``.
+
+        Raises:
+            InputError: some column holds others, or the samples have another length.
+        """
+        odd = [column.name for column in self.columns if column.kind not in (ColumnKind.NUMBER, ColumnKind.INTEGER)]
+        if odd:
+            raise InputError(
+                f"the rows are not numbers alone: {shown(odd[0], 100)!r} holds others; decode them instead"
+            )
+        self._require_width(samples.shape[1])
+        rows, made, start = samples.detach().cpu().double().numpy(), np.empty((len(samples), len(self.columns))), 0
+        for place, part in enumerate(self.parts):
+            if part.value is not None:
+                made[:, place] = part.value.decode(rows[:, start : start + part.value.width])
+            start += part.width
+        return made
+
+    def _require_width(self, width: int) -> None:
+        if width != self.width:
+            raise InputError(f"the samples of this table have {self.width} numbers, got {width}")
 
     def text(self) -> str:
         """As JSON. Numbers are written so that they are read back exactly."""

@@ -119,7 +119,7 @@ class Standard(Code):
 
     Attributes:
         mean: of the values.
-        std: of the values, above 0.
+        std: of the values; not 0.
         low: the least value.
         high: the largest one.
         bounded: whether decoded numbers are kept between them.
@@ -303,8 +303,8 @@ def _quantiles(stored: dict[str, Any]) -> Code:
 
 def _standard(stored: dict[str, Any]) -> Code:
     made = Standard(**stored)
-    if not (made.std > 0 and made.low <= made.high) or type(made.bounded) is not bool:
-        raise ValueError("a code's spread is not positive")
+    if made.std == 0 or not made.low <= made.high or type(made.bounded) is not bool:
+        raise ValueError("a code's spread is 0")
     return made
 
 
