@@ -16,6 +16,10 @@ from otgen.runs.reproduce import Plan as Plan
 from otgen.runs.reproduce import Reproduction as Reproduction
 from otgen.runs.reproduce import reproduce as reproduce
 from otgen.runs.reproduce import train_all as train_all
+from otgen.runs.rows import in_units as in_units
+from otgen.runs.rows import load_coder as load_coder
+from otgen.runs.rows import sample_rows as sample_rows
+from otgen.runs.rows import write_rows as write_rows
 from otgen.runs.sample import load_critic as load_critic
 from otgen.runs.sample import load_generator as load_generator
 from otgen.runs.sample import load_potentials as load_potentials

@@ -168,7 +168,11 @@ class RunConfig:
 
 
 def plain(value: Any) -> Any:
-    """A configuration as nested dictionaries, a component as its class path and arguments."""
+    """A configuration as nested dictionaries, a component as its class path and arguments.
+
+    Raises:
+        InputError: something in it is no text and no number, such as a frame of pandas.
+    """
     if isinstance(value, (Duration, Relative)):
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -182,7 +186,11 @@ def plain(value: Any) -> Any:
         return {"class_path": _class_path(type(value)), "init_args": fields} if component else fields
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    return value.value if isinstance(value, StrEnum) else value
+    if isinstance(value, StrEnum):
+        return value.value
+    if value is not None and not isinstance(value, str | int | float):
+        raise InputError(f"a run's configuration cannot name its data: got {value}")
+    return value
 
 
 def differences(old: RunConfig, new: RunConfig) -> list[str]:

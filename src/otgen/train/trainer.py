@@ -23,6 +23,7 @@ from otgen.threads import cached_property
 from otgen.train import checkpoint, config_files
 from otgen.train.changes import refuse_changes
 from otgen.train.config import Device, RunConfig
+from otgen.train.rows import coder_of
 from otgen.train.rundir import RunDir
 from otgen.train.signals import handled
 from otgen.train.state import TrainState, average_of, update_average
@@ -139,7 +140,13 @@ class Trainer:
     def origin(self) -> checkpoint.Origin:
         """What this run was started with, and what its files hold by now."""
         text, data = self._started_with
-        return checkpoint.Origin(config=text, data=data, threads=torch.get_num_threads(), run=self.run.sums())
+        threads = torch.get_num_threads()
+        return checkpoint.Origin(config=text, data=data, threads=threads, coder=self._coder, run=self.run.sums())
+
+    @cached_property
+    def _coder(self) -> str | None:
+        coder = coder_of(self.data)
+        return None if coder is None else coder.text()
 
     @property
     def progress(self) -> float:
