@@ -8,6 +8,7 @@ from otgen.data.cifar10 import CIFAR10_CLASSES as CIFAR10_CLASSES
 from otgen.data.cifar10 import Cifar10 as Cifar10
 from otgen.data.cifar10 import Cifar10Jpeg as Cifar10Jpeg
 from otgen.data.cifar10 import cifar10_at as cifar10_at
+from otgen.data.column_kind import ColumnKind as ColumnKind
 from otgen.data.digits import Digits as Digits
 from otgen.data.fingerprint import fingerprint as fingerprint
 from otgen.data.image_folder import ImageFolder as ImageFolder
