@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.metrics.features import Features
+
+if TYPE_CHECKING:
+    from otgen.metrics.table_sets import RowSets
 
 
 class Label(NamedTuple):
@@ -49,12 +52,14 @@ class EvaluationInput:
         classified: the samples in the features of a classifier of these data; None if there is no such classifier.
         mixture: the centres ``(K, d)`` and the standard deviation of the modes; None if the data are no mixture.
         parameters: the generator's parameters and the true ones, two vectors; None if they cannot be compared.
+        rows: the samples as rows of a table, in its own columns and units; None if the data are no table.
     """
 
     points: FeatureSets
     classified: FeatureSets | None
     mixture: tuple[Tensor, float] | None
     parameters: tuple[Tensor, Tensor] | None
+    rows: RowSets | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,9 +43,10 @@ class Evaluation:
     value_range: tuple[float, float] | None
 
 
-def exported_metrics() -> list[type[metrics.Metric]]:
+def exported_metrics() -> list[type[metrics.Metric | metrics.TableMetric]]:
     """The metrics that ``otgen.metrics`` exports, in the order of its imports."""
-    return [kind for kind in vars(metrics).values() if isinstance(kind, type) and issubclass(kind, metrics.Metric)]
+    kinds = (metrics.Metric, metrics.TableMetric)
+    return [kind for kind in vars(metrics).values() if isinstance(kind, type) and issubclass(kind, kinds)]
 
 
 def displayed(keys: Collection[str]) -> dict[str, str]:
