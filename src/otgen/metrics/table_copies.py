@@ -85,7 +85,8 @@ def _closeness(near: Numbers, near_real: Numbers) -> Numbers:
     edge = float(np.quantile(near_real, _QUANTILE))
     below, tied = float((near_real < edge).mean()), float((near_real == edge).mean())
     part = min(max(_QUANTILE - below, 0.0) / tied, 1.0) if tied else 0.0
-    return (near < edge) + part * (near == edge)
+    closeness: Numbers = (near < edge) + part * (near == edge)
+    return closeness
 
 
 def _medians(values: Numbers, seed: int) -> Numbers:

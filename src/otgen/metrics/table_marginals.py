@@ -155,8 +155,8 @@ def spread_ratios(fake: Rows, real: Rows, fake_weights: Numbers, real_weights: N
     # About a common centre, so that columns far from 0 lose no digits.
     centre = np.where(present, values, 0).sum(0) / np.maximum(present.sum(0), 1)
     stds = [_std(rows.numbers - centre, weights) for rows, weights in ((fake, fake_weights), (real, real_weights))]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(stds[1] > 0, stds[0] / stds[1], np.nan)
+    ratios: Numbers = np.divide(stds[0], stds[1], out=np.full_like(stds[0], np.nan), where=stds[1] > 0)
+    return ratios
 
 
 def _std(values: Numbers, weights: Numbers) -> Numbers:
@@ -173,7 +173,8 @@ def _std(values: Numbers, weights: Numbers) -> Numbers:
 
 
 def _normed(weights: Numbers) -> Numbers:
-    return weights / weights.sum(1, keepdims=True)
+    normed: Numbers = weights / weights.sum(1, keepdims=True)
+    return normed
 
 
 def _exists(columns: dict[str, float], name: str) -> bool:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from otgen.errors import MissingDependency, warn
+from otgen.errors import InputError, MissingDependency, warn
 from otgen.metrics.base import EvaluationInput, Label
 from otgen.metrics.table_sets import Rows, RowSets
 
@@ -89,6 +89,12 @@ def require_sklearn() -> None:
         ) from error
 
 
+def require_count(name: str, value: int, default: int) -> None:
+    """Refuse a number of trees or rounds below 1."""
+    if value < 1:
+        raise InputError(f"{name} must be at least 1; got {value}; the default is {default}")
+
+
 class Statistic(Protocol):
     """A number about two sets of rows whose rows have weights."""
 
@@ -118,7 +124,8 @@ def with_interval(key: str, value: float, drawn: Numbers, bounds: tuple[float, f
     """
     drawn = drawn[np.isfinite(drawn)]
     aside = _SIDES * float(drawn.std(ddof=1)) if len(drawn) > 1 else math.inf
-    return {key: value, f"{key}_low": max(value - aside, bounds[0]), f"{key}_high": min(value + aside, bounds[1])}
+    low, high = max(value - aside, bounds[0]), min(value + aside, bounds[1])
+    return {key: value, f"{key}_low": float(low), f"{key}_high": float(high)}
 
 
 def measured(

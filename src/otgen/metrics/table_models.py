@@ -10,22 +10,31 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from otgen.metrics.base import Label
+from otgen.metrics.table_associations import frequent_levels
 from otgen.metrics.table_design import Design
-from otgen.metrics.table_metric import LearntTableMetric, Numbers, require_sklearn, resampled, with_interval
+from otgen.metrics.table_metric import (
+    LearntTableMetric,
+    Numbers,
+    require_count,
+    require_sklearn,
+    resampled,
+    with_interval,
+)
 from otgen.metrics.table_sets import MISSING, Rows, RowSets
 
 # Rows of each set that a model is trained on, and bootstrap draws of the rows it is tested on.
 _MOST, _DRAWS = 5000, 200
 # Levels of a column that models tell apart; integers with as many values or fewer are predicted as classes.
 _LEVELS, _CLASSES = 30, 10
-_TREES, _FOLDS, _LEAST = 100, 5, 10
+# Rows of each set that are told apart, the fewest of them, and the parts that are scored in turn.
+_DETECTED, _LEAST, _FOLDS = 2500, 10, 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOnSynthetic(LearntTableMetric):
     """How well a forest that is trained on generated rows predicts the target column of held-out rows.
 
-    The same forest (100 trees of scikit-learn, seeded) is trained on generated and on training rows, equally many of
+    The same forest (of scikit-learn, seeded) is trained on generated and on training rows, equally many of
     each, and tested on the held-out rows. Rows without a target take no part. Booleans, categories, and integers of at
     most 10 values are classes; other numbers, integers and dates are predicted as numbers.
 
@@ -37,6 +46,9 @@ class TrainOnSynthetic(LearntTableMetric):
         ``tstr_r2``, ``trtr_r2``: the share of the variance that is explained, at most 1; 0 for a constant guess.
     All with ``*_low`` and ``*_high``, for the chance in which rows are held out; the forests stay as they are. No key
     without a target, without held-out rows, or where the held-out rows are all of one class or value.
+
+    Attributes:
+        trees: number of trees.
     """
 
     labels = {
@@ -45,6 +57,11 @@ class TrainOnSynthetic(LearntTableMetric):
         "tstr_r2": Label("R2 on held-out rows of a forest trained on generated rows", 75),
         "trtr_r2": Label("  trained on real rows", 76),
     }
+
+    trees: int = 100
+
+    def __post_init__(self) -> None:
+        require_count("trees", self.trees, 100)
 
     @override
     def __call__(self, rows: RowSets) -> dict[str, float]:
@@ -62,11 +79,19 @@ class TrainOnSynthetic(LearntTableMetric):
         weights = np.concatenate([np.ones((1, len(truth))), resampled(len(truth), _DRAWS, 0)])
         found: dict[str, float] = {}
         for name, (some, y) in zip(("tstr", "trtr"), sets[:2], strict=True):
-            scores = _forest(design(some)[:n], y[:n], test, np.unique(truth), by_classes=by_classes)
+            model = self._forest(design(some)[:n], y[:n], by_classes=by_classes)
+            scores = _said(model, test, np.unique(truth)) if by_classes else np.asarray(model.predict(test))[:, None]
             values = mean_auc(scores, truth, weights) if by_classes else _r2(scores[:, 0], truth, weights)
             key, bounds = (f"{name}_auc", (0.0, 1.0)) if by_classes else (f"{name}_r2", (-np.inf, 1.0))
             found |= with_interval(key, float(values[0]), values[1:], bounds)
         return found
+
+    def _forest(self, points: Numbers, y: NDArray[Any], *, by_classes: bool) -> Any:
+        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+        if by_classes:
+            return RandomForestClassifier(self.trees, random_state=0).fit(points, y)
+        return RandomForestRegressor(self.trees, random_state=0, max_features=1 / 3).fit(points, y)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +105,9 @@ class Detection(LearntTableMetric):
     rows that always can, well below 0.5 where generated rows are copies of training rows; with ``*_low`` and
     ``*_high``. ``detection_auc_matched`` and ``detection_auc_real``: of as many generated rows as are held out, and of
     the held-out rows. No key for fewer than 10 rows.
+
+    Attributes:
+        rounds: rounds of boosting.
     """
 
     labels = {
@@ -88,21 +116,27 @@ class Detection(LearntTableMetric):
         "detection_auc_real": Label("  of held-out rows", 79),
     }
 
+    rounds: int = 60
+
+    def __post_init__(self) -> None:
+        require_count("rounds", self.rounds, 60)
+
     @override
     def __call__(self, rows: RowSets) -> dict[str, float]:
         """Measure."""
-        design = Design.fitted(rows, most_levels=_LEVELS)
-        fake, real = design(rows.fake_rows.first(_MOST)), design(rows.real_rows.first(_MOST))
+        groups = frequent_levels(rows, _LEVELS)
+        fake, real = (_columns(some.first(_DETECTED), groups) for some in (rows.fake_rows, rows.real_rows))
         if min(len(fake), len(real)) < _LEAST or fake.shape[1] == 0:
             return {}
         require_sklearn()
-        values = _detection(fake, real)
+        levels = len(groups)
+        values = _detection(fake, real, levels, self.rounds)
         found = with_interval("detection_auc", float(values[0]), values[1:], (0, 1))
         if rows.held_out_rows is not None and len(rows.held_out_rows) >= _LEAST:
-            held_out = design(rows.held_out_rows.first(_MOST))
+            held_out = _columns(rows.held_out_rows.first(_DETECTED), groups)
             h = min(len(held_out), len(fake), len(real))
-            found["detection_auc_matched"] = float(_detection(fake[:h], real[:h])[0])
-            found["detection_auc_real"] = float(_detection(held_out[:h], real[:h])[0])
+            found["detection_auc_matched"] = float(_detection(fake[:h], real[:h], levels, self.rounds)[0])
+            found["detection_auc_real"] = float(_detection(held_out[:h], real[:h], levels, self.rounds)[0])
         return found
 
 
@@ -166,31 +200,32 @@ def _only(rows: Rows, keep: NDArray[np.bool_]) -> Rows:
     return Rows(numbers=rows.numbers[keep], codes=rows.codes[keep])
 
 
-def _forest(points: Numbers, y: NDArray[Any], test: Numbers, classes: NDArray[Any], *, by_classes: bool) -> Numbers:
-    """What a forest says of the test points: a column of probabilities a class, or one of numbers."""
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-
-    if not by_classes:
-        model = RandomForestRegressor(_TREES, random_state=0, max_features=1 / 3).fit(points, y)
-        return np.asarray(model.predict(test), dtype=np.float64)[:, None]
-    model = RandomForestClassifier(_TREES, random_state=0).fit(points, y)
+def _said(model: Any, test: Numbers, classes: NDArray[Any]) -> Numbers:
+    """The probability of each class that a forest gives the test points; 0 for a class that it has never seen."""
     said = np.asarray(model.predict_proba(test), dtype=np.float64)
-    # A class that was never seen has probability 0.
     column = {label: k for k, label in enumerate(model.classes_.tolist())}
     return np.stack([said[:, column[c]] if c in column else np.zeros(len(test)) for c in classes.tolist()], 1)
 
 
-def _detection(fake: Numbers, real: Numbers) -> Numbers:
-    """The area under the curve, then those of bootstrap draws of the scored rows."""
+def _columns(rows: Rows, groups: list[NDArray[np.int64]]) -> Numbers:
+    """The numbers, NaN where missing, then the group of each level."""
+    grouped = [group[codes].astype(np.float64) for group, codes in zip(groups, rows.codes.T, strict=True)]
+    return np.concatenate([rows.numbers, *(each[:, None] for each in grouped)], 1)
+
+
+def _detection(fake: Numbers, real: Numbers, levels: int, rounds: int) -> Numbers:
+    """The area under the curve, then those of bootstrap draws of the scored rows; the last columns are levels."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     n = min(len(fake), len(real))
     points, is_fake = np.concatenate([fake[:n], real[:n]]), np.arange(2 * n) < n
     # The rows of each set come in a shuffled order, so every fifth is a fold; both sets are equally many in each.
     fold = np.concatenate([np.arange(n), np.arange(n)]) % _FOLDS
-    scores = np.empty(2 * n)
+    scores, is_level = np.empty(2 * n), np.arange(points.shape[1]) >= points.shape[1] - levels
     for k in range(_FOLDS):
-        model = HistGradientBoostingClassifier(early_stopping=False, random_state=0)
+        model = HistGradientBoostingClassifier(
+            max_iter=rounds, early_stopping=False, random_state=0, categorical_features=is_level
+        )
         model.fit(points[fold != k], is_fake[fold != k])
         scores[fold == k] = model.predict_proba(points[fold == k])[:, 1]
     weights = np.concatenate([np.ones((1, 2 * n)), resampled(2 * n, _DRAWS, 0)])
