@@ -318,14 +318,14 @@ def test_chance_copies_of_a_table_of_few_values_are_no_copies() -> None:
 
 
 def test_columns_that_were_shuffled_keep_their_laws_and_nothing_else() -> None:
-    fake = REAL.apply(lambda column: shuffled(column, len(column.name)).to_numpy())
+    fake = pd.DataFrame({name: shuffled(REAL[name], seed).to_numpy() for seed, name in enumerate(REAL)})
     found = all_numbers(sets(fake))
     for key in ("marginal_ks", "marginal_tv", "missing_error"):
         assert found[key] == pytest.approx(0, abs=1e-12)
     assert found["spread_ratio"] == pytest.approx(1)
     assert found["correlation_error"] > 3 * found["correlation_error_real"]
     assert found["detection_auc"] > 0.9
-    assert found["tstr_auc"] < 0.8
+    assert found["tstr_auc"] < 0.7
 
 
 def test_a_collapsed_set_has_no_spread() -> None:

@@ -16,6 +16,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--n", type=int | None, default=None, help="samples; the run's eval_samples by default")
     parser.add_argument("--seed", type=int | None, default=None, help="of the evaluation; the run's by default")
     parser.add_argument("--raw", action="store_true", help="the weights themselves, not their moving average")
+    parser.add_argument("--target", type=str | None, default=None, help="of a table: the column to predict")
     add_plugins(parser)
     parsed = parser.parse_args(arguments)
     if (parsed.n is not None and parsed.n < 1) or (parsed.seed is not None and parsed.seed < 0):
@@ -25,7 +26,8 @@ def run(arguments: Sequence[str]) -> int:
     from otgen.runs import assumption_lines, evaluate_run
     from otgen.train import RunDir
 
-    result = evaluate_run(RunDir.open(Path(parsed.run)), n=parsed.n, seed=parsed.seed, raw=parsed.raw)
+    opened = RunDir.open(Path(parsed.run))
+    result = evaluate_run(opened, n=parsed.n, seed=parsed.seed, raw=parsed.raw, target=parsed.target)
     console = PlainConsole()
     console.print(metrics_table(result.values))
     for line in remark_lines(result):

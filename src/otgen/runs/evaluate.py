@@ -47,6 +47,7 @@ def evaluate_run(
     raw: bool = False,
     reuse: bool = False,
     config: RunConfig | None = None,
+    target: str | None = None,
 ) -> RunEvaluation:
     """Evaluate the newest checkpoint, store the result under ``eval/``, and draw the run's curves.
 
@@ -57,6 +58,7 @@ def evaluate_run(
         raw: use the weights themselves rather than their moving average.
         reuse: take a stored evaluation of that checkpoint with the same settings, if there is one.
         config: the run's configuration, if it is already loaded: reading it takes a tenth of a second.
+        target: of a table the column that metrics predict from the others; by default the table's label.
     """
     config = run.load_config() if config is None else config
     path = checkpoint.newest(run.checkpoints)
@@ -72,7 +74,7 @@ def evaluate_run(
         numbers = checkpoint.read_about(path)["numbers"]
         about = (*settings, numbers["elapsed"], numbers["critic_updates"])
         try:
-            evaluation = evaluate(generator, config.latent, config.training_data(), n, seed)
+            evaluation = evaluate(generator, config.latent, config.training_data(), n, seed, target)
         except NumericalError as error:
             raise NumericalError(f"{path}: {error}") from error
         file, values = store(run, evaluation, dict(zip(ABOUT, about, strict=True))), evaluation.values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from otgen.nets import LocationScaleMap, scoring
 from otgen.seeding import named_stream
 from otgen.train.pictures import save_picture
 from otgen.train.rundir import RunDir
+from otgen.train.table_rows import row_sets
 
 _BATCH = 500
 # Samples whose nearest training samples are shown, and samples in a row.
@@ -46,7 +48,8 @@ class Evaluation:
 def exported_metrics() -> list[type[metrics.Metric | metrics.TableMetric]]:
     """The metrics that ``otgen.metrics`` exports, in the order of its imports."""
     kinds = (metrics.Metric, metrics.TableMetric)
-    return [kind for kind in vars(metrics).values() if isinstance(kind, type) and issubclass(kind, kinds)]
+    found = [kind for kind in vars(metrics).values() if isinstance(kind, type) and issubclass(kind, kinds)]
+    return [kind for kind in found if not inspect.isabstract(kind)]
 
 
 def displayed(keys: Collection[str]) -> dict[str, str]:
@@ -72,7 +75,9 @@ def generate(generator: nn.Module, latent: Source, n: int, rng: torch.Generator)
     return samples
 
 
-def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: int) -> Evaluation:
+def evaluate(
+    generator: nn.Module, latent: Source, data: Source, n: int, seed: int, target: str | None = None
+) -> Evaluation:
     """Compute all metrics that apply to the data.
 
     Args:
@@ -81,6 +86,7 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
         data: the data law; a data set is used as a whole, any other law through ``n`` fresh samples.
         n: number of generated samples.
         seed: seed of the evaluation's own random streams.
+        target: of a table the column that is predicted from the others; by default the table's label.
     """
     samples = generate(generator, latent, n, named_stream(seed, "evaluation/latent"))
     if data.value_range is not None:
@@ -94,6 +100,7 @@ def evaluate(generator: nn.Module, latent: Source, data: Source, n: int, seed: i
         classified=_classified(data, samples, real, held_out),
         mixture=(data.centres(), data.mode_std) if isinstance(data, Mixture) else None,
         parameters=_parameters(generator, latent, data),
+        rows=row_sets(data, samples, target=target),
     )
     values: dict[str, float] = {}
     for metric in exported_metrics():
