@@ -22,6 +22,8 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int | None, default=None, help="of the evaluation; the run's by default")
     parser.add_argument("--raw", action="store_true", help="the weights themselves, not their moving average")
     parser.add_argument("--extractor", type=str | None, default=None, metavar="FILE|cifar|pixels", help=_EXTRACTOR)
+
+    parser.add_argument("--target", type=str | None, default=None, help="of a table: the column to predict")
     add_plugins(parser)
     parsed = parser.parse_args(arguments)
     if (parsed.n is not None and parsed.n < 1) or (parsed.seed is not None and parsed.seed < 0):
@@ -36,7 +38,9 @@ def run(arguments: Sequence[str]) -> int:
         from otgen.cli.extractors import extractor_of
 
         extractor = extractor_of(parsed.extractor)
-    result = evaluate_run(directory, n=parsed.n, seed=parsed.seed, raw=parsed.raw, extractor=extractor)
+    result = evaluate_run(
+        directory, n=parsed.n, seed=parsed.seed, raw=parsed.raw, extractor=extractor, target=parsed.target
+    )
     console = PlainConsole()
     console.print(metrics_table(result.values))
     for line in remark_lines(result):

@@ -24,6 +24,8 @@ from otgen.metrics.inception import InceptionFeatures as InceptionFeatures
 from otgen.metrics.intervals import IntervalEstimate as IntervalEstimate
 from otgen.metrics.statistics import Gaussian as Gaussian
 from otgen.metrics.statistics import fit_gaussian as fit_gaussian
+from otgen.metrics.table_metric import TableMetric as TableMetric
+from otgen.metrics.table_sets import RowSets as RowSets
 from otgen.metrics.torch_files import TorchFileFeatures as TorchFileFeatures
 
 # isort: off
@@ -52,6 +54,13 @@ from otgen.metrics.wasserstein import Bracket as Bracket
 from otgen.metrics.wasserstein import Order as Order
 from otgen.metrics.wasserstein import WassersteinDistance as WassersteinDistance
 from otgen.metrics.wasserstein import exact_wasserstein as exact_wasserstein
+from otgen.metrics.table_marginals import Marginals as Marginals
+from otgen.metrics.table_associations import CorrelationError as CorrelationError
+from otgen.metrics.table_marginals import SpreadRatio as SpreadRatio
+from otgen.metrics.table_marginals import MissingRates as MissingRates
+from otgen.metrics.table_models import TrainOnSynthetic as TrainOnSynthetic
+from otgen.metrics.table_models import Detection as Detection
+from otgen.metrics.table_copies import ClosestRecord as ClosestRecord
 # isort: on
 
 __all__ = exported(globals())

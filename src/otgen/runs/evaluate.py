@@ -54,6 +54,7 @@ def evaluate_run(
     reuse: bool = False,
     config: RunConfig | None = None,
     extractor: Extractor | None = None,
+    target: str | None = None,
 ) -> RunEvaluation:
     """Evaluate the newest checkpoint, store the result under ``eval/``, and draw the run's curves.
 
@@ -66,6 +67,7 @@ def evaluate_run(
         config: the run's configuration, if it is already loaded: reading it takes a tenth of a second.
         extractor: what makes the features; by default the shipped classifier of such images, if there is one. The
             result with another one is stored beside the usual one, and never reused.
+        target: of a table the column that metrics predict from the others; by default the table's label.
     """
     config = run.load_config() if config is None else config
     path = checkpoint.newest(run.checkpoints)
@@ -85,7 +87,14 @@ def evaluate_run(
         about = (*settings, numbers["elapsed"], numbers["critic_updates"])
         try:
             evaluation = evaluate(
-                generator, config.latent, config.training_data(), n, seed, extractor=extractor, cache=FeatureCache(run)
+                generator,
+                config.latent,
+                config.training_data(),
+                n,
+                seed,
+                extractor=extractor,
+                cache=FeatureCache(run),
+                target=target,
             )
         except NumericalError as error:
             raise NumericalError(f"{path}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from otgen.train.feature_sets import default_extractor, feature_sets
 from otgen.train.pictures import save_picture
 from otgen.train.protocol import PREFIX, Protocol, protocol_of
 from otgen.train.rundir import RunDir
+from otgen.train.table_rows import row_sets
 
 _BATCH = 500
 # Samples whose nearest training samples are shown, and samples in a row.
@@ -51,9 +53,11 @@ class Evaluation:
     protocol: Protocol
 
 
-def exported_metrics() -> list[type[metrics.Metric]]:
+def exported_metrics() -> list[type[metrics.Metric | metrics.TableMetric]]:
     """The metrics that ``otgen.metrics`` exports, in the order of its imports."""
-    return [kind for kind in vars(metrics).values() if isinstance(kind, type) and issubclass(kind, metrics.Metric)]
+    kinds = (metrics.Metric, metrics.TableMetric)
+    found = [kind for kind in vars(metrics).values() if isinstance(kind, type) and issubclass(kind, kinds)]
+    return [kind for kind in found if not inspect.isabstract(kind)]
 
 
 def displayed(keys: Collection[str]) -> dict[str, str]:
@@ -88,6 +92,7 @@ def evaluate(
     *,
     extractor: metrics.Extractor | None = None,
     cache: FeatureCache | None = None,
+    target: str | None = None,
 ) -> Evaluation:
     """Compute all metrics that apply to the data.
 
@@ -99,12 +104,14 @@ def evaluate(
         seed: seed of the evaluation's own random streams.
         extractor: what makes the features; by default the shipped classifier of such images, if there is one.
         cache: where the features of the real samples are kept; None computes them anew.
+        target: of a table the column that is predicted from the others; by default the table's label.
     """
     samples = generate(generator, latent, n, named_stream(seed, "evaluation/latent"))
     if data.value_range is not None:
         samples = samples.clamp(*data.value_range)
     extractor = default_extractor(data) if extractor is None else extractor
     given, real = _given(generator, latent, data, samples, seed)
+    given = replace(given, rows=row_sets(data, samples, target=target))
     if extractor is not None:
         features = feature_sets(extractor, data, samples, cache)
         classified = features if features.fake.probabilities is not None else None
