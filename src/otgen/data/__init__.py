@@ -11,6 +11,7 @@ from otgen.data.cifar10 import cifar10_at as cifar10_at
 from otgen.data.digits import Digits as Digits
 from otgen.data.fingerprint import fingerprint as fingerprint
 from otgen.data.image_folder import ImageFolder as ImageFolder
+from otgen.data.labelled import LabelCode as LabelCode
 from otgen.data.latent import Normal as Normal
 from otgen.data.latent import Uniform as Uniform
 from otgen.data.mnist import Mnist as Mnist
@@ -18,6 +19,7 @@ from otgen.data.pixels import HandwrittenDigits as HandwrittenDigits
 from otgen.data.pixels import PixelSource as PixelSource
 from otgen.data.pixels import Split as Split
 from otgen.data.pixels import ValueRange as ValueRange
+from otgen.data.source import Classes as Classes
 from otgen.data.source import FiniteSource as FiniteSource
 from otgen.data.source import Source as Source
 from otgen.data.toy import Gaussian1D as Gaussian1D

@@ -33,6 +33,7 @@ from otgen.metrics.inception_score import ClassifierScore as ClassifierScore
 from otgen.metrics.inception_score import ClassShares as ClassShares
 from otgen.metrics.inception_score import classifier_score as classifier_score
 from otgen.metrics.frechet import RealFrechet as RealFrechet
+from otgen.metrics.label_accuracy import LabelAccuracy as LabelAccuracy
 from otgen.metrics.neighbours import CopyCheck as CopyCheck
 from otgen.metrics.neighbours import Neighbours as Neighbours
 from otgen.metrics.neighbours import nearest_neighbours as nearest_neighbours

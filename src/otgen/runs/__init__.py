@@ -16,6 +16,9 @@ from otgen.runs.reproduce import Plan as Plan
 from otgen.runs.reproduce import Reproduction as Reproduction
 from otgen.runs.reproduce import reproduce as reproduce
 from otgen.runs.reproduce import train_all as train_all
+from otgen.runs.sample import RunSamples as RunSamples
+from otgen.runs.sample import draw_run as draw_run
+from otgen.runs.sample import latent_law as latent_law
 from otgen.runs.sample import load_critic as load_critic
 from otgen.runs.sample import load_generator as load_generator
 from otgen.runs.sample import load_potentials as load_potentials

@@ -11,7 +11,7 @@ from otgen.errors import NumericalError, warn
 from otgen.runs.assumptions import Assumption, assumptions
 from otgen.runs.curves_picture import draw_curves
 from otgen.runs.evaluation_remarks import remarks
-from otgen.runs.sample import load_generator
+from otgen.runs.sample import latent_law, load_generator
 from otgen.train import RunConfig, RunDir, checkpoint, evaluate
 from otgen.train.evaluation import ABOUT, metrics_of, store
 
@@ -68,11 +68,12 @@ def evaluate_run(
     if stored:
         file, values = run.evaluation(step), metrics_of(stored[0])
     else:
-        generator, _ = load_generator(run, raw=raw, config=config)
+        generator, shapes = load_generator(run, raw=raw, config=config)
+        latent = latent_law(config, shapes)
         numbers = checkpoint.read_about(path)["numbers"]
         about = (*settings, numbers["elapsed"], numbers["critic_updates"])
         try:
-            evaluation = evaluate(generator, config.latent, config.data, n, seed)
+            evaluation = evaluate(generator, latent, config.data, n, seed)
         except NumericalError as error:
             raise NumericalError(f"{path}: {error}") from error
         file, values = store(run, evaluation, dict(zip(ABOUT, about, strict=True))), evaluation.values
