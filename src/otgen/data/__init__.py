@@ -10,6 +10,7 @@ from otgen.data.cifar10 import Cifar10Jpeg as Cifar10Jpeg
 from otgen.data.cifar10 import cifar10_at as cifar10_at
 from otgen.data.digits import Digits as Digits
 from otgen.data.fingerprint import fingerprint as fingerprint
+from otgen.data.holdout import training_part as training_part
 from otgen.data.image_folder import ImageFolder as ImageFolder
 from otgen.data.labelled import LabelCode as LabelCode
 from otgen.data.latent import Normal as Normal

@@ -262,7 +262,7 @@ class Evaluations:
     def _evaluate(self, trainer: Trainer) -> None:
         config, state, n = trainer.config, trainer.state, trainer.config.trainer.eval_samples
         about = (state.step, n, config.seed, "ema", state.elapsed, state.critic_updates)
-        done = evaluate(of_samples(state.ema), trainer.laws.latent, config.data, n, config.seed)
+        done = evaluate(of_samples(state.ema), trainer.laws.latent, trainer.data, n, config.seed)
         with _spared(f"the evaluation of step {state.step}"):
             store(trainer.run, done, dict(zip(ABOUT, about, strict=True)))
 

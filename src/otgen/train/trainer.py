@@ -83,6 +83,7 @@ class Trainer:
     Attributes:
         state: everything that changes during the run.
         shapes: shape, range and labels of the samples.
+        data: the law that the run learns: without what is held out of its data.
         laws: the laws that the method learns from: of pairs with labels, if the data have some for the generator.
     """
 
@@ -96,9 +97,10 @@ class Trainer:
         self.device = torch.device(choice.value if choice is not Device.AUTO else "cuda" if cuda else "cpu")
         # Reads the data, so that errors in it are reported before anything is written.
         config.data.sample(1, named_stream(config.seed, "probe"))
-        code = LabelCode.of(config.data, config.label_weight)
-        self.shapes = checkpoint.Shapes(config.data.shape, config.data.value_range, code)
-        self.laws = conditioning.laws(config.data, config.latent, code)
+        self.data = config.training_data()
+        code = LabelCode.of(self.data, config.label_weight)
+        self.shapes = checkpoint.Shapes(self.data.shape, self.data.value_range, code)
+        self.laws = conditioning.laws(self.data, config.latent, code)
         # Before the generator is built: if both refuse the data, the method's reason is the one to report.
         config.method.accepts(self.laws.data)
         generator = build_generator(config, self.shapes).to(self.device)
