@@ -19,19 +19,21 @@ class Labelled(FiniteSource):
         names: the labels; letters by default.
         size: shape of a sample.
         span: what ``value_range`` says.
+        seed: of the noise.
     """
 
     counts: tuple[int, ...] = (12, 8)
     names: tuple[str, ...] = ()
     size: tuple[int, ...] = (2,)
     span: tuple[float, float] | None = None
+    seed: int = 0
 
     @property
     def value_range(self) -> tuple[float, float] | None:
         return self.span
 
     def support(self) -> Tensor:
-        rng = torch.Generator().manual_seed(0)
+        rng = torch.Generator().manual_seed(self.seed)
         index = self.classes().index
         noise = 0.1 * torch.randn(len(index), *self.size, generator=rng)
         points = index.float().view(-1, *(1 for _ in self.size)) + noise

@@ -26,6 +26,7 @@ def test_the_table_names_every_source() -> None:
     bases = {"Source", "FiniteSource", "PixelSource", "HandwrittenDigits", "Mixture", "Split", "ValueRange"}
     assert named == set(otgen.data.__all__) - bases - {
         "Classes",
+        "LabelCode",
         "training_part",
         "fingerprint",
         "cifar10_at",
