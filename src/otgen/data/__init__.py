@@ -13,6 +13,7 @@ from otgen.data.digits import Digits as Digits
 from otgen.data.fingerprint import fingerprint as fingerprint
 from otgen.data.holdout import training_part as training_part
 from otgen.data.image_folder import ImageFolder as ImageFolder
+from otgen.data.labelled import LabelCode as LabelCode
 from otgen.data.latent import Normal as Normal
 from otgen.data.latent import Uniform as Uniform
 from otgen.data.mnist import Mnist as Mnist

@@ -46,6 +46,8 @@ from otgen.metrics.sliced import SlicedWasserstein as SlicedWasserstein
 from otgen.metrics.sliced import sliced_wasserstein as sliced_wasserstein
 from otgen.metrics.similarity import PairSimilarity as PairSimilarity
 from otgen.metrics.similarity import structural_similarity as structural_similarity
+
+from otgen.metrics.label_accuracy import LabelAccuracy as LabelAccuracy
 from otgen.metrics.neighbours import CopyCheck as CopyCheck
 from otgen.metrics.neighbours import FeatureCopyCheck as FeatureCopyCheck
 from otgen.metrics.neighbours import Neighbours as Neighbours

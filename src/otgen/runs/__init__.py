@@ -20,6 +20,9 @@ from otgen.runs.rows import in_units as in_units
 from otgen.runs.rows import load_coder as load_coder
 from otgen.runs.rows import sample_rows as sample_rows
 from otgen.runs.rows import write_rows as write_rows
+from otgen.runs.sample import RunSamples as RunSamples
+from otgen.runs.sample import draw_run as draw_run
+from otgen.runs.sample import latent_law as latent_law
 from otgen.runs.sample import load_critic as load_critic
 from otgen.runs.sample import load_generator as load_generator
 from otgen.runs.sample import load_potentials as load_potentials

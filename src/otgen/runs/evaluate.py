@@ -12,7 +12,7 @@ from otgen.metrics import Extractor
 from otgen.runs.assumptions import Assumption, assumptions
 from otgen.runs.curves_picture import draw_curves
 from otgen.runs.evaluation_remarks import remarks
-from otgen.runs.sample import load_generator
+from otgen.runs.sample import latent_law, load_generator
 from otgen.train import RunConfig, RunDir, checkpoint, evaluate
 from otgen.train.evaluation import ABOUT, metrics_of, store
 from otgen.train.feature_cache import FeatureCache
@@ -82,13 +82,14 @@ def evaluate_run(
     if stored:
         file, values, protocol = run.evaluation(step), metrics_of(stored[0]), protocol_line(stored[0])
     else:
-        generator, _ = load_generator(run, raw=raw, config=config)
+        generator, shapes = load_generator(run, raw=raw, config=config)
+        latent = latent_law(config, shapes)
         numbers = checkpoint.read_about(path)["numbers"]
         about = (*settings, numbers["elapsed"], numbers["critic_updates"])
         try:
             evaluation = evaluate(
                 generator,
-                config.latent,
+                latent,
                 config.training_data(),
                 n,
                 seed,

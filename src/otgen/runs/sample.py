@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
 
+from otgen.data import Source
+from otgen.data.labelled import LabelledLatent
 from otgen.errors import InputError, NumericalError
 from otgen.methods import Method
 from otgen.ot import AtomPotentials
 from otgen.seeding import named_stream
-from otgen.train import Device, RunConfig, RunDir, Trainer, build_generator, checkpoint, generate
+from otgen.train import Device, RunConfig, RunDir, Trainer, build_generator, checkpoint
+from otgen.train.conditioning import labelled, of_samples
+from otgen.train.evaluation import pushed
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSamples:
+    """Samples of a run.
+
+    Attributes:
+        values: float32 ``(n, *shape)``, clamped to the data's range.
+        value_range: that range, or None.
+        labels: the label that each was made for; None if the run is not conditioned on labels.
+    """
+
+    values: Tensor
+    value_range: tuple[float, float] | None
+    labels: tuple[str, ...] | None
 
 
 def load_generator(
     run: RunDir, *, raw: bool = False, config: RunConfig | None = None
 ) -> tuple[nn.Module, checkpoint.Shapes]:
     """The generator of the newest checkpoint, in evaluation mode, and the shape and range of its samples.
+
+    If the run is conditioned on labels, it reads latent vectors with a one-hot vector of the label appended, ``(n, d +
+    K)``, in the order of ``shapes.labels.names``.
 
     Args:
         run: the run directory; the data are not needed.
@@ -29,7 +51,7 @@ def load_generator(
     generator = build_generator(run.load_config() if config is None else config, shapes)
     file = path / ("generator.safetensors" if raw else "generator_ema.safetensors")
     generator.load_state_dict(checkpoint.read_fitting(file, generator))
-    return generator.eval(), shapes
+    return of_samples(generator).eval(), shapes
 
 
 def load_critic(run: RunDir, *, config: RunConfig | None = None) -> nn.Module:
@@ -83,14 +105,65 @@ def _restored(run: RunDir, config: RunConfig | None) -> tuple[Method, Any]:
     return config.method, trainer.state.method
 
 
-def sample_run(run: RunDir, n: int, seed: int, *, raw: bool = False) -> tuple[Tensor, tuple[float, float] | None]:
-    """``n`` samples, float32 ``(n, *shape)``, clamped to the data's range, and that range."""
+def latent_law(config: RunConfig, shapes: checkpoint.Shapes, label: str | None = None) -> Source:
+    """The law of what a run's generator reads: its latent law, with the labels if it is conditioned on labels.
+
+    Args:
+        config: the run's configuration.
+        shapes: what the run's checkpoint says of the samples.
+        label: the only label to draw; None for labels by the data's shares.
+
+    Raises:
+        InputError: there is no such label, or the run is not conditioned on labels.
+    """
+    latent = labelled(config.latent, shapes.labels)
+    if label is None:
+        return latent
+    if not isinstance(latent, LabelledLatent):
+        raise InputError(
+            f"the run is not conditioned on labels, so it cannot be asked for {label!r}; leave the label out, or train "
+            "with one (--data.label)"
+        )
+    return latent.only(latent.code.index_of(label))
+
+
+def draw_run(run: RunDir, n: int, seed: int, *, raw: bool = False, label: str | None = None) -> RunSamples:
+    """Samples of the newest checkpoint.
+
+    Args:
+        run: the run directory; the data are not needed.
+        n: number of samples.
+        seed: seed of the latent codes; those of two labels differ in nothing else.
+        raw: use the weights themselves rather than their moving average.
+        label: the label that all samples are made for; None for labels by the data's shares.
+
+    Raises:
+        InputError: there is no such label, or the run is not conditioned on labels.
+        NumericalError: some samples are not finite.
+    """
     config = run.load_config()
     generator, shapes = load_generator(run, raw=raw, config=config)
+    latent = latent_law(config, shapes, label)
+    codes = latent.sample(n, named_stream(seed, "sample"))
     try:
-        samples = generate(generator, config.latent, n, named_stream(seed, "sample"))
+        samples = pushed(generator, codes)
     except NumericalError as error:
         raise NumericalError(f"{checkpoint.newest(run.checkpoints)}: {error}") from error
     if shapes.value_range is not None:
         samples = samples.clamp(*shapes.value_range)
-    return samples, shapes.value_range
+    return RunSamples(values=samples, value_range=shapes.value_range, labels=_names(latent, codes))
+
+
+def sample_run(
+    run: RunDir, n: int, seed: int, *, raw: bool = False, label: str | None = None
+) -> tuple[Tensor, tuple[float, float] | None]:
+    """``n`` samples, float32 ``(n, *shape)``, clamped to the data's range, and that range; see :func:`draw_run`."""
+    drawn = draw_run(run, n, seed, raw=raw, label=label)
+    return drawn.values, drawn.value_range
+
+
+def _names(latent: Source, codes: Tensor) -> tuple[str, ...] | None:
+    """The names of the labels of latent codes."""
+    if not isinstance(latent, LabelledLatent):
+        return None
+    return tuple(latent.code.names[place] for place in latent.labels_of(codes).tolist())

@@ -27,7 +27,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from otgen import files
-from otgen.data import RowCoder
+from otgen.data import LabelCode, RowCoder
 from otgen.errors import DamageWarning, InputError, NumericalError, warn
 from otgen.renamed import present_path
 from otgen.train.manifest import NAME as MANIFEST
@@ -51,15 +51,21 @@ _FILES = {
 
 @dataclass(frozen=True)
 class Shapes:
-    """The shape and range of samples: all that sampling needs to know about the data.
+    """All that sampling needs to know about the data.
 
     Attributes:
         shape: shape of one sample.
         value_range: interval of the values, or None.
+        labels: the labels that the generator is conditioned on, or None.
     """
 
     shape: tuple[int, ...]
     value_range: tuple[float, float] | None
+    labels: LabelCode | None = None
+
+    def table(self) -> dict[str, Any]:
+        """The attributes for JSON, without those that are not there."""
+        return {name: value for name, value in asdict(self).items() if name != "labels" or value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +125,7 @@ def _write(folder: Path, within: Path, parts: Parts, shapes: Shapes, origin: Ori
         write(f"{name}.safetensors", to_bytes({key: tensor.contiguous() for key, tensor in values.items()}))
     about = {
         "format": FORMAT,
-        **asdict(shapes),
+        **shapes.table(),
         "data": origin.data,
         "threads": origin.threads,
         "numbers": parts.numbers,
@@ -268,6 +274,10 @@ def _malformed(about: Mapping[str, Any]) -> str | None:
         return f"shape must be a list of positive integers, got {shape!r}"
     if span is not None and not (isinstance(span, list) and len(span) == 2 and all(map(_is_finite, span))):
         return f"value_range must be null or two numbers, got {span!r}"
+    try:
+        LabelCode.read(about["labels"]) if "labels" in about else None
+    except ValueError as error:
+        return f"labels: {error}"
     if not isinstance(numbers, dict):
         return f"numbers must be a table, got {numbers!r}"
     counts = {name: numbers.get(name, 0 if name == "critic_updates" else None) for name in ("step", "critic_updates")}
@@ -302,10 +312,14 @@ def read_origin(path: Path) -> Origin | None:
 
 
 def read_shapes(path: Path) -> Shapes:
-    """The shape and range of a checkpoint's samples."""
+    """What a checkpoint says of the samples."""
     about = read_about(path)
-    span = about["value_range"]
-    return Shapes(tuple(about["shape"]), None if span is None else (float(span[0]), float(span[1])))
+    span, labels = about["value_range"], about.get("labels")
+    return Shapes(
+        tuple(about["shape"]),
+        None if span is None else (float(span[0]), float(span[1])),
+        None if labels is None else LabelCode.read(labels),
+    )
 
 
 def read_coder(path: Path) -> RowCoder | None:

@@ -133,6 +133,8 @@ class RunConfig:
         seed: seed of all random streams.
         steps: number of generator steps; None if a budget is given.
         budget: training time, e.g. 150s, in place of a number of steps.
+        label_weight: what a wrong label costs, where the data have labels that condition the generator. At 1 it costs
+            as much as the mean squared distance between two samples; at w, w^2 times as much.
     """
 
     data: Source = Digits()
@@ -144,6 +146,7 @@ class RunConfig:
     seed: int = 0
     steps: int | None = None
     budget: Duration | None = None
+    label_weight: float = 1.0
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.budget is None):
@@ -152,6 +155,8 @@ class RunConfig:
             raise InputError(f"steps must be at least 1, got {self.steps}")
         if not 0 <= self.holdout < 1:
             raise InputError(f"holdout is a share of the data, at least 0 and below 1, got {self.holdout}")
+        if not 0 < self.label_weight < math.inf:
+            raise InputError(f"label_weight must be positive, got {self.label_weight}; without labels, leave it at 1")
         if self.seed < 0:
             raise InputError(f"seed must not be negative, got {self.seed}")
 

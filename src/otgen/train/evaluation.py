@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from otgen import metrics
 from otgen.data import FiniteSource, Mixture, Normal, Source
+from otgen.data.labelled import LabelledLatent
 from otgen.errors import NumericalError
 from otgen.nets import LocationScaleMap, scoring
 from otgen.seeding import named_stream
+from otgen.train.class_evaluation import class_values
 from otgen.train.feature_cache import FeatureCache
 from otgen.train.feature_sets import default_extractor, feature_sets
 from otgen.train.pictures import save_picture
@@ -66,20 +68,30 @@ def displayed(keys: Collection[str]) -> dict[str, str]:
     return {key: labels[key].text for key in sorted(labels, key=lambda key: labels[key].place)}
 
 
-@torch.no_grad()
 def generate(generator: nn.Module, latent: Source, n: int, rng: torch.Generator) -> Tensor:
     """``n`` samples in evaluation mode, on the CPU: batch statistics are neither used nor updated.
 
     Raises:
         NumericalError: some are not finite.
     """
-    parameter = next(generator.parameters())
+    return pushed(generator, latent.sample(n, rng))
+
+
+@torch.no_grad()
+def pushed(generator: nn.Module, codes: Tensor) -> Tensor:
+    """The samples of latent codes ``(n, *latent)`` in evaluation mode, on the CPU.
+
+    Raises:
+        NumericalError: some are not finite.
+    """
+    codes = codes.to(next(generator.parameters()).device)
     with scoring(generator):
-        codes = latent.sample(n, rng).to(parameter.device)
         samples = torch.cat([generator(part).cpu() for part in torch.split(codes, _BATCH)])
     if not bool(torch.isfinite(samples).all()):
         bad = int((~torch.isfinite(samples.flatten(1)).all(1)).sum())
-        raise NumericalError(f"{bad} of {n} samples of the generator are not finite; lower the step size or raise eps")
+        raise NumericalError(
+            f"{bad} of {len(samples)} samples of the generator are not finite; lower the step size or raise eps"
+        )
     return samples
 
 
@@ -98,7 +110,7 @@ def evaluate(
 
     Args:
         generator: the generator, usually its moving average.
-        latent: the latent law.
+        latent: the latent law, with labels if the generator is conditioned on them.
         data: the data law; a data set is used as a whole, any other law through ``n`` fresh samples.
         n: number of generated samples.
         seed: seed of the evaluation's own random streams.
@@ -106,12 +118,14 @@ def evaluate(
         cache: where the features of the real samples are kept; None computes them anew.
         target: of a table the column that is predicted from the others; by default the table's label.
     """
-    samples = generate(generator, latent, n, named_stream(seed, "evaluation/latent"))
+    codes = latent.sample(n, named_stream(seed, "evaluation/latent"))
+    samples = pushed(generator, codes)
     if data.value_range is not None:
         samples = samples.clamp(*data.value_range)
     extractor = default_extractor(data) if extractor is None else extractor
     given, real = _given(generator, latent, data, samples, seed)
-    given = replace(given, rows=row_sets(data, samples, target=target))
+    told = latent.labels_of(codes) if isinstance(latent, LabelledLatent) else None
+    given = replace(given, rows=row_sets(data, samples, classes=told, target=target))
     if extractor is not None:
         features = feature_sets(extractor, data, samples, cache)
         classified = features if features.fake.probabilities is not None else None
@@ -119,6 +133,8 @@ def evaluate(
     values: dict[str, float] = {}
     for metric in exported_metrics():
         values |= metric.evaluate(given)
+    if isinstance(latent, LabelledLatent) and told is not None and isinstance(data, FiniteSource):
+        values |= class_values(latent, told, data, given)
     neighbours: Tensor | None = None
     if isinstance(data, FiniteSource):
         points = given.points

@@ -32,6 +32,7 @@ def save_picture(
     *,
     value_range: tuple[float, float] | None,
     reference: Tensor | None = None,
+    columns: int | None = None,
     within: Path | None = None,
 ) -> bool:
     """Write a PNG of samples, completely or not at all. Returns whether samples of this shape can be drawn.
@@ -41,6 +42,7 @@ def save_picture(
         path: path of the PNG.
         value_range: range of the samples; images without one are scaled to their own range.
         reference: data to draw behind the samples, if these are points.
+        columns: images in a row; None for about as many as there are rows.
         within: the folder that the path must not leave.
     """
     samples = samples.detach().cpu().float()
@@ -51,7 +53,7 @@ def save_picture(
         if images:
             from PIL import Image
 
-            canvas = tiled(samples, value_range, columns=math.ceil(math.sqrt(len(samples))))
+            canvas = tiled(samples, value_range, columns=columns or math.ceil(math.sqrt(len(samples))))
             Image.fromarray(canvas).save(file, format="PNG")
         else:
             from matplotlib.figure import Figure

@@ -14,13 +14,13 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from otgen.data import fingerprint
+from otgen.data import LabelCode
 from otgen.errors import InputError, NumericalError
 from otgen.methods import Batches, Logged, Player
 from otgen.methods.base import pace
 from otgen.seeding import named_stream, seeded
 from otgen.threads import cached_property
-from otgen.train import checkpoint, config_files
+from otgen.train import checkpoint, conditioning, config_files
 from otgen.train.changes import refuse_changes
 from otgen.train.config import Device, RunConfig
 from otgen.train.rows import coder_of
@@ -83,8 +83,9 @@ class Trainer:
 
     Attributes:
         state: everything that changes during the run.
-        shapes: shape and range of the samples.
+        shapes: shape, range and labels of the samples.
         data: the law that the run learns: without what is held out of its data.
+        laws: the laws that the method learns from: of pairs with labels, if the data have some for the generator.
     """
 
     def __init__(self, config: RunConfig, run: RunDir, hooks: Sequence[Hook] = ()) -> None:
@@ -98,15 +99,17 @@ class Trainer:
         # Reads the data, so that errors in it are reported before anything is written.
         config.data.sample(1, named_stream(config.seed, "probe"))
         self.data = config.training_data()
-        self.shapes = checkpoint.Shapes(self.data.shape, self.data.value_range)
+        code = LabelCode.of(self.data, config.label_weight)
+        self.shapes = checkpoint.Shapes(self.data.shape, self.data.value_range, code)
+        self.laws = conditioning.laws(self.data, config.latent, code)
         # Before the generator is built: if both refuse the data, the method's reason is the one to report.
-        config.method.accepts(self.data)
+        config.method.accepts(self.laws.data)
         generator = build_generator(config, self.shapes).to(self.device)
         average = average_of(generator)
-        method = config.method.init(generator, config.latent, self.data, named_stream(config.seed, "critic"))
+        method = config.method.init(generator, self.laws.latent, self.laws.data, named_stream(config.seed, "critic"))
         data_rng, latent_rng = (named_stream(config.seed, name) for name in ("data", "latent"))
         self.state = TrainState(method, average, data_rng, latent_rng)
-        self.batches = Batches(self.data, config.latent, data_rng, latent_rng, self.device)
+        self.batches = Batches(*self.laws, data_rng, latent_rng, self.device)
         self.signal: int | None = None
         self._in_step = False
 
@@ -135,7 +138,7 @@ class Trainer:
     @cached_property
     def _started_with(self) -> tuple[str, str]:
         """The text of the configuration and the fingerprint of the data, which do not change during a run."""
-        return config_files.text_of(self.config), fingerprint(self.config.data)
+        return config_files.text_of(self.config), conditioning.data_fingerprint(self.config.data)
 
     def origin(self) -> checkpoint.Origin:
         """What this run was started with, and what its files hold by now."""
@@ -241,7 +244,7 @@ class Trainer:
 def build_generator(config: RunConfig, shapes: checkpoint.Shapes) -> nn.Module:
     """The generator of a run, with the initial weights of its seed."""
     with seeded(named_stream(config.seed, "generator")):
-        return config.generator.build(config.latent.shape, shapes.shape, shapes.value_range)
+        return conditioning.built(config.generator, config.latent, shapes)
 
 
 def _guard(player: Player, parameters: list[nn.Parameter], gradients: tuple[Tensor | None, ...]) -> None:
