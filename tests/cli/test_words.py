@@ -121,7 +121,7 @@ WORDS = {
     "sample run": "--out must be given",
     "sample run --out x.png --n several": "--n must be a whole number, got 'several'",
     "sample run --out x.png --raw=3": "",
-    "sample run --out x.gif": "--out must end in .png or .npz",
+    "sample run --out x.gif": "--out must end in .png, .npz, .npy, .csv or .parquet, or be a folder",
     "eval": "run must be given",
     "eval run --n x": "--n must be a whole number or null, got 'x'",
     "eval run --n 1.5": "--n must be a whole number",
