@@ -119,7 +119,7 @@ WORDS = {
     "train pixels --method.help KL": "",
     "sample": "must be given",
     "sample run": "--out must be given",
-    "sample run --out x.png --n several": "--n must be a whole number, got 'several'",
+    "sample run --out x.png --n several": "--n must be a whole number or null, got 'several'",
     "sample run --out x.png --raw=3": "",
     "sample run --out x.gif": "--out must end in .png, .npz, .npy, .csv or .parquet, or be a folder",
     "eval": "run must be given",

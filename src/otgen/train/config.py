@@ -131,6 +131,7 @@ class RunConfig:
         seed: seed of all random streams.
         steps: number of generator steps; None if a budget is given.
         budget: training time, e.g. 150s, in place of a number of steps.
+        init_from: the directory of another run, whose weights this one starts from; None for new weights.
     """
 
     data: Source = Digits()
@@ -141,6 +142,7 @@ class RunConfig:
     seed: int = 0
     steps: int | None = None
     budget: Duration | None = None
+    init_from: str | None = None
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.budget is None):
