@@ -168,9 +168,8 @@ def test_tables_are_told_by_their_columns(ending: str, monkeypatch: pytest.Monke
     kinds = ["number"] * 6 + ["category"] * 2 + ["boolean"]
 
     def table(path: str) -> Any:
-        held_out = SimpleNamespace(count=40)
         coder = SimpleNamespace(columns=tuple(SimpleNamespace(kind=kind) for kind in kinds))
-        return SimpleNamespace(count=366, coder=coder, held_out=lambda: held_out)
+        return SimpleNamespace(count=406, coder=coder)
 
     monkeypatch.setattr(data, "Table", table, raising=False)
     Path(f"cars.{ending}").touch()
@@ -183,7 +182,7 @@ def test_tables_are_told_by_their_columns(ending: str, monkeypatch: pytest.Monke
 REFUSED = {
     "photo/": "there is no file or folder photo/; did you mean 'photos'?",
     "photo.csv": "there is no file or folder photo.csv",
-    "notes.txt": "notes.txt is no kind of file that is known here",
+    "notes.md": "notes.md is no kind of file that is known here",
     "empty": "a folder holds no image: got empty",
     "tables": "tables holds no image, but 1 table(s): give one of them, as tables/a.csv",
     "one": "one holds 1 sample(s), of which nothing can be learnt",
@@ -201,7 +200,7 @@ def test_what_is_nothing_to_train_on_is_one_line(
     monkeypatch.delitem(_RECIPES, "photos") if words == "photos --data Arrays" else None
     for folder in ("photos", "empty", "tables"):
         Path(folder).mkdir()
-    Path("notes.txt").touch()
+    Path("notes.md").touch()
     Path("tables/a.csv").touch()
     write_images("one", 1, (8, 8))
     write_images("photos", 1, (8, 8))

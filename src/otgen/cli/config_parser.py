@@ -18,7 +18,7 @@ from otgen.own_modules import ForeignClass
 from otgen.train import yaml_text
 from otgen.train.config import plain
 from otgen.train.config_files import ConfigParser, Unfit, read
-from otgen.train.config_problems import Option, first_problem
+from otgen.train.config_problems import Option, first_problem, near_option
 
 # Parsing words, jsonargparse makes parsers of the same class for the options of components.
 _is_inside: ContextVar[bool] = ContextVar("inside a parser", default=False)
@@ -69,10 +69,14 @@ class Parser(ConfigParser):
         own = next((e for e in _chain(error) if isinstance(e, OtgenError)), None)
         if own is not None:
             return (self._problem_of_files(words) if isinstance(own, Unfit) else None) or str(own)
-        message = str(error)
+        message, given = str(error), self._given(words)
+        problem = first_problem(given, self.options, "--")
+        # Of an option of a component the parser says only the last parts.
+        head = re.search(r"arguments: --([\w\-]+)", message)
         return (
-            unknown_option(message, known)
-            or first_problem(self._given(words), self.options, "--")
+            (problem if head is not None and head[1] not in self.options else None)
+            or unknown_option(message, known, lambda word: near_option(word, self.options, given, "--"))
+            or problem
             or self._problem_of_files(words)
             or self._missing(message, words)
             or reworded(message)

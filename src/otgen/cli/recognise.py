@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PHOTOS, TABLE, POINTS = "photos", "table", "pixels"
-_TABLES, _ARRAYS = (".csv", ".tsv", ".parquet"), (".npy", ".npz")
+_TABLES, _ARRAYS = (".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq"), (".npy", ".npz")
+# Those that a folder without images is searched for.
+_LIKELY = (".csv", ".tsv", ".parquet", *_ARRAYS)
 # Of a large folder so many images, evenly spread, say what the rest is like; reading 1,000 headers takes 0.1 s.
 _MOST_LOOKED_AT, _MOST_DECODED = 1000, 32
 # The sides up to 32 that convolutions can double up to; images that have one already keep their pixels.
@@ -75,7 +78,7 @@ def recognise(name: str, key: str | None = None) -> Recognised:
         return _table(name)
     if ending in _ARRAYS:
         return _array(name, path, key)
-    known = ", ".join((*_TABLES, *_ARRAYS))
+    known = ", ".join(_LIKELY)
     raise InputError(f"{name} is no kind of file that is known here; give a folder of images, or one of {known}")
 
 
@@ -95,7 +98,7 @@ def _folder(name: str, root: Path) -> Recognised:
             f"{name} is a run: go on with otgen train --resume --out {name}, or start a new one from its weights with "
             f"--init-from {name}"
         )
-    tables = sorted(child.name for child in root.iterdir() if child.suffix.lower() in (*_TABLES, *_ARRAYS))
+    tables = sorted(child.name for child in root.iterdir() if child.suffix.lower() in _LIKELY)
     try:
         paths = _find_images(root)
     except InputError:
@@ -203,9 +206,10 @@ def _table(name: str) -> Recognised:
     from otgen.data import Table  # type: ignore[attr-defined]
 
     table: Any = Table(path=name)
-    held_out = table.held_out()
-    count = table.count + (0 if held_out is None else held_out.count)
-    columns = table.coder.columns
+    with warnings.catch_warnings():
+        # What it has to say of its columns it says when it is trained on.
+        warnings.simplefilter("ignore")
+        count, columns = table.count, table.coder.columns
     named = Counter(str(column.kind) for column in columns)
     categorical = named["category"] + named["boolean"]
     of = f", of which {categorical} categorical" if categorical else ""
