@@ -102,6 +102,9 @@ def test_a_file_is_told_in_our_words(kind: str, value: str, otgen: Call) -> None
 
 WORDS = {
     "train --steps": "--steps needs a value",
+    "train --seed {0}": "--seed must be a whole number, got '{0}'",
+    "sample run --out x.png --see 3": "there is no option --see; did you mean '--seed'?",
+    "solve x.npy y.npy --to 0.1": "there is no option --to; did you mean '--tol'?",
     "train digits extra": "'extra'",
     "train --resume=3": "",
     "train --config": "--config needs a value",

@@ -33,6 +33,10 @@ class Parser(ConfigParser):
 
     prefix = "--"
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        # The first letters of an option are another one's after the next release.
+        super().__init__(*args, **{"allow_abbrev": False} | options)
+
     @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise instead of exiting; the words are the parser's own, and are not shown."""
@@ -117,17 +121,11 @@ class Parser(ConfigParser):
                 continue
             flag, equals, value = word.partition("=")
             if equals:
-                yield self._whole(flag), value
+                yield flag[2:], value
             elif flag in flags or not waiting or re.match(r"-(?![\d.])", waiting[0]):
-                yield self._whole(flag), None
+                yield flag[2:], None
             else:
-                yield self._whole(flag), waiting.pop(0)
-
-    def _whole(self, flag: str) -> str:
-        """The name of an option that may be given by its first letters."""
-        name, dot, rest = flag[2:].partition(".")
-        near = [known for known in self.options if known.startswith(name)]
-        return (near[0] if len(near) == 1 and name not in self.options else name) + dot + rest
+                yield flag[2:], waiting.pop(0)
 
     def _values_by_option(self, words: Sequence[str]) -> dict[str, Any]:
         """What each option is given, every time it is given; of a file only its name."""

@@ -156,7 +156,6 @@ def _cut_off(trainer: Trainer) -> bool:
 def _parser(recipe: Recipe) -> Parser:
     parser = Parser(
         prog="otgen train [RECIPE | PATH]",
-        allow_abbrev=False,
         print_config=None,  # its own, which would not know that another method starts from its own defaults
         description="Train a generator. PATH is a folder of images or a file, whose data are recognised; RECIPE is one "
         f"of `otgen list`, or FIGURE/PANEL, a panel of a figure; here it is {recipe.name}: {recipe.summary}.",

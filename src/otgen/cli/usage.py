@@ -54,7 +54,7 @@ _REWORDED = (
     (r"argument (\S+): invalid float value: ('.*')", "{1} must be a number, got {2}"),
     (r"argument (\S+): invalid choice: ('.*?') \(choose from (.*)\)", "{1} must be one of {3}, got {2}"),
     (r"ambiguous option: (\S+) could match (.+)", "{1} may be {2}; write the whole name"),
-    (r"[Uu]nrecognized arguments: (.+)", "'{1}' is more than the command takes; leave it out"),
+    (r"[Uu]nrecognized arguments: ?(.*)", "'{1}' is more than the command takes; leave it out"),
     (r"[Kk]ey [\"']([\w.]+)[\"'] is required", "{1} must be given"),
     (r"[Ee]xpected (?:all )?[\"']?([\w.]+)[\"']? to be required", "{1} must be given"),
 )
