@@ -27,6 +27,8 @@ from otgen.runs.sample import load_critic as load_critic
 from otgen.runs.sample import load_generator as load_generator
 from otgen.runs.sample import load_potentials as load_potentials
 from otgen.runs.sample import sample_run as sample_run
+from otgen.runs.sampler import Sampler as Sampler
+from otgen.runs.sampler import interpolated as interpolated
 from otgen.runs.tracking import PowerLaw as PowerLaw
 from otgen.runs.tracking import Tracked as Tracked
 from otgen.runs.tracking import fit_power_law as fit_power_law

@@ -135,6 +135,7 @@ class RunConfig:
         budget: training time, e.g. 150s, in place of a number of steps.
         label_weight: what a wrong label costs, where the data have labels that condition the generator. At 1 it costs
             as much as the mean squared distance between two samples; at w, w^2 times as much.
+        init_from: the directory of another run, whose weights this one starts from; None for new weights.
     """
 
     data: Source = Digits()
@@ -147,6 +148,7 @@ class RunConfig:
     steps: int | None = None
     budget: Duration | None = None
     label_weight: float = 1.0
+    init_from: str | None = None
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.budget is None):

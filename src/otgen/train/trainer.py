@@ -20,7 +20,7 @@ from otgen.methods import Batches, Logged, Player
 from otgen.methods.base import pace
 from otgen.seeding import named_stream, seeded
 from otgen.threads import cached_property
-from otgen.train import checkpoint, conditioning, config_files
+from otgen.train import checkpoint, conditioning, config_files, initial
 from otgen.train.changes import refuse_changes
 from otgen.train.config import Device, RunConfig
 from otgen.train.rows import coder_of
@@ -112,6 +112,23 @@ class Trainer:
         self.batches = Batches(*self.laws, data_rng, latent_rng, self.device)
         self.signal: int | None = None
         self._in_step = False
+        self._weights: initial.InitialWeights | None = None
+        self._begun = config.init_from is None
+
+    def initialise(self) -> initial.InitialWeights | None:
+        """Take the weights of the run that the configuration starts from, once; training does it by itself.
+
+        Returns:
+            What was taken; None if the run starts from new weights, or goes on.
+
+        Raises:
+            InputError: the other run has no checkpoint, or its generator does not fit.
+        """
+        if not self._begun:
+            assert self.config.init_from is not None
+            self._weights = initial.take_weights(self.state, self.config.init_from)
+            self._begun = True
+        return self._weights
 
     def resume(self, *, allow_change: bool = False) -> None:
         """Continue from the newest checkpoint of the run that is whole; from the beginning if there is none at all.
@@ -132,6 +149,7 @@ class Trainer:
         if before is not None:
             refuse_changes(newest, before, self.origin(), self.config, self.run, allow=allow_change)
         checkpoint.load(newest, self.state)
+        self._begun = True
         checkpoint.set_aside(self.run.checkpoints, self.state.step)
         self.run.forget_after(self.state.step, None if before is None else before.run.get(self.run.metrics.name))
 
@@ -159,10 +177,13 @@ class Trainer:
     def train(self) -> Ending:
         """Train to the end of the steps or the budget, or until interrupted; then call the hooks a last time."""
         logged: Logged | None = None
+        weights = self.initialise()
         try:
             with handled(self._note, *_SIGNALS):
                 if self.hooks:
                     self.run.exist()
+                    if weights is not None:
+                        initial.record(self.run, weights)
                 for hook in self.hooks:
                     if isinstance(hook, Starting):
                         hook.at_start(self)
@@ -192,6 +213,7 @@ class Trainer:
 
     def step(self) -> Logged:
         """One generator step, without the hooks."""
+        self.initialise()
         started = time.perf_counter()
         self._in_step = True
         try:
