@@ -21,14 +21,14 @@ def run(arguments: Sequence[str]) -> int:
     if (parsed.n is not None and parsed.n < 1) or (parsed.seed is not None and parsed.seed < 0):
         raise UsageError(f"--n must be at least 1 and --seed not negative, got {parsed.n} and {parsed.seed}")
     from otgen.cli.console import PlainConsole
-    from otgen.cli.report import metrics_table, remark_lines
+    from otgen.cli.report import metrics_table, verdict_lines
     from otgen.runs import assumption_lines, evaluate_run
     from otgen.train import RunDir
 
     result = evaluate_run(RunDir.open(Path(parsed.run)), n=parsed.n, seed=parsed.seed, raw=parsed.raw)
     console = PlainConsole()
     console.print(metrics_table(result.values))
-    for line in remark_lines(result):
+    for line in verdict_lines(result):
         console.print(line)
     if result.assumptions:
         console.print(

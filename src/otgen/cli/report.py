@@ -18,7 +18,7 @@ def show_end(run: RunDir) -> None:
     console = PlainConsole()
     result = evaluate_run(run, reuse=True)
     console.print(metrics_table(result.values))
-    for line in remark_lines(result):
+    for line in verdict_lines(result):
         console.print(line)
     lines = [record for record in run.read_metrics() if record.get("lower") is not None]
     if lines and (text := loss_text(lines[-1])) is not None:
@@ -50,6 +50,8 @@ def metrics_table(values: dict[str, float]) -> Table:
     return table
 
 
-def remark_lines(result: RunEvaluation) -> list[str]:
-    """The remarks on an evaluation; that no copies were found is said too."""
-    return [*result.remarks, *(["No copying found."] if copied(result.values) is False else [])]
+def verdict_lines(result: RunEvaluation) -> list[str]:
+    """The verdict, apart from what stands above it; that no copies were found is said too."""
+    lines = result.verdict.lines()
+    unharmed = ["No copying found."] if copied(result.values) is False else []
+    return ["", *lines[:-1], *unharmed, lines[-1], ""]
