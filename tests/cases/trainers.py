@@ -71,8 +71,8 @@ def resumed(config: RunConfig, first: Trainer) -> Trainer:
 
 
 def trainer_of(method: Method[Any], folder: Path, data: Source, generator: GeneratorNet, **settings: Any) -> Trainer:
-    """At its start; the latent law is normal and as large as the data unless it is given."""
-    settings = {"latent": Normal(dim=data.shape[0]), **settings}
+    """At its start; the latent law is normal and as large as the data unless it is given, and nothing is held out."""
+    settings = {"latent": Normal(dim=data.shape[0]), "holdout": 0.0, **settings}
     return Trainer(RunConfig(data=data, generator=generator, method=method, **settings), RunDir(folder))
 
 

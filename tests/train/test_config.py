@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from otgen.ot import KL, Envelope, NoReg, Quadratic, Relative
 from otgen.papers import Scale
 from otgen.train import Device, Duration, RunConfig, TrainerConfig
 from otgen.train.config import differences, parse_relative, plain
-from otgen.train.config_files import load, save
+from otgen.train.config_files import load, save, text_of
 
 VARIED = {
     "plain": RunConfig(steps=3),
@@ -265,6 +266,14 @@ def test_a_short_file_leaves_the_rest_at_its_defaults(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("steps: 5\nmethod:\n  class_path: otgen.methods.PixelSinkhorn\n  init_args: {batch: 3}\n")
     assert load(file) == RunConfig(steps=5, method=PixelSinkhorn(batch=3))
+
+
+def test_a_run_from_before_anything_was_held_out_holds_nothing_out(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    text = text_of(RunConfig(steps=5))
+    old = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(("#", "holdout")))
+    file.write_text(f"# sha256 of what follows: {hashlib.sha256(old.encode()).hexdigest()}\n{old}")
+    assert load(file) == RunConfig(steps=5, holdout=0.0)
 
 
 def test_configurations_are_values() -> None:

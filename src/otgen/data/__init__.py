@@ -10,6 +10,7 @@ from otgen.data.cifar10 import Cifar10Jpeg as Cifar10Jpeg
 from otgen.data.cifar10 import cifar10_at as cifar10_at
 from otgen.data.digits import Digits as Digits
 from otgen.data.fingerprint import fingerprint as fingerprint
+from otgen.data.holdout import training_part as training_part
 from otgen.data.image_folder import ImageFolder as ImageFolder
 from otgen.data.latent import Normal as Normal
 from otgen.data.latent import Uniform as Uniform
@@ -18,6 +19,7 @@ from otgen.data.pixels import HandwrittenDigits as HandwrittenDigits
 from otgen.data.pixels import PixelSource as PixelSource
 from otgen.data.pixels import Split as Split
 from otgen.data.pixels import ValueRange as ValueRange
+from otgen.data.source import Classes as Classes
 from otgen.data.source import FiniteSource as FiniteSource
 from otgen.data.source import Source as Source
 from otgen.data.toy import Gaussian1D as Gaussian1D

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from otgen.data._checks import require_finite, shown, user_path
 from otgen.data.npy import read_npy
@@ -64,6 +65,11 @@ class Arrays(FiniteSource):
         """
         return self._loaded[0]
 
+    @override
+    def content(self, index: Tensor) -> NDArray[Any]:
+        """The rows as they are in the file: what :attr:`standardise` makes of them depends on the other rows."""
+        return self.take(index).numpy() if self._loaded[1] is None else np.asarray(self._raw[index.numpy()])
+
     def restore(self, samples: Tensor) -> Tensor:
         """Undo `standardise` and `scale`: convert samples to the file's units, in float64.
 
@@ -79,6 +85,10 @@ class Arrays(FiniteSource):
             return values
         flat = values.numpy().reshape(len(values), *affine.mean.shape)
         return torch.from_numpy(affine.invert(flat)).reshape(values.shape)
+
+    @cached_property
+    def _raw(self) -> NDArray[Any]:
+        return self._read().values
 
     @cached_property
     def _loaded(self) -> tuple[Tensor, Affine | None]:

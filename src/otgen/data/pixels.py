@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from otgen.data._checks import as_member
 from otgen.data.source import FiniteSource
@@ -86,6 +89,11 @@ class PixelSource(FiniteSource):
         """The images at ``index``, float32."""
         return self._to_float(self.pixels()[index])
 
+    @override
+    def content(self, index: Tensor) -> NDArray[np.uint8]:
+        """The bytes of the images at ``index``."""
+        return self.pixels()[index].numpy()
+
     def _to_float(self, pixels: Tensor) -> Tensor:
         unit = pixels.to(torch.float32).div_(255)
         low, high = self.pixel_range.bounds
@@ -110,6 +118,11 @@ class SplitSource(PixelSource):
     def held_out(self) -> Self | None:
         """The split ``test``, if this is the split ``train`` and the data have one; else None."""
         return replace(self, split=Split.TEST) if self.split is Split.TRAIN and self._has_test() else None
+
+    @override
+    def may_be_split(self) -> bool:
+        """False: who asks for all the splits, or for the test split, gets them whole."""
+        return False
 
     def _has_test(self) -> bool:
         """Whether the data have the split ``test``."""

@@ -72,7 +72,7 @@ def evaluate_run(
         generator, _ = load_generator(run, raw=raw, config=config)
         about = (*settings, numbers["elapsed"], numbers["critic_updates"])
         try:
-            evaluation = evaluate(generator, config.latent, config.data, n, seed)
+            evaluation = evaluate(generator, config.latent, config.training_data(), n, seed)
         except NumericalError as error:
             raise NumericalError(f"{path}: {error}") from error
         file, values = store(run, evaluation, dict(zip(ABOUT, about, strict=True))), evaluation.values

@@ -14,7 +14,7 @@ from typing import Any
 from jsonargparse.typing import register_type
 
 from otgen import data, methods, nets, ot
-from otgen.data import Digits, Normal, Source
+from otgen.data import Digits, FiniteSource, Normal, Source, training_part
 from otgen.errors import InputError
 from otgen.methods import Method, PixelSinkhorn
 from otgen.nets import GeneratorNet, MlpGenerator
@@ -133,6 +133,8 @@ class RunConfig:
         latent: the latent law q.
         generator: the generator's architecture.
         method: the training algorithm.
+        holdout: share of a data set that is kept from training, for checks, chosen by the content of each point; a data
+            set with a test split keeps that instead, and of fewer than 50 points nothing is held out.
         trainer: how the run is executed.
         seed: seed of all random streams.
         steps: number of generator steps; None if a budget is given.
@@ -143,6 +145,7 @@ class RunConfig:
     latent: Source = Normal(dim=16)
     generator: GeneratorNet = MlpGenerator()
     method: Method = PixelSinkhorn()
+    holdout: float = 0.1
     trainer: TrainerConfig = TrainerConfig()
     seed: int = 0
     steps: int | None = None
@@ -153,8 +156,14 @@ class RunConfig:
             raise InputError(f"a run needs either steps or a budget, got steps={self.steps} and budget={self.budget}")
         if self.steps is not None and self.steps < 1:
             raise InputError(f"steps must be at least 1, got {self.steps}")
+        if not 0 <= self.holdout < 1:
+            raise InputError(f"holdout is a share of the data, at least 0 and below 1, got {self.holdout}")
         if self.seed < 0:
             raise InputError(f"seed must not be negative, got {self.seed}")
+
+    def training_data(self) -> Source:
+        """The law that the run learns: the data without what is held out, which its ``held_out()`` gives."""
+        return training_part(self.data, self.holdout) if isinstance(self.data, FiniteSource) else self.data
 
     def progress(self, step: int, elapsed: float) -> float:
         """Fraction of the run that is done after ``step`` steps and ``elapsed`` seconds of training, in [0, 1]."""

@@ -245,8 +245,11 @@ def load(path: Path, *, within: Path | None = None) -> RunConfig:
     """
     try:
         text = read(path, within)
-        make, default = (lambda: ConfigParser(exit_on_error=False)), RunConfig(steps=1)
-        parser, parsed = parse_config(make, lambda p: p.parse_string(text), default, _classes(text, default))
+        default = RunConfig(steps=1)
+        # A run's file holds every value: one without this was written when nothing was held out of the data.
+        default = dataclasses.replace(default, holdout=0.0) if text.startswith(_SUM) else default
+        classes = _classes(text, default)
+        parser, parsed = parse_config(_reader, lambda p: p.parse_string(text), default, classes)
         parser.check(parsed)
         return build(parser, parsed)
     except ForeignClass as error:
@@ -254,6 +257,11 @@ def load(path: Path, *, within: Path | None = None) -> RunConfig:
     except Exception as error:
         reason = " ".join(str(error).split()) if isinstance(error, (OtgenError, ValueError)) else _UNKNOWN
         raise InputError(f"{path} is no configuration of a run: {reason}") from error
+
+
+def _reader() -> ConfigParser:
+    """The parser of a configuration's file."""
+    return ConfigParser(exit_on_error=False)
 
 
 def read(path: Path, within: Path | None = None) -> str:

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from otgen import metrics
-from otgen.data import FiniteSource, Source
+from otgen.data import Cifar10, Cifar10Jpeg, FiniteSource, HandwrittenDigits, Source
 from otgen.methods import Logged
 from otgen.seeding import named_stream
 from otgen.train.config import RunConfig
-from otgen.train.evaluation import classifier_of, generate
+from otgen.train.evaluation import generate
 from otgen.train.hooks import points_within, spared
 from otgen.train.trainer import Trainer
 
@@ -47,7 +47,7 @@ class Ruler:
         reference, unseen = _real(data, n, seed)
         self.references = len(reference)
         self.seconds_per_sample = 0.0
-        self._features = classifier_of(data)
+        self._features = _features_of(data)
         self._spread = _spread(reference)
         self._detail = _detail(reference)
         self._centre = reference.flatten(1).double().mean(0)
@@ -88,6 +88,16 @@ class Ruler:
             return metrics.FrechetDistance()(seen, self._reference)["frechet"]
         across = _mean_distance(seen.values, self._reference.values)
         return max(0.0, 2 * across - _mean_distance(seen.values) - self._within)
+
+
+def _features_of(data: Source) -> Callable[[Tensor], metrics.Features] | None:
+    """The features that an evaluation compares these data by; None for the samples themselves."""
+    if data.value_range != (0.0, 1.0) or not isinstance(data, HandwrittenDigits | Cifar10 | Cifar10Jpeg):
+        return None
+    if not isinstance(data, HandwrittenDigits):
+        return metrics.CifarFeatures()
+    digits = metrics.DigitFeatures()
+    return lambda images: digits(data.inside(images))
 
 
 def _real(data: Source, n: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -146,7 +156,7 @@ class Curve:
             return
         started = self._clock()
         with spared("the curve for the verdict"):
-            self.ruler = Ruler(trainer.config.data, _count(trainer.config), trainer.config.seed)
+            self.ruler = Ruler(trainer.data, _count(trainer.config), trainer.config.seed)
         self.spent += self._clock() - started
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
@@ -177,8 +187,8 @@ class Curve:
     def _evaluate(self, trainer: Trainer, ruler: Ruler) -> None:
         config, state, n = trainer.config, trainer.state, _count(trainer.config)
         samples = generate(state.ema, config.latent, n, named_stream(config.seed, "curve/latent"))
-        if config.data.value_range is not None:
-            samples = samples.clamp(*config.data.value_range)
+        if trainer.data.value_range is not None:
+            samples = samples.clamp(*trainer.data.value_range)
         about = {"step": state.step, "samples": n, "references": ruler.references, "elapsed": state.elapsed}
         with spared(f"the curve's point at step {state.step}"):
             trainer.run.write_curve(state.step, about | ruler.measure(samples))

@@ -142,18 +142,12 @@ def _parameters(generator: nn.Module, latent: Source, data: Source) -> tuple[Ten
 
 def _classified(data: Source, samples: Tensor, real: Tensor, held_out: Tensor | None) -> metrics.FeatureSets | None:
     """The samples in the features of the shipped classifier of these data; None if there is none for their range."""
-    features = classifier_of(data)
-    return None if features is None else _feature_sets(features, samples, real, held_out)
-
-
-def classifier_of(data: Source) -> Callable[[Tensor], metrics.Features] | None:
-    """The features of the shipped classifier of these data; None if there is none for their range."""
     if data.value_range != (0.0, 1.0) or not isinstance(data, HandwrittenDigits | Cifar10 | Cifar10Jpeg):
         return None
     if not isinstance(data, HandwrittenDigits):
-        return metrics.CifarFeatures()
+        return _feature_sets(metrics.CifarFeatures(), samples, real, held_out)
     digits = metrics.DigitFeatures()
-    return lambda images: digits(data.inside(images))
+    return _feature_sets(lambda images: digits(data.inside(images)), samples, real, held_out)
 
 
 def _feature_sets(

@@ -23,7 +23,7 @@ def expected_seconds(config: RunConfig, ruler: Ruler | None) -> float:
         config: the run's configuration.
         ruler: what has extracted features of the run's data, and so knows how long that takes; None for nothing.
     """
-    n, data = config.trainer.eval_samples, config.data
+    n, data = config.trainer.eval_samples, config.training_data()
     unseen = data.held_out() if isinstance(data, FiniteSource) else None
     real = data.count if isinstance(data, FiniteSource) else n
     held_out = 0 if unseen is None else unseen.count

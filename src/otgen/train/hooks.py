@@ -102,7 +102,7 @@ class Log:
         generator, critic = state.method.generator.module, config.method.critic_of(state.method)
         record["generator_lipschitz"] = steepness(generator, codes, rng)
         if critic is not None:
-            real = config.data.sample(_STEEP, rng)
+            real = trainer.data.sample(_STEEP, rng)
             points = torch.cat([real, generate(generator, config.latent, _STEEP, rng)]).to(trainer.device)
             record["critic_lipschitz"] = steepness(critic, points, rng)
         with spared(f"the line of step {state.step}"):
@@ -238,7 +238,7 @@ class Evaluations:
     def _evaluate(self, trainer: Trainer) -> None:
         config, state, n = trainer.config, trainer.state, trainer.config.trainer.eval_samples
         about = (state.step, n, config.seed, "ema", state.elapsed, state.critic_updates)
-        done = evaluate(state.ema, config.latent, config.data, n, config.seed)
+        done = evaluate(state.ema, config.latent, trainer.data, n, config.seed)
         with spared(f"the evaluation of step {state.step}"):
             store(trainer.run, done, dict(zip(ABOUT, about, strict=True)))
 

@@ -83,6 +83,7 @@ class Trainer:
     Attributes:
         state: everything that changes during the run.
         shapes: shape and range of the samples.
+        data: the law that the run learns: without what is held out of its data.
     """
 
     def __init__(self, config: RunConfig, run: RunDir, hooks: Sequence[Hook] = ()) -> None:
@@ -95,15 +96,16 @@ class Trainer:
         self.device = torch.device(choice.value if choice is not Device.AUTO else "cuda" if cuda else "cpu")
         # Reads the data, so that errors in it are reported before anything is written.
         config.data.sample(1, named_stream(config.seed, "probe"))
-        self.shapes = checkpoint.Shapes(config.data.shape, config.data.value_range)
+        self.data = config.training_data()
+        self.shapes = checkpoint.Shapes(self.data.shape, self.data.value_range)
         # Before the generator is built: if both refuse the data, the method's reason is the one to report.
-        config.method.accepts(config.data)
+        config.method.accepts(self.data)
         generator = build_generator(config, self.shapes).to(self.device)
         average = average_of(generator)
-        method = config.method.init(generator, config.latent, config.data, named_stream(config.seed, "critic"))
+        method = config.method.init(generator, config.latent, self.data, named_stream(config.seed, "critic"))
         data_rng, latent_rng = (named_stream(config.seed, name) for name in ("data", "latent"))
         self.state = TrainState(method, average, data_rng, latent_rng)
-        self.batches = Batches(config.data, config.latent, data_rng, latent_rng, self.device)
+        self.batches = Batches(self.data, config.latent, data_rng, latent_rng, self.device)
         self.signal: int | None = None
         self._in_step = False
 

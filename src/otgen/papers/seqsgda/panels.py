@@ -75,6 +75,7 @@ class Setting:
         smoke = self.smoke
         return RunConfig(
             data=self.data(),
+            holdout=0.0,  # the paper trains on all images
             latent=Normal(dim=100 if self.paper else 16),
             generator=self.generator(),
             method=method,
