@@ -44,8 +44,8 @@ class Verdict:
         lines = [f"Verdict: {level}. {far}", self._trend()]
         lines += [f"{'Wrong most' if k == 0 else 'Also'}: {fault.text}" for k, fault in enumerate(self.faults)]
         if not self.faults and self.level not in (None, Level.NEAR):
-            lines.append("Nothing is wrong more than the rest.")
-        return [*lines, f"To try next, as {self.advice.reason}: {self.advice.command}"]
+            lines.append("Nothing stands out that is wrong more than the rest.")
+        return [*lines, f"Next ({self.advice.reason}): {self.advice.command}"]
 
     def _trend(self) -> str:
         same = self.distance is not None and self.distance.key == self.trend.key

@@ -196,4 +196,5 @@ def trend_text(trend: Trend, value: float | None, real: float | None) -> str:
     low, high = (short(number) for number in promised)
     unit = real if value is not None else trend.real
     times = f", {short(promised[0] / unit)} to {short(promised[1] / unit)} times real to real" if unit else ""
-    return f"{said}. Twice the budget promises {low} to {high}{times}."
+    name = next(measure.name for measure in MEASURES if measure.key == trend.key)
+    return f"{said}. Twice the budget promises {name} {low} to {high}{times}."

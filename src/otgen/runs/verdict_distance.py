@@ -33,17 +33,19 @@ class Measure:
     Attributes:
         key: its key.
         real: the key of the same distance between held-out and training data.
+        matched: where evaluations store them, the keys of the same two of equal numbers of samples, which compare.
         name: what it is called.
         data: what held-out data are called.
         limits: up to these multiples of the distance of real data a level is reached, the best level first.
-        most_unit: the level is judged in units of real to real, but of no more than this: few held-out data are far
-            from the training data by chance alone, and samples are no better for that. None where the scale of the
-            features is not known.
+        most_unit: the level is judged by the excess over real to real, in units of this at most: few held-out data are
+            far from the training data by chance alone, and samples are no better for that. None where the scale of
+            the distance is not known.
     """
 
     key: str
     real: str
     name: str
+    matched: tuple[str, str] | None = None
     data: str = "data"
     limits: tuple[float, float, float] = (2.0, 10.0, 50.0)
     most_unit: float | None = None
@@ -96,14 +98,33 @@ class Distance:
 # The squares of distances have wide limits, distances themselves the roots of these. Of the features of the shipped
 # classifiers each has variance 1, and 500 held-out images are at about 0.9: see docs/verdict.md.
 _PLAIN = (2.0, 3.5, 7.0)
-FRECHET = Measure(key="frechet", real="frechet_real", name="Fréchet", data="images", most_unit=1.0)
-TABLE = Measure(key="marginal_ks", real="marginal_ks_real", name="mean KS", data="rows", limits=_PLAIN, most_unit=0.05)
+FRECHET = Measure(
+    key="frechet",
+    real="frechet_real",
+    name="Fréchet",
+    matched=("frechet_matched", "frechet_matched_real"),
+    data="images",
+    most_unit=1.0,
+)
+KOLMOGOROV, VARIATION = (
+    Measure(
+        key=key,
+        real=f"{key}_real",
+        name=name,
+        matched=(f"{key}_matched", f"{key}_real"),
+        data="rows",
+        limits=_PLAIN,
+        most_unit=0.05,
+    )
+    for key, name in (("marginal_ks", "mean KS"), ("marginal_tv", "mean total variation"))
+)
+_TABLES = (KOLMOGOROV, VARIATION)
 ENERGY = Measure(key="energy", real="energy_real", name="energy distance")
 # From the one that tells most to the one that tells least.
 MEASURES = (
-    TABLE,
+    *_TABLES,
     FRECHET,
-    Measure(key="sliced_w", real="sliced_w_real", name="sliced Wasserstein", limits=_PLAIN),
+    Measure(key="sliced_w1", real="sliced_w1_real", name="sliced Wasserstein", limits=_PLAIN),
     ENERGY,
     # Exact transport between finite samples is far from 0 for equal laws, so little above that is much.
     Measure(key="w2_squared_matched", real="w2_squared_real", name="W2 squared", limits=(1.2, 2.0, 4.0)),
@@ -126,13 +147,13 @@ def distance_of(values: Mapping[str, float]) -> Distance | None:
         values: metric name to number.
     """
     for measure in MEASURES:
-        value, real = values.get(measure.key), values.get(measure.real)
+        value, real = _pair(measure, values)
         if value is None or (real is None and measure is not FRECHET):
             continue
         if measure.key in _TRANSPORT and real is not None and value < _LEAST_TRANSPORT * real:
             continue
         level, auc = _level(measure, value, real), None
-        if measure is TABLE and (auc := values.get("detection_auc")) is not None:
+        if measure in _TABLES and (auc := values.get("detection_auc")) is not None:
             level = max(level, _within(auc, _AUC), key=lambda each: each.rank)
         if measure is not FRECHET and (detail := values.get("detail")) is not None:
             level = max(level, _seen(detail), key=lambda each: each.rank)
@@ -143,11 +164,17 @@ def distance_of(values: Mapping[str, float]) -> Distance | None:
 
 
 def _level(measure: Measure, value: float, real: float | None) -> Level:
-    units = [unit for unit in (real, measure.most_unit) if unit is not None]
-    unit = min(units)
+    unit = min(unit for unit in (real, measure.most_unit) if unit is not None)
     if unit <= 0:
         return Level.NEAR if value <= 0 else Level.FAR
-    return _within(value / unit, measure.limits)
+    return _within(value / unit if real is None else 1 + (value - real) / unit, measure.limits)
+
+
+def _pair(measure: Measure, values: Mapping[str, float]) -> tuple[float | None, float | None]:
+    """The distance of samples and that of real data, of equal numbers of samples where both are stored."""
+    if measure.matched is not None and all(key in values for key in measure.matched):
+        return values[measure.matched[0]], values[measure.matched[1]]
+    return values.get(measure.key), values.get(measure.real)
 
 
 def _within(value: float, limits: tuple[float, float, float]) -> Level:

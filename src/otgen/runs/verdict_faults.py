@@ -30,6 +30,8 @@ class FaultKind(StrEnum):
     """Samples lie where there are no data."""
     COLUMN = "column"
     """A column of a table is distributed otherwise."""
+    GAPS = "gaps"
+    """Another share of the values of a table is missing."""
     TOGETHER = "together"
     """The columns of a table hang together otherwise."""
     USE = "use"
@@ -71,6 +73,8 @@ _LOW = 0.5
 _ALIKE = 0.1
 # Of tables: the largest KS or total variation of a column, error of correlations and loss of AUC that pass.
 _COLUMN, _CORRELATION, _USE = 0.1, 0.1, 0.03
+# Mean difference of the shares of missing values that passes.
+_GAPS = 0.05
 
 
 def faults(values: Mapping[str, float]) -> list[Fault]:
@@ -79,7 +83,7 @@ def faults(values: Mapping[str, float]) -> list[Fault]:
     Args:
         values: metric name to number; nothing is said of metrics that are missing.
     """
-    checks = (_copies, _collapse, _modes, _classes, _blur, _noise, _between, _columns, _together, _use)
+    checks = (_copies, _collapse, _modes, _classes, _blur, _noise, _between, _columns, _gaps, _together, _use)
     found: dict[FaultKind, Fault] = {}
     for check in checks:
         for fault in check(values):
@@ -92,15 +96,26 @@ def faults(values: Mapping[str, float]) -> list[Fault]:
 
 def copied(values: Mapping[str, float]) -> bool | None:
     """Whether samples are copies of training data; None if it was not checked."""
-    if "copy_close" not in values:
-        return None
-    return values["copy_close"] > _COPIES or values.get("copy_exact", 0) > 0
+    if "copy_close" in values:
+        return values["copy_close"] > _COPIES or values.get("copy_exact", 0) > 0
+    if "dcr_share" in values:
+        # A table of few different rows repeats itself.
+        return values["dcr_share"] > _COPIES or _repeated(values) > 0
+    return None
+
+
+def _repeated(values: Mapping[str, float]) -> float:
+    """The share of rows that equal a training row beyond that of held-out rows, if that is not chance; else 0."""
+    more = values.get("dcr_exact", 0.0) - values.get("dcr_exact_real", 0.0)
+    return more if more > _COPIES / 10 else 0.0
 
 
 def _copies(values: Mapping[str, float]) -> Iterator[Fault]:
     if copied(values):
         exact = values.get("copy_exact", 0)
+        share = _repeated(values)
         how = f"; {exact:.0f} are exact copies" if exact else ""
+        how = how or (f"; {100 * share:.0f} % more rows than of held-out ones equal one" if share else "")
         said = f"Copying: the samples lie nearer to training samples than real ones do{how}."
         yield Fault(FaultKind.COPIES, said)
 
@@ -113,11 +128,10 @@ def _collapse(values: Mapping[str, float]) -> Iterator[Fault]:
         if part is not None and part < _LOW and (near is None or near >= _LOW):
             told = f"{key} {values[key]:.2g}, of real ones {values[f'{key}_real']:.2g}"
             yield Fault(FaultKind.COLLAPSE, f"Collapse: the samples are {said} ({told}).")
-    alike = [key for key in values if key.startswith("ssim") and f"{key}_real" in values]
-    for key in alike:
-        if values[key] > values[f"{key}_real"] + _ALIKE:
-            told = f"SSIM {values[key]:.2g}, of real ones {values[f'{key}_real']:.2g}"
-            yield Fault(FaultKind.COLLAPSE, f"Collapse: pairs of samples are too much alike ({told}).")
+    alike, real = values.get("pair_ssim"), values.get("pair_ssim_real")
+    if alike is not None and real is not None and alike > real + _ALIKE:
+        told = f"SSIM {alike:.2g}, of real ones {real:.2g}"
+        yield Fault(FaultKind.COLLAPSE, f"Collapse: pairs of samples are too much alike ({told}).")
     spread = _spread(values)
     if spread is not None and spread < _COLLAPSED:
         yield Fault(FaultKind.COLLAPSE, f"Collapse: the samples spread {spread:.2g} times as far as the data.")
@@ -205,8 +219,15 @@ def _columns(values: Mapping[str, float]) -> Iterator[Fault]:
         yield Fault(FaultKind.COLUMN, f"{said}{more if others else ''}.")
 
 
+def _gaps(values: Mapping[str, float]) -> Iterator[Fault]:
+    error = values.get("missing_error")
+    if error is not None and error > _GAPS:
+        yield Fault(FaultKind.GAPS, f"The shares of missing values are off by {error:.2g} in a column, on average.")
+
+
 def _together(values: Mapping[str, float]) -> Iterator[Fault]:
-    error, real = values.get("correlation_error"), values.get("correlation_error_real", 0.0)
+    error = values.get("correlation_error_matched", values.get("correlation_error"))
+    real = values.get("correlation_error_real", 0.0)
     if error is not None and error > max(_CORRELATION, 2 * real):
         beside = f" (of real rows {real:.2g})" if real else ""
         said = f"The columns hang together otherwise: their correlations are off by {error:.2g}{beside}."
@@ -214,13 +235,14 @@ def _together(values: Mapping[str, float]) -> Iterator[Fault]:
 
 
 def _use(values: Mapping[str, float]) -> Iterator[Fault]:
-    synthetic, real = values.get("tstr_auc"), values.get("trtr_auc")
-    if synthetic is not None and real is not None and synthetic < real - _USE:
-        yield Fault(
-            FaultKind.USE,
-            f"A model that learnt from samples has an AUC of {synthetic:.3f} on real rows, one that learnt from real "
-            f"rows {real:.3f}.",
-        )
+    for key, name in (("auc", "an AUC"), ("r2", "an R2")):
+        synthetic, real = values.get(f"tstr_{key}"), values.get(f"trtr_{key}")
+        if synthetic is not None and real is not None and synthetic < real - _USE:
+            yield Fault(
+                FaultKind.USE,
+                f"A model that learnt from samples has {name} of {synthetic:.3f} on real rows, one that learnt from "
+                f"real rows {real:.3f}.",
+            )
 
 
 def _spread(values: Mapping[str, float]) -> float | None:

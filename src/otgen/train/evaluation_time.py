@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from otgen.data import FiniteSource
-from otgen.train.config import RunConfig
+from otgen.data import FiniteSource, Source
 from otgen.train.curve import Ruler
 
 # Seconds on one core of a server of 2020, measured on digits and on points of the plane: an exact transport problem of
@@ -16,14 +15,14 @@ _PER_PRODUCT = 2.5e-10
 _ALWAYS = 1.0
 
 
-def expected_seconds(config: RunConfig, ruler: Ruler | None) -> float:
+def expected_seconds(n: int, data: Source, ruler: Ruler | None) -> float:
     """About how many seconds an evaluation will take, from the numbers of samples and the speed of the features.
 
     Args:
-        config: the run's configuration.
+        n: samples of the evaluation.
+        data: the training data.
         ruler: what has extracted features of the run's data, and so knows how long that takes; None for nothing.
     """
-    n, data = config.trainer.eval_samples, config.training_data()
     unseen = data.held_out() if isinstance(data, FiniteSource) else None
     real = data.count if isinstance(data, FiniteSource) else n
     held_out = 0 if unseen is None else unseen.count

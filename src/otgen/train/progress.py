@@ -59,7 +59,7 @@ class ProgressLine:
         if self.curve is None:
             return
         config = trainer.config
-        self._evaluating = about(expected_seconds(config, self.curve.ruler))
+        self._evaluating = about(expected_seconds(config.trainer.eval_samples, trainer.data, self.curve.ruler))
         length = f"{config.steps} steps" if config.budget is None else span(config.budget)
         small = config.trainer.curve_points if self.curve.ruler is not None else 0
         most = (
