@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from otgen.data import HandwrittenDigits
 from otgen.runs.verdict_advice import Advice, advice
 from otgen.runs.verdict_curve import Trend, trend_of, trend_text
-from otgen.runs.verdict_distance import Distance, Level, distance_of
+from otgen.runs.verdict_distance import DIGITS, PHOTOGRAPHS, Distance, Level, distance_of
 from otgen.runs.verdict_faults import Fault, faults
 from otgen.train import RunConfig
 
@@ -89,7 +90,8 @@ def verdict(
         run: its directory, as the advice shall name it.
         settled: whether its method ended it, so that it cannot be continued.
     """
-    distance, found = distance_of(values), tuple(faults(values))
+    limits = DIGITS if isinstance(config.data, HandwrittenDigits) else PHOTOGRAPHS
+    distance, found = distance_of(values, frechet=limits), tuple(faults(values))
     trend = trend_of(
         history,
         key=None if distance is None else distance.key,

@@ -26,6 +26,9 @@ class Level(StrEnum):
         return list(Level).index(self)
 
 
+Limits = tuple[float, float, float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measure:
     """A distance that evaluations store.
@@ -47,7 +50,7 @@ class Measure:
     name: str
     matched: tuple[str, str] | None = None
     data: str = "data"
-    limits: tuple[float, float, float] = (2.0, 10.0, 50.0)
+    limits: Limits = (2.0, 10.0, 50.0)
     most_unit: float | None = None
 
 
@@ -95,15 +98,18 @@ class Distance:
         return f"{said}."
 
 
-# The squares of distances have wide limits, distances themselves the roots of these. Of the features of the shipped
-# classifiers each has variance 1, and 500 held-out images are at about 0.9: see docs/verdict.md.
-_PLAIN = (2.0, 3.5, 7.0)
+# The squares of distances have wide limits, distances themselves the roots of these.
+_SQUARED, _PLAIN = (2.0, 10.0, 50.0), (2.0, 3.5, 7.0)
+# Of the features of the shipped classifiers each has variance 1, and 500 held-out images are at 0.4 to 1. Photographs
+# are long blots before anything can be recognised: docs/verdict.md has the pictures that these numbers were set by.
+DIGITS, PHOTOGRAPHS = _SQUARED, (2.0, 5.0, 12.0)
 FRECHET = Measure(
     key="frechet",
     real="frechet_real",
     name="Fréchet",
     matched=("frechet_matched", "frechet_matched_real"),
     data="images",
+    limits=PHOTOGRAPHS,
     most_unit=1.0,
 )
 KOLMOGOROV, VARIATION = (
@@ -135,16 +141,19 @@ _TRANSPORT = ("w2_squared_matched", "w1_matched")
 _LEAST_TRANSPORT = 0.9
 # Largest AUC of a level of tables.
 _AUC = (0.6, 0.75, 0.9)
+# Of a known mixture, the largest share of samples that are near no mode, beyond that of real ones.
+_ASTRAY = (0.1, 0.3, 0.7)
 # How much neighbouring pixels may differ, relative to those of real images, before a person sees it at once, or at all.
 # Only where no features of images are compared, which see that themselves.
 _SEEN, _GLARING = (0.8, 1.25), (0.4, 2.5)
 
 
-def distance_of(values: Mapping[str, float]) -> Distance | None:
+def distance_of(values: Mapping[str, float], *, frechet: Limits = PHOTOGRAPHS) -> Distance | None:
     """The distance that tells most among stored metrics; None if there is none.
 
     Args:
         values: metric name to number.
+        frechet: the limits of the Fréchet distance of these images.
     """
     for measure in MEASURES:
         value, real = _pair(measure, values)
@@ -152,22 +161,23 @@ def distance_of(values: Mapping[str, float]) -> Distance | None:
             continue
         if measure.key in _TRANSPORT and real is not None and value < _LEAST_TRANSPORT * real:
             continue
-        level, auc = _level(measure, value, real), None
-        if measure in _TABLES and (auc := values.get("detection_auc")) is not None:
-            level = max(level, _within(auc, _AUC), key=lambda each: each.rank)
-        if measure is not FRECHET and (detail := values.get("detail")) is not None:
-            level = max(level, _seen(detail), key=lambda each: each.rank)
+        limits = frechet if measure is FRECHET else measure.limits
+        levels = [_level(measure, limits, value, real)]
+        auc = values.get("detection_auc") if measure in _TABLES else None
+        levels += [] if auc is None else [_within(auc, _AUC)]
+        levels += [] if measure is FRECHET else _bounds(values)
+        level = max(levels, key=lambda each: each.rank)
         return Distance(
             key=measure.key, name=measure.name, data=measure.data, value=value, real=real, auc=auc, level=level
         )
     return None
 
 
-def _level(measure: Measure, value: float, real: float | None) -> Level:
+def _level(measure: Measure, limits: Limits, value: float, real: float | None) -> Level:
     unit = min(unit for unit in (real, measure.most_unit) if unit is not None)
     if unit <= 0:
         return Level.NEAR if value <= 0 else Level.FAR
-    return _within(value / unit if real is None else 1 + (value - real) / unit, measure.limits)
+    return _within(value / unit if real is None else 1 + (value - real) / unit, limits)
 
 
 def _pair(measure: Measure, values: Mapping[str, float]) -> tuple[float | None, float | None]:
@@ -177,17 +187,32 @@ def _pair(measure: Measure, values: Mapping[str, float]) -> tuple[float | None, 
     return values.get(measure.key), values.get(measure.real)
 
 
-def _within(value: float, limits: tuple[float, float, float]) -> Level:
+def _within(value: float, limits: Limits) -> Level:
     """The best level whose limit the value keeps."""
     reached = [level for level, limit in zip(Level, limits, strict=False) if value <= limit]
     return reached[0] if reached else Level.FAR
 
 
-def _seen(detail: float) -> Level:
-    """The best level that images can have whose neighbouring pixels differ so much, relative to real ones."""
-    if _SEEN[0] <= detail <= _SEEN[1]:
-        return Level.NEAR
-    return Level.RECOGNISABLE if _GLARING[0] <= detail <= _GLARING[1] else Level.FAR
+def _bounds(values: Mapping[str, float]) -> list[Level]:
+    """The best levels that samples can have by what a person sees at once, and the distance of points does not."""
+    bounds = []
+    if (detail := values.get("detail")) is not None:
+        if is_glaring(detail):
+            bounds.append(Level.FAR)
+        elif not _SEEN[0] <= detail <= _SEEN[1]:
+            bounds.append(Level.RECOGNISABLE)
+    good, real = values.get("modes_high_quality"), values.get("modes_high_quality_real")
+    if good is not None and real:
+        bounds.append(_within(1 - good / real, _ASTRAY))
+    found, modes = values.get("modes_found"), values.get("modes_total")
+    if found is not None and modes and found < modes:
+        bounds.append(Level.RECOGNISABLE if found >= modes / 2 else Level.FAR)
+    return bounds
+
+
+def is_glaring(detail: float) -> bool:
+    """Whether a person sees at once that neighbouring pixels differ so much, relative to real ones."""
+    return not _GLARING[0] <= detail <= _GLARING[1]
 
 
 def short(number: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from otgen.runs.verdict_distance import short
+from otgen.runs.verdict_distance import is_glaring, short
 
 
 class FaultKind(StrEnum):
@@ -91,7 +91,16 @@ def faults(values: Mapping[str, float]) -> list[Fault]:
     if FaultKind.COLLAPSE in found:
         # Samples of a few kinds spread less than data: that is no blur.
         found.pop(FaultKind.BLUR, None)
-    return [found[kind] for kind in FaultKind if kind in found]
+    order = list(FaultKind)
+    if "modes_high_quality" in values:
+        # What lies between modes says nothing of their shapes.
+        order.remove(FaultKind.BETWEEN)
+        order.insert(order.index(FaultKind.POINTS), FaultKind.BETWEEN)
+    if is_glaring(values.get("detail", 1.0)):
+        # Nothing else of such images can be told: not their class, nor their kinds.
+        seen_first = [FaultKind.COPIES, FaultKind.BLUR, FaultKind.NOISE]
+        order = seen_first + [kind for kind in order if kind not in seen_first]
+    return [found[kind] for kind in order if kind in found]
 
 
 def copied(values: Mapping[str, float]) -> bool | None:
@@ -166,16 +175,17 @@ def _classes(values: Mapping[str, float]) -> Iterator[Fault]:
 
 
 def _blur(values: Mapping[str, float]) -> Iterator[Fault]:
-    found = []
+    found, parts = [], list[str]()
     wide = values.get("modes_spread")
     if wide is not None and wide > _WIDE:
         found.append(f"The samples blur the modes: near a mode they spread {wide:.2g} times as far as the mixture does")
     detail = values.get("detail")
     if detail is not None and detail < _SMOOTH:
-        found.append(f"Blur: the squared differences of neighbouring pixels are {detail:.2g} times those of real ones")
+        parts.append(f"squared differences of neighbouring pixels are {short(detail)} times those of real images")
     spread = _spread(values)
     if spread is not None and spread < _BLURRED:
-        found.append(f"Blur: the samples spread {spread:.2g} times as far as the data")
+        parts.append(f"the samples spread {short(spread)} times as far as the data")
+    found += [f"Blur: {', and '.join(parts)}"] if parts else []
     distance, real = values.get("w1_matched"), values.get("w1_real")
     if distance is not None and real is not None and distance < (1 - CHANCE) * real:
         found.append(
@@ -190,7 +200,7 @@ def _blur(values: Mapping[str, float]) -> Iterator[Fault]:
 def _noise(values: Mapping[str, float]) -> Iterator[Fault]:
     detail, spread = values.get("detail"), _spread(values)
     if detail is not None and detail > _ROUGH:
-        said = f"Noise: the squared differences of neighbouring pixels are {short(detail)} times those of real ones."
+        said = f"Noise: squared differences of neighbouring pixels are {short(detail)} times those of real images."
         yield Fault(FaultKind.NOISE, said)
     if spread is not None and spread > _WIDE:
         yield Fault(FaultKind.NOISE, f"Too wide: the samples spread {short(spread)} times as far as the data.")
