@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from otgen.runs.verdict_distance import MEASURES, Measure, short
 
@@ -62,8 +63,12 @@ class Trend:
         return real + (value - real) * self.low, real + (value - real) * self.high
 
 
+Floats = npt.NDArray[np.float64]
+
 # A change below this, relative to the distance, is put down to chance; a rise from the least one above the other.
 _CHANCE, _RISEN = 0.05, 1.25
+# The logarithm of a distance from 500 samples is known to about this.
+_NOISE = 0.03
 # So many evaluations make a promise; fewer only say whether the distance falls.
 _PROMISING = 3
 # Of the run, at which part an evaluation counts as that of its half, or of its end.
@@ -99,12 +104,12 @@ def trend_of(history: Sequence[Mapping[str, Any]], *, key: str | None = None, by
     return trend(course=Course.FALLING, change=change, low=low, high=high)
 
 
-def promise(times: np.ndarray, distances: np.ndarray) -> tuple[float, float] | tuple[None, None]:
+def promise(times: Floats, distances: Floats) -> tuple[float, float] | tuple[None, None]:
     """What twice the time makes of the last of falling distances, as factors at best and at worst, within [0, 1].
 
     Two laws are fitted: a power of the time, a line between logarithms, which never ends to fall; and an exponential
     that falls to a plateau. The truth lies between them as a rule. The range holds both, the power by all evaluations
-    and by the last half of the run, and is widened by what the fits are off by.
+    and by the last half of the run, and is widened by what the better fit is off by, and by 3 % at least.
 
     Args:
         times: at which the distances were measured, ascending and positive, ``(m,)``.
@@ -118,34 +123,44 @@ def promise(times: np.ndarray, distances: np.ndarray) -> tuple[float, float] | t
     off = [float(np.sqrt(np.mean((values - constant - slope * logs) ** 2)))]
     factors = [2.0 ** min(float(slope), 0.0), last / _at(times, distances, times[-1] / 2)]
     plateau, error = _to_plateau(times / times[-1], distances)
-    factors.append(plateau / last)
+    factors.append(plateau)
     off.append(error)
-    width = math.exp(min(off))
+    width = math.exp(max(min(off), _NOISE))
     return max(0.0, min(min(factors) / width, 1.0)), max(0.0, min(max(factors) * width, 1.0))
 
 
-def _to_plateau(times: np.ndarray, distances: np.ndarray) -> tuple[float, float]:
-    """An exponential to a plateau of at least 0 by least squares, at twice the last time; and its error in the logs.
+def _to_plateau(times: Floats, distances: Floats) -> tuple[float, float]:
+    """An exponential that falls to a plateau of at least 0, by least squares of the relative errors.
 
-    The times end at 1.
+    Args:
+        times: as of :func:`promise`, in units of the last one.
+        distances: of these times.
+
+    Returns:
+        What twice the last time makes of the last distance, as a factor; and the error of the fit in the logarithms.
     """
-    best = (math.inf, float(distances[-1]))
-    for rate in np.geomspace(0.3, 30.0, 60):
-        decay = np.exp(-rate * times)
-        design = np.stack([np.ones_like(decay), decay], axis=1) / distances[:, None]  # relative errors
-        (level, height), *_ = np.linalg.lstsq(design, np.ones_like(decay), rcond=None)
-        if level < 0:
-            level, height = 0.0, float((decay / distances).sum() / ((decay / distances) ** 2).sum())
-        fitted = level + height * decay
-        if height <= 0 or not (fitted > 0).all():
-            continue
-        error = float(np.sqrt(np.mean(np.log(fitted / distances) ** 2)))
-        # Anchored at the last distance, which is known.
-        best = min(best, (error, float(distances[-1] - height * (math.exp(-rate) - math.exp(-2 * rate)))))
-    return max(best[1], 0.0), best[0]
+    weights, rates = 1 / distances, np.geomspace(0.1, 40.0, 400)[:, None]
+    decay = np.exp(-rates * times)
+    weighted = decay * weights
+    # The normal equations for level and height, at each rate.
+    ll, lh, hh = (weights**2).sum(), (weights * weighted).sum(1), (weighted**2).sum(1)
+    determinant = np.maximum(ll * hh - lh**2, 1e-300)
+    level = (weights.sum() * hh - weighted.sum(1) * lh) / determinant
+    height = (weighted.sum(1) * ll - weights.sum() * lh) / determinant
+    below = level < 0
+    level, height = np.where(below, 0.0, level), np.where(below, weighted.sum(1) / hh, height)
+    fitted = np.maximum(level[:, None] + height[:, None] * decay, 1e-300)
+    errors = np.sqrt(np.mean(np.log(fitted * weights) ** 2, axis=1))
+    errors[height <= 0] = np.inf
+    best = int(np.argmin(errors))
+    if not math.isfinite(errors[best]):
+        return 1.0, math.inf
+    rate = float(rates[best, 0])
+    ends = [float(level[best] + height[best] * math.exp(-rate * time)) for time in (1, 2)]
+    return ends[1] / ends[0], float(errors[best])
 
 
-def _at(times: np.ndarray, distances: np.ndarray, time: float) -> float:
+def _at(times: Floats, distances: Floats, time: float) -> float:
     """The distance at a time, between the nearest two, linear in its logarithm where that can be taken."""
     if (distances > 0).all():
         return float(np.exp(np.interp(time, times, np.log(distances))))

@@ -24,6 +24,8 @@ from otgen.train.trainer import Trainer
 
 # Samples of an evaluation, and real samples that it compares them with, for each of them.
 _SAMPLES, _REFERENCES = 500, 2
+# Fewer have no covariance.
+_FEWEST = 2
 # Numbers in the reference: larger samples are compared with fewer.
 _MOST_NUMBERS = 20_000_000
 # The part of the training time that the evaluations may take, and seconds that they may take in any case.
@@ -108,7 +110,7 @@ def _real(data: Source, n: int, seed: int) -> tuple[Tensor, Tensor]:
     if not isinstance(data, FiniteSource):
         return data.sample(count, rng), data.sample(n, rng)
     unseen, order = data.held_out(), torch.randperm(data.count, generator=rng)
-    if unseen is not None and unseen.count > 1:
+    if unseen is not None and unseen.count >= _FEWEST:
         return data.take(order[:count]), unseen.sample(min(n, unseen.count), rng)
     half = min(n, data.count // 2)
     return data.take(order[half : half + count]), data.take(order[:half])
@@ -152,7 +154,7 @@ class Curve:
 
     def at_start(self, trainer: Trainer) -> None:
         """Get ready to measure."""
-        if not is_drawn(trainer.config):
+        if not is_drawn(trainer.config) or not _are_enough(trainer.data):
             return
         started = self._clock()
         with spared("the curve for the verdict"):
@@ -205,6 +207,11 @@ def is_drawn(config: RunConfig) -> bool:
     return settings.curve_points > settings.eval_points
 
 
+def _are_enough(data: Source) -> bool:
+    """Whether some data can stand for generated samples, beside others to compare with."""
+    return not isinstance(data, FiniteSource) or data.count >= 2 * _FEWEST
+
+
 def _count(config: RunConfig) -> int:
     """Samples of a small evaluation."""
-    return min(_SAMPLES, config.trainer.eval_samples)
+    return max(_FEWEST, min(_SAMPLES, config.trainer.eval_samples))

@@ -43,7 +43,7 @@ class TensorBoard:
             )
         self.log = log
         self._writer: SummaryWriter | None = None
-        self._logged = self._evaluated = -1
+        self._logged = self._evaluated = self._drawn = -1
 
     def at_start(self, trainer: Trainer) -> None:
         """Open the folder."""
@@ -92,7 +92,7 @@ class TensorBoard:
 
     def _draw(self, trainer: Trainer) -> None:
         path = trainer.run.samples / f"step_{trainer.state.step:08d}.png"
-        if self._writer is None or not files.is_file(path, within=trainer.run.path):
+        if self._writer is None or self._drawn == trainer.state.step or not files.is_file(path, within=trainer.run.path):
             return
         with spared(f"TensorBoard's picture of step {trainer.state.step}"):
             import numpy as np
@@ -100,6 +100,7 @@ class TensorBoard:
 
             with Image.open(io.BytesIO(files.read(path, within=trainer.run.path))) as image:
                 pixels = np.asarray(image.convert("RGB"))
+            self._drawn = trainer.state.step
             self._writer.add_image("samples", pixels, trainer.state.step, dataformats="HWC")
 
 
