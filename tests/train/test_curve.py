@@ -62,7 +62,7 @@ def test_blur_and_noise_of_images_are_seen_in_their_detail() -> None:
     blurred = torch.nn.functional.avg_pool2d(images, 3, 1, 1)
     noisy = images + 0.3 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     assert ruler.measure(blurred)["detail"] < 0.6
-    assert ruler.measure(noisy)["detail"] > 2
+    assert ruler.measure(noisy.clamp(0, 1))["detail"] > 1.5
     assert ruler.measure(blurred)["frechet"] > 3 * found["frechet"]
 
 

@@ -11,18 +11,22 @@ from otgen.runs import RunEvaluation, copied, evaluate_run
 from otgen.train import RunDir
 from otgen.train.evaluation import displayed
 from otgen.train.progress import loss_text
+from otgen.train.tensorboard import write_evaluation
 
 
 def show_end(run: RunDir) -> None:
     """Evaluate the end of a run and print what a person wants to know."""
-    console = PlainConsole()
-    result = evaluate_run(run, reuse=True)
+    console, config = PlainConsole(), run.load_config()
+    console.print(f"Evaluating {config.trainer.eval_samples} samples.")
+    result = evaluate_run(run, reuse=True, config=config)
+    if config.trainer.tensorboard:
+        write_evaluation(run, run.read_evaluations()[-1])
     console.print(metrics_table(result.values))
     for line in verdict_lines(result):
         console.print(line)
     lines = [record for record in run.read_metrics() if record.get("lower") is not None]
     if lines and (text := loss_text(lines[-1])) is not None:
-        whose = run.load_config().method.loss_of
+        whose = config.method.loss_of
         console.print(f"Last loss, certified: {text} ({whose}, at step {lines[-1]['step']})")
         if is_wide(lines[-1]):
             console.print(

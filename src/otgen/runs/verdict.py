@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ class Verdict:
             "distance": None if distance is None else distance.key,
             "value": None if distance is None else distance.value,
             "real": None if distance is None else distance.real,
-            "times": None if distance is None else distance.ratio,
+            "times": None if distance is None or not math.isfinite(distance.ratio or 0.0) else distance.ratio,
             "course": trend.course.value,
             "evaluations": trend.evaluations,
             "promise": None if promised is None else list(promised),

@@ -60,14 +60,16 @@ class ProgressLine:
             return
         config = trainer.config
         self._evaluating = about(expected_seconds(config.trainer.eval_samples, trainer.data, self.curve.ruler))
+        state, whole = trainer.state, config.budget is None
         length = f"{config.steps} steps" if config.budget is None else span(config.budget)
+        done = f" ({state.step if whole else span(round(state.elapsed))} done)" if state.step else ""
         small = config.trainer.curve_points if self.curve.ruler is not None else 0
         most = (
             "at most 5 % of its time" if config.budget is None else f"at most {about(allowed_seconds(config.budget))}"
         )
         extra = ["pictures", "checkpoints", *([f"{small} small evaluations ({most})"] if small else [])]
         end = f"the evaluation of the end (about {self._evaluating})"
-        self._say(f"{length} of training; on top of that come {', '.join(extra)} and {end}.")
+        self._say(f"{length} of training{done}; on top of that come {', '.join(extra)} and {end}.")
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
         """Redraw, at a limited rate."""

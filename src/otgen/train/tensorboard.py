@@ -92,7 +92,11 @@ class TensorBoard:
 
     def _draw(self, trainer: Trainer) -> None:
         path = trainer.run.samples / f"step_{trainer.state.step:08d}.png"
-        if self._writer is None or self._drawn == trainer.state.step or not files.is_file(path, within=trainer.run.path):
+        if (
+            self._writer is None
+            or self._drawn == trainer.state.step
+            or not files.is_file(path, within=trainer.run.path)
+        ):
             return
         with spared(f"TensorBoard's picture of step {trainer.state.step}"):
             import numpy as np
