@@ -134,3 +134,17 @@ def test_a_run_can_be_moved(trained: Path, otgen: Call) -> None:
     trained.rename("elsewhere")
     assert otgen("sample", "elsewhere", "--out", "after.npz").code == 0
     assert Path("before.npz").read_bytes() == Path("after.npz").read_bytes()
+
+
+def test_the_verdict_stands_beside_the_metrics(trained: Path, succeeds: Says) -> None:
+    lines = succeeds("eval", trained).splitlines()
+    (headline,) = [line for line in lines if line.startswith("Verdict: ")]
+    record = json.loads(succeeds("eval", trained, "--json"))
+    kept = json.loads(Path(record["file"]).read_text())
+    assert all(kept[key] == value for key, value in record["metrics"].items())
+    said = record["verdict"]
+    assert said["lines"][0] == headline
+    assert said["times"] == pytest.approx(said["value"] / said["real"])
+    assert (said["level"] in headline, said["distance"], said["evaluations"]) == (True, "energy", 4)
+    (advice,) = [line for line in lines if line.startswith("Next (")]
+    assert advice.endswith(said["advice"])

@@ -25,7 +25,8 @@ def test_a_run_leaves_what_was_promised(trained: Path, tiny: Any) -> None:
     assert {p.name for p in trained.iterdir()} == folders | files
     assert sorted(p.name for p in (trained / "checkpoints").iterdir()) == ["step_00000000", "step_00000004"]
     assert [p.name for p in (trained / "samples").iterdir()] == ["step_00000004.png"]
-    assert [p.name for p in (trained / "eval").iterdir()] == ["step_00000004.json"]
+    curve = [f"curve_{step:08d}.json" for step in (1, 2, 3, 4)]
+    assert sorted(p.name for p in (trained / "eval").iterdir()) == [*curve, "step_00000004.json"]
     config = yaml.safe_load((trained / "config.yaml").read_text())
     assert (config["steps"], config["budget"], config["generator"]["init_args"]["widths"]) == (4, None, [6])
     assert json.loads((trained / "env.json").read_text())["threads"] == 1
@@ -35,7 +36,16 @@ def test_the_end_says_where_everything_is(trained_once: tuple[Path, str]) -> Non
     run, out = trained_once
     lines = out.splitlines()
     assert lines[0] == f"Training in {run}"
+    assert lines[1].startswith("4 steps of training; on top of that come pictures, checkpoints, 4 small evaluations (")
+    assert lines[1].endswith(" and the evaluation of the end (about 1 s).")
     assert any(line.startswith("step 4/4") for line in lines)
+    (headline,) = [line for line in lines if line.startswith("Verdict: ")]
+    assert "times as far from held-out data as real ones are (energy distance " in headline
+    trend, *rest = lines[lines.index(headline) + 1 :]
+    assert trend.startswith("They ")
+    (advice,) = [line for line in rest if line.startswith("Next (")]
+    assert "otgen train " in advice
+    assert str(run) in advice
     (loss,) = [line for line in lines if line.startswith("Last loss, certified: loss ")]
     assert " in [" in loss
     assert loss.endswith("(a minibatch's, at step 4)")
@@ -172,7 +182,7 @@ def test_an_interrupt_saves_and_says_how_to_go_on(
     result = disturbed(monkeypatch, 1, interrupted, lambda: otgen("train", *tiny, "--out", "run"))
     assert result.code == 143
     assert "Interrupted at step 2, saved. Continue: otgen train --resume --out run" in result.out
-    assert not list(Path("run/eval").iterdir())
+    assert sorted(p.name for p in Path("run/eval").iterdir()) == ["curve_00000001.json", "curve_00000002.json"]
     assert otgen(*result.out.splitlines()[-1].split("Continue: otgen ")[1].split()).code == 0
     assert bytes(Path("run")) == bytes(trained)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,14 +23,15 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int | None, default=None, help="of the evaluation; the run's by default")
     parser.add_argument("--raw", action="store_true", help="the weights themselves, not their moving average")
     parser.add_argument("--extractor", type=str | None, default=None, metavar="FILE|cifar|pixels", help=_EXTRACTOR)
-
     parser.add_argument("--target", type=str | None, default=None, help="of a table: the column to predict")
+    parser.add_argument("--json", action="store_true", help="print metrics and verdict as one JSON object")
     add_plugins(parser)
     parsed = parser.parse_args(arguments)
     if (parsed.n is not None and parsed.n < 1) or (parsed.seed is not None and parsed.seed < 0):
         raise UsageError(f"--n must be at least 1 and --seed not negative, got {parsed.n} and {parsed.seed}")
+    from otgen import files
     from otgen.cli.console import PlainConsole
-    from otgen.cli.report import metrics_table, remark_lines
+    from otgen.cli.report import metrics_table, verdict_lines
     from otgen.runs import assumption_lines, evaluate_run
     from otgen.train import RunDir
 
@@ -42,8 +44,12 @@ def run(arguments: Sequence[str]) -> int:
         directory, n=parsed.n, seed=parsed.seed, raw=parsed.raw, extractor=extractor, target=parsed.target
     )
     console = PlainConsole()
+    if parsed.json:
+        record = {"file": str(result.file), "metrics": result.values, "verdict": result.verdict.as_record()}
+        console.print(json.dumps(files.finite(record)))
+        return 0
     console.print(metrics_table(result.values))
-    for line in remark_lines(result):
+    for line in verdict_lines(result):
         console.print(line)
     if result.assumptions:
         console.print(

@@ -11,18 +11,22 @@ from otgen.runs import RunEvaluation, copied, evaluate_run
 from otgen.train import RunDir
 from otgen.train.evaluation import displayed
 from otgen.train.progress import loss_text
+from otgen.train.tensorboard import write_evaluation
 
 
 def show_end(run: RunDir) -> None:
     """Evaluate the end of a run and print what a person wants to know."""
-    console = PlainConsole()
-    result = evaluate_run(run, reuse=True)
+    console, config = PlainConsole(), run.load_config()
+    console.print(f"Evaluating {config.trainer.eval_samples} samples.")
+    result = evaluate_run(run, reuse=True, config=config)
+    if config.trainer.tensorboard:
+        write_evaluation(run, run.read_evaluations()[-1])
     console.print(metrics_table(result.values))
-    for line in remark_lines(result):
+    for line in verdict_lines(result):
         console.print(line)
     lines = [record for record in run.read_metrics() if record.get("lower") is not None]
     if lines and (text := loss_text(lines[-1])) is not None:
-        whose = run.load_config().method.loss_of
+        whose = config.method.loss_of
         console.print(f"Last loss, certified: {text} ({whose}, at step {lines[-1]['step']})")
         if is_wide(lines[-1]):
             console.print(
@@ -50,6 +54,8 @@ def metrics_table(values: dict[str, float]) -> Table:
     return table
 
 
-def remark_lines(result: RunEvaluation) -> list[str]:
-    """The remarks on an evaluation; that no copies were found is said too."""
-    return [*result.remarks, *(["No copying found."] if copied(result.values) is False else [])]
+def verdict_lines(result: RunEvaluation) -> list[str]:
+    """The verdict, apart from what stands above it; that no copies were found is said too."""
+    lines = result.verdict.lines()
+    unharmed = ["No copying found."] if copied(result.values) is False else []
+    return ["", *lines[:-1], *unharmed, lines[-1], ""]

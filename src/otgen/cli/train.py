@@ -20,8 +20,10 @@ from otgen.papers import Recipe, Scale
 from otgen.train import Ending, RunConfig, RunDir, Trainer
 from otgen.train.config import differences
 from otgen.train.config_files import build, parse_config, text_of
-from otgen.train.hooks import Log, Pictures, recording
+from otgen.train.curve import Curve
+from otgen.train.hooks import Log, Pictures
 from otgen.train.progress import ProgressLine
+from otgen.train.recording import recording
 from otgen.train.run_lock import locked
 
 
@@ -198,5 +200,5 @@ def _scale(text: str | None) -> Scale:
 
 
 def _trainer(config: RunConfig, run_dir: RunDir) -> Trainer:
-    log = Log()
-    return Trainer(config, run_dir, [*recording(log), ProgressLine(log)])
+    log, curve = Log(), Curve()
+    return Trainer(config, run_dir, [*recording(log, config.trainer, curve), ProgressLine(log, curve=curve)])

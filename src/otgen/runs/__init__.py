@@ -7,7 +7,6 @@ from otgen.runs.assumptions import assumptions as assumptions
 from otgen.runs.curves_picture import draw_curves as draw_curves
 from otgen.runs.evaluate import RunEvaluation as RunEvaluation
 from otgen.runs.evaluate import evaluate_run as evaluate_run
-from otgen.runs.evaluation_remarks import copied as copied
 from otgen.runs.evaluation_remarks import remarks as remarks
 from otgen.runs.reproduce import Interrupted as Interrupted
 from otgen.runs.reproduce import Job as Job
@@ -34,5 +33,15 @@ from otgen.runs.tracking import Tracked as Tracked
 from otgen.runs.tracking import fit_power_law as fit_power_law
 from otgen.runs.tracking import parameter_similarity as parameter_similarity
 from otgen.runs.tracking import track as track
+from otgen.runs.verdict import Verdict as Verdict
+from otgen.runs.verdict import verdict as verdict
+from otgen.runs.verdict_advice import Advice as Advice
+from otgen.runs.verdict_curve import Course as Course
+from otgen.runs.verdict_curve import Trend as Trend
+from otgen.runs.verdict_distance import Distance as Distance
+from otgen.runs.verdict_distance import Level as Level
+from otgen.runs.verdict_faults import Fault as Fault
+from otgen.runs.verdict_faults import FaultKind as FaultKind
+from otgen.runs.verdict_faults import copied as copied
 
 __all__ = exported(globals())

@@ -11,8 +11,8 @@ from otgen.errors import NumericalError, warn
 from otgen.metrics import Extractor
 from otgen.runs.assumptions import Assumption, assumptions
 from otgen.runs.curves_picture import draw_curves
-from otgen.runs.evaluation_remarks import remarks
 from otgen.runs.sample import latent_law, load_generator
+from otgen.runs.verdict import Verdict, verdict
 from otgen.train import RunConfig, RunDir, checkpoint, evaluate
 from otgen.train.evaluation import ABOUT, metrics_of, store
 from otgen.train.feature_cache import FeatureCache
@@ -31,7 +31,7 @@ class RunEvaluation:
         neighbours: picture of samples above their nearest training samples; None if there is none.
         curves: picture of the run's curves; None if there is none.
         assumptions: the assumptions of the convergence theorems, checked for the run.
-        remarks: what a reader should know and may not see in the numbers, a sentence each.
+        verdict: what the numbers say, in words.
         protocol: how it was made, in a line; None for an evaluation of an earlier version.
     """
 
@@ -41,7 +41,7 @@ class RunEvaluation:
     neighbours: Path | None
     curves: Path | None
     assumptions: list[Assumption]
-    remarks: list[str]
+    verdict: Verdict
     protocol: str | None = None
 
 
@@ -74,6 +74,7 @@ def evaluate_run(
     step = checkpoint.step_of(path)
     n = config.trainer.eval_samples if n is None else n
     seed = config.seed if seed is None else seed
+    numbers = checkpoint.read_about(path)["numbers"]
     settings = (step, n, seed, "raw" if raw else "ema")
     usual = default_extractor(config.data)
     aside = extractor is not None and (usual is None or usual.name != extractor.name)
@@ -84,7 +85,6 @@ def evaluate_run(
     else:
         generator, shapes = load_generator(run, raw=raw, config=config)
         latent = latent_law(config, shapes)
-        numbers = checkpoint.read_about(path)["numbers"]
         about = (*settings, numbers["elapsed"], numbers["critic_updates"])
         try:
             evaluation = evaluate(
@@ -110,9 +110,17 @@ def evaluate_run(
         neighbours=neighbours if files.is_file(neighbours, within=run.path) else None,
         curves=run.curves if stored and files.is_file(run.curves, within=run.path) else _curves(run, config),
         assumptions=assumptions(config.method, run.read_metrics()),
-        remarks=remarks(values, run.read_evaluations()),
+        verdict=_verdict(run, config, step, values, settled=numbers["settled"]),
         protocol=protocol,
     )
+
+
+def _verdict(run: RunDir, config: RunConfig, step: int, values: dict[str, float], *, settled: bool) -> Verdict:
+    """The verdict on the run; what only the last point of the curve measured is known of the evaluation too."""
+    curve = run.read_curve()
+    last = metrics_of(curve[-1]) if curve and curve[-1]["step"] == step else {}
+    history = [*run.read_evaluations(), *curve]
+    return verdict(last | values, history, config, run=run.path, settled=settled)
 
 
 def _curves(run: RunDir, config: RunConfig) -> Path | None:

@@ -20,7 +20,8 @@ from otgen.train import Ending, Hook, RunConfig, RunDir, Trainer, checkpoint
 from otgen.train.config import differences, plain
 from otgen.train.config_files import read, text_of
 from otgen.train.evaluation import metrics_of
-from otgen.train.hooks import Log, recording
+from otgen.train.hooks import Log
+from otgen.train.recording import recording
 from otgen.train.run_lock import locked
 
 _DIVERGED = "diverged.json"
@@ -323,7 +324,7 @@ def _numbers(run: RunDir) -> dict[str, Any]:
 
 def _train(job: Job, config: RunConfig, observer: Observer) -> None:
     run, log = job.run, Log()
-    trainer = Trainer(config, run, [*recording(log), *observer.hooks(job, log)])
+    trainer = Trainer(config, run, [*recording(log, config.trainer), *observer.hooks(job, log)])
     if files.exists(run.config, within=run.path):
         trainer.resume()
     else:

@@ -91,6 +91,10 @@ class TrainerConfig:
         eval_every: steps between two evaluations; 0 evaluates at the end only.
         eval_points: number of evaluations, evenly over the run's steps or budget, the last one at its end; 0 for none.
         eval_samples: samples drawn per evaluation.
+        curve_points: number of small evaluations, of 500 samples at most, for the curve that the verdict reads;
+            likewise spread over the run. Left out where they would take more than 5 % of its time, or where
+            eval_points is as many.
+        tensorboard: whether to write metrics and pictures for TensorBoard too, to the folder tb of the run.
         device: where to train.
         threads: CPU threads; 0 leaves PyTorch's choice. Weights are reproducible for a fixed number of them.
     """
@@ -104,16 +108,18 @@ class TrainerConfig:
     eval_every: int = 0
     eval_points: int = 0
     eval_samples: int = 2000
+    curve_points: int = 4
+    tensorboard: bool = False
     device: Device = Device.AUTO
     threads: int = 0
 
     def __post_init__(self) -> None:
         counts = (self.log_every, self.sample_every, self.checkpoint_every, self.keep, self.eval_samples)
-        least_0 = (self.eval_every, self.eval_points, self.threads, self.save_seconds)
+        least_0 = (self.eval_every, self.eval_points, self.curve_points, self.threads, self.save_seconds)
         if min(counts) < 1 or not min(least_0) >= 0 or not 0 <= self.ema < 1:
             raise InputError(
                 "trainer: log_every, sample_every, checkpoint_every, keep and eval_samples must be at least 1, "
-                "eval_every, eval_points, threads and save_seconds at least 0 and ema in [0, 1), got "
+                "eval_every, eval_points, curve_points, threads and save_seconds at least 0 and ema in [0, 1), got "
                 f"{', '.join(map(str, counts + least_0))} and {self.ema}"
             )
 

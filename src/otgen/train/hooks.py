@@ -24,7 +24,7 @@ from otgen.train.evaluation import ABOUT, evaluate, generate, store
 from otgen.train.feature_cache import FeatureCache
 from otgen.train.lipschitz import steepness
 from otgen.train.pictures import lattice, region, save_levels, save_picture
-from otgen.train.trainer import Hook, Trainer
+from otgen.train.trainer import Trainer
 
 # Samples in a picture, and in a row of it where the rows are labels.
 _PICTURED, _ROW = 100, 10
@@ -34,7 +34,7 @@ _STEEP = 32
 
 
 @contextlib.contextmanager
-def _spared(what: str) -> Iterator[None]:
+def spared(what: str) -> Iterator[None]:
     """Training is worth more than a line or a picture of it: if one cannot be made, a warning says so."""
     try:
         yield
@@ -110,7 +110,7 @@ class Log:
             real = law.sample(_STEEP, rng)
             points = torch.cat([real, generate(generator, latent, _STEEP, rng)]).to(trainer.device)
             record["critic_lipschitz"] = steepness(critic, points, rng)
-        with _spared(f"the line of step {state.step}"):
+        with spared(f"the line of step {state.step}"):
             trainer.run.append(record)
         self.last = {key: self.last[key] for key in ("dual_gap", "value") if self.last and key in self.last} | record
 
@@ -138,7 +138,7 @@ class Pictures:
 
     def _draw(self, trainer: Trainer, *, passing: bool) -> None:
         before, self._passing = self._passing, []
-        with _spared(f"the picture of step {trainer.state.step}"):
+        with spared(f"the picture of step {trainer.state.step}"):
             drawn = self._drawn(trainer)
             for path in before:
                 if path not in drawn:
@@ -254,8 +254,8 @@ class Evaluations:
         every, points = config.trainer.eval_every, config.trainer.eval_points
         if self._reached is None:
             kept = [(record["step"], record.get("elapsed", 0.0)) for record in trainer.run.read_evaluations()]
-            self._reached = max((_points(points, config.progress(*at)) for at in kept), default=0)
-        due = _points(points, trainer.progress)
+            self._reached = max((points_within(points, config.progress(*at)) for at in kept), default=0)
+        due = points_within(points, trainer.progress)
         if due > self._reached or (every and state.step % every == 0):
             self._evaluate(trainer)
         self._reached = due
@@ -265,18 +265,13 @@ class Evaluations:
         about = (state.step, n, config.seed, "ema", state.elapsed, state.critic_updates)
         generator, cache = of_samples(state.ema), FeatureCache(trainer.run)
         done = evaluate(generator, trainer.laws.latent, trainer.data, n, config.seed, cache=cache)
-        with _spared(f"the evaluation of step {state.step}"):
+        with spared(f"the evaluation of step {state.step}"):
             store(trainer.run, done, dict(zip(ABOUT, about, strict=True)))
 
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Do nothing: whoever started the run evaluates its end."""
 
 
-def recording(log: Log) -> list[Hook]:
-    """What a run leaves, in order: a checkpoint comes last, so that whatever is of its step is there before it."""
-    return [log, Pictures(), Evaluations(), Checkpoints()]
-
-
-def _points(points: int, progress: float) -> int:
+def points_within(points: int, progress: float) -> int:
     """Number of evenly spread points that lie within a fraction of the run; the margin is for its roundoff."""
     return int(points * progress + 1e-9)

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from otgen.methods import Logged
 from otgen.ot.core.interval import numbers_text
 from otgen.train.console import Console
+from otgen.train.curve import Curve, allowed_seconds
+from otgen.train.evaluation_time import about, expected_seconds
 from otgen.train.hooks import Log
 from otgen.train.trainer import Trainer
 
@@ -28,10 +30,19 @@ class ProgressLine:
         log: the log that holds the newest interval.
         console: where to print.
         beside: maps the seconds that the run has left to a text that is added to the line.
+        curve: the small evaluations of the run, for a run whose end is evaluated when it is over: the line then tells
+            what comes on top of the training.
     """
 
-    def __init__(self, log: Log, console: Console | None = None, beside: Callable[[float], str] | None = None) -> None:
+    def __init__(
+        self,
+        log: Log,
+        console: Console | None = None,
+        beside: Callable[[float], str] | None = None,
+        curve: Curve | None = None,
+    ) -> None:
         self.log = log
+        self.curve = curve
         self.beside = beside
         self.console = Console() if console is None else console
         self._bar: Progress | None = None
@@ -41,6 +52,24 @@ class ProgressLine:
         self._steps_per_second = 0.0
         # Pictures and checkpoints take time that a budget does not count.
         self._wall_per_training = 1.0
+        self._evaluating: str | None = None
+
+    def at_start(self, trainer: Trainer) -> None:
+        """Say what the length of the run does not count."""
+        if self.curve is None:
+            return
+        config = trainer.config
+        self._evaluating = about(expected_seconds(config.trainer.eval_samples, trainer.data, self.curve.ruler))
+        state, whole = trainer.state, config.budget is None
+        length = f"{config.steps} steps" if config.budget is None else span(config.budget)
+        done = f" ({state.step if whole else span(round(state.elapsed))} done)" if state.step else ""
+        small = config.trainer.curve_points if self.curve.ruler is not None else 0
+        most = (
+            "at most 5 % of its time" if config.budget is None else f"at most {about(allowed_seconds(config.budget))}"
+        )
+        extra = ["pictures", "checkpoints", *([f"{small} small evaluations ({most})"] if small else [])]
+        end = f"the evaluation of the end (about {self._evaluating})"
+        self._say(f"{length} of training{done}; on top of that come {', '.join(extra)} and {end}.")
 
     def after_step(self, trainer: Trainer, logged: Logged) -> None:
         """Redraw, at a limited rate."""
@@ -110,7 +139,8 @@ class ProgressLine:
             else:
                 assert config.budget is not None
                 left = max(0.0, config.budget - state.elapsed) * self._wall_per_training
-            parts += [f"{self._steps_per_second:.1f} steps/s", f"{clock(left)} left"]
+            then = f", then about {self._evaluating} of evaluating" if self._evaluating and trainer.progress < 1 else ""
+            parts += [f"{self._steps_per_second:.1f} steps/s", f"{clock(left)} left{then}"]
             if self.beside is not None:
                 parts.append(self.beside(left))
         return ", ".join(filter(None, [*parts, loss_text(self.log.last or {})]))
@@ -130,6 +160,11 @@ def loss_text(record: dict[str, Any]) -> str | None:
     if record.get("dual_gap") is None or not record.get("value"):
         return text
     return f"{text}, potentials' gap {100 * record['dual_gap'] / abs(record['value']):.2g} %"
+
+
+def span(seconds: float) -> str:
+    """Seconds as one says them: ``90 s``, ``20 min``."""
+    return f"{seconds / 60:g} min" if seconds >= 600 and seconds % 60 == 0 else f"{seconds:g} s"
 
 
 def clock(seconds: float) -> str:

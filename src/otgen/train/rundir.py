@@ -238,9 +238,13 @@ class RunDir:
         """The evaluations of the moving average, ordered by step; damaged ones are left out, with a warning."""
         return sorted(self._evaluations(), key=lambda record: int(record["step"]))
 
-    def _evaluations(self) -> Iterator[dict[str, Any]]:
+    def read_curve(self) -> list[dict[str, Any]]:
+        """The small evaluations along the run, ordered by step; damaged ones are left out, with a warning."""
+        return sorted(self._evaluations("curve"), key=lambda record: int(record["step"]))
+
+    def _evaluations(self, prefix: str = "step") -> Iterator[dict[str, Any]]:
         for name in files.names(self.evaluations, within=self.path):
-            number = re.fullmatch(r"step_(\d{8,15})\.json", name)
+            number = re.fullmatch(prefix + r"_(\d{8,15})\.json", name)
             if number is None:
                 continue
             path = self.evaluations / name
@@ -256,9 +260,16 @@ class RunDir:
 
     def write_evaluation(self, step: int, result: Mapping[str, Any], suffix: str = "") -> Path:
         """Store the result of an evaluation; returns its file."""
+        return self._write_sealed(self.evaluation(step, suffix), result)
+
+    def write_curve(self, step: int, result: Mapping[str, Any]) -> Path:
+        """Store the result of a small evaluation along the run; returns its file."""
+        return self._write_sealed(self.evaluations / f"curve_{step:08d}.json", result)
+
+    def _write_sealed(self, path: Path, result: Mapping[str, Any]) -> Path:
         files.make_folder(self.evaluations, within=self.path)
         record = files.finite({**result})
-        return files.write_json(self.evaluation(step, suffix), {**record, _SEAL: _seal(record)}, within=self.path)
+        return files.write_json(path, {**record, _SEAL: _seal(record)}, within=self.path)
 
 
 # The key of a stored record's own sum.

@@ -1,0 +1,223 @@
+"""How far samples are from held-out data, in units of real to real, and what that is called."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How near to real samples are, in words; the numbers behind them are in docs/verdict.md."""
+
+    NEAR = "near real"
+    """As good as held-out data, up to twice their distance."""
+    CLOSE = "close to real"
+    """Most samples pass at a glance; a second look tells them from real ones."""
+    RECOGNISABLE = "recognisable"
+    """One sees what the samples are meant to be, and that most of them are not right."""
+    FAR = "far from real"
+    """Nobody would take them for real ones."""
+
+    @property
+    def rank(self) -> int:
+        """0 for the best level, and so on."""
+        return list(Level).index(self)
+
+
+Limits = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A distance that evaluations store.
+
+    Attributes:
+        key: its key.
+        real: the key of the same distance between held-out and training data.
+        matched: where evaluations store them, the keys of the same two of equal numbers of samples, which compare.
+        name: what it is called.
+        data: what held-out data are called.
+        limits: up to these multiples of the distance of real data a level is reached, the best level first.
+        most_unit: the level is judged by the excess over real to real, in units of this at most: few held-out data are
+            far from the training data by chance alone, and samples are no better for that. None where the scale of
+            the distance is not known.
+    """
+
+    key: str
+    real: str
+    name: str
+    matched: tuple[str, str] | None = None
+    data: str = "data"
+    limits: Limits = (2.0, 10.0, 50.0)
+    most_unit: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distance:
+    """A distance of samples from held-out data.
+
+    Attributes:
+        key: the key under which evaluations store it.
+        name: what it is called.
+        data: what held-out data are called.
+        value: the distance of the samples.
+        real: the same distance of held-out data from training data; None if there are no data to tell.
+        auc: for tables, how well a classifier tells samples from real rows (0.5: not at all, 1: always); else None.
+        level: what it is called.
+    """
+
+    key: str
+    name: str
+    data: str
+    value: float
+    real: float | None
+    auc: float | None
+    level: Level
+
+    @property
+    def ratio(self) -> float | None:
+        """The distance in units of real to real; None without such a unit."""
+        if self.real is None:
+            return None
+        return self.value / self.real if self.real > 0 else (math.inf if self.value > 0 else 1.0)
+
+    def text(self) -> str:
+        """A sentence."""
+        told = f"{self.name} {short(self.value)}"
+        if self.ratio is None or self.real is None:
+            said = f"Samples are at a distance of {told} from the {self.data}; there are no held-out ones to compare"
+        else:
+            nearer = self.ratio < 1
+            times = "nearer to" if nearer else f"{short(self.ratio)} times as far from"
+            than = "than real ones are" if nearer else "as real ones are"
+            said = f"Samples are {times} held-out {self.data} {than} ({told} / {short(self.real)})"
+        if self.auc is not None:
+            said += f"; a classifier tells them from real ones with an AUC of {self.auc:.2f} (by chance 0.5)"
+        return f"{said}."
+
+
+# The squares of distances have wide limits, distances themselves the roots of these.
+_SQUARED, _PLAIN = (2.0, 10.0, 50.0), (2.0, 3.5, 7.0)
+# Of the features of the shipped classifiers each has variance 1, and 500 held-out images are at 0.4 to 1. Photographs
+# are long blots before anything can be recognised: docs/verdict.md has the pictures that these numbers were set by.
+DIGITS, PHOTOGRAPHS = _SQUARED, (2.0, 5.0, 12.0)
+FRECHET = Measure(
+    key="frechet",
+    real="frechet_real",
+    name="Fréchet",
+    matched=("frechet_matched", "frechet_matched_real"),
+    data="images",
+    limits=PHOTOGRAPHS,
+    most_unit=1.0,
+)
+KOLMOGOROV, VARIATION = (
+    Measure(
+        key=key,
+        real=f"{key}_real",
+        name=name,
+        matched=(f"{key}_matched", f"{key}_real"),
+        data="rows",
+        limits=_PLAIN,
+        most_unit=0.05,
+    )
+    for key, name in (("marginal_ks", "mean KS"), ("marginal_tv", "mean total variation"))
+)
+_TABLES = (KOLMOGOROV, VARIATION)
+ENERGY = Measure(key="energy", real="energy_real", name="energy distance")
+# From the one that tells most to the one that tells least.
+MEASURES = (
+    *_TABLES,
+    FRECHET,
+    Measure(key="sliced_w1", real="sliced_w1_real", name="sliced Wasserstein", limits=_PLAIN),
+    ENERGY,
+    # Exact transport between finite samples is far from 0 for equal laws, so little above that is much.
+    Measure(key="w2_squared_matched", real="w2_squared_real", name="W2 squared", limits=(1.2, 2.0, 4.0)),
+    Measure(key="w1_matched", real="w1_real", name="W1", limits=(1.1, 1.5, 3.0)),
+)
+# Exact transport is less than real to real for averages of data: then it says nothing.
+_TRANSPORT = ("w2_squared_matched", "w1_matched")
+_LEAST_TRANSPORT = 0.9
+# Largest AUC of a level of tables.
+_AUC = (0.6, 0.75, 0.9)
+# Of a known mixture, the largest share of samples that are near no mode, beyond that of real ones.
+_ASTRAY = (0.1, 0.3, 0.7)
+# How much neighbouring pixels may differ, relative to those of real images, before a person sees it at once, or at all.
+# Only where no features of images are compared, which see that themselves.
+_SEEN, _GLARING = (0.8, 1.25), (0.4, 2.5)
+
+
+def distance_of(values: Mapping[str, float], *, frechet: Limits = PHOTOGRAPHS) -> Distance | None:
+    """The distance that tells most among stored metrics; None if there is none.
+
+    Args:
+        values: metric name to number.
+        frechet: the limits of the Fréchet distance of these images.
+    """
+    for measure in MEASURES:
+        value, real = _pair(measure, values)
+        if value is None or (real is None and measure is not FRECHET):
+            continue
+        if measure.key in _TRANSPORT and real is not None and value < _LEAST_TRANSPORT * real:
+            continue
+        limits = frechet if measure is FRECHET else measure.limits
+        levels = [_level(measure, limits, value, real)]
+        auc = values.get("detection_auc") if measure in _TABLES else None
+        levels += [] if auc is None else [_within(auc, _AUC)]
+        levels += [] if measure is FRECHET else _bounds(values)
+        level = max(levels, key=lambda each: each.rank)
+        return Distance(
+            key=measure.key, name=measure.name, data=measure.data, value=value, real=real, auc=auc, level=level
+        )
+    return None
+
+
+def _level(measure: Measure, limits: Limits, value: float, real: float | None) -> Level:
+    unit = min(unit for unit in (real, measure.most_unit) if unit is not None)
+    if unit <= 0:
+        return Level.NEAR if value <= 0 else Level.FAR
+    return _within(value / unit if real is None else 1 + (value - real) / unit, limits)
+
+
+def _pair(measure: Measure, values: Mapping[str, float]) -> tuple[float | None, float | None]:
+    """The distance of samples and that of real data, of equal numbers of samples where both are stored."""
+    if measure.matched is not None and all(key in values for key in measure.matched):
+        return values[measure.matched[0]], values[measure.matched[1]]
+    return values.get(measure.key), values.get(measure.real)
+
+
+def _within(value: float, limits: Limits) -> Level:
+    """The best level whose limit the value keeps."""
+    reached = [level for level, limit in zip(Level, limits, strict=False) if value <= limit]
+    return reached[0] if reached else Level.FAR
+
+
+def _bounds(values: Mapping[str, float]) -> list[Level]:
+    """The best levels that samples can have by what a person sees at once, and the distance of points does not."""
+    bounds = []
+    if (detail := values.get("detail")) is not None:
+        if is_glaring(detail):
+            bounds.append(Level.FAR)
+        elif not _SEEN[0] <= detail <= _SEEN[1]:
+            bounds.append(Level.RECOGNISABLE)
+    good, real = values.get("modes_high_quality"), values.get("modes_high_quality_real")
+    if good is not None and real:
+        bounds.append(_within(1 - good / real, _ASTRAY))
+    found, modes = values.get("modes_found"), values.get("modes_total")
+    if found is not None and modes and found < modes:
+        bounds.append(Level.RECOGNISABLE if found >= modes / 2 else Level.FAR)
+    return bounds
+
+
+def is_glaring(detail: float) -> bool:
+    """Whether a person sees at once that neighbouring pixels differ so much, relative to real ones."""
+    return not _GLARING[0] <= detail <= _GLARING[1]
+
+
+def short(number: float) -> str:
+    """A number as one says it: two digits, or a whole number."""
+    if not math.isfinite(number):
+        return "infinitely many" if number > 0 else str(number)
+    rounded = float(f"{number:.2g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:.2g}"

@@ -1,0 +1,266 @@
+"""What is wrong with samples, as far as the stored numbers of an evaluation show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from otgen.runs.verdict_distance import is_glaring, short
+
+
+class FaultKind(StrEnum):
+    """What is wrong, what weighs most first."""
+
+    COPIES = "copies"
+    """Samples are training data, or nearly."""
+    COLLAPSE = "collapse"
+    """Samples are good, and of a few kinds only."""
+    MODES = "modes"
+    """Modes of a known mixture are missing."""
+    CLASSES = "classes"
+    """A class is missing."""
+    POINTS = "points"
+    """Samples lie on points of the modes of a known mixture."""
+    BLUR = "blur"
+    """Samples are averages of data, or too near to their mean."""
+    NOISE = "noise"
+    """Samples are rougher, or wider, than data."""
+    BETWEEN = "between"
+    """Samples lie where there are no data."""
+    COLUMN = "column"
+    """A column of a table is distributed otherwise."""
+    GAPS = "gaps"
+    """Another share of the values of a table is missing."""
+    TOGETHER = "together"
+    """The columns of a table hang together otherwise."""
+    USE = "use"
+    """A model that learnt from samples is worse on real data."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is wrong.
+
+    Attributes:
+        kind: what it is.
+        text: a sentence or two with the numbers.
+    """
+
+    kind: FaultKind
+    text: str
+
+
+# Below this share of a mode's own spread samples count as lying on points, above the other one as too wide.
+_NARROW, _WIDE = 0.5, 1.2
+# With less than this part of the share of real samples near modes, samples count as lying between them.
+_CLEAR = 0.8
+# A class, or a mode, with less than this part of an even share counts as missing or nearly so.
+_RARE = 0.2
+# Numbers of classes of the shipped classifiers.
+_CLASSES = 10
+# Relative difference of a distance from that of real samples that is not put down to chance.
+CHANCE = 0.1
+# One per cent of held-out samples lie as near by definition; ten times as many are copies.
+_COPIES = 0.1
+# Spread, relative to the data's, below which samples are blurred, and collapsed.
+_BLURRED, _COLLAPSED = 0.9, 0.5
+# Differences of neighbouring pixels, relative to those of real images, beyond which images are blurred, or noisy.
+_SMOOTH, _ROUGH = 0.8, 1.25
+# Below this part of that of real samples a share of samples near data, or of data near samples, is low.
+_LOW = 0.5
+# How much more alike pairs of samples may be than pairs of real ones, in SSIM.
+_ALIKE = 0.1
+# Of tables: the largest KS or total variation of a column, error of correlations and loss of AUC that pass.
+_COLUMN, _CORRELATION, _USE = 0.1, 0.1, 0.03
+# Mean difference of the shares of missing values that passes.
+_GAPS = 0.05
+
+
+def faults(values: Mapping[str, float]) -> list[Fault]:
+    """What is wrong, what weighs most first, each kind once.
+
+    Args:
+        values: metric name to number; nothing is said of metrics that are missing.
+    """
+    checks = (_copies, _collapse, _modes, _classes, _blur, _noise, _between, _columns, _gaps, _together, _use)
+    found: dict[FaultKind, Fault] = {}
+    for check in checks:
+        for fault in check(values):
+            found.setdefault(fault.kind, fault)
+    if FaultKind.COLLAPSE in found:
+        # Samples of a few kinds spread less than data: that is no blur.
+        found.pop(FaultKind.BLUR, None)
+    order = list(FaultKind)
+    if "modes_high_quality" in values:
+        # What lies between modes says nothing of their shapes.
+        order.remove(FaultKind.BETWEEN)
+        order.insert(order.index(FaultKind.POINTS), FaultKind.BETWEEN)
+    if is_glaring(values.get("detail", 1.0)):
+        # Nothing else of such images can be told: not their class, nor their kinds.
+        seen_first = [FaultKind.COPIES, FaultKind.BLUR, FaultKind.NOISE]
+        order = seen_first + [kind for kind in order if kind not in seen_first]
+    return [found[kind] for kind in order if kind in found]
+
+
+def copied(values: Mapping[str, float]) -> bool | None:
+    """Whether samples are copies of training data; None if it was not checked."""
+    if "copy_close" in values:
+        return values["copy_close"] > _COPIES or values.get("copy_exact", 0) > 0
+    if "dcr_share" in values:
+        # A table of few different rows repeats itself.
+        return values["dcr_share"] > _COPIES or _repeated(values) > 0
+    return None
+
+
+def _repeated(values: Mapping[str, float]) -> float:
+    """The share of rows that equal a training row beyond that of held-out rows, if that is not chance; else 0."""
+    more = values.get("dcr_exact", 0.0) - values.get("dcr_exact_real", 0.0)
+    return more if more > _COPIES / 10 else 0.0
+
+
+def _copies(values: Mapping[str, float]) -> Iterator[Fault]:
+    if copied(values):
+        exact = values.get("copy_exact", 0)
+        share = _repeated(values)
+        how = f"; {exact:.0f} are exact copies" if exact else ""
+        how = how or (f"; {100 * share:.0f} % more rows than of held-out ones equal one" if share else "")
+        said = f"Copying: the samples lie nearer to training samples than real ones do{how}."
+        yield Fault(FaultKind.COPIES, said)
+
+
+def _collapse(values: Mapping[str, float]) -> Iterator[Fault]:
+    # Samples far from all data reach few of them too: those are off, and not collapsed.
+    near = _part_of_real(values, "precision")
+    for key, said in (("coverage", "near few of the data"), ("recall", "of few of the kinds that the data have")):
+        part = _part_of_real(values, key)
+        if part is not None and part < _LOW and (near is None or near >= _LOW):
+            told = f"{key} {values[key]:.2g}, of real ones {values[f'{key}_real']:.2g}"
+            yield Fault(FaultKind.COLLAPSE, f"Collapse: the samples are {said} ({told}).")
+    alike, real = values.get("pair_ssim"), values.get("pair_ssim_real")
+    if alike is not None and real is not None and alike > real + _ALIKE:
+        told = f"SSIM {alike:.2g}, of real ones {real:.2g}"
+        yield Fault(FaultKind.COLLAPSE, f"Collapse: pairs of samples are too much alike ({told}).")
+    spread = _spread(values)
+    if spread is not None and spread < _COLLAPSED:
+        yield Fault(FaultKind.COLLAPSE, f"Collapse: the samples spread {spread:.2g} times as far as the data.")
+
+
+def _modes(values: Mapping[str, float]) -> Iterator[Fault]:
+    found, modes = values.get("modes_found"), values.get("modes_total")
+    if found is not None and modes is not None and found < modes:
+        said = f"Modes are missing: no sample lies near {modes - found:.0f} of {modes:.0f}."
+        yield Fault(FaultKind.MODES, said)
+    share = values.get("modes_share_min")
+    if found is not None and found == modes and share is not None and share < _RARE:
+        said = f"A mode is nearly missing: it has {share:.2g} times its share of the samples."
+        yield Fault(FaultKind.MODES, said)
+    spread = values.get("modes_spread")
+    if spread is not None and spread < _NARROW:
+        yield Fault(
+            FaultKind.POINTS,
+            f"The samples lie on points: around a mode they spread {spread:.2g} times as far as the mixture does, so "
+            "that they show where the modes are and not their shape.",
+        )
+
+
+def _classes(values: Mapping[str, float]) -> Iterator[Fault]:
+    share = values.get("classes_share_min")
+    if share is not None and share < _RARE / _CLASSES:
+        rare = "no sample is" if share == 0 else f"{100 * share:.2g} % of the samples are"
+        yield Fault(
+            FaultKind.CLASSES,
+            f"A class is missing or nearly so: {rare} of the rarest one; even shares are {100 / _CLASSES:.0f} %.",
+        )
+
+
+def _blur(values: Mapping[str, float]) -> Iterator[Fault]:
+    found, parts = [], list[str]()
+    wide = values.get("modes_spread")
+    if wide is not None and wide > _WIDE:
+        found.append(f"The samples blur the modes: near a mode they spread {wide:.2g} times as far as the mixture does")
+    detail = values.get("detail")
+    if detail is not None and detail < _SMOOTH:
+        parts.append(f"squared differences of neighbouring pixels are {short(detail)} times those of real images")
+    spread = _spread(values)
+    if spread is not None and spread < _BLURRED:
+        parts.append(f"the samples spread {short(spread)} times as far as the data")
+    found += [f"Blur: {', and '.join(parts)}"] if parts else []
+    distance, real = values.get("w1_matched"), values.get("w1_real")
+    if distance is not None and real is not None and distance < (1 - CHANCE) * real:
+        found.append(
+            f"The Wasserstein distance, {distance:.3g}, is below that between two sets of real samples, {real:.3g}. "
+            "That is no sign of quality: averages of data (too smooth, or on the centres of modes) and copies of data "
+            "lie nearer to the data than fresh data do"
+        )
+    if found:
+        yield Fault(FaultKind.BLUR, f"{'. '.join(found)}.")
+
+
+def _noise(values: Mapping[str, float]) -> Iterator[Fault]:
+    detail, spread = values.get("detail"), _spread(values)
+    if detail is not None and detail > _ROUGH:
+        said = f"Noise: squared differences of neighbouring pixels are {short(detail)} times those of real images."
+        yield Fault(FaultKind.NOISE, said)
+    if spread is not None and spread > _WIDE:
+        yield Fault(FaultKind.NOISE, f"Too wide: the samples spread {short(spread)} times as far as the data.")
+
+
+def _between(values: Mapping[str, float]) -> Iterator[Fault]:
+    good, real = values.get("modes_high_quality"), values.get("modes_high_quality_real")
+    if good is not None and real is not None and good < _CLEAR * real:
+        yield Fault(
+            FaultKind.BETWEEN,
+            f"Samples lie between the modes: {100 * good:.2g} % are near one, and {100 * real:.2g} % of real ones.",
+        )
+    near = _part_of_real(values, "precision")
+    if near is not None and near < _LOW:
+        told = f"precision {values['precision']:.2g}, of real ones {values['precision_real']:.2g}"
+        yield Fault(FaultKind.BETWEEN, f"Few samples lie where data do ({told}).")
+
+
+def _columns(values: Mapping[str, float]) -> Iterator[Fault]:
+    columns = {key.partition("/")[2]: value for key, value in values.items() if key.startswith("marginal/")}
+    if columns and max(columns.values()) > _COLUMN:
+        worst = max(columns, key=lambda name: columns[name])
+        others = sum(value > _COLUMN for value in columns.values()) - 1
+        more = f", and {others} more column{'s are' if others > 1 else ' is'} off by more than {_COLUMN}"
+        said = f"The column {worst!r} is off most: {columns[worst]:.2g} in KS or total variation"
+        yield Fault(FaultKind.COLUMN, f"{said}{more if others else ''}.")
+
+
+def _gaps(values: Mapping[str, float]) -> Iterator[Fault]:
+    error = values.get("missing_error")
+    if error is not None and error > _GAPS:
+        yield Fault(FaultKind.GAPS, f"The shares of missing values are off by {error:.2g} in a column, on average.")
+
+
+def _together(values: Mapping[str, float]) -> Iterator[Fault]:
+    error = values.get("correlation_error_matched", values.get("correlation_error"))
+    real = values.get("correlation_error_real", 0.0)
+    if error is not None and error > max(_CORRELATION, 2 * real):
+        beside = f" (of real rows {real:.2g})" if real else ""
+        said = f"The columns hang together otherwise: their correlations are off by {error:.2g}{beside}."
+        yield Fault(FaultKind.TOGETHER, said)
+
+
+def _use(values: Mapping[str, float]) -> Iterator[Fault]:
+    for key, name in (("auc", "an AUC"), ("r2", "an R2")):
+        synthetic, real = values.get(f"tstr_{key}"), values.get(f"trtr_{key}")
+        if synthetic is not None and real is not None and synthetic < real - _USE:
+            yield Fault(
+                FaultKind.USE,
+                f"A model that learnt from samples has {name} of {synthetic:.3f} on real rows, one that learnt from "
+                f"real rows {real:.3f}.",
+            )
+
+
+def _spread(values: Mapping[str, float]) -> float | None:
+    """The spread relative to the data's; that of the columns of a table, where there is one."""
+    return values.get("spread_ratio", values.get("spread"))
+
+
+def _part_of_real(values: Mapping[str, float], key: str) -> float | None:
+    """A share relative to that of real samples; None if one is not known, or real samples have none."""
+    value, real = values.get(key), values.get(f"{key}_real")
+    return None if value is None or not real else value / real
