@@ -1,6 +1,7 @@
 """Networks: generators and critics, built from their hyper-parameters and the shapes of what they map."""
 
 from otgen.exports import exported
+from otgen.nets.augmented import Augmented as Augmented
 from otgen.nets.base import CriticNet as CriticNet
 from otgen.nets.base import GeneratorNet as GeneratorNet
 from otgen.nets.base import SplitCriticNet as SplitCriticNet
