@@ -11,7 +11,6 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.nets.base import CriticNet, Shape
 from otgen.nets.dcgan import DcganCritic
-from otgen.seeding import new_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +63,9 @@ class _AugmentedModule(nn.Module):
     def __init__(self, module: nn.Module, how: Augmented) -> None:
         super().__init__()
         self.module, self.how = module, how
-        self.register_buffer("stream", torch.tensor([new_seed(torch.default_generator), 0]))
+        # Drawn where initial weights are drawn, see :func:`otgen.nets.seeded`.
+        seed = int(2**53 * nn.init.uniform_(torch.empty((), dtype=torch.float64)))
+        self.register_buffer("stream", torch.tensor([seed, 0]))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.module(self._changed(x) if self.training else x)  # type: ignore[no-any-return]
