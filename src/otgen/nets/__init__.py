@@ -21,6 +21,7 @@ from otgen.nets.mlp import MlpGenerator as MlpGenerator
 from otgen.nets.mlp import MlpSplitCritic as MlpSplitCritic
 from otgen.nets.parts import HeadOf as HeadOf
 from otgen.nets.parts import TrunkOf as TrunkOf
+from otgen.nets.rescaled import Rescaled as Rescaled
 from otgen.nets.seqsgda import SeqSGDADcganCritic as SeqSGDADcganCritic
 from otgen.nets.seqsgda import SeqSGDADcganGenerator as SeqSGDADcganGenerator
 from otgen.nets.seqsgda import SeqSGDAResnetCritic as SeqSGDAResnetCritic
