@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,6 +32,9 @@ class Coder:
         frame = pd.DataFrame(samples.numpy(), columns=["x", "y"])
         return frame if classes is None else frame.assign(c=np.array(["no", "yes"])[classes])
 
+    def label_places(self, names: Sequence[str]) -> Any:
+        return np.array([("no", "yes").index(name) for name in names])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tabular(FiniteSource):
@@ -57,7 +61,7 @@ class Tabular(FiniteSource):
 
 def test_samples_become_rows() -> None:
     samples = torch.randn(30, 2, generator=torch.Generator().manual_seed(2))
-    rows = row_sets(Tabular(), samples, (samples[:, 0] > 0).long())
+    rows = row_sets(Tabular(), samples, ["yes" if x > 0 else "no" for x in samples[:, 0].tolist()])
     assert rows is not None
     assert rows.target == "c"
     assert [len(rows.fake), len(rows.real), len(rows.held_out)] == [30, 40, 20]
@@ -85,6 +89,6 @@ def test_what_is_no_table_has_no_rows() -> None:
 
 @pytest.mark.parametrize("target", [None, "y"])
 def test_an_evaluation_of_a_table_has_its_metrics(target: str | None) -> None:
-    found = evaluate(nn.Linear(3, 2), Normal(dim=3), Tabular(), 25, 0, target).values
+    found = evaluate(nn.Linear(3, 2), Normal(dim=3), Tabular(), 25, 0, target=target).values
     assert {"marginal_ks", "marginal/x", "correlation_error", "detection_auc", "dcr_ratio", "w1"} < found.keys()
     assert ("tstr_r2" in found) == (target is not None)

@@ -126,20 +126,21 @@ def _written(asked: _Asked, run: RunDir) -> int:
 
         save_picture(samples, asked.path, value_range=shapes.value_range, columns=asked.between)
     elif asked.form.is_array:
-        write_array(samples, asked.path, asked.form)
+        write_array(_in_units(run, samples), asked.path, asked.form)
     else:
         from otgen.runs import write_rows
 
-        write_rows(_frame(samples, config.data), asked.path)
+        write_rows(_frame(run, samples), asked.path)
     return 0
 
 
 def _samples(asked: _Asked, run: RunDir, config: RunConfig) -> Tensor:
-    from otgen.runs import Sampler, sample_run
+    from otgen.runs import Sampler
 
+    sampler = Sampler.open(run, config=config, **asked.options)
     if asked.between is None:
-        return sample_run(run, asked.n, asked.seed, **asked.options)[0]
-    return Sampler.open(run, config=config, **asked.options).between(asked.n, asked.between, asked.seed)
+        return sampler.draw(asked.n, asked.seed).values
+    return sampler.between(asked.n, asked.between, asked.seed)
 
 
 def _write_folder(asked: _Asked, run: RunDir, config: RunConfig) -> int:
@@ -203,13 +204,22 @@ def _refuse_large(asked: _Asked, shape: tuple[int, ...], latent: tuple[int, ...]
     require_room(f"{asked.total} samples", 4 * asked.total * (math.prod(latent) + 2 * math.prod(shape)))
 
 
-def _frame(samples: Tensor, source: Source) -> Any:
-    """Points as a table, its columns named as the data name them."""
+def _in_units(run: RunDir, samples: Tensor) -> Tensor:
+    """Samples in the units of the data's file; as they are if these are the units."""
+    from otgen.runs import in_units, load_coder
+
+    return samples if load_coder(run) is None else in_units(run, samples).float()
+
+
+def _frame(run: RunDir, samples: Tensor) -> Any:
+    """Points as a table, its columns named as in the data's file."""
+    from otgen.runs import load_coder
+
     try:
         import pandas
     except ImportError as error:
         raise MissingDependency("rows need the package pandas; pip install 'otgen[tables]'") from error
-    names = getattr(source, "columns", None)
-    if names is None or len(names) != samples.shape[1]:
-        names = [f"x{k}" for k in range(samples.shape[1])]
-    return pandas.DataFrame(samples.numpy(), columns=list(names))
+    coder = load_coder(run)
+    if coder is not None:
+        return coder.decode(samples)
+    return pandas.DataFrame(samples.numpy(), columns=[f"x{k}" for k in range(samples.shape[1])])

@@ -229,6 +229,10 @@ class LabelledLatent(Source):
         """The labels, int64 ``(n,)``, of vectors ``(n, d + K)`` of this law."""
         return codes[:, self.latent.shape[0] :].argmax(1)
 
+    def names_of(self, codes: Tensor) -> tuple[str, ...]:
+        """The names of the labels of vectors ``(n, d + K)`` of this law."""
+        return tuple(self.code.names[place] for place in self.labels_of(codes).tolist())
+
 
 def _spread(data: FiniteSource) -> float:
     """The root of the data's total variance, from some of its points, evenly spread; 1 if they coincide."""

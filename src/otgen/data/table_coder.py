@@ -204,6 +204,16 @@ class RowCoder:
         frame.attrs |= {"separator": self.separator, "point": self.point}
         return frame
 
+    def label_places(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """The places of labels among the levels of the label's column, int64 ``(n,)``.
+
+        Args:
+            names: As `Table.classes` names them.
+        """
+        column = next(column for column in self.columns if column.name == self.label)
+        places = {str(level): place for place, level in enumerate(column.levels)}
+        return np.array([places[name] for name in names], dtype=np.int64)
+
     def numbers(self, samples: Tensor) -> Values:
         """Samples of a table of numbers alone, ``(n, width)``, in the table's units: float64, ``(n, columns)``.
 

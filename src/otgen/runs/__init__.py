@@ -8,6 +8,10 @@ from otgen.runs.curves_picture import draw_curves as draw_curves
 from otgen.runs.evaluate import RunEvaluation as RunEvaluation
 from otgen.runs.evaluate import evaluate_run as evaluate_run
 from otgen.runs.evaluation_remarks import remarks as remarks
+from otgen.runs.networks import latent_law as latent_law
+from otgen.runs.networks import load_critic as load_critic
+from otgen.runs.networks import load_generator as load_generator
+from otgen.runs.networks import load_potentials as load_potentials
 from otgen.runs.reproduce import Interrupted as Interrupted
 from otgen.runs.reproduce import Job as Job
 from otgen.runs.reproduce import Observer as Observer
@@ -20,14 +24,10 @@ from otgen.runs.rows import load_coder as load_coder
 from otgen.runs.rows import sample_rows as sample_rows
 from otgen.runs.rows import write_rows as write_rows
 from otgen.runs.sample import RunSamples as RunSamples
+from otgen.runs.sample import Sampler as Sampler
 from otgen.runs.sample import draw_run as draw_run
-from otgen.runs.sample import latent_law as latent_law
-from otgen.runs.sample import load_critic as load_critic
-from otgen.runs.sample import load_generator as load_generator
-from otgen.runs.sample import load_potentials as load_potentials
+from otgen.runs.sample import interpolated as interpolated
 from otgen.runs.sample import sample_run as sample_run
-from otgen.runs.sampler import Sampler as Sampler
-from otgen.runs.sampler import interpolated as interpolated
 from otgen.runs.tracking import PowerLaw as PowerLaw
 from otgen.runs.tracking import Tracked as Tracked
 from otgen.runs.tracking import fit_power_law as fit_power_law

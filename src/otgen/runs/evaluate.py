@@ -11,7 +11,7 @@ from otgen.errors import NumericalError, warn
 from otgen.metrics import Extractor
 from otgen.runs.assumptions import Assumption, assumptions
 from otgen.runs.curves_picture import draw_curves
-from otgen.runs.sample import latent_law, load_generator
+from otgen.runs.networks import latent_law, load_generator
 from otgen.runs.verdict import Verdict, verdict
 from otgen.train import RunConfig, RunDir, checkpoint, evaluate
 from otgen.train.evaluation import ABOUT, metrics_of, store

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from otgen import files
 from otgen.papers import Figure, PanelRuns, Results
-from otgen.runs.sample import latent_law, load_generator
+from otgen.runs.networks import latent_law, load_generator
 from otgen.seeding import named_stream
 from otgen.train import RunConfig, RunDir, checkpoint, generate
 from otgen.train.pictures import draw_points, region, tiled

@@ -17,7 +17,7 @@ from otgen import files
 from otgen.data import RowCoder
 from otgen.data._checks import shown
 from otgen.errors import InputError, MissingDependency
-from otgen.runs.sample import sample_run
+from otgen.runs.sample import draw_run
 from otgen.train import RunDir, checkpoint
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def load_coder(run: RunDir) -> RowCoder | None:
     return checkpoint.read_coder(checkpoint.newest(run.checkpoints))
 
 
-def sample_rows(run: RunDir, n: int, seed: int, *, raw: bool = False) -> DataFrame:
+def sample_rows(run: RunDir, n: int, seed: int, *, raw: bool = False, label: str | None = None) -> DataFrame:
     """Rows of a run that was trained on a table, in the table's own columns, order, units and dtypes.
 
     Args:
@@ -41,9 +41,10 @@ def sample_rows(run: RunDir, n: int, seed: int, *, raw: bool = False) -> DataFra
         n: how many rows.
         seed: of the latent codes.
         raw: use the weights themselves rather than their moving average.
+        label: what all rows have in the column of the label; None for labels by the data's shares.
 
     Raises:
-        InputError: the run's data are no rows of a table.
+        InputError: the run's data are no rows of a table, or there is no such label.
         MissingDependency: pandas is not installed.
     """
     coder = load_coder(run)
@@ -56,7 +57,8 @@ def sample_rows(run: RunDir, n: int, seed: int, *, raw: bool = False) -> DataFra
         import pandas  # noqa: F401
     except ImportError as error:
         raise MissingDependency("rows of a table need the package pandas; pip install 'otgen[tables]'") from error
-    return coder.decode(sample_run(run, n, seed, raw=raw)[0])
+    drawn = draw_run(run, n, seed, raw=raw, label=label)
+    return coder.decode(drawn.values, None if drawn.labels is None else coder.label_places(drawn.labels))
 
 
 def in_units(run: RunDir, samples: Tensor) -> Tensor:

@@ -125,7 +125,8 @@ def evaluate(
     extractor = default_extractor(data) if extractor is None else extractor
     given, real = _given(generator, latent, data, samples, seed)
     told = latent.labels_of(codes) if isinstance(latent, LabelledLatent) else None
-    given = replace(given, rows=row_sets(data, samples, classes=told, target=target))
+    labels = latent.names_of(codes) if isinstance(latent, LabelledLatent) else None
+    given = replace(given, rows=row_sets(data, samples, labels=labels, target=target))
     if extractor is not None:
         features = feature_sets(extractor, data, samples, cache)
         classified = features if features.fake.probabilities is not None else None

@@ -31,6 +31,8 @@ class _Coder(Protocol):
 
     def decode(self, samples: Tensor, classes: NDArray[numpy.int64] | None = None) -> pandas.DataFrame: ...
 
+    def label_places(self, names: Sequence[str]) -> NDArray[numpy.int64]: ...
+
 
 @runtime_checkable
 class TableSource(Protocol):
@@ -48,13 +50,15 @@ class TableSource(Protocol):
         """The rows as they are in the table."""
 
 
-def row_sets(data: Source, samples: Tensor, classes: Tensor | None = None, target: str | None = None) -> RowSets | None:
+def row_sets(
+    data: Source, samples: Tensor, labels: Sequence[str] | None = None, target: str | None = None
+) -> RowSets | None:
     """The generated, the training and the held-out rows; None if the data are no table.
 
     Args:
         data: the training data.
         samples: generated samples, shape ``(n, k)``.
-        classes: the label of each sample, int64, shape ``(n,)``, if the generator is told labels.
+        labels: the label of each sample, if the generator is told labels.
         target: the column that metrics predict from the others; by default the table's label.
 
     Raises:
@@ -67,7 +71,7 @@ def row_sets(data: Source, samples: Tensor, classes: Tensor | None = None, targe
             f"only tables have a target column: got target={target!r} for {type(data).__name__}; leave it out"
         )
     unseen = data.held_out()
-    fake = data.coder.decode(samples, None if classes is None else classes.numpy())
+    fake = data.coder.decode(samples, None if labels is None else data.coder.label_places(labels))
     kinds = {column.name: column.kind for column in data.coder.columns if column.name in fake.columns}
     label = data.label if data.label in kinds else None
     return RowSets(

@@ -41,12 +41,12 @@ def test_the_way_follows_the_latent_law(finished: dict[str, Path]) -> None:
     seen: list[torch.Tensor] = []
     for latent in (Normal(dim=2), Uniform(dim=2, low=0.0)):
 
-        class Spy(torch.nn.Module):
+        class Spy(torch.nn.Linear):
             def forward(self, codes: torch.Tensor) -> torch.Tensor:
                 seen.append(codes)
                 return codes
 
-        Sampler(Spy(), latent, sampler.shapes).between(3, 5, 0)
+        Sampler(generator=Spy(2, 2), latent=latent, shapes=sampler.shapes, origin="").between(3, 5, 0)
     normal, uniform = (codes.reshape(3, 5, 2) for codes in seen)
     middle = (uniform[:, 0] + uniform[:, -1]) / 2
     torch.testing.assert_close(uniform[:, 2], middle)
