@@ -41,7 +41,7 @@ def test_the_protocol_is_kept_and_is_no_metric(copy_of: Copy) -> None:
     assert kept["protocol_real"] + kept["protocol_held_out"] == 60
     assert not [key for key in result.values if key.startswith("protocol")]
     again = evaluate_run(run, reuse=True)
-    assert again.values == {key: value for key, value in result.values.items()}
+    assert again.values == result.values
     assert again.protocol == result.protocol
     assert result.protocol is not None
     assert result.protocol.startswith("50 samples against ")
