@@ -128,7 +128,7 @@ def test_an_evaluation_adds_what_compares_at_equal_sizes() -> None:
     found = FrechetDistance.evaluate(given)
     assert found["frechet"] == FrechetDistance()(sets.fake, sets.real)["frechet"]
     # Of 150 each: alike, and far above that of all 900.
-    assert found["frechet_matched"] == pytest.approx(found["frechet_matched_real"], rel=0.5)
+    assert 0.4 < found["frechet_matched"] / found["frechet_matched_real"] < 2.5
     assert found["frechet_matched"] > 3 * found["frechet"]
     assert found["frechet_matched"] == FrechetDistance()(sets.fake.first(150), sets.real)["frechet"]
     assert found["frechet_matched_real_low"] <= found["frechet_matched_real"] <= found["frechet_matched_real_high"]
