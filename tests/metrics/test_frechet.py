@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cases.checks import refused
-from otgen.metrics import Features, FrechetDistance, Gaussian, Identity, frechet_distance
+from otgen.metrics import EvaluationInput, Features, FeatureSets, FrechetDistance, Gaussian, Identity, frechet_distance
 from otgen.metrics.frechet import _contributions, _roots
 
 
@@ -120,3 +120,20 @@ def test_the_bias_falls_with_n() -> None:
 def test_one_sample_is_too_few() -> None:
     refused("at least 2 generated samples; got 1", FrechetDistance(), sample(1, 3), sample(5, 3))
     refused("at least 2 real samples; got 1", FrechetDistance(), sample(5, 3), sample(1, 3))
+
+
+def test_an_evaluation_adds_what_compares_at_equal_sizes() -> None:
+    sets = FeatureSets(sample(900, 8), sample(2000, 8, seed=1), sample(150, 8, seed=2))
+    given = EvaluationInput(points=sets, classified=None, mixture=None, parameters=None, features=sets)
+    found = FrechetDistance.evaluate(given)
+    assert found["frechet"] == FrechetDistance()(sets.fake, sets.real)["frechet"]
+    # Of 150 each: alike, and far above that of all 900.
+    assert 0.4 < found["frechet_matched"] / found["frechet_matched_real"] < 2.5
+    assert found["frechet_matched"] > 3 * found["frechet"]
+    assert found["frechet_matched"] == FrechetDistance()(sets.fake.first(150), sets.real)["frechet"]
+    assert found["frechet_matched_real_low"] <= found["frechet_matched_real"] <= found["frechet_matched_real_high"]
+    assert "frechet_matched" not in FrechetDistance.evaluate(
+        EvaluationInput(
+            points=sets, classified=None, mixture=None, parameters=None, features=sets._replace(held_out=None)
+        )
+    )
