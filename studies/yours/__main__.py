@@ -6,7 +6,7 @@ Each seed draws its own training and test rows, and seeds the method. A run's nu
 ``experiments/yours/TABLE/results.json`` beside those of earlier ones, and ``report.md`` is written anew from all of
 them. It needs scikit-learn; statsmodels for ``fair``, sktime for ``power`` and ctgan for its networks
 (``pip install --no-deps statsmodels sktime ctgan rdt faker tzlocal tqdm``). A run takes its seconds of training on one
-core, and a few for the metrics; a network of ctgan, which has no clock, is fitted shortly before to count its epochs.
+core, and a few for the metrics.
 """
 
 from __future__ import annotations
