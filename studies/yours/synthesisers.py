@@ -25,10 +25,11 @@ _GAP = "missing"
 
 
 class Made(NamedTuple):
-    """Rows, and the seconds that fitting took."""
+    """Rows, the seconds of one core that fitting took, and how often it saw the training rows, if it counts that."""
 
     rows: pd.DataFrame
     seconds: float
+    epochs: int | None = None
 
 
 class Synthesiser(ABC):
@@ -82,10 +83,12 @@ class Peer(Synthesiser):
         # It draws from the global states.
         np.random.seed(seed)  # noqa: NPY002
         torch.manual_seed(seed)
-        start = time.process_time()
+        start, done = time.process_time(), list[int]()
 
         def until_then(epochs: Iterable[int], **_: object) -> Iterator[int]:
-            return itertools.takewhile(lambda _: time.process_time() - start < seconds, epochs)
+            for epoch in itertools.takewhile(lambda _: time.process_time() - start < seconds, epochs):
+                done.append(epoch)
+                yield epoch
 
         network = getattr(ctgan, self.network)(epochs=sys.maxsize, enable_gpu=False)
         # It has no clock, but a progress bar.
@@ -95,7 +98,7 @@ class Peer(Synthesiser):
         for name in train.columns:
             if _gap(name) in rows:
                 rows[name] = rows[name].mask(rows[_gap(name)] == "yes")
-        return Made(rows[[*train.columns]].replace(_GAP, None), spent)
+        return Made(rows[[*train.columns]].replace(_GAP, None), spent, len(done))
 
 
 @dataclass(frozen=True)
