@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import datetime
 import itertools
 import math
 from collections.abc import Callable
@@ -402,6 +403,32 @@ def test_text_of_dates_numbers_and_levels_is_read_as_it_is_meant() -> None:
     for fake, real in itertools.permutations(codes, 2):
         rows = RowSets(fake=fake, real=real, held_out=None, kinds={"c": ColumnKind.CATEGORY}, target=None)
         assert Marginals()(rows)["marginal_tv"] == 0
+
+
+def test_columns_of_every_dtype_are_read() -> None:
+    days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=k % 7) for k in range(40)]
+    frame = pd.DataFrame(
+        {
+            "day": days,
+            "zone": pd.date_range("2020-01-01", periods=40, tz="Europe/Berlin"),
+            "whole": pd.array([k % 5 for k in range(40)], dtype="Int64"),
+            "single": np.arange(40, dtype=np.float32),
+            "flag": pd.array([k % 2 == 0 for k in range(40)], dtype="boolean"),
+            "text": pd.array(["a", "b"] * 20, dtype="string"),
+            "level": pd.Categorical(["x", "y"] * 20),
+        }
+    )
+    kinds = dict.fromkeys(("day", "zone"), ColumnKind.DATE) | {"whole": ColumnKind.INTEGER, "single": ColumnKind.NUMBER}
+    kinds |= {"flag": ColumnKind.BOOLEAN, "text": ColumnKind.CATEGORY, "level": ColumnKind.CATEGORY}
+    gaps = frame.copy()
+    for row, name in enumerate(frame.columns):
+        gaps.loc[row, name] = None
+    rows = RowSets(fake=gaps, real=frame, held_out=None, kinds=kinds, target=None)
+    assert np.isnan(rows.fake_rows.numbers).sum(0).tolist() == [1, 1, 1, 1]
+    assert not np.isnan(rows.real_rows.numbers).any()
+    assert rows.levels == (("", "False", "True"), ("", "a", "b"), ("", "x", "y"))
+    assert MissingRates()(rows)["missing_error"] == pytest.approx(1 / 40)
+    assert all(value < 0.05 for key, value in Marginals()(rows).items() if key.startswith("marginal/"))
 
 
 def test_many_levels_are_grouped() -> None:
