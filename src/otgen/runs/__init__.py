@@ -9,6 +9,7 @@ from otgen.runs.evaluate import RunEvaluation as RunEvaluation
 from otgen.runs.evaluate import evaluate_run as evaluate_run
 from otgen.runs.evaluation_remarks import copied as copied
 from otgen.runs.evaluation_remarks import remarks as remarks
+from otgen.runs.export import export_run as export_run
 from otgen.runs.reproduce import Interrupted as Interrupted
 from otgen.runs.reproduce import Job as Job
 from otgen.runs.reproduce import Observer as Observer
