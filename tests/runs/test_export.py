@@ -142,7 +142,7 @@ def test_what_cannot_be_exported_is_one_line(
 
 
 SHAPES = {
-    "SeqSGDADcganGenerator": (3, 64, 64),
+    "SeqSGDADcganGenerator": (1, 32, 32),
     "SWGANCifarGenerator": (3, 32, 32),
     "SeqSGDAResnetGenerator": (3, 32, 32),
     "LocationScale": (4,),
