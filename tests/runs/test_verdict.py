@@ -82,6 +82,8 @@ LEVELS: list[tuple[dict[str, float], Level]] = [
     ({"w1_matched": 0.2, "w1_real": 0.1}, Level.RECOGNISABLE),
     ({"w1_matched": 0.4, "w1_real": 0.1}, Level.FAR),
     # What a person sees at once.
+    ({"energy": 1.4, "energy_real": 0.05, "detail": 1.0}, Level.FAR),
+    ({"sliced_w1": 0.3, "sliced_w1_real": 0.1, "detail": 1.0}, Level.RECOGNISABLE),
     ({"energy": 0.001, "energy_real": 0.001, "detail": 0.3}, Level.FAR),
     ({"energy": 0.001, "energy_real": 0.001, "detail": 0.7}, Level.RECOGNISABLE),
     ({"energy": 0.001, "energy_real": 0.001, "detail": 3.0}, Level.FAR),
