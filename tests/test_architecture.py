@@ -24,7 +24,7 @@ PACKAGES = sorted(path.parent for path in FILES if path.name == "__init__.py")
 # From the top down: a package may import those of lower rows, never its neighbours.
 LAYERS = [row.split() for row in ("cli", "runs", "papers", "train", "methods", "nets data metrics peers ot", "files")]
 # What neighbours may nevertheless know of each other.
-EXTRA = {"metrics": {"ot"}, "peers": {"ot"}}
+EXTRA = {"metrics": {"data", "ot"}, "peers": {"ot"}}
 # What anything may import.
 COMMON = {"errors", "exports", "own_modules", "renamed", "seeding", "threads", "__version__"}
 # Packages under their former names, which nothing in here may import: from the former name to the present one.

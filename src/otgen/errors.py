@@ -48,6 +48,14 @@ class FewDataWarning(UserWarning):
     """A batch is larger than the data set, so that it is drawn with replacement."""
 
 
+class TableWarning(UserWarning):
+    """Columns of a table are not learnt: they are ids, or cannot be learnt."""
+
+
+class ScaleWarning(UserWarning):
+    """The coordinates of data have spreads so different that a distance sees only the largest."""
+
+
 class DamageWarning(UserWarning):
     """A file of a run is damaged, or cannot be written, and the run goes on without it."""
 

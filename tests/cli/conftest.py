@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from cases.pixels import unrendered
 from otgen.cli.main import main
@@ -92,7 +94,7 @@ def refused() -> Callable[..., str]:
         assert result.err.endswith("\n")
         assert result.err.count("\n") == 1, result.err
         assert result.err.startswith(f"otgen {words[0]}: ")
-        assert result.out.replace("\n", "") == "" or result.out.startswith("Training in ")
+        assert result.out.replace("\n", "") == "" or result.out.startswith(("Training in ", "Only "))
         return result.err.strip()
 
     return check
@@ -125,3 +127,17 @@ def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(trained_once: tuple[Path, str], tmp_path: Path) -> Path:
     """A finished run of these words, in the working directory; a copy, so it may be changed."""
     return Path(shutil.copytree(trained_once[0], tmp_path / "trained"))
+
+
+@pytest.fixture(scope="package")
+def picture_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on images of 1 x 8 x 8; only to be read."""
+    folder = tmp_path_factory.mktemp("once")
+    chance = np.random.default_rng(0)
+    (folder / "pictures").mkdir()
+    for k in range(60):
+        pixels = chance.integers(0, 256, (8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "pictures" / f"{k}.png")
+    data = ("--data", "ImageFolder", "--data.folder", folder / "pictures", "--data.size", "8", "--data.channels", "1")
+    assert call("train", *TINY, *data, "--out", folder / "run").code == 0
+    return folder / "run"

@@ -57,7 +57,7 @@ def test_a_file_is_not_overwritten_without_force(name: str, trained: Path, otgen
     assert Path(name).read_bytes()[:2] in (b"PK", b"\x89P")
 
 
-REFUSED = {"--out s.txt": "must end in .png or .npz", "--out s": "must end in .png or .npz"}
+REFUSED = {"--out s.txt": "must end in .png, .npz,", "--out s": "make no folder of pictures"}
 REFUSED |= {"--out s.npz --n 0": "--n must be at least 1", "--out s.npz --seed -1": "--seed not negative"}
 REFUSED |= {"--out nowhere/s.npz": "nowhere is no directory; create it first"}
 
@@ -79,7 +79,7 @@ def test_samples_of_many_dimensions_make_no_picture_and_need_no_data(otgen: Call
     np.save("points.npy", np.random.default_rng(0).normal(size=(30, 5)))
     assert otgen("train", *tiny, "--data", "Arrays", "--data.path", "points.npy", "--out", "run").code == 0
     line = refused("sample", "run", "--out", "s.png", code=2)
-    assert "samples of shape (5,) make no picture; write them to a .npz" in line
+    assert "samples of shape (5,) make no picture; write them to a .csv, .parquet, .npy or .npz" in line
     assert otgen("sample", "run", "--out", "before.npz").code == 0
     Path("points.npy").unlink()
     assert otgen("sample", "run", "--out", "after.npz").code == 0

@@ -102,6 +102,9 @@ def test_a_file_is_told_in_our_words(kind: str, value: str, otgen: Call) -> None
 
 WORDS = {
     "train --steps": "--steps needs a value",
+    "train --seed {0}": "--seed must be a whole number, got '{0}'",
+    "sample run --out x.png --see 3": "there is no option --see; did you mean '--seed'?",
+    "solve x.npy y.npy --to 0.1": "there is no option --to; did you mean '--tol'?",
     "train digits extra": "'extra'",
     "train --resume=3": "",
     "train --config": "--config needs a value",
@@ -119,9 +122,9 @@ WORDS = {
     "train pixels --method.help KL": "",
     "sample": "must be given",
     "sample run": "--out must be given",
-    "sample run --out x.png --n several": "--n must be a whole number, got 'several'",
+    "sample run --out x.png --n several": "--n must be a whole number or null, got 'several'",
     "sample run --out x.png --raw=3": "",
-    "sample run --out x.gif": "--out must end in .png or .npz",
+    "sample run --out x.gif": "--out must end in .png, .npz, .npy, .csv or .parquet, or be a folder",
     "eval": "run must be given",
     "eval run --n x": "--n must be a whole number or null, got 'x'",
     "eval run --n 1.5": "--n must be a whole number",

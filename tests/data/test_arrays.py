@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from cases.errors import NO_PERMISSION, input_error
 from cases.hostile import header
 from otgen.cli.usage import array as array_of_solve
-from otgen.data import Arrays, fingerprint
+from otgen.data import Arrays, RowCoder, fingerprint
+from otgen.errors import ScaleWarning
 
 VALUES = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
 
@@ -313,3 +314,31 @@ def test_the_form_of_the_numbers_changes_nothing(form: str, options: dict[str, A
     array_of_solve(other).zero_()
     assert torch.equal(array_of_solve(other).double(), torch.from_numpy(values))
     assert other.read_bytes() == before
+
+
+def test_columns_whose_scales_hide_each_other_are_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(50, 3)) * np.array([1.0, 500.0, 20.0])
+    path = tmp_path / "x.csv"
+    path.write_text("age,income,height\n" + "\n".join(",".join(map(str, row)) for row in values.tolist()))
+    said = r"'age' is 1\.\d+ and that of 'income' .*--data.standardise true"
+    with pytest.warns(ScaleWarning, match=said):
+        Arrays(path=str(path)).support()
+    # Neither of these is hidden, nor is a constant column beside any other.
+    Arrays(path=str(path), standardise=True).support()
+    Arrays(path=str(path), columns=("age", "height")).support()
+    np.save(tmp_path / "x.npy", np.stack([values[:, 1], np.full(50, 3.0)], axis=1))
+    Arrays(path=str(tmp_path / "x.npy")).support()
+
+
+def test_units_are_those_of_restore(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).normal(size=(40, 2, 3)) * 7 + 3
+    np.save(tmp_path / "x.npy", points)
+    data = Arrays(path=str(tmp_path / "x.npy"), standardise=True, scale=-0.5)
+    coder = data.units()
+    assert coder is not None
+    samples = data.support()
+    values = RowCoder.read(coder.text()).numbers(samples.flatten(1)).reshape(points.shape)
+    assert np.allclose(values, data.restore(samples).numpy())
+    assert np.allclose(values, points, atol=1e-5)
+    assert Arrays(path=str(tmp_path / "x.npy")).units() is None

@@ -44,6 +44,7 @@ MAKERS: dict[str, Callable[[Path], Source]] = {
     "Mnist": lambda folder: data.Mnist(folder=str(write_mnist(folder, each=12))),
     "Normal": lambda folder: data.Normal(dim=7),
     "Rings": lambda folder: data.Rings(),
+    "Table": lambda folder: data.Table(columns=("sky", "rentals")),
     "Uniform": lambda folder: data.Uniform(dim=3, low=-0.1, high=0.7),
 }
 

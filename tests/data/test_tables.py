@@ -19,7 +19,7 @@ def write(folder: Path, text: str | bytes) -> Path:
     return path
 
 
-def content(table: tables.Table) -> tuple[object, object]:
+def content(table: tables.NumericTable) -> tuple[object, object]:
     return table.columns, table.values.tolist()
 
 

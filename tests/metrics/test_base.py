@@ -31,10 +31,15 @@ METRICS: list[Metric] = [
     metrics.ClassifierScore(),
     ClassShares(),
     CopyCheck(training=draw(100, 3)),
+    metrics.FeatureCopyCheck(training=draw(100, 3)),
     metrics.FrechetDistance(),
+    metrics.KernelDistance(subsets=3, subset_size=20, max_points=50),
     ModeCoverage(centres=CENTRES, std=0.5),
     ParameterError(learnt=torch.tensor([1.0, 2.0]), true=torch.tensor([1.5, 0.0])),
+    metrics.PairSimilarity(image_shape=(1, 1, 3), pairs=30),
+    metrics.PrecisionRecall(max_points=50),
     RealFrechet(),
+    metrics.SlicedWasserstein(lines=5, max_points=50),
     metrics.WassersteinDistance(max_points=30),
 ]
 FAKE, REAL = draw(80, 1), draw(90, 2)
@@ -82,6 +87,16 @@ def test_every_exported_metric_is_listed() -> None:
 
 
 @every_metric
+def test_intervals_hold_their_numbers(metric: Metric) -> None:
+    numbers = metric(FAKE, REAL)
+    intervals = [key.removesuffix("_low") for key in numbers if key.endswith("_low")]
+    assert [f"{key}_high" in numbers for key in intervals] == [True] * len(intervals)
+    assert all(numbers[f"{key}_low"] <= numbers[key] <= numbers[f"{key}_high"] for key in intervals)
+    # A parameter is no statistic of samples.
+    assert intervals or isinstance(metric, ParameterError)
+
+
+@every_metric
 def test_labels_are_of_its_own_keys(metric: Metric) -> None:
     assert metric.labels.keys() <= metric(FAKE, REAL).keys()
 
@@ -94,6 +109,7 @@ def test_no_two_labels_share_a_place() -> None:
 def test_shares_of_classes() -> None:
     p = torch.tensor([[0.9, 0.1, 0.0], [0.6, 0.2, 0.2], [0.5, 0.4, 0.1], [0.1, 0.8, 0.1]])
     sure = Features(values=torch.zeros(4, 1), probabilities=p, name="x")
-    assert ClassShares()(sure, sure) == {"classes_share_min": 0.0, "classes_share_max": 0.75}
+    found = ClassShares()(sure, sure)
+    assert (found["classes_share_min"], found["classes_share_max"]) == (0.0, 0.75)
     bare = Features(values=torch.zeros(4, 1), name="x")
     refused(r"the share of a class needs class probabilities; the generated features", ClassShares(), bare, bare)

@@ -130,3 +130,18 @@ def test_the_import_is_light() -> None:
     code = f"import sys, otgen.metrics; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_images_of_another_side_are_resized_only_where_it_is_asked_for() -> None:
+    large, extract = images(4, (3, 48, 64)), CifarFeatures(resized=True)
+    refused(r"reads images of shape \(n, 3, 32, 32\)", CIFAR, large)
+    shrunk = torch.nn.functional.interpolate(large, (32, 32), mode="bilinear", antialias=True)
+    torch.testing.assert_close(extract(large).values, CIFAR(shrunk).values)
+    assert extract.name == f"{CIFAR.name}-resized"
+    assert extract.resizing((3, 48, 64)) == "to 32 x 32, bilinear with antialiasing"
+    same = images(4, (3, 32, 32))
+    assert torch.equal(extract(same).values, CIFAR(same).values)
+    assert extract.resizing((3, 32, 32)) == CIFAR.resizing((3, 48, 64)) == Identity().resizing((3, 48, 64)) == "none"
+    refused(r"reads values in \[0, 1\]", extract, large * 2 - 1)
+    # White stays white.
+    assert extract(torch.ones(2, 3, 50, 50)).values.isfinite().all()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cases.checks import refused
 from otgen.metrics import Features, FrechetDistance, Gaussian, Identity, frechet_distance
+from otgen.metrics.frechet import _contributions, _roots
 
 
 def sample(n: int, k: int, seed: int = 0) -> Features:
@@ -29,14 +30,37 @@ def test_the_distance_of_a_set_to_itself_is_zero(n: int, k: int) -> None:
 def test_it_is_symmetric() -> None:
     x, y = sample(60, 40), sample(30, 40, seed=1)  # one regular covariance, one singular
     there, back = FrechetDistance()(x, y), FrechetDistance()(y, x)
-    for key, value in there.items():
-        assert back[key] == pytest.approx(value, rel=1e-9)
+    for key in ("frechet", "frechet_mean", "frechet_covariance"):
+        assert back[key] == pytest.approx(there[key], rel=1e-9)
 
 
 def test_its_terms_add_up() -> None:
     found = FrechetDistance()(sample(50, 4), sample(50, 4, seed=1))
     assert found["frechet"] == found["frechet_mean"] + found["frechet_covariance"]
-    assert min(found.values()) > 0
+    assert min(found["frechet_mean"], found["frechet_covariance"]) > 0
+
+
+def test_the_interval_is_of_the_derivative_by_the_mass_of_a_sample() -> None:
+    """What a sample contributes is how fast the distance moves as its mass grows."""
+    x, y, step = sample(30, 3).values.double(), sample(40, 3, seed=1).values.double() * 1.5 + 0.3, 1e-6
+
+    def fitted(weights: Tensor) -> Gaussian:
+        mean = weights @ x
+        return Gaussian(mean=mean, covariance=(x - mean).T @ (weights[:, None] * (x - mean)), n=30)
+
+    even = torch.full((30,), 1 / 30, dtype=torch.float64)
+    other, here = Identity()(y).gaussian, fitted(even)
+    root, inverse = _roots(here.covariance)
+    turned = root @ _roots(other.covariance)[0]
+    left, values, _ = torch.linalg.svd(turned)
+    found = _contributions(Identity()(x), here, other, inverse @ (left * values) @ left.T @ inverse)
+    slopes = []
+    for row in range(30):
+        moved = even * (1 - step)
+        moved[row] += step
+        slopes.append((frechet_distance(fitted(moved), other) - frechet_distance(here, other)) / step)
+    expected = torch.tensor(slopes, dtype=torch.float64)
+    torch.testing.assert_close(found - found.mean(), expected - expected.mean(), rtol=1e-4, atol=1e-4)
 
 
 def test_gaussians_on_a_line_have_the_closed_form() -> None:

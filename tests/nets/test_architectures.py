@@ -29,6 +29,8 @@ CRITICS = [
     nets.MlpSplitCritic(widths=(16,), size=8),
     DcganCritic(width=4),
     DcganCritic(width=4, hidden=(16, 8)),
+    nets.Augmented(net=DcganCritic(width=4), cutout=0.3, colour=0.5),
+    nets.Rescaled(net=DcganCritic(width=4), factor=8.0),
 ]
 IMAGES = [(1, 28, 28), (3, 28, 28), (3, 32, 32), (1, 64, 64)]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cases.pixels import unrendered
-from otgen.data import Arrays, Gaussian2D, Normal
+from otgen.data import Arrays, Gaussian2D, Normal, Table
 from otgen.methods import Adam, PixelSinkhorn
 from otgen.nets import MlpGenerator
 from otgen.ot import KL
@@ -26,7 +26,7 @@ def _unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="package")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A run on the plane, and one on 60 images of 8 x 8 pixels in a file of its own."""
+    """A run on the plane, on 60 images of 8 x 8 pixels in a file of its own, on 60 points in a .csv, and on a table."""
     folder = tmp_path_factory.mktemp("finished")
     np.save(folder / "images.npy", np.random.default_rng(0).random((60, 64)).astype(np.float32))
     plane = RunConfig(
@@ -38,8 +38,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         steps=5,
     )
     images = replace(plane, data=Arrays(path=str(folder / "images.npy"), sample_shape=(1, 8, 8)))
+    (folder / "points.csv").write_text("length,width\n" + "".join(f"{1000 + k % 7},{k % 5 / 100}\n" for k in range(60)))
+    points = replace(plane, data=Arrays(path=str(folder / "points.csv"), standardise=True))
+    table = replace(plane, data=Table())
     found = {}
-    for name, config in {"plane": plane, "images": images}.items():
+    for name, config in {"plane": plane, "images": images, "points": points, "table": table}.items():
         run = RunDir.create(folder / name, config)
         Trainer(config, run, [Log(), Pictures(), Checkpoints()]).train()
         found[name] = run.path

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+import torch
+
 from cases.errors import input_error
 from cases.runs import edit_config
+from otgen.metrics import TorchFileFeatures
 from otgen.runs import evaluate_run
 from otgen.train import RunDir, checkpoint
 
@@ -22,6 +27,39 @@ def test_the_result_is_kept_with_what_it_depends_on(copy_of: Copy) -> None:
     assert result.values["w1"] > 0
     assert result.picture == run.samples / "step_00000005.png"
     assert result.neighbours is None  # a law on the plane has no training set
+
+
+def test_the_protocol_is_kept_and_is_no_metric(copy_of: Copy) -> None:
+    run = copy_of("images")
+    result = evaluate_run(run)
+    kept = json.loads(result.file.read_text())
+    assert (kept["protocol_generated"], kept["protocol_extractor"], kept["protocol_resizing"]) == (
+        50,
+        "identity",
+        "none",
+    )
+    assert kept["protocol_real"] + kept["protocol_held_out"] == 60
+    assert not [key for key in result.values if key.startswith("protocol")]
+    again = evaluate_run(run, reuse=True)
+    assert again.values == result.values
+    assert again.protocol == result.protocol
+    assert result.protocol is not None
+    assert result.protocol.startswith("50 samples against ")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_another_extractors_result_lies_beside_the_usual_one(copy_of: Copy, tmp_path: Path) -> None:
+    run = copy_of("images")
+    usual = evaluate_run(run)
+    torch.jit.script(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))).save(str(tmp_path / "net.pt"))
+    other = evaluate_run(run, extractor=TorchFileFeatures(path=str(tmp_path / "net.pt")))
+    assert other.file != usual.file
+    assert re.fullmatch(r"step_00000005-net-[0-9a-f]{12}\.json", other.file.name)
+    assert "frechet" in other.values
+    assert [record["protocol_extractor"] for record in run.read_evaluations()] == ["identity"]
+    assert evaluate_run(run, reuse=True).values == usual.values
+    # Its features of the data are kept, those that cost nothing are not.
+    assert len(list(run.evaluations.glob("features-*.safetensors"))) >= 1
 
 
 def test_an_evaluation_can_be_repeated(copy_of: Copy) -> None:

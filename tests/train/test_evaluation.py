@@ -154,7 +154,9 @@ def test_cifar_is_measured_in_its_own_features(tmp_path: Path) -> None:
     assert result["classes_share_max"] >= 0.1
     assert result["copy_exact"] == 100
     symmetric = Cifar10(folder=str(tmp_path), pixel_range="symmetric")
-    assert "frechet" not in evaluate(copies, Normal(dim=2), symmetric, 100, 0).values
+    same = evaluate(_Copies(symmetric.support()), Normal(dim=2), symmetric, 100, 0).values
+    assert same["frechet_real"] == pytest.approx(result["frechet_real"], rel=1e-3)
+    assert "frechet_matched_real" not in result  # twenty images are few
 
 
 def test_pictures_of_images_have_a_cell_an_image(tmp_path: Path) -> None:
@@ -221,9 +223,11 @@ def test_what_is_kept_and_what_is_shown_have_their_orders() -> None:
     """Of a fitted law, and of images with a classifier: between them they have every key."""
     fitted = LocationScaleMap(torch.tensor([2.5, -1.0]), torch.tensor([-0.5, 1.0]))
     points = evaluate(fitted, Normal(dim=2), LAW, 20, 0).values
-    distance = ["w1", "w1_lower", "w1_upper", "w1_points", "w1_matched", "w1_real"]
+    distance = [f"{order}{end}" for order in ("w1", "w2_squared") for end in ("", *_OF_DISTANCE)]
     modes = ["found", "total", "spread", "high_quality", "share_min", "share_max", "kl", "high_quality_real", "kl_real"]
-    assert list(points) == [*(f"modes_{key}" for key in modes), "parameter_error", *distance]
+    near = [f"{key}{real}" for real in ("", "_real") for key in ("precision", "recall", "density", "coverage")]
+    sliced = ["sliced_w1", "sliced_w1_real"]
+    assert _measured(points) == [*(f"modes_{key}" for key in modes), "parameter_error", *near, *sliced, *distance]
     assert points["parameter_error"] == 0.5
     assert _shown(points) == [
         "modes found",
@@ -232,12 +236,20 @@ def test_what_is_kept_and_what_is_shown_have_their_orders() -> None:
         "spread around a mode (the mixture's own: 1)",
         "Wasserstein-1 distance to real samples, exact",
         "  of real samples to real ones",
+        *_NEAR,
     ]
     digits = evaluate(nn.Sequential(nn.Linear(2, 784), nn.Unflatten(1, (1, 28, 28))), Normal(dim=2), Digits(), 20, 0)
     score = ["classifier_score", "classifier_score_mean", "classifier_score_std", "classifier_score_real"]
     classes = [*score, "classes_share_min", "classes_share_max", "frechet_real"]
-    copies = [f"copy_{key}" for key in ("median", "median_real", "ratio", "close", "exact")]
-    assert list(digits.values) == ["frechet", "frechet_mean", "frechet_covariance", *classes, *copies, *distance]
+    copies = [
+        f"{prefix}_{key}"
+        for prefix in ("copy", "copy_features")
+        for key in ("median", "median_real", "ratio", "close", "exact")
+    ]
+    frechet = [f"frechet{end}" for end in ("", "_mean", "_covariance", "_matched", "_matched_real")]
+    kid = ["kid", "kid_std", "kid_real", "kid_std_real"]
+    alike = ["pair_ssim", "pair_ssim_real"]
+    assert _measured(digits.values) == [*frechet, *classes, *kid, *near, *sliced, *alike, *copies, *distance]
     assert _shown(digits.values) == [
         "Fréchet distance, classifier features (0 is best)",
         "  of real, held-out images",
@@ -249,4 +261,37 @@ def test_what_is_kept_and_what_is_shown_have_their_orders() -> None:
         "distance to training set / held-out ones' (1: same)",
         "share nearer than 99 % of held-out ones (chance: 0.01)",
         "exact copies of training samples",
+        *_NEAR,
+        "similarity (SSIM) of pairs of samples",
+        "  of pairs of real images",
     ]
+    assert len(_shown(digits.values)) <= 14
+
+
+_OF_DISTANCE = ("_lower", "_upper", "_points", "_matched", "_real")
+_NEAR = [
+    "precision: share of samples among real ones (1 is best)",
+    "recall: share of real ones among samples (1 is best)",
+]
+
+
+def _measured(values: dict[str, float]) -> list[str]:
+    """The keys without those of the ends of intervals, which are there in pairs."""
+    ends = {f"{key}{end}" for key in values for end in ("_low", "_high") if {f"{key}_low", f"{key}_high"} <= {*values}}
+    return [key for key in values if key not in ends]
+
+
+def test_without_held_out_images_there_is_no_baseline() -> None:
+    result = evaluate(_Copies(Digits(split="test").support()), Normal(dim=2), Digits(split="test"), 60, 0).values
+    assert "precision" in result
+    assert not {"precision_real", "kid_real", "frechet_real", "frechet_matched", "copy_features_ratio"} & {*result}
+
+
+def test_another_extractor_takes_the_place_of_the_usual_one() -> None:
+    data = Digits(split="test")
+    usual = evaluate(_Copies(data.support()), Normal(dim=2), data, 60, 0)
+    pixels = evaluate(_Copies(data.support()), Normal(dim=2), data, 60, 0, extractor=metrics.Identity())
+    assert (usual.protocol.extractor, pixels.protocol.extractor) == (metrics.DigitFeatures().name, "identity")
+    assert pixels.values["w1"] == usual.values["w1"]
+    assert pixels.values["frechet"] != usual.values["frechet"]
+    assert "classifier_score" not in pixels.values

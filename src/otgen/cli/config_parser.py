@@ -18,7 +18,7 @@ from otgen.own_modules import ForeignClass
 from otgen.train import yaml_text
 from otgen.train.config import plain
 from otgen.train.config_files import ConfigParser, Unfit, read
-from otgen.train.config_problems import Option, first_problem
+from otgen.train.config_problems import Option, first_problem, near_option
 
 # Parsing words, jsonargparse makes parsers of the same class for the options of components.
 _is_inside: ContextVar[bool] = ContextVar("inside a parser", default=False)
@@ -32,6 +32,10 @@ class Parser(ConfigParser):
     """A parser whose errors are one line in words of ours, with a suggestion for a mistyped name."""
 
     prefix = "--"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        # The first letters of an option are another one's after the next release.
+        super().__init__(*args, **{"allow_abbrev": False} | options)
 
     @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -69,10 +73,14 @@ class Parser(ConfigParser):
         own = next((e for e in _chain(error) if isinstance(e, OtgenError)), None)
         if own is not None:
             return (self._problem_of_files(words) if isinstance(own, Unfit) else None) or str(own)
-        message = str(error)
+        message, given = str(error), self._given(words)
+        problem = first_problem(given, self.options, "--")
+        # Of an option of a component the parser says only the last parts.
+        head = re.search(r"arguments: --([\w\-]+)", message)
         return (
-            unknown_option(message, known)
-            or first_problem(self._given(words), self.options, "--")
+            (problem if head is not None and head[1] not in self.options else None)
+            or unknown_option(message, known, lambda word: near_option(word, self.options, given, "--"))
+            or problem
             or self._problem_of_files(words)
             or self._missing(message, words)
             or reworded(message)
@@ -113,17 +121,11 @@ class Parser(ConfigParser):
                 continue
             flag, equals, value = word.partition("=")
             if equals:
-                yield self._whole(flag), value
+                yield flag[2:], value
             elif flag in flags or not waiting or re.match(r"-(?![\d.])", waiting[0]):
-                yield self._whole(flag), None
+                yield flag[2:], None
             else:
-                yield self._whole(flag), waiting.pop(0)
-
-    def _whole(self, flag: str) -> str:
-        """The name of an option that may be given by its first letters."""
-        name, dot, rest = flag[2:].partition(".")
-        near = [known for known in self.options if known.startswith(name)]
-        return (near[0] if len(near) == 1 and name not in self.options else name) + dot + rest
+                yield flag[2:], waiting.pop(0)
 
     def _values_by_option(self, words: Sequence[str]) -> dict[str, Any]:
         """What each option is given, every time it is given; of a file only its name."""

@@ -9,6 +9,11 @@ from pathlib import Path
 from otgen.cli.config_parser import Parser
 from otgen.cli.usage import UsageError, add_plugins
 
+_EXTRACTOR = (
+    "what makes the features: cifar (images of other sides than 32 are resized), digits, pixels, inception:WEIGHTS "
+    "(a file of weights), or a FILE of TorchScript or torch.export; by default the shipped classifier of such images"
+)
+
 
 def run(arguments: Sequence[str]) -> int:
     """Evaluate the newest checkpoint of a run."""
@@ -17,6 +22,8 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--n", type=int | None, default=None, help="samples; the run's eval_samples by default")
     parser.add_argument("--seed", type=int | None, default=None, help="of the evaluation; the run's by default")
     parser.add_argument("--raw", action="store_true", help="the weights themselves, not their moving average")
+    parser.add_argument("--extractor", type=str | None, default=None, metavar="FILE|cifar|pixels", help=_EXTRACTOR)
+    parser.add_argument("--target", type=str | None, default=None, help="of a table: the column to predict")
     parser.add_argument("--json", action="store_true", help="print metrics and verdict as one JSON object")
     add_plugins(parser)
     parsed = parser.parse_args(arguments)
@@ -28,7 +35,14 @@ def run(arguments: Sequence[str]) -> int:
     from otgen.runs import assumption_lines, evaluate_run
     from otgen.train import RunDir
 
-    result = evaluate_run(RunDir.open(Path(parsed.run)), n=parsed.n, seed=parsed.seed, raw=parsed.raw)
+    directory, extractor = RunDir.open(Path(parsed.run)), None
+    if parsed.extractor is not None:
+        from otgen.cli.extractors import extractor_of
+
+        extractor = extractor_of(parsed.extractor)
+    result = evaluate_run(
+        directory, n=parsed.n, seed=parsed.seed, raw=parsed.raw, extractor=extractor, target=parsed.target
+    )
     console = PlainConsole()
     if parsed.json:
         record = {"file": str(result.file), "metrics": result.values, "verdict": result.verdict.as_record()}
@@ -45,6 +59,8 @@ def run(arguments: Sequence[str]) -> int:
             "",
             sep="\n",
         )
+    if result.protocol is not None:
+        console.print(f"Protocol: {result.protocol}")
     console.print(f"Metrics: {result.file}")
     if result.curves is not None:
         console.print(f"Curves:  {result.curves}")

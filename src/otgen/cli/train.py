@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from otgen import files, methods
+from otgen import files
 from otgen.cli.config_parser import Parser
+from otgen.cli.few_data import count_of, few_data_line
 from otgen.cli.printable import printable
+from otgen.cli.train_recipe import choose, long_forms
 from otgen.cli.usage import UsageError, add_plugins
 from otgen.errors import InputError
-from otgen.papers import Recipe, Scale, all_figures, find, find_figure
+from otgen.papers import Recipe, Scale
 from otgen.train import Ending, RunConfig, RunDir, Trainer
 from otgen.train.config import differences
 from otgen.train.config_files import build, parse_config, text_of
@@ -24,23 +26,20 @@ from otgen.train.progress import ProgressLine
 from otgen.train.recording import recording
 from otgen.train.run_lock import locked
 
-_DEFAULT_RECIPE = "digits"
-# Where somebody brings data, of which nobody knows yet that they are images.
-_ANY_DATA = "pixels"
-
 
 def run(arguments: Sequence[str]) -> int:
     """Train, evaluate, say where everything is."""
-    words = list(arguments)
+    words = long_forms(arguments)
     name = words.pop(0) if words and not words[0].startswith("-") else None
     given = _given(words)
-    if name is None:
-        name = _DEFAULT_RECIPE if given.data is None and given.config is None else _ANY_DATA
-    recipe = _recipe(name)
+    chosen = choose(name, given)
+    recipe, words = chosen.recipe, [*chosen.words, *words]
     if given.print_config is not None:
         print(text_of(_config(recipe, recipe.build(_scale(given.scale)), words, given)[1]), end="")
         return 0
     run_dir, config, saved = (_new if given.resume is None else _old)(recipe, words, given)
+    for note in chosen.notes:
+        print(note, flush=True)
     with _alone(run_dir.path):
         if saved is None:
             return _trained(_started(run_dir, config))
@@ -79,27 +78,17 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
+# The options of the configuration that decide on defaults.
+_ALSO_OPTIONS = ("data", "data.key", "config", "steps", "budget", "init_from")
+
+
 def _given(words: Sequence[str]) -> argparse.Namespace:
     """Which of these options are given, and their text: the others cannot be parsed before their defaults are known."""
     front = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for option in ("scale", "out", "resume", "allow-change", "print_config", "data", "config", "steps", "budget"):
+    for option in ("scale", "out", "resume", "allow-change", "print_config", *_ALSO_OPTIONS):
         # What is wrong with a value is for the parser of all options to say.
-        front.add_argument(f"--{option}", nargs="?", const="")
+        front.add_argument(f"--{option}", dest=option.replace("-", "_").replace(".", "_"), nargs="?", const="")
     return front.parse_known_args(words)[0]
-
-
-def _recipe(name: str) -> Recipe:
-    """The recipe of a name, or the panel of FIGURE/PANEL."""
-    figure, slash, panel = name.partition("/")
-    if slash:
-        return find_figure(figure).recipe(panel)
-    method = getattr(methods, name, None)
-    if isinstance(method, type) and issubclass(method, methods.Method):
-        panels = [(f.name, p) for f in all_figures() for p in f.panels]
-        own = [f"{f}/{p.name}" for f, p in panels if type(p.build(Scale.CPU).method) is method]
-        chosen = f"; panels with settings of their own for it: {', '.join(own)}" if own else ""
-        raise UsageError(f"{name} is a method, not a recipe: otgen train RECIPE --method {name}{chosen}")
-    return find(name)
 
 
 def _new(recipe: Recipe, words: Sequence[str], given: argparse.Namespace) -> tuple[RunDir, RunConfig, RunConfig | None]:
@@ -114,7 +103,15 @@ def _started(run_dir: RunDir, config: RunConfig) -> Trainer:
     run_dir.refuse_existing()
     # Built before anything is written: a run that cannot start leaves nothing behind.
     trainer = _trainer(config, run_dir)
+    weights = trainer.initialise()
+    count = count_of(config.data)
+    few = None if count is None else few_data_line(count, trainer.shapes.shape)
     RunDir.create(run_dir.path, config)
+    if few is not None:
+        print(few, flush=True)
+    if weights is not None:
+        anew = f"; new: {', '.join(weights.anew)}" if weights.anew else ""
+        print(f"Starting from the weights of {printable(weights.run)} at step {weights.step}{anew}", flush=True)
     return trainer
 
 
@@ -160,11 +157,10 @@ def _cut_off(trainer: Trainer) -> bool:
 
 def _parser(recipe: Recipe) -> Parser:
     parser = Parser(
-        prog="otgen train [RECIPE]",
-        allow_abbrev=False,
+        prog="otgen train [RECIPE | PATH]",
         print_config=None,  # its own, which would not know that another method starts from its own defaults
-        description="Train a generator. RECIPE is one of `otgen list`, or FIGURE/PANEL, a panel of a figure; here it "
-        f"is {recipe.name}: {recipe.summary}.",
+        description="Train a generator. PATH is a folder of images or a file, whose data are recognised; RECIPE is one "
+        f"of `otgen list`, or FIGURE/PANEL, a panel of a figure; here it is {recipe.name}: {recipe.summary}.",
     )
     parser.add_argument("--config", action="config", help="a YAML file of the options below; what stands later wins")
     parser.add_argument("--out", type=str | None, default=None, help="the run directory itself")
@@ -173,6 +169,8 @@ def _parser(recipe: Recipe) -> Parser:
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     changed = "with --resume: go on although the data, the threads or other settings are not what they were"
     parser.add_argument("--allow-change", action="store_true", help=changed)
+    label = "train by class: short for --data.label, a column of a table, or `folder` for a folder of class folders"
+    parser.add_argument("--label", type=str | None, default=None, help=label)
     add_plugins(parser)
     return parser
 
@@ -182,6 +180,8 @@ def _config(
 ) -> tuple[str | None, RunConfig]:
     """Where the run shall be, and its configuration: what the words say, else the default's."""
     parser, parsed = parse_config(lambda: _parser(recipe), lambda p: p.parse_args(words), default)
+    if parsed.label is not None:
+        raise UsageError("in a file, label stands below data, as data: {init_args: {label: ...}}")
     # Steps and budget replace each other: what was given wins over what the recipe says.
     lengths = ("steps", "budget")
     flags = [name for name in lengths if getattr(given, name) not in (None, "null")]

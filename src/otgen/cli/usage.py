@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,15 +27,21 @@ class PlainParser(argparse.ArgumentParser):
         raise UsageError(unknown_option(message, options) or reworded(message) or " ".join(message.split()))
 
 
-def unknown_option(message: str, options: Sequence[str]) -> str | None:
-    """The line on an option that there is none of, with the nearest one; None where a message is about other things."""
+def unknown_option(message: str, options: Sequence[str], nested: Callable[[str], str] = lambda word: "") -> str | None:
+    """The line on an option that there is none of, with the nearest one; None where a message is about other things.
+
+    Args:
+        message: the parser's.
+        options: that there are.
+        nested: suggests an option of a component for a word.
+    """
     unknown = re.search(r"[Uu]nrecognized arguments: (--[\w.\-]+)", message)
     if unknown is None:
         return None
     head, _, tail = unknown[1].removeprefix("--").partition(".")
     # The option of a component, or the component itself, may be the word that is off.
     near = suggestion(f"--{head}", options) if tail and f"--{head}" not in options else ""
-    near = near.replace("'?", f".{tail}'?") or suggestion(unknown[1], options)
+    near = near.replace("'?", f".{tail}'?") or nested(unknown[1]) or suggestion(unknown[1], options)
     return f"there is no option {unknown[1]}{near} (otgen COMMAND --help lists them)"
 
 
@@ -48,7 +54,7 @@ _REWORDED = (
     (r"argument (\S+): invalid float value: ('.*')", "{1} must be a number, got {2}"),
     (r"argument (\S+): invalid choice: ('.*?') \(choose from (.*)\)", "{1} must be one of {3}, got {2}"),
     (r"ambiguous option: (\S+) could match (.+)", "{1} may be {2}; write the whole name"),
-    (r"[Uu]nrecognized arguments: (.+)", "'{1}' is more than the command takes; leave it out"),
+    (r"[Uu]nrecognized arguments: ?(.*)", "'{1}' is more than the command takes; leave it out"),
     (r"[Kk]ey [\"']([\w.]+)[\"'] is required", "{1} must be given"),
     (r"[Ee]xpected (?:all )?[\"']?([\w.]+)[\"']? to be required", "{1} must be given"),
 )

@@ -56,6 +56,12 @@ def require_length(name: str, values: Sequence[float], length: int) -> None:
         raise InputError(f"{name} has the wrong length: got {len(values)} values; give {length}")
 
 
+def require_label(value: str | None, known: str, meaning: str) -> None:
+    """Refuse any label but the one that a data set has."""
+    if value not in (None, known):
+        raise InputError(f"label is unknown: got {value!r}; {known!r} is {meaning}, and without labels leave it out")
+
+
 def shown(text: object, most: int = 1000) -> str:
     """Text that a stranger may have written, fit for a line of a terminal.
 

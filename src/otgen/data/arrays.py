@@ -15,13 +15,20 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.data._checks import require_finite, shown, user_path
+from otgen.data.column_kind import ColumnKind
 from otgen.data.npy import read_npy
 from otgen.data.npz import read_npz
 from otgen.data.numeric import Affine, check_numeric, moments, to_float32
 from otgen.data.source import FiniteSource
-from otgen.data.tables import Table, pick, read_csv, read_parquet
-from otgen.errors import InputError
+from otgen.data.table_coder import Part, RowCoder
+from otgen.data.table_codes import Standard
+from otgen.data.table_column import Column
+from otgen.data.tables import NumericTable, pick, read_csv, read_parquet
+from otgen.errors import InputError, ScaleWarning, warn
 from otgen.threads import cached_property
+
+# A column whose spread is a hundredth of another's is hardly seen in a distance.
+_SCALES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +37,7 @@ class Arrays(FiniteSource):
 
     Values stay as they are in the file (an image's bytes stay 0 to 255), unless `scale` or `standardise` says
     otherwise. Nothing is dropped: a missing, infinite or non-numeric value is an error that says where it is.
+    A warning tells of columns whose spreads differ by a factor of 100, unless they are standardised.
 
     Args:
         path: A file that ends in ``.npy``, ``.npz``, ``.csv`` or ``.parquet``. Its first dimension counts the
@@ -86,6 +94,34 @@ class Arrays(FiniteSource):
         flat = values.numpy().reshape(len(values), *affine.mean.shape)
         return torch.from_numpy(affine.invert(flat)).reshape(values.shape)
 
+    def units(self) -> RowCoder | None:
+        """What turns samples, flattened, into rows of the file's columns and units; None where both are the same.
+
+        A run keeps it, so that its samples come in the file's units where the file is not at hand.
+        """
+        affine, names = self._loaded[1], self._names
+        if affine is None and not names:
+            return None
+        size = math.prod(self.shape)
+        if affine is None:
+            affine = Affine(scale=1.0, mean=np.zeros(size), std=np.ones(size))
+        means, spreads = affine.mean.ravel() / affine.scale, affine.std.ravel() / affine.scale
+        names = names or tuple(str(i) for i in range(size))
+        columns = tuple(Column(name=name, kind=ColumnKind.NUMBER, dtype="float64") for name in names)
+        return RowCoder(
+            columns=columns,
+            parts=tuple(
+                Part(value=Standard(mean=mean, std=std, low=0.0, high=0.0, bounded=False), gap=None)
+                for mean, std in zip(means.tolist(), spreads.tolist(), strict=True)
+            ),
+        )
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        """The columns of a table, if their names differ."""
+        names = self._read().columns
+        return names if len(set(names)) == len(names) else ()
+
     @cached_property
     def _raw(self) -> NDArray[Any]:
         return self._read().values
@@ -101,9 +137,29 @@ class Arrays(FiniteSource):
         elif self.scale != 1:
             shape = points.shape[1:]
             affine = Affine(scale=self.scale, mean=np.zeros(shape), std=np.ones(shape))
+        if not self.standardise and points.ndim == 2 and self.sample_shape is None:
+            self._compare_scales(points, table.columns, name)
         return torch.from_numpy(self._reshape(to_float32(points, affine, name))), affine
 
-    def _read(self) -> Table:
+    def _compare_scales(self, points: NDArray[Any], names: Sequence[str], where: str) -> None:
+        """Warn of two columns of which the one hides the other in a distance."""
+        varies = points.max(axis=0) > points.min(axis=0)
+        try:
+            spreads = np.where(varies, moments(points, 1.0, where).std, np.nan)
+        except InputError:
+            return  # too large to be squared, which the method will tell
+        if varies.sum() < 2 or np.nanmax(spreads) < _SCALES * np.nanmin(spreads):
+            return
+        one, other = int(np.nanargmin(spreads)), int(np.nanargmax(spreads))
+        few, many = (shown(names[i] if names else i, 60) for i in (one, other))
+        warn(
+            f"columns of {where} differ in scale: the standard deviation of {few!r} is {spreads[one]:.3g} and that of "
+            f"{many!r} {spreads[other]:.3g}, so that distances hardly see the first; give standardise=True "
+            "(--data.standardise true)",
+            ScaleWarning,
+        )
+
+    def _read(self) -> NumericTable:
         path = user_path(self.path)
         reader = _READERS.get(path.suffix.lower())
         if reader is None:
@@ -126,14 +182,14 @@ class Arrays(FiniteSource):
         return points.reshape(len(points), *self.sample_shape)
 
 
-def _select(array: NDArray[Any], columns: Sequence[str] | None, name: str) -> Table:
+def _select(array: NDArray[Any], columns: Sequence[str] | None, name: str) -> NumericTable:
     """The wanted columns of an array, by position."""
     if columns is None:
-        return Table(values=array, columns=())
+        return NumericTable(values=array, columns=())
     if array.ndim != 2:
         raise InputError(f"only a table has columns: got columns for {name} of shape {array.shape}; leave them out")
     names = tuple(str(i) for i in range(array.shape[1]))
-    return Table(values=array[:, pick(columns, names, name)], columns=tuple(columns))
+    return NumericTable(values=array[:, pick(columns, names, name)], columns=tuple(columns))
 
 
 def read_array(path: Path, key: str | None = None, *, width: int = 4) -> NDArray[Any]:
@@ -155,11 +211,11 @@ def read_array(path: Path, key: str | None = None, *, width: int = 4) -> NDArray
     return read_npy(path, width=width)
 
 
-def _read_array(path: Path, key: str | None, columns: Sequence[str] | None) -> Table:
+def _read_array(path: Path, key: str | None, columns: Sequence[str] | None) -> NumericTable:
     return _select(read_array(path, key), columns, shown(path.name))
 
 
-_READERS: dict[str, Callable[[Path, str | None, Sequence[str] | None], Table]] = {
+_READERS: dict[str, Callable[[Path, str | None, Sequence[str] | None], NumericTable]] = {
     ".npy": _read_array,
     ".npz": _read_array,
     ".csv": lambda path, key, columns: read_csv(path, columns),

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from otgen import files
 from otgen.data._checks import here, is_there, reading, shown, user_path
@@ -59,6 +60,7 @@ class _LabelledImages(SplitSource):
 
     Args:
         split: ``train``, ``test``, or ``all``: first train, then test.
+        label: ``class`` to condition the generator on the classes; None to train without labels.
         pixel_range: The interval that pixels are mapped to.
     """
 
@@ -66,6 +68,12 @@ class _LabelledImages(SplitSource):
     def shape(self) -> tuple[int, ...]:
         """``(3, 32, 32)``."""
         return _SHAPE
+
+    @property
+    @override
+    def class_names(self) -> tuple[str, ...]:
+        """`CIFAR10_CLASSES`."""
+        return CIFAR10_CLASSES
 
     def pixels(self) -> Tensor:
         """The images of this split: uint8, shape ``(N, 3, 32, 32)``, in the order of the files.
@@ -76,7 +84,9 @@ class _LabelledImages(SplitSource):
         return self._images_and_labels[0]
 
     def labels(self) -> Tensor:
-        """The classes: int64, shape ``(N,)``, named in `CIFAR10_CLASSES`. For evaluation only; no training reads them.
+        """The classes: int64, shape ``(N,)``, named in `CIFAR10_CLASSES`.
+
+        Training reads them only where ``label`` asks for it.
 
         Raises:
             InputError: As `pixels`: images and labels are read together.
@@ -104,6 +114,7 @@ class Cifar10(_LabelledImages):
     Args:
         folder: Where the files are, or where their folder ``cifar-10-batches-bin`` is.
         split: ``train``, ``test``, or ``all``: first train, then test.
+        label: ``class`` to condition the generator on the classes; None to train without labels.
         pixel_range: The interval that pixels are mapped to.
     """
 
@@ -167,6 +178,7 @@ class Cifar10Jpeg(_LabelledImages):
     Args:
         path: The folder or the archive.
         split: ``train``, ``test``, or ``all``: first train, then test.
+        label: ``class`` to condition the generator on the classes; None to train without labels.
         pixel_range: The interval that pixels are mapped to.
     """
 
@@ -221,10 +233,10 @@ def cifar10_at(path: str, like: Cifar10) -> Cifar10 | Cifar10Jpeg:
 
     Args:
         path: where to look; if nothing is found, the binary version is returned, so that its error says how to get it.
-        like: a source with the split and the range of the pixels to use.
+        like: a source with the split, the label and the range of the pixels to use.
     """
     exact = replace(like, folder=path)
-    jpegs = Cifar10Jpeg(path=path, split=like.split, pixel_range=like.pixel_range)
+    jpegs = Cifar10Jpeg(path=path, split=like.split, label=like.label, pixel_range=like.pixel_range)
     where = user_path(path)
     has_train = any(os.path.isdir(where / sub / Split.TRAIN) for sub in (".", "cifar10"))
     lossy = is_there(where) or (has_train and exact._existing(_FILES[Split.TRAIN][0]) is None)

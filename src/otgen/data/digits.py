@@ -37,6 +37,7 @@ class Digits(HandwrittenDigits):
 
     Args:
         split: ``train`` (4,500 digits), ``test`` (the 500 held out), or ``all``.
+        label: ``class`` to condition the generator on the classes; None to train without labels.
         pixel_range: The interval that pixels are mapped to.
         padding: Black pixels on each side; 2 make a digit 32 x 32.
     """
@@ -51,7 +52,7 @@ class Digits(HandwrittenDigits):
         return self._data[0]
 
     def labels(self) -> Tensor:
-        """The classes 0 to 9: int64, shape ``(N,)``. For evaluation only; no training reads them."""
+        """The classes 0 to 9: int64, shape ``(N,)``. Training reads them only where ``label`` asks for it."""
         return self._data[1]
 
     @cached_property

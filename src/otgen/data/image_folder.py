@@ -17,10 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from otgen import files
-from otgen.data._checks import here, reason, require_positive, require_room, shown, user_path
+from otgen.data._checks import here, reason, require_label, require_positive, require_room, shown, user_path
 from otgen.data.pixels import PixelSource
+from otgen.data.source import Classes
 from otgen.errors import InputError
 from otgen.threads import cached_property
 
@@ -45,6 +47,8 @@ class ImageFolder(PixelSource):
         channels: 3 for colour, 1 for grey.
         crop: Cut the largest centred square out of an image that is not square; otherwise squeeze it.
         skip_bad: Skip the files that cannot be used, with a warning that lists them.
+        label: ``folder`` to condition the generator on classes, each the first folder on the way from ``folder`` to an
+            image; None to train without labels.
         pixel_range: The interval that pixels are mapped to.
     """
 
@@ -53,9 +57,11 @@ class ImageFolder(PixelSource):
     channels: int = 3
     crop: bool = True
     skip_bad: bool = False
+    label: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_label(self.label, "folder", "the first folder on the way to an image")
         require_positive("size", self.size)
         if self.channels not in (1, 3):
             raise InputError(f"channels is neither 1 nor 3: got {self.channels}; give 1 for grey, 3 for colour")
@@ -71,12 +77,28 @@ class ImageFolder(PixelSource):
         Raises:
             InputError: The folder is missing, holds no image, or holds some that cannot be used.
         """
-        return self._pixels
+        return self._loaded[0]
+
+    @override
+    def classes(self) -> Classes | None:
+        """The folders that the images are in, if ``label`` asks for them.
+
+        Raises:
+            InputError: As `pixels`; or an image is in no folder below ``folder``.
+        """
+        if self.label is None:
+            return None
+        folders = self._loaded[1]
+        names = sorted(set(folders))
+        places = {name: place for place, name in enumerate(names)}
+        return Classes(names=tuple(map(shown, names)), index=torch.tensor([places[name] for name in folders]))
 
     @cached_property
-    def _pixels(self) -> Tensor:
+    def _loaded(self) -> tuple[Tensor, list[str]]:
+        """The images, and the class folder of each, if ``label`` asks for it."""
         root = user_path(self.folder)
         paths = _find_images(root)
+        folders = [] if self.label is None else _class_folders(root, paths)
         require_room(f"the images of {shown(root)}", len(paths) * math.prod(self.shape))
         images = np.empty((len(paths), *self.shape), dtype=np.uint8)
         faults = self._read_all(paths, images)
@@ -90,7 +112,8 @@ class ImageFolder(PixelSource):
                 raise InputError(f"no image is left: {listed}; give a folder with images that can be read")
             warnings.warn(f"{listed}; left out", stacklevel=2)
             images = images[[path not in faults for path in paths]]
-        return torch.from_numpy(images)
+            folders = [name for name, path in zip(folders, paths, strict=bool(folders)) if path not in faults]
+        return torch.from_numpy(images), folders
 
     def _read_all(self, paths: list[Path], images: NDArray[np.uint8]) -> dict[Path, str]:
         """Fill ``images`` in the order of ``paths``; return what is wrong with those that cannot be used."""
@@ -187,6 +210,18 @@ def _walk(root: Path) -> Iterator[Path]:
         for name in names:
             if not name.startswith("."):
                 yield Path(folder, name)
+
+
+def _class_folders(root: Path, paths: list[Path]) -> list[str]:
+    """The first folder on the way from the root to each image."""
+    ways = [path.relative_to(root).parts for path in paths]
+    loose = [way[0] for way in ways if len(way) == 1]
+    if loose:
+        raise InputError(
+            f"label 'folder' needs every image in a folder of its class: got {len(loose)} of {len(paths)} images "
+            f"directly in {shown(root)}, the first is {loose[0]!r}; move them into folders, or leave the label out"
+        )
+    return [way[0] for way in ways]
 
 
 def _describe(root: Path, faults: dict[Path, str], total: int) -> str:

@@ -46,6 +46,7 @@ class Mnist(HandwrittenDigits):
         folder: Where the files are.
         split: ``train``, ``test``, or ``all``.
         download: Download those of MNIST's four files that are missing, and verify their checksums.
+        label: ``class`` to condition the generator on the classes; None to train without labels.
         pixel_range: The interval that pixels are mapped to.
         padding: Black pixels on each side; 2 make a digit 32 x 32.
     """
@@ -62,7 +63,7 @@ class Mnist(HandwrittenDigits):
         return self._pixels
 
     def labels(self) -> Tensor:
-        """The classes: int64, shape ``(N,)``. For evaluation only; no training reads them.
+        """The classes: int64, shape ``(N,)``. Training reads them only where ``label`` asks for it.
 
         Raises:
             InputError: A file of labels is missing or damaged, or does not have one label for each image.

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.data._checks import as_member
-from otgen.data.source import FiniteSource
+from otgen.data._checks import as_member, require_label
+from otgen.data.source import Classes, FiniteSource
 from otgen.errors import InputError
 
 
@@ -106,14 +106,31 @@ class SplitSource(PixelSource):
 
     Args:
         split: ``train``, ``test``, or ``all``: first train, then test.
+        label: ``class`` to condition the generator on the classes; None to train without labels.
         pixel_range: The interval that pixels are mapped to.
     """
 
     split: Split = Split.TRAIN
+    label: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "split", as_member(Split, self.split, "split"))
+        require_label(self.label, "class", "the class of each image")
+
+    @property
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes."""
+
+    @abstractmethod
+    def labels(self) -> Tensor:
+        """The class of each image: int64, shape ``(N,)``. Training reads it only where ``label`` asks for it."""
+
+    @override
+    def classes(self) -> Classes | None:
+        """The classes, if ``label`` asks for them."""
+        return None if self.label is None else Classes(names=self.class_names, index=self.labels())
 
     def held_out(self) -> Self | None:
         """The split ``test``, if this is the split ``train`` and the data have one; else None."""
@@ -135,6 +152,7 @@ class HandwrittenDigits(SplitSource):
 
     Args:
         split: Which part is read.
+        label: ``class`` to condition the generator on the digits; None to train without labels.
         padding: Black pixels on each side; 2 make a digit 32 x 32, a side that can be halved three times, to 4. Metrics
             ignore the border.
     """
@@ -145,6 +163,12 @@ class HandwrittenDigits(SplitSource):
         super().__post_init__()
         if self.padding < 0:
             raise InputError(f"padding is negative: got {self.padding}; give 0 or more")
+
+    @property
+    @override
+    def class_names(self) -> tuple[str, ...]:
+        """``0`` to ``9``."""
+        return tuple("0123456789")
 
     def padded(self, images: Tensor) -> Tensor:
         """Images ``(N, 1, h, w)`` with the border around them."""

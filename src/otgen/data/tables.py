@@ -28,7 +28,7 @@ _LINE_BYTES = 64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Table:
+class NumericTable:
     """A table of numbers.
 
     Args:
@@ -59,7 +59,7 @@ def pick(wanted: Sequence[str] | None, available: Sequence[str], name: str) -> l
     return [list(available).index(column) for column in wanted]
 
 
-def read_csv(path: Path, columns: Sequence[str] | None) -> Table:
+def read_csv(path: Path, columns: Sequence[str] | None) -> NumericTable:
     """Read a comma-separated file.
 
     The first row is a header if none of its cells is a number, and data if all are; a mixture is refused, because
@@ -98,7 +98,7 @@ def read_csv(path: Path, columns: Sequence[str] | None) -> Table:
         for row in _parse_carefully(lines, skipped, names, chosen, path):
             numbers.extend(row)
         values = np.frombuffer(numbers).reshape(-1, len(chosen))
-    return Table(values=values, columns=tuple(names[i] for i in chosen))
+    return NumericTable(values=values, columns=tuple(names[i] for i in chosen))
 
 
 def _read_lines(path: Path) -> list[str]:
@@ -190,7 +190,7 @@ def _cell(cell: str, column: str, where: str) -> float:
     )
 
 
-def read_parquet(path: Path, columns: Sequence[str] | None) -> Table:
+def read_parquet(path: Path, columns: Sequence[str] | None) -> NumericTable:
     """Read a Parquet file.
 
     Args:
@@ -216,7 +216,7 @@ def read_parquet(path: Path, columns: Sequence[str] | None) -> Table:
     ):
         names = list(file.schema_arrow.names)
         chosen = _parquet_columns(file, columns, path)
-        rows = _parquet_rows(file)
+        rows = parquet_rows(file)
         # Once as Arrow's columns, once as one array.
         require_room(f"the table in {shown(path)}", 16 * rows * len(chosen))
         table = file.read(columns=None if columns is None else list(columns))
@@ -224,7 +224,7 @@ def read_parquet(path: Path, columns: Sequence[str] | None) -> Table:
             raise ValueError(f"it states {rows} rows and holds {table.num_rows}")
         # Columns that are read by name come in the order of the file, not in the order of the names.
         arrays = [_column_values(table.column(i if columns is None else names[i]), names[i], path) for i in chosen]
-    return Table(values=np.stack(arrays, axis=1), columns=tuple(names[i] for i in chosen))
+    return NumericTable(values=np.stack(arrays, axis=1), columns=tuple(names[i] for i in chosen))
 
 
 def _parquet_columns(file: Any, columns: Sequence[str] | None, path: Path) -> list[int]:
@@ -250,7 +250,7 @@ def _parquet_columns(file: Any, columns: Sequence[str] | None, path: Path) -> li
     return chosen
 
 
-def _parquet_rows(file: Any) -> int:
+def parquet_rows(file: Any) -> int:
     """How many rows a file states, before any is read."""
     about = file.metadata
     rows = [about.row_group(i).num_rows for i in range(about.num_row_groups)]

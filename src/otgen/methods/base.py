@@ -194,7 +194,10 @@ class MethodState(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Method(ABC):
-    """A training algorithm, given by its hyper-parameters alone. No method uses labels."""
+    """A training algorithm, given by its hyper-parameters alone.
+
+    No method knows of labels: where a generator is conditioned on them, they are part of the samples that it gets.
+    """
 
     # What the logged loss and its interval refer to, for display.
     loss_of: ClassVar[str] = "a minibatch's"

@@ -5,13 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.metrics.features import Features
+from otgen.metrics.intervals import of_real
+
+if TYPE_CHECKING:
+    from otgen.metrics.table_sets import RowSets
 
 
 class Label(NamedTuple):
@@ -40,6 +44,18 @@ class FeatureSets(NamedTuple):
     held_out: Features | None
 
 
+class ImageFormat(NamedTuple):
+    """What the flattened samples are, if they are images.
+
+    Attributes:
+        shape: ``(C, H, W)``.
+        value_range: the interval of the pixels.
+    """
+
+    shape: tuple[int, int, int]
+    value_range: tuple[float, float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class EvaluationInput:
     """What an evaluation knows about a generator and its data. Each metric takes from it what it needs.
@@ -49,12 +65,28 @@ class EvaluationInput:
         classified: the samples in the features of a classifier of these data; None if there is no such classifier.
         mixture: the centres ``(K, d)`` and the standard deviation of the modes; None if the data are no mixture.
         parameters: the generator's parameters and the true ones, two vectors; None if they cannot be compared.
+        rows: the samples as rows of a table, in its own columns and units; None if the data are no table.
+        features: the samples in the features of an extractor, a classifier or another; None if there is none.
+        fresh: real samples drawn anew, flattened: what held-out samples are to a data set, if the data are a law.
+        images: what the flattened samples are, if they are images with a known interval of their pixels.
     """
 
     points: FeatureSets
     classified: FeatureSets | None
     mixture: tuple[Tensor, float] | None
     parameters: tuple[Tensor, Tensor] | None
+    rows: RowSets | None = None
+    features: FeatureSets | None = None
+    fresh: Features | None = None
+    images: ImageFormat | None = None
+
+    @property
+    def compared(self) -> FeatureSets:
+        """What says most of the samples: the features of the extractor if there is one, else the samples themselves."""
+        if self.features is not None:
+            return self.features
+        fake, real, held_out = self.points
+        return FeatureSets(fake, real, self.fresh if held_out is None else held_out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +130,17 @@ class Metric(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FeatureMetric(Metric):
+    """A metric that an evaluation computes on the features of the extractor. It can be built without arguments."""
+
+    @classmethod
+    @override
+    def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
+        """Measure, if there is an extractor for the data."""
+        return {} if given.features is None else cls()(given.features.fake, given.features.real)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClassifierMetric(Metric):
     """A metric that an evaluation computes on the features of a classifier. It can be built without arguments."""
 
@@ -106,6 +149,41 @@ class ClassifierMetric(Metric):
     def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
         """Measure, if there is a classifier of the data."""
         return {} if given.classified is None else cls()(given.classified.fake, given.classified.real)
+
+
+# With fewer held-out samples a baseline of as many is worth less than all generated samples.
+_FEW = 100
+
+
+def matched(sets: FeatureSets, most: int | None = None) -> int:
+    """The number of generated samples that are compared: as many as there are held-out ones, if these are not few.
+
+    Args:
+        sets: the sets; those of a data set without held-out samples, or with fewer than 100, have no baseline.
+        most: at most this many.
+    """
+    n = len(sets.fake) if most is None else min(len(sets.fake), most)
+    held_out = 0 if sets.held_out is None else len(sets.held_out)
+    return min(n, held_out) if held_out >= min(n, _FEW) else n
+
+
+def with_baseline(metric: Metric, sets: FeatureSets, *, least: int = 2, most: int) -> dict[str, float]:
+    """A metric of generated against real samples, and of as many held-out samples against the same real ones.
+
+    Args:
+        metric: the metric; its keys get ``_real`` for the held-out samples.
+        sets: the sets.
+        least: number of samples that the metric needs of each set; nothing is measured with fewer.
+        most: at most this many of each set are used.
+    """
+    h = matched(sets, most)
+    if min(h, len(sets.real)) < least:
+        return {}
+    real = sets.real.first(most)
+    values = metric(sets.fake.first(h), real)
+    if sets.held_out is None or len(sets.held_out) < h:
+        return values
+    return values | of_real(metric(sets.held_out.first(h), real))
 
 
 def check_pair(fake: Features, real: Features, *, least: int = 1) -> None:

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.metrics.classifier import CifarClassifier, Classifier, DigitClassifier, classifier_card, load_classifier
-from otgen.metrics.statistics import Gaussian, blocks, fit_gaussian
+from otgen.metrics.statistics import Gaussian, blocks, fit_gaussian, shuffled_order
 from otgen.threads import cached_property
 
 _SUM_TOLERANCE = 1e-3  # for class probabilities; a softmax in half precision stays within it
@@ -71,11 +71,43 @@ class Features:
         """The Gaussian fitted to ``values``: computed on first read, then kept."""
         return fit_gaussian(self.values)
 
+    @cached_property
+    def order(self) -> Tensor:
+        """A shuffle of the rows that depends on the rows only, shape ``(n,)``: computed on first read, then kept."""
+        return shuffled_order(self.values).to(self.values.device)
+
+    def first(self, most: int) -> Features:
+        """At most so many of the samples, the first ones in `order`: the same for every order of the rows."""
+        rows = self.order[:most]
+        p = self.probabilities
+        return Features(
+            values=self.values[rows], probabilities=None if p is None else p[rows.to(p.device)], name=self.name
+        )
+
 
 def require_numbers(what: str, tensor: Tensor | None) -> None:
     """Refuse a tensor that has a shape and no numbers."""
     if tensor is not None and tensor.is_meta:
         raise InputError(f"{what} are on the meta device, where tensors have shapes but no numbers; pass their numbers")
+
+
+def require_unit_images(who: str, images: Tensor) -> None:
+    """Refuse images that are not floating, not finite, or not in [0, 1]; ``who`` is the name of what reads them."""
+    require_numbers("images", images)
+    if not images.is_floating_point():
+        raise InputError(
+            f"{who} reads floating values in [0, 1]; got {images.dtype}; divide bytes by 255: images.float() / 255"
+        )
+    if not images.isfinite().all():
+        raise InputError(
+            "the images hold NaN or infinite values; look at the samples: the generator has probably diverged"
+        )
+    low, high = images.min().item(), images.max().item()
+    if low < 0 or high > 1:
+        raise InputError(
+            f"{who} reads values in [0, 1]; got [{low:.4g}, {high:.4g}]; "
+            "map [-1, 1] by (x + 1) / 2, or clamp(0, 1) the rest"
+        )
 
 
 class Extractor(ABC):
@@ -89,6 +121,10 @@ class Extractor(ABC):
     @abstractmethod
     def name(self) -> str:
         """A name that identifies the extractor, including its weights."""
+
+    def resizing(self, shape: tuple[int, ...]) -> str:
+        """What it does to the size of samples of this shape, in words for the protocol of an evaluation."""
+        return "none"
 
     @abstractmethod
     def __call__(self, samples: Tensor) -> Features:
@@ -172,10 +208,15 @@ class ClassifierFeatures(Extractor):
         """The family and the start of the weights' sha256."""
         return f"{self.family}-{classifier_card(self.kind).sha256[:12]}"
 
+    def _fitted(self, images: Tensor) -> Tensor:
+        """The images as the network reads them, apart from their numbers."""
+        return images
+
     @override
     def __call__(self, samples: Tensor) -> Features:
         """Images ``(n, C, H, W)`` in [0, 1] to values ``(n, 64)`` and probabilities ``(n, 10)``."""
         subject, shape = self.kind.subject, self.kind.image_shape
+        samples = self._fitted(samples)
         require_numbers("images", samples)
         if samples.dim() != 4 or tuple(samples.shape[1:]) != shape or len(samples) == 0:
             raise InputError(
@@ -183,21 +224,7 @@ class ClassifierFeatures(Extractor):
                 f"got {tuple(samples.shape)}; "
                 "reshape or resize them, or use Identity for samples of another kind"
             )
-        if not samples.is_floating_point():
-            raise InputError(
-                f"the {subject} classifier reads floating values in [0, 1]; got {samples.dtype}; "
-                "divide bytes by 255: images.float() / 255"
-            )
-        if not samples.isfinite().all():
-            raise InputError(
-                "the images hold NaN or infinite values; look at the samples: the generator has probably diverged"
-            )
-        low, high = samples.min().item(), samples.max().item()
-        if low < 0 or high > 1:
-            raise InputError(
-                f"the {subject} classifier reads values in [0, 1]; got [{low:.4g}, {high:.4g}]; "
-                "map [-1, 1] by (x + 1) / 2, or clamp(0, 1) the rest"
-            )
+        require_unit_images(f"the {subject} classifier", samples)
         return classify(self._network, samples, name=self.name, batch=self.batch)
 
 
@@ -221,13 +248,44 @@ class DigitFeatures(ClassifierFeatures):
 class CifarFeatures(ClassifierFeatures):
     """The shipped classifier of CIFAR-10's classes: 64 features and the probabilities of 10 classes.
 
-    It reads colour images, 32x32, values in [0, 1]. It is not the Inception network, it was trained on JPEGs of
-    CIFAR-10 (lossy), and metric values from it are comparable only with each other.
+    It reads colour images, 32x32, values in [0, 1], of whatever they show. It is not the Inception network, it was
+    trained on JPEGs of CIFAR-10 (lossy), and metric values from it are comparable only with each other.
 
     Attributes:
         batch: number of images at a time; affects the memory, not the features.
         device: device of the network; the features are returned on the CPU.
+        resized: images of other sides are resized to 32x32 first, bilinear with antialiasing; else they are refused.
     """
 
     kind = CifarClassifier
     family = "cifar10"
+    resized: bool = False
+
+    @cached_property
+    @override
+    def name(self) -> str:
+        """The family and the start of the weights' sha256, and whether images are resized."""
+        own = f"{self.family}-{classifier_card(self.kind).sha256[:12]}"
+        return f"{own}-resized" if self.resized else own
+
+    @override
+    def resizing(self, shape: tuple[int, ...]) -> str:
+        """What it does to the size of samples of this shape, in words for the protocol of an evaluation."""
+        return "to 32 x 32, bilinear with antialiasing" if self._wants(shape) else "none"
+
+    def _wants(self, shape: tuple[int, ...]) -> bool:
+        """Whether images of this shape are resized."""
+        return self.resized and len(shape) == 3 and shape[1:] != self.kind.image_shape[1:]
+
+    @override
+    def _fitted(self, images: Tensor) -> Tensor:
+        if not self._wants(tuple(images.shape[1:])) or not images.is_floating_point():
+            return images
+        side = self.kind.image_shape[1:]
+        parts = [
+            torch.nn.functional.interpolate(images[rows], size=side, mode="bilinear", antialias=True)
+            for rows in blocks(len(images), self.batch)
+        ]
+        # Weights that sum to 1 leave [0, 1] by roundoff only; what was outside before stays outside.
+        low, high = images.min().item(), images.max().item()
+        return torch.cat(parts).clamp(low, high) if parts else images

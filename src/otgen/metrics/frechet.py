@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from otgen.metrics.base import ClassifierMetric, EvaluationInput, Label, Metric, check_pair
+from otgen.metrics.base import EvaluationInput, FeatureMetric, Label, Metric, check_pair, matched
 from otgen.metrics.features import Features
-from otgen.metrics.statistics import Gaussian
+from otgen.metrics.intervals import IntervalEstimate, interval, of_real
+from otgen.metrics.statistics import Gaussian, blocks
+
+_ROWS = 8192
 
 
-def _root(covariance: Tensor) -> Tensor:
-    """The symmetric square root of a positive semi-definite matrix, singular or not."""
+def _roots(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """The symmetric square root of a positive semi-definite matrix, singular or not, and the root's pseudo-inverse."""
     values, vectors = torch.linalg.eigh(covariance)
     # An eigenvalue below the roundoff of the largest one is a zero perturbed by roundoff, of either sign. Its root
     # would be 1e8 times too large.
     floor = values.abs().max() * len(values) * torch.finfo(values.dtype).eps
     root = torch.where(values > floor, values, 0.0).sqrt()
-    out: Tensor = (vectors * root) @ vectors.T
-    return out
+    inverse = torch.where(values > floor, root.reciprocal(), 0.0)
+    return (vectors * root) @ vectors.T, (vectors * inverse) @ vectors.T
+
+
+def _root(covariance: Tensor) -> Tensor:
+    return _roots(covariance)[0]
 
 
 def frechet_terms(a: Gaussian, b: Gaussian) -> tuple[float, float]:
@@ -46,8 +54,46 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     return sum(frechet_terms(a, b))
 
 
+class FrechetEstimate(NamedTuple):
+    """The two terms of a Fréchet distance, and the distance with its interval."""
+
+    means: float
+    covariances: float
+    distance: IntervalEstimate
+
+
+def frechet_estimate(x: Features, y: Features) -> FrechetEstimate:
+    r"""The Fréchet distance with its interval.
+
+    To first order a sample x moves the distance by
+
+    .. math:: 2 \langle \mu_a - \mu_b, x - \mu_a \rangle + \langle x - \mu_a, (I - T) (x - \mu_a) \rangle
+
+    up to a constant, with T the linear map that transports the centred Gaussian of its own set to the other one: the
+    Kantorovich potential of the two Gaussians.
+    """
+    a, b = x.gaussian, y.gaussian
+    (root_a, inverse_a), (root_b, inverse_b) = _roots(a.covariance), _roots(b.covariance)
+    left, values, right = torch.linalg.svd(root_a @ root_b)
+    to_b = inverse_a @ (left * values) @ left.T @ inverse_a
+    to_a = inverse_b @ (right.T * values) @ right @ inverse_b
+    moves = (_contributions(x, a, b, to_b), _contributions(y, b, a, to_a))
+    means = (a.mean - b.mean).square().sum().item()
+    covariances = max((a.covariance.trace() + b.covariance.trace() - 2 * values.sum()).item(), 0.0)
+    return FrechetEstimate(means, covariances, interval(means + covariances, *moves, bounds=(0.0, torch.inf)))
+
+
+def _contributions(features: Features, own: Gaussian, other: Gaussian, transport: Tensor) -> Tensor:
+    """What each sample contributes, shape ``(n,)``."""
+    away, rest, parts = 2 * (own.mean - other.mean), torch.eye(len(transport)).double() - transport, []
+    for rows in blocks(len(features), _ROWS):
+        centred = features.values[rows].detach().double().cpu() - own.mean
+        parts.append(centred @ away + ((centred @ rest) * centred).sum(1))
+    return torch.cat(parts)
+
+
 @dataclass(frozen=True, kw_only=True)
-class FrechetDistance(ClassifierMetric):
+class FrechetDistance(FeatureMetric):
     """The distance of the mean and the covariance of the generated features from those of the real ones.
 
     It is the formula of the Fréchet inception distance (Heusel et al. 2017), applied to the given features. It is
@@ -58,24 +104,47 @@ class FrechetDistance(ClassifierMetric):
     (``digit_classifier_card().baselines`` has these for digits). With ``n <= k`` samples the covariance is singular,
     which is allowed here, but the bias then dominates.
 
-    Keys: ``frechet``; its two terms ``frechet_mean`` and ``frechet_covariance``. Range: [0, inf), 0 the best.
+    Keys: ``frechet``; its two terms ``frechet_mean`` and ``frechet_covariance``; the interval ``frechet_low`` and
+    ``frechet_high``. Range: [0, inf), 0 the best. An evaluation adds ``frechet_matched``, of as many generated samples
+    as there are held-out ones, beside ``frechet_matched_real``, of as many held-out ones: these two compare, whatever
+    the sizes.
     """
 
     labels = {"frechet": Label("Fréchet distance, classifier features (0 is best)", 0)}
+
+    @classmethod
+    @override
+    def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
+        """Measure, if there is an extractor for the data."""
+        sets = given.features
+        if sets is None or min(len(sets.fake), len(sets.real)) < 2:
+            return {}
+        values, h = cls()(sets.fake, sets.real), matched(sets)
+        if sets.held_out is None or not 2 <= h <= len(sets.held_out):
+            return values
+        fair = frechet_estimate(sets.fake.first(h), sets.real).distance.under("frechet_matched")
+        held_out = frechet_estimate(sets.held_out.first(h), sets.real).distance.under("frechet_matched")
+        return values | fair | of_real(held_out)
 
     @override
     def __call__(self, fake: Features, real: Features) -> dict[str, float]:
         """Measure; needs 2 samples of each."""
         check_pair(fake, real, least=2)
-        means, covariances = frechet_terms(fake.gaussian, real.gaussian)
-        return {"frechet": means + covariances, "frechet_mean": means, "frechet_covariance": covariances}
+        means, covariances, distance = frechet_estimate(fake, real)
+        return {
+            "frechet": distance.value,
+            "frechet_mean": means,
+            "frechet_covariance": covariances,
+            "frechet_low": distance.low,
+            "frechet_high": distance.high,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
 class RealFrechet(Metric):
     """The Fréchet distance of held-out real samples from the real samples: what a perfect generator would have.
 
-    Keys: ``frechet_real``. Range: [0, inf).
+    Keys: ``frechet_real``, with the interval ``frechet_real_low`` and ``frechet_real_high``. Range: [0, inf).
     """
 
     labels = {"frechet_real": Label("  of real, held-out images", 1)}
@@ -83,11 +152,14 @@ class RealFrechet(Metric):
     @classmethod
     @override
     def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
-        """Measure, if there is a classifier of the data and some data are held out."""
-        sets = given.classified
-        return {} if sets is None or sets.held_out is None else cls()(sets.held_out, sets.real)
+        """Measure, if there is an extractor for the data and some data are held out."""
+        sets = given.features
+        if sets is None or sets.held_out is None or min(len(sets.held_out), len(sets.real)) < 2:
+            return {}
+        return cls()(sets.held_out, sets.real)
 
     @override
     def __call__(self, fake: Features, real: Features) -> dict[str, float]:
         """Measure; ``fake`` are held-out samples. Needs 2 of each."""
-        return {"frechet_real": FrechetDistance()(fake, real)["frechet"]}
+        check_pair(fake, real, least=2)
+        return frechet_estimate(fake, real).distance.under("frechet_real")

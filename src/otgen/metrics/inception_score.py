@@ -12,6 +12,7 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.metrics.base import ClassifierMetric, Label, check_pair
 from otgen.metrics.features import Features
+from otgen.metrics.intervals import IntervalEstimate, interval
 from otgen.metrics.statistics import shuffled_order
 
 
@@ -35,6 +36,16 @@ def classifier_score(probabilities: Tensor) -> float:
     return min(max(math.exp(information.item()), 1.0), float(p.shape[1]))
 
 
+def _score_interval(probabilities: Tensor) -> IntervalEstimate:
+    """The score with its interval. To first order a sample moves its logarithm by KL(p(y|x) || p(y))."""
+    p = probabilities.detach().double()
+    p = p / p.sum(1, keepdim=True)
+    score, mean = classifier_score(p), p.mean(0)
+    # A class that never occurs contributes nothing.
+    contributions = -torch.special.xlogy(p, torch.where(mean > 0, mean, 1.0)).sum(1) - torch.special.entr(p).sum(1)
+    return interval(score, score * contributions, bounds=(1.0, float(p.shape[1])))
+
+
 def _probabilities(features: Features, which: str, asks: str = "classifier score") -> Tensor:
     if features.probabilities is None:
         raise InputError(
@@ -56,8 +67,8 @@ class ClassifierScore(ClassifierMetric):
     but it is more biased; the standard deviation over splits shows how precisely that many samples determine it.
 
     Keys: ``classifier_score`` (all generated samples), ``classifier_score_mean`` and ``classifier_score_std``
-    (over the splits; 0 for one split), ``classifier_score_real`` (all real samples).
-    Range: [1, classes], larger is better.
+    (over the splits; 0 for one split), ``classifier_score_real`` (all real samples); the first and the last with their
+    intervals ``*_low`` and ``*_high``. Range: [1, classes], larger is better.
 
     Attributes:
         splits: number of parts into which the generated samples are divided, after a shuffle that is always the same
@@ -90,10 +101,10 @@ class ClassifierScore(ClassifierMetric):
             [classifier_score(p[order[i :: self.splits]]) for i in range(self.splits)], dtype=torch.float64
         )
         return {
-            "classifier_score": classifier_score(p),
+            **_score_interval(p).under("classifier_score"),
             "classifier_score_mean": parts.mean().item(),
             "classifier_score_std": parts.std(correction=0).item(),
-            "classifier_score_real": classifier_score(_probabilities(real, "real")),
+            **_score_interval(_probabilities(real, "real")).under("classifier_score_real"),
         }
 
 
@@ -101,8 +112,9 @@ class ClassifierScore(ClassifierMetric):
 class ClassShares(ClassifierMetric):
     """How evenly the generated samples are spread over the classes, each assigned to its most probable one.
 
-    Keys: ``classes_share_min`` and ``classes_share_max``, the shares of the rarest and of the most frequent class.
-    Range: [0, 1]; both are 1 / classes when even.
+    Keys: ``classes_share_min`` and ``classes_share_max``, the shares of the rarest and of the most frequent class, each
+    with its interval ``*_low`` and ``*_high``, of the share of that class. Range: [0, 1]; both are 1 / classes when
+    even.
     """
 
     labels = {"classes_share_min": Label("smallest share of a class (even: 0.1)", 4)}
@@ -112,5 +124,15 @@ class ClassShares(ClassifierMetric):
         """Measure; needs 1 generated sample."""
         check_pair(fake, real)
         p = _probabilities(fake, "generated", "share of a class")
-        shares = p.argmax(1).bincount(minlength=p.shape[1]).double() / len(p)
-        return {"classes_share_min": shares.min().item(), "classes_share_max": shares.max().item()}
+        chosen = p.argmax(1)
+        shares = chosen.bincount(minlength=p.shape[1]).double() / len(p)
+        rarest, most_frequent = int(shares.argmin()), int(shares.argmax())
+        return {
+            **_share(chosen, rarest, shares).under("classes_share_min"),
+            **_share(chosen, most_frequent, shares).under("classes_share_max"),
+        }
+
+
+def _share(chosen: Tensor, which: int, shares: Tensor) -> IntervalEstimate:
+    """The share of one class."""
+    return interval(shares[which].item(), chosen == which, bounds=(0.0, 1.0))

@@ -12,6 +12,7 @@ from typing_extensions import override
 from otgen.errors import InputError
 from otgen.metrics.base import EvaluationInput, Label, Metric, check_pair
 from otgen.metrics.features import Features
+from otgen.metrics.intervals import interval
 from otgen.metrics.statistics import blocks
 
 _ROWS = 8192  # number of samples compared with all modes at a time
@@ -52,6 +53,7 @@ class ModeCoverage(Metric):
             mixture. Missing if no mode has two such samples.
         ``modes_high_quality_real``, ``modes_kl_real``: the same for the real samples, the best that a generator can
             be expected to reach.
+        ``modes_high_quality_low``, ``modes_high_quality_high``, ``modes_kl_low``, ``modes_kl_high``: their intervals.
 
     Read the shares together with the quality: samples that lie between the modes may be spread evenly over them
     without one of high quality. A finite sample of an even law has a KL of about (K - 1) / (2 n).
@@ -150,14 +152,17 @@ class ModeCoverage(Metric):
         good = assigned.nearest[assigned.high_quality].bincount(minlength=len(self.centres))
         is_found = (good >= 1) & (good.double() / len(fake) >= self.min_share)
         shares, spread = self._shares(assigned.nearest), self._spread(fake, assigned)
+        good_share = interval(assigned.high_quality.double().mean().item(), assigned.high_quality, bounds=(0.0, 1.0))
+        # To first order a sample of mode j moves the KL by log(K h_j).
+        kl = interval(self._kl(shares), shares.log()[assigned.nearest], bounds=(0.0, math.log(len(self.centres))))
         return {
             "modes_found": float(is_found.sum()),
             "modes_total": float(len(self.centres)),
             **({} if spread is None else {"modes_spread": spread}),
-            "modes_high_quality": assigned.high_quality.double().mean().item(),
+            **good_share.under("modes_high_quality"),
             "modes_share_min": shares.min().item(),
             "modes_share_max": shares.max().item(),
-            "modes_kl": self._kl(shares),
+            **kl.under("modes_kl"),
             "modes_high_quality_real": assigned_real.high_quality.double().mean().item(),
             "modes_kl_real": self._kl(self._shares(assigned_real.nearest)),
         }

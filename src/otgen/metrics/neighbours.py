@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.metrics.base import EvaluationInput, Label, Metric, check_pair
+from otgen.metrics.base import EvaluationInput, FeatureSets, Label, Metric, check_pair
 from otgen.metrics.features import Features
+from otgen.metrics.intervals import percentiles, resampled
 from otgen.metrics.statistics import blocks
 
 # Held-out samples in an evaluation: a median needs no more, and each costs a pass over the training set.
@@ -81,15 +83,18 @@ class CopyCheck(Metric):
         ``copy_close``: the share of generated samples with D below the ``quantile`` of D over the held-out samples.
             About ``quantile`` for the data law itself.
         ``copy_exact``: number of generated samples that equal a training sample.
+        ``copy_ratio_low``, ``copy_ratio_high``, ``copy_close_low``, ``copy_close_high``: the intervals of these two;
+            the training set is kept fixed.
 
-    For pixels, extract all three sets with Identity. A copy that is shifted by a pixel is far away in pixels; check
-    again in the features of a classifier.
+    For pixels, extract all three sets with Identity. A copy that is shifted by a pixel is far away in pixels: see
+    `FeatureCopyCheck`.
 
     Attributes:
         training: features of the training samples.
         quantile: quantile of the held-out distances below which a generated sample counts as close.
     """
 
+    prefix: ClassVar[str] = "copy"
     labels = {
         "copy_ratio": Label("distance to training set / held-out ones' (1: same)", 11),
         "copy_close": Label("share nearer than 99 % of held-out ones (chance: 0.01)", 12),
@@ -107,12 +112,16 @@ class CopyCheck(Metric):
     @override
     def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
         """Measure, if some data are held out."""
-        held_out = given.points.held_out
+        return cls._of(given.points)
+
+    @classmethod
+    def _of(cls, sets: FeatureSets) -> dict[str, float]:
+        held_out = sets.held_out
         if held_out is None:
             return {}
         # Evenly from the whole set, which may be sorted.
         some = Features(values=held_out.values[:: -(-len(held_out) // _HELD_OUT)], name=held_out.name)
-        return cls(training=given.points.real)(given.points.fake, some)
+        return cls(training=sets.real)(sets.fake, some)
 
     def neighbours(self, samples: Features) -> Neighbours:
         """The nearest training sample of each sample, for example for a picture of the pairs."""
@@ -130,10 +139,39 @@ class CopyCheck(Metric):
                 f"at least half of the {len(real)} real samples equal training samples, so they give "
                 "no scale; pass real samples that were held out of training"
             )
+        many, many_real = resampled(near, 0), resampled(near_real, 1)
+        # A resampled set of few may be all copies.
+        medians_real = many_real.median(1).values.clamp(min=torch.finfo(torch.float64).tiny)
+        ratio = percentiles(median / median_real, many.median(1).values / medians_real, bounds=(0.0, math.inf))
+        close = (near < near_real.quantile(self.quantile)).double().mean().item()
+        thresholds = many_real.kthvalue(max(1, round(self.quantile * len(near_real))), dim=1).values
+        shares = percentiles(close, (many < thresholds[:, None]).double().mean(1), bounds=(0.0, 1.0))
         return {
-            "copy_median": median,
-            "copy_median_real": median_real,
-            "copy_ratio": median / median_real,
-            "copy_close": (near < near_real.quantile(self.quantile)).double().mean().item(),
-            "copy_exact": float((near == 0).sum()),
+            f"{self.prefix}_median": median,
+            f"{self.prefix}_median_real": median_real,
+            **ratio.under(f"{self.prefix}_ratio"),
+            **shares.under(f"{self.prefix}_close"),
+            f"{self.prefix}_exact": float((near == 0).sum()),
         }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FeatureCopyCheck(CopyCheck):
+    """The same check in the features of an extractor, where a copy that is shifted or noisy is near.
+
+    Keys: as of `CopyCheck`, with ``copy_features`` in place of ``copy``. A small ratio here with a usual one in pixels
+    says that samples are variants of training samples, or that the features see little of what differs.
+
+    Attributes:
+        training: features of the training samples.
+        quantile: quantile of the held-out distances below which a generated sample counts as close.
+    """
+
+    prefix = "copy_features"
+    labels = {}
+
+    @classmethod
+    @override
+    def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
+        """Measure, if there is an extractor for the data and some data are held out."""
+        return {} if given.features is None else cls._of(given.features)

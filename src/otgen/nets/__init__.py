@@ -1,6 +1,7 @@
 """Networks: generators and critics, built from their hyper-parameters and the shapes of what they map."""
 
 from otgen.exports import exported
+from otgen.nets.augmented import Augmented as Augmented
 from otgen.nets.base import CriticNet as CriticNet
 from otgen.nets.base import GeneratorNet as GeneratorNet
 from otgen.nets.base import SplitCriticNet as SplitCriticNet
@@ -20,6 +21,7 @@ from otgen.nets.mlp import MlpGenerator as MlpGenerator
 from otgen.nets.mlp import MlpSplitCritic as MlpSplitCritic
 from otgen.nets.parts import HeadOf as HeadOf
 from otgen.nets.parts import TrunkOf as TrunkOf
+from otgen.nets.rescaled import Rescaled as Rescaled
 from otgen.nets.seqsgda import SeqSGDADcganCritic as SeqSGDADcganCritic
 from otgen.nets.seqsgda import SeqSGDADcganGenerator as SeqSGDADcganGenerator
 from otgen.nets.seqsgda import SeqSGDAResnetCritic as SeqSGDAResnetCritic

@@ -29,6 +29,7 @@ from otgen.papers.figure_metrics import Measure as Measure
 from otgen.papers.own import digits_against_others as digits_against_others
 from otgen.papers.own import toys as toys
 from otgen.papers.own.digits import digits as digits
+from otgen.papers.own.photos import photos as photos
 from otgen.papers.recipe import Recipe as Recipe
 from otgen.papers.recipe import Scale as Scale
 from otgen.papers.recipe import find as find

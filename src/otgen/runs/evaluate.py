@@ -9,15 +9,20 @@ from pathlib import Path
 from torch import nn
 
 from otgen import files
+from otgen.data import Source
 from otgen.errors import NumericalError, warn
+from otgen.metrics import Extractor
 from otgen.runs.assumptions import Assumption, assumptions
 from otgen.runs.curves_picture import draw_curves
-from otgen.runs.sample import load_generator
+from otgen.runs.networks import latent_law, load_generator
 from otgen.runs.verdict import Verdict, verdict
 from otgen.train import RunConfig, RunDir, checkpoint, evaluate
 from otgen.train.curve import add_point, ruler_of
 from otgen.train.evaluation import ABOUT, metrics_of, store
+from otgen.train.feature_cache import FeatureCache
+from otgen.train.feature_sets import default_extractor
 from otgen.train.hooks import spared
+from otgen.train.protocol import protocol_line
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class RunEvaluation:
         curves: picture of the run's curves; None if there is none.
         assumptions: the assumptions of the convergence theorems, checked for the run.
         verdict: what the numbers say, in words.
+        protocol: how it was made, in a line; None for an evaluation of an earlier version.
     """
 
     values: dict[str, float]
@@ -41,6 +47,7 @@ class RunEvaluation:
     curves: Path | None
     assumptions: list[Assumption]
     verdict: Verdict
+    protocol: str | None = None
 
 
 def evaluate_run(
@@ -51,6 +58,8 @@ def evaluate_run(
     raw: bool = False,
     reuse: bool = False,
     config: RunConfig | None = None,
+    extractor: Extractor | None = None,
+    target: str | None = None,
 ) -> RunEvaluation:
     """Evaluate the newest checkpoint, store the result under ``eval/``, and draw the run's curves.
 
@@ -61,6 +70,9 @@ def evaluate_run(
         raw: use the weights themselves rather than their moving average.
         reuse: take a stored evaluation of that checkpoint with the same settings, if there is one.
         config: the run's configuration, if it is already loaded: reading it takes a tenth of a second.
+        extractor: what makes the features; by default the shipped classifier of such images, if there is one. The
+            result with another one is stored beside the usual one, and never reused.
+        target: of a table the column that metrics predict from the others; by default the table's label.
     """
     config = run.load_config() if config is None else config
     path = checkpoint.newest(run.checkpoints)
@@ -69,19 +81,33 @@ def evaluate_run(
     seed = config.seed if seed is None else seed
     numbers = checkpoint.read_about(path)["numbers"]
     settings = (step, n, seed, "raw" if raw else "ema")
-    stored = [r for r in run.read_evaluations() if tuple(r.get(key) for key in ABOUT[:4]) == settings] if reuse else []
+    usual = default_extractor(config.data)
+    aside = extractor is not None and (usual is None or usual.name != extractor.name)
+    known = run.read_evaluations() if reuse and not aside else []
+    stored = [record for record in known if tuple(record.get(key) for key in ABOUT[:4]) == settings]
     if stored:
-        file, values = run.evaluation(step), metrics_of(stored[0])
+        file, values, protocol = run.evaluation(step), metrics_of(stored[0]), protocol_line(stored[0])
     else:
-        generator, _ = load_generator(run, raw=raw, config=config)
+        generator, shapes = load_generator(run, raw=raw, config=config)
+        latent = latent_law(config, shapes)
         about = (*settings, numbers["elapsed"], numbers["critic_updates"])
         try:
-            evaluation = evaluate(generator, config.latent, config.training_data(), n, seed)
+            evaluation = evaluate(
+                generator,
+                latent,
+                config.training_data(),
+                n,
+                seed,
+                extractor=extractor,
+                cache=FeatureCache(run),
+                target=target,
+            )
         except NumericalError as error:
             raise NumericalError(f"{path}: {error}") from error
-        file, values = store(run, evaluation, dict(zip(ABOUT, about, strict=True))), evaluation.values
+        file = store(run, evaluation, dict(zip(ABOUT, about, strict=True)), aside=aside)
+        values, protocol = evaluation.values, protocol_line(evaluation.protocol.record())
         if not raw:
-            _complete_curve(run, config, generator, step, numbers["elapsed"])
+            _complete_curve(run, config, generator, latent, step=step, elapsed=numbers["elapsed"])
     pictures = [name for name in files.names(run.samples, within=run.path) if re.fullmatch(r"step_\d+\.png", name)]
     neighbours = run.neighbours(step)
     return RunEvaluation(
@@ -92,17 +118,20 @@ def evaluate_run(
         curves=run.curves if stored and files.is_file(run.curves, within=run.path) else _curves(run, config),
         assumptions=assumptions(config.method, run.read_metrics()),
         verdict=_verdict(run, config, step, values, settled=numbers["settled"], raw=raw),
+        protocol=protocol,
     )
 
 
-def _complete_curve(run: RunDir, config: RunConfig, generator: nn.Module, step: int, elapsed: float) -> None:
+def _complete_curve(
+    run: RunDir, config: RunConfig, generator: nn.Module, latent: Source, *, step: int, elapsed: float
+) -> None:
     """The last point of the curve, where training left it out or was of an earlier version."""
     if any(record["step"] == step for record in run.read_curve()):
         return
     with spared(f"the curve's point at step {step}"):
         ruler = ruler_of(config, config.training_data())
         if ruler is not None:
-            add_point(run, config, generator, ruler, step=step, elapsed=elapsed)
+            add_point(run, config, generator, latent, ruler, step=step, elapsed=elapsed)
 
 
 def _verdict(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from otgen import files
 from otgen.papers import Figure, PanelRuns, Results
-from otgen.runs.sample import load_generator
+from otgen.runs.networks import latent_law, load_generator
 from otgen.seeding import named_stream
 from otgen.train import RunConfig, RunDir, checkpoint, generate
 from otgen.train.pictures import draw_points, region, tiled
@@ -88,7 +88,9 @@ def _samples(axes: Axes, run: RunDir, config: RunConfig) -> None:
     if (images and shape[0] not in (1, 3)) or (not images and (len(shape) != 1 or shape[0] > 2)):
         axes.text(0.5, 0.5, f"samples of shape {shape}\nmake no picture", ha="center", va="center")
         return
-    samples = generate(generator, config.latent, _IMAGES if images else _POINTS, named_stream(config.seed, "sample"))
+    samples = generate(
+        generator, latent_law(config, shapes), _IMAGES if images else _POINTS, named_stream(config.seed, "sample")
+    )
     if images:
         image = tiled(samples, shapes.value_range, columns=8)
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")

@@ -2,7 +2,8 @@
 
 ``step_00001000/`` holds ``generator.safetensors``, ``generator_ema.safetensors``, ``critic.safetensors`` and
 ``potentials.safetensors`` if there are such networks, ``state.safetensors`` and ``state.json`` for the rest,
-``config.yaml``, and ``MANIFEST.json`` with the length and the SHA-256 sum of each, and of the run's own files.
+``config.yaml``, ``table.json`` if samples are rows of a table, and ``MANIFEST.json`` with the length and the SHA-256
+sum of each, and of the run's own files.
 
 What is read may come from a stranger. Only regular files of the run are read, of a limited size, and a checkpoint that
 is damaged is passed over for the one before it, with a warning.
@@ -26,6 +27,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from otgen import files
+from otgen.data import LabelCode, RowCoder
 from otgen.errors import DamageWarning, InputError, NumericalError, warn
 from otgen.renamed import present_path
 from otgen.train.manifest import NAME as MANIFEST
@@ -36,6 +38,7 @@ FORMAT = 2
 # Checkpoints of format 1 lack what the run was started with.
 _READ = (1, FORMAT)
 _PREFIX, _UNFINISHED, _ASIDE, _DAMAGED = "step_", ".tmp-", ".old-", "damaged-"
+_CODER = "table.json"
 _NAME = re.compile(rf"{_PREFIX}(\d{{8,15}})")
 # The files of networks that are not called by their place in the state.
 _FILES = {
@@ -48,15 +51,21 @@ _FILES = {
 
 @dataclass(frozen=True)
 class Shapes:
-    """The shape and range of samples: all that sampling needs to know about the data.
+    """All that sampling needs to know about the data.
 
     Attributes:
         shape: shape of one sample.
         value_range: interval of the values, or None.
+        labels: the labels that the generator is conditioned on, or None.
     """
 
     shape: tuple[int, ...]
     value_range: tuple[float, float] | None
+    labels: LabelCode | None = None
+
+    def table(self) -> dict[str, Any]:
+        """The attributes for JSON, without those that are not there."""
+        return {name: value for name, value in asdict(self).items() if name != "labels" or value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +76,14 @@ class Origin:
         config: the text of its configuration.
         data: the fingerprint of its data.
         threads: CPU threads.
+        coder: the text of what turns its samples into rows, which goes to ``table.json``; None if they are none.
         run: the sums of the run's own files.
     """
 
     config: str = ""
     data: str = ""
     threads: int = 0
+    coder: str | None = None
     run: Mapping[str, Sum] = field(default_factory=dict)
 
 
@@ -114,13 +125,15 @@ def _write(folder: Path, within: Path, parts: Parts, shapes: Shapes, origin: Ori
         write(f"{name}.safetensors", to_bytes({key: tensor.contiguous() for key, tensor in values.items()}))
     about = {
         "format": FORMAT,
-        **asdict(shapes),
+        **shapes.table(),
         "data": origin.data,
         "threads": origin.threads,
         "numbers": parts.numbers,
     }
     write("state.json", json.dumps(about, indent=1).encode())
     write("config.yaml", origin.config.encode())
+    if origin.coder is not None:
+        write(_CODER, origin.coder.encode())
     # Last: without it this is no checkpoint.
     files.write(folder / MANIFEST, Manifest(sums, origin.run).text(), within=within, sync=True)
 
@@ -261,6 +274,10 @@ def _malformed(about: Mapping[str, Any]) -> str | None:
         return f"shape must be a list of positive integers, got {shape!r}"
     if span is not None and not (isinstance(span, list) and len(span) == 2 and all(map(_is_finite, span))):
         return f"value_range must be null or two numbers, got {span!r}"
+    try:
+        LabelCode.read(about["labels"]) if "labels" in about else None
+    except ValueError as error:
+        return f"labels: {error}"
     if not isinstance(numbers, dict):
         return f"numbers must be a table, got {numbers!r}"
     counts = {name: numbers.get(name, 0 if name == "critic_updates" else None) for name in ("step", "critic_updates")}
@@ -295,10 +312,25 @@ def read_origin(path: Path) -> Origin | None:
 
 
 def read_shapes(path: Path) -> Shapes:
-    """The shape and range of a checkpoint's samples."""
+    """What a checkpoint says of the samples."""
     about = read_about(path)
-    span = about["value_range"]
-    return Shapes(tuple(about["shape"]), None if span is None else (float(span[0]), float(span[1])))
+    span, labels = about["value_range"], about.get("labels")
+    return Shapes(
+        tuple(about["shape"]),
+        None if span is None else (float(span[0]), float(span[1])),
+        None if labels is None else LabelCode.read(labels),
+    )
+
+
+def read_coder(path: Path) -> RowCoder | None:
+    """What turns a verified checkpoint's samples into rows; None if they are none, as in those of earlier versions."""
+    file, within = path / _CODER, path.parent.parent
+    if not files.exists(file, within=within):
+        return None
+    try:
+        return RowCoder.read(files.read_text(file, within=within))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read: {reason(error)}") from error
 
 
 def read_fitting(file: Path, module: nn.Module) -> dict[str, Tensor]:

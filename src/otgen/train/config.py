@@ -139,6 +139,9 @@ class RunConfig:
         seed: seed of all random streams.
         steps: number of generator steps; None if a budget is given.
         budget: training time, e.g. 150s, in place of a number of steps.
+        label_weight: what a wrong label costs, where the data have labels that condition the generator. At 1 it costs
+            as much as the mean squared distance between two samples; at w, w^2 times as much.
+        init_from: the directory of another run, whose weights this one starts from; None for new weights.
     """
 
     data: Source = Digits()
@@ -150,6 +153,8 @@ class RunConfig:
     seed: int = 0
     steps: int | None = None
     budget: Duration | None = None
+    label_weight: float = 1.0
+    init_from: str | None = None
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.budget is None):
@@ -158,6 +163,8 @@ class RunConfig:
             raise InputError(f"steps must be at least 1, got {self.steps}")
         if not 0 <= self.holdout < 1:
             raise InputError(f"holdout is a share of the data, at least 0 and below 1, got {self.holdout}")
+        if not 0 < self.label_weight < math.inf:
+            raise InputError(f"label_weight must be positive, got {self.label_weight}; without labels, leave it at 1")
         if self.seed < 0:
             raise InputError(f"seed must not be negative, got {self.seed}")
 
@@ -174,7 +181,11 @@ class RunConfig:
 
 
 def plain(value: Any) -> Any:
-    """A configuration as nested dictionaries, a component as its class path and arguments."""
+    """A configuration as nested dictionaries, a component as its class path and arguments.
+
+    Raises:
+        InputError: something in it is no text and no number, such as a frame of pandas.
+    """
     if isinstance(value, (Duration, Relative)):
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -188,7 +199,11 @@ def plain(value: Any) -> Any:
         return {"class_path": _class_path(type(value)), "init_args": fields} if component else fields
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    return value.value if isinstance(value, StrEnum) else value
+    if isinstance(value, StrEnum):
+        return value.value
+    if value is not None and not isinstance(value, str | int | float):
+        raise InputError(f"a run's configuration cannot name its data: got {value}")
+    return value
 
 
 def differences(old: RunConfig, new: RunConfig) -> list[str]:

@@ -11,7 +11,7 @@ import inspect
 import sys
 import typing
 from abc import ABC
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -20,6 +20,7 @@ from otgen.errors import suggestion
 from otgen.ot import Relative
 from otgen.train.config import Duration, parse_relative
 from otgen.train.config_guard import components, kinds_of, members
+from otgen.train.option_paths import near_name, option_paths, same_name
 
 # What a value of a type looks like.
 _LIKE: dict[Any, str] = {
@@ -33,6 +34,9 @@ _LIKE: dict[Any, str] = {
 }
 _WORDS = {None: "null", True: "true", False: "false"}
 _MOST_SHOWN = 60
+# How like an option of another component must be; a likeness by chance is more likely among many.
+_ELSEWHERE = 0.75
+_MOST_OTHERS = 4
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,71 @@ class Option:
 
     kind: Any
     default: Any = None
+
+
+@dataclass(frozen=True)
+class _Unknown:
+    """An option that its component does not have."""
+
+    where: str
+    cls: type
+    kind: type
+    name: str
+    default: Any
+    given: Mapping[Any, Any]
+
+    def told(self, paths: Sequence[str]) -> str:
+        """What is wrong, with the option that may be meant.
+
+        Args:
+            paths: all options that there are.
+        """
+        return f"{self.where}: {self.cls.__name__} has no option {self.name!r}{self._hint(paths)}"
+
+    def _hint(self, paths: Sequence[str]) -> str:
+        own, inner = kinds_of(self.cls), option_paths(self.cls, self.default, self.given, _class_named)
+        inside = same_name(self.name, inner)
+        if inside is None and (near := suggestion(self.name, own)):
+            return near
+        path = same_name(self.name, paths) if inside is None else f"{self.where}.{inside}"
+        others = [cls for cls in _subclasses(self.kind) if self.name in kinds_of(cls) and not inspect.isabstract(cls)]
+        if path is None and others:
+            names = ", ".join([*dict.fromkeys(cls.__name__ for cls in others)][:_MOST_OTHERS])
+            return f"; of {names} it is one, and {self.where} is {self.cls.__name__}"
+        if path is None:
+            inside = near_name(self.name, inner)
+            path = near_name(self.name, paths, _ELSEWHERE) if inside is None else f"{self.where}.{inside}"
+        if path is not None:
+            return f"; did you mean {path!r}?"
+        return suggestion(self.name, own, cutoff=0.4) or suggestion(
+            self.name, {name for cls in components() for name in kinds_of(cls)}
+        )
+
+
+def all_paths(options: Mapping[str, Option], values: Mapping[Any, Any], prefix: str = "") -> list[str]:
+    """The dotted names of all options, those of the components that were chosen included; the shallow ones first.
+
+    Args:
+        options: those of the first level.
+        values: what was given, as a file holds it.
+        prefix: goes before each.
+    """
+    found = [f"{prefix}{name}" for name in options]
+    for name, option in options.items():
+        inner = option_paths(option.kind, option.default, values.get(name), _class_named)
+        found += [f"{prefix}{name}.{path}" for path in inner]
+    return sorted(found, key=lambda path: path.count("."))
+
+
+def near_option(word: str, options: Mapping[str, Option], values: Mapping[Any, Any], prefix: str = "") -> str:
+    """``; did you mean 'x'?`` with the option that is meant by a word which is none, wherever it lies; else nothing."""
+    paths = all_paths(options, values, prefix)
+    path = same_name(word.removeprefix(prefix), paths)
+    near = suggestion(word, paths if "." in word else [f"{prefix}{name}" for name in options])
+    if path is None and near:
+        return near
+    path = path or near_name(word.removeprefix(prefix), paths)
+    return "" if path is None else f"; did you mean {path!r}?"
 
 
 def first_problem(values: Mapping[Any, Any], options: Mapping[str, Option], prefix: str = "") -> str | None:
@@ -53,10 +122,10 @@ def first_problem(values: Mapping[Any, Any], options: Mapping[str, Option], pref
     """
     for name, value in values.items():
         if name not in options:
-            return f"there is no option {prefix}{name}{suggestion(str(name), options)}"
+            return f"there is no option {prefix}{name}{near_option(f'{prefix}{name}', options, values, prefix)}"
         found = next(_problems(value, options[name], f"{prefix}{name}"), None)
         if found is not None:
-            return found
+            return found if isinstance(found, str) else found.told(all_paths(options, values, prefix))
     return None
 
 
@@ -66,7 +135,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
-def _problems(value: Any, option: Option, where: str) -> Iterator[str]:
+def _problems(value: Any, option: Option, where: str) -> Iterator[str | _Unknown]:
     kinds = members(option.kind)
     if object in kinds or (value is None and type(None) in kinds) or any(_fits(value, kind) for kind in kinds):
         return
@@ -123,7 +192,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _problems_of_list(value: Any, kinds: tuple[Any, ...], where: str) -> Iterator[str]:
+def _problems_of_list(value: Any, kinds: tuple[Any, ...], where: str) -> Iterator[str | _Unknown]:
     any_length = len(kinds) == 2 and kinds[1] is Ellipsis
     example = {int: "[64, 64]", float: "[0.5, 1.0]", str: "[x, y]"}.get(kinds[0], "[...]")
     if not isinstance(value, (list, tuple)):
@@ -136,7 +205,7 @@ def _problems_of_list(value: Any, kinds: tuple[Any, ...], where: str) -> Iterato
             yield from _problems(item, Option(kind), f"value {number} of {where}")
 
 
-def _problems_of_component(value: Any, kind: type, default: Any, where: str) -> Iterator[str]:
+def _problems_of_component(value: Any, kind: type, default: Any, where: str) -> Iterator[str | _Unknown]:
     """The class that is named, and its options."""
     if not isinstance(value, (str, Mapping)):
         yield f"{where} must be {_a(kind)} of `otgen list`, or its options, got {shown(value)}"
@@ -162,18 +231,22 @@ def _problems_of_component(value: Any, kind: type, default: Any, where: str) -> 
         yield f"{where}: the options of {cls.__name__} must be a mapping of names to values, got {shown(arguments)}"
         return
     given = arguments or {}
-    yield from _problems_of_options(given, cls, default, where)
+    yield from _problems_of_options(given, cls, Option(kind, default), where)
     if path is not None and (missing := [name for name in _required(cls) if name not in given]):
         yield f"{where}: {cls.__name__} needs {', '.join(missing)}; give {where}.{missing[0]}"
 
 
-def _problems_of_options(given: Mapping[Any, Any], cls: type, default: Any, where: str) -> Iterator[str]:
+def _problems_of_options(given: Mapping[Any, Any], cls: type, option: Option, where: str) -> Iterator[str | _Unknown]:
+    kind, default = option.kind, option.default
     if inspect.isabstract(cls):
+        if given:
+            name = str(next(iter(given)))
+            yield f"{where} names no class, so it has no option {name!r}; name one, as in {where} {_likely(cls, name)}"
         return
     kinds = kinds_of(cls)
     for name, item in given.items():
         if name not in kinds:
-            yield f"{where}: {cls.__name__} has no option {str(name)!r}{_near_option(str(name), kinds)}"
+            yield _Unknown(where, cls, kind, str(name), default, given)
         else:
             before = getattr(default if type(default) is cls else cls, name, None)
             yield from _problems(item, Option(kinds[name], before), f"{where}.{name}")
@@ -203,16 +276,16 @@ def _subclasses(kind: type) -> Iterator[type]:
             yield from _subclasses(cls)
 
 
+def _likely(kind: type, option: str) -> str:
+    """A class of a kind with an option like this; any one if there is none."""
+    known = [cls for cls in _subclasses(kind) if not inspect.isabstract(cls)]
+    fitting = [cls for cls in known if option in kinds_of(cls) or suggestion(option, kinds_of(cls))]
+    return next((cls.__name__ for cls in (*fitting, *known)), "")
+
+
 def _near(path: str, kind: type) -> str:
     names = [cls.__name__ for cls in _subclasses(kind) if not inspect.isabstract(cls)]
     return suggestion(path.rpartition(".")[2], names, cutoff=0.5)
-
-
-def _near_option(word: str, own: Mapping[str, Any]) -> str:
-    """The nearest of the class's own options, or else of those of any class."""
-    return suggestion(word, own, cutoff=0.4) or suggestion(
-        word, {name for cls in components() for name in kinds_of(cls)}
-    )
 
 
 def _a(kind: type) -> str:

@@ -14,6 +14,7 @@ from torch import nn
 from otgen.data import FiniteSource, Source
 from otgen.methods import Logged
 from otgen.seeding import named_stream
+from otgen.train.conditioning import of_samples
 from otgen.train.config import RunConfig
 from otgen.train.evaluation import generate
 from otgen.train.hooks import points_within, spared
@@ -68,7 +69,15 @@ class Curve:
         if due > self._reached and self.spent + reserve <= self._allowed(trainer):
             started, state = self._now(), trainer.state
             with spared(f"the curve's point at step {state.step}"):
-                add_point(trainer.run, config, state.ema, self.ruler, step=state.step, elapsed=state.elapsed)
+                add_point(
+                    trainer.run,
+                    config,
+                    of_samples(state.ema),
+                    trainer.laws.latent,
+                    self.ruler,
+                    step=state.step,
+                    elapsed=state.elapsed,
+                )
             self._last = self._since(started)
             self.spent += self._last
         self._reached = due
@@ -102,19 +111,22 @@ def ruler_of(config: RunConfig, data: Source) -> Ruler | None:
     return Ruler(data, _count(config), config.seed) if enough and settings.curve_points > settings.eval_points else None
 
 
-def add_point(run: RunDir, config: RunConfig, generator: nn.Module, ruler: Ruler, *, step: int, elapsed: float) -> None:
+def add_point(
+    run: RunDir, config: RunConfig, generator: nn.Module, latent: Source, ruler: Ruler, *, step: int, elapsed: float
+) -> None:
     """Evaluate a little, and store the result in the run directory.
 
     Args:
         run: the run directory.
         config: its configuration.
-        generator: the moving average of the generator.
+        generator: the moving average of the generator, of samples without the codes of labels.
+        latent: the law of what it reads.
         ruler: what measures.
         step: generator steps so far.
         elapsed: seconds of training so far.
     """
     n = _count(config)
-    samples = generate(generator, config.latent, n, named_stream(config.seed, "curve/latent"))
+    samples = generate(generator, latent, n, named_stream(config.seed, "curve/latent"))
     about = {"step": step, "samples": n, "references": ruler.references, "elapsed": elapsed}
     run.write_curve(step, about | ruler.measure(samples))
 

@@ -13,17 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from otgen import files
+from otgen.data.labelled import LabelledLatent
 from otgen.errors import DamageWarning, NumericalError, SaveError, warn
 from otgen.methods import Logged, Method, MethodState
 from otgen.nets import scoring
 from otgen.seeding import named_stream
 from otgen.train import checkpoint
+from otgen.train.conditioning import of_samples
 from otgen.train.evaluation import ABOUT, evaluate, generate, store
+from otgen.train.feature_cache import FeatureCache
 from otgen.train.lipschitz import steepness
 from otgen.train.pictures import lattice, region, save_levels, save_picture
 from otgen.train.trainer import Trainer
 
-_PICTURED = 100
+# Samples in a picture, and in a row of it where the rows are labels.
+_PICTURED, _ROW = 100, 10
 _REFERENCE = 2000
 # Number of points at which the slope of a network is estimated.
 _STEEP = 32
@@ -98,12 +102,13 @@ class Log:
         # Lower bounds of the Lipschitz constants that the papers' theorems assume to be bounded. The random stream is
         # separate, so that training draws the same numbers with and without it.
         rng = named_stream(config.seed, f"lipschitz/{state.step}")
-        codes = config.latent.sample(_STEEP, rng).to(trainer.device)
+        law, latent = trainer.laws
+        codes = latent.sample(_STEEP, rng).to(trainer.device)
         generator, critic = state.method.generator.module, config.method.critic_of(state.method)
-        record["generator_lipschitz"] = steepness(generator, codes, rng)
+        record["generator_lipschitz"] = steepness(of_samples(generator), codes, rng)
         if critic is not None:
-            real = trainer.data.sample(_STEEP, rng)
-            points = torch.cat([real, generate(generator, config.latent, _STEEP, rng)]).to(trainer.device)
+            real = law.sample(_STEEP, rng)
+            points = torch.cat([real, generate(generator, latent, _STEEP, rng)]).to(trainer.device)
             record["critic_lipschitz"] = steepness(critic, points, rng)
         with spared(f"the line of step {state.step}"):
             trainer.run.append(record)
@@ -143,15 +148,28 @@ class Pictures:
     def _drawn(self, trainer: Trainer) -> list[Path]:
         """The files of the pictures of the present state."""
         config, state, within = trainer.config, trainer.state, trainer.run.path
+        generator, latent = of_samples(state.ema), trainer.laws.latent
         # A separate stream, restarted each time: the same latent codes, and no effect on the draws of training.
         rng = named_stream(config.seed, "pictures")
         points, again = len(config.data.shape) == 1, named_stream(config.seed, "pictures/data")
-        samples = generate(state.ema, config.latent, _REFERENCE if points else _PICTURED, rng)
+        rows = latent if isinstance(latent, LabelledLatent) and not points else None
+        if rows is None:
+            samples = generate(generator, latent, _REFERENCE if points else _PICTURED, rng)
+        else:
+            samples = rows_of_labels(generator, rows, config.seed)
         reference = config.data.sample(_REFERENCE, again) if points else None
         path = trainer.run.samples / f"step_{state.step:08d}.png"
         drawn = [path]
-        save_picture(samples, path, value_range=config.data.value_range, reference=reference, within=within)
-        if reference is not None and reference.shape[1] <= 2:
+        save_picture(
+            samples,
+            path,
+            value_range=config.data.value_range,
+            reference=reference,
+            columns=None if rows is None else _ROW,
+            within=within,
+        )
+        # A critic of points with their labels has no picture in the plane.
+        if reference is not None and reference.shape[1] <= 2 and trainer.shapes.labels is None:
             # From the data alone, so that all pictures of a run show the same region.
             box = region(reference)
             panels = dual_values(config.method, state.method, lattice(box).to(trainer.device))
@@ -160,6 +178,13 @@ class Pictures:
                 save_levels(panels, box, path, samples=samples, reference=reference, within=within)
                 drawn.append(path)
         return drawn
+
+
+def rows_of_labels(generator: nn.Module, latent: LabelledLatent, seed: int) -> Tensor:
+    """Ten samples of each label, of at most ten labels, the most frequent ones: always of the same latent vectors."""
+    shares = torch.tensor(latent.code.shares)
+    shown = shares.argsort(descending=True, stable=True)[:_ROW].sort().values.tolist()
+    return torch.cat([generate(generator, latent.only(k), _ROW, named_stream(seed, "pictures")) for k in shown])
 
 
 @torch.no_grad()
@@ -238,7 +263,8 @@ class Evaluations:
     def _evaluate(self, trainer: Trainer) -> None:
         config, state, n = trainer.config, trainer.state, trainer.config.trainer.eval_samples
         about = (state.step, n, config.seed, "ema", state.elapsed, state.critic_updates)
-        done = evaluate(state.ema, config.latent, trainer.data, n, config.seed)
+        generator, cache = of_samples(state.ema), FeatureCache(trainer.run)
+        done = evaluate(generator, trainer.laws.latent, trainer.data, n, config.seed, cache=cache)
         with spared(f"the evaluation of step {state.step}"):
             store(trainer.run, done, dict(zip(ABOUT, about, strict=True)))
 

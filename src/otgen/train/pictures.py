@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ def save_picture(
     *,
     value_range: tuple[float, float] | None,
     reference: Tensor | None = None,
+    columns: int | None = None,
     within: Path | None = None,
 ) -> bool:
     """Write a PNG of samples, completely or not at all. Returns whether samples of this shape can be drawn.
@@ -41,6 +42,7 @@ def save_picture(
         path: path of the PNG.
         value_range: range of the samples; images without one are scaled to their own range.
         reference: data to draw behind the samples, if these are points.
+        columns: images in a row; None for about as many as there are rows.
         within: the folder that the path must not leave.
     """
     samples = samples.detach().cpu().float()
@@ -51,7 +53,7 @@ def save_picture(
         if images:
             from PIL import Image
 
-            canvas = tiled(samples, value_range, columns=math.ceil(math.sqrt(len(samples))))
+            canvas = tiled(samples, value_range, columns=columns or math.ceil(math.sqrt(len(samples))))
             Image.fromarray(canvas).save(file, format="PNG")
         else:
             from matplotlib.figure import Figure
@@ -65,9 +67,8 @@ def save_picture(
 
 def tiled(images: Tensor, value_range: tuple[float, float] | None, *, columns: int) -> npt.NDArray[np.uint8]:
     """Images ``(n, c, h, w)`` side by side, row by row, small ones enlarged: ``(H, W)`` or ``(H, W, 3)``."""
-    low, high = value_range if value_range is not None else (float(images.min()), float(images.max()))
-    pixels = ((images - low) / max(high - low, 1e-12)).clamp(0, 1).mul(255).round().to(torch.uint8)
-    zoom = max(1, round(_CELL / images.shape[-1]))
+    pixels = _bytes(images, value_range if value_range is not None else (float(images.min()), float(images.max())))
+    zoom = _zoom(images.shape[1:])
     pixels = pixels.repeat_interleave(zoom, -1).repeat_interleave(zoom, -2)
     n, channels, height, width = pixels.shape
     rows = math.ceil(n / columns)
@@ -77,7 +78,32 @@ def tiled(images: Tensor, value_range: tuple[float, float] | None, *, columns: i
         top = _GAP + index // columns * (height + _GAP)
         left = _GAP + index % columns * (width + _GAP)
         canvas[:, top : top + height, left : left + width] = image
-    array: npt.NDArray[np.uint8] = (canvas[0] if channels == 1 else canvas.permute(1, 2, 0).contiguous()).numpy()
+    return _array(canvas)
+
+
+def as_pixels(images: Tensor, value_range: tuple[float, float]) -> Iterator[npt.NDArray[np.uint8]]:
+    """Images ``(n, c, h, w)`` one by one and as they are: ``(h, w)`` or ``(h, w, 3)``."""
+    return map(_array, _bytes(images.detach().cpu(), value_range))
+
+
+def cell_size(shape: Sequence[int]) -> tuple[int, int]:
+    """The height and width in pixels that an image ``(c, h, w)`` takes in a grid, with the gap beside it."""
+    return shape[1] * _zoom(shape) + _GAP, shape[2] * _zoom(shape) + _GAP
+
+
+def _zoom(shape: Sequence[int]) -> int:
+    # By the longer side: a strip of one column would become one of thousands of rows.
+    return max(1, round(_CELL / max(shape[1:])))
+
+
+def _bytes(images: Tensor, value_range: tuple[float, float]) -> Tensor:
+    low, high = value_range
+    return ((images - low) / max(high - low, 1e-12)).clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+def _array(image: Tensor) -> npt.NDArray[np.uint8]:
+    """One image ``(c, h, w)`` as a picture's file has it."""
+    array: npt.NDArray[np.uint8] = (image[0] if len(image) == 1 else image.permute(1, 2, 0).contiguous()).numpy()
     return array
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from otgen import metrics
-from otgen.data import Cifar10, Cifar10Jpeg, FiniteSource, HandwrittenDigits, Source
+from otgen.data import FiniteSource, Source
 from otgen.seeding import named_stream
+from otgen.train.feature_sets import features_of
 
 # Real samples that an evaluation compares with, for each of its own; of large samples fewer, to about so many numbers.
 _REFERENCES, _MOST_NUMBERS = 2, 3_000_000
@@ -38,7 +38,7 @@ class Ruler:
         reference, unseen = _real(data, n, seed)
         self.references = len(reference)
         self.seconds_per_sample = 0.0
-        self._features, self._span = _features_of(data), data.value_range
+        self._features, self._span = features_of(data), data.value_range
         self._spread = _spread(reference)
         self._detail = _detail(reference)
         self._centre = reference.flatten(1).double().mean(0)
@@ -83,16 +83,6 @@ class Ruler:
             return metrics.FrechetDistance()(seen, self._reference)["frechet"]
         across = _mean_distance(seen.values, self._reference.values)
         return max(0.0, 2 * across - _mean_distance(seen.values) - self._within)
-
-
-def _features_of(data: Source) -> Callable[[Tensor], metrics.Features] | None:
-    """The features that an evaluation compares these data by; None for the samples themselves."""
-    if data.value_range != (0.0, 1.0) or not isinstance(data, HandwrittenDigits | Cifar10 | Cifar10Jpeg):
-        return None
-    if not isinstance(data, HandwrittenDigits):
-        return metrics.CifarFeatures()
-    digits = metrics.DigitFeatures()
-    return lambda images: digits(data.inside(images))
 
 
 def _real(data: Source, n: int, seed: int) -> tuple[Tensor, Tensor]:

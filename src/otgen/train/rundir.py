@@ -18,7 +18,7 @@ import torch
 from otgen import files
 from otgen.errors import DamageWarning, InputError, warn
 from otgen.train import config_files
-from otgen.train.config import RunConfig
+from otgen.train.config import RunConfig, plain
 from otgen.train.manifest import Sum, reason, sums_of
 
 # A run of weeks writes less; beyond, the file is no log of a run.
@@ -78,10 +78,13 @@ class RunDir:
         """A new run directory with its configuration; an existing run is refused.
 
         Raises:
-            InputError: the directory holds a run, or something else, or cannot be written.
+            InputError: the directory holds a run, or something else, or cannot be written; or the configuration has no
+                place in a file.
         """
         run = cls(path)
         run.refuse_existing()
+        # Refuses data that no file can name, before anything is made.
+        plain(config)
         try:
             path.mkdir(parents=True, exist_ok=True)
             # Written first: a process killed after this leaves a run without a checkpoint; before it, an empty folder.

@@ -14,15 +14,16 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from otgen.data import fingerprint
+from otgen.data import LabelCode
 from otgen.errors import InputError, NumericalError
 from otgen.methods import Batches, Logged, Player
 from otgen.methods.base import pace
 from otgen.seeding import named_stream, seeded
 from otgen.threads import cached_property
-from otgen.train import checkpoint, config_files
+from otgen.train import checkpoint, conditioning, config_files, initial
 from otgen.train.changes import refuse_changes
 from otgen.train.config import Device, RunConfig
+from otgen.train.rows import coder_of
 from otgen.train.rundir import RunDir
 from otgen.train.signals import handled
 from otgen.train.state import TrainState, average_of, update_average
@@ -82,8 +83,9 @@ class Trainer:
 
     Attributes:
         state: everything that changes during the run.
-        shapes: shape and range of the samples.
+        shapes: shape, range and labels of the samples.
         data: the law that the run learns: without what is held out of its data.
+        laws: the laws that the method learns from: of pairs with labels, if the data have some for the generator.
     """
 
     def __init__(self, config: RunConfig, run: RunDir, hooks: Sequence[Hook] = ()) -> None:
@@ -97,17 +99,36 @@ class Trainer:
         # Reads the data, so that errors in it are reported before anything is written.
         config.data.sample(1, named_stream(config.seed, "probe"))
         self.data = config.training_data()
-        self.shapes = checkpoint.Shapes(self.data.shape, self.data.value_range)
+        code = LabelCode.of(self.data, config.label_weight)
+        self.shapes = checkpoint.Shapes(self.data.shape, self.data.value_range, code)
+        self.laws = conditioning.laws(self.data, config.latent, code)
         # Before the generator is built: if both refuse the data, the method's reason is the one to report.
-        config.method.accepts(self.data)
+        config.method.accepts(self.laws.data)
         generator = build_generator(config, self.shapes).to(self.device)
         average = average_of(generator)
-        method = config.method.init(generator, config.latent, self.data, named_stream(config.seed, "critic"))
+        method = config.method.init(generator, self.laws.latent, self.laws.data, named_stream(config.seed, "critic"))
         data_rng, latent_rng = (named_stream(config.seed, name) for name in ("data", "latent"))
         self.state = TrainState(method, average, data_rng, latent_rng)
-        self.batches = Batches(self.data, config.latent, data_rng, latent_rng, self.device)
+        self.batches = Batches(*self.laws, data_rng, latent_rng, self.device)
         self.signal: int | None = None
         self._in_step = False
+        self._weights: initial.InitialWeights | None = None
+        self._begun = config.init_from is None
+
+    def initialise(self) -> initial.InitialWeights | None:
+        """Take the weights of the run that the configuration starts from, once; training does it by itself.
+
+        Returns:
+            What was taken; None if the run starts from new weights, or goes on.
+
+        Raises:
+            InputError: the other run has no checkpoint, or its generator does not fit.
+        """
+        if not self._begun:
+            assert self.config.init_from is not None
+            self._weights = initial.take_weights(self.state, self.config.init_from)
+            self._begun = True
+        return self._weights
 
     def resume(self, *, allow_change: bool = False) -> None:
         """Continue from the newest checkpoint of the run that is whole; from the beginning if there is none at all.
@@ -128,18 +149,25 @@ class Trainer:
         if before is not None:
             refuse_changes(newest, before, self.origin(), self.config, self.run, allow=allow_change)
         checkpoint.load(newest, self.state)
+        self._begun = True
         checkpoint.set_aside(self.run.checkpoints, self.state.step)
         self.run.forget_after(self.state.step, None if before is None else before.run.get(self.run.metrics.name))
 
     @cached_property
     def _started_with(self) -> tuple[str, str]:
         """The text of the configuration and the fingerprint of the data, which do not change during a run."""
-        return config_files.text_of(self.config), fingerprint(self.config.data)
+        return config_files.text_of(self.config), conditioning.data_fingerprint(self.config.data)
 
     def origin(self) -> checkpoint.Origin:
         """What this run was started with, and what its files hold by now."""
         text, data = self._started_with
-        return checkpoint.Origin(config=text, data=data, threads=torch.get_num_threads(), run=self.run.sums())
+        threads = torch.get_num_threads()
+        return checkpoint.Origin(config=text, data=data, threads=threads, coder=self._coder, run=self.run.sums())
+
+    @cached_property
+    def _coder(self) -> str | None:
+        coder = coder_of(self.data)
+        return None if coder is None else coder.text()
 
     @property
     def progress(self) -> float:
@@ -149,10 +177,13 @@ class Trainer:
     def train(self) -> Ending:
         """Train to the end of the steps or the budget, or until interrupted; then call the hooks a last time."""
         logged: Logged | None = None
+        weights = self.initialise()
         try:
             with handled(self._note, *_SIGNALS):
                 if self.hooks:
                     self.run.exist()
+                    if weights is not None:
+                        initial.record(self.run, weights)
                 for hook in self.hooks:
                     if isinstance(hook, Starting):
                         hook.at_start(self)
@@ -182,6 +213,7 @@ class Trainer:
 
     def step(self) -> Logged:
         """One generator step, without the hooks."""
+        self.initialise()
         started = time.perf_counter()
         self._in_step = True
         try:
@@ -234,7 +266,7 @@ class Trainer:
 def build_generator(config: RunConfig, shapes: checkpoint.Shapes) -> nn.Module:
     """The generator of a run, with the initial weights of its seed."""
     with seeded(named_stream(config.seed, "generator")):
-        return config.generator.build(config.latent.shape, shapes.shape, shapes.value_range)
+        return conditioning.built(config.generator, config.latent, shapes)
 
 
 def _guard(player: Player, parameters: list[nn.Parameter], gradients: tuple[Tensor | None, ...]) -> None:

@@ -57,7 +57,7 @@ def values(text: str) -> Any:
         return get_loader("yaml")(text)
     except yaml.YAMLError as error:
         raise InputError(f"it is no YAML: {_reason(error)}") from error
-    except (ValueError, RecursionError, OverflowError) as error:
+    except (ValueError, RecursionError, OverflowError, TypeError) as error:  # the last one of a key that is no text
         if isinstance(error, InputError):
             raise
         raise InputError("it is no YAML: a value cannot be read") from error

@@ -1,0 +1,267 @@
+"""`otgen train PATH`: what a folder or a file holds, and the recipe for it."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from otgen.cli.printable import printable
+from otgen.errors import InputError, suggestion
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PHOTOS, TABLE, POINTS = "photos", "table", "pixels"
+_TABLES, _ARRAYS = (".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq"), (".npy", ".npz")
+# Those that a folder without images is searched for.
+_LIKELY = (".csv", ".tsv", ".parquet", *_ARRAYS)
+# Of a large folder so many images, evenly spread, say what the rest is like; reading 1,000 headers takes 0.1 s.
+_MOST_LOOKED_AT, _MOST_DECODED = 1000, 32
+# The sides up to 32 that convolutions can double up to; images that have one already keep their pixels.
+_SMALL_SIDES = (8, 12, 16, 20, 24, 28, 32)
+_SIDE, _LARGE_SIDE = 32, 64
+# 64 pixels are four times the work of 32, so that as many seconds are a quarter of the steps, and the networks have
+# more weights to fit with as few images: below this number the details of the larger size are mostly learnt by heart.
+_ENOUGH_FOR_LARGE = 2000
+# Colours that differ by no more are the noise of JPEG.
+_GREY_NOISE = 8
+# Columns whose spreads are outside are brought to one scale.
+_LEAST_SPREAD, _MOST_SPREAD = 0.1, 10.0
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What a path holds.
+
+    Attributes:
+        recipe: the name of the recipe for it.
+        words: the options that name the data, and what of the recipe depends on them.
+        line: what was recognised, and what was chosen and why.
+        count: how many samples there are.
+    """
+
+    recipe: str
+    words: tuple[str, ...]
+    line: str
+    count: int
+
+
+def is_data(name: str) -> bool:
+    """Whether a word is a path rather than the name of a recipe, whether there is anything or not."""
+    looks_like_one = name.endswith((os.sep, "/")) or name.startswith((".", "~", os.sep))
+    return looks_like_one or Path(name).suffix.lower() in (*_TABLES, *_ARRAYS) or os.path.exists(name)
+
+
+def recognise(name: str, key: str | None = None) -> Recognised:
+    """What a folder or a file holds; of images only some are read.
+
+    Args:
+        name: the path, as it was given.
+        key: the array of an .npz with several.
+
+    Raises:
+        InputError: there is nothing, or nothing to train on.
+    """
+    path = Path(os.path.expanduser(name))
+    if not os.path.exists(path):
+        raise InputError(f"there is no file or folder {name}{_near(path)}; give one, or a recipe of `otgen list`")
+    if path.is_dir():
+        return _folder(name, path)
+    ending = path.suffix.lower()
+    if ending in _TABLES:
+        return _table(name)
+    if ending in _ARRAYS:
+        return _array(name, path, key)
+    known = ", ".join(_LIKELY)
+    raise InputError(f"{name} is no kind of file that is known here; give a folder of images, or one of {known}")
+
+
+def _near(path: Path) -> str:
+    """The entry beside it that may be meant."""
+    try:
+        return suggestion(path.name, os.listdir(path.parent))
+    except OSError:
+        return ""
+
+
+def _folder(name: str, root: Path) -> Recognised:
+    from otgen.data.image_folder import _find_images
+
+    if (root / "config.yaml").exists() and (root / "checkpoints").is_dir():
+        raise InputError(
+            f"{name} is a run: go on with otgen train --resume --out {name}, or start a new one from its weights with "
+            f"--init-from {name}"
+        )
+    tables = sorted(child.name for child in root.iterdir() if child.suffix.lower() in _LIKELY)
+    try:
+        paths = _find_images(root)
+    except InputError:
+        if not tables:
+            raise
+        file = os.path.join(name, tables[0])
+        raise InputError(f"{name} holds no image, but {len(tables)} table(s): give one of them, as {file}") from None
+    looks = _looks(paths[:: -(-len(paths) // _MOST_LOOKED_AT)])
+    if not looks:
+        raise InputError(f"none of the first images in {name} can be read; give a folder with images of a known format")
+    size, why = _size(looks, len(paths))
+    channels = 1 if _is_grey(looks) else 3
+    words: tuple[str, ...] = ("--data", "ImageFolder", "--data.folder", name)
+    words += ("--data.size", str(size), "--data.channels", str(channels))
+    text = f"{_shown(name)}: {_many(len(paths), 'image')}, {_common(looks, channels)}: recipe {PHOTOS} at {size} pixels"
+    classes = sorted({path.relative_to(root).parts[0] for path in paths if len(path.relative_to(root).parts) > 1})
+    hint = f"; its {len(classes)} folders can be classes: --label folder" if len(classes) > 1 else ""
+    return Recognised(PHOTOS, words, f"{text}{why}{hint}", len(paths))
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the header of an image says.
+
+    Attributes:
+        path: its file.
+        size: width and height.
+        mode: how Pillow calls its colours.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    mode: str
+
+
+def _looks(paths: Sequence[Path]) -> list[_Look]:
+    """The headers of images; what cannot be read is for the data to say."""
+    from PIL import Image
+
+    from otgen.data.image_folder import _quiet
+
+    found = []
+    with _quiet():
+        for path in paths:
+            try:
+                with Image.open(path) as image:
+                    found.append(_Look(path, image.size, image.mode))
+            except Exception:  # decoders of damaged files raise anything
+                continue
+    return found
+
+
+def _size(looks: Sequence[_Look], count: int) -> tuple[int, str]:
+    """The side to train at, and why in a few words, if it is not plain."""
+    (size, often), *_ = Counter(look.size for look in looks).most_common(1)
+    if 2 * often > len(looks) and size[0] == size[1] and size[0] in _SMALL_SIDES:
+        return size[0], ""
+    # The shorter side: what is longer is cut off.
+    median = statistics.median(min(look.size) for look in looks)
+    if median < _LARGE_SIDE:
+        return _SIDE, ""
+    if count < _ENOUGH_FOR_LARGE:
+        return _SIDE, f" (64 needs {_ENOUGH_FOR_LARGE:,} images or more; to try it: --data.size 64)"
+    return _LARGE_SIDE, " (32 takes a quarter of the time: --data.size 32)"
+
+
+def _is_grey(looks: Sequence[_Look]) -> bool:
+    """Whether images have no colours, whatever their mode says."""
+    coloured = [
+        look for look in looks if look.mode not in ("1", "L", "LA", "I", "F") and not look.mode.startswith("I;")
+    ]
+    if not coloured:
+        return True
+    return 2 * len(coloured) < len(looks) or all(map(_has_no_colours, coloured[:: -(-len(coloured) // _MOST_DECODED)]))
+
+
+def _has_no_colours(look: _Look) -> bool:
+    import numpy as np
+    from PIL import Image
+
+    from otgen.data.image_folder import _quiet
+
+    with _quiet():
+        try:
+            with Image.open(look.path) as image:
+                pixels = np.asarray(image.convert("RGB").resize((16, 16)), dtype=np.int16)
+        except Exception:  # as above
+            return True
+    return bool((pixels.max(-1) - pixels.min(-1)).max() <= _GREY_NOISE)
+
+
+def _common(looks: Sequence[_Look], channels: int) -> str:
+    """What most images are like."""
+    sizes = Counter(look.size for look in looks)
+    (size, often), *_ = sizes.most_common(1)
+    colours = "grey" if channels == 1 else "in colour"
+    if 2 * often > len(looks):
+        most = "" if len(sizes) == 1 else "most "
+        return f"{most}{size[0]} x {size[1]}, {colours}" if channels == 1 else f"{most}{size[0]} x {size[1]} {colours}"
+    middle = int(statistics.median(min(look.size) for look in looks))
+    return f"of many sizes, the shorter side {middle} in the middle, {colours}"
+
+
+def _table(name: str) -> Recognised:
+    from otgen.data import Table
+
+    table: Any = Table(path=name)
+    with warnings.catch_warnings():
+        # What it has to say of its columns it says when it is trained on.
+        warnings.simplefilter("ignore")
+        count, columns = table.count, table.coder.columns
+    named = Counter(str(column.kind) for column in columns)
+    categorical = named["category"] + named["boolean"]
+    of = f", of which {categorical} categorical" if categorical else ""
+    text = f"{_shown(name)}: {_many(count, 'row')}, {_many(len(columns), 'column')}{of}: recipe {TABLE}"
+    return Recognised(TABLE, ("--data", "Table", "--data.path", name), text, count)
+
+
+def _array(name: str, path: Path, key: str | None) -> Recognised:
+    from otgen.data.arrays import read_array
+
+    values = read_array(path, key)
+    if values.ndim == 0 or values.size == 0:
+        raise InputError(f"{name} holds no samples: got an array of shape {values.shape}; give one of shape (n, d)")
+    words: tuple[str, ...] = ("--data", "Arrays", "--data.path", name, *(() if key is None else ("--data.key", key)))
+    shape, text = values.shape[1:], f"{_shown(name)}: {_many(len(values), 'sample')}"
+    if len(shape) == 3 and shape[2] in (1, 3) and shape[0] not in (1, 3):
+        raise InputError(
+            f"{name} has images with their colours last, (n, height, width, channels), got shape {values.shape}; save "
+            "them as (n, channels, height, width), by np.moveaxis(images, -1, 1)"
+        )
+    side = shape[-1] if len(shape) in (2, 3) and shape[-1] == shape[-2] else 0
+    if side in (*_SMALL_SIDES, _LARGE_SIDE) and (len(shape) == 2 or shape[0] in (1, 3)):
+        channels = 1 if len(shape) == 2 else shape[0]
+        words += ("--data.sample_shape", f"[{channels},{side},{side}]")
+        words += ("--data.scale", "0.00392156862745098") if values.dtype.kind == "u" else ()
+        colours = "grey" if channels == 1 else "in colour"
+        return Recognised(PHOTOS, words, f"{text}, {side} x {side} {colours}: recipe {PHOTOS}", len(values))
+    words += ("--method.reg.eps", "0.05*mean")
+    if len(shape) > 1:
+        return Recognised(POINTS, words, f"{text} of shape {shape}: recipe {POINTS}, for any shape", len(values))
+    of = f" of {_many(shape[0] if shape else 1, 'number')}: recipe {POINTS}"
+    if _is_even(values):
+        return Recognised(POINTS, words, f"{text}{of}", len(values))
+    why = (
+        ", each brought to one scale, as theirs differ, and so are samples; of a .csv or .parquet samples come back in "
+    )
+    return Recognised(POINTS, (*words, "--data.standardise", "true"), f"{text}{of}{why}its own units", len(values))
+
+
+def _is_even(values: NDArray[Any]) -> bool:
+    """Whether the spreads of all columns are about 1; what is not finite is for the data to say."""
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        spreads = np.asarray(values[:100_000], dtype=np.float64).reshape(min(len(values), 100_000), -1).std(0)
+    spreads = spreads[np.isfinite(spreads) & (spreads > 0)]
+    return bool(((spreads > _LEAST_SPREAD) & (spreads < _MOST_SPREAD)).all())
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _shown(name: str) -> str:
+    return printable(name)

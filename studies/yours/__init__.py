@@ -1,0 +1,1 @@
+"""Demonstrations on data that nobody prepared for otgen, beside its peers."""

@@ -1,0 +1,249 @@
+"""`otgen train PATH`: the data are recognised, and what is chosen is said in a line."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from cases.errors import input_error
+from cases.runs import Call, Says
+from otgen import data, papers
+from otgen.cli.few_data import few_data_line
+from otgen.cli.recognise import recognise
+from otgen.nets import MlpGenerator
+from otgen.papers import Recipe, Scale
+from otgen.papers.own.digits import pixels
+from otgen.papers.recipe import _RECIPES
+from otgen.train import RunConfig, TrainerConfig
+
+CHANCE = np.random.default_rng(0)
+
+
+def tiny_recipe(scale: Scale) -> RunConfig:
+    """Any data, at once."""
+    config = pixels(Scale.SMOKE)
+    method = replace(config.method, batch=8, max_steps=3)  # type: ignore[call-arg]
+    trainer = TrainerConfig(eval_samples=30, threads=1)
+    return replace(config, generator=MlpGenerator(widths=(6,)), method=method, trainer=trainer, steps=2)
+
+
+@pytest.fixture(autouse=True)
+def _tiny_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipes of the names that are chosen, which train at once."""
+    for name in ("photos", "table"):
+        monkeypatch.setitem(_RECIPES, name, Recipe(name, "tiny", tiny_recipe))
+
+
+def write_images(folder: str, count: int, size: tuple[int, int], *, mode: str = "RGB", ending: str = "png") -> None:
+    """Images of noise, which has colours where there are channels for them."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    shape = (size[1], size[0], 3) if mode == "RGB" else (size[1], size[0])
+    for k in range(count):
+        Image.fromarray(CHANCE.integers(0, 256, shape, dtype=np.uint8)).save(f"{folder}/{size[0]}-{k}.{ending}")
+
+
+def option(words: tuple[str, ...], name: str) -> str:
+    return words[words.index(f"--{name}") + 1]
+
+
+def test_a_folder_of_images_trains(succeeds: Says) -> None:
+    write_images("mine", 60, (8, 8))
+    out = succeeds("train", "mine/", "--out", "run").splitlines()
+    assert out[0] == "mine/: 60 images, 8 x 8 in colour: recipe photos at 8 pixels"
+    assert out[1].startswith("Only 60 images: expect memorised or blurred samples, and little certainty from the 6")
+    assert out[2] == "Training in run"
+    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    expected = {"folder": "mine/", "size": 8, "channels": 3}
+    assert {key: config["data"]["init_args"][key] for key in expected} == expected
+
+
+def test_what_is_given_wins(succeeds: Says) -> None:
+    write_images("mine", 3, (8, 8))
+    printed = succeeds("train", "mine", "--data.size", "16", "--steps", "7", "--print_config")
+    config = yaml.safe_load(printed)  # so no other line is printed
+    assert (config["data"]["init_args"]["size"], config["steps"]) == (16, 7)
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "mode", "said"),
+    [
+        (3, (28, 28), "L", "3 images, 28 x 28, grey: recipe photos at 28 pixels"),
+        (3, (40, 30), "RGB", "3 images, 40 x 30 in colour: recipe photos at 32 pixels"),
+        (3, (26, 26), "RGB", "3 images, 26 x 26 in colour: recipe photos at 32 pixels"),
+        (3, (90, 70), "RGB", "recipe photos at 32 pixels (64 needs 2,000 images or more; to try it: --data.size 64)"),
+        (1, (20, 20), "RGB", "1 image, 20 x 20 in colour: recipe photos at 20 pixels"),
+    ],
+)
+def test_the_size_follows_from_the_images(count: int, size: tuple[int, int], mode: str, said: str) -> None:
+    write_images("mine", count, size, mode=mode)
+    found = recognise("mine")
+    assert found.line.startswith("mine: ")
+    assert found.line.endswith(said)
+    assert option(found.words, "data.channels") == ("1" if mode == "L" else "3")
+
+
+def test_enough_large_images_are_trained_at_64_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otgen.cli.recognise._ENOUGH_FOR_LARGE", 5)
+    for number, size in enumerate(((64, 64), (70, 80), (200, 90), (10, 10), (65, 400))):
+        write_images(f"mine/{number}", 1, size)
+    found = recognise("mine")
+    assert "5 images, of many sizes, the shorter side 65 in the middle, in colour: recipe photos at 64" in found.line
+    assert found.line.endswith("; its 5 folders can be classes: --label folder")
+    assert option(found.words, "data.size") == "64"
+
+
+def test_colours_that_are_none_are_grey() -> None:
+    """As cameras and converters save grey pictures."""
+    Path("mine").mkdir()
+    for k in range(4):
+        grey = Image.fromarray(CHANCE.integers(0, 256, (32, 32), dtype=np.uint8)).resize((40, 40))
+        grey.convert("RGB").save(f"mine/{k}.jpg", quality=80)
+    assert option(recognise("mine").words, "data.channels") == "1"
+    write_images("mine", 1, (40, 40))
+    assert option(recognise("mine").words, "data.channels") == "3"
+
+
+def test_images_that_cannot_be_read_are_left_to_the_data() -> None:
+    write_images("mine", 3, (16, 16))
+    Path("mine/broken.png").write_bytes(b"no image")
+    assert "4 images, 16 x 16" in recognise("mine").line
+    shutil.rmtree("mine")
+    Path("mine").mkdir()
+    Path("mine/broken.png").write_bytes(b"no image")
+    input_error("none of the first images in mine can be read", recognise, "mine")
+
+
+def _arrays() -> dict[str, Any]:
+    return {
+        "points.npy": CHANCE.normal(size=(30, 2)),
+        "numbers.npy": CHANCE.normal(size=30),
+        "uneven.npy": CHANCE.normal(size=(30, 2)) * [1, 1000],
+        "grey.npy": CHANCE.integers(0, 256, (30, 28, 28), dtype=np.uint8),
+        "colour.npy": CHANCE.random((30, 3, 32, 32)),
+        "volumes.npy": CHANCE.random((30, 4, 5, 6)),
+    }
+
+
+ARRAYS = {
+    "points.npy": "30 samples of 2 numbers: recipe pixels",
+    "numbers.npy": "30 samples of 1 number: recipe pixels",
+    "uneven.npy": "recipe pixels, each brought to one scale, as theirs differ, and so are samples; of a .csv",
+    "grey.npy": "30 samples, 28 x 28 grey: recipe photos",
+    "colour.npy": "30 samples, 32 x 32 in colour: recipe photos",
+    "volumes.npy": "30 samples of shape (4, 5, 6): recipe pixels, for any shape",
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_are_told_by_their_shapes(name: str, succeeds: Says) -> None:
+    np.save(name, _arrays()[name])
+    found = recognise(name)
+    assert found.line.startswith(f"{name}: ")
+    assert ARRAYS[name] in found.line
+    config = yaml.safe_load(succeeds("train", name, "--print_config"))["data"]
+    assert (config["class_path"], config["init_args"]["path"]) == ("otgen.data.Arrays", name)
+    assert config["init_args"]["standardise"] == (name == "uneven.npy")
+    shape = {"grey.npy": [1, 28, 28], "colour.npy": [3, 32, 32]}.get(name)
+    assert config["init_args"]["sample_shape"] == shape
+    assert config["init_args"]["scale"] == (pytest.approx(1 / 255) if name == "grey.npy" else 1)
+
+
+def test_an_array_trains(succeeds: Says) -> None:
+    np.savez("x.npz", points=_arrays()["points.npy"], other=np.zeros(3))
+    words = ("--scale", "smoke", "--steps", "2", "--method.batch", "8", "--trainer.eval_samples", "30")
+    out = succeeds("train", "x.npz", "--data.key", "points", *words, "--out", "run")
+    assert out.startswith("x.npz: 30 samples of 2 numbers: recipe pixels\nOnly 30 rows: the run can learn to copy them")
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_tables_are_told_by_their_columns(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = ["number"] * 6 + ["category"] * 2 + ["boolean"]
+
+    def table(path: str) -> Any:
+        coder = SimpleNamespace(columns=tuple(SimpleNamespace(kind=kind) for kind in kinds))
+        return SimpleNamespace(count=406, coder=coder)
+
+    monkeypatch.setattr(data, "Table", table, raising=False)
+    Path(f"cars.{ending}").touch()
+    found = recognise(f"cars.{ending}")
+    assert found.line == f"cars.{ending}: 406 rows, 9 columns, of which 3 categorical: recipe table"
+    assert (found.recipe, found.count) == ("table", 406)
+    assert found.words == ("--data", "Table", "--data.path", f"cars.{ending}")
+
+
+REFUSED = {
+    "photo/": "there is no file or folder photo/; did you mean 'photos'?",
+    "photo.csv": "there is no file or folder photo.csv",
+    "notes.md": "notes.md is no kind of file that is known here",
+    "empty": "a folder holds no image: got empty",
+    "tables": "tables holds no image, but 1 table(s): give one of them, as tables/a.csv",
+    "one": "one holds 1 sample(s), of which nothing can be learnt",
+    "last.npy": "last.npy has images with their colours last",
+    "run": "run is a run: go on with otgen train --resume --out run, or start a new one from its weights with --init",
+    "phots": "there is no recipe 'phots'; did you mean 'photos'?",
+    "photos --data Arrays": "the data are given twice, by photos and by --data Arrays",
+}
+
+
+@pytest.mark.parametrize(("words", "said"), REFUSED.items())
+def test_what_is_nothing_to_train_on_is_one_line(
+    words: str, said: str, refused: Call, trained_once: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(_RECIPES, "photos") if words == "photos --data Arrays" else None
+    for folder in ("photos", "empty", "tables"):
+        Path(folder).mkdir()
+    Path("notes.md").touch()
+    Path("tables/a.csv").touch()
+    write_images("one", 1, (8, 8))
+    write_images("photos", 1, (8, 8))
+    np.save("last.npy", np.zeros((4, 8, 8, 3)))
+    Path("run").symlink_to(trained_once[0])
+    name, *rest = words.split()
+    assert said in refused("train", name, *rest, "--out", "new", code=2 if rest else 1)
+    assert not Path("new").exists()
+
+
+def test_a_recipe_goes_before_a_path_of_its_name(succeeds: Says, tiny: Any) -> None:
+    write_images("table", 9, (8, 8))
+    out = succeeds("train", "table", "--out", "run").splitlines()
+    assert out[:2] == ["table is taken for the recipe; for the folder of that name give ./table", "Training in run"]
+    assert succeeds("train", "./table", "--out", "other").startswith("./table: 9 images, 8 x 8 in colour")
+    assert papers.find("table").name == "table"
+
+
+def test_a_run_of_a_path_is_continued(succeeds: Says) -> None:
+    write_images("mine", 9, (8, 8))
+    succeeds("train", "mine", "--out", "run")
+    write_images("mine/more", 9, (16, 16))
+    shutil.rmtree("mine/more")
+    out = succeeds("train", "mine", "--resume", "--out", "run", "--steps", "3")
+    assert out.startswith("Training in run")
+
+
+@pytest.mark.parametrize(
+    ("count", "shape", "said"),
+    [
+        (1, (3, 8, 8), "Only 1 image: the run can learn to copy them"),
+        (3, (3, 8, 8), "Only 3 images: the run can learn to copy them, and nothing else."),
+        (49, (2,), "give 100 or more"),
+        (
+            300,
+            (3, 8, 8),
+            "Only 300 images: expect memorised or blurred samples, and little certainty from the 30 or so",
+        ),
+        (99, (2,), "Only 99 rows: expect memorised samples"),
+        (100, (2,), None),
+        (1000, (1, 8, 8), None),
+    ],
+)
+def test_what_few_data_can_show(count: int, shape: tuple[int, ...], said: str | None) -> None:
+    line = few_data_line(count, shape)
+    assert line is None if said is None else line is not None and said in line

@@ -1,0 +1,125 @@
+"""A run that is conditioned on labels: asked for one, evaluated, pictured, damaged."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cases.checkpoints import change, sum_again
+from cases.errors import input_error
+from otgen.data import ImageFolder, Normal
+from otgen.methods import Adam, PixelSinkhorn
+from otgen.nets import MlpGenerator
+from otgen.ot import KL
+from otgen.runs import draw_run, evaluate_run, load_generator, sample_run
+from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig, checkpoint
+from otgen.train.hooks import Checkpoints, Log, Pictures
+
+COLOURS = {"blue": (20, 40, 220), "green": (30, 200, 30), "red": (230, 20, 20)}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """Trained on three folders of colours; the folders are gone."""
+    folder = tmp_path_factory.mktemp("labels")
+    noise = np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        (folder / "photos" / name).mkdir(parents=True)
+        for k in range(25):
+            pixels = np.array(colour) + noise.integers(-20, 20, (4, 4, 3))
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / "photos" / name / f"{k}.png")
+    config = RunConfig(
+        data=ImageFolder(folder=str(folder / "photos"), size=4, label="folder"),
+        latent=Normal(dim=2),
+        generator=MlpGenerator(widths=(8,)),
+        method=PixelSinkhorn(batch=30, reg=KL(eps=0.5), max_steps=20, generator_optimizer=Adam(lr=0.05)),
+        trainer=TrainerConfig(eval_samples=60, threads=1),
+        steps=60,
+    )
+    run = RunDir.create(folder / "run", config)
+    Trainer(config, run, [Log(), Pictures(), Checkpoints()]).train()
+    evaluate_run(run)
+    shutil.rmtree(folder / "photos")
+    return run
+
+
+@pytest.fixture
+def copied(trained: RunDir, tmp_path: Path) -> RunDir:
+    return RunDir.open(Path(shutil.copytree(trained.path, tmp_path / "copy")))
+
+
+def test_each_label_gives_its_colour_and_needs_no_data(trained: RunDir) -> None:
+    for name, colour in COLOURS.items():
+        samples, span = sample_run(trained, 16, 0, label=name)
+        assert span == (0.0, 1.0)
+        torch.testing.assert_close(samples.mean((0, 2, 3)), torch.tensor(colour) / 255, atol=0.15, rtol=0)
+
+
+def test_without_a_label_they_come_by_their_shares_and_are_named(trained: RunDir) -> None:
+    drawn = draw_run(trained, 300, 0)
+    assert drawn.labels is not None
+    shares = {name: drawn.labels.count(name) / 300 for name in COLOURS}
+    assert all(0.2 < share < 0.5 for share in shares.values())
+    brightest = drawn.values.mean((2, 3)).argmax(1).tolist()
+    of = {"red": 0, "green": 1, "blue": 2}
+    assert sum(of[name] == k for name, k in zip(drawn.labels, brightest, strict=True)) > 290
+    assert torch.equal(sample_run(trained, 300, 0)[0], drawn.values)
+    assert draw_run(trained, 4, 0, label="red").labels == ("red",) * 4
+
+
+def test_the_generator_reads_one_hot_vectors_and_makes_images_alone(trained: RunDir) -> None:
+    generator, shapes = load_generator(trained)
+    assert shapes.labels is not None
+    assert shapes.labels.names == tuple(COLOURS)
+    codes = torch.cat([torch.zeros(3, 2), torch.eye(3)], 1)
+    assert generator(codes).shape == (3, 3, 4, 4)
+
+
+def test_what_is_no_label_is_refused_in_a_line(trained: RunDir, finished: dict[str, Path]) -> None:
+    input_error(
+        "no label is called 'gren'; the 3 labels are: blue, green, red; did you mean 'green'",
+        lambda: sample_run(trained, 2, 0, label="gren"),
+    )
+    plain = RunDir.open(finished["plane"])
+    input_error("not conditioned on labels, so it cannot be asked for 'a'", lambda: sample_run(plain, 2, 0, label="a"))
+    assert draw_run(plain, 2, 0).labels is None
+
+
+def test_its_evaluation_has_each_label(trained: RunDir) -> None:
+    (values,) = trained.read_evaluations()
+    for name in COLOURS:
+        assert values[f"class/{name}/w1_matched"] > 0
+        assert values[f"class/{name}/w1_real"] > 0
+
+
+def test_its_picture_has_a_row_for_each_label(trained: RunDir) -> None:
+    with Image.open(trained.samples / "step_00000060.png") as picture:
+        image = np.asarray(picture)
+    side = image.shape[1] // 10
+    assert image.shape[0] // side == 3
+    rows = [image[k * side + side // 2].mean(0) for k in range(3)]
+    assert [int(row.argmax()) for row in rows] == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (lambda table: table | {"names": ["a"]}, "labels: names must be a list of 2 to 1,000 labels"),
+        (lambda table: table | {"shares": [0.5, 0.5]}, "labels: shares must be a positive number for each"),
+        (lambda table: 3, "labels: it must be a table of names, shares and length"),
+    ],
+)
+def test_damaged_labels_are_named(copied: RunDir, labels: Callable[[object], object], said: str) -> None:
+    newest = checkpoint.newest(copied.checkpoints)
+    for other in checkpoint.checkpoints(copied.checkpoints):
+        if other != newest:
+            shutil.rmtree(other)
+    change(newest / "state.json", lambda about: about | {"labels": labels(about["labels"])})
+    sum_again(newest)
+    input_error(said, sample_run, copied, 2, 0)

