@@ -225,3 +225,25 @@ def test_a_read_only_directory(refused: Call, tiny: Any, tmp_path: Path) -> None
 def test_steps_and_budget_replace_each_other(otgen: Call, refused: Call, tiny: Any) -> None:
     assert "not both" in refused("train", *tiny, "--budget", "3s", "--out", "run", code=2)
     assert yaml.safe_load(otgen("train", "digits", "--steps", "3", "--print_config").out)["steps"] == 3
+
+
+def test_tensorboard_is_refused_before_anything_is_written(
+    refused: Call, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otgen.train.tensorboard.importlib.util.find_spec", lambda name: None)
+    line = refused("train", *tiny, "--trainer.tensorboard", "true", "--out", "run", code=1)
+    contains(line, "trainer.tensorboard needs the package tensorboard, which is not installed", "otgen[tb]")
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.usefixtures("pixels")
+def test_the_evaluation_of_the_end_is_shown_in_tensorboard(succeeds: Says, tiny: Any) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    words = (*tiny, "--trainer.tensorboard", "true", "--trainer.sample_every", "100", "--out", "run")
+    succeeds("train", *words)
+    succeeds("train", *tiny, "--trainer.tensorboard", "true", "--resume", "--out", "run", "--steps", "6")
+    events = EventAccumulator("run/tb").Reload()
+    assert [event.step for event in events.Scalars("evaluation/w1_matched")] == [4, 6]
+    assert [event.step for event in events.Scalars("training/loss")] == [4, 6]

@@ -106,3 +106,18 @@ def test_the_checkpoint_is_left_as_it_is(copy_of: Copy) -> None:
     before: dict[Path, bytes] = {p: p.read_bytes() for p in run.checkpoints.rglob("*") if p.is_file()}
     evaluate_run(run)
     assert {p: p.read_bytes() for p in run.checkpoints.rglob("*") if p.is_file()} == before
+
+
+def test_the_last_point_of_the_curve_is_made_good(copy_of: Copy) -> None:
+    run = copy_of("plane")
+    assert run.read_curve() == []  # it was trained without that hook
+    before = evaluate_run(run, raw=True)
+    assert run.read_curve() == []
+    assert "energy" not in before.values
+    result = evaluate_run(run)
+    (point,) = run.read_curve()
+    assert (point["step"], point["samples"]) == (5, 50)
+    assert result.verdict.distance is not None
+    assert result.verdict.distance.value == point["energy"]
+    assert evaluate_run(run).verdict == result.verdict
+    assert len(run.read_curve()) == 1

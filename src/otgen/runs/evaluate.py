@@ -6,7 +6,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from otgen import files
+from otgen.data import Source
 from otgen.errors import NumericalError, warn
 from otgen.metrics import Extractor
 from otgen.runs.assumptions import Assumption, assumptions
@@ -14,9 +17,11 @@ from otgen.runs.curves_picture import draw_curves
 from otgen.runs.networks import latent_law, load_generator
 from otgen.runs.verdict import Verdict, verdict
 from otgen.train import RunConfig, RunDir, checkpoint, evaluate
+from otgen.train.curve import add_point, ruler_of
 from otgen.train.evaluation import ABOUT, metrics_of, store
 from otgen.train.feature_cache import FeatureCache
 from otgen.train.feature_sets import default_extractor
+from otgen.train.hooks import spared
 from otgen.train.protocol import protocol_line
 
 
@@ -101,6 +106,8 @@ def evaluate_run(
             raise NumericalError(f"{path}: {error}") from error
         file = store(run, evaluation, dict(zip(ABOUT, about, strict=True)), aside=aside)
         values, protocol = evaluation.values, protocol_line(evaluation.protocol.record())
+        if not raw:
+            _complete_curve(run, config, generator, latent, step=step, elapsed=numbers["elapsed"])
     pictures = [name for name in files.names(run.samples, within=run.path) if re.fullmatch(r"step_\d+\.png", name)]
     neighbours = run.neighbours(step)
     return RunEvaluation(
@@ -110,15 +117,29 @@ def evaluate_run(
         neighbours=neighbours if files.is_file(neighbours, within=run.path) else None,
         curves=run.curves if stored and files.is_file(run.curves, within=run.path) else _curves(run, config),
         assumptions=assumptions(config.method, run.read_metrics()),
-        verdict=_verdict(run, config, step, values, settled=numbers["settled"]),
+        verdict=_verdict(run, config, step, values, settled=numbers["settled"], raw=raw),
         protocol=protocol,
     )
 
 
-def _verdict(run: RunDir, config: RunConfig, step: int, values: dict[str, float], *, settled: bool) -> Verdict:
+def _complete_curve(
+    run: RunDir, config: RunConfig, generator: nn.Module, latent: Source, *, step: int, elapsed: float
+) -> None:
+    """The last point of the curve, where training left it out or was of an earlier version."""
+    if any(record["step"] == step for record in run.read_curve()):
+        return
+    with spared(f"the curve's point at step {step}"):
+        ruler = ruler_of(config, config.training_data())
+        if ruler is not None:
+            add_point(run, config, generator, latent, ruler, step=step, elapsed=elapsed)
+
+
+def _verdict(
+    run: RunDir, config: RunConfig, step: int, values: dict[str, float], *, settled: bool, raw: bool
+) -> Verdict:
     """The verdict on the run; what only the last point of the curve measured is known of the evaluation too."""
     curve = run.read_curve()
-    last = metrics_of(curve[-1]) if curve and curve[-1]["step"] == step else {}
+    last = metrics_of(curve[-1]) if curve and curve[-1]["step"] == step and not raw else {}
     history = [*run.read_evaluations(), *curve]
     return verdict(last | values, history, config, run=run.path, settled=settled)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from otgen.data import FiniteSource, Source
-from otgen.train.curve import Ruler
+from otgen.train.ruler import Ruler
 
 # Seconds on one core of a server of 2020, measured on digits and on points of the plane: an exact transport problem of
 # 1,000 points, by the cube of their number at most; and a number of a sample, against each number of another one.

@@ -29,6 +29,12 @@ def default_extractor(data: Source) -> metrics.Extractor | None:
     return metrics.CifarFeatures() if data.shape == metrics.CifarClassifier.image_shape else None
 
 
+def features_of(data: Source) -> Callable[[Tensor], metrics.Features] | None:
+    """What makes the features of samples in the range of these data; None where samples are compared themselves."""
+    extractor = default_extractor(data)
+    return None if extractor is None else lambda samples: extractor(_prepared(samples, data, extractor))
+
+
 def _whole(data: Source) -> Source:
     """The data set that a part is of; any other law as it is."""
     return data.whole if isinstance(data, Part) else data

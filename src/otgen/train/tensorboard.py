@@ -91,21 +91,18 @@ class TensorBoard:
             self._evaluated = trainer.state.step
 
     def _draw(self, trainer: Trainer) -> None:
-        path = trainer.run.samples / f"step_{trainer.state.step:08d}.png"
-        if (
-            self._writer is None
-            or self._drawn == trainer.state.step
-            or not files.is_file(path, within=trainer.run.path)
-        ):
+        step, within = trainer.state.step, trainer.run.path
+        path = trainer.run.samples / f"step_{step:08d}.png"
+        if self._writer is None or self._drawn == step or not files.is_file(path, within=within):
             return
-        with spared(f"TensorBoard's picture of step {trainer.state.step}"):
+        with spared(f"TensorBoard's picture of step {step}"):
             import numpy as np
             from PIL import Image
 
-            with Image.open(io.BytesIO(files.read(path, within=trainer.run.path))) as image:
+            with Image.open(io.BytesIO(files.read(path, within=within))) as image:
                 pixels = np.asarray(image.convert("RGB"))
-            self._drawn = trainer.state.step
-            self._writer.add_image("samples", pixels, trainer.state.step, dataformats="HWC")
+            self._drawn = step
+            self._writer.add_image("samples", pixels, step, dataformats="HWC")
 
 
 def write_evaluation(run: RunDir, record: Mapping[str, Any]) -> None:
