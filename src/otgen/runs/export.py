@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from otgen import files
 from otgen.data import Source
 from otgen.errors import InputError, MissingDependency
-from otgen.runs.sampler import Sampler
+from otgen.runs.sample import Sampler
 from otgen.seeding import named_stream
 from otgen.train import RunDir, checkpoint
 
