@@ -67,7 +67,8 @@ class EvaluationInput:
         mixture: the centres ``(K, d)`` and the standard deviation of the modes; None if the data are no mixture.
         parameters: the generator's parameters and the true ones, two vectors; None if they cannot be compared.
         rows: the samples as rows of a table, in its own columns and units; None if the data are no table.
-        features: the samples in the features of an extractor, a classifier or another; None if there is none.
+        features: the samples in the features of an extractor, a classifier or another; by default those of the
+            classifier; None if there is none.
         fresh: real samples drawn anew, flattened: what held-out samples are to a data set, if the data are a law.
         images: what the flattened samples are, if they are images with a known interval of their pixels.
     """
@@ -80,6 +81,10 @@ class EvaluationInput:
     features: FeatureSets | None = None
     fresh: Features | None = None
     images: ImageFormat | None = None
+
+    def __post_init__(self) -> None:
+        if self.features is None:
+            object.__setattr__(self, "features", self.classified)
 
     @property
     def compared(self) -> FeatureSets:
