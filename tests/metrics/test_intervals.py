@@ -88,7 +88,7 @@ COVERED: dict[str, tuple[Callable[[Features, Features], dict[str, float]], float
     "density": (PrecisionRecall(), 0.87),
     "coverage": (PrecisionRecall(), 0.83),
     "sliced_w1": (SlicedWasserstein(lines=8), 0.83),
-    "w1": (WassersteinDistance(max_points=30), 0.87),
+    "w1": (WassersteinDistance(max_points=15), 0.87),
 }
 
 
