@@ -113,3 +113,16 @@ def test_shares_of_classes() -> None:
     assert (found["classes_share_min"], found["classes_share_max"]) == (0.0, 0.75)
     bare = Features(values=torch.zeros(4, 1), name="x")
     refused(r"the share of a class needs class probabilities; the generated features", ClassShares(), bare, bare)
+
+
+def test_of_a_thousand_classes_some_are_always_missing() -> None:
+    def of(classes: int) -> metrics.EvaluationInput:
+        one = Features(values=torch.zeros(4, 1), probabilities=torch.full((4, classes), 1 / classes), name="x")
+        sets = metrics.FeatureSets(one, one, None)
+        return metrics.EvaluationInput(points=sets, classified=sets, mixture=None, parameters=None)
+
+    given = of(10)
+    # The features of a classifier are features.
+    assert given.features is given.compared is given.classified
+    assert ClassShares.evaluate(given)
+    assert ClassShares.evaluate(of(1000)) == {}

@@ -14,12 +14,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cases.checks import refused
-from otgen.data import Arrays, Digits, FiniteSource, Gaussians8, ImageFolder, Normal, training_part
+from otgen.data import Arrays, Cifar10, Digits, FiniteSource, Gaussians8, ImageFolder, Normal, training_part
 from otgen.errors import DamageWarning
-from otgen.metrics import CifarFeatures, DigitFeatures, Extractor, Features, Identity
+from otgen.metrics import CifarFeatures, DigitFeatures, Extractor, Features, Identity, InceptionFeatures
 from otgen.train import RunConfig, RunDir, evaluate
 from otgen.train.feature_cache import FeatureCache
-from otgen.train.feature_sets import default_extractor, feature_sets
+from otgen.train.feature_sets import default_extractor, feature_sets, is_of_its_classes
 from otgen.train.manifest import Sum
 
 
@@ -192,6 +192,19 @@ class _Array(Arrays):
     @property
     def shape(self) -> tuple[int, ...]:
         return (3, 32, 32)
+
+
+def test_a_classifier_of_other_classes_is_no_classifier_of_the_data() -> None:
+    """A folder of horses lacks nine of ten classes, and misses none."""
+    digits, folder, cifar = Digits(), ImageFolder(folder="x"), Cifar10(folder="x")
+    assert is_of_its_classes(DigitFeatures(), digits)
+    assert is_of_its_classes(CifarFeatures(), cifar)
+    assert not is_of_its_classes(CifarFeatures(), folder)
+    assert not is_of_its_classes(Identity(), digits)
+    assert is_of_its_classes(InceptionFeatures(weights="x"), folder)
+    part = FiniteSource.part(Digits(split="all"), torch.arange(9), torch.arange(9, 12))
+    assert is_of_its_classes(DigitFeatures(), part)
+    assert isinstance(default_extractor(part), DigitFeatures)
 
 
 def test_images_are_read_in_the_unit_interval_digits_without_their_border() -> None:
