@@ -124,9 +124,10 @@ def test_labels_are_of_keys_and_share_no_place() -> None:
     by_class, by_number = honest(), METRICS[4](sets(people(150, 2), target="height"))
     for metric in METRICS:
         assert metric.labels.keys() <= by_class.keys() | by_number.keys()
-    others = [kind for kind in vars(metrics).values() if isinstance(kind, type) and hasattr(kind, "labels")]
-    places = [label.place for kind in others for label in kind.labels.values()]
+    places = [label.place for metric in METRICS for label in metric.labels.values()]
     assert len(places) == len(set(places))
+    others = [kind for kind in vars(metrics).values() if isinstance(kind, type) and issubclass(kind, metrics.Metric)]
+    assert not {label.place for kind in others for label in kind.labels.values()} & set(places)
 
 
 @every_metric
@@ -294,11 +295,13 @@ def test_rows_of_the_law_are_like_held_out_ones() -> None:
     assert found["dcr_ratio"] == pytest.approx(1, abs=0.3)
     assert found["dcr_share"] < 0.08
     assert found["dcr_exact"] == 0
+    copied = ClosestRecord()(many)
+    assert copied["dcr_copied"] == pytest.approx(copied["dcr_copied_real"], abs=0.03)
 
 
 def test_copies_are_found() -> None:
     found = all_numbers(sets(REAL))
-    assert found["dcr_exact"] == found["dcr_share"] == 1
+    assert found["dcr_exact"] == found["dcr_share"] == found["dcr_copied"] == 1
     assert found["dcr_ratio"] == found["dcr_exact_real"] == 0
     assert found["marginal_ks"] == found["correlation_error"] == found["missing_error"] == 0
     # In single precision, as a generator writes them.
@@ -308,6 +311,23 @@ def test_copies_are_found() -> None:
     found = ClosestRecord()(sets(near))
     assert found["dcr_exact"] == 0
     assert found["dcr_share"] > 0.9
+    assert found["dcr_copied"] > 0.9
+
+
+def test_averages_are_no_copies() -> None:
+    def blurred(n: int, seed: int, k: int) -> pd.DataFrame:
+        values = np.random.default_rng(seed).normal(size=(k, n, 6)).mean(0)
+        return pd.DataFrame(values, columns=list("abcdef"))
+
+    kinds = dict.fromkeys("abcdef", ColumnKind.NUMBER)
+    real = blurred(300, 0, 1)
+    for k in (2, 5):
+        found = ClosestRecord()(RowSets(fake=blurred(300, 1, k), real=real, held_out=None, kinds=kinds, target=None))
+        assert found["dcr_ratio"] < 0.9
+        assert found["dcr_copied"] <= found["dcr_copied_real"] + 0.05
+    mixed = pd.concat([blurred(200, 1, 1), real.iloc[:100] + 0.05])
+    found = ClosestRecord()(RowSets(fake=mixed, real=real, held_out=None, kinds=kinds, target=None))
+    assert found["dcr_copied"] == pytest.approx(1 / 3, abs=0.05)
 
 
 @pytest.mark.parametrize("values", [4, 30])
@@ -322,6 +342,7 @@ def test_rows_that_repeat_in_the_data_are_no_copies(values: int) -> None:
     assert found["dcr_exact"] > 0.5
     assert found["dcr_exact"] < found["dcr_exact_real"] + 0.05
     assert found["dcr_share"] == pytest.approx(0.01, abs=0.003)
+    assert found["dcr_copied"] < found["dcr_copied_real"] + 0.05
     copies = RowSets(fake=rows.real, real=rows.real, held_out=rows.held_out, kinds=kinds, target=None)
     assert ClosestRecord()(copies)["dcr_exact"] == 1
 
@@ -384,7 +405,8 @@ def test_a_table_of_one_column_can_be_measured(name: str) -> None:
 
 def test_a_table_without_held_out_rows_has_no_baselines() -> None:
     found = all_numbers(sets(people(30, 2), held_out=None))
-    assert [key for key in found if key.endswith(("_real", "_matched"))] == ["dcr_exact_real"]
+    baselines = {key for key in found if key.endswith(("_real", "_matched"))}
+    assert baselines == {"dcr_exact_real", "dcr_copied_real"}
     assert {"marginal_ks", "correlation_error", "detection_auc", "dcr_ratio"} < found.keys()
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.metrics.base import Label
-from otgen.metrics.neighbours import nearest_neighbours
+from otgen.metrics.neighbours import Neighbours, nearest_neighbours
 from otgen.metrics.statistics import blocks
 from otgen.metrics.table_design import Design
 from otgen.metrics.table_metric import Numbers, TableMetric, resampled, with_interval
@@ -22,6 +22,8 @@ _QUERIES, _BLOCK = 2000, 4_000_000
 _DRAWS = 200
 # Rows this near, in standard deviations, are one: values in single precision are this far from their text.
 _SAME = 1e-5
+# A copy is this part as far from its original as that is from other rows, or less.
+_COPY = 0.5
 _QUANTILE = 0.01
 
 
@@ -42,14 +44,20 @@ class ClosestRecord(TableMetric):
             0.01 is chance, also in tables where many rows are equal: ties at the quantile count in part.
         ``dcr_exact``, ``dcr_exact_real``: the share of generated rows that equal a training row, and of training rows
             that equal another one.
-        All but ``dcr_exact_real`` with ``*_low`` and ``*_high``.
+        ``dcr_copied``, ``dcr_copied_real``: the share of generated rows that are copies of one training row, exact ones
+            or with some noise: nearer to it than half as far as it is from all others; and the share of training rows
+            that are so near to another one, by chance. Unlike the others these do not take averages for copies, which
+            are near to many rows, nor rows that the data repeat.
+        All but the ``*_real`` with ``*_low`` and ``*_high``.
     """
 
     labels = {
         "dcr_ratio": Label("distance to the closest training row / real rows' (1: same)", 80),
         "dcr_share": Label("share of rows closer than 99 % of real rows (chance: 0.01)", 81),
-        "dcr_exact": Label("share of rows that equal a training row", 82),
-        "dcr_exact_real": Label("  of training rows that equal another", 83),
+        "dcr_copied": Label("share of rows that copy one training row", 82),
+        "dcr_copied_real": Label("  of training rows, by chance", 83),
+        "dcr_exact": Label("share of rows that equal a training row", 84),
+        "dcr_exact_real": Label("  of training rows that equal another", 85),
     }
 
     @override
@@ -60,14 +68,22 @@ class ClosestRecord(TableMetric):
         if training.shape[1] == 0:
             return {}
         fake = torch.from_numpy(design(rows.fake_rows.first(_QUERIES)))
-        near = _merged(nearest_neighbours(fake, training).distance)
+        nearest = nearest_neighbours(fake, training)
+        near = _merged(nearest.distance)
         drawn = resampled(len(near), _DRAWS, 0) / len(near)
         exact = (near == 0).astype(float)
         found = with_interval("dcr_exact", float(exact.mean()), drawn @ exact, (0, 1))
-        if len(training) < 2:
+        if len(training) < 3:
             return found
-        near_real = _merged(to_other_rows(training, _QUERIES))
+        own = torch.arange(min(_QUERIES, len(training)))
+        nearest_real = nearest_other(training, own)
+        near_real = _merged(nearest_real.distance)
         found["dcr_exact_real"] = float((near_real == 0).mean())
+        copied = near < _COPY * _merged(nearest_other(training, nearest.index).distance)
+        found |= with_interval("dcr_copied", float(copied.mean()), drawn @ copied, (0, 1))
+        # The row itself does not exist for the one that it is compared with.
+        apart = _merged(nearest_other(training, nearest_real.index, own).distance)
+        found["dcr_copied_real"] = float((near_real < _COPY * apart).mean())
         closeness = _closeness(near, near_real)
         found |= with_interval("dcr_share", float(closeness.mean()), drawn @ closeness, (0, 1))
         median, scale = float(np.median(near)), float(np.median(near_real))
@@ -78,17 +94,24 @@ class ClosestRecord(TableMetric):
         return found
 
 
-def to_other_rows(points: Tensor, queries: int) -> Tensor:
-    """The distance from each of the first ``queries`` points ``(N, k)`` to the nearest other point."""
-    count = min(queries, len(points))
-    norms, found = points.square().sum(1), torch.empty(count, dtype=torch.float64)
-    for part in blocks(count, max(1, _BLOCK // len(points))):
-        own = points[:count][part]
-        scores = torch.addmm(norms, own, points.T, alpha=-2)
-        scores[torch.arange(len(own)), torch.arange(part.start, part.start + len(own))] = math.inf
-        # From the differences, so that equal rows have distance 0.
-        found[part] = (own - points[scores.argmin(1)]).square().sum(1).sqrt()
-    return found
+def nearest_other(points: Tensor, index: Tensor, without: Tensor | None = None) -> Neighbours:
+    """The nearest other point of each of some points.
+
+    Args:
+        points: shape ``(N, k)``, float64.
+        index: which points, int64, shape ``(n,)``.
+        without: for each of them a point that does not count, besides itself; None for none.
+    """
+    norms, places = points.square().sum(1), []
+    for part in blocks(len(index), max(1, _BLOCK // len(points))):
+        own = index[part]
+        scores = torch.addmm(norms, points[own], points.T, alpha=-2)
+        for left_out in (own, *(() if without is None else (without[part],))):
+            scores[torch.arange(len(own)), left_out] = math.inf
+        places.append(scores.argmin(1))
+    place = torch.cat(places)
+    # From the differences, so that equal rows have distance 0.
+    return Neighbours(index=place, distance=(points[index] - points[place]).square().sum(1).sqrt())
 
 
 def _merged(distances: Tensor) -> Numbers:
