@@ -84,6 +84,17 @@ def _codes(run: RunDir, n: int) -> np.ndarray:
     return run.load_config().latent.sample(n, named_stream(3, "sample")).numpy()
 
 
+def test_an_exported_perceptron_makes_the_same_samples(runs_of: dict[str, RunDir], tmp_path: Path) -> None:
+    run = runs_of["mlp"]
+    export_run(run, tmp_path / "g.pt2")
+    program = torch.export.load(tmp_path / "g.pt2").module()
+    for n in (1, 7):
+        torch.testing.assert_close(
+            program(torch.from_numpy(_codes(run, n))), sample_run(run, n, 3)[0], atol=1e-5, rtol=0
+        )
+
+
+@pytest.mark.slow
 def test_without_otgen_the_same_samples(runs_of: dict[str, RunDir], tmp_path: Path) -> None:
     for name, run in runs_of.items():
         export_run(run, tmp_path / f"{name}.pt2", raw=name == "mlp")

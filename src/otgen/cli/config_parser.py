@@ -189,7 +189,9 @@ def _put(values: dict[str, Any], parts: Sequence[str], value: Any, option: Optio
     if not rest:
         values[first] = value
         return
-    before = values.get(first, plain(option.default))
+    # The parser has the default of a component as a mapping already.
+    default = option.default if isinstance(option.default, dict) else plain(option.default)
+    before = values.get(first, default)
     inside: dict[str, Any] = {"class_path": before} if isinstance(before, str) else {}
     inside |= before if isinstance(before, dict) else {}
     if rest == ["class_path"]:
