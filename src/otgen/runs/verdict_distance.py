@@ -132,10 +132,11 @@ ENERGY = Measure(key="energy", real="energy_real", name="energy distance", of_im
 MEASURES = (
     *_TABLES,
     FRECHET,
+    # Before the sliced distance, since the curve of a run has it too: one number is spoken of, and where it goes.
+    ENERGY,
     Measure(
         key="sliced_w1", real="sliced_w1_real", name="sliced Wasserstein", limits=_PLAIN, of_images=(2.0, 2.5, 3.5)
     ),
-    ENERGY,
     # Exact transport between finite samples is far from 0 for equal laws, so little above that is much.
     Measure(key="w2_squared_matched", real="w2_squared_real", name="W2 squared", limits=(1.2, 2.0, 4.0)),
     Measure(key="w1_matched", real="w1_real", name="W1", limits=(1.1, 1.5, 3.0)),
