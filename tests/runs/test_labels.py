@@ -13,11 +13,11 @@ from PIL import Image
 
 from cases.checkpoints import change, sum_again
 from cases.errors import input_error
-from otgen.data import ImageFolder, Normal
+from otgen.data import ImageFolder, Normal, Table
 from otgen.methods import Adam, PixelSinkhorn
 from otgen.nets import MlpGenerator
 from otgen.ot import KL
-from otgen.runs import draw_run, evaluate_run, load_generator, sample_run
+from otgen.runs import draw_run, evaluate_run, load_generator, sample_rows, sample_run
 from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig, checkpoint
 from otgen.train.hooks import Checkpoints, Log, Pictures
 
@@ -123,3 +123,27 @@ def test_damaged_labels_are_named(copied: RunDir, labels: Callable[[object], obj
     change(newest / "state.json", lambda about: about | {"labels": labels(about["labels"])})
     sum_again(newest)
     input_error(said, sample_run, copied, 2, 0)
+
+
+@pytest.mark.filterwarnings("ignore::otgen.errors.TableWarning")
+def test_rows_of_a_label_have_it_in_its_column(tmp_path: Path) -> None:
+    config = RunConfig(
+        data=Table(label="station"),
+        latent=Normal(dim=4),
+        generator=MlpGenerator(widths=(8,)),
+        method=PixelSinkhorn(batch=30, reg=KL(eps=0.5), max_steps=5),
+        trainer=TrainerConfig(eval_samples=60, threads=1),
+        steps=2,
+    )
+    run = RunDir.create(tmp_path / "run", config)
+    Trainer(config, run, [Checkpoints()]).train()
+    real = Table().frame()
+    levels = sorted(set(real["station"]))
+    rows = sample_rows(run, 200, 0)
+    assert list(rows.columns) == list(real.columns)
+    assert sorted(set(rows["station"])) == levels
+    assert set(sample_rows(run, 20, 0, label=levels[-1])["station"]) == {levels[-1]}
+    assert tuple(rows["station"]) == draw_run(run, 200, 0).labels
+    input_error("no label is called 'x'", lambda: sample_rows(run, 2, 0, label="x"))
+    values = evaluate_run(run).values
+    assert values[f"class/{levels[0]}/w1_matched"] > 0

@@ -2,6 +2,7 @@
 
 from otgen.exports import exported
 from otgen.train import checkpoint as checkpoint
+from otgen.train.class_evaluation import WorstClass as WorstClass
 from otgen.train.class_evaluation import worst_class as worst_class
 from otgen.train.conditioning import ConditionalGenerator as ConditionalGenerator
 from otgen.train.conditioning import Laws as Laws

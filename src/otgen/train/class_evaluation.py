@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,9 +17,12 @@ from otgen.data.labelled import LabelledLatent
 _METRICS: tuple[type[metrics.Metric], ...] = (
     metrics.FrechetDistance,
     metrics.RealFrechet,
+    metrics.SlicedWasserstein,
     metrics.WassersteinDistance,
 )
-_KEPT = ("frechet", "frechet_real", "w1_matched", "w1_real")
+_KEPT = ("frechet", "frechet_real", "sliced_w1", "sliced_w1_real", "w1_matched", "w1_real")
+# What tells the worst class: the first of these keys that is there, relative to another one.
+_JUDGED = (("frechet", None), ("sliced_w1", "sliced_w1_real"), ("w1_matched", "w1_real"))
 # Classes that are measured, the most frequent ones, and the least number of samples to measure one.
 _MOST_CLASSES, _LEAST = 20, 10
 _PREFIX = "class/"
@@ -58,29 +62,43 @@ def class_values(
     return values
 
 
-def worst_class(values: Mapping[str, float]) -> tuple[str, str] | None:
-    """The label whose samples are the farthest from the data, and the key of the metric that says so.
+@dataclass(frozen=True, kw_only=True)
+class WorstClass:
+    """The label whose samples are the farthest from the data.
 
-    It is judged by the Fréchet distance if there is one, else by the Wasserstein distance relative to real samples'.
+    Attributes:
+        name: the label.
+        key: the metric that says so.
+        value: its value for this label; where it is no Fréchet distance, relative to real samples' of the label.
+        median: the median of the labels.
+    """
+
+    name: str
+    key: str
+    value: float
+    median: float
+
+
+def worst_class(values: Mapping[str, float]) -> WorstClass | None:
+    """The label whose samples are the farthest from the data; None if no label was measured.
+
+    It is judged by the Fréchet distance, else by the sliced or the exact Wasserstein distance relative to that of real
+    samples: by the first of them that is there for all labels.
 
     Args:
         values: an evaluation.
-
-    Returns:
-        The label's name and the metric's key; None if no class was measured.
     """
-    for key, unit in (("frechet", None), ("w1_matched", "w1_real")):
+    measured = {name.removeprefix(_PREFIX).rpartition("/")[0] for name in values if name.startswith(_PREFIX)}
+    for key, unit in _JUDGED:
         found = {}
-        for name in (n.removeprefix(_PREFIX).removesuffix(f"/{key}") for n in values if _is_of(n, key)):
-            scale = 1.0 if unit is None else values.get(f"{_PREFIX}{name}/{unit}", 0.0)
-            found[name] = values[f"{_PREFIX}{name}/{key}"] / scale if scale else 0.0
-        if found:
-            return max(found, key=lambda name: found[name]), key
+        for name in measured:
+            value, scale = (values.get(f"{_PREFIX}{name}/{k}") for k in (key, unit))
+            if value is not None and (unit is None or scale):
+                found[name] = value / (scale or 1.0)
+        if found and len(found) == len(measured):
+            name = max(sorted(found), key=lambda name: found[name])
+            return WorstClass(name=name, key=key, value=found[name], median=statistics.median(found.values()))
     return None
-
-
-def _is_of(name: str, key: str) -> bool:
-    return name.startswith(_PREFIX) and name.endswith(f"/{key}")
 
 
 def _of_class(
@@ -92,14 +110,17 @@ def _of_class(
     if min(int(fake.sum()), int(real.sum())) < _LEAST:
         return None
 
-    def of(sets: metrics.FeatureSets) -> metrics.FeatureSets:
+    def of(sets: metrics.FeatureSets | None) -> metrics.FeatureSets | None:
+        if sets is None:
+            return None
         held_out = None
         if sets.held_out is not None and unseen is not None and int(unseen.sum()) >= _LEAST:
             held_out = _chosen(sets.held_out, unseen)
         return metrics.FeatureSets(_chosen(sets.fake, fake), _chosen(sets.real, real), held_out)
 
-    classified = None if given.classified is None else of(given.classified)
-    return replace(given, points=of(given.points), classified=classified)
+    points = of(given.points)
+    assert points is not None
+    return replace(given, points=points, classified=of(given.classified), features=of(given.features), rows=None)
 
 
 def _chosen(features: metrics.Features, chosen: Tensor) -> metrics.Features:
