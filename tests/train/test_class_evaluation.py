@@ -85,29 +85,32 @@ def test_the_worst_label_is_told_by_the_frechet_distance_where_there_is_one() ->
     assert alone.name == "a b/c"
 
 
-def test_what_a_classifier_recognises_is_counted_by_the_names_of_the_labels() -> None:
-    """A label without training samples shifts the places of those after it."""
-    data = Labelled(counts=(20, 0, 20))
-    latent = latent_of(data)
-    labels = torch.tensor([0] * 15 + [1] * 15)
-    seen = torch.tensor([0] * 15 + [2] * 12 + [1] * 3)
+def recognised(names: tuple[str, ...], family: str) -> dict[str, float]:
+    """Of samples of the first and the third name, some of which look like the second; the second has no real ones."""
+    data = Labelled(counts=(20, 0, 20), names=names)
+    seen = torch.tensor([7] * 15 + [3] * 12 + [1] * 3)
 
     def sets(index: Tensor) -> Features:
-        return Features(values=torch.randn(len(index), 2), probabilities=torch.eye(3)[index], name="x")
+        return Features(values=torch.randn(len(index), 2), probabilities=torch.eye(10)[index], name=f"{family}-1a2b")
 
-    real = sets(data.classes().index)
-    given = EvaluationInput(
-        points=FeatureSets(sets(seen), real, None),
-        classified=FeatureSets(sets(seen), real, None),
-        features=FeatureSets(sets(seen), real, None),
-        mixture=None,
-        parameters=None,
-    )
-    values = class_values(latent, labels, data, given)
-    assert values["label_accuracy"] == pytest.approx(0.9)
-    assert values["label_accuracy_real"] == 1.0
-    # Each is measured on its own features.
-    assert values["class/a/frechet"] != values["class/c/frechet"]
+    features = FeatureSets(sets(seen), sets(torch.tensor([7, 1, 3])[data.classes().index]), None)
+    given = EvaluationInput(points=features, classified=features, features=features, mixture=None, parameters=None)
+    return class_values(latent_of(data), torch.tensor([0] * 15 + [1] * 15), data, given)
+
+
+def test_what_a_classifier_recognises_is_counted_by_the_names_of_the_labels() -> None:
+    """A label without training samples shifts the places of those after it."""
+    for names, family in ((("7", "1", "3"), "digits"), (("horse", "automobile", "cat"), "cifar10")):
+        values = recognised(names, family)
+        assert values["label_accuracy"] == pytest.approx(0.9)
+        assert values["label_accuracy_real"] == 1.0
+        # Each is measured on its own features.
+        assert values[f"class/{names[0]}/frechet"] != values[f"class/{names[2]}/frechet"]
+
+
+@pytest.mark.parametrize(("names", "family"), [(("7", "1", "x"), "digits"), (("7", "1", "3"), "cifar10")])
+def test_a_classifier_of_other_classes_recognises_nothing(names: tuple[str, ...], family: str) -> None:
+    assert "label_accuracy" not in recognised(names, family)
 
 
 def test_a_label_that_the_data_have_lost_is_passed_over() -> None:

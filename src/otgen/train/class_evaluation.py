@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from otgen import metrics
-from otgen.data import FiniteSource
+from otgen.data import CIFAR10_CLASSES, FiniteSource
 from otgen.data.labelled import LabelledLatent
 
 # Metrics of one class, and which of their numbers are kept: those that mean something for a few hundred samples.
@@ -26,6 +26,11 @@ _JUDGED = (("frechet", None), ("sliced_w1", "sliced_w1_real"), ("w1_matched", "w
 # Classes that are measured, the most frequent ones, and the least number of samples to measure one.
 _MOST_CLASSES, _LEAST = 20, 10
 _PREFIX = "class/"
+# By the family of their features, the names of the classes that the shipped classifiers know.
+_CLASSIFIED = {
+    metrics.DigitFeatures.family: tuple("0123456789"),
+    metrics.CifarFeatures.family: CIFAR10_CLASSES,
+}
 
 
 def class_values(
@@ -54,12 +59,29 @@ def class_values(
         if part is not None:
             found = {key: value for metric in _METRICS for key, value in metric.evaluate(part).items() if key in _KEPT}
             values |= {f"{_PREFIX}{name}/{key}": value for key, value in found.items()}
-    sets = given.classified
-    if sets is not None and sets.fake.probabilities is not None:
-        real, actual = (sets.real, rows[1]) if sets.held_out is None else (sets.held_out, rows[2])
-        if actual is not None:
-            values |= metrics.LabelAccuracy(asked=asked, actual=actual)(sets.fake, real)
-    return values
+    return values | _accuracy(given.classified, classes.names, rows)
+
+
+def _accuracy(
+    sets: metrics.FeatureSets | None, names: tuple[str, ...], rows: tuple[Tensor, Tensor, Tensor | None]
+) -> dict[str, float]:
+    """The share recognised as their label, if there is a classifier that knows all the labels by their names."""
+    if sets is None or sets.fake.probabilities is None:
+        return {}
+    known = _CLASSIFIED.get(sets.fake.name.partition("-")[0], ())
+    if not set(names) <= set(known):
+        return {}
+    asked, real, unseen = (None if labels is None else _looked_up(labels, names, known) for labels in rows)
+    assert asked is not None
+    if sets.held_out is not None and unseen is not None:
+        return metrics.LabelAccuracy(asked=asked, actual=unseen)(sets.fake, sets.held_out)
+    assert real is not None
+    return metrics.LabelAccuracy(asked=asked, actual=real)(sets.fake, sets.real)
+
+
+def _looked_up(labels: Tensor, names: tuple[str, ...], known: tuple[str, ...]) -> Tensor:
+    """Labels as a classifier counts its classes; -1 stays."""
+    return torch.tensor([*(known.index(name) for name in names), -1])[labels]
 
 
 @dataclass(frozen=True, kw_only=True)
