@@ -206,7 +206,9 @@ def _table(name: str) -> Recognised:
     with warnings.catch_warnings():
         # What it has to say of its columns it says when it is trained on.
         warnings.simplefilter("ignore")
-        count, columns = table.count, table.coder.columns
+        count = table.count
+        # Of a single row every column is constant: nobody need be told which.
+        columns = table.coder.columns if count > 1 else ()
     named = Counter(str(column.kind) for column in columns)
     categorical = named["category"] + named["boolean"]
     of = f", of which {categorical} categorical" if categorical else ""
