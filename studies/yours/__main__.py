@@ -1,12 +1,12 @@
 """Tables and a time series of packages, by otgen and by its peers at equal time: see experiments/yours.
 
-    python -m studies.yours cancer fair power [--methods otgen copula ctgan tvae] [--seconds 60] [--seeds 10 11 12]
+    python -m studies.yours cancer fair power [--methods otgen copula ctgan tvae] [--seconds 30] [--seeds 10 11 12]
 
 Each seed draws its own training and test rows, and seeds the method. A run's numbers are kept in
 ``experiments/yours/TABLE/results.json`` beside those of earlier ones, and ``report.md`` is written anew from all of
 them. It needs scikit-learn; statsmodels for ``fair``, sktime for ``power`` and ctgan for its networks
 (``pip install --no-deps statsmodels sktime ctgan rdt faker tzlocal tqdm``). A run takes its seconds of training on one
-core, and a few for the metrics; a network of ctgan, which has no clock, is fitted shortly before to count its epochs.
+core, and a few for the metrics.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def one_run(table: Demonstration, method: str, seconds: float, seed: int) -> dic
     made = SYNTHESISERS[method].make(train, table.target, seconds, seed)
     rows = RowSets(fake=made.rows, real=train, held_out=test, kinds=table.kinds_of(train), target=table.target)
     values = {key: value for metric in METRICS for key, value in metric()(rows).items()}
-    return {"seconds": made.seconds, "environment": environment(), "values": values}
+    return {"seconds": made.seconds, "epochs": made.epochs, "environment": environment(), "values": values}
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", nargs="+", choices=DEMONSTRATIONS)
     parser.add_argument("--methods", nargs="+", choices=SYNTHESISERS, default=[*SYNTHESISERS])
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--seeds", nargs="+", type=int, default=[10, 11, 12])
     parser.add_argument("--out", type=Path, default=FILED)
     asked = parser.parse_args()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -22,10 +25,11 @@ _GAP = "missing"
 
 
 class Made(NamedTuple):
-    """Rows, and the seconds that fitting took."""
+    """Rows, the seconds of one core that fitting took, and how often it saw the training rows, if it counts that."""
 
     rows: pd.DataFrame
     seconds: float
+    epochs: int | None = None
 
 
 class Synthesiser(ABC):
@@ -72,27 +76,29 @@ class Peer(Synthesiser):
     @override
     def make(self, train: pd.DataFrame, target: str, seconds: float, seed: int) -> Made:
         """Fit, then draw."""
-        filled, categories = _without_gaps(train)
-        torch.set_num_threads(1)
-        one, several = (self._fitted(filled, categories, epochs, seed)[1] for epochs in (1, 11))
-        epochs = max(1, round((seconds - one) / max((several - one) / 10, 1e-3)))
-        network, spent = self._fitted(filled, categories, epochs, seed)
-        rows = network.sample(len(train))
-        for name in train.columns:
-            if _gap(name) in rows:
-                rows[name] = rows[name].mask(rows[_gap(name)] == "yes")
-        return Made(rows[[*train.columns]].replace(_GAP, None), spent)
-
-    def _fitted(self, frame: pd.DataFrame, categories: list[str], epochs: int, seed: int) -> tuple[Any, float]:
         import ctgan
 
+        filled, categories = _without_gaps(train)
+        torch.set_num_threads(1)
         # It draws from the global states.
         np.random.seed(seed)  # noqa: NPY002
         torch.manual_seed(seed)
-        network = getattr(ctgan, self.network)(epochs=epochs, enable_gpu=False)
-        start = time.process_time()
-        network.fit(frame, categories)
-        return network, time.process_time() - start
+        start, done = time.process_time(), list[int]()
+
+        def until_then(epochs: Iterable[int], **_: object) -> Iterator[int]:
+            for epoch in itertools.takewhile(lambda _: time.process_time() - start < seconds, epochs):
+                done.append(epoch)
+                yield epoch
+
+        network = getattr(ctgan, self.network)(epochs=sys.maxsize, enable_gpu=False)
+        # It has no clock, but a progress bar.
+        with mock.patch.object(sys.modules[type(network).__module__], "tqdm", until_then):
+            network.fit(filled, categories)
+        spent, rows = time.process_time() - start, network.sample(len(train))
+        for name in train.columns:
+            if _gap(name) in rows:
+                rows[name] = rows[name].mask(rows[_gap(name)] == "yes")
+        return Made(rows[[*train.columns]].replace(_GAP, None), spent, len(done))
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,10 @@ def clouds(dtype: torch.dtype) -> Inputs:
     return [cloud(30, 3, 1, dtype), cloud(40, 3, 2, dtype)]
 
 
+def grey(dtype: torch.dtype) -> Inputs:
+    return [cloud(10, 64, seed, dtype).sigmoid() for seed in (1, 2)]
+
+
 def images(shape: tuple[int, ...], dtype: torch.dtype) -> Inputs:
     return [torch.rand(3, *shape, generator=torch.Generator().manual_seed(0)).to(dtype)]
 
@@ -198,10 +202,16 @@ METRICS: dict[str, Subject] = {
     "ClassifierScore": _metric(metrics.ClassifierScore),
     "ClassShares": _metric(metrics.ClassShares),
     "CopyCheck": _metric(lambda: metrics.CopyCheck(training=features(cloud(50, 3, 3)))),
+    "FeatureCopyCheck": _metric(lambda: metrics.FeatureCopyCheck(training=features(cloud(50, 3, 3)))),
     "FrechetDistance": _metric(metrics.FrechetDistance),
+    "KernelDistance": _metric(partial(metrics.KernelDistance, subsets=5, subset_size=20)),
+    "LabelAccuracy": _metric(lambda: metrics.LabelAccuracy(asked=torch.arange(30) % 3, actual=torch.arange(40) % 3)),
     "ModeCoverage": _metric(lambda: metrics.ModeCoverage(centres=torch.eye(3), std=0.5)),
     "ParameterError": _metric(lambda: metrics.ParameterError(learnt=torch.ones(2), true=torch.zeros(2))),
+    "PairSimilarity": Subject(partial(metrics.PairSimilarity, image_shape=(1, 8, 8), pairs=20), grey, measured),
+    "PrecisionRecall": _metric(metrics.PrecisionRecall),
     "RealFrechet": _metric(metrics.RealFrechet),
+    "SlicedWasserstein": _metric(partial(metrics.SlicedWasserstein, lines=8)),
     "WassersteinDistance": _metric(partial(metrics.WassersteinDistance, max_points=20)),
     "Identity": Subject(metrics.Identity, clouds, flattened),
     "DigitFeatures": Subject(metrics.DigitFeatures, partial(images, (1, 28, 28)), extracted),
@@ -261,10 +271,19 @@ _SMALL: dict[str, Any] = {
     "MlpGenerator": {"widths": (4,), "batch_norm": True},
     "MlpCritic": {"widths": (4,)},
     "MlpSplitCritic": {"widths": (4,), "size": 4, "head_widths": ()},
+    "Augmented": {"net": nets.DcganCritic(width=2)},
+    "Rescaled": {"net": nets.DcganCritic(width=2)},
     "TrunkOf": {"net": nets.MlpSplitCritic(widths=(4,), size=2)},
     "LocationScale": {"location": (0.0,) * 3, "scale": (1.0,) * 3},
 }
-_SHAPES = {"Mnist": (1, 28, 28), "Cifar": (3, 32, 32), "SeqSGDA": (3, 32, 32), "Dcgan": (1, 28, 28)}
+_SHAPES = {
+    "Mnist": (1, 28, 28),
+    "Cifar": (3, 32, 32),
+    "SeqSGDA": (3, 32, 32),
+    "Dcgan": (1, 28, 28),
+    "Augmented": (3, 8, 8),
+    "Rescaled": (3, 8, 8),
+}
 
 
 def shape_for(cls: type[Any]) -> tuple[int, ...]:

@@ -18,6 +18,9 @@ from PIL import Image
 
 from cases.pixels import unrendered
 from otgen.cli.main import main
+from otgen.train import RunDir, Trainer
+from otgen.train.config_files import load
+from otgen.train.hooks import Checkpoints
 
 # A run of four steps on the plane: a tenth of a second.
 TINY = (
@@ -139,5 +142,7 @@ def picture_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels = chance.integers(0, 256, (8, 8), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / "pictures" / f"{k}.png")
     data = ("--data", "ImageFolder", "--data.folder", folder / "pictures", "--data.size", "8", "--data.channels", "1")
-    assert call("train", *TINY, *data, "--out", folder / "run").code == 0
+    (folder / "config.yaml").write_text(call("train", *TINY, *data, "--print_config").out)
+    config = load(folder / "config.yaml")
+    Trainer(config, RunDir.create(folder / "run", config), [Checkpoints()]).train()  # without an evaluation
     return folder / "run"

@@ -46,6 +46,7 @@ def test_without_a_recipe_the_other_runs_configuration_is_taken(succeeds: Says, 
     assert printed == before | {"init_from": "trained", "seed": 5}
 
 
+@pytest.mark.slow
 def test_such_a_run_is_repeated_and_resumed_bit_for_bit(succeeds: Says, trained: Path, tiny: Any) -> None:
     words = ("--init-from", "trained", "--seed", "5")
     succeeds("train", *words, "--steps", "7", "--out", "whole")
@@ -60,6 +61,7 @@ def test_such_a_run_is_repeated_and_resumed_bit_for_bit(succeeds: Says, trained:
     assert bytes(Path("parts")) == bytes(Path("whole"))
 
 
+@pytest.mark.slow
 def test_the_other_run_is_needed_at_the_start_only(
     succeeds: Says, refused: Call, trained: Path, longer: Path, tiny: Any
 ) -> None:
@@ -86,6 +88,7 @@ def test_a_generator_that_does_not_fit_is_named_by_its_layer(refused: Call, trai
         assert "is no run directory" in refused("train", *tiny, "--init-from", name, "--out", "next", code=1)
 
 
+@pytest.mark.slow
 def test_a_critic_is_taken_where_it_fits(succeeds: Says) -> None:
     one = ("toy.gaussians25", "--scale", "smoke", "--trainer.threads", "1", "--trainer.eval_samples", "30")
     one += ("--generator.widths", "[6]", "--method", "WGAN", "--method.batch", "12", "--method.critic.widths")
@@ -99,6 +102,7 @@ def test_a_critic_is_taken_where_it_fits(succeeds: Says) -> None:
     assert load_critic(RunDir.open(Path("three"))) is not None
 
 
+@pytest.mark.slow
 def test_a_damaged_record_is_told(refused: Call, succeeds: Says, trained: Path, tiny: Any) -> None:
     succeeds("train", *tiny, "--init-from", "trained", "--out", "next")
     shutil.rmtree("next/checkpoints")

@@ -129,6 +129,11 @@ def test_impossible_evaluations_are_refused(words: Any, trained: Path, refused: 
     assert (trained / "eval/step_00000004.json").read_text() == before
 
 
+def test_only_a_table_has_a_target(trained: Path, refused: Call) -> None:
+    line = refused("eval", trained, "--target", "price", code=1)
+    assert "only tables have a target column: got target='price'" in line
+
+
 def test_a_run_can_be_moved(trained: Path, otgen: Call) -> None:
     otgen("sample", "trained", "--out", "before.npz")
     trained.rename("elsewhere")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from cases.runs import Call, Says
 from otgen import data, papers
 from otgen.cli.few_data import few_data_line
 from otgen.cli.recognise import recognise
+from otgen.cli.train_recipe import choose
 from otgen.nets import MlpGenerator
 from otgen.papers import Recipe, Scale
 from otgen.papers.own.digits import pixels
@@ -54,8 +56,12 @@ def option(words: tuple[str, ...], name: str) -> str:
     return words[words.index(f"--{name}") + 1]
 
 
-def test_a_folder_of_images_trains(succeeds: Says) -> None:
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_folder_of_images_trains(whole: bool, succeeds: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole, or as far as there is something of the folder in it."""
     write_images("mine", 60, (8, 8))
+    if not whole:
+        monkeypatch.setattr("otgen.cli.train._trained", lambda trainer: print(f"Training in {trainer.run.path}") or 0)
     out = succeeds("train", "mine/", "--out", "run").splitlines()
     assert out[0] == "mine/: 60 images, 8 x 8 in colour: recipe photos at 8 pixels"
     assert out[1].startswith("Only 60 images: expect memorised or blurred samples, and little certainty from the 6")
@@ -156,6 +162,7 @@ def test_arrays_are_told_by_their_shapes(name: str, succeeds: Says) -> None:
     assert config["init_args"]["scale"] == (pytest.approx(1 / 255) if name == "grey.npy" else 1)
 
 
+@pytest.mark.slow
 def test_an_array_trains(succeeds: Says) -> None:
     np.savez("x.npz", points=_arrays()["points.npy"], other=np.zeros(3))
     words = ("--scale", "smoke", "--steps", "2", "--method.batch", "8", "--trainer.eval_samples", "30")
@@ -211,21 +218,25 @@ def test_what_is_nothing_to_train_on_is_one_line(
     assert not Path("new").exists()
 
 
-def test_a_recipe_goes_before_a_path_of_its_name(succeeds: Says, tiny: Any) -> None:
+def test_a_recipe_goes_before_a_path_of_its_name() -> None:
     write_images("table", 9, (8, 8))
-    out = succeeds("train", "table", "--out", "run").splitlines()
-    assert out[:2] == ["table is taken for the recipe; for the folder of that name give ./table", "Training in run"]
-    assert succeeds("train", "./table", "--out", "other").startswith("./table: 9 images, 8 x 8 in colour")
-    assert papers.find("table").name == "table"
+    given = argparse.Namespace(data=None, resume=None, init_from=None, data_key=None)
+    chosen = choose("table", given)
+    assert chosen.recipe is papers.find("table")
+    assert (chosen.words, chosen.notes) == (
+        (),
+        ("table is taken for the recipe; for the folder of that name give ./table",),
+    )
+    for name in ("./table", "table/"):
+        assert choose(name, given).notes == (f"{name}: 9 images, 8 x 8 in colour: recipe photos at 8 pixels",)
 
 
-def test_a_run_of_a_path_is_continued(succeeds: Says) -> None:
+def test_a_run_of_a_path_is_continued_as_it_was() -> None:
+    """What is in the folder by now decides nothing."""
     write_images("mine", 9, (8, 8))
-    succeeds("train", "mine", "--out", "run")
-    write_images("mine/more", 9, (16, 16))
-    shutil.rmtree("mine/more")
-    out = succeeds("train", "mine", "--resume", "--out", "run", "--steps", "3")
-    assert out.startswith("Training in run")
+    given = argparse.Namespace(data=None, resume="", init_from=None, data_key=None)
+    chosen = choose("mine", given)
+    assert (chosen.recipe.name, chosen.words, chosen.notes) == ("photos", (), ())
 
 
 @pytest.mark.parametrize(

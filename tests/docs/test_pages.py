@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cases.images import write_photographs
 from otgen.cli.main import COMMANDS, main
 from otgen.papers import figure as figures
 from otgen.papers import recipe as recipes
@@ -89,6 +90,13 @@ def write_files(page: Path, folder: Path) -> None:
     for block in blocks(page):
         if block.file is not None:
             (folder / block.file).write_text(block.text, encoding="utf-8")
+
+
+def write_data(folder: Path) -> None:
+    """The data that the commands of pages name."""
+    write_photographs(folder / "photos", 3)
+    rows = "\n".join(f"{k % 7},{k * k % 11 / 4},{'ab'[k % 2]}" for k in range(60))
+    (folder / "table.csv").write_text(f"one,two,kind\n{rows}\n", encoding="utf-8")
 
 
 WITH_EXAMPLES = [page for page in PAGES if any(block.kind == "python" for block in blocks(page))]
@@ -173,6 +181,7 @@ def command_lines(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_commands_are_understood(page: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_files(page, workplace)
+    write_data(workplace)
     for line in command_lines(page):
         words = shlex.split(line, comments=True)
         if words[:1] == ["make"]:

@@ -83,7 +83,8 @@ def test_no_two_metrics_share_a_key() -> None:
 
 def test_every_exported_metric_is_listed() -> None:
     exported = {value for value in vars(metrics).values() if isinstance(value, type) and issubclass(value, Metric)}
-    assert {type(metric) for metric in METRICS} == exported - {Metric}
+    # The accuracy of labels is of samples in their order, as the labels asked for are.
+    assert {type(metric) for metric in METRICS} == exported - {Metric, metrics.LabelAccuracy}
 
 
 @every_metric
@@ -113,3 +114,16 @@ def test_shares_of_classes() -> None:
     assert (found["classes_share_min"], found["classes_share_max"]) == (0.0, 0.75)
     bare = Features(values=torch.zeros(4, 1), name="x")
     refused(r"the share of a class needs class probabilities; the generated features", ClassShares(), bare, bare)
+
+
+def test_of_a_thousand_classes_some_are_always_missing() -> None:
+    def of(classes: int) -> metrics.EvaluationInput:
+        one = Features(values=torch.zeros(4, 1), probabilities=torch.full((4, classes), 1 / classes), name="x")
+        sets = metrics.FeatureSets(one, one, None)
+        return metrics.EvaluationInput(points=sets, classified=sets, mixture=None, parameters=None)
+
+    given = of(10)
+    # The features of a classifier are features.
+    assert given.features is given.compared is given.classified
+    assert ClassShares.evaluate(given)
+    assert ClassShares.evaluate(of(1000)) == {}

@@ -9,8 +9,17 @@ import torch
 from torch import Tensor
 
 from cases.checks import refused
-from otgen.metrics import Features, FrechetDistance, Gaussian, Identity, frechet_distance
-from otgen.metrics.frechet import _contributions, _roots
+from otgen.metrics import (
+    EvaluationInput,
+    Features,
+    FeatureSets,
+    FrechetDistance,
+    Gaussian,
+    Identity,
+    RealFrechet,
+    frechet_distance,
+)
+from otgen.metrics.frechet import _contributions
 
 
 def sample(n: int, k: int, seed: int = 0) -> Features:
@@ -50,8 +59,8 @@ def test_the_interval_is_of_the_derivative_by_the_mass_of_a_sample() -> None:
 
     even = torch.full((30,), 1 / 30, dtype=torch.float64)
     other, here = Identity()(y).gaussian, fitted(even)
-    root, inverse = _roots(here.covariance)
-    turned = root @ _roots(other.covariance)[0]
+    root, inverse = here.roots
+    turned = root @ other.roots[0]
     left, values, _ = torch.linalg.svd(turned)
     found = _contributions(Identity()(x), here, other, inverse @ (left * values) @ left.T @ inverse)
     slopes = []
@@ -120,3 +129,26 @@ def test_the_bias_falls_with_n() -> None:
 def test_one_sample_is_too_few() -> None:
     refused("at least 2 generated samples; got 1", FrechetDistance(), sample(1, 3), sample(5, 3))
     refused("at least 2 real samples; got 1", FrechetDistance(), sample(5, 3), sample(1, 3))
+
+
+def test_an_evaluation_adds_what_compares_at_equal_sizes() -> None:
+    sets = FeatureSets(sample(900, 8), sample(2000, 8, seed=1), sample(150, 8, seed=2))
+    given = EvaluationInput(points=sets, classified=None, mixture=None, parameters=None, features=sets)
+    found = FrechetDistance.evaluate(given)
+    assert found["frechet"] == FrechetDistance()(sets.fake, sets.real)["frechet"]
+    # Of 150 each: alike, and far above that of all 900.
+    assert 0.4 < found["frechet_matched"] / found["frechet_matched_real"] < 2.5
+    assert found["frechet_matched"] > 3 * found["frechet"]
+    assert found["frechet_matched"] == FrechetDistance()(sets.fake.first(150), sets.real)["frechet"]
+    assert found["frechet_matched_real_low"] <= found["frechet_matched_real"] <= found["frechet_matched_real_high"]
+    assert "frechet_matched" not in FrechetDistance.evaluate(
+        EvaluationInput(
+            points=sets, classified=None, mixture=None, parameters=None, features=sets._replace(held_out=None)
+        )
+    )
+
+
+def test_an_evaluation_leaves_out_what_would_take_many_minutes() -> None:
+    sets = FeatureSets(sample(3, 2049), sample(3, 2049, seed=1), sample(3, 2049, seed=2))
+    given = EvaluationInput(points=sets, classified=None, mixture=None, parameters=None, features=sets)
+    assert FrechetDistance.evaluate(given) == RealFrechet.evaluate(given) == {}

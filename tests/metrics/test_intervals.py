@@ -77,7 +77,7 @@ def _drawn(n: int, scale: float, rng: torch.Generator) -> Features:
 
 
 # Each with the share of 30 intervals that must hold the mean: a tenth below the worst of seeds 0 to 4 (0.93, 0.90,
-# 0.93, 0.97, 0.87, 0.97, 0.93, 0.93, 0.97). The widths were 3.0 to 6.8 standard deviations; 3.9
+# 0.93, 0.97, 0.87, 0.97, 0.93, 0.93, 0.93). The widths were 3.0 to 6.8 standard deviations; 3.9
 # is ideal.
 COVERED: dict[str, tuple[Callable[[Features, Features], dict[str, float]], float]] = {
     "frechet": (FrechetDistance(), 0.83),
@@ -88,7 +88,7 @@ COVERED: dict[str, tuple[Callable[[Features, Features], dict[str, float]], float
     "density": (PrecisionRecall(), 0.87),
     "coverage": (PrecisionRecall(), 0.83),
     "sliced_w1": (SlicedWasserstein(lines=8), 0.83),
-    "w1": (WassersteinDistance(max_points=30), 0.87),
+    "w1": (WassersteinDistance(max_points=15), 0.83),
 }
 
 

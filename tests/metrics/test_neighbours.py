@@ -5,7 +5,15 @@ import torch
 from torch import Tensor
 
 from cases.checks import refused, same
-from otgen.metrics import CopyCheck, Features, Identity, nearest_neighbours
+from otgen.metrics import (
+    CopyCheck,
+    EvaluationInput,
+    FeatureCopyCheck,
+    Features,
+    FeatureSets,
+    Identity,
+    nearest_neighbours,
+)
 
 
 def points(n: int, k: int = 6, seed: int = 0) -> Tensor:
@@ -86,3 +94,39 @@ def test_errors() -> None:
     refused(r"quantile must lie in \(0, 1\)", CopyCheck, training=METRIC.training, quantile=1.0)
     refused("held out of training", METRIC, HELD_OUT, features(TRAINING))
     refused("same extractor", METRIC.neighbours, features(points(3, k=2)))
+
+
+def test_the_intervals_hold_the_numbers_of_other_draws() -> None:
+    found = METRIC(features(points(400, seed=8)), HELD_OUT)
+    others = [METRIC(features(points(400, seed=seed)), HELD_OUT) for seed in range(10, 16)]
+    for key in ("copy_ratio", "copy_close"):
+        low, high = found[f"{key}_low"], found[f"{key}_high"]
+        assert sum(low <= other[key] <= high for other in others) >= 5
+        assert high - low < 0.1
+
+
+def test_a_set_of_copies_has_an_interval_too() -> None:
+    found = METRIC(features(TRAINING[:50]), HELD_OUT)
+    assert found["copy_ratio_low"] == found["copy_ratio_high"] == 0
+    assert found["copy_close_low"] == found["copy_close_high"] == 1
+
+
+def test_variants_of_training_samples_are_found_in_features() -> None:
+    """The features do not see what was added; the samples themselves are as far from the training set as others."""
+    added = 10 * torch.ones(500, 6) * torch.tensor([1.0, 1, 1, 0, 0, 0])
+
+    def sets(extract: slice) -> FeatureSets:
+        return FeatureSets(*(features(v[:, extract]) for v in (TRAINING[:500] + added, TRAINING, HELD_OUT.values)))
+
+    given = EvaluationInput(
+        points=sets(slice(0, 6)), classified=None, mixture=None, parameters=None, features=sets(slice(3, 6))
+    )
+    assert CopyCheck.evaluate(given)["copy_ratio"] > 5
+    found = FeatureCopyCheck.evaluate(given)
+    assert found["copy_features_ratio"] == 0
+    assert found["copy_features_exact"] == 500
+    assert found["copy_features_close_low"] == 1
+    assert (
+        FeatureCopyCheck.evaluate(EvaluationInput(points=given.points, classified=None, mixture=None, parameters=None))
+        == {}
+    )

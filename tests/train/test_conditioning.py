@@ -21,7 +21,8 @@ from otgen.nets import DcganCritic, DcganGenerator, MlpGenerator
 from otgen.ot import KL
 from otgen.train import ConditionalGenerator, RunConfig, RunDir, Trainer, TrainerConfig, checkpoint, generate
 from otgen.train.conditioning import data_fingerprint, of_samples
-from otgen.train.hooks import Checkpoints, Evaluations, Log, Pictures
+from otgen.train.hooks import Log, Pictures
+from otgen.train.recording import recording
 
 POINTS = Labelled(counts=(12, 8))
 IMAGES = Labelled(counts=(12, 8), size=(1, 8, 8), span=(0.0, 1.0))
@@ -104,7 +105,7 @@ def test_pictures_and_evaluations_change_nothing(start: Start, contents: Content
     config = config_of(IMAGES, PixelSinkhorn(batch=12, reg=KL(eps=0.5), max_steps=4), steps=4)
     straight = contents(end(start(config)))
     watched = replace(config, trainer=replace(config.trainer, sample_every=1, eval_every=2))
-    other = Trainer(watched, RunDir(tmp_path / "watched"), [Log(), Pictures(), Evaluations(), Checkpoints()])
+    other = Trainer(watched, RunDir(tmp_path / "watched"), recording(Log(), watched.trainer))
     assert contents(end(other)) == straight
 
 

@@ -7,18 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cases.checks import refused
-from otgen.data import Arrays, Digits, Gaussians8, ImageFolder, Normal
+from otgen.data import Arrays, Cifar10, Digits, FiniteSource, Gaussians8, ImageFolder, Normal, training_part
 from otgen.errors import DamageWarning
-from otgen.metrics import CifarFeatures, DigitFeatures, Extractor, Features, Identity
+from otgen.metrics import CifarFeatures, DigitFeatures, Extractor, Features, Identity, InceptionFeatures
 from otgen.train import RunConfig, RunDir, evaluate
 from otgen.train.feature_cache import FeatureCache
-from otgen.train.feature_sets import default_extractor, feature_sets
+from otgen.train.feature_sets import default_extractor, feature_sets, is_of_its_classes
 from otgen.train.manifest import Sum
 
 
@@ -148,27 +149,31 @@ def test_few_rows_and_no_probabilities(run: RunDir) -> None:
         assert torch.equal(found.values, SAMPLES[:3])
 
 
-def test_an_evaluation_computes_the_features_of_the_data_once(run: RunDir) -> None:
-    generator, data, first, later = _Black(), Digits(split="test"), Counting(), Counting()
+def test_an_evaluation_computes_the_features_of_the_data_once(run: RunDir, tmp_path: Path) -> None:
+    np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(120, 3)))
+    data = training_part(Arrays(path=str(tmp_path / "points.npy")), 0.1)
+    generator, first, later = _Line(), Counting(), Counting()
     results = [
         evaluate(generator, Normal(dim=2), data, 30, 0, extractor=each, cache=FeatureCache(run))
         for each in (first, later)
     ]
     assert results[0].values == results[1].values
-    assert (first.seen, later.seen) == ([30, 500], [30, 8])
+    assert isinstance(data, FiniteSource)
+    rest = 120 - data.count
+    assert (first.seen, later.seen) == ([30, data.count, rest], [30, 8, min(rest, 8)])
     names = {path.name for path in kept(run)}
     # What it keeps must not be taken for a step's file when a run is continued.
     run.forget_after(0)
     assert {path.name for path in kept(run)} == names
 
 
-class _Black(torch.nn.Module):
+class _Line(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.level = torch.nn.Parameter(torch.zeros(()))
+        self.direction = torch.nn.Parameter(torch.ones(3))
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.level + z[:, :1, None, None].sigmoid() * torch.ones(1, 1, 28, 28)
+        return self.direction * z[:, :1]
 
 
 def test_which_extractor_suits_the_data(tmp_path: Path) -> None:
@@ -187,6 +192,19 @@ class _Array(Arrays):
     @property
     def shape(self) -> tuple[int, ...]:
         return (3, 32, 32)
+
+
+def test_a_classifier_of_other_classes_is_no_classifier_of_the_data() -> None:
+    """A folder of horses lacks nine of ten classes, and misses none."""
+    digits, folder, cifar = Digits(), ImageFolder(folder="x"), Cifar10(folder="x")
+    assert is_of_its_classes(DigitFeatures(), digits)
+    assert is_of_its_classes(CifarFeatures(), cifar)
+    assert not is_of_its_classes(CifarFeatures(), folder)
+    assert not is_of_its_classes(Identity(), digits)
+    assert is_of_its_classes(InceptionFeatures(weights="x"), folder)
+    part = FiniteSource.part(Digits(split="all"), torch.arange(9), torch.arange(9, 12))
+    assert is_of_its_classes(DigitFeatures(), part)
+    assert isinstance(default_extractor(part), DigitFeatures)
 
 
 def test_images_are_read_in_the_unit_interval_digits_without_their_border() -> None:

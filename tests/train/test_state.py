@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cases.errors import input_error
 from otgen.methods import Adam, Player
-from otgen.train.state import put_back, take_apart
+from otgen.train.state import average_of, measure_statistics, put_back, take_apart, update_average
 
 
 @dataclass
@@ -82,3 +82,35 @@ def test_another_shape_changes_nothing() -> None:
     parts, new = take_apart(_outer(1)), _outer(2)
     input_error(r"inner\.points", put_back, new, parts.tensors | {"inner.points": torch.zeros(4)}, parts.numbers)
     assert (new.inner.count, new.inner.points.shape) == (2, (3,))
+
+
+def _normalised(seed: int) -> nn.Module:
+    """A linear map, a normalisation with statistics of its own, and a buffer that is none of them."""
+    torch.manual_seed(seed)
+    module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    module[1].running_mean.normal_()
+    module.register_buffer("other", torch.randn(2))
+    return module
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_an_average_copies_buffers_and_statistics_if_told(copy: bool) -> None:
+    generator, average = _normalised(1), average_of(_normalised(2))
+    before = average[1].running_mean.clone()
+    update_average(average, generator, 0.9, 1, copy_statistics=copy)
+    assert torch.equal(average.other, generator.other)
+    assert torch.equal(average[1].running_mean, generator[1].running_mean if copy else before)
+
+
+def test_measured_statistics_are_those_of_the_codes_whatever_they_were() -> None:
+    module, codes = average_of(_normalised(3)).eval(), torch.randn(300, 3)
+    weights = {name: value.clone() for name, value in module.named_parameters()}
+    measure_statistics(module, codes)
+    first = module[1].running_var.clone()
+    measure_statistics(module, codes)
+    hidden = module[0](codes)
+    torch.testing.assert_close(module[1].running_mean, hidden.mean(0))
+    torch.testing.assert_close(first, torch.stack([part.var(0) for part in hidden.split(100)]).mean(0))
+    assert torch.equal(module[1].running_var, first)
+    assert (module[1].momentum, module[1].training) == (0.1, False)
+    assert all(torch.equal(value, weights[name]) for name, value in module.named_parameters())

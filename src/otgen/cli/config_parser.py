@@ -29,13 +29,23 @@ class ForeignWord(UsageError, ForeignClass):
 
 
 class Parser(ConfigParser):
-    """A parser whose errors are one line in words of ours, with a suggestion for a mistyped name."""
+    """A parser whose errors are one line in words of ours, with a suggestion for a mistyped name.
+
+    Attributes:
+        guidance: what its help begins with.
+    """
 
     prefix = "--"
+    guidance = ""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         # The first letters of an option are another one's after the next release.
         super().__init__(*args, **{"allow_abbrev": False} | options)
+
+    @override
+    def format_help(self, *args: Any, **options: Any) -> str:
+        """The help, after the guidance."""
+        return f"{self.guidance}{super().format_help(*args, **options)}"
 
     @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -179,7 +189,9 @@ def _put(values: dict[str, Any], parts: Sequence[str], value: Any, option: Optio
     if not rest:
         values[first] = value
         return
-    before = values.get(first, plain(option.default))
+    # The parser has the default of a component as a mapping already.
+    default = option.default if isinstance(option.default, dict) else plain(option.default)
+    before = values.get(first, default)
     inside: dict[str, Any] = {"class_path": before} if isinstance(before, str) else {}
     inside |= before if isinstance(before, dict) else {}
     if rest == ["class_path"]:

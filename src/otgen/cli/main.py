@@ -18,11 +18,12 @@ from otgen.own_modules import ForeignClass, only_from
 # name -> (module, one line). The modules are imported only when they are called.
 COMMANDS = {
     "train": ("otgen.cli.train", "train a generator from a recipe, flags and files"),
-    "sample": ("otgen.cli.sample", "draw samples from a run, as a picture or an array"),
+    "sample": ("otgen.cli.sample", "draw samples from a run: pictures, an array, rows of a table"),
     "eval": ("otgen.cli.evaluate", "evaluate a run's generator"),
     "reproduce": ("otgen.cli.reproduce", "train, evaluate and draw a figure of a paper, and judge its claims"),
     "ssim": ("otgen.cli.ssim", "how much the generator's weights still move around the end of a run"),
     "verify": ("otgen.cli.verify", "check what the papers claim, each theorem on random instances"),
+    "export": ("otgen.cli.export", "write a run's generator as a file that needs no otgen: .pt2 or .onnx"),
     "list": ("otgen.cli.listing", "list recipes and the components a configuration can name"),
     "solve": ("otgen.cli.solve", "the transport value between two arrays, with its certified interval"),
     "crosscheck": ("otgen.cli.crosscheck", "the same problem solved by other libraries: are they in our interval?"),
@@ -30,7 +31,7 @@ COMMANDS = {
 
 # The commands that can load classes of the user's, from --plugins; and those that find them in the working directory
 # too, when the words of the command name one.
-OWN_MODULES = ("train", "sample", "eval", "ssim", "solve", "crosscheck")
+OWN_MODULES = ("train", "sample", "eval", "ssim", "export", "solve", "crosscheck")
 OWN_MODULES_BESIDE = ("train", "solve")
 
 EXIT_ERROR = 1

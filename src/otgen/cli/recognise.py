@@ -237,7 +237,7 @@ def _array(name: str, path: Path, key: str | None) -> Recognised:
         words += ("--data.scale", "0.00392156862745098") if values.dtype.kind == "u" else ()
         colours = "grey" if channels == 1 else "in colour"
         return Recognised(PHOTOS, words, f"{text}, {side} x {side} {colours}: recipe {PHOTOS}", len(values))
-    words += ("--method.reg.eps", "0.05*mean")
+    words += ("--method.reg.eps", "0.01*mean")
     if len(shape) > 1:
         return Recognised(POINTS, words, f"{text} of shape {shape}: recipe {POINTS}, for any shape", len(values))
     of = f" of {_many(shape[0] if shape else 1, 'number')}: recipe {POINTS}"

@@ -26,6 +26,14 @@ from otgen.train.progress import ProgressLine
 from otgen.train.recording import recording
 from otgen.train.run_lock import locked
 
+# The help of so many options hides what most people came for.
+_GUIDANCE = """\
+Your pictures:  otgen train photos/     any folder of images: sizes and colours are recognised
+Your table:     otgen train table.csv   or .tsv, .parquet, .npy, .npz; then: otgen sample RUN --out rows.csv
+Read next:      docs/getting-started.md, docs/command.md; otgen list shows recipes and components
+
+"""
+
 
 def run(arguments: Sequence[str]) -> int:
     """Train, evaluate, say where everything is."""
@@ -162,6 +170,7 @@ def _parser(recipe: Recipe) -> Parser:
         description="Train a generator. PATH is a folder of images or a file, whose data are recognised; RECIPE is one "
         f"of `otgen list`, or FIGURE/PANEL, a panel of a figure; here it is {recipe.name}: {recipe.summary}.",
     )
+    parser.guidance = _GUIDANCE
     parser.add_argument("--config", action="config", help="a YAML file of the options below; what stands later wins")
     parser.add_argument("--out", type=str | None, default=None, help="the run directory itself")
     parser.add_argument("--scale", type=Scale, default=Scale.CPU, help="how much computing the recipe may take")

@@ -62,11 +62,13 @@ class EvaluationInput:
 
     Attributes:
         points: the samples themselves, flattened.
-        classified: the samples in the features of a classifier of these data; None if there is no such classifier.
+        classified: the samples in the features of a classifier of these data; None if there is no such classifier. One
+            that has learnt other classes than the data have is none.
         mixture: the centres ``(K, d)`` and the standard deviation of the modes; None if the data are no mixture.
         parameters: the generator's parameters and the true ones, two vectors; None if they cannot be compared.
         rows: the samples as rows of a table, in its own columns and units; None if the data are no table.
-        features: the samples in the features of an extractor, a classifier or another; None if there is none.
+        features: the samples in the features of an extractor, a classifier or another; by default those of the
+            classifier; None if there is none.
         fresh: real samples drawn anew, flattened: what held-out samples are to a data set, if the data are a law.
         images: what the flattened samples are, if they are images with a known interval of their pixels.
     """
@@ -79,6 +81,10 @@ class EvaluationInput:
     features: FeatureSets | None = None
     fresh: Features | None = None
     images: ImageFormat | None = None
+
+    def __post_init__(self) -> None:
+        if self.features is None:
+            object.__setattr__(self, "features", self.classified)
 
     @property
     def compared(self) -> FeatureSets:
@@ -152,14 +158,14 @@ class ClassifierMetric(Metric):
 
 
 # With fewer held-out samples a baseline of as many is worth less than all generated samples.
-_FEW = 100
+_FEW = 50
 
 
 def matched(sets: FeatureSets, most: int | None = None) -> int:
     """The number of generated samples that are compared: as many as there are held-out ones, if these are not few.
 
     Args:
-        sets: the sets; those of a data set without held-out samples, or with fewer than 100, have no baseline.
+        sets: the sets; those of a data set without held-out samples, or with fewer than 50, have no baseline.
         most: at most this many.
     """
     n = len(sets.fake) if most is None else min(len(sets.fake), most)

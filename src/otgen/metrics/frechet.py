@@ -15,21 +15,8 @@ from otgen.metrics.intervals import IntervalEstimate, interval, of_real
 from otgen.metrics.statistics import Gaussian, blocks
 
 _ROWS = 8192
-
-
-def _roots(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """The symmetric square root of a positive semi-definite matrix, singular or not, and the root's pseudo-inverse."""
-    values, vectors = torch.linalg.eigh(covariance)
-    # An eigenvalue below the roundoff of the largest one is a zero perturbed by roundoff, of either sign. Its root
-    # would be 1e8 times too large.
-    floor = values.abs().max() * len(values) * torch.finfo(values.dtype).eps
-    root = torch.where(values > floor, values, 0.0).sqrt()
-    inverse = torch.where(values > floor, root.reciprocal(), 0.0)
-    return (vectors * root) @ vectors.T, (vectors * inverse) @ vectors.T
-
-
-def _root(covariance: Tensor) -> Tensor:
-    return _roots(covariance)[0]
+# The time grows like the cube of the number of features: an evaluation in more takes many minutes.
+_EVALUATED_SIZE = 2048
 
 
 def frechet_terms(a: Gaussian, b: Gaussian) -> tuple[float, float]:
@@ -44,7 +31,7 @@ def frechet_terms(a: Gaussian, b: Gaussian) -> tuple[float, float]:
     complex numbers occur, and singular covariances are no special case.
     """
     means = (a.mean - b.mean).square().sum().item()
-    fidelity = torch.linalg.svdvals(_root(a.covariance) @ _root(b.covariance)).sum()
+    fidelity = torch.linalg.svdvals(a.roots[0] @ b.roots[0]).sum()
     covariances = (a.covariance.trace() + b.covariance.trace() - 2 * fidelity).item()
     return means, max(covariances, 0.0)  # 0 for equal covariances; roundoff may make it negative
 
@@ -73,7 +60,7 @@ def frechet_estimate(x: Features, y: Features) -> FrechetEstimate:
     Kantorovich potential of the two Gaussians.
     """
     a, b = x.gaussian, y.gaussian
-    (root_a, inverse_a), (root_b, inverse_b) = _roots(a.covariance), _roots(b.covariance)
+    (root_a, inverse_a), (root_b, inverse_b) = a.roots, b.roots
     left, values, right = torch.linalg.svd(root_a @ root_b)
     to_b = inverse_a @ (left * values) @ left.T @ inverse_a
     to_a = inverse_b @ (right.T * values) @ right @ inverse_b
@@ -90,6 +77,10 @@ def _contributions(features: Features, own: Gaussian, other: Gaussian, transport
         centred = features.values[rows].detach().double().cpu() - own.mean
         parts.append(centred @ away + ((centred @ rest) * centred).sum(1))
     return torch.cat(parts)
+
+
+def _suits(x: Features, y: Features) -> bool:
+    return min(len(x), len(y)) >= 2 and x.values.shape[1] <= _EVALUATED_SIZE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +106,9 @@ class FrechetDistance(FeatureMetric):
     @classmethod
     @override
     def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
-        """Measure, if there is an extractor for the data."""
+        """Measure, if there is an extractor for the data, of at most 2048 features."""
         sets = given.features
-        if sets is None or min(len(sets.fake), len(sets.real)) < 2:
+        if sets is None or not _suits(sets.fake, sets.real):
             return {}
         values, h = cls()(sets.fake, sets.real), matched(sets)
         if sets.held_out is None or not 2 <= h <= len(sets.held_out):
@@ -154,7 +145,7 @@ class RealFrechet(Metric):
     def evaluate(cls, given: EvaluationInput) -> dict[str, float]:
         """Measure, if there is an extractor for the data and some data are held out."""
         sets = given.features
-        if sets is None or sets.held_out is None or min(len(sets.held_out), len(sets.real)) < 2:
+        if sets is None or sets.held_out is None or not _suits(sets.held_out, sets.real):
             return {}
         return cls()(sets.held_out, sets.real)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from otgen.errors import InputError
+from otgen.threads import cached_property
 
 _ROWS = 8192  # number of rows converted to float64 at a time
 
@@ -27,6 +28,17 @@ class Gaussian:
     mean: Tensor
     covariance: Tensor
     n: int
+
+    @cached_property
+    def roots(self) -> tuple[Tensor, Tensor]:
+        """The symmetric square root of the covariance, singular or not, and its pseudo-inverse; kept once read."""
+        values, vectors = torch.linalg.eigh(self.covariance)
+        # An eigenvalue below the roundoff of the largest one is a zero perturbed by roundoff, of either sign. Its root
+        # would be 1e8 times too large.
+        floor = values.abs().max() * len(values) * torch.finfo(values.dtype).eps
+        root = torch.where(values > floor, values, 0.0).sqrt()
+        inverse = torch.where(values > floor, root.reciprocal(), 0.0)
+        return (vectors * root) @ vectors.T, (vectors * inverse) @ vectors.T
 
 
 def blocks(n: int, size: int) -> Iterator[slice]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from typing_extensions import override
 
 from otgen.metrics.base import Label
@@ -97,6 +96,8 @@ def associations(rows: Rows, groups: list[NDArray[np.int64]], weights: Numbers) 
 
 def _ranks(numbers: Numbers) -> tuple[Numbers, Numbers]:
     """Ranks of each column's present values, mean 0 and at most 1/2, 0 where missing; and 1 where present."""
+    from scipy.stats import rankdata  # slow to import
+
     present = ~np.isnan(numbers)
     ranks = rankdata(numbers, axis=0, nan_policy="omit") if numbers.size else numbers
     count = present.sum(0)

@@ -38,8 +38,8 @@ class TorchFileFeatures(Extractor):
     tensor ``(b, k)``, or ``(b, k, 1, 1)``; every output is a feature. It must be in evaluation mode: the features of a
     sample may not depend on the rest of its batch, which is checked.
 
-    A file is code. ``torch.jit.load`` runs what TorchScript can express, which is no Python; ``torch.export.load`` may
-    run anything: give it files of your own only.
+    A file is code. ``torch.jit.load`` runs what TorchScript can express, which is no Python but can write files;
+    ``torch.export.load`` may run anything: give it files that you trust as programs.
 
     Attributes:
         path: the file.

@@ -8,6 +8,7 @@ from otgen.runs.curves_picture import draw_curves as draw_curves
 from otgen.runs.evaluate import RunEvaluation as RunEvaluation
 from otgen.runs.evaluate import evaluate_run as evaluate_run
 from otgen.runs.evaluation_remarks import remarks as remarks
+from otgen.runs.export import export_run as export_run
 from otgen.runs.networks import latent_law as latent_law
 from otgen.runs.networks import load_critic as load_critic
 from otgen.runs.networks import load_generator as load_generator

@@ -2,9 +2,11 @@
 
 from otgen.exports import exported
 from otgen.train import checkpoint as checkpoint
+from otgen.train.class_evaluation import WorstClass as WorstClass
 from otgen.train.class_evaluation import worst_class as worst_class
 from otgen.train.conditioning import ConditionalGenerator as ConditionalGenerator
 from otgen.train.conditioning import Laws as Laws
+from otgen.train.config import AverageStatistics as AverageStatistics
 from otgen.train.config import Device as Device
 from otgen.train.config import Duration as Duration
 from otgen.train.config import RunConfig as RunConfig

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from otgen import metrics
-from otgen.data import FiniteSource
+from otgen.data import CIFAR10_CLASSES, FiniteSource
 from otgen.data.labelled import LabelledLatent
 
 # Metrics of one class, and which of their numbers are kept: those that mean something for a few hundred samples.
 _METRICS: tuple[type[metrics.Metric], ...] = (
     metrics.FrechetDistance,
     metrics.RealFrechet,
+    metrics.SlicedWasserstein,
     metrics.WassersteinDistance,
 )
-_KEPT = ("frechet", "frechet_real", "w1_matched", "w1_real")
+_KEPT = ("frechet", "frechet_real", "sliced_w1", "sliced_w1_real", "w1_matched", "w1_real")
+# What tells the worst class: the first of these keys that is there, relative to another one.
+_JUDGED = (("frechet", None), ("sliced_w1", "sliced_w1_real"), ("w1_matched", "w1_real"))
 # Classes that are measured, the most frequent ones, and the least number of samples to measure one.
 _MOST_CLASSES, _LEAST = 20, 10
 _PREFIX = "class/"
+# By the family of their features, the names of the classes that the shipped classifiers know.
+_CLASSIFIED = {
+    metrics.DigitFeatures.family: tuple("0123456789"),
+    metrics.CifarFeatures.family: CIFAR10_CLASSES,
+}
 
 
 def class_values(
@@ -50,37 +59,68 @@ def class_values(
         if part is not None:
             found = {key: value for metric in _METRICS for key, value in metric.evaluate(part).items() if key in _KEPT}
             values |= {f"{_PREFIX}{name}/{key}": value for key, value in found.items()}
-    sets = given.classified
-    if sets is not None and sets.fake.probabilities is not None:
-        real, actual = (sets.real, rows[1]) if sets.held_out is None else (sets.held_out, rows[2])
-        if actual is not None:
-            values |= metrics.LabelAccuracy(asked=asked, actual=actual)(sets.fake, real)
-    return values
+    return values | _accuracy(given.classified, classes.names, rows)
 
 
-def worst_class(values: Mapping[str, float]) -> tuple[str, str] | None:
-    """The label whose samples are the farthest from the data, and the key of the metric that says so.
+def _accuracy(
+    sets: metrics.FeatureSets | None, names: tuple[str, ...], rows: tuple[Tensor, Tensor, Tensor | None]
+) -> dict[str, float]:
+    """The share recognised as their label, if there is a classifier that knows all the labels by their names."""
+    if sets is None or sets.fake.probabilities is None:
+        return {}
+    known = _CLASSIFIED.get(sets.fake.name.partition("-")[0], ())
+    if not set(names) <= set(known):
+        return {}
+    asked, real, unseen = (None if labels is None else _looked_up(labels, names, known) for labels in rows)
+    assert asked is not None
+    if sets.held_out is not None and unseen is not None:
+        return metrics.LabelAccuracy(asked=asked, actual=unseen)(sets.fake, sets.held_out)
+    assert real is not None
+    return metrics.LabelAccuracy(asked=asked, actual=real)(sets.fake, sets.real)
 
-    It is judged by the Fréchet distance if there is one, else by the Wasserstein distance relative to real samples'.
+
+def _looked_up(labels: Tensor, names: tuple[str, ...], known: tuple[str, ...]) -> Tensor:
+    """Labels as a classifier counts its classes; -1 stays."""
+    return torch.tensor([*(known.index(name) for name in names), -1])[labels]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorstClass:
+    """The label whose samples are the farthest from the data.
+
+    Attributes:
+        name: the label.
+        key: the metric that says so.
+        value: its value for this label; where it is no Fréchet distance, relative to real samples' of the label.
+        median: the median of the labels.
+    """
+
+    name: str
+    key: str
+    value: float
+    median: float
+
+
+def worst_class(values: Mapping[str, float]) -> WorstClass | None:
+    """The label whose samples are the farthest from the data; None if no label was measured.
+
+    It is judged by the Fréchet distance, else by the sliced or the exact Wasserstein distance relative to that of real
+    samples: by the first of them that is there for all labels.
 
     Args:
         values: an evaluation.
-
-    Returns:
-        The label's name and the metric's key; None if no class was measured.
     """
-    for key, unit in (("frechet", None), ("w1_matched", "w1_real")):
+    measured = {name.removeprefix(_PREFIX).rpartition("/")[0] for name in values if name.startswith(_PREFIX)}
+    for key, unit in _JUDGED:
         found = {}
-        for name in (n.removeprefix(_PREFIX).removesuffix(f"/{key}") for n in values if _is_of(n, key)):
-            scale = 1.0 if unit is None else values.get(f"{_PREFIX}{name}/{unit}", 0.0)
-            found[name] = values[f"{_PREFIX}{name}/{key}"] / scale if scale else 0.0
-        if found:
-            return max(found, key=lambda name: found[name]), key
+        for name in measured:
+            value, scale = (values.get(f"{_PREFIX}{name}/{k}") for k in (key, unit))
+            if value is not None and (unit is None or scale):
+                found[name] = value / (scale or 1.0)
+        if found and len(found) == len(measured):
+            name = max(sorted(found), key=lambda name: found[name])
+            return WorstClass(name=name, key=key, value=found[name], median=statistics.median(found.values()))
     return None
-
-
-def _is_of(name: str, key: str) -> bool:
-    return name.startswith(_PREFIX) and name.endswith(f"/{key}")
 
 
 def _of_class(
@@ -92,14 +132,17 @@ def _of_class(
     if min(int(fake.sum()), int(real.sum())) < _LEAST:
         return None
 
-    def of(sets: metrics.FeatureSets) -> metrics.FeatureSets:
+    def of(sets: metrics.FeatureSets | None) -> metrics.FeatureSets | None:
+        if sets is None:
+            return None
         held_out = None
         if sets.held_out is not None and unseen is not None and int(unseen.sum()) >= _LEAST:
             held_out = _chosen(sets.held_out, unseen)
         return metrics.FeatureSets(_chosen(sets.fake, fake), _chosen(sets.real, real), held_out)
 
-    classified = None if given.classified is None else of(given.classified)
-    return replace(given, points=of(given.points), classified=classified)
+    points = of(given.points)
+    assert points is not None
+    return replace(given, points=points, classified=of(given.classified), features=of(given.features), rows=None)
 
 
 def _chosen(features: metrics.Features, chosen: Tensor) -> metrics.Features:

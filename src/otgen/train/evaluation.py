@@ -20,7 +20,7 @@ from otgen.nets import LocationScaleMap, scoring
 from otgen.seeding import named_stream
 from otgen.train.class_evaluation import class_values
 from otgen.train.feature_cache import FeatureCache
-from otgen.train.feature_sets import default_extractor, feature_sets
+from otgen.train.feature_sets import default_extractor, feature_sets, is_of_its_classes
 from otgen.train.pictures import save_picture
 from otgen.train.protocol import PREFIX, Protocol, protocol_of
 from otgen.train.rundir import RunDir
@@ -129,8 +129,7 @@ def evaluate(
     given = replace(given, rows=row_sets(data, samples, labels=labels, target=target))
     if extractor is not None:
         features = feature_sets(extractor, data, samples, cache)
-        classified = features if features.fake.probabilities is not None else None
-        given = replace(given, features=features, classified=classified)
+        given = replace(given, features=features, classified=features if is_of_its_classes(extractor, data) else None)
     values: dict[str, float] = {}
     for metric in exported_metrics():
         values |= metric.evaluate(given)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from otgen import metrics
-from otgen.data import FiniteSource, HandwrittenDigits, Source
+from otgen.data import Cifar10, Cifar10Jpeg, FiniteSource, HandwrittenDigits, Source
 from otgen.data.fingerprint import fingerprint
 from otgen.data.source import Part
 from otgen.errors import InputError
@@ -38,6 +38,14 @@ def features_of(data: Source) -> Callable[[Tensor], metrics.Features] | None:
 def _whole(data: Source) -> Source:
     """The data set that a part is of; any other law as it is."""
     return data.whole if isinstance(data, Part) else data
+
+
+def is_of_its_classes(extractor: metrics.Extractor, data: Source) -> bool:
+    """Whether an extractor classifies, and its classes are those of the data; Inception's are of everything."""
+    whole = _whole(data)
+    of_digits = isinstance(extractor, metrics.DigitFeatures) and isinstance(whole, HandwrittenDigits)
+    of_cifar = isinstance(extractor, metrics.CifarFeatures) and isinstance(whole, Cifar10 | Cifar10Jpeg)
+    return of_digits or of_cifar or isinstance(extractor, metrics.InceptionFeatures)
 
 
 def feature_sets(

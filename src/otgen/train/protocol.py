@@ -76,7 +76,8 @@ def protocol_line(record: Mapping[str, Any]) -> str | None:
     if not set(Protocol.__dataclass_fields__) <= kept.keys():
         return None
     resized = "" if kept["resizing"] == "none" else f", resized {kept['resizing']}"
+    few = "" if kept["matched"] == kept["generated"] else f" ({kept['matched']:,} beside as many held out)"
     return (
-        f"{kept['generated']:,} samples against {kept['real']:,} real ones and {kept['held_out']:,} held out "
+        f"{kept['generated']:,} samples{few} against {kept['real']:,} real ones and {kept['held_out']:,} held out "
         f"({kept['split']}), features {kept['extractor']}{resized}; intervals of 95 %: key_low, key_high."
     )

@@ -11,11 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from otgen.errors import InputError
 from otgen.methods import MethodState
 
+# Codes in a batch on which statistics are measured.
+_STATISTICS_BATCH = 100
 # Key of the number of parameters of which an optimiser keeps moments.
 _MOMENTS = "moments"
 
@@ -68,12 +71,51 @@ def average_of(generator: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, generator: nn.Module, decay: float, step: int) -> None:
-    """``average <- d * average + (1 - d) * generator``, with d rising to ``decay`` over the first steps."""
+def update_average(
+    average: nn.Module, generator: nn.Module, decay: float, step: int, *, copy_statistics: bool = True
+) -> None:
+    """``average <- d * average + (1 - d) * generator``, with d rising to ``decay`` over the first steps.
+
+    Args:
+        average: the moving average, which is changed.
+        generator: the generator after the step.
+        decay: decay per step.
+        step: number of the step, from 1.
+        copy_statistics: copy the statistics of batch normalisations, like all other buffers.
+    """
     d = min(decay, (1 + step) / (10 + step))
     torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - d)
+    own = [] if copy_statistics else [buffer for part in _normalisations(average) for buffer in part.buffers()]
+    left = {id(buffer) for buffer in own}
     for kept, buffer in zip(average.buffers(), generator.buffers(), strict=True):
-        kept.copy_(buffer)
+        if id(kept) not in left:
+            kept.copy_(buffer)
+
+
+@torch.no_grad()
+def measure_statistics(average: nn.Module, codes: Tensor) -> None:
+    """Set the statistics of batch normalisations to their means over the batches of ``codes``, whatever they were.
+
+    Args:
+        average: a generator; other buffers are left alone, and so is the mode of each module.
+        codes: latent codes, ``(n, *latent)``, taken in batches of 100.
+    """
+    parts = _normalisations(average)
+    before = [(part.momentum, part.training) for part in parts]
+    for part in parts:
+        part.reset_running_stats()
+        part.momentum = None  # a plain mean
+        part.train()
+    if parts:
+        for batch in torch.split(codes, _STATISTICS_BATCH):
+            average(batch)
+    for part, (momentum, training) in zip(parts, before, strict=True):
+        part.momentum = momentum
+        part.train(training)
+
+
+def _normalisations(module: nn.Module) -> list[_BatchNorm]:
+    return [part for part in module.modules() if isinstance(part, _BatchNorm)]
 
 
 def take_apart(state: Any) -> Parts:

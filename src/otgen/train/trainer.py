@@ -22,14 +22,17 @@ from otgen.seeding import named_stream, seeded
 from otgen.threads import cached_property
 from otgen.train import checkpoint, conditioning, config_files, initial
 from otgen.train.changes import refuse_changes
-from otgen.train.config import Device, RunConfig
+from otgen.train.config import AverageStatistics, Device, RunConfig
 from otgen.train.rows import coder_of
 from otgen.train.rundir import RunDir
 from otgen.train.signals import handled
-from otgen.train.state import TrainState, average_of, update_average
+from otgen.train.state import TrainState, average_of, measure_statistics, update_average
 
 # What ends the loop after the present step. SIGHUP is what a closed terminal sends.
 _SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
+# Steps between two measurements of the average's batch statistics, and the codes that they take.
+_STATISTICS_EVERY, _STATISTICS_CODES = 500, 1000
 
 
 class Ending(StrEnum):
@@ -224,10 +227,20 @@ class Trainer:
             self._in_step = False
         self.state.step += 1
         self.state.settled = logged.settled
-        generator = self.state.method.generator.module
-        update_average(self.state.ema, generator, self.config.trainer.ema, self.state.step)
-        self.state.elapsed += time.perf_counter() - started
+        self._average(started)
         return logged
+
+    def _average(self, started: float) -> None:
+        """Update the moving average, and count the time of the step that began at ``started``."""
+        state, trainer = self.state, self.config.trainer
+        copied = trainer.ema_statistics is AverageStatistics.COPIED
+        update_average(state.ema, state.method.generator.module, trainer.ema, state.step, copy_statistics=copied)
+        state.elapsed += time.perf_counter() - started
+        power_of_two = state.step & (state.step - 1) == 0
+        if not copied and (power_of_two or state.step % _STATISTICS_EVERY == 0 or self.progress >= 1):
+            # The same codes each time: the statistics are a function of the average's weights alone.
+            codes = self.laws.latent.sample(_STATISTICS_CODES, named_stream(self.config.seed, "average"))
+            measure_statistics(state.ema, codes.to(self.device))
 
     def update(self, player: Player, loss: Tensor) -> None:
         """Backward pass, check for finite gradients, optimiser step, projection: the only place where weights change.

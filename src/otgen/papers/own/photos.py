@@ -6,7 +6,7 @@ from otgen.data import Digits, ImageFolder, Normal
 from otgen.methods import EOTGAN, Adam
 from otgen.nets import Augmented, DcganCritic, DcganGenerator, Rescaled, SpectralNorm
 from otgen.papers.recipe import Scale, recipe
-from otgen.train import Duration, RunConfig, TrainerConfig
+from otgen.train import AverageStatistics, Duration, RunConfig, TrainerConfig
 
 
 @recipe("photos", "a folder of photographs, 32 or 64 pixels, by EOT-GAN; give --data ImageFolder --data.folder FOLDER")
@@ -33,7 +33,9 @@ def photos(scale: Scale = Scale.CPU) -> RunConfig:
             generator_optimizer=adam,
             critic_optimizer=adam,
         ),
-        trainer=TrainerConfig(ema=0.999, eval_samples=200 if smoke else 2000),
+        trainer=TrainerConfig(
+            ema=0.999, ema_statistics=AverageStatistics.MEASURED, eval_samples=200 if smoke else 2000
+        ),
         steps=20 if smoke else None,
         budget=None if smoke else Duration(1200 if scale is Scale.CPU else 4 * 3600),
     )
