@@ -187,6 +187,12 @@ FAULTS: list[tuple[dict[str, float], FaultKind, str]] = [
     (GOOD | {"w1_matched": 0.8}, FaultKind.BLUR, "is below that between two sets of real samples"),
     (GOOD | {"spread": 0.85}, FaultKind.BLUR, "spread 0.85 times as far as the data"),
     (GOOD | {"detail": 0.5}, FaultKind.BLUR, "neighbouring pixels are 0.5 times those of real images"),
+    # Digits after 200 steps, as found: strokes that are no digits yet, and reach few of the data for that reason.
+    (
+        GOOD | {"precision": 0.4, "recall": 0.0, "coverage": 0.03, "detail": 0.65, "spread": 0.74},
+        FaultKind.BLUR,
+        "0.65",
+    ),
     (GOOD | {"detail": 2.0}, FaultKind.NOISE, "neighbouring pixels are 2 times those of real images"),
     (GOOD | {"spread": 1.5}, FaultKind.NOISE, "spread 1.5 times as far as the data"),
     (GOOD | {"precision": 0.1, "recall": 0.1}, FaultKind.BETWEEN, "precision 0.1, of real ones 0.7"),

@@ -44,8 +44,16 @@ def test_steps_say_it_too_and_a_run_without_a_curve_tells_of_none(tiny: RunConfi
 def test_the_line_tells_it_until_the_end(tiny: RunConfig, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("otgen.train.progress._PLAIN_EVERY", 0.0)
     lines = _told(tiny, start).splitlines()
-    assert all(re.search(r"left, then about \d+ s of evaluating", line) for line in lines[2:-2])
-    assert "evaluating" not in lines[-1]
+    assert all(re.search(r"left, then about \d+ s of evaluating", line) for line in lines[2:-3])
+    assert "evaluating" not in lines[-2]
+    assert lines[-1] == "Evaluating 40 samples, about 1 s."
+
+
+def test_an_interrupted_run_is_not_evaluated(tiny: RunConfig, start: Start) -> None:
+    text, _, line = progress()
+    line.curve = Curve()
+    to_end(start(tiny, hooks=[signals_at(3, 2), line.curve, line]))
+    assert "Evaluating" not in text.getvalue()
 
 
 def test_a_resumed_run_says_how_much_is_done(tiny: RunConfig, start: Start) -> None:

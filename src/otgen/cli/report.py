@@ -17,7 +17,6 @@ from otgen.train.tensorboard import write_evaluation
 def show_end(run: RunDir) -> None:
     """Evaluate the end of a run and print what a person wants to know."""
     console, config = PlainConsole(), run.load_config()
-    console.print(f"Evaluating {config.trainer.eval_samples} samples.")
     result = evaluate_run(run, reuse=True, config=config)
     if config.trainer.tensorboard:
         write_evaluation(run, run.read_evaluations()[-1])

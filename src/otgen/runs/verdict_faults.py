@@ -79,6 +79,8 @@ _BLURRED, _COLLAPSED = 0.9, 0.5
 _SMOOTH, _ROUGH = 0.8, 1.25
 # Below this part of that of real samples a share of samples near data, or of data near samples, is low.
 _LOW = 0.5
+# With less than this part of their precision, samples that reach few of the data are off, and not collapsed.
+_GOOD = 0.75
 # How much more alike pairs of samples may be than pairs of real ones, in SSIM.
 _ALIKE = 0.1
 # Of tables: the largest KS or total variation of a column, error of correlations and loss of AUC that pass.
@@ -140,11 +142,10 @@ def _copies(values: Mapping[str, float]) -> Iterator[Fault]:
 
 
 def _collapse(values: Mapping[str, float]) -> Iterator[Fault]:
-    # Samples far from all data reach few of them too: those are off, and not collapsed.
     near = _part_of_real(values, "precision")
     for key, said in (("coverage", "near few of the data"), ("recall", "of few of the kinds that the data have")):
         part = _part_of_real(values, key)
-        if part is not None and part < _LOW and (near is None or near >= _LOW):
+        if part is not None and part < _LOW and (near is None or near >= _GOOD):
             told = f"{key} {values[key]:.2g}, of real ones {values[f'{key}_real']:.2g}"
             yield Fault(FaultKind.COLLAPSE, f"Collapse: the samples are {said} ({told}).")
     alike, real = values.get("pair_ssim"), values.get("pair_ssim_real")

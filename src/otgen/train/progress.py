@@ -90,6 +90,8 @@ class ProgressLine:
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Print a last line, which stays."""
         self._show(trainer, self._bar is not None)
+        if self._evaluating is not None and trainer.progress >= 1:
+            self._say(f"Evaluating {trainer.config.trainer.eval_samples} samples, about {self._evaluating}.")
 
     def interrupted(self, trainer: Trainer) -> None:
         """Say what the process is waiting for."""
