@@ -30,8 +30,8 @@ class Augmented(CriticNet):
         flip: mirror every second image, left to right.
         shift: largest move in each direction, as a share of the side; the image's edge is repeated where it moves in.
         cutout: side of the square that is covered with the image's mean, as a share of the image's; 0 for none.
-        colour: strength of the changes of brightness, saturation and contrast, from 0 to 1. Channels are mixed, so leave
-            it at 0 where some of them are no colours but labels.
+        colour: strength of the changes of brightness, saturation and contrast, from 0 to 1. Channels are mixed, so
+            leave it at 0 where some of them are no colours but labels.
     """
 
     net: CriticNet = DcganCritic()
