@@ -12,13 +12,26 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 from typing_extensions import override
 
 Values = NDArray[np.float64]
 
 # A number that lies beyond those of training, where bounds are not kept, follows the line through the outer sixth.
 _TAIL = 1.0
+
+
+def ndtri(shares: Values | float) -> Values:
+    """The standard normal quantiles of shares."""
+    from scipy import special  # slow to import
+
+    return np.asarray(special.ndtri(shares), dtype=np.float64)
+
+
+def ndtr(quantiles: Values) -> Values:
+    """The shares below standard normal quantiles."""
+    from scipy import special  # slow to import
+
+    return np.asarray(special.ndtr(quantiles), dtype=np.float64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
