@@ -6,20 +6,21 @@ import argparse
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import yaml
 from PIL import Image
 
 from cases.errors import input_error
 from cases.runs import Call, Says
-from otgen import data, papers
+from otgen import papers
 from otgen.cli.few_data import few_data_line
 from otgen.cli.recognise import recognise
 from otgen.cli.train_recipe import choose
+from otgen.data import Table
 from otgen.nets import MlpGenerator
 from otgen.papers import Recipe, Scale
 from otgen.papers.own.digits import pixels
@@ -168,20 +169,41 @@ def test_an_array_trains(succeeds: Says) -> None:
     assert out.startswith("x.npz: 30 samples of 2 numbers: recipe table\nOnly 30 rows: the run can learn to copy them")
 
 
+def _frame(rows: int, numbers: int) -> Any:
+    rng = np.random.default_rng(0)
+    columns: dict[str, Any] = {f"x{k}": rng.normal(size=rows) for k in range(numbers)}
+    columns["sort"] = rng.choice(["a", "b"], rows)
+    columns["kept"] = rng.random(rows) < 0.5
+    return pandas.DataFrame(columns)
+
+
+def _write(frame: Any, name: str) -> None:
+    if name.endswith("parquet"):
+        frame.to_parquet(name, index=False)
+    else:
+        frame.to_csv(name, index=False, sep="\t" if name.endswith("tsv") else ",")
+
+
 @pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
-def test_tables_are_told_by_their_columns(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    kinds = ["number"] * 6 + ["category"] * 2 + ["boolean"]
+def test_tables_are_told_by_their_columns(ending: str) -> None:
+    name = f"cars.{ending}"
+    _write(_frame(400, 6), name)
+    found = recognise(name)
+    assert found.line == f"{name}: 400 rows, 8 columns, of which 2 categorical: recipe table"
+    assert (found.recipe, found.count) == ("table", 400)
+    assert found.words == ("--data", "Table", "--data.path", name)
 
-    def table(path: str) -> Any:
-        coder = SimpleNamespace(columns=tuple(SimpleNamespace(kind=kind) for kind in kinds))
-        return SimpleNamespace(count=406, coder=coder)
 
-    monkeypatch.setattr(data, "Table", table, raising=False)
-    Path(f"cars.{ending}").touch()
-    found = recognise(f"cars.{ending}")
-    assert found.line == f"cars.{ending}: 406 rows, 9 columns, of which 3 categorical: recipe table"
-    assert (found.recipe, found.count) == ("table", 406)
-    assert found.words == ("--data", "Table", "--data.path", f"cars.{ending}")
+def test_the_recipe_of_tables_is_fitted_to_few_rows_and_to_many_columns() -> None:
+    recipe: Any = papers.find("table").build(Scale.CPU)
+    _write(_frame(60, 80), "wide.csv")
+    width = Table(path="wide.csv").coder.width
+    assert width > recipe.latent.dim
+    assert recognise("wide.csv").words[4:] == ("--latent.dim", str(width))
+    # Of so few nothing is held out.
+    few = recipe.method.batch - 2
+    _write(_frame(few, 2), "few.csv")
+    assert recognise("few.csv").words[4:] == ("--method.batch", str(few))
 
 
 REFUSED = {

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from otgen.cli.printable import printable
+from otgen.data.holdout import LEAST_SPLIT
 from otgen.errors import InputError, suggestion
+from otgen.papers import Scale, find
 
 PHOTOS, TABLE, ANY_SHAPE = "photos", "table", "pixels"
 _TABLES, _ARRAYS = (".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq"), (".npy", ".npz")
@@ -28,6 +30,7 @@ _SIDE, _LARGE_SIDE = 32, 64
 _ENOUGH_FOR_LARGE = 2000
 # Colours that differ by no more are the noise of JPEG.
 _GREY_NOISE = 8
+_SURELY_LEFT = 0.8
 # That recipe's own eps is for the scale of digits.
 _EPS = "0.03*mean"
 
@@ -209,11 +212,26 @@ def _table(name: str) -> Recognised:
         count = table.count
         # Of a single row every column is constant: nobody need be told which.
         columns = table.coder.columns if count > 1 else ()
+        fitting = _fitting(count, table.coder.width)
     named = Counter(str(column.kind) for column in columns)
     categorical = named["category"] + named["boolean"]
     of = f", of which {categorical} categorical" if categorical else ""
     text = f"{_shown(name)}: {_many(count, 'row')}, {_many(len(columns), 'column')}{of}: recipe {TABLE}"
-    return Recognised(TABLE, ("--data", "Table", "--data.path", name), text, count)
+    return Recognised(TABLE, ("--data", "Table", "--data.path", name, *fitting), text, count)
+
+
+def _fitting(count: int, width: int) -> tuple[str, ...]:
+    """The options by which the recipe of tables fits few rows, or rows of many coordinates."""
+    config: Any = find(TABLE).build(Scale.CPU)
+    words: tuple[str, ...] = ()
+    # No more than are left to train on: of 50 rows or more some are held out, by chance more than a tenth.
+    most = count if count < LEAST_SPLIT else int(_SURELY_LEFT * count)
+    if most < config.method.batch:
+        words += ("--method.batch", str(most))
+    # A latent dimension for each coordinate, as each has noise of its own.
+    if width > config.latent.dim:
+        words += ("--latent.dim", str(width))
+    return words
 
 
 def _array(name: str, path: Path, key: str | None) -> Recognised:
@@ -242,6 +260,7 @@ def _array(name: str, path: Path, key: str | None) -> Recognised:
         words += ("--method.reg.eps", _EPS)
         return Recognised(ANY_SHAPE, words, f"{text} of shape {shape}: recipe {ANY_SHAPE}, for any shape", len(values))
     of = f" of {_many(shape[0] if shape else 1, 'number')}"
+    words += _fitting(len(values), shape[0] if shape else 1)
     return Recognised(TABLE, words, f"{text}{of}: recipe {TABLE}", len(values))
 
 
