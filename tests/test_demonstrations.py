@@ -22,15 +22,15 @@ from otgen.errors import MissingDependency
 
 def small() -> pd.DataFrame:
     rng = np.random.default_rng(0)
-    size = rng.normal(size=400)
+    size = rng.normal(size=300)
     frame = pd.DataFrame(
         {
             "size": np.exp(size),
             "count": np.clip(np.round(2 * size + 4), 0, 9).astype(int),
-            "kind": np.where(size + 0.5 * rng.normal(size=400) > 0, "big", "small").astype(object),
+            "kind": np.where(size + 0.5 * rng.normal(size=300) > 0, "big", "small").astype(object),
         }
     )
-    frame.loc[rng.random(400) < 0.1, "size"] = np.nan
+    frame.loc[rng.random(300) < 0.1, "size"] = np.nan
     return frame
 
 

@@ -22,6 +22,8 @@ from typing_extensions import override
 from studies.yours.copula import GaussianCopula
 
 _GAP = "missing"
+# Numbers of so few different values are told to ctgan as categories: it would fill the space between them.
+_FEW = 10
 
 
 class Made(NamedTuple):
@@ -155,4 +157,6 @@ def _without_gaps(train: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             categories.append(_gap(name))
             filled[name] = train[name].fillna(train[name].median())
             filled[_gap(name)] = np.where(gaps, "yes", "no")
+        if name not in categories and filled[name].nunique() <= _FEW:
+            categories.append(name)
     return filled, categories

@@ -186,6 +186,18 @@ def test_gaps_keep_a_columns_spread_and_its_correlations() -> None:
     assert torch.equal(Table.of(frame).support(), Table.of(frame).support())
 
 
+def test_marks_of_missing_values_fill_a_normal_law() -> None:
+    """A rare mark far from the others is a step that a generator does not learn: it then makes no gap at all."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=2000)}).mask(rng.random((2000, 1)) < 0.05)
+    coder = Table.of(frame).coder
+    marks = coder.encode(frame).numpy()[:, 1]
+    assert (abs(marks.mean()), marks.std()) == (pytest.approx(0, abs=0.05), pytest.approx(1, abs=0.05))
+    assert marks[frame["x"].isna()].min() > marks[frame["x"].notna()].max()
+    made = coder.decode(torch.randn(20_000, 2, generator=torch.Generator().manual_seed(0)))
+    assert made["x"].isna().mean() == pytest.approx(frame["x"].isna().mean(), abs=0.01)
+
+
 # --- tables
 
 

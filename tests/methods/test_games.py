@@ -254,3 +254,10 @@ test_hyper_parameters_are_checked = refusals(
         (lambda: SpectralNorm(scale=0.0), "must be a positive number, got 0.0"),
     ]
 )
+
+
+def test_self_terms_of_independent_batches_are_a_choice_of_pixel_sinkhorn() -> None:
+    same, independent = (methods.PixelSinkhorn(self_terms=kind) for kind in methods.SelfTerms)
+    assert methods.PixelSinkhorn() == same
+    assert len({side for term in same.generator_terms() for side in (term.left, term.right)}) == 2
+    assert len({side for term in independent.generator_terms() for side in (term.left, term.right)}) == 4

@@ -34,7 +34,10 @@ def test_a_recipe_runs_at_smoke_scale(recipe: Recipe, tmp_path: Path, capsys: py
         assert line["lower"] - 1e-3 <= line["loss"] <= line["upper"] + 1e-3
     values = json.loads((out / "eval" / f"step_{steps:08d}.json").read_text())
     assert None not in values.values()
-    for named in (out / f"samples/step_{steps:08d}.png", out / f"eval/step_{steps:08d}.json"):
+    shape = checkpoint.read_shapes(checkpoint.newest(run.checkpoints)).shape
+    # Points of more than two dimensions have no picture.
+    pictures = [out / f"samples/step_{steps:08d}.png"] if len(shape) > 1 or shape[0] <= 2 else []
+    for named in (*pictures, out / f"eval/step_{steps:08d}.json"):
         assert named.is_file()
         assert str(named) in shown.out
 

@@ -6,8 +6,9 @@ import io
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,13 @@ import torch
 from cases.checkpoints import change
 from cases.errors import input_error
 from otgen import nets
-from otgen.data import Arrays, Normal, Uniform
+from otgen.data import Arrays, Normal, Source, Uniform
 from otgen.errors import MissingDependency
 from otgen.methods import Adam, PixelSinkhorn
 from otgen.nets import DcganGenerator, MlpGenerator
 from otgen.ot import KL
 from otgen.runs import export_run, sample_run
-from otgen.runs.export import SampleMap, _quiet, _torch_program
+from otgen.runs.export import SampleMap, _law, _quiet, _torch_program
 from otgen.seeding import named_stream
 from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig, checkpoint
 from otgen.train.hooks import Checkpoints
@@ -150,6 +151,17 @@ def test_what_cannot_be_exported_is_one_line(
     monkeypatch.setattr("torch.export.export", fail)
     input_error(r"cannot be exported to .pt2: a long page; otgen", export_run, runs_of["mlp"], tmp_path / "g.pt2")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_law_of_codes_with_labels_is_told() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Labelled(Normal):
+        latent: Source
+        code: Any
+
+    law = _law(Labelled(latent=Uniform(dim=3), code=SimpleNamespace(names=("cat", "dog"))))
+    expected = {"law": "Uniform", "dim": 3, "low": -1.0, "high": 1.0}
+    assert law == {**expected, "then": "a one-hot vector of the label", "labels": ["cat", "dog"]}
 
 
 SHAPES = {

@@ -13,6 +13,7 @@ from PIL import Image
 
 from cases.checkpoints import change, sum_again
 from cases.errors import input_error
+from otgen.cli.main import main
 from otgen.data import ImageFolder, Normal, Table
 from otgen.methods import Adam, PixelSinkhorn
 from otgen.nets import MlpGenerator
@@ -105,6 +106,25 @@ def test_its_picture_has_a_row_for_each_label(trained: RunDir) -> None:
     assert image.shape[0] // side == 3
     rows = [image[k * side + side // 2].mean(0) for k in range(3)]
     assert [int(row.argmax()) for row in rows] == [2, 1, 0]
+
+
+def test_the_command_asks_for_a_label_and_says_which_it_made(
+    trained: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def sample(name: str, *more: str) -> int:
+        return main(["sample", str(trained.path), "--n", "12", "--out", str(tmp_path / name), *more])
+
+    assert sample("all.npz") == 0
+    with np.load(tmp_path / "all.npz") as file:
+        assert tuple(file["labels"]) == draw_run(trained, 12, 0).labels
+        assert file["samples"].shape == (12, 3, 4, 4)
+    assert sample("red.npz", "--label", "red") == 0
+    with np.load(tmp_path / "red.npz") as file:
+        assert set(file["labels"]) == {"red"}
+    capsys.readouterr()
+    assert sample("none.npz", "--label", "rot") == 1
+    assert "no label is called 'rot'; the 3 labels are: blue, green, red" in capsys.readouterr().err
+    assert not (tmp_path / "none.npz").exists()
 
 
 @pytest.mark.parametrize(

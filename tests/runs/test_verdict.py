@@ -164,6 +164,11 @@ ROWS |= {"missing_error": 0.01, "dcr_exact": 0.0, "dcr_exact_real": 0.0}
 # Of the codes of rows, in which samples lie between the categories.
 CODES = {"precision": 0.09, "precision_real": 1.0, "recall": 0.1, "recall_real": 1.0, "spread": 0.4, "copy_close": 0.3}
 CODES |= {"w1_matched": 0.1, "w1_real": 0.4}
+WORST = {
+    f"class/{name}/{key}": value
+    for name, of in (("a", 1.0), ("b", 5.0), ("c", 2.0))
+    for key, value in (("frechet", 3 * of), ("frechet_real", 3.0))
+}
 FAULTS: list[tuple[dict[str, float], FaultKind, str]] = [
     (GOOD | {"copy_close": 0.3}, FaultKind.COPIES, "nearer to training samples than real ones do"),
     (GOOD | {"copy_exact": 3.0}, FaultKind.COPIES, "3 are exact copies"),
@@ -172,6 +177,16 @@ FAULTS: list[tuple[dict[str, float], FaultKind, str]] = [
     (GOOD | {"pair_ssim": 0.6}, FaultKind.COLLAPSE, "SSIM 0.6, of real ones 0.2"),
     (GOOD | {"spread": 0.2}, FaultKind.COLLAPSE, "spread 0.2 times as far as the data"),
     (GOOD | {"classes_share_min": 0.0}, FaultKind.CLASSES, "no sample is of the rarest one"),
+    (
+        GOOD | {"label_accuracy": 0.6, "label_accuracy_real": 0.99},
+        FaultKind.LABELS,
+        "60 % of the samples are recognised",
+    ),
+    (
+        GOOD | WORST,
+        FaultKind.LABELS,
+        "Label 'b' is made worst: its Fréchet distance is 5 times that of its real samples",
+    ),
     (GOOD | {"w1_matched": 0.8}, FaultKind.BLUR, "is below that between two sets of real samples"),
     (GOOD | {"spread": 0.85}, FaultKind.BLUR, "spread 0.85 times as far as the data"),
     (GOOD | {"detail": 0.5}, FaultKind.BLUR, "neighbouring pixels are 0.5 times those of real images"),

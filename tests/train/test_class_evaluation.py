@@ -36,7 +36,7 @@ class Seen(Labelled):
     """With held-out points of each label."""
 
     def held_out(self) -> FiniteSource:
-        return Labelled(counts=tuple(2 * count for count in self.counts), seed=1)
+        return Labelled(counts=tuple(2 * count for count in self.counts), size=self.size, seed=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +78,28 @@ def test_a_label_with_few_samples_is_left_out() -> None:
 
 def test_the_worst_label_is_told_by_the_frechet_distance_where_there_is_one() -> None:
     values = {"class/a b/c/frechet": 2.0, "class/d/frechet": 3.0, "class/a b/c/w1_matched": 9.0}
+    assert worst_class(values) is None  # nothing to compare with
+    values |= {"class/a b/c/frechet_real": 0.5, "class/d/frechet_real": 1.0}
+    assert worst_class(values) == WorstClass(name="a b/c", key="frechet", value=4.0, median=3.5)
     assert worst_class(values | {"class/e/w1_matched": 1.0}) is None  # no number is there for all
-    assert worst_class(values) == WorstClass(name="d", key="frechet", value=3.0, median=2.5)
-    alone = worst_class({"class/a b/c/frechet": 2.0})
-    assert alone is not None
-    assert alone.name == "a b/c"
+
+
+def test_a_rare_label_is_not_the_worst_for_being_rare() -> None:
+    """The distance of few samples is larger; that of as many real ones is too."""
+    data = Seen(counts=(400, 12), size=(8,))
+    code = LabelCode.of(data, 1.0)
+    assert code is not None
+
+    class Right(Told):
+        def forward(self, codes: Tensor) -> Tensor:
+            noise = torch.randn(len(codes), 8, generator=torch.Generator().manual_seed(5))
+            return codes[:, -2:].argmax(1)[:, None] + 0.1 * noise + self.weight
+
+    values = evaluate(Right(2, {}), LabelledLatent(latent=Normal(dim=2), code=code), data, 600, 0).values
+    assert values["class/b/sliced_w1"] > 2 * values["class/a/sliced_w1"]
+    worst = worst_class(values)
+    assert worst is not None
+    assert worst.value < 1.5
 
 
 def recognised(names: tuple[str, ...], family: str) -> dict[str, float]:

@@ -9,15 +9,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from otgen.cli.printable import printable
 from otgen.errors import InputError, suggestion
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-PHOTOS, TABLE, POINTS = "photos", "table", "pixels"
+PHOTOS, TABLE, ANY_SHAPE = "photos", "table", "pixels"
 _TABLES, _ARRAYS = (".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq"), (".npy", ".npz")
 # Those that a folder without images is searched for.
 _LIKELY = (".csv", ".tsv", ".parquet", *_ARRAYS)
@@ -31,8 +28,8 @@ _SIDE, _LARGE_SIDE = 32, 64
 _ENOUGH_FOR_LARGE = 2000
 # Colours that differ by no more are the noise of JPEG.
 _GREY_NOISE = 8
-# Columns whose spreads are outside are brought to one scale.
-_LEAST_SPREAD, _MOST_SPREAD = 0.1, 10.0
+# That recipe's own eps is for the scale of digits.
+_EPS = "0.03*mean"
 
 
 @dataclass(frozen=True)
@@ -209,7 +206,9 @@ def _table(name: str) -> Recognised:
     with warnings.catch_warnings():
         # What it has to say of its columns it says when it is trained on.
         warnings.simplefilter("ignore")
-        count, columns = table.count, table.coder.columns
+        count = table.count
+        # Of a single row every column is constant: nobody need be told which.
+        columns = table.coder.columns if count > 1 else ()
     named = Counter(str(column.kind) for column in columns)
     categorical = named["category"] + named["boolean"]
     of = f", of which {categorical} categorical" if categorical else ""
@@ -237,26 +236,13 @@ def _array(name: str, path: Path, key: str | None) -> Recognised:
         words += ("--data.scale", "0.00392156862745098") if values.dtype.kind == "u" else ()
         colours = "grey" if channels == 1 else "in colour"
         return Recognised(PHOTOS, words, f"{text}, {side} x {side} {colours}: recipe {PHOTOS}", len(values))
-    words += ("--method.reg.eps", "0.01*mean")
+    # Whatever the units of each column: samples come back in them.
+    words += ("--data.standardise", "true")
     if len(shape) > 1:
-        return Recognised(POINTS, words, f"{text} of shape {shape}: recipe {POINTS}, for any shape", len(values))
-    of = f" of {_many(shape[0] if shape else 1, 'number')}: recipe {POINTS}"
-    if _is_even(values):
-        return Recognised(POINTS, words, f"{text}{of}", len(values))
-    why = (
-        ", each brought to one scale, as theirs differ, and so are samples; of a .csv or .parquet samples come back in "
-    )
-    return Recognised(POINTS, (*words, "--data.standardise", "true"), f"{text}{of}{why}its own units", len(values))
-
-
-def _is_even(values: NDArray[Any]) -> bool:
-    """Whether the spreads of all columns are about 1; what is not finite is for the data to say."""
-    import numpy as np
-
-    with np.errstate(all="ignore"):
-        spreads = np.asarray(values[:100_000], dtype=np.float64).reshape(min(len(values), 100_000), -1).std(0)
-    spreads = spreads[np.isfinite(spreads) & (spreads > 0)]
-    return bool(((spreads > _LEAST_SPREAD) & (spreads < _MOST_SPREAD)).all())
+        words += ("--method.reg.eps", _EPS)
+        return Recognised(ANY_SHAPE, words, f"{text} of shape {shape}: recipe {ANY_SHAPE}, for any shape", len(values))
+    of = f" of {_many(shape[0] if shape else 1, 'number')}"
+    return Recognised(TABLE, words, f"{text}{of}: recipe {TABLE}", len(values))
 
 
 def _many(count: int, what: str) -> str:

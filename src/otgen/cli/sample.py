@@ -95,7 +95,7 @@ def _parser() -> Parser:
     many = f"how many, {_SAMPLES} where it is left out; with --interpolate how many rows, {_ROWS}"
     parser.add_argument("--n", type=int | None, default=None, help=many)
     parser.add_argument("--seed", type=int, default=0, help="of the latent codes")
-    out = "grid.png, folder/ (a PNG a sample), samples.npz (key 'samples'), samples.npy, rows.csv or rows.parquet"
+    out = "grid.png, folder/ (a PNG a sample), .npz (keys 'samples', 'labels'), .npy, rows.csv or rows.parquet"
     parser.add_argument("--out", type=str, required=True, help=out)
     between = "rows of K samples each, on the way from one latent code to another"
     parser.add_argument("--interpolate", type=int | None, default=None, metavar="K", help=between)
@@ -120,13 +120,13 @@ def _written(asked: _Asked, run: RunDir) -> int:
     _refuse_large(asked, shapes.shape, config.latent.shape)
     if asked.form is Form.FOLDER:
         return _write_folder(asked, run, config)
-    samples = _samples(asked, run, config)
+    samples, labels = _samples(asked, run, config)
     if asked.form is Form.GRID:
         from otgen.train.pictures import save_picture
 
         save_picture(samples, asked.path, value_range=shapes.value_range, columns=asked.between)
     elif asked.form.is_array:
-        write_array(_in_units(run, samples), asked.path, asked.form)
+        write_array(_in_units(run, samples), asked.path, asked.form, labels)
     else:
         from otgen.runs import write_rows
 
@@ -134,13 +134,15 @@ def _written(asked: _Asked, run: RunDir) -> int:
     return 0
 
 
-def _samples(asked: _Asked, run: RunDir, config: RunConfig) -> Tensor:
+def _samples(asked: _Asked, run: RunDir, config: RunConfig) -> tuple[Tensor, tuple[str, ...] | None]:
+    """The samples, and the label of each, if there are labels and each sample stands on its own."""
     from otgen.runs import Sampler
 
     sampler = Sampler.open(run, config=config, **asked.options)
     if asked.between is None:
-        return sampler.draw(asked.n, asked.seed).values
-    return sampler.between(asked.n, asked.between, asked.seed)
+        drawn = sampler.draw(asked.n, asked.seed)
+        return drawn.values, drawn.labels
+    return sampler.between(asked.n, asked.between, asked.seed), None
 
 
 def _write_folder(asked: _Asked, run: RunDir, config: RunConfig) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,12 +93,14 @@ def is_image(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and shape[0] in (1, 3)
 
 
-def write_array(samples: Tensor, path: Path, form: Form) -> None:
-    """Write samples as an array, ``samples`` of an .npz."""
+def write_array(samples: Tensor, path: Path, form: Form, labels: Sequence[str] | None = None) -> None:
+    """Write samples as an array, ``samples`` of an .npz, in which ``labels`` are what they were made for."""
     import numpy as np
 
     with files.whole(path) as file:
-        if form is Form.NPZ:
+        if form is Form.NPZ and labels is not None:
+            np.savez(file, samples=samples.numpy(), labels=np.array(labels))
+        elif form is Form.NPZ:
             np.savez(file, samples=samples.numpy())
         else:
             np.save(file, samples.numpy())

@@ -71,7 +71,7 @@ class Part:
     """
 
     value: Code | None
-    gap: Code | None
+    gap: Steps | None
 
     @property
     def width(self) -> int:
@@ -138,6 +138,9 @@ class RowCoder:
     def encode(self, frame: DataFrame) -> Tensor:
         """Samples of rows: float32, ``(n, width)``. Values that are missing are filled in beside their mark.
 
+        Marks are spread over the intervals of a normal law that stand for "there" and "missing", by a fixed seed: the
+        same rows give the same samples.
+
         Raises:
             InputError: a column is missing, or holds other values.
         """
@@ -159,7 +162,7 @@ class RowCoder:
                     gaps.append((part.value, slice(start, end), missing))
                 start = end
             if part.gap is not None:
-                out[:, start : start + 1] = part.gap.encode(missing.astype(np.float64))
+                out[:, start : start + 1] = part.gap.spread(missing.astype(np.float64), seed=start)
                 start += 1
         if gaps:
             fill(out)
@@ -269,7 +272,10 @@ class RowCoder:
             about = dict(entry)
             codes = {name: from_plain(code) for name, code in about.pop("codes", {}).items()}
             columns.append(Column.from_plain(about))
-            parts.append(Part(value=codes.get("value"), gap=codes.get("gap")))
+            gap = codes.get("gap")
+            if gap is not None and not isinstance(gap, Steps):
+                raise TypeError("a gap's code is another than steps")
+            parts.append(Part(value=codes.get("value"), gap=gap))
         names = [column.name for column in columns]
         if len(set(names)) != len(names) or not (stored["label"] is None or stored["label"] in names):
             raise ValueError("its columns are not distinct, or lack the label")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from typing_extensions import override
@@ -180,6 +181,18 @@ class Steps(Code):
     @override
     def encode(self, values: Values) -> Values:
         return self.places[nearest(self.values, values)][:, None]
+
+    def spread(self, values: Values, seed: int) -> Values:
+        """Other coordinates of the same values, all over their intervals, so that together they have a normal law.
+
+        A rare value far from the others is a step that a network hardly learns; a normal law has none.
+        """
+        ends = np.concatenate([[0.0], ndtr(self.edges), [1.0]])
+        place = nearest(self.values, values)
+        rng = torch.Generator().manual_seed(seed)
+        share = torch.rand(len(values), generator=rng, dtype=torch.float64).numpy()
+        inside = ends[place] + (ends[place + 1] - ends[place]) * np.clip(share, 1e-6, 1 - 1e-6)
+        return np.asarray(ndtri(inside))[:, None]
 
     @override
     def decode(self, coordinates: Values) -> Values:

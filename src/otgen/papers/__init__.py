@@ -27,6 +27,7 @@ from otgen.papers.figure import find_figure as find_figure
 from otgen.papers.figure_metrics import Better as Better
 from otgen.papers.figure_metrics import Measure as Measure
 from otgen.papers.own import digits_against_others as digits_against_others
+from otgen.papers.own import table as table
 from otgen.papers.own import toys as toys
 from otgen.papers.own.digits import digits as digits
 from otgen.papers.own.photos import photos as photos

@@ -6,17 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from otgen.runs.verdict_faults import CHANCE, faults
-from otgen.train import worst_class
 
 # A distance that is this many times its least value of the run has become worse.
 _RISEN = 1.25
-# A label whose distance is this many times the median of the labels' is worth a word.
-_WORSE = 1.5
-_DISTANCES = {
-    "frechet": "Fréchet distance",
-    "sliced_w1": "sliced Wasserstein distance, relative to real samples',",
-    "w1_matched": "Wasserstein distance, relative to real samples',",
-}
 
 
 def remarks(values: Mapping[str, float], history: Sequence[Mapping[str, Any]] = ()) -> list[str]:
@@ -26,18 +18,7 @@ def remarks(values: Mapping[str, float], history: Sequence[Mapping[str, Any]] = 
         values: metric name to number; metrics that are missing are not remarked on.
         history: stored evaluations of the run, ordered by step.
     """
-    return [*(fault.text for fault in faults(values)), *_on_labels(values), *_on_distances(values, history)]
-
-
-def _on_labels(values: Mapping[str, float]) -> Iterator[str]:
-    told, real = values.get("label_accuracy"), values.get("label_accuracy_real")
-    if told is not None and real is not None and told < (1 - CHANCE) * real:
-        parts = (f"{100 * told:.0f} %", f"{100 * real:.0f} %")
-        yield f"Only {parts[0]} of the samples are recognised as the label asked for, of real ones {parts[1]}."
-    worst = worst_class(values)
-    if worst is not None and worst.value > _WORSE * worst.median:
-        distance = f"{_DISTANCES[worst.key]} is {worst.value:.3g}, the median of the labels' {worst.median:.3g}"
-        yield f"The label {worst.name!r} is made worst: its {distance}."
+    return [*(fault.text for fault in faults(values)), *_on_distances(values, history)]
 
 
 def _on_distances(values: Mapping[str, float], history: Sequence[Mapping[str, Any]]) -> Iterator[str]:

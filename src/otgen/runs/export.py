@@ -83,8 +83,9 @@ def export_run(run: RunDir, path: Path, *, raw: bool = False) -> Path:
             f"the generator of {run.path} cannot be exported to {form}: {why}; otgen sample and "
             "otgen.runs.load_generator need no export"
         ) from error
+    about = _about(run, sampler, path, raw=raw)
     files.write(path, content)
-    return files.write_json(about_path(path), _about(run, sampler, path, raw=raw))
+    return files.write_json(about_path(path), about)
 
 
 def export_form(path: Path) -> ExportForm:
@@ -174,5 +175,12 @@ def _about(run: RunDir, sampler: Sampler, path: Path, *, raw: bool) -> dict[str,
 
 
 def _law(latent: Source) -> dict[str, Any]:
-    """A latent law by its name and its options."""
-    return {"law": type(latent).__name__, **{one.name: getattr(latent, one.name) for one in dataclasses.fields(latent)}}
+    """A latent law by its name and its options; one with labels as the law without, and the labels."""
+    # A law of codes with a label appended is made of the law of the codes and what it knows of the labels.
+    inner, labels = getattr(latent, "latent", None), getattr(latent, "code", None)
+    if isinstance(inner, Source) and labels is not None:
+        return {**_law(inner), "then": "a one-hot vector of the label", "labels": list(labels.names)}
+    options = {one.name: getattr(latent, one.name) for one in dataclasses.fields(latent)}
+    # What is no number or text a user of the file cannot draw from by this description.
+    known = {name: value for name, value in options.items() if isinstance(value, int | float | str | None)}
+    return {"law": type(latent).__name__, **known}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from otgen.runs.verdict_distance import is_glaring, short
+from otgen.train import worst_class
 
 
 class FaultKind(StrEnum):
@@ -20,6 +21,8 @@ class FaultKind(StrEnum):
     """Modes of a known mixture are missing."""
     CLASSES = "classes"
     """A class is missing."""
+    LABELS = "labels"
+    """Samples are not of the label that they were asked for, or one label is made worse than the others."""
     POINTS = "points"
     """Samples lie on points of the modes of a known mixture."""
     BLUR = "blur"
@@ -57,6 +60,13 @@ _NARROW, _WIDE = 0.5, 1.2
 _CLEAR = 0.8
 # A class, or a mode, with less than this part of an even share counts as missing or nearly so.
 _RARE = 0.2
+# A label whose distance is this many times the median of the labels' is made worse than the others.
+_WORSE = 1.5
+_DISTANCES = {
+    "frechet": "Fréchet distance",
+    "sliced_w1": "sliced Wasserstein distance",
+    "w1_matched": "Wasserstein distance",
+}
 # Numbers of classes of the shipped classifiers.
 _CLASSES = 10
 # Relative difference of a distance from that of real samples that is not put down to chance.
@@ -89,7 +99,7 @@ def faults(values: Mapping[str, float]) -> list[Fault]:
     Args:
         values: metric name to number; nothing is said of metrics that are missing.
     """
-    checks = (_copies, _collapse, _modes, _classes, _blur, _noise, _between, _columns, _gaps, _together, _use)
+    checks = (_copies, _collapse, _modes, _classes, _labels, _blur, _noise, _between, _columns, _gaps, _together, _use)
     if any(key in values for key in _OF_TABLES):
         values = {key: value for key, value in values.items() if key not in _OF_CODES}
     found: dict[FaultKind, Fault] = {}
@@ -179,6 +189,19 @@ def _classes(values: Mapping[str, float]) -> Iterator[Fault]:
             FaultKind.CLASSES,
             f"A class is missing or nearly so: {rare} of the rarest one; even shares are {100 / _CLASSES:.0f} %.",
         )
+
+
+def _labels(values: Mapping[str, float]) -> Iterator[Fault]:
+    told, real = values.get("label_accuracy"), values.get("label_accuracy_real")
+    if told is not None and real is not None and told < (1 - CHANCE) * real:
+        parts = (f"{100 * told:.0f} %", f"{100 * real:.0f} %")
+        said = f"Labels: {parts[0]} of the samples are recognised as the label asked for, and {parts[1]} of real ones."
+        yield Fault(FaultKind.LABELS, said)
+    worst = worst_class(values)
+    if worst is not None and worst.value > _WORSE * worst.median:
+        distance = f"{_DISTANCES[worst.key]} is {worst.value:.2g} times that of its real samples"
+        said = f"Label {worst.name!r} is made worst: its {distance}, the median of the labels {worst.median:.2g} times."
+        yield Fault(FaultKind.LABELS, said)
 
 
 def _blur(values: Mapping[str, float]) -> Iterator[Fault]:

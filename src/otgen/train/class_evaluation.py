@@ -21,8 +21,9 @@ _METRICS: tuple[type[metrics.Metric], ...] = (
     metrics.WassersteinDistance,
 )
 _KEPT = ("frechet", "frechet_real", "sliced_w1", "sliced_w1_real", "w1_matched", "w1_real")
-# What tells the worst class: the first of these keys that is there, relative to another one.
-_JUDGED = (("frechet", None), ("sliced_w1", "sliced_w1_real"), ("w1_matched", "w1_real"))
+# What tells the worst class: the first of these keys that is there, relative to that of real samples. Distances of
+# finite samples are too large, the more so the rarer a class is; both sides of these ratios are of one size.
+_JUDGED = (("frechet", "frechet_real"), ("sliced_w1", "sliced_w1_real"), ("w1_matched", "w1_real"))
 # Classes that are measured, the most frequent ones, and the least number of samples to measure one.
 _MOST_CLASSES, _LEAST = 20, 10
 _PREFIX = "class/"
@@ -91,7 +92,7 @@ class WorstClass:
     Attributes:
         name: the label.
         key: the metric that says so.
-        value: its value for this label; where it is no Fréchet distance, relative to real samples' of the label.
+        value: its value for this label, relative to that of real samples of the label.
         median: the median of the labels.
     """
 
@@ -104,8 +105,8 @@ class WorstClass:
 def worst_class(values: Mapping[str, float]) -> WorstClass | None:
     """The label whose samples are the farthest from the data; None if no label was measured.
 
-    It is judged by the Fréchet distance, else by the sliced or the exact Wasserstein distance relative to that of real
-    samples: by the first of them that is there for all labels.
+    It is judged by the Fréchet distance, else by the sliced or the exact Wasserstein distance: by the first of them
+    that is there for all labels, relative to that of real samples.
 
     Args:
         values: an evaluation.
@@ -115,8 +116,8 @@ def worst_class(values: Mapping[str, float]) -> WorstClass | None:
         found = {}
         for name in measured:
             value, scale = (values.get(f"{_PREFIX}{name}/{k}") for k in (key, unit))
-            if value is not None and (unit is None or scale):
-                found[name] = value / (scale or 1.0)
+            if value is not None and scale:
+                found[name] = value / scale
         if found and len(found) == len(measured):
             name = max(sorted(found), key=lambda name: found[name])
             return WorstClass(name=name, key=key, value=found[name], median=statistics.median(found.values()))
@@ -135,10 +136,12 @@ def _of_class(
     def of(sets: metrics.FeatureSets | None) -> metrics.FeatureSets | None:
         if sets is None:
             return None
-        held_out = None
-        if sets.held_out is not None and unseen is not None and int(unseen.sum()) >= _LEAST:
-            held_out = _chosen(sets.held_out, unseen)
-        return metrics.FeatureSets(_chosen(sets.fake, fake), _chosen(sets.real, real), held_out)
+        made, seen = _chosen(sets.fake, fake), _chosen(sets.real, real)
+        if sets.held_out is None or unseen is None or int(unseen.sum()) < _LEAST:
+            return metrics.FeatureSets(made, seen, None)
+        held_out = _chosen(sets.held_out, unseen)
+        count = min(len(made), len(held_out))
+        return metrics.FeatureSets(made.first(count), seen, held_out.first(count))
 
     points = of(given.points)
     assert points is not None
