@@ -161,6 +161,9 @@ GOOD |= {"w1_matched": 1.0, "w1_real": 1.0}
 ROWS = {"marginal_ks": 0.03, "marginal_ks_real": 0.03, "detection_auc": 0.55, "spread_ratio": 1.0, "dcr_share": 0.01}
 ROWS |= {"marginal/age": 0.03, "marginal/city": 0.02, "correlation_error": 0.04, "tstr_auc": 0.95, "trtr_auc": 0.96}
 ROWS |= {"missing_error": 0.01, "dcr_exact": 0.0, "dcr_exact_real": 0.0}
+# Of the codes of rows, in which samples lie between the categories.
+CODES = {"precision": 0.09, "precision_real": 1.0, "recall": 0.1, "recall_real": 1.0, "spread": 0.4, "copy_close": 0.3}
+CODES |= {"w1_matched": 0.1, "w1_real": 0.4}
 WORST = {
     f"class/{name}/{key}": value
     for name, of in (("a", 1.0), ("b", 5.0), ("c", 2.0))
@@ -223,7 +226,9 @@ def test_every_fault_has_its_case() -> None:
     assert {kind for _, kind, _ in FAULTS} == set(FaultKind)
 
 
-@pytest.mark.parametrize("values", [GOOD, ROWS, ROWS | {"dcr_exact": 0.3, "dcr_exact_real": 0.3}], ids=str)
+@pytest.mark.parametrize(
+    "values", [GOOD, ROWS, ROWS | CODES, ROWS | {"dcr_exact": 0.3, "dcr_exact_real": 0.3}], ids=str
+)
 def test_nothing_is_wrong_with_what_is_as_good_as_real(values: dict[str, float]) -> None:
     found = _said(values)
     assert found.faults == ()
@@ -247,6 +252,7 @@ COURSES: list[tuple[tuple[float, ...], Course, str]] = [
     ((5.0,), Course.UNKNOWN, "one evaluation"),
     ((9.0, 5.0), Course.FALLING, "too few evaluations to say what twice the budget promises"),
     ((20.0, 12.0, 9.0, 7.5), Course.FALLING, "Twice the budget promises Fréchet"),
+    ((9.0, 2.0, 1.5, 0.9), Course.REACHED, "nothing is left to gain"),
     ((9.0, 5.0, 5.0, 5.0), Course.FLAT, "more of the same promises none"),
     ((9.0, 2.0, 4.0, 5.0), Course.RISING, "2.5 times the least one"),
 ]

@@ -20,6 +20,7 @@ class Course(StrEnum):
 
     UNKNOWN = "not known"
     FALLING = "still falling"
+    REACHED = "as near as real ones"
     FLAT = "no longer falling"
     RISING = "became worse"
 
@@ -92,6 +93,8 @@ def trend_of(history: Sequence[Mapping[str, Any]], *, key: str | None = None, by
     # The same real data each time: one number, unless evaluations were made anew with other settings.
     real = float(records[-1].get(measure.real) or 0.0)
     trend = partial(Trend, evaluations=len(records), key=measure.key, real=real, last=last)
+    if last <= real:
+        return trend(course=Course.REACHED)
     least = float(distances.min())
     if last > _RISEN * least:
         return trend(course=Course.RISING, change=last / least if least > 0 else math.inf)
@@ -197,6 +200,8 @@ def trend_text(trend: Trend, value: float | None, real: float | None) -> str:
         value: the distance at the end of the run; None if it is another one than that of the curve.
         real: the same of real data; None if it is not known.
     """
+    if trend.course is Course.REACHED:
+        return "By the curve of the run they are as near as real ones: by that distance nothing is left to gain."
     if trend.course is Course.UNKNOWN or trend.change is None:
         count = {0: "no evaluation", 1: "one evaluation"}.get(trend.evaluations, "evaluations of the end only")
         return f"Whether they still improve is not known: {count}."
