@@ -335,3 +335,20 @@ def test_a_damaged_text_is_told_in_one_line() -> None:
 
 def _raised(error: Exception) -> None:
     raise error
+
+
+def test_rows_held_out_of_few_values_are_of_the_same_law() -> None:
+    # Equal rows that stayed together would leave some of the 8 kinds of rows to training, and the others to the test.
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({name: rng.choice(["x", "y"], 2000) for name in "abc"})
+    part = training_part(Table.of(frame), 0.2)
+    held_out = part.held_out()
+    assert isinstance(part, Table)
+    assert isinstance(held_out, Table)
+    shares = [table.frame().value_counts(normalize=True) for table in (part, held_out)]
+    assert len(shares[1]) == 8
+    assert float((shares[0] - shares[1]).abs().sum()) / 2 < 0.1
+    # A longer or sorted table keeps the split: the same number of each kind of rows is held out.
+    again = training_part(Table.of(frame.sort_values([*"abc"]).reset_index(drop=True)), 0.2).held_out()
+    assert isinstance(again, Table)
+    assert again.frame().value_counts().sort_index().equals(held_out.frame().value_counts().sort_index())

@@ -158,13 +158,22 @@ class Table(FiniteSource):
 
     @override
     def content(self, index: Tensor) -> NDArray[Any]:
-        """A hash of each row's own values, ``(n,)``."""
+        """A hash of each row's own values, and the number of the row among its equals from 0, ``(n, 2)``.
+
+        Equal rows of a table of few values are no copies of one another: each is held out or not by itself, as
+        otherwise the rows that are held out would be of other values than those of training.
+        """
+        contents: NDArray[Any] = self._contents[index.numpy()]
+        return contents
+
+    @cached_property
+    def _contents(self) -> NDArray[Any]:
         import pandas
 
-        names = [column.name for column in self._loaded.columns]
-        rows = self.frame()[names].iloc[index.numpy()]
-        hashes: NDArray[Any] = pandas.util.hash_pandas_object(rows, index=False).to_numpy()
-        return hashes
+        rows = self.frame()[[column.name for column in self._loaded.columns]]
+        hashes = pandas.util.hash_pandas_object(rows, index=False).reset_index(drop=True)
+        contents: NDArray[Any] = np.stack([hashes, hashes.groupby(hashes).cumcount().astype("uint64")], axis=1)
+        return contents
 
     @override
     def part(self, index: Tensor, rest: Tensor) -> Table:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from otgen.data import Table
 from otgen.methods import Adam
 from otgen.nets import DcganGenerator, MlpGenerator
 from otgen.ot import Relative
@@ -57,9 +58,8 @@ def advice(
         settled: whether its method ended it, so that it cannot be continued.
     """
     if level is Level.NEAR and fault is None:
-        return Advice(
-            shlex.join(["otgen", "sample", str(run), "--out", "samples.npz"]), "the samples are ready for use"
-        )
+        out = "rows.csv" if isinstance(config.data, Table) else "samples.npz"
+        return Advice(shlex.join(["otgen", "sample", str(run), "--out", out]), "the samples are ready for use")
     if fault is FaultKind.COPIES:
         return _Change(*_length(config, 0.5), "a shorter run copies less").advice(run)
     if course in (Course.FALLING, Course.UNKNOWN) and not settled:

@@ -123,26 +123,25 @@ def faults(values: Mapping[str, float]) -> list[Fault]:
 
 def copied(values: Mapping[str, float]) -> bool | None:
     """Whether samples are copies of training data; None if it was not checked."""
-    if "dcr_share" in values:
-        # A table of few different rows repeats itself.
-        return values["dcr_share"] > _COPIES or _repeated(values) > 0
+    if "dcr_copied" in values:
+        # Rows of a table: neither averages of rows, which lie near to many, nor rows that the table repeats.
+        return _copied_rows(values) > _COPIES
     if "copy_close" in values:
         return values["copy_close"] > _COPIES or values.get("copy_exact", 0) > 0
     return None
 
 
-def _repeated(values: Mapping[str, float]) -> float:
-    """The share of rows that equal a training row beyond that of held-out rows, if that is not chance; else 0."""
-    more = values.get("dcr_exact", 0.0) - values.get("dcr_exact_real", 0.0)
-    return more if more > _COPIES / 10 else 0.0
+def _copied_rows(values: Mapping[str, float]) -> float:
+    """The share of rows that copy one training row, beyond that of chance."""
+    return values.get("dcr_copied", 0.0) - values.get("dcr_copied_real", 0.0)
 
 
 def _copies(values: Mapping[str, float]) -> Iterator[Fault]:
     if copied(values):
-        exact = 0.0 if "dcr_share" in values else values.get("copy_exact", 0)
-        share = _repeated(values)
+        exact = values.get("copy_exact", 0)
+        share = _copied_rows(values)
         how = f"; {exact:.0f} are exact copies" if exact else ""
-        how = how or (f"; {100 * share:.0f} % more rows than of held-out ones equal one" if share else "")
+        how = f"; {100 * share:.0f} % of the rows copy one of them" if share > 0 else how
         said = f"Copying: the samples lie nearer to training samples than real ones do{how}."
         yield Fault(FaultKind.COPIES, said)
 
@@ -277,7 +276,10 @@ def _together(values: Mapping[str, float]) -> Iterator[Fault]:
 def _use(values: Mapping[str, float]) -> Iterator[Fault]:
     for key, name in (("auc", "an AUC"), ("r2", "an R2")):
         synthetic, real = values.get(f"tstr_{key}"), values.get(f"trtr_{key}")
-        if synthetic is not None and real is not None and synthetic < real - _USE:
+        if synthetic is None or real is None:
+            continue
+        # Of few held-out rows the number is chance: the interval says how much.
+        if synthetic < real - _USE and values.get(f"tstr_{key}_high", synthetic) < real:
             yield Fault(
                 FaultKind.USE,
                 f"A model that learnt from samples has {name} of {synthetic:.3f} on real rows, one that learnt from "
