@@ -65,30 +65,30 @@ LEVELS: list[tuple[dict[str, float], Level]] = [
     ({"frechet": 0.57, "frechet_real": 0.57}, Level.NEAR),
     ({"frechet": 1.1, "frechet_real": 0.57}, Level.NEAR),
     ({"frechet": 2.7, "frechet_real": 0.57}, Level.CLOSE),
-    ({"frechet": 6.0, "frechet_real": 0.57}, Level.RECOGNISABLE),
+    ({"frechet": 6.0, "frechet_real": 0.57}, Level.SOME_WAY),
     ({"frechet": 10.3, "frechet_real": 0.57}, Level.FAR),
     ({"frechet": 57.0, "frechet_real": 0.57}, Level.FAR),
     ({"frechet": 3000.0, "frechet_real": 0.57}, Level.FAR),
     # Fifty held-out photographs are far from the training data by chance: bad samples are no better for that.
-    ({"frechet": 30.0, "frechet_real": 20.0}, Level.RECOGNISABLE),
+    ({"frechet": 30.0, "frechet_real": 20.0}, Level.SOME_WAY),
     ({"frechet": 40.0, "frechet_real": 20.0}, Level.FAR),
     ({"frechet": 19.0, "frechet_real": 20.0}, Level.NEAR),
-    ({"frechet": 7.0}, Level.RECOGNISABLE),
+    ({"frechet": 7.0}, Level.SOME_WAY),
     # Of equal numbers of samples, which compare.
     ({"frechet": 9.0, "frechet_real": 0.6, "frechet_matched": 1.0, "frechet_matched_real": 0.6}, Level.NEAR),
     ({"sliced_w1": 0.3, "sliced_w1_real": 0.1}, Level.CLOSE),
-    ({"energy": 0.02, "energy_real": 0.001}, Level.RECOGNISABLE),
+    ({"energy": 0.02, "energy_real": 0.001}, Level.SOME_WAY),
     ({"w1_matched": 0.105, "w1_real": 0.1, "modes_total": 8.0}, Level.NEAR),
-    ({"w1_matched": 0.2, "w1_real": 0.1}, Level.RECOGNISABLE),
+    ({"w1_matched": 0.2, "w1_real": 0.1}, Level.SOME_WAY),
     ({"w1_matched": 0.4, "w1_real": 0.1}, Level.FAR),
     # What a person sees at once.
     ({"energy": 1.4, "energy_real": 0.05, "detail": 1.0}, Level.FAR),
-    ({"sliced_w1": 0.3, "sliced_w1_real": 0.1, "detail": 1.0}, Level.RECOGNISABLE),
+    ({"sliced_w1": 0.3, "sliced_w1_real": 0.1, "detail": 1.0}, Level.SOME_WAY),
     ({"energy": 0.001, "energy_real": 0.001, "detail": 0.3}, Level.FAR),
-    ({"energy": 0.001, "energy_real": 0.001, "detail": 0.7}, Level.RECOGNISABLE),
+    ({"energy": 0.001, "energy_real": 0.001, "detail": 0.7}, Level.SOME_WAY),
     ({"energy": 0.001, "energy_real": 0.001, "detail": 3.0}, Level.FAR),
     ({"energy": 0.001, "energy_real": 0.001, "modes_high_quality": 0.07, "modes_high_quality_real": 0.99}, Level.FAR),
-    ({"energy": 0.001, "energy_real": 0.001, "modes_found": 24.0, "modes_total": 25.0}, Level.RECOGNISABLE),
+    ({"energy": 0.001, "energy_real": 0.001, "modes_found": 24.0, "modes_total": 25.0}, Level.SOME_WAY),
     ({"energy": 0.001, "energy_real": 0.001, "modes_found": 5.0, "modes_total": 25.0}, Level.FAR),
     # Tables: the worse of the columns and of the classifier.
     ({"marginal_ks": 0.03, "marginal_ks_real": 0.03, "detection_auc": 0.55}, Level.NEAR),
@@ -108,7 +108,7 @@ def test_the_level(values: dict[str, float], level: Level) -> None:
 
 def test_digits_are_recognised_from_farther_than_photographs() -> None:
     values = {"frechet": 7.85, "frechet_real": 0.42}
-    assert _said(values, config=replace(POINTS, data=Digits())).level is Level.RECOGNISABLE
+    assert _said(values, config=replace(POINTS, data=Digits())).level is Level.SOME_WAY
     assert _said(values).level is Level.FAR
 
 

@@ -15,7 +15,7 @@ class Level(StrEnum):
     """As good as held-out data, up to twice their distance."""
     CLOSE = "close to real"
     """Most samples pass at a glance; a second look tells them from real ones."""
-    RECOGNISABLE = "recognisable"
+    SOME_WAY = "some way from real"
     """One sees what the samples are meant to be, and that most of them are not right."""
     FAR = "far from real"
     """Nobody would take them for real ones."""
@@ -212,13 +212,13 @@ def _bounds(values: Mapping[str, float]) -> list[Level]:
         if is_glaring(detail):
             bounds.append(Level.FAR)
         elif not _SEEN[0] <= detail <= _SEEN[1]:
-            bounds.append(Level.RECOGNISABLE)
+            bounds.append(Level.SOME_WAY)
     good, real = values.get("modes_high_quality"), values.get("modes_high_quality_real")
     if good is not None and real:
         bounds.append(_within(1 - good / real, _ASTRAY))
     found, modes = values.get("modes_found"), values.get("modes_total")
     if found is not None and modes and found < modes:
-        bounds.append(Level.RECOGNISABLE if found >= modes / 2 else Level.FAR)
+        bounds.append(Level.SOME_WAY if found >= modes / 2 else Level.FAR)
     return bounds
 
 
