@@ -76,7 +76,7 @@ def _against(fault: FaultKind | None, course: Course, config: RunConfig) -> Iter
     """What helps against a fault of a run that no longer improves."""
     if course is Course.RISING or fault is FaultKind.NOISE:
         yield from _smaller_steps(config)
-    elif fault in (FaultKind.COLLAPSE, FaultKind.MODES, FaultKind.CLASSES, FaultKind.POINTS):
+    elif fault in (FaultKind.COLLAPSE, FaultKind.VARIETY, FaultKind.MODES, FaultKind.CLASSES, FaultKind.POINTS):
         batch = getattr(config.method, "batch", None)
         if isinstance(batch, int):
             yield _Change("--method.batch", str(2 * batch), "a larger batch holds more of what is missing")

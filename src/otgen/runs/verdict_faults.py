@@ -25,6 +25,8 @@ class FaultKind(StrEnum):
     """Samples are not of the label that they were asked for, or one label is made worse than the others."""
     POINTS = "points"
     """Samples lie on points of the modes of a known mixture."""
+    VARIETY = "variety"
+    """Samples are good, and lack some of the kinds that the data have."""
     BLUR = "blur"
     """Samples are averages of data, or too near to their mean."""
     NOISE = "noise"
@@ -75,6 +77,8 @@ CHANCE = 0.1
 _COPIES = 0.1
 # Spread, relative to the data's, below which samples are blurred, and collapsed.
 _BLURRED, _COLLAPSED = 0.9, 0.5
+# Below this part of the recall or the coverage of real samples a person sees that samples are alike.
+_FEW_KINDS = 0.2
 # Differences of neighbouring pixels, relative to those of real images, beyond which images are blurred, or noisy.
 _SMOOTH, _ROUGH = 0.8, 1.25
 # Below this part of that of real samples a share of samples near data, or of data near samples, is low.
@@ -148,11 +152,15 @@ def _copies(values: Mapping[str, float]) -> Iterator[Fault]:
 
 def _collapse(values: Mapping[str, float]) -> Iterator[Fault]:
     near = _part_of_real(values, "precision")
-    for key, said in (("coverage", "near few of the data"), ("recall", "of few of the kinds that the data have")):
+    for key, said in (
+        ("coverage", "near a part of the data only"),
+        ("recall", "of a part of the kinds that the data have only"),
+    ):
         part = _part_of_real(values, key)
         if part is not None and part < _LOW and (near is None or near >= _GOOD):
             told = f"{key} {values[key]:.2g}, of real ones {values[f'{key}_real']:.2g}"
-            yield Fault(FaultKind.COLLAPSE, f"Collapse: the samples are {said} ({told}).")
+            kind = FaultKind.COLLAPSE if part < _FEW_KINDS else FaultKind.VARIETY
+            yield Fault(kind, f"{kind.capitalize()}: the samples are {said} ({told}).")
     alike, real = values.get("pair_ssim"), values.get("pair_ssim_real")
     if alike is not None and real is not None and alike > real + _ALIKE:
         told = f"SSIM {alike:.2g}, of real ones {real:.2g}"
