@@ -60,10 +60,12 @@ def test_a_signal_saves_and_the_run_goes_on_from_there(tiny: Any, otgen: Call) -
     code += f"for out in {list(numbers)}: print('code', main([*sys.argv[1:], '--out', out]))"
     process = _started("-u", "-c", code, *words(10**7))
     assert process.stdout is not None
-    signals, said = iter(numbers.values()), []
+    signals, said, begun = iter(numbers.values()), [], False
     for line in process.stdout:
-        if line.startswith("step ") and (not said or said[-1].startswith("Training in")):  # it is in the loop
+        begun = begun or line.startswith("Training in")
+        if begun and line.startswith("step "):  # it is in the loop
             process.send_signal(next(signals))
+            begun = False
         said.append(line)
     assert process.communicate(timeout=120)[1] == ""
     assert [line for line in said if line.startswith("code")] == ["code 130\n", "code 143\n"]

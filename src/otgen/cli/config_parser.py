@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from jsonargparse import Namespace
 from typing_extensions import override
 
+from otgen import renamed
 from otgen.cli.usage import UsageError, reworded, unknown_option
 from otgen.errors import InputError, OtgenError
 from otgen.own_modules import ForeignClass
@@ -83,6 +84,8 @@ class Parser(ConfigParser):
         own = next((e for e in _chain(error) if isinstance(e, OtgenError)), None)
         if own is not None:
             return (self._problem_of_files(words) if isinstance(own, Unfit) else None) or str(own)
+        # What is wrong is wrong beside former names, which are read.
+        words, _ = renamed.updated_words(words)
         message, given = str(error), self._given(words)
         problem = first_problem(given, self.options, "--")
         # Of an option of a component the parser says only the last parts.

@@ -137,9 +137,11 @@ class Arrays(FiniteSource):
         elif self.scale != 1:
             shape = points.shape[1:]
             affine = Affine(scale=self.scale, mean=np.zeros(shape), std=np.ones(shape))
+        samples = torch.from_numpy(self._reshape(to_float32(points, affine, name)))
+        # Of values that cannot be used the scales do not matter.
         if not self.standardise and points.ndim == 2 and self.sample_shape is None:
             self._compare_scales(points, table.columns, name)
-        return torch.from_numpy(self._reshape(to_float32(points, affine, name))), affine
+        return samples, affine
 
     def _compare_scales(self, points: NDArray[Any], names: Sequence[str], where: str) -> None:
         """Warn of two columns of which the one hides the other in a distance."""
