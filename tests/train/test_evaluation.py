@@ -235,7 +235,6 @@ def test_what_is_kept_and_what_is_shown_have_their_orders() -> None:
         "share of samples within 3 std of a mode",
         "spread around a mode (the mixture's own: 1)",
         "Wasserstein-1 distance to real samples, exact",
-        "  of real samples to real ones",
         *_NEAR,
     ]
     digits = evaluate(nn.Sequential(nn.Linear(2, 784), nn.Unflatten(1, (1, 28, 28))), Normal(dim=2), Digits(), 20, 0)
@@ -252,20 +251,26 @@ def test_what_is_kept_and_what_is_shown_have_their_orders() -> None:
     assert _measured(digits.values) == [*frechet, *classes, *kid, *near, *sliced, *alike, *copies, *distance]
     assert _shown(digits.values) == [
         "Fréchet distance, classifier features (0 is best)",
-        "  of real, held-out images",
         "classifier score (10 is best)",
-        "  of the training images",
         "smallest share of a class (even: 0.1)",
         "Wasserstein-1 distance to real samples, exact",
-        "  of real samples to real ones",
         "distance to training set / held-out ones' (1: same)",
         "share nearer than 99 % of held-out ones (chance: 0.01)",
         "exact copies of training samples",
         *_NEAR,
         "similarity (SSIM) of pairs of samples",
-        "  of pairs of real images",
     ]
     assert len(_shown(digits.values)) <= 14
+    # What real data get stands in the same line.
+    beside = dict(zip(_shown(digits.values), metrics_table(digits.values).columns[2].cells, strict=True))
+    assert beside["classifier score (10 is best)"] == f"{digits.values['classifier_score_real']:.4g}"
+    assert beside["exact copies of training samples"] == ""
+
+
+def test_what_as_many_samples_get_stands_beside_what_real_ones_get() -> None:
+    values = {"marginal_ks": 0.02, "marginal_ks_matched": 0.1612, "marginal_ks_real": 0.1675, "spread_ratio": 1.0}
+    rows = [list(column.cells) for column in metrics_table(values | {"spread_ratio_min": 0.9}).columns]
+    assert rows[1:] == [["0.02", "1", "0.9"], ["0.1675 (as many samples: 0.1612)", "", ""]]
 
 
 _OF_DISTANCE = ("_lower", "_upper", "_points", "_matched", "_real")

@@ -46,11 +46,25 @@ def is_wide(record: dict[str, Any]) -> bool:
 
 
 def metrics_table(values: dict[str, float]) -> Table:
-    """The metrics worth a line."""
-    table = Table(show_header=False, box=None, pad_edge=False)
+    """The metrics worth a line, each beside what real data get."""
+    table = Table("", "samples", "real data", box=None, pad_edge=False, header_style="")
+    rows: list[list[str]] = []
     for key, text in displayed(values).items():
-        table.add_row(text, f"{values[key]:.4g}")
+        number = f"{values[key]:.4g}"
+        if not rows or not _is_beside(key, text):
+            rows.append([text, number, "", ""])
+        elif key.endswith("_matched"):
+            rows[-1][3] = f" (as many samples: {number})"
+        else:
+            rows[-1][2] = number
+    for label, number, real, matched in rows:
+        table.add_row(label, number, f"{real}{matched}")
     return table
+
+
+def _is_beside(key: str, text: str) -> bool:
+    """Whether a number stands in the line of the one before: what real data get, or what as many samples get."""
+    return text.startswith(" ") and (key.endswith(("_real", "_matched")) or key.startswith("trtr_"))
 
 
 def verdict_lines(result: RunEvaluation) -> list[str]:
