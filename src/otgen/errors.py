@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import logging
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 # Packages whose frames are not the caller's: a warning from inside a loss passes through torch.nn, one about a
 # configuration through its parser.
@@ -77,3 +79,22 @@ def suggestion(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     # The word itself may be known elsewhere; here it was wrong.
     near = difflib.get_close_matches(word, [name for name in known if name != word], n=1, cutoff=cutoff)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+@contextlib.contextmanager
+def quiet(logger: str, level: int) -> Iterator[None]:
+    """No warnings inside, and of a library's log only what is of this level: our own error says what is wrong.
+
+    Args:
+        logger: name of the library's logger.
+        level: the least level that is still let through.
+    """
+    log = logging.getLogger(logger)
+    before = log.level
+    log.setLevel(level)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(before)

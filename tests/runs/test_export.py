@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -19,12 +20,12 @@ from cases.checkpoints import change
 from cases.errors import input_error
 from otgen import nets
 from otgen.data import Arrays, Normal, Source, Uniform
-from otgen.errors import MissingDependency
+from otgen.errors import MissingDependency, quiet
 from otgen.methods import Adam, PixelSinkhorn
 from otgen.nets import DcganGenerator, MlpGenerator
 from otgen.ot import KL
 from otgen.runs import export_run, sample_run
-from otgen.runs.export import SampleMap, _law, _quiet, _torch_program
+from otgen.runs.export import SampleMap, _law, _torch_program
 from otgen.seeding import named_stream
 from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig, checkpoint
 from otgen.train.hooks import Checkpoints
@@ -183,7 +184,7 @@ def test_every_generator_can_be_exported(name: str) -> None:
         pytest.skip("an interface")
     codes = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
     whole = SampleMap(module, (0.0, 1.0)).eval()
-    with _quiet():
+    with quiet("torch.onnx", logging.ERROR):
         content = _torch_program(whole, codes[:2])
     program = torch.export.load(io.BytesIO(content)).module()
     torch.testing.assert_close(program(codes), whole(codes))

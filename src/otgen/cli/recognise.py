@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import statistics
 import warnings
@@ -13,7 +14,7 @@ from typing import Any
 
 from otgen.cli.printable import printable
 from otgen.data.holdout import LEAST_SPLIT
-from otgen.errors import InputError, suggestion
+from otgen.errors import InputError, quiet, suggestion
 from otgen.papers import Scale, find
 
 PHOTOS, TABLE, ANY_SHAPE = "photos", "table", "pixels"
@@ -91,7 +92,7 @@ def _near(path: Path) -> str:
 
 
 def _folder(name: str, root: Path) -> Recognised:
-    from otgen.data.image_folder import _find_images
+    from otgen.data.image_folder import find_images
 
     if (root / "config.yaml").exists() and (root / "checkpoints").is_dir():
         raise InputError(
@@ -100,7 +101,7 @@ def _folder(name: str, root: Path) -> Recognised:
         )
     tables = sorted(child.name for child in root.iterdir() if child.suffix.lower() in _LIKELY)
     try:
-        paths = _find_images(root)
+        paths = find_images(root)
     except InputError:
         if not tables:
             raise
@@ -138,10 +139,8 @@ def _looks(paths: Sequence[Path]) -> list[_Look]:
     """The headers of images; what cannot be read is for the data to say."""
     from PIL import Image
 
-    from otgen.data.image_folder import _quiet
-
     found = []
-    with _quiet():
+    with quiet("PIL", logging.CRITICAL):
         for path in paths:
             try:
                 with Image.open(path) as image:
@@ -179,9 +178,7 @@ def _has_no_colours(look: _Look) -> bool:
     import numpy as np
     from PIL import Image
 
-    from otgen.data.image_folder import _quiet
-
-    with _quiet():
+    with quiet("PIL", logging.CRITICAL):
         try:
             with Image.open(look.path) as image:
                 pixels = np.asarray(image.convert("RGB").resize((16, 16)), dtype=np.int16)

@@ -99,7 +99,7 @@ class Arrays(FiniteSource):
 
         A run keeps it, so that its samples come in the file's units where the file is not at hand.
         """
-        affine, names = self._loaded[1], self._names
+        _, affine, names = self._loaded
         if affine is None and not names:
             return None
         size = math.prod(self.shape)
@@ -117,17 +117,12 @@ class Arrays(FiniteSource):
         )
 
     @cached_property
-    def _names(self) -> tuple[str, ...]:
-        """The columns of a table, if their names differ."""
-        names = self._read().columns
-        return names if len(set(names)) == len(names) else ()
-
-    @cached_property
     def _raw(self) -> NDArray[Any]:
         return self._read().values
 
     @cached_property
-    def _loaded(self) -> tuple[Tensor, Affine | None]:
+    def _loaded(self) -> tuple[Tensor, Affine | None, tuple[str, ...]]:
+        """The samples, the map that made them, and the columns of a table if their names differ."""
         table = self._read()
         name = shown(self.path) if self.key is None else f"{shown(self.path)}[{shown(self.key)}]"
         points = check_numeric(table.values, name, table.columns or None)
@@ -141,7 +136,7 @@ class Arrays(FiniteSource):
         # Of values that cannot be used the scales do not matter.
         if not self.standardise and points.ndim == 2 and self.sample_shape is None:
             self._compare_scales(points, table.columns, name)
-        return samples, affine
+        return samples, affine, table.columns if len(set(table.columns)) == len(table.columns) else ()
 
     def _compare_scales(self, points: NDArray[Any], names: Sequence[str], where: str) -> None:
         """Warn of two columns of which the one hides the other in a distance."""

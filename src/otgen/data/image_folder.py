@@ -8,7 +8,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -23,7 +22,7 @@ from otgen import files
 from otgen.data._checks import here, reason, require_label, require_positive, require_room, shown, user_path
 from otgen.data.pixels import PixelSource
 from otgen.data.source import Classes
-from otgen.errors import InputError
+from otgen.errors import InputError, quiet
 from otgen.threads import cached_property
 
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
@@ -97,7 +96,7 @@ class ImageFolder(PixelSource):
     def _loaded(self) -> tuple[Tensor, list[str]]:
         """The images, and the class folder of each, if ``label`` asks for it."""
         root = user_path(self.folder)
-        paths = _find_images(root)
+        paths = find_images(root)
         folders = [] if self.label is None else _class_folders(root, paths)
         require_room(f"the images of {shown(root)}", len(paths) * math.prod(self.shape))
         images = np.empty((len(paths), *self.shape), dtype=np.uint8)
@@ -136,24 +135,11 @@ class ImageFolder(PixelSource):
                 return _reason(error)
             return None
 
-        with _quiet(), ThreadPoolExecutor(workers) as pool:
+        # What Pillow says of damaged files is in our error already.
+        with quiet("PIL", logging.CRITICAL), ThreadPoolExecutor(workers) as pool:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             reasons = list(pool.map(read, range(len(paths))))
         return {path: reason for path, reason in zip(paths, reasons, strict=True) if reason is not None}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What Pillow says of damaged files, as warnings or in its log, is in our error already."""
-    log = logging.getLogger("PIL")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)
 
 
 def _reason(error: Exception) -> str:
@@ -173,7 +159,7 @@ def _bytes_of(path: Path) -> int:
         return 0
 
 
-def _find_images(root: Path) -> list[Path]:
+def find_images(root: Path) -> list[Path]:
     """The paths of all images, sorted."""
     if not os.path.isdir(root):
         wrong = "it is a file" if os.path.exists(root) else "it does not exist"

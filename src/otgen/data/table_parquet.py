@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from otgen import files
-from otgen.data._checks import reading, require_room, shown
-from otgen.data.tables import parquet_rows
-from otgen.errors import InputError, MissingDependency
+from otgen.data._checks import require_room, shown
+from otgen.data.tables import opened_parquet, parquet_rows
+from otgen.errors import InputError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -21,19 +20,7 @@ def read_parquet_frame(path: Path) -> DataFrame:
         MissingDependency: pyarrow is not installed.
         InputError: the file is damaged or too large.
     """
-    try:
-        import pyarrow
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise MissingDependency(
-            f"a .parquet file needs the package pyarrow: got {shown(path)} and no pyarrow; pip install 'otgen[tables]'"
-        ) from error
-    with (
-        reading("a .parquet file", path, "replace it by a whole copy", (pyarrow.ArrowException,)),
-        files.opened(path) as stream,
-        # ParquetFile, not read_table: the latter makes columns out of folder names such as "year=2020".
-        parquet.ParquetFile(stream) as file,
-    ):
+    with opened_parquet(path) as (stream, file):
         rows = parquet_rows(file)
         if rows == 0 or not file.schema_arrow.names:
             raise InputError(f"a table is empty: got {shown(path)}, {rows} rows; give one with data")
@@ -43,7 +30,7 @@ def read_parquet_frame(path: Path) -> DataFrame:
         require_room(f"the table in {shown(path)}", 3 * packed + 16 * rows * len(file.schema_arrow.names))
         stream.seek(0)
         # Texts as places in a dictionary: a small file may repeat a large text as often as it likes.
-        with parquet.ParquetFile(stream, read_dictionary=texts) as again:
+        with type(file)(stream, read_dictionary=texts) as again:
             table = again.read()
         if table.num_rows != rows:
             raise ValueError(f"it states {rows} rows and holds {table.num_rows}")

@@ -6,9 +6,10 @@ import csv
 import re
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -190,16 +191,13 @@ def _cell(cell: str, column: str, where: str) -> float:
     )
 
 
-def read_parquet(path: Path, columns: Sequence[str] | None) -> NumericTable:
-    """Read a Parquet file.
-
-    Args:
-        path: The file.
-        columns: The columns to read, by name; None for all.
+@contextmanager
+def opened_parquet(path: Path) -> Iterator[tuple[BinaryIO, Any]]:
+    """The stream of a Parquet file, and pyarrow's view of it; what goes wrong inside is an error of ours.
 
     Raises:
         MissingDependency: pyarrow is not installed.
-        InputError: The file is damaged or too large, a column is not numeric, or a value is missing.
+        InputError: The file is damaged.
     """
     try:
         import pyarrow
@@ -214,6 +212,21 @@ def read_parquet(path: Path, columns: Sequence[str] | None) -> NumericTable:
         # ParquetFile, not read_table: the latter makes columns out of folder names such as "year=2020".
         parquet.ParquetFile(stream) as file,
     ):
+        yield stream, file
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None) -> NumericTable:
+    """Read a Parquet file.
+
+    Args:
+        path: The file.
+        columns: The columns to read, by name; None for all.
+
+    Raises:
+        MissingDependency: pyarrow is not installed.
+        InputError: The file is damaged or too large, a column is not numeric, or a value is missing.
+    """
+    with opened_parquet(path) as (_, file):
         names = list(file.schema_arrow.names)
         chosen = _parquet_columns(file, columns, path)
         rows = parquet_rows(file)

@@ -6,7 +6,6 @@ import hashlib
 import io
 import logging
 import os
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen import files
-from otgen.errors import InputError
+from otgen.errors import InputError, quiet
 from otgen.metrics.features import Extractor, Features, require_numbers
 from otgen.metrics.statistics import blocks
 from otgen.threads import cached_property
@@ -27,6 +26,8 @@ from otgen.threads import cached_property
 _HASH = 12
 # A network that is in training mode, or normalises over the batch, gives a sample other features in other company.
 _ALONE, _TOLERANCE = 2, 1e-3
+# The loaders warn and log of formats: what is wrong is said in an error.
+_LOADERS = ("torch.export", logging.CRITICAL + 1)
 _SAVE = "save a network with torch.jit.script(net.eval()).save(FILE), or torch.export.save"
 
 
@@ -73,7 +74,7 @@ class TorchFileFeatures(Extractor):
         exported = bool(inside & {"archive_format", "serialized_exported_program.json"})
         if not exported and "constants.pkl" not in inside:
             raise self._wrong("holds weights or a pickle and no network that can be run without its code", _SAVE)
-        with self._loading(), _quiet():
+        with self._loading(), quiet(*_LOADERS):
             buffer = io.BytesIO(content)
             if exported:
                 network: Callable[[Tensor], Any] = torch.export.load(buffer).module()
@@ -126,7 +127,7 @@ class TorchFileFeatures(Extractor):
         shape = tuple(samples.shape)
         network = self._network
         try:
-            with _quiet():
+            with quiet(*_LOADERS):
                 found = network(samples)
         except MemoryError:
             raise
@@ -150,17 +151,3 @@ def _line(error: Exception) -> str:
     """What an error says, in one line: of a traceback of TorchScript, its last line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1][:160]}" if lines else type(error).__name__
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The loaders warn and log of formats: what is wrong is said in an error."""
-    log = logging.getLogger("torch.export")
-    before = log.disabled
-    log.disabled = True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.disabled = before

@@ -89,13 +89,13 @@ def evaluate_run(
         file, values, protocol = run.evaluation(step), metrics_of(stored[0]), protocol_line(stored[0])
     else:
         generator, shapes = load_generator(run, raw=raw, config=config)
-        latent = latent_law(config, shapes)
+        latent, data = latent_law(config, shapes), config.training_data()
         about = (*settings, numbers["elapsed"], numbers["critic_updates"])
         try:
             evaluation = evaluate(
                 generator,
                 latent,
-                config.training_data(),
+                data,
                 n,
                 seed,
                 extractor=extractor,
@@ -107,7 +107,7 @@ def evaluate_run(
         file = store(run, evaluation, dict(zip(ABOUT, about, strict=True)), aside=aside)
         values, protocol = evaluation.values, protocol_line(evaluation.protocol.record())
         if not raw:
-            _complete_curve(run, config, generator, latent, step=step, elapsed=numbers["elapsed"])
+            _complete_curve(run, config, generator, latent, data, step=step, elapsed=numbers["elapsed"])
     pictures = [name for name in files.names(run.samples, within=run.path) if re.fullmatch(r"step_\d+\.png", name)]
     neighbours = run.neighbours(step)
     return RunEvaluation(
@@ -123,13 +123,13 @@ def evaluate_run(
 
 
 def _complete_curve(
-    run: RunDir, config: RunConfig, generator: nn.Module, latent: Source, *, step: int, elapsed: float
+    run: RunDir, config: RunConfig, generator: nn.Module, latent: Source, data: Source, *, step: int, elapsed: float
 ) -> None:
     """The last point of the curve, where training left it out or was of an earlier version."""
     if any(record["step"] == step for record in run.read_curve()):
         return
     with spared(f"the curve's point at step {step}"):
-        ruler = ruler_of(config, config.training_data())
+        ruler = ruler_of(config, data)
         if ruler is not None:
             add_point(run, config, generator, latent, ruler, step=step, elapsed=elapsed)
 

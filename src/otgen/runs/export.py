@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import logging
-import warnings
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ from torch import Tensor, nn
 
 from otgen import files
 from otgen.data import Source
-from otgen.errors import InputError, MissingDependency
+from otgen.errors import InputError, MissingDependency, quiet
 from otgen.runs.sample import Sampler
 from otgen.seeding import named_stream
 from otgen.train import RunDir, checkpoint
@@ -75,7 +72,8 @@ def export_run(run: RunDir, path: Path, *, raw: bool = False) -> Path:
     module = SampleMap(sampler.generator, sampler.shapes.value_range).eval()
     codes = sampler.latent.sample(2, named_stream(0, "sample"))
     try:
-        with _quiet():
+        # What the exporters say of their own insides is nothing to a user.
+        with quiet("torch.onnx", logging.ERROR):
             content = _torch_program(module, codes) if form is ExportForm.TORCH else _onnx_model(module, codes)
     except Exception as error:  # whatever the code of a generator of the user's makes the exporter raise
         why = " ".join(str(error).split())[:200] or type(error).__name__
@@ -143,20 +141,6 @@ def _require_onnx(path: Path) -> None:
             f"{path.name} needs the packages onnx and onnxscript: pip install 'otgen[export]', or export to a .pt2, "
             "which needs neither"
         ) from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """What the exporters say of their own insides is nothing to a user."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)
 
 
 def _about(run: RunDir, sampler: Sampler, path: Path, *, raw: bool) -> dict[str, Any]:
