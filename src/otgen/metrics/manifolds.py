@@ -122,7 +122,11 @@ class PrecisionRecall(Metric):
 
     labels = {
         "precision": Label("precision: share of samples among real ones (1 is best)", 40),
-        "recall": Label("recall: share of real ones among samples (1 is best)", 41),
+        "precision_matched": Label("  of as many as are held out", 41),
+        "precision_real": Label("  of real, held-out ones", 42),
+        "recall": Label("recall: share of real ones among samples (1 is best)", 43),
+        "recall_matched": Label("  of as many as are held out", 44),
+        "recall_real": Label("  of real, held-out ones", 45),
     }
 
     k: int = 3
