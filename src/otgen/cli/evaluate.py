@@ -36,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
         raise UsageError(f"--n must be at least 1 and --seed not negative, got {parsed.n} and {parsed.seed}")
     from otgen import files
     from otgen.cli.console import PlainConsole
-    from otgen.cli.report import metrics_table
+    from otgen.cli.report import metrics_lines
     from otgen.runs import assumption_lines, evaluate_run
     from otgen.train import RunDir
 
@@ -53,7 +53,8 @@ def run(arguments: Sequence[str]) -> int:
         record = {"file": str(result.file), "metrics": result.values, "verdict": result.verdict.as_record()}
         console.print(json.dumps(files.finite(record)))
         return 0
-    console.print(metrics_table(result, intervals=True))
+    features = None if result.protocol is None else result.protocol.extractor
+    console.print(*metrics_lines(result.values, features=features, intervals=True), sep="\n")
     if result.protocol is not None:
         console.print(f"Protocol: {result.protocol.line()}")
     console.print("", *result.verdict.lines(), "", sep="\n")

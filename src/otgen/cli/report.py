@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.table import Table
-
 from otgen.cli.console import PlainConsole
 from otgen.methods import Method
 from otgen.ot import Relative
-from otgen.runs import RunEvaluation, evaluate_run
+from otgen.runs import evaluate_run
 from otgen.train import RunDir
 from otgen.train.evaluation import displayed
 from otgen.train.progress import loss_text
@@ -23,7 +21,8 @@ def show_end(run: RunDir) -> None:
     result = evaluate_run(run, reuse=True, config=config)
     if config.trainer.tensorboard:
         write_evaluation(run, run.read_evaluations()[-1])
-    console.print(metrics_table(result))
+    features = None if result.protocol is None else result.protocol.extractor
+    console.print(*metrics_lines(result.values, features=features), sep="\n")
     console.print("", *result.verdict.lines(), "", sep="\n")
     lines = [record for record in run.read_metrics() if record.get("lower") is not None]
     if lines and (text := loss_text(lines[-1])) is not None:
@@ -60,30 +59,28 @@ def _narrowed(method: Method) -> str:
 _NOT_OF_ROWS = ("w1", "precision", "recall", "spread_ratio_min", "spread_ratio_max", "dcr_share")
 
 
-def metrics_table(result: RunEvaluation, *, intervals: bool = False) -> Table:
-    """The metrics worth a line, each beside what real data get.
+def metrics_lines(values: Mapping[str, float], *, features: str | None = None, intervals: bool = False) -> list[str]:
+    """The metrics worth a line, each beside what real data get; a line a metric, after one of headings.
 
     Args:
-        result: the evaluation.
+        values: metric name to number.
+        features: name of the extractor that made the features; None if it is not known.
         intervals: show the intervals of the samples' numbers too, where they are stored.
     """
-    values, features = result.values, None if result.protocol is None else result.protocol.extractor
     hidden = _NOT_OF_ROWS if "dcr_exact" in values else ()
-    table = Table("", "samples", "real data", box=None, pad_edge=False, header_style="")
-    rows: list[list[str]] = []
+    rows = [["", "samples", "real data", "as many samples"]]
     for key, text in displayed([key for key in values if not any(_is_of(key, name) for name in hidden)]).items():
         number = f"{values[key]:.4g}"
-        if not rows or not _is_beside(key, text):
+        if len(rows) == 1 or not _is_beside(key, text):
             if key == "frechet" and features is not None:
                 text = text.replace("features", f"features {features}")
             rows.append([text, number + (_interval(values, key) if intervals else ""), "", ""])
-        elif key.endswith("_matched"):
-            rows[-1][3] = f" (as many samples: {number})"
         else:
-            rows[-1][2] = number
-    for label, number, real, matched in rows:
-        table.add_row(label, number, f"{real}{matched}")
-    return table
+            rows[-1][3 if key.endswith("_matched") else 2] = number
+    if not any(row[3] for row in rows[1:]):
+        rows = [row[:3] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def _is_of(key: str, name: str) -> bool:

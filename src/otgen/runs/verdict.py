@@ -135,7 +135,7 @@ def verdict(
         trend=trend,
         faults=found,
         undecided=tuple(undecided(values, held_out)),
-        notes=tuple(_notes(values, protocol, what)),
+        notes=tuple(_notes(values, protocol, what, capped=distance is not None and levels != distance.levels)),
         advice=next_,
     )
 
@@ -150,17 +150,17 @@ def _resolved(levels: Levels, held_out: int | None) -> Levels | None:
     return Levels(best, worst)
 
 
-def _notes(values: Mapping[str, float], protocol: Protocol | None, what: str) -> Iterator[str]:
+def _notes(values: Mapping[str, float], protocol: Protocol | None, what: str, *, capped: bool) -> Iterator[str]:
     """What was not found, or could not be told, and why."""
     held_out = None if protocol is None else protocol.compared
     if copied(values, held_out) is False and (said := copying_text(values, held_out)) is not None:
         yield said
     if protocol is None or protocol.compared >= _FEW:
         return
-    with_ = (
-        f"{protocol.held_out or 'no'} held-out {what}" if protocol.held_out < _FEW else f"{protocol.generated} samples"
-    )
-    most, number = (Level.SOME_WAY, _HARDLY_ANY) if protocol.compared < _HARDLY_ANY else (Level.CLOSE, _FEW)
-    yield f"With {with_} nothing better than {most.value!r} can be told; that takes {number} or more."
+    if capped:
+        held = f"{protocol.held_out or 'no'} held-out {what}"
+        told = held if protocol.held_out < _FEW else f"{protocol.generated} samples"
+        most, number = (Level.SOME_WAY, _HARDLY_ANY) if protocol.compared < _HARDLY_ANY else (Level.CLOSE, _FEW)
+        yield f"With {told} nothing better than {most.value!r} can be told; that takes {number} or more."
     if "recall" in values and "recall_real" not in values and "detection_auc" not in values:
         yield "Whether kinds of data are missing is not known: recall has no baseline of real samples."

@@ -117,7 +117,7 @@ class Distance:
                 f"Samples are {times} from the {self.data} {than} held-out ones are ({told} / {short(self.real)}{each})"
             )
             if self.most_unit is not None and self.real > self.most_unit and self.ratio > 1:
-                said += f"; with so few held out the {short(self.value - self.real)} above them counts"
+                said += f"; with so few held out, what counts is the excess, {short(self.value - self.real)}"
         if self.auc is not None:
             below = "; below it, samples are near twins of training rows" if self.auc < _TWINS else ""
             said += f"; a classifier tells them from real ones with an AUC of {self.auc:.2f} (by chance 0.5{below})"

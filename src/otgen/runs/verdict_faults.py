@@ -336,8 +336,8 @@ def _use(values: Mapping[str, float]) -> Iterator[Fault]:
             told = [_with_interval(values, part) for part in (f"tstr_{key}", f"trtr_{key}")]
             yield Fault(
                 FaultKind.USE,
-                f"A model that learnt from samples has {name} of {told[0]} on real rows, one that learnt from real rows "
-                f"{told[1]}.",
+                f"A model that learnt from samples has {name} of {told[0]} on real rows, one that learnt from real "
+                f"rows {told[1]}.",
                 certain,
             )
 

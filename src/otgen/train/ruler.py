@@ -86,10 +86,9 @@ class Ruler:
     def _mean_of_parts(self, seen: metrics.Features) -> float:
         """The mean distance of parts of the samples, each of as many as there are unseen real ones."""
         size = min(self.matched, len(seen))
-        parts = seen.values[: _PARTS * size].split(size)
-        return fmean(
-            self._distance(metrics.Features(values=part, name=seen.name)) for part in parts if len(part) == size
-        )
+        count = min(_PARTS, len(seen) // size)
+        parts = [seen.values[k * size : (k + 1) * size] for k in range(count)]
+        return fmean(self._distance(metrics.Features(values=part, name=seen.name)) for part in parts)
 
     def _distance(self, seen: metrics.Features) -> float:
         if self._features is not None:
