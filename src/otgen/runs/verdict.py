@@ -112,7 +112,7 @@ def verdict(
     """
     limits = DIGITS if isinstance(config.data, HandwrittenDigits) else PHOTOGRAPHS
     held_out = None if protocol is None else protocol.compared
-    distance = distance_of(values, frechet=limits, count=held_out)
+    distance = distance_of(values, frechet=limits, held_out=held_out)
     trend = trend_of(
         history,
         key=None if distance is None else distance.key,

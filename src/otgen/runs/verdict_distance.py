@@ -83,7 +83,9 @@ class Distance:
         real: the same distance of held-out data from training data; None if there are no data to tell.
         auc: for tables, how well a classifier tells samples from real rows (0.5: not at all, 1: always); else None.
         levels: what it is called.
-        count: of how many samples, and held-out data, both are; None if that is not known.
+        held_out: number of held-out data that are compared; None if it is not known, 0 if real data are parts of the
+            training data.
+        matched: whether as many samples are compared.
         most_unit: as of the measure.
     """
 
@@ -94,7 +96,8 @@ class Distance:
     real: float | None
     auc: float | None
     levels: Levels
-    count: int | None = None
+    held_out: int | None = None
+    matched: bool = False
     most_unit: float | None = None
 
     @property
@@ -112,11 +115,11 @@ class Distance:
         else:
             times = f"{short(self.ratio)} times as far" if self.ratio > 1 else "no farther"
             than = "as" if self.ratio > 1 else "than"
-            each = "" if self.count is None else f", of {self.count:,} each"
-            said = (
-                f"Samples are {times} from the {self.data} {than} held-out ones are ({told} / {short(self.real)}{each})"
-            )
-            if self.most_unit is not None and self.real > self.most_unit and self.ratio > 1:
+            others = "other real ones" if self.held_out == 0 else "held-out ones"
+            told += f" / {short(self.real)}"
+            told += f", of {self.held_out:,} each" if self.matched and self.held_out else ""
+            said = f"Samples are {times} from the {self.data} {than} {others} are ({told})"
+            if self.most_unit is not None and self.value - self.real > self.most_unit < self.real:
                 said += f"; with so few held out, what counts is the excess, {short(self.value - self.real)}"
         if self.auc is not None:
             below = "; below it, samples are near twins of training rows" if self.auc < _TWINS else ""
@@ -185,14 +188,14 @@ _SEEN, _GLARING = (0.8, 1.25), (0.4, 2.5)
 
 
 def distance_of(
-    values: Mapping[str, float], *, frechet: Limits = PHOTOGRAPHS, count: int | None = None
+    values: Mapping[str, float], *, frechet: Limits = PHOTOGRAPHS, held_out: int | None = None
 ) -> Distance | None:
     """The distance that tells most among stored metrics; None if there is none.
 
     Args:
         values: metric name to number.
         frechet: the limits of the Fréchet distance of these images.
-        count: number of samples that were compared beside as many held-out ones; None if it is not known.
+        held_out: number of held-out samples that were compared with as many generated ones; None if it is not known.
     """
     for measure in MEASURES:
         key, real_key = keys_of(measure, values)
@@ -217,7 +220,8 @@ def distance_of(
             real=real,
             auc=auc,
             levels=Levels(best, worst),
-            count=count if key != measure.key else None,
+            held_out=held_out,
+            matched=key != measure.key,
             most_unit=measure.most_unit,
         )
     return None
@@ -292,12 +296,17 @@ def _bounds(values: Mapping[str, float]) -> list[Levels]:
         bounds.append(Level.SOME_WAY if found >= modes / 2 else Level.FAR)
     levels = [Levels(bound, bound) for bound in bounds]
     # A cloud of points that is too thick moves no distance between laws much.
-    return levels + ([_all_within(_ends(values, "copy_ratio"), _NEAREST)] if "copy_ratio" in values else [])
+    return levels + ([_all_within(_ends(values, "copy_ratio"), _NEAREST)] if _are_points(values) else [])
+
+
+def _are_points(values: Mapping[str, float]) -> bool:
+    """Whether samples are points whose nearest training samples are known; of images these are no measure of quality."""
+    return "copy_ratio" in values and not {"frechet", "pair_ssim", "detail"} & values.keys()
 
 
 def is_off(values: Mapping[str, float]) -> bool:
-    """Whether samples lie farther from the nearest training sample than held-out data do, by more than chance."""
-    return values.get("copy_ratio_low", values.get("copy_ratio", 0.0)) > _NEAREST[0]
+    """Whether points lie farther from the nearest training sample than held-out data do, by more than chance."""
+    return _are_points(values) and _ends(values, "copy_ratio").low > _NEAREST[0]
 
 
 def is_glaring(detail: float) -> bool:
