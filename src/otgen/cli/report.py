@@ -29,7 +29,7 @@ def show_end(run: RunDir) -> None:
         whose = config.method.loss_of
         console.print(f"Last loss, certified: {text} ({whose}, at step {lines[-1]['step']})")
         if is_wide(lines[-1]):
-            console.print(f"That interval is wide, the loss hardly known{_narrowed(config.method)}.")
+            console.print(f"That interval is wide, the loss hardly known{narrowed(config.method)}.")
     console.print(f"Metrics:    {result.file}")
     if result.neighbours is not None:
         console.print(f"Neighbours: {result.neighbours} (samples above their nearest training samples)")
@@ -44,7 +44,7 @@ def is_wide(record: dict[str, Any]) -> bool:
     return float(record["upper"]) - float(record["lower"]) > abs(float(record["loss"])) / 2
 
 
-def _narrowed(method: Method) -> str:
+def narrowed(method: Method) -> str:
     """How the interval of a loss becomes narrower, as options of `otgen train`; empty where there is none."""
     steps, eps = getattr(method, "max_steps", None), getattr(getattr(method, "reg", None), "eps", None)
     options = [f"--method.max_steps {4 * steps}"] if isinstance(steps, int) else []

@@ -113,8 +113,9 @@ class Distance:
         if self.ratio is None or self.real is None:
             said = f"Samples are at a distance of {told} from the {self.data}; there are no held-out ones to compare"
         else:
-            times = f"{short(self.ratio)} times as far" if self.ratio > 1 else "no farther"
-            than = "as" if self.ratio > 1 else "than"
+            farther = float(f"{self.ratio:.2g}") > 1
+            times = f"{short(self.ratio)} times as far" if farther else "no farther"
+            than = "as" if farther else "than"
             others = "other real ones" if self.held_out == 0 else "held-out ones"
             told += f" / {short(self.real)}"
             told += f", of {self.held_out:,} each" if self.matched and self.held_out else ""
@@ -300,7 +301,7 @@ def _bounds(values: Mapping[str, float]) -> list[Levels]:
 
 
 def _are_points(values: Mapping[str, float]) -> bool:
-    """Whether samples are points whose nearest training samples are known; of images these are no measure of quality."""
+    """Whether samples are points whose nearest training samples are known; of images they tell no quality."""
     return "copy_ratio" in values and not {"frechet", "pair_ssim", "detail"} & values.keys()
 
 

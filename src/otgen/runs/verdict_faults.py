@@ -264,15 +264,21 @@ def _blur(values: Mapping[str, float]) -> Iterator[Fault]:
     if spread is not None and spread < _BLURRED:
         parts.append(f"the samples spread {short(spread)} times as far as the data")
     found += [f"Blur: {', and '.join(parts)}"] if parts else []
+    found += _nearer_than_real(values)
+    if found:
+        yield Fault(FaultKind.BLUR, f"{'. '.join(found)}.")
+
+
+def _nearer_than_real(values: Mapping[str, float]) -> Iterator[str]:
     distance, real = values.get("w1_matched"), values.get("w1_real")
-    if distance is not None and real is not None and distance < (1 - CHANCE) * real:
-        found.append(
+    if distance is None or real is None:
+        return
+    if distance < (1 - CHANCE) * real and values.get("w1_matched_high", distance) < real:
+        yield (
             f"The Wasserstein distance, {distance:.3g}, is below that between two sets of real samples, {real:.3g}. "
             "That is no sign of quality: averages of data (too smooth, or on the centres of modes) and copies of data "
             "lie nearer to the data than fresh data do"
         )
-    if found:
-        yield Fault(FaultKind.BLUR, f"{'. '.join(found)}.")
 
 
 def _noise(values: Mapping[str, float]) -> Iterator[Fault]:

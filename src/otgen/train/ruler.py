@@ -53,7 +53,8 @@ class Ruler:
             self.seconds_per_sample = (time.perf_counter() - started) / len(reference)
         # The mean distance within the reference, which all energy distances share.
         self._within = 0.0 if self._features is not None else _mean_distance(self._reference.values)
-        self._real = self._distance(self._seen(unseen))
+        held_out = self._seen(unseen)
+        self._real = self._distance(held_out) if self._features is not None else self._by_chance(held_out.values)
 
     def measure(self, samples: Tensor) -> dict[str, float]:
         """``frechet``, or ``energy`` where there is no classifier of the data; the same of real samples; the spread.
@@ -89,6 +90,17 @@ class Ruler:
         count = min(_PARTS, len(seen) // size)
         parts = [seen.values[k * size : (k + 1) * size] for k in range(count)]
         return fmean(self._distance(metrics.Features(values=part, name=seen.name)) for part in parts)
+
+    def _by_chance(self, unseen: Tensor) -> float:
+        """The energy distance of the unseen real samples: the mean over all ways to choose them among the real ones.
+
+        That of this one choice may be small by luck, and is what all other distances are divided by. With D the mean
+        distance of two different real samples, the mean over the choices of h beside m is D (1 / h + 1 / m).
+        """
+        reference = self._reference.values
+        h, m = len(unseen), len(reference)
+        total = _mean_distance(unseen) * h**2 + self._within * m**2 + 2 * _mean_distance(unseen, reference) * h * m
+        return total / ((h + m) * (h + m - 1)) * (1 / h + 1 / m)
 
     def _distance(self, seen: metrics.Features) -> float:
         if self._features is not None:
