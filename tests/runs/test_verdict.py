@@ -173,7 +173,7 @@ FAULTS: list[tuple[dict[str, float], FaultKind, str]] = [
     (
         GOOD | {"copy_close": 0.3},
         FaultKind.COPIES,
-        "lie nearer to a training sample than held-out ones (all but 1 % of them); 1 % do",
+        "lie nearer to a training sample than 99 % of held-out ones; 1 % do",
     ),
     (GOOD | {"copy_exact": 3.0}, FaultKind.COPIES, "3 are exact copies"),
     (GOOD | {"recall": 0.1}, FaultKind.COLLAPSE, "recall 0.1, of real ones 0.7"),

@@ -177,7 +177,7 @@ def copying_text(values: Mapping[str, float], held_out: int | None = None) -> st
     # The least of so many is passed by one more of the same law with this probability.
     chance = max(0.01, 1 / (held_out + 1)) if held_out else 0.01
     also = f"; {exact:.0f} are exact copies" if exact else ""
-    near = "nearer to a training sample than held-out ones" + (" (all but 1 % of them)" if chance <= 0.01 else "")
+    near = f"nearer to a training sample than {'99 % of' if chance <= 0.01 else 'any of the'} held-out ones"
     return f"{head}: {_percent(share)} of the samples lie {near}; {_percent(chance)} do by chance{also}."
 
 
