@@ -144,7 +144,7 @@ def test_data_that_are_seen_from_another_folder_are_told(
     Path("other").mkdir()
     monkeypatch.chdir("other")
     line = refused("eval", "../run", code=1)
-    assert "config.yaml names 'points.npy', seen from the folder where it was trained, and this is " in line
+    assert "config.yaml names 'points.npy', seen from the folder where it was trained, and there is none here" in line
 
 
 @pytest.mark.parametrize("words", [("--n", "0"), ("--n", "-3"), ("--seed", "-1")], ids=str)

@@ -107,8 +107,9 @@ class PrecisionRecall(Metric):
     precision and a low recall, one that is too wide the reverse. The boundary of a ball belongs to it.
 
     They depend on the numbers of samples: compare sets of equal sizes, and compare with ``*_real``, in an evaluation,
-    where held-out samples take the place of generated ones, as many of them. Recall is generous to outliers: one
-    sample far away has a large ball. Coverage and density have no such flaw on that side.
+    where held-out samples take the place of generated ones, as many of them; where fewer than 50 are held out, compare
+    ``*_matched`` with it. Recall is generous to outliers: one sample far away has a large ball. Coverage and density
+    have no such flaw on that side.
 
     Keys: ``precision``, ``recall``, ``density``, ``coverage``, each with the interval ``*_low`` and ``*_high``. Range:
     [0, 1], the density [0, inf); near 1 is good; the baseline of real samples is the most that can be expected.

@@ -132,7 +132,7 @@ def _training_data(config: RunConfig) -> Source:
     if isinstance(path, str) and not Path(path).is_absolute() and not Path(path).exists() and "~" not in path:
         raise InputError(
             f"the data of the run are not here: its config.yaml names {path!r}, seen from the folder where it was "
-            f"trained, and this is {Path.cwd()}; go to that folder"
+            "trained, and there is none here; go to that folder"
         )
     return config.training_data()
 
