@@ -137,6 +137,17 @@ def test_the_excess_is_told_where_it_is_what_counts() -> None:
     assert none.text().startswith("Samples are no farther from the data than other real ones are (")
 
 
+def test_points_that_are_off_the_data_are_far_for_a_reason_that_is_told() -> None:
+    values = GOOD | {"copy_ratio": 7.7, "copy_ratio_low": 6.0, "copy_ratio_high": 9.0}
+    found = distance_of(values)
+    assert found is not None
+    assert found.levels == (Level.FAR, Level.FAR)
+    assert found.text().endswith("; from the nearest training sample 7.7 times as far.")
+    assert [fault.kind for fault in faults(values)] == [FaultKind.BETWEEN]
+    # The pixels of images say nothing of the kind.
+    assert faults(values | {"detail": 1.0}) == []
+
+
 def test_an_auc_below_chance_is_explained() -> None:
     rows = {"marginal_ks": 0.03, "marginal_ks_real": 0.03, "detection_auc": 0.38}
     below = distance_of(rows)

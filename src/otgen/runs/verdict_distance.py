@@ -87,6 +87,7 @@ class Distance:
             training data.
         matched: whether as many samples are compared.
         most_unit: as of the measure.
+        nearest: of points, the median distance to the nearest training sample over that of held-out data; else None.
     """
 
     key: str
@@ -99,6 +100,7 @@ class Distance:
     held_out: int | None = None
     matched: bool = False
     most_unit: float | None = None
+    nearest: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -122,6 +124,8 @@ class Distance:
             said = f"Samples are {times} from the {self.data} {than} {others} are ({told})"
             if self.most_unit is not None and self.value - self.real > self.most_unit < self.real:
                 said += f"; with so few held out, what counts is the excess, {short(self.value - self.real)}"
+        if self.nearest is not None and self.nearest > _NEAREST[0]:
+            said += f"; from the nearest training sample {short(self.nearest)} times as far"
         if self.auc is not None:
             below = "; below it, samples are near twins of training rows" if self.auc < _TWINS else ""
             said += f"; a classifier tells them from real ones with an AUC of {self.auc:.2f} (by chance 0.5{below})"
@@ -224,6 +228,7 @@ def distance_of(
             held_out=held_out,
             matched=key != measure.key,
             most_unit=measure.most_unit,
+            nearest=values["copy_ratio"] if _are_points(values) else None,
         )
     return None
 
