@@ -40,7 +40,7 @@ def test_the_end_says_where_everything_is(trained_once: tuple[Path, str]) -> Non
     assert lines[1].endswith(" and the evaluation of the end (about 1 s).")
     assert any(line.startswith("step 4/4") for line in lines)
     (headline,) = [line for line in lines if line.startswith("Verdict: ")]
-    assert "times as far from held-out data as real ones are (energy distance " in headline
+    assert "times as far from the data as held-out ones are (energy distance " in headline
     trend, *rest = lines[lines.index(headline) + 1 :]
     assert trend.startswith("They ")
     (advice,) = [line for line in rest if line.startswith("Next (")]
