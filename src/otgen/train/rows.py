@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from otgen.data import Arrays, RowCoder, Source, Table
-from otgen.data.source import Part
+from otgen.data.source import whole_of
 
 
 def coder_of(data: Source) -> RowCoder | None:
     """The coder of data that were encoded or scaled; None of all other data."""
     if isinstance(data, Table):
+        # Of a part its own, fitted to its rows.
         return data.coder
-    if isinstance(data, Part):
-        return coder_of(data.whole)
-    return data.units() if isinstance(data, Arrays) else None
+    whole = whole_of(data)
+    return whole.units() if isinstance(whole, Arrays) else None
