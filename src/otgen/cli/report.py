@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from otgen.cli.console import PlainConsole
+from otgen.methods import TransportMethod
 from otgen.runs import RunEvaluation, copied, evaluate_run
 from otgen.train import RunConfig, RunDir
 from otgen.train.evaluation import displayed
@@ -33,8 +34,10 @@ def show_end(run: RunDir, config: RunConfig | None = None) -> None:
         whose = config.method.loss_of
         console.print(f"Last loss, certified: {text} ({whose}, at step {lines[-1]['step']})")
         if is_wide(lines[-1]):
+            options = " (--method.max_steps, --method.reg.eps)" if isinstance(config.method, TransportMethod) else ""
             console.print(
-                "That interval is wide, the loss hardly known: more steps of the solver, or a larger eps, narrow it."
+                "That interval is wide, the loss hardly known: more steps of the solver, or a larger eps, narrow it"
+                f"{options}."
             )
     console.print(f"Metrics:    {result.file}")
     if result.neighbours is not None:
