@@ -60,6 +60,7 @@ FORMS = {
     "whole and broken numbers": "x,k\n3,a\n0.5,b\n0.125,b\n",
     "a column alone": 'x\n1.5\n""\n2.5\n3.5\n',
     "tabs": "x\ty\n1.0\ttrue\n2.0\tfalse\n1.0\ttrue\n",
+    "a long text in quotes": '"k","x"\n' + f'"{"a, " * 900}\nb","1.5"\n"b","2.5"\n' * 40,
     "gaps after many rows": "x,k\n" + "1.5,a\n2.5,b\n" * 150 + "null,a\n",
 }
 

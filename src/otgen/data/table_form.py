@@ -187,7 +187,8 @@ def form_of(content: bytes, separator: str, *, has_header: bool) -> tuple[TextFo
     rows = list(_raw_rows(content, separator))
     names, body = (rows[:1], rows[1:]) if has_header else ([], rows)
     columns = []
-    for cells in zip(*body, strict=True) if len({*map(len, body)}) == 1 else ():
+    # One that was cut within quotes has another length.
+    for cells in zip(*(row for row in body if len(row) == len(rows[0])), strict=True):
         filled = [cell for cell in cells if cell.strip().strip('"') not in MISSING]
         gaps = [cell.strip() for cell in cells if cell.strip().strip('"') in MISSING]
         quoted = bool(filled) and all(cell.startswith('"') for cell in filled)
