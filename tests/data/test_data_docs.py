@@ -44,7 +44,7 @@ def rows_of_the_page() -> Callable[..., dict[str, Any]]:
 FRAME = tables.mixed(150).assign(
     gone=None,
     user=[f"A{k:03d}" for k in range(150)],
-    town=[f"town {k * k % 31}" for k in range(150)],
+    town=[f"town {7 * k % 31}" for k in range(150)],
     code=pd.Categorical(np.arange(150) % 3),
     seen=pd.date_range("2020-01-01 10:30", periods=150, freq="7h"),
     since=pd.Timestamp("2020-02-03"),
