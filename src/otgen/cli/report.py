@@ -9,15 +9,20 @@ from otgen.cli.console import PlainConsole
 from otgen.methods import Method
 from otgen.ot import Relative
 from otgen.runs import evaluate_run
-from otgen.train import RunDir
+from otgen.train import RunConfig, RunDir
 from otgen.train.evaluation import displayed
 from otgen.train.progress import loss_text
 from otgen.train.tensorboard import write_evaluation
 
 
-def show_end(run: RunDir) -> None:
-    """Evaluate the end of a run and print what a person wants to know."""
-    console, config = PlainConsole(), run.load_config()
+def show_end(run: RunDir, config: RunConfig | None = None) -> None:
+    """Evaluate the end of a run and print what a person wants to know.
+
+    Args:
+        run: the run directory.
+        config: its configuration, if it is at hand: its data are then not read again.
+    """
+    console, config = PlainConsole(), run.load_config() if config is None else config
     result = evaluate_run(run, reuse=True, config=config)
     if config.trainer.tensorboard:
         write_evaluation(run, run.read_evaluations()[-1])

@@ -122,9 +122,12 @@ def _written(asked: _Asked, run: RunDir) -> int:
         return _write_folder(asked, run, config)
     samples, labels = _samples(asked, run, config)
     if asked.form is Form.GRID:
+        from otgen.runs import load_coder
         from otgen.train.pictures import save_picture
+        from otgen.train.rows import in_file_units
 
-        save_picture(samples, asked.path, value_range=shapes.value_range, columns=asked.between)
+        shown, names = in_file_units(samples, load_coder(run))
+        save_picture(shown, asked.path, value_range=shapes.value_range, columns=asked.between, names=names)
     elif asked.form.is_array:
         write_array(_in_units(run, samples), asked.path, asked.form, labels)
     else:
@@ -181,6 +184,11 @@ def _refuse_unfit(asked: _Asked, shape: tuple[int, ...]) -> None:
     if asked.form in (Form.CSV, Form.PARQUET) and not points:
         other = "a .png, a folder, .npy or .npz" if is_image(shape) else "a .npy or .npz"
         raise UsageError(f"samples of shape {shape} are no rows of a table; write them to {other}")
+    if points and asked.form is Form.GRID and asked.between is not None:
+        raise UsageError(
+            "--interpolate of points makes rows of numbers on the way from one to another, and no picture; write them "
+            "to a .csv, .parquet, .npy or .npz"
+        )
     drawn = is_image(shape) or (asked.form is Form.GRID and points and shape[0] <= 2)
     if asked.form.is_picture and not drawn:
         array = "a .csv, .parquet, .npy or .npz" if points else "a .npy or .npz"
@@ -224,4 +232,5 @@ def _frame(run: RunDir, samples: Tensor) -> Any:
     coder = load_coder(run)
     if coder is not None:
         return coder.decode(samples)
-    return pandas.DataFrame(samples.numpy(), columns=[f"x{k}" for k in range(samples.shape[1])])
+    # By their position, as in a file without names; a .csv is then written without names too.
+    return pandas.DataFrame(samples.numpy(), columns=[str(k) for k in range(samples.shape[1])])

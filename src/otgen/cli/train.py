@@ -46,6 +46,7 @@ def run(arguments: Sequence[str]) -> int:
         print(text_of(_config(recipe, recipe.build(_scale(given.scale)), words, given)[1]), end="")
         return 0
     run_dir, config, saved = (_new if given.resume is None else _old)(recipe, words, given)
+    chosen.lend(config.data)
     for note in chosen.notes:
         print(note, flush=True)
     with _alone(run_dir.path):
@@ -69,7 +70,7 @@ def _trained(trainer: Trainer) -> int:
         Pictures().at_end(trainer, None)
     from otgen.cli.report import show_end  # imports SciPy, which no training needs
 
-    show_end(trainer.run)
+    show_end(trainer.run, trainer.config)
     return 0
 
 
@@ -87,7 +88,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 # The options of the configuration that decide on defaults.
-_ALSO_OPTIONS = ("data", "data.key", "config", "steps", "budget", "init_from")
+_ALSO_OPTIONS = ("data", "data.key", "data.label", "config", "steps", "budget", "init_from")
 
 
 def _given(words: Sequence[str]) -> argparse.Namespace:

@@ -12,6 +12,7 @@ from otgen import methods
 from otgen.cli.few_data import refuse_too_few
 from otgen.cli.recognise import is_data, recognise
 from otgen.cli.usage import UsageError
+from otgen.data import Source, Table
 from otgen.errors import InputError
 from otgen.papers import Recipe, Scale, all_figures, find, find_figure
 from otgen.train import RunDir
@@ -31,11 +32,18 @@ class Chosen:
         recipe: decides the defaults of all options.
         words: options that go before the user's own.
         notes: lines that say why.
+        table: the table that was read to recognise it.
     """
 
     recipe: Recipe
     words: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    table: Table | None = None
+
+    def lend(self, data: Source) -> None:
+        """Spare data that are this table a second reading."""
+        if self.table is not None and isinstance(data, Table):
+            data.adopt(self.table)
 
 
 def long_forms(words: Sequence[str]) -> list[str]:
@@ -74,12 +82,12 @@ def choose(name: str | None, given: argparse.Namespace) -> Chosen:
 def _for_data(name: str, given: argparse.Namespace) -> Chosen:
     if given.data is not None:
         raise UsageError(f"the data are given twice, by {name} and by --data {given.data}; leave one of them out")
-    found = recognise(name, given.data_key)
+    found = recognise(name, given.data_key, is_labelled=given.data_label is not None)
     if given.resume is not None:
         # It goes on with what it was started with.
-        return Chosen(find(found.recipe))
+        return Chosen(find(found.recipe), table=found.table)
     refuse_too_few(found.count, name)
-    return Chosen(find(found.recipe), found.words, (found.line,))
+    return Chosen(find(found.recipe), found.words, (found.line,), found.table)
 
 
 def _recipe_of(run: str) -> Recipe:
