@@ -19,7 +19,7 @@ from otgen.cli.sample_forms import (
     write_array,
     write_folder,
 )
-from otgen.cli.usage import UsageError, add_plugins
+from otgen.cli.usage import UsageError, add_plugins, at_least
 from otgen.errors import InputError, MissingDependency
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def run(arguments: Sequence[str]) -> int:
     """Draw samples from a run's newest checkpoint."""
     parsed = _parser().parse_args(arguments)
     form, path = form_of(parsed.out), Path(parsed.out)
-    if (parsed.n is not None and parsed.n < 1) or parsed.seed < 0:
-        raise UsageError(f"--n must be at least 1 and --seed not negative, got {parsed.n} and {parsed.seed}")
+    at_least(1, n=parsed.n)
+    at_least(0, seed=parsed.seed)
     if parsed.interpolate is not None and parsed.interpolate < 2:
         raise UsageError(f"--interpolate must be at least 2, the two ends of a row, got {parsed.interpolate}")
     if form is Form.FOLDER and path.exists() and not path.is_dir():

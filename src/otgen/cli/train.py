@@ -87,7 +87,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 # The options of the configuration that decide on defaults.
-_ALSO_OPTIONS = ("data", "data.key", "config", "steps", "budget", "init_from")
+_ALSO_OPTIONS = ("data", "data.key", "data.folder", "data.path", "config", "steps", "budget", "init_from")
 
 
 def _given(words: Sequence[str]) -> argparse.Namespace:

@@ -70,6 +70,21 @@ def reworded(message: str) -> str | None:
     return None
 
 
+def at_least(least: int, **given: int | None) -> None:
+    """Refuse a number that is too small; None is what was not given.
+
+    Args:
+        least: the least that is legal.
+        given: the numbers, by the names of their options.
+
+    Raises:
+        UsageError: the first that is below.
+    """
+    for name, number in given.items():
+        if number is not None and number < least:
+            raise UsageError(f"--{name.replace('_', '-')} must be at least {least}, got {number}")
+
+
 def add_plugins(parser: argparse.ArgumentParser) -> None:
     """The option of a command that can load classes of the user's; its value is read before the parser is made."""
     kind: Any = str | None
