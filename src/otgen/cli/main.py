@@ -127,11 +127,18 @@ def _plugins(words: Sequence[str]) -> str | None:
 
 @contextlib.contextmanager
 def _short_warnings(command: str) -> Iterator[None]:
-    """A warning is a line of the command's, like an error: where in the code it arose is nothing to its user."""
-    before = warnings.formatwarning
+    """A warning is a line of the command's, like an error: where in the code it arose is nothing to its user.
+
+    The same line is told once: data that are read again for the evaluation have nothing new to say.
+    """
+    before, told = warnings.formatwarning, set[str]()
 
     def short(message: Warning | str, category: type[Warning], *where: object, **line: object) -> str:
-        return f"otgen {command}: {category.__name__}: {one_line(message)}\n"
+        text = f"otgen {command}: {category.__name__}: {one_line(message)}\n"
+        if text in told:
+            return ""
+        told.add(text)
+        return text
 
     warnings.formatwarning = short
     try:

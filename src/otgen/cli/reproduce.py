@@ -128,6 +128,9 @@ def _plan(asked: Namespace) -> Plan:
     if asked.figure is None:
         names = ", ".join(figure.name for figure in all_figures())
         raise UsageError(f"which figure? otgen reproduce FIGURE, one of {names}")
+    name, slash, panel = asked.figure.partition("/")
+    if slash and any(name == one.name for one in all_figures()):
+        raise UsageError(f"a panel has an option of its own: otgen reproduce {name} --panels {panel}")
     figure = find_figure(asked.figure)
     at_least(0, threads=asked.threads, first_seed=asked.first_seed)
     at_least(1, seeds=asked.seeds, jobs=asked.jobs)

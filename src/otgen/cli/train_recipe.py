@@ -73,7 +73,11 @@ def _twofold(name: str, recipe: Recipe, given: argparse.Namespace) -> str:
     """The line on a word that is a recipe, and a folder or a file besides."""
     what = "folder" if os.path.isdir(name) else "file"
     named = (given.data, given.data_folder, given.data_path, given.config)
-    own = "" if any(option is not None for option in named) else f", with {_told(recipe.build(Scale.CPU).data)} as data"
+    own = (
+        ""
+        if any(option is not None for option in named)
+        else f", on its own data, {_told(recipe.build(Scale.CPU).data)}"
+    )
     return (
         f"{name} is a recipe, and a {what} here: the recipe is taken{own}. To have the {what} looked at and the recipe "
         f"chosen for it: otgen train {os.path.join('.', name)}"

@@ -105,7 +105,8 @@ class ImageFolder(PixelSource):
             listed = _describe(root, faults, len(paths))
             if not self.skip_bad:
                 raise InputError(
-                    f"{listed}; repair or remove them, or leave them out with skip_bad=True (--data.skip_bad true)"
+                    f"{listed}; to train without them give --data.skip_bad true (in Python skip_bad=True), or repair "
+                    "them"
                 )
             if len(faults) == len(paths):
                 raise InputError(f"no image is left: {listed}; give a folder with images that can be read")

@@ -17,5 +17,8 @@ def entries(folder: Path) -> list[str]:
 
 
 def near_entry(path: Path) -> str:
-    """``; did you mean 'x'?`` with the entry beside a path that may be meant, else nothing."""
-    return suggestion(path.name, entries(path.parent))
+    """``; did you mean 'x'?`` with the entry that may be meant by the first part of a path that is not there."""
+    missing = path
+    while not os.path.lexists(missing.parent):
+        missing = missing.parent
+    return suggestion(missing.name, entries(missing.parent))
