@@ -119,10 +119,7 @@ def _images(folder: Path, *, side: int, channels: int, classes: int) -> ImageFol
 
 def _rows(file: Path, columns: dict[str, str]) -> Table:
     """A table of ten rows: of numbers, or of some letters in turn."""
-    cells = [
-        [letters[k % len(letters)] if letters else f"{k * 1.7 + 0.3}" for letters in columns.values()]
-        for k in range(10)
-    ]
+    cells = [[one[k % len(one)] if one else f"{k * 1.7 + 0.3}" for one in columns.values()] for k in range(10)]
     file.write_text("\n".join(",".join(row) for row in [list(columns), *cells]))
     return Table(path=str(file))
 
@@ -132,7 +129,7 @@ def _pairs(folder: Path) -> dict[str, tuple[RunConfig, RunConfig]]:
     images, more = (_images(folder / str(k), side=8, channels=3, classes=k) for k in (2, 3))
     labelled, other = (replace(data, label="folder") for data in (images, more))
     table = _rows(folder / "one.csv", {"age": "", "city": "ab"})
-    column = _rows(folder / "two.csv", {"age": "", "town": "ab"})
+    column = _rows(folder / "two.csv", {"age": "", "town": "abc"})
     levels = _rows(folder / "three.csv", {"age": "", "city": "abc"})
     data = {
         "that run has labels (folder) and this one has none; give --label folder, or": (labelled, images),
@@ -158,17 +155,17 @@ def _pairs(folder: Path) -> dict[str, tuple[RunConfig, RunConfig]]:
         base,
         replace(base, latent=Normal(dim=4)),
     )
-    found["there; give --generator MlpGenerator --generator.widths '[6]', or"] = (
+    found["there; give --latent.dim 3 --generator MlpGenerator --generator.widths '[6]', or"] = (
         base,
-        replace(base, generator=LocationScale()),
+        replace(base, latent=Normal(dim=2), generator=LocationScale(location=(0.0, 0.0), scale=(1.0, 1.0))),
     )
     return found
 
 
 def test_what_keeps_a_generator_from_fitting_is_told(train: Train, tmp_path: Path) -> None:
     """Label, columns, shape or options, whichever it is, and what to type."""
-    for k, (said, (there, here)) in enumerate(_pairs(tmp_path).items()):
-        trainer = Trainer(replace(here, init_from=str(train(f"run{k}", there))), RunDir(tmp_path / "unused"))
-        input_error(
-            re.escape(f"does not fit the one of {tmp_path}/run{k}: ") + f".*{re.escape(said)}", trainer.initialise
-        )
+    runs: dict[RunConfig, Path] = {}
+    for said, (there, here) in _pairs(tmp_path).items():
+        run = runs[there] if there in runs else runs.setdefault(there, train(f"run{len(runs)}", there))
+        trainer = Trainer(replace(here, init_from=str(run)), RunDir(tmp_path / "unused"))
+        input_error(re.escape(f"does not fit the one of {run}: ") + f".*{re.escape(said)}", trainer.initialise)
