@@ -41,7 +41,14 @@ def test_every_command_helps(name: str, succeeds: Says) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("trian", "train"), ("evaluate", "eval"), ("samples", "sample"), ("lst", "list"), ("quux", None)],
+    [
+        ("trian", "train"),
+        ("evaluate", "eval"),
+        ("samples", "sample"),
+        ("lst", "list"),
+        ("quux", None),
+        ("resume", "train --resume --out RUN"),
+    ],
 )
 def test_an_unknown_command_is_guessed(typed: str, meant: str | None, otgen: Call) -> None:
     result = otgen(typed)

@@ -248,7 +248,7 @@ def test_what_is_nothing_to_train_on_is_one_line(
 
 
 # No option at all.
-OPTIONS = ("data", "data_key", "data_folder", "data_path", "config", "resume", "init_from")
+OPTIONS = ("data", "data_key", "data_folder", "data_path", "config", "resume", "init_from", "misplaced")
 GIVEN = argparse.Namespace(**dict.fromkeys(OPTIONS))
 
 

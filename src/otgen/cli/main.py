@@ -29,6 +29,10 @@ COMMANDS = {
     "crosscheck": ("otgen.cli.crosscheck", "the same problem solved by other libraries: are they in our interval?"),
 }
 
+# What others call it.
+_ALSO = {"resume": "train --resume --out RUN", "continue": "train --resume --out RUN"}
+_ALSO |= {"generate": "sample", "fit": "train"}
+
 # The commands that can load classes of the user's, from --plugins; and those that find them in the working directory
 # too, when the words of the command name one.
 OWN_MODULES = ("train", "sample", "eval", "ssim", "export", "solve", "crosscheck")
@@ -59,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        hint = suggestion(name, COMMANDS) or "; see otgen --help"
+        meant = f"; did you mean {_ALSO[name]!r}?" if name in _ALSO else suggestion(name, COMMANDS)
+        hint = meant or "; see otgen --help"
         print(one_line(f"otgen: there is no command {name!r}{hint}"), file=sys.stderr)
         return EXIT_USAGE
     try:

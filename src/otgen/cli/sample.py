@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from otgen import files
 from otgen.cli.config_parser import Parser
 from otgen.cli.printable import printable
 from otgen.cli.sample_forms import (
@@ -190,8 +191,6 @@ def _refuse_unfit(asked: _Asked, shape: tuple[int, ...]) -> None:
 
 def _refuse_large(asked: _Asked, shape: tuple[int, ...], latent: tuple[int, ...]) -> None:
     """Refuse a picture that nobody can look at, and what does not fit into the memory."""
-    from otgen.data._checks import require_room
-
     if asked.form is Form.GRID and is_image(shape):
         most = most_cells(shape, asked.between)
         if asked.total > most:
@@ -203,7 +202,12 @@ def _refuse_large(asked: _Asked, shape: tuple[int, ...], latent: tuple[int, ...]
     if asked.form is Form.FOLDER and asked.between is None:
         return  # drawn in parts
     # The codes, the samples, and once more what is written.
-    require_room(f"{asked.total} samples", 4 * asked.total * (math.prod(latent) + 2 * math.prod(shape)))
+    needed, most = 4 * asked.total * (math.prod(latent) + 2 * math.prod(shape)), files.most_bytes()
+    if needed > most:
+        raise InputError(
+            f"{asked.total} samples would take {needed} bytes of memory, and at most {most} are used, half of what is "
+            "free; give a smaller --n, and another --seed for the next ones"
+        )
 
 
 def _in_units(run: RunDir, samples: Tensor) -> Tensor:

@@ -98,6 +98,8 @@ def _given(words: Sequence[str]) -> argparse.Namespace:
     for option in ("scale", "out", "resume", "allow-change", "print_config", *_ALSO_OPTIONS):
         # What is wrong with a value is for the parser of all options to say.
         front.add_argument(f"--{option}", dest=option.replace("-", "_").replace(".", "_"), nargs="?", const="")
+    # No options of ours: the path of the data stands first.
+    front.add_argument("--path", "--folder", "--dir", "--file", "--dataset", dest="misplaced", nargs="?", const="")
     return front.parse_known_args(words)[0]
 
 

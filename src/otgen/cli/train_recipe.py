@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from otgen import files, methods
+from otgen import data, files, methods
 from otgen.cli.few_data import refuse_too_few
 from otgen.cli.recognise import is_data, recognise
 from otgen.cli.usage import UsageError
@@ -59,6 +59,7 @@ def choose(name: str | None, given: argparse.Namespace) -> Chosen:
         InputError: there is neither a recipe nor a file or folder of this name, or it holds nothing to train on.
         UsageError: the data are named twice, or a method stands in the place of a recipe.
     """
+    _refuse_misplaced_path(name, given)
     if name is None:
         if given.init_from is not None and given.config is None:
             return Chosen(_recipe_of(given.init_from))
@@ -67,6 +68,19 @@ def choose(name: str | None, given: argparse.Namespace) -> Chosen:
         return _for_data(name, given)
     recipe = _recipe(name)
     return Chosen(recipe, notes=(_twofold(name, recipe, given),) if os.path.exists(name) else ())
+
+
+def _refuse_misplaced_path(name: str | None, given: argparse.Namespace) -> None:
+    """Refuse a path where a kind of data is named: it would be taken for a class, and its folder for a module."""
+    if given.data and given.data not in data.__all__ and (os.path.exists(given.data) or is_data(given.data)):
+        raise UsageError(
+            f"--data takes a kind of data, such as ImageFolder, and {given.data} is a path, which stands first, without "
+            f"an option: otgen train {given.data}"
+        )
+    if name is None and given.misplaced is not None:
+        raise UsageError(
+            f"the path of the data stands first, without an option: otgen train {given.misplaced or 'PATH'} ..."
+        )
 
 
 def _twofold(name: str, recipe: Recipe, given: argparse.Namespace) -> str:
@@ -84,10 +98,10 @@ def _twofold(name: str, recipe: Recipe, given: argparse.Namespace) -> str:
     )
 
 
-def _told(data: Source) -> str:
+def _told(source: Source) -> str:
     """Data in a few words."""
-    where = getattr(data, "folder", None)
-    return type(data).__name__ if where is None else f"{type(data).__name__} of {where}"
+    where = getattr(source, "folder", None)
+    return type(source).__name__ if where is None else f"{type(source).__name__} of {where}"
 
 
 def _for_data(name: str, given: argparse.Namespace) -> Chosen:

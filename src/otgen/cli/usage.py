@@ -35,6 +35,10 @@ def unknown_option(message: str, options: Sequence[str], nested: Callable[[str],
         options: that there are.
         nested: suggests an option of a component for a word.
     """
+    short = re.search(r"[Uu]nrecognized arguments: (-([A-Za-z])\w*)", message)
+    if short is not None:
+        near = next((f"; did you mean {one!r}?" for one in options if one.startswith(f"--{short[2]}")), "")
+        return f"there is no option {short[1]}: options are whole words after two dashes{near}"
     unknown = re.search(r"[Uu]nrecognized arguments: (--[\w.\-]+)", message)
     if unknown is None:
         return None
