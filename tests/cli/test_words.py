@@ -106,7 +106,7 @@ WORDS = {
     "sample run --out x.png --see 3": "there is no option --see; did you mean '--seed'?",
     "solve x.npy y.npy --to 0.1": "there is no option --to; did you mean '--tol'?",
     "train digits extra": "'extra'",
-    "train --data x.npy": "--data takes a kind of data, such as ImageFolder, and x.npy is a path, which stands first",
+    "train --data x.npy": "--data takes a kind of data, such as ImageFolder, and x.npy is a path; that stands first",
     "train --data gone/": ", without an option: otgen train gone/",
     "train --folder gone": "the path of the data stands first, without an option: otgen train gone ...",
     "train --path": "the path of the data stands first, without an option: otgen train PATH ...",

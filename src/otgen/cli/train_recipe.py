@@ -74,7 +74,7 @@ def _refuse_misplaced_path(name: str | None, given: argparse.Namespace) -> None:
     """Refuse a path where a kind of data is named: it would be taken for a class, and its folder for a module."""
     if given.data and given.data not in data.__all__ and (os.path.exists(given.data) or is_data(given.data)):
         raise UsageError(
-            f"--data takes a kind of data, such as ImageFolder, and {given.data} is a path, which stands first, without "
+            f"--data takes a kind of data, such as ImageFolder, and {given.data} is a path; that stands first, without "
             f"an option: otgen train {given.data}"
         )
     if name is None and given.misplaced is not None:
