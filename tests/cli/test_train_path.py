@@ -28,6 +28,8 @@ from otgen.papers.recipe import _RECIPES
 from otgen.train import RunConfig, TrainerConfig
 
 CHANCE = np.random.default_rng(0)
+# As it is, where a test does not train it.
+PHOTOS = papers.find("photos")
 
 
 def tiny_recipe(scale: Scale) -> RunConfig:
@@ -295,7 +297,7 @@ def test_what_few_data_can_show(count: int, shape: tuple[int, ...], said: str | 
 
 
 def test_a_recipe_on_the_folder_of_its_own_name_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
+    monkeypatch.setitem(_RECIPES, "photos", PHOTOS)
     write_images("photos", 1, (8, 8))
     (note,) = choose("photos", GIVEN).notes
     assert note.startswith(
