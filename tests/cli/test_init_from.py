@@ -94,9 +94,9 @@ def test_the_other_run_is_needed_at_the_start_only(
 def test_a_generator_that_does_not_fit_is_named_by_its_layer(refused: Call, trained: Path, tiny: Any) -> None:
     line = refused("train", *tiny, "--generator.widths", "[7]", "--init-from", "trained", "--out", "next", code=1)
     contains(line, "the generator does not fit the one of trained: layer 1.weight has shape 7 x 4 here and 6 x 4 there")
-    contains(line, "take its networks and codes, as they are in trained/config.yaml")
+    contains(line, "; give --generator.widths '[6]', or start without --init-from")
     line = refused("train", *tiny, "--generator.widths", "[6,6]", "--init-from", "trained", "--out", "next", code=1)
-    contains(line, "layer 3.weight has shape 6 x 6 here and 2 x 6 there")
+    contains(line, "layer 3.weight has shape 6 x 6 here and 2 x 6 there; give --generator.widths '[6]'")
     assert not Path("next").exists()
     for name in ("nowhere", "."):
         assert "is no run directory" in refused("train", *tiny, "--init-from", name, "--out", "next", code=1)

@@ -59,7 +59,7 @@ def test_a_file_is_not_overwritten_without_force(name: str, trained: Path, otgen
 
 
 REFUSED = {"--out s.txt": "must end in .png, .npz,", "--out s": "make no folder of pictures"}
-REFUSED |= {"--out s.npz --n 0": "--n must be at least 1", "--out s.npz --seed -1": "--seed not negative"}
+REFUSED |= {"--out s.npz --n 0": "--n must be at least 1", "--out s.npz --seed -1": "--seed must be at least 0, got -1"}
 REFUSED |= {"--out nowhere/s.npz": "nowhere is no directory; create it first"}
 
 

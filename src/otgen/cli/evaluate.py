@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from otgen.cli.config_parser import Parser
-from otgen.cli.usage import UsageError, add_plugins
+from otgen.cli.usage import add_plugins, at_least
 
 _EXTRACTOR = (
     "what makes the features: cifar (images of other sides than 32 are resized), digits, pixels, inception:WEIGHTS "
@@ -32,8 +32,8 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print metrics and verdict as one JSON object")
     add_plugins(parser)
     parsed = parser.parse_args(arguments)
-    if (parsed.n is not None and parsed.n < 1) or (parsed.seed is not None and parsed.seed < 0):
-        raise UsageError(f"--n must be at least 1 and --seed not negative, got {parsed.n} and {parsed.seed}")
+    at_least(1, n=parsed.n)
+    at_least(0, seed=parsed.seed)
     from otgen import files
     from otgen.cli.console import PlainConsole
     from otgen.cli.report import metrics_lines

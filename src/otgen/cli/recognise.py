@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from otgen import files
 from otgen.cli.printable import printable
 from otgen.data import ColumnKind
 from otgen.data.holdout import LEAST_SPLIT
-from otgen.errors import InputError, quiet, suggestion
+from otgen.errors import InputError, quiet
 from otgen.papers import Scale, find
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ PHOTOS, TABLE, ANY_SHAPE = "photos", "table", "pixels"
 _TABLES, _ARRAYS = (".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq"), (".npy", ".npz")
 # Those that a folder without images is searched for.
 _LIKELY = (".csv", ".tsv", ".parquet", *_ARRAYS)
+_PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 # Of a large folder so many images, evenly spread, say what the rest is like; reading 1,000 headers takes 0.1 s.
 _MOST_LOOKED_AT, _MOST_DECODED = 1000, 32
 # The sides up to 32 that convolutions can double up to; images that have one already keep their pixels.
@@ -81,9 +83,12 @@ def recognise(name: str, key: str | None = None, *, is_labelled: bool = False) -
     Raises:
         InputError: there is nothing, or nothing to train on.
     """
+    from otgen.data.image_folder import is_image_file
+
     path = Path(os.path.expanduser(name))
     if not os.path.exists(path):
-        raise InputError(f"there is no file or folder {name}{_near(path)}; give one, or a recipe of `otgen list`")
+        near = files.near_entry(path) or "; give one, or a recipe of `otgen list`"
+        raise InputError(f"there is no file or folder {name}{near}")
     if path.is_dir():
         return _folder(name, path, is_labelled)
     ending = path.suffix.lower()
@@ -91,16 +96,12 @@ def recognise(name: str, key: str | None = None, *, is_labelled: bool = False) -
         return _table(name)
     if ending in _ARRAYS:
         return _array(name, path, key)
-    known = ", ".join(_LIKELY)
-    raise InputError(f"{name} is no kind of file that is known here; give a folder of images, or one of {known}")
-
-
-def _near(path: Path) -> str:
-    """The entry beside it that may be meant."""
-    try:
-        return suggestion(path.name, os.listdir(path.parent))
-    except OSError:
-        return ""
+    remedy = f"give a folder of images, or one of {', '.join(_LIKELY)}"
+    if is_image_file(path):
+        remedy = f"it is one image: give the folder of all of them, as {path.parent}{os.sep}"
+    elif ending in _PACKED:
+        remedy = "unpack it, and give the folder or the table that was in it"
+    raise InputError(f"{name} is no kind of file that is known here; {remedy}")
 
 
 def _folder(name: str, root: Path, is_labelled: bool) -> Recognised:
