@@ -217,7 +217,8 @@ def _spread(runs: Sequence[Mapping[str, Any]], key: str) -> str:
     values = [run["values"][key] for run in runs if key in run["values"]]
     if not values:
         return "-"
-    return f"{statistics.median(values):.3g} [{min(values):.3g}, {max(values):.3g}]"
+    spread = f" [{min(values):.3g}, {max(values):.3g}]" if len(values) > 1 else ""
+    return f"{statistics.median(values):.3g}{spread}"
 
 
 def main() -> None:
