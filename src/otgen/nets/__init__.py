@@ -20,6 +20,7 @@ from otgen.nets.mlp import MlpCritic as MlpCritic
 from otgen.nets.mlp import MlpGenerator as MlpGenerator
 from otgen.nets.mlp import MlpSplitCritic as MlpSplitCritic
 from otgen.nets.parts import HeadOf as HeadOf
+from otgen.nets.parts import SplitCritic as SplitCritic
 from otgen.nets.parts import TrunkOf as TrunkOf
 from otgen.nets.rescaled import Rescaled as Rescaled
 from otgen.nets.seqsgda import SeqSGDADcganCritic as SeqSGDADcganCritic
