@@ -20,6 +20,7 @@ help:
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
+	@echo "Installing otgen into $(VENV): some minutes the first time, with nothing to see."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,mnist]'
 	touch $(READY)

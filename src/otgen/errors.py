@@ -77,7 +77,14 @@ def warn(message: str, category: type[Warning]) -> None:
 def suggestion(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """``; did you mean 'x'?`` if a known word is close, else an empty string; to be appended to an error message."""
     # The word itself may be known elsewhere; here it was wrong.
-    near = difflib.get_close_matches(word, [name for name in known if name != word], n=1, cutoff=cutoff)
+    others = [name for name in known if name != word]
+    near = difflib.get_close_matches(word, others, n=1, cutoff=cutoff)
+    if not near:
+        # Of another case, as wgangp for WGANGP.
+        by_lower = {name.lower(): name for name in reversed(others)}
+        near = [
+            by_lower[one] for one in difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=max(cutoff, 0.8))
+        ]
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

@@ -5,13 +5,15 @@
 Trains two classes of CIFAR-10 (folders of images: horse, cat) and, if scikit-image is installed, crops of three of its
 textures (brick, grass, gravel: one run on all, each a class), with three seeds and three budgets each. What is done
 already is not done again; what was interrupted goes on. All of it takes 13 hours of two cores; ``--budgets 2m``, a
-quarter of an hour a seed. ``--file`` writes results, report and picture to ``experiments/yours/pictures``.
+quarter of an hour a seed. ``--file`` writes results, report and picture of all runs in the folder that are done to
+``experiments/yours/pictures``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from otgen.metrics import CifarFeatures, frechet_distance
@@ -106,15 +109,43 @@ def train(job: Job, out: Path, threads: int) -> None:
         raise SystemExit(f"that run ended with {done.returncode}; its words are in {log}")
 
 
-def measured(job: Job, out: Path) -> dict[str, Any]:
+@dataclass(frozen=True, order=True)
+class Done:
+    """A run that is done, in the order of the report.
+
+    Attributes:
+        name: of its data.
+        budget: seconds of training.
+        seed: of all its random streams.
+        place: its run directory.
+    """
+
+    name: str
+    budget: float
+    seed: int
+    place: Path
+
+
+def finished(out: Path) -> list[Done]:
+    """All runs of a folder that are done."""
+    runs = []
+    for place in out.iterdir():
+        named = re.fullmatch(r"(\w+)-([\d.]+m)-seed(\d+)", place.name)
+        if named is not None and (place / "config.yaml").exists():
+            run = Done(named[1], float(Duration.parse(named[2])), int(named[3]), place)
+            if any(record["elapsed"] >= run.budget for record in RunDir.open(place).read_evaluations()):
+                runs.append(run)
+    return sorted(runs)
+
+
+def measured(done: Done) -> dict[str, Any]:
     """What a finished run reports of its last samples, and its verdict."""
-    run = RunDir.open(job.place(out))
-    last = run.read_evaluations()[-1]
-    log = job.place(out).with_suffix(".log").read_text().splitlines()
+    last = RunDir.open(done.place).read_evaluations()[-1]
+    log = done.place.with_suffix(".log").read_text().splitlines()
     return {
-        "data": job.name,
-        "budget": float(job.budget),
-        "seed": job.seed,
+        "data": done.name,
+        "budget": done.budget,
+        "seed": done.seed,
         "step": last["step"],
         "values": {key: value for key, value in metrics_of(last).items() if key in KEYS},
         "verdict": [line for line in log if line.startswith("Verdict")][-1:],
@@ -129,20 +160,30 @@ def between_classes(cifar: Path) -> float:
     return frechet_distance(one.gaussian, other.gaussian)
 
 
-def picture(jobs: Sequence[Job], out: Path, path: Path) -> None:
+def picture(runs: Sequence[Done], path: Path) -> None:
     """Samples of the first seed: a row a data set, a column a budget."""
-    names, budgets = list(dict.fromkeys(j.name for j in jobs)), sorted({j.budget for j in jobs})
-    seed = min(job.seed for job in jobs)
+    first: dict[str, dict[float, Done]] = {}
+    for done in runs:
+        first.setdefault(done.name, {}).setdefault(done.budget, done)
+    budgets = sorted({done.budget for done in runs})
     rows = []
-    for name in names:
+    for of_name in first.values():
         cells = []
         for budget in budgets:
-            [job] = [j for j in jobs if (j.name, j.budget, j.seed) == (name, budget, seed)]
-            samples, span = sample_run(RunDir.open(job.place(out)), SHOWN, 0)
-            cells.append(np.pad(tiled(samples, span, columns=6), ((8, 8), (8, 8), (0, 0)), constant_values=255))
+            if budget in of_name:
+                samples, span = sample_run(RunDir.open(of_name[budget].place), SHOWN, 0)
+                cells.append(_in_colour(tiled(samples, span, columns=6)))
+            else:
+                cells.append(np.full_like(cells[0], 255))
         rows.append(np.concatenate(cells, axis=1))
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.concatenate(rows)).save(path)
+
+
+def _in_colour(grid: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A grid with three channels and a white border."""
+    coloured = np.repeat(grid[..., None], 3, axis=-1) if grid.ndim == 2 else grid
+    return np.pad(coloured, ((8, 8), (8, 8), (0, 0)), constant_values=255)
 
 
 def report(results: Mapping[str, Any]) -> str:
@@ -150,21 +191,24 @@ def report(results: Mapping[str, Any]) -> str:
     lines = [
         "# Photographs and textures, by `otgen train FOLDER`",
         "",
-        "Written by `python studies/yours/pictures.py --file` from [results.json](results.json). Medians over "
-        f"{len({run['seed'] for run in results['runs']})} seeds [least, most]; threads a run: {results['threads']}; "
-        f"Fréchet distances in the features of `CifarFeatures`. The two animals are "
+        "Written by `python studies/yours/pictures.py --file` from [results.json](results.json). Medians over seeds "
+        f"[least, most]; threads a run: {results['threads']}; Fréchet distances in the features of `CifarFeatures`, "
+        "which are for colour: the textures have none. The two animals are "
         f"{results['between_classes']:.3g} from each other.",
         "",
-        "| data | training | Fréchet | of real, held-out images | precision | recall | verdict of the first seed |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| data | training | seeds | steps | Fréchet | of real, held-out images | precision | recall | "
+        "verdict of the first seed |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     groups: dict[tuple[str, float], list[Mapping[str, Any]]] = {}
     for run in results["runs"]:
         groups.setdefault((run["data"], run["budget"]), []).append(run)
     for (name, budget), runs in groups.items():
         cells = [_spread(runs, key) for key in ("frechet", "frechet_real", "precision", "recall")]
+        steps = f"{statistics.median(run['step'] for run in runs):,.0f}"
         verdict = (runs[0]["verdict"] or ["none"])[0].replace("|", "/")
-        lines.append(f"| {name} | {budget / 60:g} min | {' | '.join(cells)} | {verdict} |")
+        seeds = ", ".join(str(run["seed"]) for run in runs)
+        lines.append(f"| {name} | {budget / 60:g} min | {seeds} | {steps} | {' | '.join(cells)} | {verdict} |")
     lines += ["", "![Samples, a row a data set, a column a budget](figure.png)", ""]
     return "\n".join(lines)
 
@@ -205,15 +249,16 @@ def main() -> None:
     ]
     for job in jobs:
         train(job, chosen.out, chosen.threads)
+    runs = finished(chosen.out)
     results = {
         "threads": chosen.threads,
         "between_classes": between_classes(chosen.cifar) if chosen.cifar else float("nan"),
-        "runs": [measured(job, chosen.out) for job in sorted(jobs, key=lambda job: (job.name, job.budget, job.seed))],
+        "runs": [measured(done) for done in runs],
     }
     print(report(results))
     if chosen.file:
         folder = Path(__file__).parents[2] / "experiments" / "yours" / "pictures"
-        picture(jobs, chosen.out, folder / "figure.png")
+        picture(runs, folder / "figure.png")
         (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
         (folder / "report.md").write_text(report(results))
 

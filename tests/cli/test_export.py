@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cases.runs import Call, Says
+from otgen.data import Table
 
 
 def test_a_generator_is_exported_and_nothing_is_overwritten(
@@ -21,6 +22,22 @@ def test_a_generator_is_exported_and_nothing_is_overwritten(
     Path("g.pt2").unlink()
     assert "g.pt2.json exists" in refused("export", trained, "--out", "g.pt2", code=1)
     succeeds("export", trained, "--out", "g.pt2", "--force", "--raw")
+
+
+def test_of_a_table_it_says_how_samples_become_columns(
+    trained: Path, succeeds: Says, refused: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coder = Table(columns=("temperature", "wind")).coder
+    monkeypatch.setattr("otgen.runs.export._torch_program", lambda module, codes: b"program")
+    monkeypatch.setattr("otgen.runs.export.load_coder", lambda run: coder)
+    out = succeeds("export", trained, "--out", "g.pt2").splitlines()
+    assert out[2] == (
+        "g.pt2.table.json (how samples become the columns of the table; in docs/data.md, Rows without otgen, the lines "
+        "that do it)"
+    )
+    Path("g.pt2").unlink()
+    Path("g.pt2.json").unlink()
+    assert "g.pt2.table.json exists" in refused("export", trained, "--out", "g.pt2", code=1)
 
 
 @pytest.mark.parametrize(

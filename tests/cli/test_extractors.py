@@ -25,6 +25,8 @@ def test_words_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_another_word_is_refused_with_the_nearest(trained: Path, refused: Call) -> None:
     line = refused("eval", trained, "--extractor", "pixel", code=2)
     contains(line, "must be cifar, digits, pixels, inception:WEIGHTS or a file, got 'pixel'; did you mean 'pixels'?")
+    line = refused("eval", trained, "--extractor", "./net.pt", code=2)
+    contains(line, "--extractor: there is no file ./net.pt; check the path")
 
 
 def test_a_law_has_no_use_for_one(trained: Path, refused: Call) -> None:

@@ -106,6 +106,8 @@ ODD += [
     "--scale=",
     "--n=1e3",
 ]
+# Paths and names that are taken for each other.
+ODD += ["./", "../", "a/b", "x.npy/", "digits/", "~", "x.npy/../gone", "photos", "swgan.fig3/", "swgan.fig3/gone", "/"]
 
 
 def changed(words: Sequence[str], rng: random.Random) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import torch
 import yaml
 
 from cases.runs import Call, Says, bytes, contains
-from otgen.runs import load_critic
+from otgen.runs import Course, Level, load_critic
+from otgen.runs.verdict_advice import advice
 from otgen.train import RunDir, checkpoint
 
 
@@ -38,6 +40,18 @@ def test_a_run_starts_from_another_ones_weights(succeeds: Says, trained: Path, t
     kept = json.loads((run / "init_from.json").read_text())
     assert (kept["run"], kept["step"], kept["anew"]) == ("trained", 4, [])
     assert {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()} == before
+
+
+def test_what_is_advised_next_can_be_run(succeeds: Says, trained: Path, tiny: Any) -> None:
+    """A wider generator cannot start from the weights of the other run."""
+    succeeds("train", *tiny, "--init-from", "trained", "--out", "next")
+    run = RunDir.open(Path("next"))
+    said = advice(run.load_config(), run.path, level=Level.CLOSE, course=Course.FLAT, fault=None)
+    program, *words = shlex.split(said.command)
+    assert program == "otgen"
+    assert "--generator.widths" in words
+    succeeds(*words)
+    assert RunDir.open(Path("next-widths")).load_config().init_from is None
 
 
 def test_without_a_recipe_the_other_runs_configuration_is_taken(succeeds: Says, trained: Path) -> None:
@@ -80,9 +94,9 @@ def test_the_other_run_is_needed_at_the_start_only(
 def test_a_generator_that_does_not_fit_is_named_by_its_layer(refused: Call, trained: Path, tiny: Any) -> None:
     line = refused("train", *tiny, "--generator.widths", "[7]", "--init-from", "trained", "--out", "next", code=1)
     contains(line, "the generator does not fit the one of trained: layer 1.weight has shape 7 x 4 here and 6 x 4 there")
-    contains(line, "take its networks and codes, as they are in trained/config.yaml")
+    contains(line, "; give --generator.widths '[6]', or start without --init-from")
     line = refused("train", *tiny, "--generator.widths", "[6,6]", "--init-from", "trained", "--out", "next", code=1)
-    contains(line, "layer 3.weight has shape 6 x 6 here and 2 x 6 there")
+    contains(line, "layer 3.weight has shape 6 x 6 here and 2 x 6 there; give --generator.widths '[6]'")
     assert not Path("next").exists()
     for name in ("nowhere", "."):
         assert "is no run directory" in refused("train", *tiny, "--init-from", name, "--out", "next", code=1)

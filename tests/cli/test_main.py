@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -40,7 +41,14 @@ def test_every_command_helps(name: str, succeeds: Says) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("trian", "train"), ("evaluate", "eval"), ("samples", "sample"), ("lst", "list"), ("quux", None)],
+    [
+        ("trian", "train"),
+        ("evaluate", "eval"),
+        ("samples", "sample"),
+        ("lst", "list"),
+        ("quux", None),
+        ("resume", "train --resume --out RUN"),
+    ],
 )
 def test_an_unknown_command_is_guessed(typed: str, meant: str | None, otgen: Call) -> None:
     result = otgen(typed)
@@ -140,3 +148,18 @@ def test_the_list_names_recipes_and_components(succeeds: Says) -> None:
         assert abstract not in out
     rows = [line for line in out.splitlines() if line.startswith("  ")]
     assert all(len(row.split(maxsplit=1)) == 2 for row in rows)  # each has a summary
+
+
+@pytest.mark.filterwarnings("always")
+def test_the_same_warning_is_told_once(otgen: Call, warned: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data are read for the training and again for the evaluation."""
+
+    def run(arguments: Sequence[str]) -> int:
+        for text in ("one of 3 images", "one of 3 images", "another thing"):
+            warnings.warn(text, UserWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr("otgen.cli.listing.run", run)
+    lines = ("otgen list: UserWarning: one of 3 images", "otgen list: UserWarning: another thing")
+    for _ in range(2):  # by every command anew
+        assert otgen("list").err.splitlines() == [*lines]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def test_a_file_is_not_overwritten_without_force(name: str, trained: Path, otgen
 
 
 REFUSED = {"--out s.txt": "must end in .png, .npz,", "--out s": "make no folder of pictures"}
-REFUSED |= {"--out s.npz --n 0": "--n must be at least 1", "--out s.npz --seed -1": "--seed not negative"}
+REFUSED |= {"--out s.npz --n 0": "--n must be at least 1", "--out s.npz --seed -1": "--seed must be at least 0, got -1"}
 REFUSED |= {"--out nowhere/s.npz": "nowhere is no directory; create it first"}
 
 
@@ -120,6 +121,30 @@ def test_an_evaluation_is_printed_and_kept(trained: Path, otgen: Call, succeeds:
     assert (kept["samples"], kept["seed"], kept["weights"]) == (20, 3, "ema")
     assert f"{kept['w1_matched']:.4g}" in out
     assert otgen("eval", trained, "--raw").code == 0
+
+
+def test_the_samples_come_first_with_intervals_and_the_theory_last(trained: Path, succeeds: Says) -> None:
+    lines = succeeds("eval", trained).splitlines()
+    places = [
+        next(k for k, line in enumerate(lines) if line.startswith(start))
+        for start in ("Wasserstein-1 distance", "Protocol: ", "Verdict: ", "Next (", "Metrics: ", "Of the theory, ")
+    ]
+    assert places == sorted(places)
+    assert re.search(r"exact +[\d.]+ \[[\d.]+, [\d.]+\] +[\d.]+", lines[places[0]])
+    theory = lines[places[-1] + 1 :]
+    assert theory
+    assert all(line.startswith(("met ", "not met ", "open ")) for line in theory)
+
+
+def test_data_that_are_seen_from_another_folder_are_told(
+    otgen: Call, refused: Call, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save("points.npy", np.random.default_rng(0).normal(size=(30, 2)))
+    assert otgen("train", *tiny, "--data", "Arrays", "--data.path", "points.npy", "--out", "run").code == 0
+    Path("other").mkdir()
+    monkeypatch.chdir("other")
+    line = refused("eval", "../run", code=1)
+    assert "config.yaml names 'points.npy', seen from the folder where it was trained, and there is none here" in line
 
 
 @pytest.mark.parametrize("words", [("--n", "0"), ("--n", "-3"), ("--seed", "-1")], ids=str)

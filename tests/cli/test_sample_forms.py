@@ -13,6 +13,7 @@ from PIL import Image
 from cases.runs import Call, Says
 from otgen import runs
 from otgen.cli.sample_forms import most_cells
+from otgen.data import Arrays
 from otgen.runs import Sampler
 from otgen.train import RunDir
 from otgen.train.pictures import cell_size
@@ -141,11 +142,22 @@ def test_points_make_no_folder_and_are_rows(
     written: dict[str, Any] = {}
     monkeypatch.setattr(runs, "write_rows", lambda frame, path: written.update({path.name: frame}), raising=False)
     succeeds("sample", trained, "--n", "4", "--out", "points.csv")
-    assert list(written["points.csv"].columns) == ["x0", "x1"]
+    assert list(written["points.csv"].columns) == ["0", "1"]
     succeeds("sample", trained, "--n", "4", "--out", "points.npy")
     np.testing.assert_array_equal(written["points.csv"].to_numpy(), _array("points.npy"))
+    line = refused("sample", trained, "--interpolate", "3", "--out", "way.png", code=2)
+    assert "--interpolate of points makes rows of numbers on the way from one to another, and no picture" in line
+    succeeds("sample", trained, "--interpolate", "3", "--n", "2", "--out", "way.csv")
+    assert len(written["way.csv"]) == 6
     monkeypatch.setitem(sys.modules, "pandas", None)
     assert "pip install 'otgen[tables]'" in refused("sample", trained, "--out", "points.csv", code=1)
+
+
+def test_points_without_names_are_read_back_as_they_were(trained: Path, succeeds: Says) -> None:
+    """A line of the names 0 and 1 would be a point more."""
+    succeeds("sample", trained, "--n", "4", "--out", "points.csv")
+    succeeds("sample", trained, "--n", "4", "--out", "points.npy")
+    np.testing.assert_allclose(Arrays(path="points.csv").support(), _array("points.npy"))
 
 
 def test_tables_are_written_as_rows_and_never_drawn(

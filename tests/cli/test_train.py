@@ -40,7 +40,7 @@ def test_the_end_says_where_everything_is(trained_once: tuple[Path, str]) -> Non
     assert lines[1].endswith(" and the evaluation of the end (about 1 s).")
     assert any(line.startswith("step 4/4") for line in lines)
     (headline,) = [line for line in lines if line.startswith("Verdict: ")]
-    assert "times as far from held-out data as real ones are (energy distance " in headline
+    assert "times as far from the data as held-out ones are (energy distance " in headline
     trend, *rest = lines[lines.index(headline) + 1 :]
     assert trend.startswith("They ")
     (advice,) = [line for line in rest if line.startswith("Next (")]
@@ -127,10 +127,28 @@ def test_a_run_is_continued_as_it_was(words: str, named: str, trained: Path, ref
 
 def test_a_complete_run_says_so_and_stays_as_it_is(trained: Path, refused: Call) -> None:
     before = (trained / "config.yaml").read_text()
-    for words in ((), ("--steps", "4"), ("--steps", "2")):
+    total = "(--steps is the total of the run); to train on give more, as --steps"
+    said = {
+        (): f"complete at step 4: 4 of 4 steps are done, none is left {total} 8",
+        ("--steps", "2"): f"complete at step 4: 4 of 2 steps are done, none is left {total} 6",
+        (
+            "--budget",
+            "0.0001s",
+        ): "of 0.0001 s are trained, nothing is left (--budget is the total of the run); to",
+    }
+    for words, left in said.items():
         line = refused("train", "toy.gaussians25", "--resume", "--out", "trained", *words, code=2)
-        assert line.endswith("trained is complete at step 4; give more --steps or --budget")
+        contains(line, "trained is complete at step 4: ", left)
     assert (trained / "config.yaml").read_text() == before
+
+
+def test_what_is_left_of_the_total_is_said(trained: Path, succeeds: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otgen.cli.train._trained", lambda trainer: 0)
+    out = succeeds("train", "--resume", "--out", "trained", "--steps", "6")
+    assert out == "Going on at step 4: 4 of 6 steps are done, 2 are left (--steps is the total of the run)\n"
+    out = succeeds("train", "--resume", "--out", "trained", "--budget", "20m")
+    left = "20 min are left (--budget is the total of the run)"
+    assert out == f"Going on at step 4: 0 s of 20 min are trained, {left}\n"
 
 
 def test_resume_needs_a_run(refused: Call, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -14,9 +15,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from cases.runs import Call, Says, bytes, contains
-from otgen.cli.report import is_wide, metrics_table
+from otgen.cli.report import is_wide, metrics_lines, narrowed
 from otgen.errors import FewDataWarning
-from otgen.methods import SinkhornAutoDiff
+from otgen.methods import WGAN, PixelSinkhorn, SinkhornAutoDiff
+from otgen.ot import KL, Relative
 from otgen.papers import Scale, find_figure
 from otgen.train import RunDir, Trainer, checkpoint
 from otgen.train.config import plain
@@ -182,8 +184,7 @@ def test_a_long_budget_can_be_read_back(succeeds: Says, tiny: Any, monkeypatch: 
 
 
 def test_labels_say_what_the_numbers_are() -> None:
-    table = metrics_table({"copy_exact": 7.0})
-    (label,) = table.columns[0].cells
+    _, label = metrics_lines({"copy_exact": 7.0})
     assert "share" not in label  # it is a count
 
 
@@ -202,3 +203,21 @@ def test_a_loss_that_is_hardly_known_is_told() -> None:
     assert is_wide({"loss": 10789.0, "lower": 10789.0, "upper": 23577.0})
     assert is_wide({"loss": -1.0, "lower": -1.5, "upper": -0.5})
     assert not is_wide({"loss": 0.079538, "lower": 0.079538, "upper": 0.082142})
+
+
+@pytest.mark.parametrize(
+    ("reg", "options"),
+    [
+        (KL(eps=0.5), "--method.max_steps 400 or --method.reg.eps 1"),
+        (KL(eps=Relative(0.1)), "--method.max_steps 400 or --method.reg.eps '0.2*mean'"),
+    ],
+    ids=str,
+)
+def test_what_narrows_an_interval_can_be_typed(reg: KL, options: str, succeeds: Says) -> None:
+    assert narrowed(PixelSinkhorn(reg=reg)) == f": {options} narrows it"
+    typed = shlex.split(options.replace(" or ", " "))
+    printed = yaml.safe_load(
+        succeeds("train", "toy.gaussians25", "--method", "PixelSinkhorn", *typed, "--print_config")
+    )
+    assert printed["method"]["init_args"]["max_steps"] == 400
+    assert narrowed(WGAN()) == ""

@@ -20,7 +20,8 @@ from otgen import papers
 from otgen.cli.few_data import few_data_line
 from otgen.cli.recognise import recognise
 from otgen.cli.train_recipe import choose
-from otgen.data import Table
+from otgen.data import Table, table
+from otgen.data.table_text import read_text
 from otgen.nets import MlpGenerator
 from otgen.papers import Recipe, Scale
 from otgen.papers.own.digits import pixels
@@ -28,6 +29,8 @@ from otgen.papers.recipe import _RECIPES
 from otgen.train import RunConfig, TrainerConfig
 
 CHANCE = np.random.default_rng(0)
+# As it is, where a test does not train it.
+PHOTOS = papers.find("photos")
 
 
 def tiny_recipe(scale: Scale) -> RunConfig:
@@ -189,9 +192,34 @@ def test_tables_are_told_by_their_columns(ending: str) -> None:
     name = f"cars.{ending}"
     _write(_frame(400, 6), name)
     found = recognise(name)
-    assert found.line == f"{name}: 400 rows, 8 columns, of which 2 categorical: recipe table"
+    assert found.line == f"{name}: 400 rows, 8 columns (6 numbers, 2 categories): recipe table"
     assert (found.recipe, found.count) == ("table", 400)
     assert found.words == ("--data", "Table", "--data.path", name)
+
+
+def test_all_columns_of_a_table_are_named_by_kind() -> None:
+    frame = _frame(1200, 1).assign(id=range(1200), land="x", day=pandas.date_range("2020-01-01", periods=1200))
+    frame["note"] = [f"{k // 2}?" for k in range(1200)]
+    _write(frame, "all.csv")
+    said = "1,200 rows, 7 columns (1 number, 2 categories, 1 date, 1 id, 1 constant, 1 left out)"
+    assert said in recognise("all.csv").line
+
+
+def test_a_table_is_read_once(succeeds: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write(_frame(60, 2), "few.csv")
+    read: list[Path] = []
+    monkeypatch.setattr(table, "read_text", lambda path: read.append(path) or read_text(path))
+    succeeds("train", "few.csv", "--steps", "1", "--label", "sort", "--out", "new")
+    assert read == [Path("few.csv")]
+
+
+def test_a_label_is_not_offered_where_it_is_given() -> None:
+    for name in ("a", "b"):
+        write_images(f"mine/{name}", 4, (8, 8))
+    given = argparse.Namespace(data=None, resume=None, init_from=None, data_key=None, data_label=None)
+    assert "--label folder" in choose("mine", given).notes[0]
+    given.data_label = "folder"
+    assert "--label" not in choose("mine", given).notes[0]
 
 
 def test_the_recipe_of_tables_is_fitted_to_few_rows_and_to_many_columns() -> None:
@@ -212,10 +240,19 @@ REFUSED = {
     "notes.md": "notes.md is no kind of file that is known here",
     "empty": "a folder holds no image: got empty",
     "tables": "tables holds no image, but 1 table(s): give one of them, as tables/a.csv",
+    "single.csv": "single.csv holds 1 sample(s), of which nothing can be learnt: give 50 or more",
     "one": "one holds 1 sample(s), of which nothing can be learnt",
     "last.npy": "last.npy has images with their colours last",
     "run": "run is a run: go on with otgen train --resume --out run, or start a new one from its weights with --init",
-    "phots": "there is no recipe 'phots'; did you mean 'photos'?",
+    "phots": "there is no recipe, folder or file 'phots'; did you mean 'photos'? the recipes are ",
+    "tabels": "there is no recipe, folder or file 'tabels'; did you mean 'tables'? the recipes are ",
+    "photos/../gone": "there is no file or folder photos/../gone",
+    "gone/a": "there is no file or folder gone/a; did you mean 'one'?",
+    "swgan.fig3/": "there is no file or folder swgan.fig3/",
+    "swgan.fig3/gone": "swgan.fig3 has no panel 'gone'; its panels are swgan-d4,",
+    "swgan.fg3/swgan-d4": "there is no figure 'swgan.fg3'; did you mean 'swgan.fig3'?",
+    "one/8-0.png": "it is one image: give the folder of all of them, as one/",
+    "data.zip": "unpack it, and give the folder or the table that was in it",
     "photos --data Arrays": "the data are given twice, by photos and by --data Arrays",
 }
 
@@ -227,8 +264,10 @@ def test_what_is_nothing_to_train_on_is_one_line(
     monkeypatch.delitem(_RECIPES, "photos") if words == "photos --data Arrays" else None
     for folder in ("photos", "empty", "tables"):
         Path(folder).mkdir()
-    Path("notes.md").touch()
+    for file in ("notes.md", "data.zip"):
+        Path(file).touch()
     Path("tables/a.csv").touch()
+    Path("single.csv").write_text("x,k\n1.5,a\n", encoding="utf-8")
     write_images("one", 1, (8, 8))
     write_images("photos", 1, (8, 8))
     np.save("last.npy", np.zeros((4, 8, 8, 3)))
@@ -238,24 +277,29 @@ def test_what_is_nothing_to_train_on_is_one_line(
     assert not Path("new").exists()
 
 
+# No option at all.
+OPTIONS = ("data", "data_key", "data_folder", "data_path", "config", "resume", "init_from", "misplaced", "data_label")
+GIVEN = argparse.Namespace(**dict.fromkeys(OPTIONS))
+
+
 def test_a_recipe_goes_before_a_path_of_its_name() -> None:
     write_images("table", 9, (8, 8))
-    given = argparse.Namespace(data=None, resume=None, init_from=None, data_key=None)
-    chosen = choose("table", given)
+    chosen = choose("table", GIVEN)
     assert chosen.recipe is papers.find("table")
-    assert (chosen.words, chosen.notes) == (
-        (),
-        ("table is taken for the recipe; for the folder of that name give ./table",),
-    )
+    assert chosen.words == ()
+    other = "To have the folder looked at and the recipe chosen for it: otgen train ./table"
+    own = "table is a recipe, and a folder here: the recipe is taken, on its own data, Digits."
+    assert chosen.notes == (f"{own} {other}",)
+    named = argparse.Namespace(**vars(GIVEN) | {"data_path": "x.csv"})
+    assert choose("table", named).notes == (f"table is a recipe, and a folder here: the recipe is taken. {other}",)
     for name in ("./table", "table/"):
-        assert choose(name, given).notes == (f"{name}: 9 images, 8 x 8 in colour: recipe photos at 8 pixels",)
+        assert choose(name, GIVEN).notes == (f"{name}: 9 images, 8 x 8 in colour: recipe photos at 8 pixels",)
 
 
 def test_a_run_of_a_path_is_continued_as_it_was() -> None:
     """What is in the folder by now decides nothing."""
     write_images("mine", 9, (8, 8))
-    given = argparse.Namespace(data=None, resume="", init_from=None, data_key=None)
-    chosen = choose("mine", given)
+    chosen = choose("mine", argparse.Namespace(**vars(GIVEN) | {"resume": ""}))
     assert (chosen.recipe.name, chosen.words, chosen.notes) == ("photos", (), ())
 
 
@@ -278,3 +322,13 @@ def test_a_run_of_a_path_is_continued_as_it_was() -> None:
 def test_what_few_data_can_show(count: int, shape: tuple[int, ...], said: str | None) -> None:
     line = few_data_line(count, shape)
     assert line is None if said is None else line is not None and said in line
+
+
+def test_a_recipe_on_the_folder_of_its_own_name_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_RECIPES, "photos", PHOTOS)
+    write_images("photos", 1, (8, 8))
+    (note,) = choose("photos", GIVEN).notes
+    assert note.startswith(
+        "photos is a recipe, and a folder here: the recipe is taken, on its own data, ImageFolder of p"
+    )
+    assert note.endswith(": otgen train ./photos")

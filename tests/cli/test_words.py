@@ -106,6 +106,16 @@ WORDS = {
     "sample run --out x.png --see 3": "there is no option --see; did you mean '--seed'?",
     "solve x.npy y.npy --to 0.1": "there is no option --to; did you mean '--tol'?",
     "train digits extra": "'extra'",
+    "train --data x.npy": "--data takes a kind of data, such as ImageFolder, and x.npy is a path; that stands first",
+    "train --data gone/": ", without an option: otgen train gone/",
+    "train --folder gone": "the path of the data stands first, without an option: otgen train gone ...",
+    "train --path": "the path of the data stands first, without an option: otgen train PATH ...",
+    "train digits -o run": "there is no option -o: options are whole words after two dashes; did you mean '--out'?",
+    "train digits --time 3m": "there is no option --time; did you mean '--budget'?",
+    "train digits --gpu": "there is no option --gpu; did you mean '--trainer.device'?",
+    "train digits --method wgangp": "no component 'wgangp'; did you mean 'WGANGP'?",
+    "sample run -n 4 --out x.png": "options are whole words after two dashes; did you mean '--n'?",
+    "sample run --number 4 --out x.png": "there is no option --number; did you mean '--n'?",
     "train --resume=3": "",
     "train --config": "--config needs a value",
     "train --config nowhere.yaml": "nowhere.yaml",
@@ -125,6 +135,15 @@ WORDS = {
     "sample run --out x.png --n several": "--n must be a whole number or null, got 'several'",
     "sample run --out x.png --raw=3": "",
     "sample run --out x.gif": "--out must end in .png, .npz, .npy, .csv or .parquet, or be a folder",
+    "sample run --out x.png --n 0": "--n must be at least 1, got 0",
+    "sample run --out x.png --seed -1": "--seed must be at least 0, got -1",
+    "eval run --n 0": "--n must be at least 1, got 0",
+    "eval run --seed -2": "--seed must be at least 0, got -2",
+    "ssim run --back -1": "--back must be at least 0, got -1",
+    "ssim run --every 0": "--every must be at least 1, got 0",
+    "reproduce swgan.fig3 --jobs 0": "--jobs must be at least 1, got 0",
+    "reproduce swgan.fig3 --first-seed -1": "--first-seed must be at least 0, got -1",
+    "reproduce swgan.fig3/swgan-d4": "a panel has an option of its own: otgen reproduce swgan.fig3 --panels swgan-d4",
     "eval": "run must be given",
     "eval run --n x": "--n must be a whole number or null, got 'x'",
     "eval run --n 1.5": "--n must be a whole number",
@@ -172,3 +191,39 @@ def test_a_file_of_options_is_a_file(refused: Refused) -> None:
 def test_text_that_looks_like_an_alias_is_text(otgen: Call) -> None:
     result = otgen("train", "pixels", "--data", "Arrays", "--data.path", "*.npy", "--print_config")
     assert yaml.safe_load(result.out)["data"]["init_args"]["path"] == "*.npy"
+
+
+# Paths where a name can stand, and names where a path can; every command that takes a run says the same of a wrong one.
+PATHS = {
+    "train gone/": "there is no file or folder gone/",
+    "train ./gone": "there is no file or folder ./gone",
+    "train here/../gone": "there is no file or folder here/../gone",
+    "train here/gone": "there is no file or folder here/gone",
+    "train hree/gone": "there is no file or folder hree/gone; did you mean 'here'?",
+    "train here/gone.csv": "there is no file or folder here/gone.csv",
+    "train ~/gone_27": "there is no file or folder ~/gone_27",
+    "train hree": "there is no recipe, folder or file 'hree'; did you mean 'here'?",
+    "train digist": "there is no recipe, folder or file 'digist'; did you mean 'digits'?",
+    "train --init-from hree": "hree is no run directory: there is nothing of that name; did you mean 'here'?",
+    "train --resume --out here": "here is no run directory: it has no config.yaml",
+    "sample hree --out x.png": "hree is no run directory: there is nothing of that name; did you mean 'here'?",
+    "sample runs --out x.png": "runs is no run directory: it holds 1 run: give one of them, as runs/one",
+    "eval x.npy": "x.npy is no run directory: it is a file; give the folder that was --out of otgen train",
+    "export runs --out x.pt2": "runs is no run directory: it holds 1 run: give one of them, as runs/one",
+    "ssim here/gone": "here/gone is no run directory: there is nothing of that name",
+    "solve here/gone.npy x.npy": "a data file is missing: got here/gone.npy",
+    "solve here x.npy": "here",
+    "crosscheck gone.npy x.npy": "a data file is missing: got gone.npy",
+    "reproduce here/gone": "there is no figure 'here/gone'",
+}
+
+
+@pytest.mark.parametrize(("words", "said"), PATHS.items(), ids=str)
+def test_a_path_that_leads_to_nothing_is_told_as_one(words: str, said: str, refused: Refused) -> None:
+    np.save("x.npy", np.zeros((2, 1)))
+    for folder in ("here", "runs/one"):
+        Path(folder).mkdir(parents=True)
+    Path("runs/one/config.yaml").touch()
+    line = refused(*words.split(" "), code=1)
+    assert is_ours(line), line
+    assert said in line, line

@@ -97,8 +97,9 @@ def test_everything_that_cannot_be_used_is_listed(tmp_path: Path, spoil: Callabl
     bad = spoil(tmp_path)
     put(tmp_path / "good.png")
     message = input_error(f"^{len(bad)} of {len(bad) + 1} images in ", ImageFolder(folder=str(tmp_path)).support)
+    remedy = "; to train without them give --data.skip_bad true (in Python skip_bad=True)"
     known = "'text.jpg' (not an image of a known format)", "'broken-link.png' (No such file or directory)"
-    for part in (*(f"'{name}' (" for name in bad), *known, "skip_bad=True"):
+    for part in (*(f"'{name}' (" for name in bad), *known, remedy):
         assert part in message
     assert "good.png" not in message
 
@@ -121,7 +122,7 @@ def test_what_cannot_be_used_is_skipped_on_demand_and_listed(
 def test_ten_are_listed_and_the_rest_counted(tmp_path: Path) -> None:
     for i in range(13):
         (tmp_path / f"{i:02}.png").write_bytes(b"")
-    said = input_error("^13 of 13 images .*'09.png'.*; and 3 more; repair", ImageFolder(folder=str(tmp_path)).support)
+    said = input_error("^13 of 13 images .*'09.png'.*; and 3 more; to train", ImageFolder(folder=str(tmp_path)).support)
     assert "'10.png'" not in said
 
 

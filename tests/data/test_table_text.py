@@ -14,7 +14,8 @@ import pytest
 from cases import tables
 from cases.errors import input_error
 from otgen import files
-from otgen.data import ColumnKind, Table
+from otgen.data import ColumnKind, RowCoder, Table
+from otgen.data.table_form import TextForm
 from otgen.data.table_text import read_text
 from otgen.errors import MissingDependency
 
@@ -47,9 +48,49 @@ def test_every_spelling_of_a_table_is_read(tmp_path: Path, text: str | bytes) ->
     assert tables.equal(read_text(write(tmp_path, text)).frame, EXPECTED)
 
 
-def test_a_table_is_written_in_the_form_that_it_was_read_in(tmp_path: Path) -> None:
-    text = read_text(write(tmp_path, SPELLINGS[2]))
-    assert (text.separator, text.point) == (";", ",")
+FORMS = {
+    "German": "x;town\r\n1850,70;Köln\r\n910,25;Bonn\r\n7,00;Bonn\r\n2,50;Köln\r\n",
+    "of R": '"","x","n","town","ok"\n"1",0.5,NA,"a",TRUE\n"2",7,3,NA,FALSE\n"3",8,4,"a",TRUE\n"4",8,4,"a",TRUE\n',
+    "all in quotes": '"x","k"\r\n"1","a"\r\n"2","b"\r\n"1","a"\r\n',
+    "some in quotes": 'x,k\n1.50,"a, b"\n2.25,"c ""d"""\n2.25,e\n2.75,e\n',
+    "without names": "1,2.5\n4,3.5\n2,9.25\n1,4.0\n",
+    "of Excel": "\ufeffa;b\r\n1,5;x\r\n2,5;y\r\n2,5;y\r\n",
+    "small numbers": "x,k\n0.00001,a\n0.5,b\n0.25,b\n",
+    "exponents": "x,k\n1e-05,a\n0.5,b\n0.25,b\n",
+    "whole and broken numbers": "x,k\n3,a\n0.5,b\n0.125,b\n",
+    "a column alone": 'x\n1.5\n""\n2.5\n3.5\n',
+    "tabs": "x\ty\n1.0\ttrue\n2.0\tfalse\n1.0\ttrue\n",
+    "a long text in quotes": '"k","x"\n' + f'"{"a, " * 900}\nb","1.5"\n"b","2.5"\n' * 40,
+    "gaps after many rows": "x,k\n" + "1.5,a\n2.5,b\n" * 150 + "null,a\n",
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_table_is_written_in_the_form_that_it_was_read_in(name: str, tmp_path: Path) -> None:
+    table = Table(path=str(write(tmp_path, FORMS[name])))
+    coder = RowCoder.read(table.coder.text())
+    with (tmp_path / "again.csv").open("wb") as file:
+        coder.form.write(coder.decode(table.support()), file)
+    # Ids are counted anew.
+    anew = (
+        FORMS[name]
+        .replace('"1",0', '"5",0')
+        .replace('"2",7', '"6",7')
+        .replace('"3",8', '"7",8')
+        .replace('"4",8', '"8",8')
+    )
+    assert (tmp_path / "again.csv").read_bytes().decode() == (anew if name == "of R" else FORMS[name])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"newline": "x"}, {"separator": "x"}, {"cells": {"x": {"missing": "x"}}}, {"cells": {"x": {"decimals": 99}}}],
+)
+def test_a_form_that_is_none_is_refused(damage: dict[str, Any]) -> None:
+    stored = {"separator": ",", "point": "."}
+    assert TextForm.from_plain(stored) == TextForm()
+    with pytest.raises(ValueError, match="is unknown|are unknown"):
+        TextForm.from_plain(stored | damage)
 
 
 @pytest.mark.parametrize(

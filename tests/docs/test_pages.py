@@ -94,7 +94,8 @@ def write_files(page: Path, folder: Path) -> None:
 
 def write_data(folder: Path) -> None:
     """The data that the commands of pages name."""
-    write_photographs(folder / "photos", 3)
+    for name in ("photos", "more"):
+        write_photographs(folder / name, 3)
     rows = "\n".join(f"{k % 7},{k * k % 11 / 4},{'ab'[k % 2]}" for k in range(60))
     (folder / "table.csv").write_text(f"one,two,kind\n{rows}\n", encoding="utf-8")
 

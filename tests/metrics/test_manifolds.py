@@ -149,13 +149,22 @@ def test_the_baseline_has_as_many_samples() -> None:
 
 @pytest.mark.parametrize(
     ("fake", "held_out", "baseline"),
-    [(250, None, False), (250, 20, False), (15, 20, True), (250, 49, False), (250, 50, True)],
+    [(250, None, False), (250, 6, False), (250, 20, True), (15, 20, True), (250, 49, True), (250, 50, True)],
 )
-def test_few_held_out_samples_are_no_baseline(fake: int, held_out: int | None, baseline: bool) -> None:
+def test_all_samples_are_compared_beside_as_many_as_are_held_out(
+    fake: int, held_out: int | None, baseline: bool
+) -> None:
     found = evaluated(fake, held_out)
+    few = held_out in (20, 49) and fake == 250
     if held_out != 50:
         assert found["precision"] == METRIC(normal(fake, 0), normal(300, 1))["precision"]
     assert ("precision_real" in found) == baseline
+    assert ("precision_matched" in found) == few
+    if few and held_out is not None:
+        as_many = METRIC(normal(fake, 0).first(held_out), normal(300, 1))
+        assert [found[f"recall_matched{end}"] for end in ("", "_low")] == [
+            as_many[f"recall{end}"] for end in ("", "_low")
+        ]
 
 
 def test_too_few_are_refused_or_left_out() -> None:

@@ -274,6 +274,15 @@ def test_a_number_is_predicted_as_a_number_and_a_code_as_a_class() -> None:
     assert towns["tstr_auc"] == pytest.approx(towns["trtr_auc"], abs=0.1)
 
 
+def test_scikit_learn_says_nothing_of_many_classes() -> None:
+    """It warns of a target with more classes than half of the rows: once a forest, in lines that nobody can act on."""
+    frame = pd.DataFrame({"x": np.linspace(0, 1, 60), "name": [f"n{k % 40}" for k in range(60)]})
+    kinds = {"x": ColumnKind.NUMBER, "name": ColumnKind.CATEGORY}
+    rows = RowSets(fake=frame, real=frame, held_out=frame, kinds=kinds, target="name")
+    # A warning is an error here.
+    assert TrainOnSynthetic()(rows)["trtr_auc"] > 0.5
+
+
 def test_a_class_that_was_never_generated_has_no_score() -> None:
     fake = people(150, 2)
     some = TrainOnSynthetic(trees=20)(sets(fake[fake["town"] != "Ulm"], target="town"))

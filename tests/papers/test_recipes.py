@@ -32,6 +32,9 @@ def test_a_recipe_runs_at_smoke_scale(recipe: Recipe, tmp_path: Path, capsys: py
     assert line["step"] == steps
     if "lower" in line:
         assert line["lower"] - 1e-3 <= line["loss"] <= line["upper"] + 1e-3
+    if recipe.name == "table":
+        # Symmetric steps, of which its self terms have no need, leave ten times as much open.
+        assert line["upper"] - line["lower"] <= 0.003 * line["loss"]
     values = json.loads((out / "eval" / f"step_{steps:08d}.json").read_text())
     assert None not in values.values()
     shape = checkpoint.read_shapes(checkpoint.newest(run.checkpoints)).shape

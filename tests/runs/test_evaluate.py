@@ -44,7 +44,7 @@ def test_the_protocol_is_kept_and_is_no_metric(copy_of: Copy) -> None:
     assert again.values == result.values
     assert again.protocol == result.protocol
     assert result.protocol is not None
-    assert result.protocol.startswith("50 samples against ")
+    assert result.protocol.line().startswith("50 samples (5 beside as many held out) against ")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

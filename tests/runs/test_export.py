@@ -19,7 +19,7 @@ import torch
 from cases.checkpoints import change
 from cases.errors import input_error
 from otgen import nets
-from otgen.data import Arrays, Normal, Source, Uniform
+from otgen.data import Arrays, Normal, Source, Table, Uniform
 from otgen.errors import MissingDependency, quiet
 from otgen.methods import Adam, PixelSinkhorn
 from otgen.nets import DcganGenerator, MlpGenerator
@@ -94,6 +94,19 @@ def test_an_exported_perceptron_makes_the_same_samples(runs_of: dict[str, RunDir
         torch.testing.assert_close(
             program(torch.from_numpy(_codes(run, n))), sample_run(run, n, 3)[0], atol=1e-5, rtol=0
         )
+
+
+@pytest.mark.parametrize(("kind", "names"), [("table", list(Table().frame().columns)), ("points", ["length", "width"])])
+def test_how_samples_become_columns_stands_beside_a_program(
+    kind: str, names: list[str], finished: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otgen.runs.export._torch_program", lambda module, codes: b"program")
+    run = RunDir.open(finished[kind])
+    about = json.loads(export_run(run, tmp_path / "g.pt2").read_text())
+    assert about["table"] == "g.pt2.table.json"
+    columns = json.loads((tmp_path / "g.pt2.table.json").read_text())["columns"]
+    assert [column["name"] for column in columns] == names
+    assert max(column["end"] for column in columns) <= about["output"]["shape"][1]
 
 
 @pytest.mark.slow

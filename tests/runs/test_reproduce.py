@@ -146,7 +146,7 @@ def test_the_report_has_every_claim_and_number_and_stands_without_the_runs(out: 
     (row,) = (line for line in text.splitlines() if line.startswith("| Transport (`transport`)"))
     assert f"| {numbers} | 5 (5 to 5) | 0 (0 to 0) |" in row
     runs.contains(text, "1. It is a toy.", "W1 between as many real samples and the data")
-    assert "pass  smooth cost: SqEuclidean()" in text
+    assert "met      smooth cost: SqEuclidean()" in text
     assert "$ otgen reproduce own.toy --scale cpu --seeds 2 --first-seed 10\n" in text
 
 

@@ -82,7 +82,7 @@ def test_text_is_written_as_it_was_read(tmp_path: Path) -> None:
     path.write_text("x;k\n0,5;a\n1,25;b\n7;a\n", encoding="utf-8")
     table = Table(path=str(path))
     write_rows(table.coder.decode(table.support()), tmp_path / "again.csv")
-    assert (tmp_path / "again.csv").read_text(encoding="utf-8") == "x;k\n0,5;a\n1,25;b\n7,0;a\n"
+    assert (tmp_path / "again.csv").read_text(encoding="utf-8") == "x;k\n0,5;a\n1,25;b\n7;a\n"
 
 
 def test_samples_of_scaled_arrays_come_in_the_files_units(finished: dict[str, Path]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cases.trainers import Start, gone_on, signals_at, to_end
-from otgen.data import Arrays, Digits, Gaussian2D
+from otgen.data import Arrays, Digits, FiniteSource, Gaussian2D, training_part
 from otgen.train import RunConfig
 from otgen.train.curve import Curve, allowed_seconds, ruler_of
 from otgen.train.hooks import Checkpoints, Evaluations
@@ -37,6 +38,26 @@ def test_the_energy_distance_is_that_of_the_definition(shift: float) -> None:
     samples = torch.randn(25, 2, generator=torch.Generator().manual_seed(1)) + shift
     reference = (ruler._reference.values + ruler._centre).float()
     assert ruler.measure(samples)["energy"] == pytest.approx(_naive_energy(samples, reference), rel=1e-5)
+
+
+def test_few_unseen_samples_are_compared_with_as_few(tmp_path: Path) -> None:
+    """Of 300 points 30 are held out: what samples of the same law are told to be at does not depend on how many."""
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "points.npy", rng.normal(size=(300, 2)))
+    data = training_part(Arrays(path=str(tmp_path / "points.npy")), 0.1)
+    assert isinstance(data, FiniteSource)
+    unseen = data.held_out()
+    assert unseen is not None
+    ruler = Ruler(data, 100, 0)
+    assert ruler.matched == unseen.count < 50
+    for count in (600, 6000):
+        found = ruler.measure(torch.from_numpy(rng.normal(size=(count, 2))).float())
+        assert 0.75 < found["energy"] / found["energy_real"] < 1.33
+    # The mean over choices of the unseen ones, by drawing them.
+    real = torch.cat([data.support(), unseen.support()]).double()
+    drawn = [real[torch.randperm(len(real), generator=torch.Generator().manual_seed(k))] for k in range(60)]
+    naive = [_naive_energy(x[: unseen.count], x[unseen.count :][: ruler.references]) for x in drawn]
+    assert found["energy_real"] == pytest.approx(sum(naive) / len(naive), rel=0.1)
 
 
 def test_samples_of_the_law_are_as_far_as_real_ones_and_others_farther() -> None:

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 
 from cases.runs import contains
 from cases.trainers import Start, fails_at, gone_on, progress, signals_at, to_end
 from otgen import methods
-from otgen.data import Gaussian1D, Gaussian2D, Normal, Source
+from otgen.data import Arrays, Gaussian1D, Gaussian2D, Normal, Source, Table
 from otgen.errors import NumericalError
 from otgen.methods import SWGAN, WGANGP, Batches, DualOracle, Logged, Method, PixelSinkhorn, SinkhornAutoDiff, Update
 from otgen.nets import MlpCritic
@@ -106,6 +107,26 @@ def test_points_on_the_line_make_a_histogram(tiny: RunConfig, start: Start) -> N
     trainer = to_end(start(replace(tiny, data=Gaussian1D(), steps=1), hooks=[Pictures()]))
     with Image.open(trainer.run.samples / "step_00000001.png") as image:
         assert image.size == (720, 720)
+
+
+def test_points_are_drawn_in_the_units_of_their_file(
+    tiny: RunConfig, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    lines = [f"{1000 + 50 * x},{0.01 * y}" for x, y in rng.normal(size=(80, 2))]
+    (tmp_path / "t.csv").write_text("\n".join(["length,width", *lines]), encoding="utf-8")
+    drawn: list[Any] = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, file, **options: drawn.append(self.axes[0]))
+    for data in (Arrays(path=str(tmp_path / "t.csv"), standardise=True), Table(path=str(tmp_path / "t.csv"))):
+        to_end(start(replace(tiny, data=data, steps=1), hooks=[Pictures()], name=type(data).__name__))
+        axes = drawn.pop()
+        assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_aspect()) == ("length", "width", "auto")
+        real = axes.collections[0].get_offsets()
+        assert real[:, 0].mean() == pytest.approx(1000, abs=15)
+        assert real[:, 1].std() == pytest.approx(0.01, rel=0.2)
+        assert 800 < axes.collections[1].get_offsets()[:, 0].mean() < 1200
+    to_end(start(replace(tiny, steps=1), hooks=[Pictures()]))
+    assert (drawn[0].get_xlabel(), drawn[0].get_aspect()) == ("coordinate 0", 1.0)
 
 
 SMALL = MlpCritic(widths=(6,))

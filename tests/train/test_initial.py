@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cases.errors import input_error
 from cases.runs import bytes
-from otgen.data import Gaussian2D, Normal
-from otgen.methods import WGAN
-from otgen.nets import MlpCritic, MlpGenerator
+from otgen.data import Gaussian2D, ImageFolder, Normal, Table
+from otgen.methods import WGAN, PixelSinkhorn
+from otgen.nets import LocationScale, MlpCritic, MlpGenerator
 from otgen.train import RunConfig, RunDir, Trainer, TrainerConfig
 from otgen.train.hooks import Checkpoints
 
@@ -102,3 +105,68 @@ def test_other_weights_by_now_are_refused(train: Train) -> None:
     shutil.rmtree(second / "checkpoints")
     train("first", replace(CONFIG, steps=4))
     input_error("has other weights by now than this run was started from", train, "second", config)
+
+
+def _images(folder: Path, *, side: int, channels: int, classes: int) -> ImageFolder:
+    """Images of noise, in a folder for each class."""
+    chance = np.random.default_rng(0)
+    for k in range(6):
+        place = folder / f"class{k % classes}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(chance.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(place / f"{k}.png")
+    return ImageFolder(folder=str(folder), size=side, channels=channels)
+
+
+def _rows(file: Path, columns: dict[str, str]) -> Table:
+    """A table of ten rows: of numbers, or of some letters in turn."""
+    cells = [[one[k % len(one)] if one else f"{k * 1.7 + 0.3}" for one in columns.values()] for k in range(10)]
+    file.write_text("\n".join(",".join(row) for row in [list(columns), *cells]))
+    return Table(path=str(file))
+
+
+def _pairs(folder: Path) -> dict[str, tuple[RunConfig, RunConfig]]:
+    """The other run, and this one, by what is said of them."""
+    images, more = (_images(folder / str(k), side=8, channels=3, classes=k) for k in (2, 3))
+    labelled, other = (replace(data, label="folder") for data in (images, more))
+    table = _rows(folder / "one.csv", {"age": "", "city": "ab"})
+    column = _rows(folder / "two.csv", {"age": "", "town": "abc"})
+    levels = _rows(folder / "three.csv", {"age": "", "city": "abc"})
+    data = {
+        "that run has labels (folder) and this one has none; give --label folder, or": (labelled, images),
+        "this run has labels and that one has none; leave the label out (--data.label null), or": (images, labelled),
+        "that run has 2 labels and this one 3, 'class2' on one side only": (labelled, other),
+        "samples are 3 x 16 x 16 here and 3 x 8 x 8 there; give --data.size 8, or": (images, replace(images, size=16)),
+        "samples are 3 x 8 x 8 here and 1 x 8 x 8 there; give --data.channels 1, or": (
+            replace(images, channels=1),
+            images,
+        ),
+        "column 'town' stands in this run's table only; give a table with its columns": (table, column),
+        "column 'city' takes 3 numbers here and 2 there": (table, levels),
+        "that run has labels (city) and this one has none; give --label city, or": (
+            replace(table, label="city"),
+            table,
+        ),
+        "samples are 2 here and 3 x 8 x 8 there; give data of its shape, or": (images, Gaussian2D()),
+    }
+    method = PixelSinkhorn(batch=2, max_steps=1)
+    base = replace(CONFIG, method=method, generator=MlpGenerator(widths=(6,)), holdout=0, steps=1)
+    found = {said: (replace(base, data=one), replace(base, data=here)) for said, (one, here) in data.items()}
+    found["layer 1.weight has shape 6 x 4 here and 6 x 3 there; give --latent.dim 3, or"] = (
+        base,
+        replace(base, latent=Normal(dim=4)),
+    )
+    found["there; give --latent.dim 3 --generator MlpGenerator --generator.widths '[6]', or"] = (
+        base,
+        replace(base, latent=Normal(dim=2), generator=LocationScale(location=(0.0, 0.0), scale=(1.0, 1.0))),
+    )
+    return found
+
+
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
+def test_what_keeps_a_generator_from_fitting_is_told(step: int, train: Train, tmp_path: Path) -> None:
+    """Label, columns, shape or options, whichever it is, and what to type."""
+    runs: dict[RunConfig, Path] = {}
+    for said, (there, here) in list(_pairs(tmp_path).items())[::step]:
+        run = runs[there] if there in runs else runs.setdefault(there, train(f"run{len(runs)}", there))
+        trainer = Trainer(replace(here, init_from=str(run)), RunDir(tmp_path / "unused"))
+        input_error(re.escape(f"does not fit the one of {run}: ") + f".*{re.escape(said)}", trainer.initialise)

@@ -74,7 +74,9 @@ def test_a_mistyped_option_is_suggested_by_its_whole_name(written: str, tmp_path
     [
         ({"data": {"folder": "x"}}, "--data: Digits has no option 'folder'; of Mnist, Cifar10, ImageFolder it is one"),
         ({"method": {"solver": {"annel": 1}}}, "--method.solver names no class, so it has no option 'annel'; name one"),
-        ({"method": {"zzz": 1}}, "--method: EOTGAN has no option 'zzz'"),
+        ({"method": {"zzz": 1}}, "--method: EOTGAN has no option 'zzz'; it has: batch, "),
+        # Not "size", which others have.
+        ({"data": {"class_path": "Table", "init_args": {"sizee": 1}}}, "Table has no option 'sizee'; it has: path, "),
     ],
 )
 def test_what_is_no_slip_of_the_pen(values: dict[str, object], said: str) -> None:

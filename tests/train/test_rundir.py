@@ -48,11 +48,24 @@ def test_a_read_only_place_is_refused(tiny: RunConfig, tmp_path: Path, monkeypat
     input_error("cannot write a run to .*: Permission denied", RunDir.create, tmp_path / "run", tiny)
 
 
-@pytest.mark.parametrize("name", ["nowhere", "file", "empty"])
-def test_what_is_no_run_is_not_opened(name: str, tmp_path: Path) -> None:
+NO_RUNS = {
+    "nowhere": r"there is nothing of that name; check the path, or start a run with otgen train --out",
+    "emty": r"there is nothing of that name; did you mean 'empty'\?",
+    "emty/run": r"there is nothing of that name; did you mean 'empty'\?",
+    "file": r"it is a file; give the folder that was --out of otgen train",
+    "empty": r"it has no config\.yaml; start a run with otgen train --out",
+    "runs": r"it holds 2 runs: give one of them, as .*runs/second",
+}
+
+
+@pytest.mark.parametrize(("name", "said"), NO_RUNS.items())
+def test_what_is_no_run_is_not_opened(name: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    (tmp_path / "empty").mkdir()
-    input_error(r"is no run directory: it has no config\.yaml", RunDir.open, tmp_path / name)
+    for folder in ("empty", "runs/first", "runs/second", "runs/third"):
+        (tmp_path / folder).mkdir(parents=True)
+    for folder in ("first", "second"):
+        (tmp_path / "runs" / folder / "config.yaml").touch()
+    input_error(f"is no run directory: {said}$", RunDir.open, tmp_path / name)
 
 
 def test_metrics_are_lines_of_strict_json(tiny: RunConfig, tmp_path: Path) -> None:

@@ -2,74 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cases.checks import refused
-from otgen.data import ColumnKind, FiniteSource, Gaussian2D, Normal
+from otgen.data import Gaussian2D, Normal, Table, training_part
 from otgen.train.evaluation import evaluate
 from otgen.train.table_rows import row_sets
 
 
-class Named(NamedTuple):
-    name: str
-    kind: ColumnKind
-
-
-class Coder:
-    """Samples are the numbers x and y; the label is no part of them."""
-
-    columns = (Named("x", ColumnKind.NUMBER), Named("y", ColumnKind.NUMBER), Named("c", ColumnKind.CATEGORY))
-
-    def decode(self, samples: Tensor, classes: Any = None) -> pd.DataFrame:
-        frame = pd.DataFrame(samples.numpy(), columns=["x", "y"])
-        return frame if classes is None else frame.assign(c=np.array(["no", "yes"])[classes])
-
-    def label_places(self, names: Sequence[str]) -> Any:
-        return np.array([("no", "yes").index(name) for name in names])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tabular(FiniteSource):
-    """Points of the plane as a table, whose label says on which side they are."""
-
-    seed: int = 0
-    n: int = 40
-    label: str | None = "c"
-
-    @property
-    def coder(self) -> Coder:
-        return Coder()
-
-    def support(self) -> Tensor:
-        return torch.randn(self.n, 2, generator=torch.Generator().manual_seed(self.seed))
-
-    def held_out(self) -> FiniteSource | None:
-        return Tabular(seed=self.seed + 1, n=20) if self.seed == 0 else None
-
-    def frame(self) -> pd.DataFrame:
-        x = self.support()
-        return Coder().decode(x, (x[:, 0] > 0).long().numpy())
+def points(label: str | None = "c") -> Table:
+    """Points of the plane as a table, whose label says on which side they are; some are held out."""
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(80, 2)), columns=["x", "y"])
+    frame["c"] = np.where(frame["x"] > 0, "yes", "no")
+    part = training_part(Table.of(frame, label=label), 0.3)
+    assert isinstance(part, Table)
+    return part
 
 
 def test_samples_become_rows() -> None:
     samples = torch.randn(30, 2, generator=torch.Generator().manual_seed(2))
-    rows = row_sets(Tabular(), samples, ["yes" if x > 0 else "no" for x in samples[:, 0].tolist()])
+    data = points()
+    rows = row_sets(data, samples, ["yes" if x > 0 else "no" for x in samples[:, 0].tolist()])
     assert rows is not None
     assert rows.target == "c"
-    assert [len(rows.fake), len(rows.real), len(rows.held_out)] == [30, 40, 20]
+    assert (rows.fake["c"] == np.where(samples[:, 0] > 0, "yes", "no")).all()
+    assert [len(rows.fake), len(rows.real), len(rows.held_out)] == [30, data.count, 80 - data.count]
     assert [*rows.kinds] == [*rows.fake.columns] == ["x", "y", "c"]
 
 
 def test_a_label_that_the_samples_lack_is_left_out() -> None:
-    rows = row_sets(Tabular(), torch.zeros(3, 2))
+    rows = row_sets(points(), torch.zeros(3, 2))
     assert rows is not None
     assert (*rows.kinds, rows.target) == ("x", "y", None)
 
@@ -84,11 +50,11 @@ def test_what_is_no_table_has_no_rows() -> None:
         None,
         "x",
     )
-    refused("no column that can be predicted: got 'z'", row_sets, Tabular(), torch.zeros(3, 2), target="z")
+    refused("no column that can be predicted: got 'z'", row_sets, points(), torch.zeros(3, 2), target="z")
 
 
 @pytest.mark.parametrize("target", [None, "y"])
 def test_an_evaluation_of_a_table_has_its_metrics(target: str | None) -> None:
-    found = evaluate(nn.Linear(3, 2), Normal(dim=3), Tabular(), 25, 0, target=target).values
+    found = evaluate(nn.Linear(3, 2), Normal(dim=3), points(), 25, 0, target=target).values
     assert {"marginal_ks", "marginal/x", "correlation_error", "detection_auc", "dcr_ratio", "w1"} < found.keys()
     assert ("tstr_r2" in found) == (target is not None)

@@ -7,11 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from otgen.cli.config_parser import Parser
-from otgen.cli.usage import UsageError, add_plugins
+from otgen.cli.usage import add_plugins, at_least
 
 _EXTRACTOR = (
     "what makes the features: cifar (images of other sides than 32 are resized), digits, pixels, inception:WEIGHTS "
     "(a file of weights), or a FILE of TorchScript or torch.export; by default the shipped classifier of such images"
+)
+
+_THEORY = (
+    "Of the theory, not of the samples: do the papers' convergence theorems speak of this run? `not met` means that a "
+    "theorem promises nothing for it, not that something is wrong; `open`, that the run is too short to tell."
 )
 
 
@@ -27,11 +32,11 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print metrics and verdict as one JSON object")
     add_plugins(parser)
     parsed = parser.parse_args(arguments)
-    if (parsed.n is not None and parsed.n < 1) or (parsed.seed is not None and parsed.seed < 0):
-        raise UsageError(f"--n must be at least 1 and --seed not negative, got {parsed.n} and {parsed.seed}")
+    at_least(1, n=parsed.n)
+    at_least(0, seed=parsed.seed)
     from otgen import files
     from otgen.cli.console import PlainConsole
-    from otgen.cli.report import metrics_table, verdict_lines
+    from otgen.cli.report import metrics_lines
     from otgen.runs import assumption_lines, evaluate_run
     from otgen.train import RunDir
 
@@ -48,20 +53,14 @@ def run(arguments: Sequence[str]) -> int:
         record = {"file": str(result.file), "metrics": result.values, "verdict": result.verdict.as_record()}
         console.print(json.dumps(files.finite(record)))
         return 0
-    console.print(metrics_table(result.values))
-    for line in verdict_lines(result):
-        console.print(line)
-    if result.assumptions:
-        console.print(
-            "\nWhat the convergence theorems assume, as far as this run shows it "
-            "(FAIL: the theorem says nothing of it; ?: too short to tell):",
-            *assumption_lines(result.assumptions),
-            "",
-            sep="\n",
-        )
+    features = None if result.protocol is None else result.protocol.extractor
+    console.print(*metrics_lines(result.values, features=features, intervals=True), sep="\n")
     if result.protocol is not None:
-        console.print(f"Protocol: {result.protocol}")
+        console.print(f"Protocol: {result.protocol.line()}")
+    console.print("", *result.verdict.lines(), "", sep="\n")
     console.print(f"Metrics: {result.file}")
     if result.curves is not None:
         console.print(f"Curves:  {result.curves}")
+    if result.assumptions:
+        console.print("", _THEORY, *assumption_lines(result.assumptions), sep="\n")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from otgen import files
 from otgen.cli.usage import UsageError
 from otgen.errors import suggestion
 from otgen.metrics import CifarFeatures, DigitFeatures, Extractor, Identity, InceptionFeatures, TorchFileFeatures
@@ -30,7 +31,10 @@ def extractor_of(word: str) -> Extractor:
         return Identity()
     if word.startswith(_INCEPTION):
         return InceptionFeatures(weights=word.removeprefix(_INCEPTION))
-    if not os.path.lexists(Path(os.path.expanduser(word))):
+    path = Path(os.path.expanduser(word))
+    if not os.path.lexists(path):
+        if path.name != word:
+            raise UsageError(f"--extractor: there is no file {word}{files.near_entry(path) or '; check the path'}")
         raise UsageError(
             f"--extractor must be {', '.join(WORDS)}, {_INCEPTION}WEIGHTS or a file, got {word!r}"
             f"{suggestion(word, WORDS)}"

@@ -29,6 +29,10 @@ COMMANDS = {
     "crosscheck": ("otgen.cli.crosscheck", "the same problem solved by other libraries: are they in our interval?"),
 }
 
+# What others call it.
+_ALSO = {"resume": "train --resume --out RUN", "continue": "train --resume --out RUN"}
+_ALSO |= {"generate": "sample", "fit": "train"}
+
 # The commands that can load classes of the user's, from --plugins; and those that find them in the working directory
 # too, when the words of the command name one.
 OWN_MODULES = ("train", "sample", "eval", "ssim", "export", "solve", "crosscheck")
@@ -59,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        hint = suggestion(name, COMMANDS) or "; see otgen --help"
+        meant = f"; did you mean {_ALSO[name]!r}?" if name in _ALSO else suggestion(name, COMMANDS)
+        hint = meant or "; see otgen --help"
         print(one_line(f"otgen: there is no command {name!r}{hint}"), file=sys.stderr)
         return EXIT_USAGE
     try:
@@ -127,11 +132,18 @@ def _plugins(words: Sequence[str]) -> str | None:
 
 @contextlib.contextmanager
 def _short_warnings(command: str) -> Iterator[None]:
-    """A warning is a line of the command's, like an error: where in the code it arose is nothing to its user."""
-    before = warnings.formatwarning
+    """A warning is a line of the command's, like an error: where in the code it arose is nothing to its user.
+
+    The same line is told once: data that are read again for the evaluation have nothing new to say.
+    """
+    before, told = warnings.formatwarning, set[str]()
 
     def short(message: Warning | str, category: type[Warning], *where: object, **line: object) -> str:
-        return f"otgen {command}: {category.__name__}: {one_line(message)}\n"
+        text = f"otgen {command}: {category.__name__}: {one_line(message)}\n"
+        if text in told:
+            return ""
+        told.add(text)
+        return text
 
     warnings.formatwarning = short
     try:

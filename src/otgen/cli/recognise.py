@@ -10,17 +10,23 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from otgen import files
 from otgen.cli.printable import printable
+from otgen.data import ColumnKind
 from otgen.data.holdout import LEAST_SPLIT
-from otgen.errors import InputError, quiet, suggestion
+from otgen.errors import InputError, quiet
 from otgen.papers import Scale, find
+
+if TYPE_CHECKING:
+    from otgen.data import Table
 
 PHOTOS, TABLE, ANY_SHAPE = "photos", "table", "pixels"
 _TABLES, _ARRAYS = (".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq"), (".npy", ".npz")
 # Those that a folder without images is searched for.
 _LIKELY = (".csv", ".tsv", ".parquet", *_ARRAYS)
+_PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 # Of a large folder so many images, evenly spread, say what the rest is like; reading 1,000 headers takes 0.1 s.
 _MOST_LOOKED_AT, _MOST_DECODED = 1000, 32
 # The sides up to 32 that convolutions can double up to; images that have one already keep their pixels.
@@ -32,6 +38,11 @@ _ENOUGH_FOR_LARGE = 2000
 # Colours that differ by no more are the noise of JPEG.
 _GREY_NOISE = 8
 _SURELY_LEFT = 0.8
+# What a column of a table is called, one and several.
+_NUMBER, _CATEGORY, _LEFT_OUT = ("number", "numbers"), ("category", "categories"), ("left out", "left out")
+_WORDS = {ColumnKind.NUMBER: _NUMBER, ColumnKind.INTEGER: _NUMBER}
+_WORDS |= {ColumnKind.CATEGORY: _CATEGORY, ColumnKind.BOOLEAN: _CATEGORY, ColumnKind.DATE: ("date", "dates")}
+_WORDS |= {ColumnKind.COUNTER: ("id", "ids"), ColumnKind.CONSTANT: ("constant", "constants")}
 # That recipe's own eps is for the scale of digits.
 _EPS = "0.03*mean"
 
@@ -45,12 +56,14 @@ class Recognised:
         words: the options that name the data, and what of the recipe depends on them.
         line: what was recognised, and what was chosen and why.
         count: how many samples there are.
+        table: the table that was read; None of other data.
     """
 
     recipe: str
     words: tuple[str, ...]
     line: str
     count: int
+    table: Table | None = None
 
 
 def is_data(name: str) -> bool:
@@ -59,39 +72,39 @@ def is_data(name: str) -> bool:
     return looks_like_one or Path(name).suffix.lower() in (*_TABLES, *_ARRAYS) or os.path.exists(name)
 
 
-def recognise(name: str, key: str | None = None) -> Recognised:
+def recognise(name: str, key: str | None = None, *, is_labelled: bool = False) -> Recognised:
     """What a folder or a file holds; of images only some are read.
 
     Args:
         name: the path, as it was given.
         key: the array of an .npz with several.
+        is_labelled: whether a label is asked for, so that none need be offered.
 
     Raises:
         InputError: there is nothing, or nothing to train on.
     """
+    from otgen.data.image_folder import is_image_file
+
     path = Path(os.path.expanduser(name))
     if not os.path.exists(path):
-        raise InputError(f"there is no file or folder {name}{_near(path)}; give one, or a recipe of `otgen list`")
+        near = files.near_entry(path) or "; give one, or a recipe of `otgen list`"
+        raise InputError(f"there is no file or folder {name}{near}")
     if path.is_dir():
-        return _folder(name, path)
+        return _folder(name, path, is_labelled)
     ending = path.suffix.lower()
     if ending in _TABLES:
         return _table(name)
     if ending in _ARRAYS:
         return _array(name, path, key)
-    known = ", ".join(_LIKELY)
-    raise InputError(f"{name} is no kind of file that is known here; give a folder of images, or one of {known}")
+    remedy = f"give a folder of images, or one of {', '.join(_LIKELY)}"
+    if is_image_file(path):
+        remedy = f"it is one image: give the folder of all of them, as {path.parent}{os.sep}"
+    elif ending in _PACKED:
+        remedy = "unpack it, and give the folder or the table that was in it"
+    raise InputError(f"{name} is no kind of file that is known here; {remedy}")
 
 
-def _near(path: Path) -> str:
-    """The entry beside it that may be meant."""
-    try:
-        return suggestion(path.name, os.listdir(path.parent))
-    except OSError:
-        return ""
-
-
-def _folder(name: str, root: Path) -> Recognised:
+def _folder(name: str, root: Path, is_labelled: bool) -> Recognised:
     from otgen.data.image_folder import find_images
 
     if (root / "config.yaml").exists() and (root / "checkpoints").is_dir():
@@ -116,7 +129,9 @@ def _folder(name: str, root: Path) -> Recognised:
     words += ("--data.size", str(size), "--data.channels", str(channels))
     text = f"{_shown(name)}: {_many(len(paths), 'image')}, {_common(looks, channels)}: recipe {PHOTOS} at {size} pixels"
     classes = sorted({path.relative_to(root).parts[0] for path in paths if len(path.relative_to(root).parts) > 1})
-    hint = f"; its {len(classes)} folders can be classes: --label folder" if len(classes) > 1 else ""
+    hint = (
+        f"; its {len(classes)} folders can be classes: --label folder" if len(classes) > 1 and not is_labelled else ""
+    )
     return Recognised(PHOTOS, words, f"{text}{why}{hint}", len(paths))
 
 
@@ -202,19 +217,27 @@ def _common(looks: Sequence[_Look], channels: int) -> str:
 def _table(name: str) -> Recognised:
     from otgen.data import Table
 
-    table: Any = Table(path=name)
+    table, text = Table(path=name), ""
+    fitting: tuple[str, ...] = ()
     with warnings.catch_warnings():
         # What it has to say of its columns it says when it is trained on.
         warnings.simplefilter("ignore")
         count = table.count
-        # Of a single row every column is constant: nobody need be told which.
-        columns = table.coder.columns if count > 1 else ()
-        fitting = _fitting(count, table.coder.width)
-    named = Counter(str(column.kind) for column in columns)
-    categorical = named["category"] + named["boolean"]
-    of = f", of which {categorical} categorical" if categorical else ""
-    text = f"{_shown(name)}: {_many(count, 'row')}, {_many(len(columns), 'column')}{of}: recipe {TABLE}"
-    return Recognised(TABLE, ("--data", "Table", "--data.path", name, *fitting), text, count)
+        # Of a single row nothing can be learnt, which is told elsewhere.
+        if count > 1:
+            text = f", {_columns(table)}"
+            fitting = _fitting(count, table.coder.width)
+    text = f"{_shown(name)}: {_many(count, 'row')}{text}: recipe {TABLE}"
+    return Recognised(TABLE, ("--data", "Table", "--data.path", name, *fitting), text, count, table)
+
+
+def _columns(table: Table) -> str:
+    """How many columns a table has, and what they hold."""
+    named = Counter(_WORDS[column.kind] for column in table.coder.columns)
+    total = len(table.frame().columns)
+    named[_LEFT_OUT] = total - named.total()
+    parts = [_many(named[words], *words) for words in (*dict.fromkeys(_WORDS.values()), _LEFT_OUT) if named[words]]
+    return f"{_many(total, 'column')} ({', '.join(parts)})"
 
 
 def _fitting(count: int, width: int) -> tuple[str, ...]:
@@ -261,8 +284,8 @@ def _array(name: str, path: Path, key: str | None) -> Recognised:
     return Recognised(TABLE, words, f"{text}{of}: recipe {TABLE}", len(values))
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def _many(count: int, what: str, more: str | None = None) -> str:
+    return f"{count:,} {what if count == 1 else more or f'{what}s'}"
 
 
 def _shown(name: str) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from otgen import files
 from otgen.cli.printable import printable
-from otgen.cli.usage import PlainParser, UsageError
+from otgen.cli.usage import PlainParser, UsageError, at_least
 
 if TYPE_CHECKING:
     from otgen.papers import Figure, Outcome
@@ -128,12 +128,12 @@ def _plan(asked: Namespace) -> Plan:
     if asked.figure is None:
         names = ", ".join(figure.name for figure in all_figures())
         raise UsageError(f"which figure? otgen reproduce FIGURE, one of {names}")
+    name, slash, panel = asked.figure.partition("/")
+    if slash and any(name == one.name for one in all_figures()):
+        raise UsageError(f"a panel has an option of its own: otgen reproduce {name} --panels {panel}")
     figure = find_figure(asked.figure)
-    least = {"--threads": (asked.threads, 0), "--seeds": (1 if asked.seeds is None else asked.seeds, 1)}
-    least |= {"--jobs": (asked.jobs, 1), "--first-seed": (asked.first_seed, 0)}
-    for option, (given, lowest) in least.items():
-        if given < lowest:
-            raise UsageError(f"{option} must be at least {lowest}, got {given}")
+    at_least(0, threads=asked.threads, first_seed=asked.first_seed)
+    at_least(1, seeds=asked.seeds, jobs=asked.jobs)
     if asked.jobs > 1 and not has_locks():
         raise UsageError(f"--jobs {asked.jobs} needs file locks, which this system lacks; leave it out")
     scale = Scale(asked.scale)

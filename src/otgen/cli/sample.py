@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from otgen import files
 from otgen.cli.config_parser import Parser
 from otgen.cli.printable import printable
 from otgen.cli.sample_forms import (
@@ -19,7 +20,7 @@ from otgen.cli.sample_forms import (
     write_array,
     write_folder,
 )
-from otgen.cli.usage import UsageError, add_plugins
+from otgen.cli.usage import UsageError, add_plugins, at_least
 from otgen.errors import InputError, MissingDependency
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def run(arguments: Sequence[str]) -> int:
     """Draw samples from a run's newest checkpoint."""
     parsed = _parser().parse_args(arguments)
     form, path = form_of(parsed.out), Path(parsed.out)
-    if (parsed.n is not None and parsed.n < 1) or parsed.seed < 0:
-        raise UsageError(f"--n must be at least 1 and --seed not negative, got {parsed.n} and {parsed.seed}")
+    at_least(1, n=parsed.n)
+    at_least(0, seed=parsed.seed)
     if parsed.interpolate is not None and parsed.interpolate < 2:
         raise UsageError(f"--interpolate must be at least 2, the two ends of a row, got {parsed.interpolate}")
     if form is Form.FOLDER and path.exists() and not path.is_dir():
@@ -122,9 +123,12 @@ def _written(asked: _Asked, run: RunDir) -> int:
         return _write_folder(asked, run, config)
     samples, labels = _samples(asked, run, config)
     if asked.form is Form.GRID:
+        from otgen.runs import load_coder
         from otgen.train.pictures import save_picture
+        from otgen.train.rows import in_file_units
 
-        save_picture(samples, asked.path, value_range=shapes.value_range, columns=asked.between)
+        shown, names = in_file_units(samples, load_coder(run))
+        save_picture(shown, asked.path, value_range=shapes.value_range, columns=asked.between, names=names)
     elif asked.form.is_array:
         write_array(_in_units(run, samples), asked.path, asked.form, labels)
     else:
@@ -181,6 +185,11 @@ def _refuse_unfit(asked: _Asked, shape: tuple[int, ...]) -> None:
     if asked.form in (Form.CSV, Form.PARQUET) and not points:
         other = "a .png, a folder, .npy or .npz" if is_image(shape) else "a .npy or .npz"
         raise UsageError(f"samples of shape {shape} are no rows of a table; write them to {other}")
+    if points and asked.form is Form.GRID and asked.between is not None:
+        raise UsageError(
+            "--interpolate of points makes rows of numbers on the way from one to another, and no picture; write them "
+            "to a .csv, .parquet, .npy or .npz"
+        )
     drawn = is_image(shape) or (asked.form is Form.GRID and points and shape[0] <= 2)
     if asked.form.is_picture and not drawn:
         array = "a .csv, .parquet, .npy or .npz" if points else "a .npy or .npz"
@@ -190,8 +199,6 @@ def _refuse_unfit(asked: _Asked, shape: tuple[int, ...]) -> None:
 
 def _refuse_large(asked: _Asked, shape: tuple[int, ...], latent: tuple[int, ...]) -> None:
     """Refuse a picture that nobody can look at, and what does not fit into the memory."""
-    from otgen.data._checks import require_room
-
     if asked.form is Form.GRID and is_image(shape):
         most = most_cells(shape, asked.between)
         if asked.total > most:
@@ -203,7 +210,12 @@ def _refuse_large(asked: _Asked, shape: tuple[int, ...], latent: tuple[int, ...]
     if asked.form is Form.FOLDER and asked.between is None:
         return  # drawn in parts
     # The codes, the samples, and once more what is written.
-    require_room(f"{asked.total} samples", 4 * asked.total * (math.prod(latent) + 2 * math.prod(shape)))
+    needed, most = 4 * asked.total * (math.prod(latent) + 2 * math.prod(shape)), files.most_bytes()
+    if needed > most:
+        raise InputError(
+            f"{asked.total} samples would take {needed} bytes of memory, and at most {most} are used, half of what is "
+            "free; give a smaller --n, and another --seed for the next ones"
+        )
 
 
 def _in_units(run: RunDir, samples: Tensor) -> Tensor:
@@ -224,4 +236,5 @@ def _frame(run: RunDir, samples: Tensor) -> Any:
     coder = load_coder(run)
     if coder is not None:
         return coder.decode(samples)
-    return pandas.DataFrame(samples.numpy(), columns=[f"x{k}" for k in range(samples.shape[1])])
+    # By their position, as in a file without names; a .csv is then written without names too.
+    return pandas.DataFrame(samples.numpy(), columns=[str(k) for k in range(samples.shape[1])])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from otgen.cli.config_parser import Parser
-from otgen.cli.usage import UsageError, add_plugins
+from otgen.cli.usage import add_plugins, at_least
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -23,9 +23,8 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--every", type=int | None, default=None, help="steps between comparisons; default: 50 in all")
     add_plugins(parser)
     parsed = parser.parse_args(arguments)
-    given = [n for n in (parsed.back, parsed.forward, parsed.every) if n is not None]
-    if any(n < 0 for n in given) or parsed.every == 0:
-        raise UsageError(f"--back and --forward must not be negative and --every positive, got {given}")
+    at_least(0, back=parsed.back, forward=parsed.forward)
+    at_least(1, every=parsed.every)
     from rich.progress import Progress
 
     from otgen.cli.console import PlainConsole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from otgen.train.config import differences
 from otgen.train.config_files import build, parse_config, text_of
 from otgen.train.curve import Curve
 from otgen.train.hooks import Log, Pictures
-from otgen.train.progress import ProgressLine
+from otgen.train.progress import ProgressLine, span
 from otgen.train.recording import recording
 from otgen.train.run_lock import locked
 
@@ -46,6 +47,7 @@ def run(arguments: Sequence[str]) -> int:
         print(text_of(_config(recipe, recipe.build(_scale(given.scale)), words, given)[1]), end="")
         return 0
     run_dir, config, saved = (_new if given.resume is None else _old)(recipe, words, given)
+    chosen.lend(config.data)
     for note in chosen.notes:
         print(note, flush=True)
     with _alone(run_dir.path):
@@ -65,11 +67,12 @@ def _trained(trainer: Trainer) -> int:
         if trainer.state.settled:
             print(f"Ended at step {trainer.state.step} by the method's own test: nothing was left to gain.")
     else:
-        print(f"{path} is complete at step {trainer.state.step}; what was cut off at its end is made good")
+        done = f"{path} is complete at step {trainer.state.step}: {_trained_of(trainer)}"
+        print(f"{done}; what was cut off at its end is made good")
         Pictures().at_end(trainer, None)
     from otgen.cli.report import show_end  # imports SciPy, which no training needs
 
-    show_end(trainer.run)
+    show_end(trainer.run, trainer.config)
     return 0
 
 
@@ -87,7 +90,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 # The options of the configuration that decide on defaults.
-_ALSO_OPTIONS = ("data", "data.key", "config", "steps", "budget", "init_from")
+_ALSO_OPTIONS = ("data", "data.key", "data.folder", "data.path", "data.label", "config", "steps", "budget", "init_from")
 
 
 def _given(words: Sequence[str]) -> argparse.Namespace:
@@ -96,6 +99,8 @@ def _given(words: Sequence[str]) -> argparse.Namespace:
     for option in ("scale", "out", "resume", "allow-change", "print_config", *_ALSO_OPTIONS):
         # What is wrong with a value is for the parser of all options to say.
         front.add_argument(f"--{option}", dest=option.replace("-", "_").replace(".", "_"), nargs="?", const="")
+    # No options of ours: the path of the data stands first.
+    front.add_argument("--path", "--folder", "--dir", "--file", "--dataset", dest="misplaced", nargs="?", const="")
     return front.parse_known_args(words)[0]
 
 
@@ -150,9 +155,33 @@ def _resumed(run_dir: RunDir, wanted: RunConfig, saved: RunConfig, *, allow_chan
             "run with that test off, for SCO --method.stop 0 --method.patience 0"
         )
     if trainer.progress >= 1:
-        raise UsageError(f"{run_dir.path} is complete at step {trainer.state.step}; give more --steps or --budget")
+        done = f"{run_dir.path} is complete at step {trainer.state.step}: {_trained_of(trainer)}"
+        raise UsageError(f"{done}; to train on give more, as {_more(trainer)}")
+    if trainer.state.step:
+        print(f"Going on at step {trainer.state.step}: {_trained_of(trainer)}", flush=True)
     run_dir.write_config(wanted)
     return trainer
+
+
+def _trained_of(trainer: Trainer) -> str:
+    """How much of a run's length is behind it: a length that is given to go on with is no addition to that."""
+    step, elapsed = trainer.state.step, trainer.state.elapsed
+    steps, budget = trainer.config.steps, trainer.config.budget
+    if steps is not None:
+        left = f"{steps - step} are left" if steps > step else "none is left"
+        return f"{step} of {steps} steps are done, {left} (--steps is the total of the run)"
+    assert budget is not None
+    left = f"{span(math.ceil(budget - elapsed))} are left" if budget > elapsed else "nothing is left"
+    return f"{span(int(elapsed))} of {span(budget)} are trained, {left} (--budget is the total of the run)"
+
+
+def _more(trainer: Trainer) -> str:
+    """An option by which a complete run goes on: for as long again as was asked for."""
+    steps, budget = trainer.config.steps, trainer.config.budget
+    if steps is not None:
+        return f"--steps {trainer.state.step + steps}"
+    assert budget is not None
+    return f"--budget {math.ceil(trainer.state.elapsed + budget)}s"
 
 
 def _cut_off(trainer: Trainer) -> bool:

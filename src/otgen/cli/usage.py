@@ -35,6 +35,10 @@ def unknown_option(message: str, options: Sequence[str], nested: Callable[[str],
         options: that there are.
         nested: suggests an option of a component for a word.
     """
+    short = re.search(r"[Uu]nrecognized arguments: (-([A-Za-z])\w*)", message)
+    if short is not None:
+        near = next((f"; did you mean {one!r}?" for one in options if one.startswith(f"--{short[2]}")), "")
+        return f"there is no option {short[1]}: options are whole words after two dashes{near}"
     unknown = re.search(r"[Uu]nrecognized arguments: (--[\w.\-]+)", message)
     if unknown is None:
         return None
@@ -68,6 +72,21 @@ def reworded(message: str) -> str | None:
         if found is not None:
             return words.format(*(found[k] for k in range(len(found.groups()) + 1)))
     return None
+
+
+def at_least(least: int, **given: int | None) -> None:
+    """Refuse a number that is too small; None is what was not given.
+
+    Args:
+        least: the least that is legal.
+        given: the numbers, by the names of their options.
+
+    Raises:
+        UsageError: the first that is below.
+    """
+    for name, number in given.items():
+        if number is not None and number < least:
+            raise UsageError(f"--{name.replace('_', '-')} must be at least {least}, got {number}")
 
 
 def add_plugins(parser: argparse.ArgumentParser) -> None:

@@ -105,7 +105,8 @@ class ImageFolder(PixelSource):
             listed = _describe(root, faults, len(paths))
             if not self.skip_bad:
                 raise InputError(
-                    f"{listed}; repair or remove them, or leave them out with skip_bad=True (--data.skip_bad true)"
+                    f"{listed}; to train without them give --data.skip_bad true (in Python skip_bad=True), or repair "
+                    "them"
                 )
             if len(faults) == len(paths):
                 raise InputError(f"no image is left: {listed}; give a folder with images that can be read")
@@ -159,13 +160,18 @@ def _bytes_of(path: Path) -> int:
         return 0
 
 
+def is_image_file(path: Path) -> bool:
+    """Whether a file's name ends as that of an image does which can be read."""
+    return path.suffix.lower() in _ENDINGS
+
+
 def find_images(root: Path) -> list[Path]:
     """The paths of all images, sorted."""
     if not os.path.isdir(root):
         wrong = "it is a file" if os.path.exists(root) else "it does not exist"
         raise InputError(f"an image folder cannot be read: got {shown(root)} in {here()}, {wrong}; check the path")
     found = list(_walk(root))
-    paths = [path for path in found if path.suffix.lower() in _ENDINGS]
+    paths = [path for path in found if is_image_file(path)]
     if not paths:
         raise InputError(
             f"a folder holds no image: got {shown(root)} with {len(found)} other file(s); "

@@ -179,6 +179,11 @@ class Part(FiniteSource):
         return None if self.rest is None else Part(whole=self.whole, index=self.rest)
 
 
+def whole_of(source: Source) -> Source:
+    """The data set that a part is of; any other law as it is."""
+    return whole_of(source.whole) if isinstance(source, Part) else source
+
+
 def require_count(n: int) -> None:
     """Refuse to draw fewer than one sample; a negative number would otherwise slice from the wrong end.
 

@@ -18,7 +18,9 @@ from otgen.data.column_kind import ColumnKind
 from otgen.data.source import Classes, FiniteSource
 from otgen.data.table_coder import Coding, RowCoder, Scaling
 from otgen.data.table_column import Column
+from otgen.data.table_form import TextForm
 from otgen.data.table_kinds import LeftOut, recognise
+from otgen.data.table_label import label_column
 from otgen.data.table_parquet import read_parquet_frame
 from otgen.data.table_text import TextTable, read_text, require_distinct
 from otgen.data.table_values import values_of
@@ -41,8 +43,7 @@ class _Loaded:
 
     frame: DataFrame
     columns: tuple[Column, ...]
-    separator: str = ","
-    point: str = "."
+    form: TextForm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +120,7 @@ class Table(FiniteSource):
     def _fitted_coder(self) -> RowCoder:
         loaded = self._loaded
         coding = Coding(scaling=self.scaling, bounds=self.bounds)
-        form = {"separator": loaded.separator, "point": loaded.point}
-        coder = RowCoder.fit(self.frame(), loaded.columns, coding, self.label, **form)
+        coder = RowCoder.fit(self.frame(), loaded.columns, coding, self.label, loaded.form)
         if coder.width == 0:
             kinds = ", ".join(f"{shown(c.name, 40)!r} ({c.kind})" for c in loaded.columns[:_SHOWN])
             raise InputError(
@@ -186,8 +186,7 @@ class Table(FiniteSource):
 
     @cached_property
     def _loaded(self) -> _Loaded:
-        text = self._read()
-        frame = text.frame
+        frame = self._text.frame
         where = shown(self.path)
         names = [*frame.columns]
         if self.columns is not None:
@@ -195,28 +194,24 @@ class Table(FiniteSource):
             frame = frame[list(self.columns)]
         for asked in (*self.categories, *([] if self.label is None else [self.label])):
             pick((asked,), [*frame.columns], where)
-        found = [self._recognised(frame, name) for name in frame.columns]
-        columns = tuple(column for column in found if isinstance(column, Column))
-        self._tell(columns, [column for column in found if isinstance(column, LeftOut)])
-        return _Loaded(frame=frame, columns=columns, separator=text.separator, point=text.point)
+        found = {name: self._recognised(frame, name) for name in frame.columns}
+        if self.label is not None:
+            found[self.label] = label_column(frame, self.label, found, self.max_levels)
+        columns = tuple(column for column in found.values() if isinstance(column, Column))
+        self._tell(columns, [column for column in found.values() if isinstance(column, LeftOut)])
+        return _Loaded(frame=frame, columns=columns, form=self._text.form)
+
+    def adopt(self, other: Table) -> None:
+        """Take over what another table has read, if it is of the same file, so that it is not read twice."""
+        if type(self) is type(other) is Table and self.path == other.path:
+            self.__dict__["_text"] = other._text
+
+    @cached_property
+    def _text(self) -> TextTable:
+        return self._read()
 
     def _recognised(self, frame: DataFrame, name: str) -> Column | LeftOut:
-        named = name in self.categories or name == self.label
-        found = recognise(frame[name], name, most_levels=self.max_levels, as_category=named)
-        if name == self.label:
-            self._require_label(found)
-        return found
-
-    def _require_label(self, found: Column | LeftOut) -> None:
-        why = None
-        if isinstance(found, LeftOut):
-            why = found.why
-        elif found.missing:
-            why = "missing values; fill them in, or leave the rows out"
-        elif found.kind is not ColumnKind.CATEGORY:
-            why = "one value in all rows"
-        if why is not None:
-            raise InputError(f"column {shown(self.label, 100)!r} cannot be the label, it holds {why}")
+        return recognise(frame[name], name, most_levels=self.max_levels, as_category=name in self.categories)
 
     def _tell(self, columns: Sequence[Column], left_out: Sequence[LeftOut]) -> None:
         counted = [shown(column.name, 60) for column in columns if column.kind is ColumnKind.COUNTER]
@@ -297,7 +292,7 @@ class _TablePart(Table):
     def _loaded(self) -> _Loaded:
         whole = self.whole._loaded
         frame = whole.frame.iloc[self.index.numpy()].reset_index(drop=True)
-        return _Loaded(frame=frame, columns=whole.columns, separator=whole.separator, point=whole.point)
+        return _Loaded(frame=frame, columns=whole.columns, form=whole.form)
 
 
 def _fields_of(table: Table) -> dict[str, Any]:
@@ -327,4 +322,4 @@ def _checked(frame: DataFrame, where: str) -> TextTable:
     if odd:
         raise InputError(f"a column's name is no text: got {shown(odd[0], 60)!r} in {where}; rename the columns")
     require_distinct(names, where)
-    return TextTable(frame=frame.reset_index(drop=True), separator=",", point=".")
+    return TextTable(frame=frame.reset_index(drop=True), form=TextForm())

@@ -17,6 +17,7 @@ from otgen.data._checks import require_room, shown
 from otgen.data.column_kind import ColumnKind
 from otgen.data.table_codes import Code, OneHot, Quantiles, Ranks, Standard, Steps, from_plain
 from otgen.data.table_column import Column
+from otgen.data.table_form import ATTRIBUTE, TextForm
 from otgen.data.table_gaps import fill
 from otgen.data.table_values import Values, series_of, values_of
 from otgen.errors import InputError
@@ -87,15 +88,13 @@ class RowCoder:
         columns: the columns, in the table's order.
         parts: for each of them, how it is encoded.
         label: the column whose values are the classes of the rows, which is not encoded; or None.
-        separator: of cells in the text that the table was read from, for writing it in the same form.
-        point: the decimal point there.
+        form: of the text that the table was read from, for writing rows in the same form.
     """
 
     columns: tuple[Column, ...]
     parts: tuple[Part, ...]
     label: str | None = None
-    separator: str = ","
-    point: str = "."
+    form: TextForm = TextForm()
 
     @classmethod
     def fit(
@@ -104,9 +103,7 @@ class RowCoder:
         columns: Sequence[Column],
         coding: Coding,
         label: str | None = None,
-        *,
-        separator: str = ",",
-        point: str = ".",
+        form: TextForm | None = None,
     ) -> RowCoder:
         """A coder for rows like those of a frame."""
         knots = int(np.clip(_MOST_KNOTS // max(1, len(columns)), *_KNOTS))
@@ -118,7 +115,7 @@ class RowCoder:
             if column.name != label and column.kind is not ColumnKind.COUNTER:
                 part = _part(values[column.name], column, coding, knots, lambda: scores.of(values, columns))
             parts.append(part)
-        return cls(columns=tuple(columns), parts=tuple(parts), label=label, separator=separator, point=point)
+        return cls(columns=tuple(columns), parts=tuple(parts), label=label, form=form or TextForm())
 
     @property
     def width(self) -> int:
@@ -204,7 +201,8 @@ class RowCoder:
             elif classes is not None:
                 made[column.name] = series_of(np.asarray(classes, dtype=np.float64), column)
         frame = pandas.DataFrame(made)
-        frame.attrs |= {"separator": self.separator, "point": self.point}
+        # As text: pandas copies it wherever it makes a frame of a frame, and Parquet stores it.
+        frame.attrs[ATTRIBUTE] = json.dumps(self.form.plain())
         return frame
 
     def label_places(self, names: Sequence[str]) -> NDArray[np.int64]:
@@ -247,7 +245,7 @@ class RowCoder:
             codes = {"value": part.value, "gap": part.gap}
             stored = {n: {"name": code.name, **code.plain()} for n, code in codes.items() if code is not None}
             columns.append({**column.plain(), **({"codes": stored} if stored else {})})
-        about = {"format": _FORMAT, "label": self.label, "separator": self.separator, "point": self.point}
+        about = {"format": _FORMAT, "label": self.label, **self.form.plain()}
         return json.dumps({**about, "columns": columns}, allow_nan=False, ensure_ascii=False)
 
     @classmethod
@@ -279,10 +277,8 @@ class RowCoder:
         names = [column.name for column in columns]
         if len(set(names)) != len(names) or not (stored["label"] is None or stored["label"] in names):
             raise ValueError("its columns are not distinct, or lack the label")
-        form = {name: stored[name] for name in ("separator", "point")}
-        if form["separator"] not in (",", ";", "\t") or form["point"] not in (".", ","):
-            raise ValueError("its separator is unknown")
-        return cls(columns=tuple(columns), parts=tuple(parts), label=stored["label"], **form)
+        form = TextForm.from_plain(stored)
+        return cls(columns=tuple(columns), parts=tuple(parts), label=stored["label"], form=form)
 
 
 class _Scores:

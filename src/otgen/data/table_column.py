@@ -25,7 +25,7 @@ class Column:
         ordered: of a category of pandas whether its levels are ordered.
         decimals: of numbers the digits after the point that all of them keep to; None if there is no such number.
         unit: of dates the microseconds that all of them are multiples of; of a counter its step.
-        start: of a counter its first number.
+        start: of a counter the first number of decoded rows, after the last one of the table.
         form: of dates that are text their format, as of ``strftime``; ``date`` for dates of Python; of a counter of
             texts what stands before its number; else None.
         digits: of a counter of texts the least number of digits, filled up with zeros.

@@ -28,6 +28,8 @@ _LEAST_RUN = 3
 _EXACT = 2.0**53
 _MOST_DECIMALS = 9
 _MOST_NAME = 100
+# Of a number in an id, so that it is one of int64.
+_MOST_DIGITS = 15
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,9 @@ def _numbers(present: Series[Any], name: str, missing: bool, most: int) -> Colum
         return Column(name=name, kind=ColumnKind.NUMBER, dtype=dtype, missing=missing, decimals=decimals)
     step = _counts(values, name) if not missing else 0
     if step:
-        start = int(values[0] if step < 0 else values.min())
-        return Column(name=name, kind=ColumnKind.COUNTER, dtype=dtype, start=start, unit=step)
+        # After the last one: an id of a real row would name somebody.
+        start = int(values.max()) + abs(step)
+        return Column(name=name, kind=ColumnKind.COUNTER, dtype=dtype, start=start, unit=abs(step))
     return Column(name=name, kind=ColumnKind.INTEGER, dtype=dtype, missing=missing, decimals=0)
 
 
@@ -206,9 +209,11 @@ def _text_counter(texts: NDArray[np.object_], name: str, dtype: str) -> Column:
     prefix, digits = (found[1], found[2]) if found else (f"{name} ", "1")
     if not all(str(text).startswith(prefix) for text in texts):
         prefix, digits = f"{name} ", "1"
-    start = int(digits) if len(digits) <= 15 else 1
-    width = len(digits) if digits.startswith("0") else 0
     form, kind = prefix[:_MOST_NAME], ColumnKind.COUNTER
+    # After the last one, as above.
+    ends = (str(text).removeprefix(form) for text in texts if str(text).startswith(form))
+    start = 1 + max((int(end) for end in ends if end.isdecimal() and len(end) <= _MOST_DIGITS), default=0)
+    width = len(digits) if digits.startswith("0") else 0
     return Column(name=name, kind=kind, dtype=dtype, form=form, start=start, digits=min(width, 30))
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +15,22 @@ from numpy.typing import NDArray
 
 from otgen import files
 from otgen.data._checks import reading, require_room, shown
+from otgen.data.table_form import (
+    BOOLEANS,
+    MISSING,
+    SEPARATORS,
+    ColumnForm,
+    TextForm,
+    flags_of,
+    form_of,
+    least_decimals,
+    number_of,
+)
 from otgen.errors import InputError
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-SEPARATORS = (",", ";", "\t")
-# What pandas takes for a missing value.
-MISSING = frozenset(
-    ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA")
-    + ("NULL", "NaN", "None", "n/a", "nan", "null")
-)
-_BOOLEANS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 _SNIFFED = 50
 MOST_COLUMNS = 1 << 14
 # What a cell takes beside its text, and a line.
@@ -39,13 +43,11 @@ class TextTable:
 
     Attributes:
         frame: with the dtypes that ``pandas.read_csv`` gives it.
-        separator: between cells.
-        point: the decimal point.
+        form: how its cells and lines are written.
     """
 
     frame: DataFrame
-    separator: str
-    point: str
+    form: TextForm
 
 
 def read_text(path: Path) -> TextTable:
@@ -71,7 +73,8 @@ def read_text(path: Path) -> TextTable:
     skipped = 0 if names is None else 1
     if rows == skipped:
         raise InputError(f"a table has no rows: got only a header in {shown(path)}; give one with data")
-    return _typed(texts.iloc[skipped:], names or [str(i) for i in range(width)], separator)
+    form = form_of(content, separator, has_header=names is not None)
+    return _typed(texts.iloc[skipped:], names or [str(i) for i in range(width)], *form)
 
 
 def _separator(content: bytes, path: Path) -> str:
@@ -141,7 +144,9 @@ def _measured(content: bytes, separator: str, path: Path) -> tuple[int, int, lis
 def _names(first: list[str], path: Path) -> list[str] | None:
     """The names in the first row; None if it holds data."""
     cells = [cell.strip() for cell in first]
-    numbers = sum(_number(cell) is not None or _number(cell.replace(",", ".")) is not None for cell in cells if cell)
+    numbers = sum(
+        number_of(cell) is not None or number_of(cell.replace(",", ".")) is not None for cell in cells if cell
+    )
     if numbers == len([cell for cell in cells if cell]) > 0:
         return None
     if numbers:
@@ -162,13 +167,6 @@ def require_distinct(names: list[str], where: str) -> None:
         raise InputError(
             f"{where} has {names.count(twice[0])} columns of one name: got {shown(twice[0], 100)!r}; rename one"
         )
-
-
-def _number(cell: str) -> float | None:
-    try:
-        return None if "_" in cell else float(cell)
-    except ValueError:
-        return None
 
 
 def _parsed(content: bytes, separator: str, width: int, path: Path) -> DataFrame:
@@ -193,20 +191,34 @@ def _parsed(content: bytes, separator: str, width: int, path: Path) -> DataFrame
         raise InputError(f"a table cannot be parsed: got {shown(path)} ({why}); save it anew as text") from error
 
 
-def _typed(texts: DataFrame, names: list[str], separator: str) -> TextTable:
+def _typed(texts: DataFrame, names: list[str], form: TextForm, columns: list[ColumnForm]) -> TextTable:
     import pandas
 
-    commas, made = False, {}
+    commas, made, forms = False, {}, {}
     for position, name in enumerate(names):
         cells = texts.iloc[:, position].str.strip()
         missing = cells.isin(MISSING).to_numpy()
-        numbers = _numeric(cells, missing)
-        if numbers is None and separator == ";" and not cells.str.contains(r"[.,].*[.,]").any():
-            numbers = _numeric(cells.str.replace(",", ".", regex=False), missing)
+        numbers, point = _numeric(cells, missing), "."
+        if numbers is None and form.separator == ";" and not cells.str.contains(r"[.,].*[.,]").any():
+            numbers, point = _numeric(cells.str.replace(",", ".", regex=False), missing), ","
             commas = commas or numbers is not None
         made[name] = _column(cells, missing) if numbers is None else numbers
-    frame = pandas.DataFrame(made, copy=False)
-    return TextTable(frame=frame.reset_index(drop=True), separator=separator, point="," if commas else ".")
+        column = columns[position] if columns else ColumnForm()
+        forms[name] = _form(column, cells, missing, made[name], point)
+    frame = pandas.DataFrame(made, copy=False).reset_index(drop=True)
+    return TextTable(frame=frame, form=replace(form, point="," if commas else ".", columns=forms))
+
+
+def _form(column: ColumnForm, cells: Series[Any], missing: NDArray[np.bool_], values: Any, point: str) -> ColumnForm:
+    """How the cells of a column are written, given what its first ones say."""
+    if missing.any() and not column.missing:
+        # Perhaps none of the first cells was missing.
+        column = replace(column, missing=str(cells[missing].iloc[0]))
+    if values.dtype == np.float64:
+        return replace(column, decimals=least_decimals(cells[~missing], point))
+    if values.dtype in (bool, object):
+        return replace(column, flags=flags_of({*cells[~missing]}))
+    return column
 
 
 def _numeric(cells: Series[Any], missing: NDArray[np.bool_]) -> Any:
@@ -214,7 +226,7 @@ def _numeric(cells: Series[Any], missing: NDArray[np.bool_]) -> Any:
     present = (cells[~missing] if missing.any() else cells).to_numpy(dtype=object)
     if len(present) == 0:
         return np.full(len(cells), np.nan)
-    if _number(present[0]) is None:
+    if number_of(present[0]) is None:
         return None
     try:
         numbers = present.astype(np.float64)
@@ -245,7 +257,7 @@ def _column(cells: Series[Any], missing: NDArray[np.bool_]) -> Any:
     import pandas
 
     words = set(cells[~missing].unique()) if missing.any() else set(cells.unique())
-    if words and words <= _BOOLEANS.keys():
-        flags = cells.map(_BOOLEANS)
+    if words and words <= BOOLEANS.keys():
+        flags = cells.map(BOOLEANS)
         return flags.astype(object).where(~missing, np.nan) if missing.any() else flags.astype(bool)
     return cells.where(~pandas.Series(missing, index=cells.index), np.nan).astype("str")

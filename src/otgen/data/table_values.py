@@ -5,6 +5,7 @@ A number stands for itself, a date for its microseconds since 1970, a level for 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def series_of(values: Values, column: Column) -> Series[Any]:
     if column.dtype == "category":
         made = pandas.Categorical(made, categories=list(column.levels), ordered=column.ordered)
     series = pandas.Series(made)
-    if str(series.dtype) == column.dtype:
+    if str(series.dtype) == column.dtype or _is_too_small(column.dtype, series):
         return series
     try:
         return series.astype(column.dtype)
@@ -98,6 +99,13 @@ def series_of(values: Values, column: Column) -> Series[Any]:
             f"column {shown(column.name, 100)!r} cannot be given its dtype {shown(column.dtype, 100)}: {error}; the "
             "run's table.json is damaged, or of other versions of pandas and pyarrow"
         ) from error
+
+
+def _is_too_small(dtype: str, series: Series[Any]) -> bool:
+    """Whether a dtype of whole numbers does not hold those of a counter, which would then begin anew below zero."""
+    if series.dtype != np.int64 or not re.fullmatch(r"u?int(8|16|32)", dtype.lower()) or not len(series):
+        return False
+    return bool(series.max() > np.iinfo(dtype.lower()).max)
 
 
 def _numbers(values: Values, column: Column) -> Any:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from otgen import files
 from otgen.data._checks import reading, require_room, shown
+from otgen.data.table_form import number_of
 from otgen.errors import InputError, MissingDependency
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
@@ -132,21 +133,13 @@ def _not_csv(path: Path, error: csv.Error) -> InputError:
 
 def _is_header(cells: Sequence[str], path: Path) -> bool:
     filled = [cell for cell in cells if cell.strip()]
-    numbers = sum(_number(cell) is not None for cell in filled)
+    numbers = sum(number_of(cell) is not None for cell in filled)
     if 0 < numbers < len(filled):
         raise InputError(
             f"the first line of a table is neither names nor numbers: {shown(path)} starts with "
             f"{', '.join(cells[:_SHOWN])[:200]!r}; name every column with text, or repair the value"
         )
     return numbers == 0
-
-
-def _number(cell: str) -> float | None:
-    """A cell's value, or None. float() alone would accept the underscores of Python's own literals."""
-    try:
-        return None if "_" in cell else float(cell)
-    except ValueError:
-        return None
 
 
 def _parse_fast(lines: list[str], width: int) -> NDArray[np.float64] | None:
@@ -179,7 +172,7 @@ def _parse_carefully(
 
 
 def _cell(cell: str, column: str, where: str) -> float:
-    value = _number(cell)
+    value = number_of(cell)
     if value is not None:
         return value
     if not cell.strip():

@@ -6,6 +6,8 @@ write anything outside. Without it the path is the user's own, and links in it a
 """
 
 from otgen.exports import exported
+from otgen.files.finding import entries as entries
+from otgen.files.finding import near_entry as near_entry
 from otgen.files.handles import exists as exists
 from otgen.files.handles import is_folder as is_folder
 from otgen.files.handles import names as names

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.metrics.features import Features
-from otgen.metrics.intervals import of_real
+from otgen.metrics.intervals import of_as_many, of_real
 
 if TYPE_CHECKING:
     from otgen.metrics.table_sets import RowSets
@@ -157,38 +157,39 @@ class ClassifierMetric(Metric):
         return {} if given.classified is None else cls()(given.classified.fake, given.classified.real)
 
 
-# With fewer held-out samples a baseline of as many is worth less than all generated samples.
+# With fewer held-out samples a number of as many generated ones stands beside that of all of them, not in its place.
 _FEW = 50
 
 
 def matched(sets: FeatureSets, most: int | None = None) -> int:
-    """The number of generated samples that are compared: as many as there are held-out ones, if these are not few.
+    """The number of generated samples that compare with as many held-out ones; all where none are held out.
 
     Args:
-        sets: the sets; those of a data set without held-out samples, or with fewer than 50, have no baseline.
+        sets: the sets.
         most: at most this many.
     """
     n = len(sets.fake) if most is None else min(len(sets.fake), most)
-    held_out = 0 if sets.held_out is None else len(sets.held_out)
-    return min(n, held_out) if held_out >= min(n, _FEW) else n
+    return n if sets.held_out is None else min(n, len(sets.held_out))
 
 
 def with_baseline(metric: Metric, sets: FeatureSets, *, least: int = 2, most: int) -> dict[str, float]:
     """A metric of generated against real samples, and of as many held-out samples against the same real ones.
 
     Args:
-        metric: the metric; its keys get ``_real`` for the held-out samples.
+        metric: the metric; its keys get ``_real`` for the held-out samples. Where fewer than 50 are held out, and there
+            are more generated ones, ``key`` is of all generated samples and ``key_matched`` of as many as are held out.
         sets: the sets.
         least: number of samples that the metric needs of each set; nothing is measured with fewer.
         most: at most this many of each set are used.
     """
-    h = matched(sets, most)
-    if min(h, len(sets.real)) < least:
+    n, h = min(len(sets.fake), most), matched(sets, most)
+    real, few = sets.real.first(most), h < min(n, _FEW)
+    if min(n if few else h, len(real)) < least:
         return {}
-    real = sets.real.first(most)
-    values = metric(sets.fake.first(h), real)
-    if sets.held_out is None or len(sets.held_out) < h:
+    values = metric(sets.fake.first(n if few else h), real)
+    if sets.held_out is None or h < least:
         return values
+    values |= of_as_many(metric(sets.fake.first(h), real)) if few else {}
     return values | of_real(metric(sets.held_out.first(h), real))
 
 

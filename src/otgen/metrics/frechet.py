@@ -101,7 +101,10 @@ class FrechetDistance(FeatureMetric):
     the sizes.
     """
 
-    labels = {"frechet": Label("Fréchet distance, classifier features (0 is best)", 0)}
+    labels = {
+        "frechet": Label("Fréchet distance of features (0 is best)", 0),
+        "frechet_matched": Label("  of as many as are held out", 1),
+    }
 
     @classmethod
     @override

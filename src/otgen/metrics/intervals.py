@@ -43,10 +43,23 @@ def of_real(values: Mapping[str, float]) -> dict[str, float]:
     Args:
         values: numbers with their intervals, under ``key``, ``key_low`` and ``key_high``.
     """
+    return _renamed(values, "_real")
+
+
+def of_as_many(values: Mapping[str, float]) -> dict[str, float]:
+    """The same numbers under the keys of as many samples as are held out: ``key_matched``, and so on.
+
+    Args:
+        values: numbers with their intervals, under ``key``, ``key_low`` and ``key_high``.
+    """
+    return _renamed(values, "_matched")
+
+
+def _renamed(values: Mapping[str, float], suffix: str) -> dict[str, float]:
     named = {}
     for key, value in values.items():
         ends = [end for end in ("_low", "_high") if key.endswith(end) and key.removesuffix(end) in values]
-        named["".join([key.removesuffix(ends[0]) if ends else key, "_real", *ends])] = value
+        named["".join([key.removesuffix(ends[0]) if ends else key, suffix, *ends])] = value
     return named
 
 

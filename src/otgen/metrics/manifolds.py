@@ -107,8 +107,9 @@ class PrecisionRecall(Metric):
     precision and a low recall, one that is too wide the reverse. The boundary of a ball belongs to it.
 
     They depend on the numbers of samples: compare sets of equal sizes, and compare with ``*_real``, in an evaluation,
-    where held-out samples take the place of generated ones, as many of them. Recall is generous to outliers: one
-    sample far away has a large ball. Coverage and density have no such flaw on that side.
+    where held-out samples take the place of generated ones, as many of them; where fewer than 50 are held out, compare
+    ``*_matched`` with it. Recall is generous to outliers: one sample far away has a large ball. Coverage and density
+    have no such flaw on that side.
 
     Keys: ``precision``, ``recall``, ``density``, ``coverage``, each with the interval ``*_low`` and ``*_high``. Range:
     [0, 1], the density [0, inf); near 1 is good; the baseline of real samples is the most that can be expected.
@@ -122,7 +123,11 @@ class PrecisionRecall(Metric):
 
     labels = {
         "precision": Label("precision: share of samples among real ones (1 is best)", 40),
-        "recall": Label("recall: share of real ones among samples (1 is best)", 41),
+        "precision_matched": Label("  of as many as are held out", 41),
+        "precision_real": Label("  of real, held-out ones", 42),
+        "recall": Label("recall: share of real ones among samples (1 is best)", 43),
+        "recall_matched": Label("  of as many as are held out", 44),
+        "recall_real": Label("  of real, held-out ones", 45),
     }
 
     k: int = 3

@@ -97,7 +97,7 @@ class CopyCheck(Metric):
     prefix: ClassVar[str] = "copy"
     labels = {
         "copy_ratio": Label("distance to training set / held-out ones' (1: same)", 11),
-        "copy_close": Label("share nearer than 99 % of held-out ones (chance: 0.01)", 12),
+        "copy_close": Label("share nearer than 99 % of held-out ones (chance: 0.01; of few, more)", 12),
         "copy_exact": Label("exact copies of training samples", 13),
     }
 

@@ -84,8 +84,8 @@ class PairSimilarity(Metric):
     """
 
     labels = {
-        "pair_ssim": Label("similarity (SSIM) of pairs of samples", 44),
-        "pair_ssim_real": Label("  of pairs of real images", 45),
+        "pair_ssim": Label("similarity (SSIM) of pairs of samples", 46),
+        "pair_ssim_real": Label("  of pairs of real images", 47),
     }
 
     image_shape: tuple[int, int, int]

@@ -27,10 +27,10 @@ class Marginals(TableMetric):
     """
 
     labels = {
-        "marginal_ks": Label("distance of the columns' laws, numbers (KS; 0: same)", 60),
+        "marginal_ks": Label("mean distance of the columns' laws, numbers (KS; 0: same)", 60),
         "marginal_ks_matched": Label("  of as many rows as are held out", 61),
         "marginal_ks_real": Label("  of held-out rows", 62),
-        "marginal_tv": Label("distance of the columns' laws, categories (TV; 0: same)", 63),
+        "marginal_tv": Label("mean distance of the columns' laws, categories (TV; 0: same)", 63),
         "marginal_tv_matched": Label("  of as many rows as are held out", 64),
         "marginal_tv_real": Label("  of held-out rows", 65),
     }

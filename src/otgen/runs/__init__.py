@@ -7,7 +7,6 @@ from otgen.runs.assumptions import assumptions as assumptions
 from otgen.runs.curves_picture import draw_curves as draw_curves
 from otgen.runs.evaluate import RunEvaluation as RunEvaluation
 from otgen.runs.evaluate import evaluate_run as evaluate_run
-from otgen.runs.evaluation_remarks import remarks as remarks
 from otgen.runs.export import export_run as export_run
 from otgen.runs.networks import latent_law as latent_law
 from otgen.runs.networks import load_critic as load_critic
@@ -41,6 +40,7 @@ from otgen.runs.verdict_curve import Course as Course
 from otgen.runs.verdict_curve import Trend as Trend
 from otgen.runs.verdict_distance import Distance as Distance
 from otgen.runs.verdict_distance import Level as Level
+from otgen.runs.verdict_distance import Levels as Levels
 from otgen.runs.verdict_faults import Fault as Fault
 from otgen.runs.verdict_faults import FaultKind as FaultKind
 from otgen.runs.verdict_faults import copied as copied

@@ -52,7 +52,7 @@ def assumptions(method: Method, records: Records) -> list[Assumption]:
 
 def assumption_lines(assumptions: Sequence[Assumption]) -> list[str]:
     """A line for each assumption: met or not, its name, the quantity, who needs it."""
-    words = {True: "pass", False: "FAIL", None: "?   "}
+    words = {True: "met    ", False: "not met", None: "open   "}
     return [f"{words[a.met]}  {a.name}: {a.quantity} ({a.needed_by})" for a in assumptions]
 
 

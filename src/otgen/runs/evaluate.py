@@ -10,7 +10,7 @@ from torch import nn
 
 from otgen import files
 from otgen.data import Source
-from otgen.errors import NumericalError, warn
+from otgen.errors import InputError, NumericalError, warn
 from otgen.metrics import Extractor
 from otgen.runs.assumptions import Assumption, assumptions
 from otgen.runs.curves_picture import draw_curves
@@ -22,7 +22,7 @@ from otgen.train.evaluation import ABOUT, metrics_of, store
 from otgen.train.feature_cache import FeatureCache
 from otgen.train.feature_sets import default_extractor
 from otgen.train.hooks import spared
-from otgen.train.protocol import protocol_line
+from otgen.train.protocol import Protocol
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class RunEvaluation:
         curves: picture of the run's curves; None if there is none.
         assumptions: the assumptions of the convergence theorems, checked for the run.
         verdict: what the numbers say, in words.
-        protocol: how it was made, in a line; None for an evaluation of an earlier version.
+        protocol: how it was made; None for an evaluation of an earlier version.
     """
 
     values: dict[str, float]
@@ -47,7 +47,7 @@ class RunEvaluation:
     curves: Path | None
     assumptions: list[Assumption]
     verdict: Verdict
-    protocol: str | None = None
+    protocol: Protocol | None = None
 
 
 def evaluate_run(
@@ -86,10 +86,10 @@ def evaluate_run(
     known = run.read_evaluations() if reuse and not aside else []
     stored = [record for record in known if tuple(record.get(key) for key in ABOUT[:4]) == settings]
     if stored:
-        file, values, protocol = run.evaluation(step), metrics_of(stored[0]), protocol_line(stored[0])
+        file, values, protocol = run.evaluation(step), metrics_of(stored[0]), Protocol.of(stored[0])
     else:
         generator, shapes = load_generator(run, raw=raw, config=config)
-        latent, data = latent_law(config, shapes), config.training_data()
+        latent, data = latent_law(config, shapes), _training_data(config)
         about = (*settings, numbers["elapsed"], numbers["critic_updates"])
         try:
             evaluation = evaluate(
@@ -105,7 +105,7 @@ def evaluate_run(
         except NumericalError as error:
             raise NumericalError(f"{path}: {error}") from error
         file = store(run, evaluation, dict(zip(ABOUT, about, strict=True)), aside=aside)
-        values, protocol = evaluation.values, protocol_line(evaluation.protocol.record())
+        values, protocol = evaluation.values, evaluation.protocol
         if not raw:
             _complete_curve(run, config, generator, latent, data, step=step, elapsed=numbers["elapsed"])
     pictures = [name for name in files.names(run.samples, within=run.path) if re.fullmatch(r"step_\d+\.png", name)]
@@ -117,9 +117,24 @@ def evaluate_run(
         neighbours=neighbours if files.is_file(neighbours, within=run.path) else None,
         curves=run.curves if stored and files.is_file(run.curves, within=run.path) else _curves(run, config),
         assumptions=assumptions(config.method, run.read_metrics()),
-        verdict=_verdict(run, config, step, values, settled=numbers["settled"], raw=raw),
+        verdict=_verdict(run, config, step, values, settled=numbers["settled"], raw=raw, protocol=protocol),
         protocol=protocol,
     )
+
+
+def _training_data(config: RunConfig) -> Source:
+    """The data of a run.
+
+    Raises:
+        InputError: they cannot be read; if their path is relative and not here, the message says so.
+    """
+    path = getattr(config.data, "path", None)
+    if isinstance(path, str) and not Path(path).is_absolute() and not Path(path).exists() and "~" not in path:
+        raise InputError(
+            f"the data of the run are not here: its config.yaml names {path!r}, seen from the folder where it was "
+            "trained, and there is none here; go to that folder"
+        )
+    return config.training_data()
 
 
 def _complete_curve(
@@ -135,13 +150,20 @@ def _complete_curve(
 
 
 def _verdict(
-    run: RunDir, config: RunConfig, step: int, values: dict[str, float], *, settled: bool, raw: bool
+    run: RunDir,
+    config: RunConfig,
+    step: int,
+    values: dict[str, float],
+    *,
+    settled: bool,
+    raw: bool,
+    protocol: Protocol | None,
 ) -> Verdict:
     """The verdict on the run; what only the last point of the curve measured is known of the evaluation too."""
     curve = run.read_curve()
     last = metrics_of(curve[-1]) if curve and curve[-1]["step"] == step and not raw else {}
     history = [*run.read_evaluations(), *curve]
-    return verdict(last | values, history, config, run=run.path, settled=settled)
+    return verdict(last | values, history, config, run=run.path, settled=settled, protocol=protocol)
 
 
 def _curves(run: RunDir, config: RunConfig) -> Path | None:

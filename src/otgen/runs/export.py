@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from otgen import files
 from otgen.data import Source
+from otgen.data.table_description import described
 from otgen.errors import InputError, MissingDependency, quiet
+from otgen.runs.rows import load_coder
 from otgen.runs.sample import Sampler
 from otgen.seeding import named_stream
 from otgen.train import RunDir, checkpoint
@@ -51,7 +53,8 @@ def export_run(run: RunDir, path: Path, *, raw: bool = False) -> Path:
     """Write the generator of a run's newest checkpoint as a program of its own, for any number of codes.
 
     It makes the samples that :func:`sample_run` makes of the same codes. Beside it stands a JSON file, whose name is
-    the file's with ``.json`` at its end: the law of the codes, the shapes and the range of the samples.
+    the file's with ``.json`` at its end: the law of the codes, the shapes and the range of the samples. Where samples
+    are encoded rows of a table, or scaled, a second one that ends in ``.table.json`` says how they become its columns.
 
     Args:
         run: the run directory; the data are not needed.
@@ -59,7 +62,7 @@ def export_run(run: RunDir, path: Path, *, raw: bool = False) -> Path:
         raw: the weights themselves rather than their moving average.
 
     Returns:
-        The JSON file.
+        The JSON file on the codes.
 
     Raises:
         InputError: the ending is another, there is no checkpoint, or PyTorch cannot export this generator.
@@ -81,8 +84,13 @@ def export_run(run: RunDir, path: Path, *, raw: bool = False) -> Path:
             f"the generator of {run.path} cannot be exported to {form}: {why}; otgen sample and "
             "otgen.runs.load_generator need no export"
         ) from error
-    about = _about(run, sampler, path, raw=raw)
+    about, coder = _about(run, sampler, path, raw=raw), load_coder(run)
     files.write(path, content)
+    if coder is not None:
+        labels = sampler.shapes.labels
+        columns = described(coder, () if labels is None else labels.names)
+        files.write_json(table_path(path), {"columns": columns})
+        about["table"] = table_path(path).name
     return files.write_json(about_path(path), about)
 
 
@@ -103,6 +111,11 @@ def export_form(path: Path) -> ExportForm:
 def about_path(path: Path) -> Path:
     """The JSON file beside an exported generator."""
     return path.with_name(f"{path.name}.json")
+
+
+def table_path(path: Path) -> Path:
+    """The JSON file that says how the samples of an exported generator become the columns of a table."""
+    return path.with_name(f"{path.name}.table.json")
 
 
 def _torch_program(module: nn.Module, codes: Tensor) -> bytes:

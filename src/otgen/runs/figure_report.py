@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from otgen.papers import Figure, Results, Status
 from otgen.papers.claim import distinct, overall
 from otgen.papers.figure_metrics import mean_and_range
-from otgen.runs.evaluation_remarks import remarks
+from otgen.runs.verdict_faults import CHANCE, faults
 
 
 def report(figure: Figure, results: Results, data: str) -> str:
@@ -99,11 +99,25 @@ def _table(figure: Figure, results: Results) -> Iterator[str]:
 
 def _remarks(results: Results) -> Iterator[str]:
     """What a reader of the samples should know, of each panel's first run."""
-    said = {panel.title: remarks(panel.runs[0].values) for panel in results.panels.values()}
+    said = {panel.title: _remarks_on(panel.runs[0].values) for panel in results.panels.values()}
     if any(said.values()):
         yield from ("## What to know of the samples, of each panel's first run", "")
         yield from (f"- {title}: {line}" for title, lines in said.items() for line in lines)
         yield ""
+
+
+def _remarks_on(values: Mapping[str, float]) -> list[str]:
+    """What is wrong with samples, and whether they differ from the data by more than chance."""
+    said = [fault.text for fault in faults(values)]
+    distance, real = values.get("w1_matched"), values.get("w1_real")
+    if distance is not None and real is not None and distance > (1 + CHANCE) * real:
+        # That of points that are all the same is 0.
+        more = f"is {distance / real:.2g} times" if real > 0 else "is above"
+        said.append(
+            f"The Wasserstein distance, {distance:.3g}, {more} that between two sets of real samples, {real:.3g}: the "
+            "samples differ from the data by more than chance."
+        )
+    return said
 
 
 def _sentence(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor
 from otgen import files
 from otgen.data import RowCoder
 from otgen.data._checks import shown
+from otgen.data.table_form import ATTRIBUTE, TextForm
 from otgen.errors import InputError, MissingDependency
 from otgen.runs.sample import draw_run
 from otgen.train import RunDir, checkpoint
@@ -84,10 +86,11 @@ def in_units(run: RunDir, samples: Tensor) -> Tensor:
 def write_rows(frame: DataFrame, path: Path) -> None:
     """Write rows to a file, completely or not at all.
 
-    ``.csv`` is text, with the separator and the decimal point of the text that the table was read from. ``.npz`` holds
-    an array a column under the column's name: numbers, text, dates; gaps are NaN, NaT or empty texts. ``.npy`` holds
-    one array of float64, ``(n, columns)``, and is for tables of numbers and booleans alone. None needs pickle to be
-    read.
+    ``.csv`` is text in the form of the text that the table was read from: its separator, decimal point, decimals,
+    quotes, ends of lines and words for gaps. Names that are all numbers, as those of columns without a name are, are
+    left out: they would be read as a row. ``.npz`` holds an array a column under the column's name: numbers, text,
+    dates; gaps are NaN, NaT or empty texts. ``.npy`` holds one array of float64, ``(n, columns)``, and is for tables of
+    numbers and booleans alone. None needs pickle to be read.
 
     Args:
         frame: what :func:`sample_rows` gives.
@@ -105,8 +108,9 @@ def write_rows(frame: DataFrame, path: Path) -> None:
 
 
 def _write_csv(frame: DataFrame, file: IO[bytes]) -> None:
-    form = {"sep": frame.attrs.get("separator", ","), "decimal": frame.attrs.get("point", ".")}
-    frame.to_csv(file, index=False, encoding="utf-8", lineterminator="\n", **form)
+    stored = frame.attrs.get(ATTRIBUTE)
+    form = TextForm() if stored is None else TextForm.from_plain(json.loads(stored))
+    form.write(frame, file)
 
 
 def _write_parquet(frame: DataFrame, file: IO[bytes]) -> None:

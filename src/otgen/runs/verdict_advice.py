@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,14 +39,33 @@ class _Change:
     value: str
     reason: str
 
-    def advice(self, run: Path) -> Advice:
+    def advice(self, run: Path, config: RunConfig) -> Advice:
         words = ["otgen", "train", "--config", str(run / "config.yaml"), self.option, self.value]
-        # The last part of the option tells the new run from the old one.
-        return Advice(shlex.join([*words, "--out", f"{run}-{self.option.rpartition('.')[2].lstrip('-')}"]), self.reason)
+        if config.init_from is not None and self.option.startswith("--generator."):
+            # Its networks are of the old sizes.
+            words += ["--init_from", "null"]
+        return Advice(shlex.join([*words, "--out", self._beside(run)]), self.reason)
+
+    def _beside(self, run: Path) -> str:
+        """Where the new run is: the last part of the option tells it from the old one, and a number from more such."""
+        name = self.option.rpartition(".")[2].lstrip("-")
+        again = re.fullmatch(rf"(.+-{name})(\d*)", str(run))
+        return f"{run}-{name}" if again is None else f"{again[1]}{int(again[2] or 1) + 1}"
+
+
+# A run of this length, in seconds or in steps, has hardly begun: half of it says nothing.
+_SHORT_SECONDS, _SHORT_STEPS = 20.0, 200
 
 
 def advice(
-    config: RunConfig, run: Path, *, level: Level | None, course: Course, fault: FaultKind | None, settled: bool = False
+    config: RunConfig,
+    run: Path,
+    *,
+    level: Level | None,
+    course: Course,
+    fault: FaultKind | None,
+    settled: bool = False,
+    few: bool = False,
 ) -> Advice:
     """What to try next on a run.
 
@@ -56,20 +76,35 @@ def advice(
         course: where it is going.
         fault: what is wrong most; None for nothing.
         settled: whether its method ended it, so that it cannot be continued.
+        few: whether there are too few held-out data to call samples near real.
     """
-    if level is Level.NEAR and fault is None:
+    ended = course in (Course.REACHED, Course.FLAT) and level in (None, Level.CLOSE)
+    if fault is None and (level is Level.NEAR or (few and ended)):
         out = "rows.csv" if isinstance(config.data, Table) else "samples.npz"
-        return Advice(shlex.join(["otgen", "sample", str(run), "--out", out]), "the samples are ready for use")
+        why = "nothing wrong was found: look at samples, so few held-out data tell no more"
+        why = "the samples are ready for use" if level is Level.NEAR else why
+        return Advice(shlex.join(["otgen", "sample", str(run), "--out", out]), why)
     if fault is FaultKind.COPIES:
-        return _Change(*_length(config, 0.5), "a shorter run copies less").advice(run)
+        return next(_less_copying(config)).advice(run, config)
     if course in (Course.FALLING, Course.UNKNOWN) and not settled:
         why = "it still improves" if course is Course.FALLING else "more training shows whether it still improves"
         words = ["otgen", "train", "--resume", "--out", str(run), *_length(config, 2.0)]
         return Advice(shlex.join(words), why)
-    changes = [*_against(fault, course, config), *_wider(config), *_smaller_steps(config)]
-    if not changes:
-        changes = [_Change("--seed", str(config.seed + 1), "another seed shows what was chance")]
-    return changes[0].advice(run)
+    changes = [*_against(fault, course, config), *_wider(config), *_smaller_steps(config), *_otherwise(config)]
+    return changes[0].advice(run, config)
+
+
+def _less_copying(config: RunConfig) -> Iterator[_Change]:
+    """What helps against copies: half the length of a run that is not short, else a smaller generator."""
+    short = config.budget < _SHORT_SECONDS if config.budget is not None else (config.steps or 0) < _SHORT_STEPS
+    if not short:
+        yield _Change(*_length(config, 0.5), "a shorter run copies less")
+    yield from _resized(config, 0.5, "a smaller generator copies less")
+    yield from _otherwise(config)
+
+
+def _otherwise(config: RunConfig) -> Iterator[_Change]:
+    yield _Change("--seed", str(config.seed + 1), "another seed shows what was chance")
 
 
 def _against(fault: FaultKind | None, course: Course, config: RunConfig) -> Iterator[_Change]:
@@ -89,12 +124,17 @@ def _against(fault: FaultKind | None, course: Course, config: RunConfig) -> Iter
 
 
 def _wider(config: RunConfig) -> Iterator[_Change]:
-    generator, why = config.generator, "a larger generator can show more"
+    yield from _resized(config, 2.0, "a larger generator can show more")
+
+
+def _resized(config: RunConfig, times: float, why: str) -> Iterator[_Change]:
+    """A generator of so many times the width, where it has one."""
+    generator = config.generator
     if isinstance(generator, MlpGenerator) and generator.widths:
-        widths = ",".join(str(2 * width) for width in generator.widths)
+        widths = ",".join(str(max(1, round(times * width))) for width in generator.widths)
         yield _Change("--generator.widths", f"[{widths}]", why)
     elif isinstance(generator, DcganGenerator):
-        yield _Change("--generator.width", str(2 * generator.width), why)
+        yield _Change("--generator.width", str(max(1, round(times * generator.width))), why)
 
 
 def _smaller_steps(config: RunConfig) -> Iterator[_Change]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from otgen.runs.verdict_distance import MEASURES, Measure, short
+from otgen.runs.verdict_distance import MEASURES, Measure, keys_of, short
 
 
 class Course(StrEnum):
@@ -88,10 +88,11 @@ def trend_of(history: Sequence[Mapping[str, Any]], *, key: str | None = None, by
     if measure is None or len(records) < 2:
         return Trend(course=Course.UNKNOWN, evaluations=len(records))
     times = np.array([float(record[by]) for record in records])
-    distances = np.array([float(record[measure.key]) for record in records])
+    key, real_key = keys_of(measure, records[-1])
+    distances = np.array([float(record[key]) for record in records])
     last = float(distances[-1])
     # The same real data each time: one number, unless evaluations were made anew with other settings.
-    real = float(records[-1].get(measure.real) or 0.0)
+    real = float(records[-1].get(real_key) or 0.0)
     trend = partial(Trend, evaluations=len(records), key=measure.key, real=real, last=last)
     if last <= real:
         return trend(course=Course.REACHED)
@@ -179,8 +180,15 @@ def _comparable(
     for place, measure in enumerate(MEASURES):
         groups: dict[Any, dict[float, Mapping[str, Any]]] = {}
         for record in history:
-            if record.get(measure.key) is not None and record.get(by):
-                kind = (record.get("samples"), record.get("references"))
+            own = keys_of(measure, record)[0]
+            if record.get(own) is not None and record.get(by):
+                # Curves of earlier versions compared all samples, whatever the number of held-out data.
+                kind = (
+                    own,
+                    record.get("samples"),
+                    record.get("references"),
+                    record.get("matched", record.get("samples")),
+                )
                 groups.setdefault(kind, {})[float(record[by])] = record
         for group in groups.values():
             if max(group) >= _END * ends:
@@ -201,7 +209,7 @@ def trend_text(trend: Trend, value: float | None, real: float | None) -> str:
         real: the same of real data; None if it is not known.
     """
     if trend.course is Course.REACHED:
-        return "By the curve of the run they are as near as real ones: by that distance nothing is left to gain."
+        return "By the curve of the run they are as near as real ones: that distance cannot tell more."
     if trend.course is Course.UNKNOWN or trend.change is None:
         count = {0: "no evaluation", 1: "one evaluation"}.get(trend.evaluations, "evaluations of the end only")
         return f"Whether they still improve is not known: {count}."

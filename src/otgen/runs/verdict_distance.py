@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, NamedTuple
 
 
 class Level(StrEnum):
@@ -24,6 +25,20 @@ class Level(StrEnum):
     def rank(self) -> int:
         """0 for the best level, and so on."""
         return list(Level).index(self)
+
+
+class Levels(NamedTuple):
+    """The best and the worst level that the interval of a number leaves open."""
+
+    best: Level
+    worst: Level
+
+    def text(self) -> str:
+        """In words, one level or a range of them."""
+        if self.best is self.worst:
+            return self.best.value
+        between = "or" if self.worst.rank == self.best.rank + 1 else "to"
+        return f"{self.best.value} {between} {self.worst.value}"
 
 
 Limits = tuple[float, float, float]
@@ -67,7 +82,12 @@ class Distance:
         value: the distance of the samples.
         real: the same distance of held-out data from training data; None if there are no data to tell.
         auc: for tables, how well a classifier tells samples from real rows (0.5: not at all, 1: always); else None.
-        level: what it is called.
+        levels: what it is called.
+        held_out: number of held-out data that are compared; None if it is not known, 0 if real data are parts of the
+            training data.
+        matched: whether as many samples are compared.
+        most_unit: as of the measure.
+        nearest: of points, the median distance to the nearest training sample over that of held-out data; else None.
     """
 
     key: str
@@ -76,7 +96,11 @@ class Distance:
     value: float
     real: float | None
     auc: float | None
-    level: Level
+    levels: Levels
+    held_out: int | None = None
+    matched: bool = False
+    most_unit: float | None = None
+    nearest: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -91,12 +115,20 @@ class Distance:
         if self.ratio is None or self.real is None:
             said = f"Samples are at a distance of {told} from the {self.data}; there are no held-out ones to compare"
         else:
-            nearer = self.ratio < 1
-            times = "nearer to" if nearer else f"{short(self.ratio)} times as far from"
-            than = "than real ones are" if nearer else "as real ones are"
-            said = f"Samples are {times} held-out {self.data} {than} ({told} / {short(self.real)})"
+            farther = float(f"{self.ratio:.2g}") > 1
+            times = f"{short(self.ratio)} times as far" if farther else "no farther"
+            than = "as" if farther else "than"
+            others = "other real ones" if self.held_out == 0 else "held-out ones"
+            told += f" / {short(self.real)}"
+            told += f", of {self.held_out:,} each" if self.matched and self.held_out else ""
+            said = f"Samples are {times} from the {self.data} {than} {others} are ({told})"
+            if self.most_unit is not None and self.value - self.real > self.most_unit < self.real:
+                said += f"; with so few held out, what counts is the excess, {short(self.value - self.real)}"
+        if self.nearest is not None and self.nearest > _NEAREST[0]:
+            said += f"; from the nearest training sample {short(self.nearest)} times as far"
         if self.auc is not None:
-            said += f"; a classifier tells them from real ones with an AUC of {self.auc:.2f} (by chance 0.5)"
+            below = "; below it, samples are near twins of training rows" if self.auc < _TWINS else ""
+            said += f"; a classifier tells them from real ones with an AUC of {self.auc:.2f} (by chance 0.5{below})"
         return f"{said}."
 
 
@@ -124,7 +156,7 @@ KOLMOGOROV, VARIATION = (
         limits=_PLAIN,
         most_unit=0.05,
     )
-    for key, name in (("marginal_ks", "mean KS"), ("marginal_tv", "mean total variation"))
+    for key, name in (("marginal_ks", "mean KS of the columns"), ("marginal_tv", "mean total variation of the columns"))
 )
 _TABLES = (KOLMOGOROV, VARIATION)
 ENERGY = Measure(key="energy", real="energy_real", name="energy distance", of_images=PHOTOGRAPHS)
@@ -135,7 +167,12 @@ MEASURES = (
     # Before the sliced distance, since the curve of a run has it too: one number is spoken of, and where it goes.
     ENERGY,
     Measure(
-        key="sliced_w1", real="sliced_w1_real", name="sliced Wasserstein", limits=_PLAIN, of_images=(2.0, 2.5, 3.5)
+        key="sliced_w1",
+        real="sliced_w1_real",
+        name="sliced Wasserstein",
+        matched=("sliced_w1_matched", "sliced_w1_real"),
+        limits=_PLAIN,
+        of_images=(2.0, 2.5, 3.5),
     ),
     # Exact transport between finite samples is far from 0 for equal laws, so little above that is much.
     Measure(key="w2_squared_matched", real="w2_squared_real", name="W2 squared", limits=(1.2, 2.0, 4.0)),
@@ -144,8 +181,10 @@ MEASURES = (
 # Exact transport is less than real to real for averages of data, and in many dimensions hardly more for anything.
 _TRANSPORT = ("w2_squared_matched", "w1_matched")
 _LEAST_TRANSPORT, _PLAIN_TRANSPORT = 0.9, 1.5
-# Largest AUC of a level of tables.
-_AUC = (0.6, 0.75, 0.9)
+# Largest AUC of a level of tables, and what is no longer chance below 0.5.
+_AUC, _TWINS = (0.6, 0.75, 0.9), 0.45
+# So many times as far as held-out data samples of a level may be from the nearest training sample.
+_NEAREST = (1.25, 2.0, 4.0)
 # Of a known mixture, the largest share of samples that are near no mode, beyond that of real ones.
 _ASTRAY = (0.1, 0.3, 0.7)
 # How much neighbouring pixels may differ, relative to those of real images, before a person sees it at once, or at all.
@@ -153,15 +192,19 @@ _ASTRAY = (0.1, 0.3, 0.7)
 _SEEN, _GLARING = (0.8, 1.25), (0.4, 2.5)
 
 
-def distance_of(values: Mapping[str, float], *, frechet: Limits = PHOTOGRAPHS) -> Distance | None:
+def distance_of(
+    values: Mapping[str, float], *, frechet: Limits = PHOTOGRAPHS, held_out: int | None = None
+) -> Distance | None:
     """The distance that tells most among stored metrics; None if there is none.
 
     Args:
         values: metric name to number.
         frechet: the limits of the Fréchet distance of these images.
+        held_out: number of held-out samples that were compared with as many generated ones; None if it is not known.
     """
     for measure in MEASURES:
-        value, real = _pair(measure, values)
+        key, real_key = keys_of(measure, values)
+        value, real = values.get(key), values.get(real_key)
         if value is None or (real is None and measure is not FRECHET):
             continue
         if measure.key in _TRANSPORT and real is not None and not _tells(values, value, real):
@@ -169,15 +212,32 @@ def distance_of(values: Mapping[str, float], *, frechet: Limits = PHOTOGRAPHS) -
         limits = frechet if measure is FRECHET else measure.limits
         if "detail" in values:
             limits = measure.of_images or limits
-        levels = [_level(measure, limits, value, real)]
+        found = [_levels(measure, limits, _ends(values, key), None if real is None else _ends(values, real_key))]
         auc = values.get("detection_auc") if measure in _TABLES else None
-        levels += [] if auc is None else [_within(auc, _AUC)]
-        levels += [] if measure is FRECHET else _bounds(values)
-        level = max(levels, key=lambda each: each.rank)
+        found += [] if auc is None else [_all_within(_ends(values, "detection_auc"), _AUC)]
+        found += [] if measure is FRECHET else _bounds(values)
+        best, worst = (max(level, key=lambda each: each.rank) for level in zip(*found, strict=True))
         return Distance(
-            key=measure.key, name=measure.name, data=measure.data, value=value, real=real, auc=auc, level=level
+            key=measure.key,
+            name=measure.name,
+            data=measure.data,
+            value=value,
+            real=real,
+            auc=auc,
+            levels=Levels(best, worst),
+            held_out=held_out,
+            matched=key != measure.key,
+            most_unit=measure.most_unit,
+            nearest=values["copy_ratio"] if _are_points(values) else None,
         )
     return None
+
+
+def keys_of(measure: Measure, values: Mapping[str, Any]) -> tuple[str, str]:
+    """The keys of the distance of samples and of that of real data, of equal numbers where both are stored."""
+    if measure.matched is not None and all(values.get(key) is not None for key in measure.matched):
+        return measure.matched
+    return measure.key, measure.real
 
 
 def _tells(values: Mapping[str, float], value: float, real: float) -> bool:
@@ -185,18 +245,39 @@ def _tells(values: Mapping[str, float], value: float, real: float) -> bool:
     return value >= real * (_LEAST_TRANSPORT if "modes_total" in values else _PLAIN_TRANSPORT)
 
 
-def _level(measure: Measure, limits: Limits, value: float, real: float | None) -> Level:
-    unit = min(unit for unit in (real, measure.most_unit) if unit is not None)
+class _Ends(NamedTuple):
+    """A number, and the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def _ends(values: Mapping[str, float], key: str) -> _Ends:
+    """A stored number with its interval; the number alone where no interval is stored."""
+    value = values[key]
+    return _Ends(value, values.get(f"{key}_low", value), values.get(f"{key}_high", value))
+
+
+def _levels(measure: Measure, limits: Limits, of: _Ends, real: _Ends | None) -> Levels:
+    """What a distance is called, as far as its interval and that of real data tell."""
+    if real is None:
+        unit = measure.most_unit or 1.0
+        return _all_within(_Ends(*(end / unit for end in of)), limits)
+    unit = real.value if measure.most_unit is None else min(real.value, measure.most_unit)
+    excess = of.value - real.value
     if unit <= 0:
-        return Level.NEAR if value <= 0 else Level.FAR
-    return _within(value / unit if real is None else 1 + (value - real) / unit, limits)
+        level = Level.NEAR if of.value <= 0 else Level.FAR
+        return Levels(level, level)
+    # The two samples are independent.
+    low = excess - math.hypot(of.value - of.low, real.high - real.value)
+    high = excess + math.hypot(of.high - of.value, real.value - real.low)
+    return _all_within(_Ends(*(1 + end / unit for end in (excess, low, high))), limits)
 
 
-def _pair(measure: Measure, values: Mapping[str, float]) -> tuple[float | None, float | None]:
-    """The distance of samples and that of real data, of equal numbers of samples where both are stored."""
-    if measure.matched is not None and all(key in values for key in measure.matched):
-        return values[measure.matched[0]], values[measure.matched[1]]
-    return values.get(measure.key), values.get(measure.real)
+def _all_within(ends: _Ends, limits: Limits) -> Levels:
+    """The levels that an interval leaves open."""
+    return Levels(_within(ends.low, limits), _within(ends.high, limits))
 
 
 def _within(value: float, limits: Limits) -> Level:
@@ -205,9 +286,9 @@ def _within(value: float, limits: Limits) -> Level:
     return reached[0] if reached else Level.FAR
 
 
-def _bounds(values: Mapping[str, float]) -> list[Level]:
+def _bounds(values: Mapping[str, float]) -> list[Levels]:
     """The best levels that samples can have by what a person sees at once, and the distance of points does not."""
-    bounds = []
+    bounds = list[Level]()
     if (detail := values.get("detail")) is not None:
         if is_glaring(detail):
             bounds.append(Level.FAR)
@@ -219,7 +300,19 @@ def _bounds(values: Mapping[str, float]) -> list[Level]:
     found, modes = values.get("modes_found"), values.get("modes_total")
     if found is not None and modes and found < modes:
         bounds.append(Level.SOME_WAY if found >= modes / 2 else Level.FAR)
-    return bounds
+    levels = [Levels(bound, bound) for bound in bounds]
+    # A cloud of points that is too thick moves no distance between laws much.
+    return levels + ([_all_within(_ends(values, "copy_ratio"), _NEAREST)] if _are_points(values) else [])
+
+
+def _are_points(values: Mapping[str, float]) -> bool:
+    """Whether samples are points whose nearest training samples are known; of images they tell no quality."""
+    return "copy_ratio" in values and not {"frechet", "pair_ssim", "detail"} & values.keys()
+
+
+def is_off(values: Mapping[str, float]) -> bool:
+    """Whether points lie farther from the nearest training sample than held-out data do, by more than chance."""
+    return _are_points(values) and _ends(values, "copy_ratio").low > _NEAREST[0]
 
 
 def is_glaring(detail: float) -> bool:

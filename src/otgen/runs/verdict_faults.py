@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from otgen.runs.verdict_distance import is_glaring, short
+from otgen.runs.verdict_distance import is_glaring, is_off, short
 from otgen.train import worst_class
 
 
@@ -50,10 +50,12 @@ class Fault:
     Attributes:
         kind: what it is.
         text: a sentence or two with the numbers.
+        certain: whether its interval leaves out that of real samples; else there are too few to tell.
     """
 
     kind: FaultKind
     text: str
+    certain: bool = True
 
 
 # Below this share of a mode's own spread samples count as lying on points, above the other one as too wide.
@@ -73,8 +75,9 @@ _DISTANCES = {
 _CLASSES = 10
 # Relative difference of a distance from that of real samples that is not put down to chance.
 CHANCE = 0.1
-# One per cent of held-out samples lie as near by definition; ten times as many are copies.
-_COPIES = 0.1
+# One per cent of held-out samples lie as near by definition; ten times as many are copies, if that is not chance. Of
+# few held-out samples the nearest one is a matter of luck, which this share of draws stays within.
+_COPIES, _LUCK = 0.1, 0.99
 # Spread, relative to the data's, below which samples are blurred, and collapsed.
 _BLURRED, _COLLAPSED = 0.9, 0.5
 # Below this part of the recall or the coverage of real samples a person sees that samples are alike.
@@ -97,20 +100,32 @@ _OF_CODES = ("precision", "recall", "coverage", "w1_matched", "spread", "detail"
 _GAPS = 0.05
 
 
-def faults(values: Mapping[str, float]) -> list[Fault]:
-    """What is wrong, what weighs most first, each kind once.
+def faults(values: Mapping[str, float], held_out: int | None = None) -> list[Fault]:
+    """What is wrong for certain, what weighs most first, each kind once.
 
     Args:
         values: metric name to number; nothing is said of metrics that are missing.
+        held_out: number of held-out samples; None if it is not known.
     """
-    checks = (_copies, _collapse, _modes, _classes, _labels, _blur, _noise, _between, _columns, _gaps, _together, _use)
+    return [fault for fault in _ordered(values, held_out) if fault.certain]
+
+
+def undecided(values: Mapping[str, float], held_out: int | None = None) -> list[Fault]:
+    """What may be wrong, and there are too few held-out samples to tell; the arguments are those of :func:`faults`."""
+    return [fault for fault in _ordered(values, held_out) if not fault.certain]
+
+
+def _ordered(values: Mapping[str, float], held_out: int | None) -> list[Fault]:
+    """All faults, each kind once: one that is certain before one that is not."""
+    checks = (_collapse, _modes, _classes, _labels, _blur, _noise, _between, _columns, _gaps, _together, _use)
     if any(key in values for key in _OF_TABLES):
-        values = {key: value for key, value in values.items() if key not in _OF_CODES}
+        codes = {f"{code}{end}" for code in _OF_CODES for end in ("", "_matched", "_real")}
+        values = {key: value for key, value in values.items() if key not in codes}
     found: dict[FaultKind, Fault] = {}
-    for check in checks:
-        for fault in check(values):
-            found.setdefault(fault.kind, fault)
-    if FaultKind.COLLAPSE in found:
+    each = [*_copies(values, held_out), *(fault for check in checks for fault in check(values))]
+    for fault in sorted(each, key=lambda fault: not fault.certain):
+        found.setdefault(fault.kind, fault)
+    if FaultKind.COLLAPSE in found and found[FaultKind.COLLAPSE].certain:
         # Samples of a few kinds spread less than data: that is no blur.
         found.pop(FaultKind.BLUR, None)
     order = list(FaultKind)
@@ -125,28 +140,54 @@ def faults(values: Mapping[str, float]) -> list[Fault]:
     return [found[kind] for kind in order if kind in found]
 
 
-def copied(values: Mapping[str, float]) -> bool | None:
-    """Whether samples are copies of training data; None if it was not checked."""
+def copied(values: Mapping[str, float], held_out: int | None = None) -> bool | None:
+    """Whether samples are copies of training data; None if it was not checked.
+
+    Args:
+        values: metric name to number.
+        held_out: number of held-out samples; None for many.
+    """
     if "dcr_copied" in values:
         # Rows of a table: neither averages of rows, which lie near to many, nor rows that the table repeats.
-        return _copied_rows(values) > _COPIES
+        return values["dcr_copied"] - values.get("dcr_copied_real", 0.0) > _COPIES
     if "copy_close" in values:
-        return values["copy_close"] > _COPIES or values.get("copy_exact", 0) > 0
+        luck = 1 - (1 - _LUCK) ** (1 / held_out) if held_out else 0.0
+        return values["copy_close"] > max(_COPIES, luck) or values.get("copy_exact", 0) > 0
     return None
 
 
-def _copied_rows(values: Mapping[str, float]) -> float:
-    """The share of rows that copy one training row, beyond that of chance."""
-    return values.get("dcr_copied", 0.0) - values.get("dcr_copied_real", 0.0)
+def copying_text(values: Mapping[str, float], held_out: int | None = None) -> str | None:
+    """A sentence on copies of training data, with the share that chance gives; None if it was not checked.
+
+    Args:
+        values: metric name to number.
+        held_out: number of held-out samples; None for many.
+    """
+    found = copied(values, held_out)
+    if found is None:
+        return None
+    head = "Copying" if found else "No copying found"
+    if "dcr_copied" in values:
+        share, chance = values["dcr_copied"], values.get("dcr_copied_real", 0.0)
+        if not found and values.get("dcr_copied_low", share) > chance:
+            head = "Little copying"
+        most = "" if found else f", and more than {_percent(chance + _COPIES)} counts as copying"
+        return f"{head}: {_percent(share)} of the rows copy one training row; {_percent(chance)} do by chance{most}."
+    exact, share = values.get("copy_exact", 0), values["copy_close"]
+    # The least of so many is passed by one more of the same law with this probability.
+    chance = max(0.01, 1 / (held_out + 1)) if held_out else 0.01
+    also = f"; {exact:.0f} are exact copies" if exact else ""
+    near = f"nearer to a training sample than {'99 % of' if chance <= 0.01 else 'any of the'} held-out ones"
+    return f"{head}: {_percent(share)} of the samples lie {near}; {_percent(chance)} do by chance{also}."
 
 
-def _copies(values: Mapping[str, float]) -> Iterator[Fault]:
-    if copied(values):
-        exact = values.get("copy_exact", 0)
-        share = _copied_rows(values)
-        how = f"; {exact:.0f} are exact copies" if exact else ""
-        how = f"; {100 * share:.0f} % of the rows copy one of them" if share > 0 else how
-        said = f"Copying: the samples lie nearer to training samples than real ones do{how}."
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
+
+
+def _copies(values: Mapping[str, float], held_out: int | None) -> Iterator[Fault]:
+    said = copying_text(values, held_out)
+    if said is not None and copied(values, held_out):
         yield Fault(FaultKind.COPIES, said)
 
 
@@ -158,9 +199,9 @@ def _collapse(values: Mapping[str, float]) -> Iterator[Fault]:
     ):
         part = _part_of_real(values, key)
         if part is not None and part < _LOW and (near is None or near >= _GOOD):
-            told = f"{key} {values[key]:.2g}, of real ones {values[f'{key}_real']:.2g}"
             kind = FaultKind.COLLAPSE if part < _FEW_KINDS else FaultKind.VARIETY
-            yield Fault(kind, f"{kind.capitalize()}: the samples are {said} ({told}).")
+            text = f"{kind.capitalize()}: the samples are {said} ({_beside_real(values, key)})."
+            yield Fault(kind, text, _is_less(values, key))
     alike, real = values.get("pair_ssim"), values.get("pair_ssim_real")
     if alike is not None and real is not None and alike > real + _ALIKE:
         told = f"SSIM {alike:.2g}, of real ones {real:.2g}"
@@ -223,15 +264,21 @@ def _blur(values: Mapping[str, float]) -> Iterator[Fault]:
     if spread is not None and spread < _BLURRED:
         parts.append(f"the samples spread {short(spread)} times as far as the data")
     found += [f"Blur: {', and '.join(parts)}"] if parts else []
+    found += _nearer_than_real(values)
+    if found:
+        yield Fault(FaultKind.BLUR, f"{'. '.join(found)}.")
+
+
+def _nearer_than_real(values: Mapping[str, float]) -> Iterator[str]:
     distance, real = values.get("w1_matched"), values.get("w1_real")
-    if distance is not None and real is not None and distance < (1 - CHANCE) * real:
-        found.append(
+    if distance is None or real is None:
+        return
+    if distance < (1 - CHANCE) * real and values.get("w1_matched_high", distance) < real:
+        yield (
             f"The Wasserstein distance, {distance:.3g}, is below that between two sets of real samples, {real:.3g}. "
             "That is no sign of quality: averages of data (too smooth, or on the centres of modes) and copies of data "
             "lie nearer to the data than fresh data do"
         )
-    if found:
-        yield Fault(FaultKind.BLUR, f"{'. '.join(found)}.")
 
 
 def _noise(values: Mapping[str, float]) -> Iterator[Fault]:
@@ -252,8 +299,11 @@ def _between(values: Mapping[str, float]) -> Iterator[Fault]:
         )
     near = _part_of_real(values, "precision")
     if near is not None and near < _LOW:
-        told = f"precision {values['precision']:.2g}, of real ones {values['precision_real']:.2g}"
-        yield Fault(FaultKind.BETWEEN, f"Few samples lie where data do ({told}).")
+        said = f"Few samples lie where data do ({_beside_real(values, 'precision')})."
+        yield Fault(FaultKind.BETWEEN, said, _is_less(values, "precision"))
+    if is_off(values):
+        ratio = f"{short(values['copy_ratio'])} times as far from the nearest training sample as held-out data do"
+        yield Fault(FaultKind.BETWEEN, f"Off the data: the samples lie {ratio}.")
 
 
 def _columns(values: Mapping[str, float]) -> Iterator[Fault]:
@@ -287,12 +337,21 @@ def _use(values: Mapping[str, float]) -> Iterator[Fault]:
         if synthetic is None or real is None:
             continue
         # Of few held-out rows the number is chance: the interval says how much.
-        if synthetic < real - _USE and values.get(f"tstr_{key}_high", synthetic) < real:
+        if synthetic < real - _USE:
+            certain = values.get(f"tstr_{key}_high", synthetic) < real
+            told = [_with_interval(values, part) for part in (f"tstr_{key}", f"trtr_{key}")]
             yield Fault(
                 FaultKind.USE,
-                f"A model that learnt from samples has {name} of {synthetic:.3f} on real rows, one that learnt from "
-                f"real rows {real:.3f}.",
+                f"A model that learnt from samples has {name} of {told[0]} on real rows, one that learnt from real "
+                f"rows {told[1]}.",
+                certain,
             )
+
+
+def _with_interval(values: Mapping[str, float], key: str) -> str:
+    """A number with its interval, where one is stored."""
+    ends = [values.get(f"{key}{end}") for end in ("_low", "_high")]
+    return f"{values[key]:.3f}" + ("" if None in ends else f" [{ends[0]:.2f}, {ends[1]:.2f}]")
 
 
 def _spread(values: Mapping[str, float]) -> float | None:
@@ -300,7 +359,23 @@ def _spread(values: Mapping[str, float]) -> float | None:
     return values.get("spread_ratio", values.get("spread"))
 
 
+def _beside_real(values: Mapping[str, float], key: str) -> str:
+    """A share and that of real samples, in words."""
+    return f"{key} {values[_as_many(values, key)]:.2g}, of real ones {values[f'{key}_real']:.2g}"
+
+
+def _as_many(values: Mapping[str, float], key: str) -> str:
+    """The key of a share of as many samples as are held out, which compares with that of real ones."""
+    return f"{key}_matched" if f"{key}_matched" in values else key
+
+
 def _part_of_real(values: Mapping[str, float], key: str) -> float | None:
     """A share relative to that of real samples; None if one is not known, or real samples have none."""
-    value, real = values.get(key), values.get(f"{key}_real")
+    value, real = values.get(_as_many(values, key)), values.get(f"{key}_real")
     return None if value is None or not real else value / real
+
+
+def _is_less(values: Mapping[str, float], key: str) -> bool:
+    """Whether a share is below that of real samples by more than their intervals."""
+    own, real = _as_many(values, key), f"{key}_real"
+    return values.get(f"{own}_high", values[own]) < values.get(f"{real}_low", values[real])

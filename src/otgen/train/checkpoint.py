@@ -235,7 +235,7 @@ def load(path: Path, state: TrainState) -> None:
     """
     about = read_about(verified(path))
     modules = take_apart(state).modules
-    read = {name: read_fitting(_file_in(path, name), module) for name, module in modules.items()}
+    read = {name: read_fitting(network_file(path, name), module) for name, module in modules.items()}
     # The modules are filled last: nothing is changed unless everything fits.
     put_back(state, read_tensors(path / "state.safetensors"), about["numbers"])
     for name, module in modules.items():
@@ -382,7 +382,7 @@ def _former_file_of(path: str) -> str:
     return path.removeprefix("method.").removesuffix(".module")
 
 
-def _file_in(folder: Path, path: str) -> Path:
+def network_file(folder: Path, path: str) -> Path:
     """A network's file in a checkpoint, under its present name or the former one."""
     file, former = (folder / f"{name(path)}.safetensors" for name in (_file_of, _former_file_of))
     within = folder.parent.parent

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import math
 import re
 import sys
 from abc import ABC
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -224,6 +227,40 @@ def differences(old: RunConfig, new: RunConfig) -> list[str]:
     before, after = (dict(_flat(plain(config))) for config in (old, new))
     pairs = {name: (before.get(name), after.get(name)) for name in sorted(before.keys() | after.keys())}
     return [f"{name}: {one} -> {other}" for name, (one, other) in pairs.items() if one != other]
+
+
+def words_for(wanted: RunConfig, given: RunConfig, parts: Sequence[str]) -> list[str]:
+    """The options, as one types them, that give some components of a configuration another one's values.
+
+    Args:
+        wanted: has the values.
+        given: is to have them.
+        parts: the components, such as ``generator``.
+    """
+    words = []
+    for part in parts:
+        one, other = getattr(wanted, part), getattr(given, part)
+        if type(one) is not type(other):
+            # Another class starts from its own defaults.
+            words += [f"--{part}", _word(_class_path(type(one)))]
+            with contextlib.suppress(TypeError):
+                other = type(one)()
+        before = dict(_flat(plain(other), part))
+        for name, value in _flat(plain(one), part):
+            if name != f"{part}.class_path" and before.get(name, _NOTHING) != value:
+                words += [f"--{name.removesuffix('.class_path')}", _word(value)]
+    return words
+
+
+# No value of an option.
+_NOTHING = object()
+
+
+def _word(value: Any) -> str:
+    """A value as a word of the command."""
+    if isinstance(value, str):
+        return value.rpartition(".")[2] if value.startswith("otgen.") else value
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:

@@ -81,9 +81,8 @@ class _Unknown:
             path = near_name(self.name, paths, _ELSEWHERE) if inside is None else f"{self.where}.{inside}"
         if path is not None:
             return f"; did you mean {path!r}?"
-        return suggestion(self.name, own, cutoff=0.4) or suggestion(
-            self.name, {name for cls in components() for name in kinds_of(cls)}
-        )
+        # Not a name that only others have: it would be refused as well.
+        return suggestion(self.name, own, cutoff=0.4) or f"; it has: {', '.join(own) or 'none'}"
 
 
 def all_paths(options: Mapping[str, Option], values: Mapping[Any, Any], prefix: str = "") -> list[str]:

@@ -1,7 +1,8 @@
 """A few small evaluations along a run: how far its samples are from held-out data, for the curve that a verdict reads.
 
 An evaluation of the end may take a minute. A curve needs four numbers that compare with each other, so these take 500
-samples, a part of the training data, one distance, and a few hundredths of a second to a second each.
+samples, a part of the training data, one distance, and a few hundredths of a second to a second each. Their baseline of
+real samples is of as many: of fewer held-out ones the samples are compared in parts.
 """
 
 from __future__ import annotations
@@ -127,7 +128,8 @@ def add_point(
     """
     n = _count(config)
     samples = generate(generator, latent, n, named_stream(config.seed, "curve/latent"))
-    about = {"step": step, "samples": n, "references": ruler.references, "elapsed": elapsed}
+    sizes = {"samples": n, "references": ruler.references, "matched": ruler.matched}
+    about = {"step": step, **sizes, "elapsed": elapsed}
     run.write_curve(step, about | ruler.measure(samples))
 
 

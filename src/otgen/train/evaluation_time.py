@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from otgen.data import FiniteSource, Source
+from otgen.data import FiniteSource, Source, Table
 from otgen.train.ruler import Ruler
-from otgen.train.table_rows import TableSource
 
 # Seconds on one core of a server of 2020, measured on digits, photographs and points of the plane: an exact transport
 # problem of 1,000 points, by the cube of their number at most; and a number of a sample, against that of another one.
@@ -29,7 +28,7 @@ def expected_seconds(n: int, data: Source, ruler: Ruler | None) -> float:
     unseen = data.held_out() if isinstance(data, FiniteSource) else None
     real = data.count if isinstance(data, FiniteSource) else n
     held_out = 0 if unseen is None else unseen.count
-    seconds = _ALWAYS + (_TABLE + _PER_ROW * real if isinstance(data, TableSource) else 0.0)
+    seconds = _ALWAYS + (_TABLE + _PER_ROW * real if isinstance(data, Table) else 0.0)
     seconds += 0.0 if ruler is None else ruler.seconds_per_sample * (n + real + held_out)
     whole, half = min(n, real, _POINTS), min(n, real // 2, _POINTS)
     seconds += _TRANSPORT * (math.pow(whole / _POINTS, _POWER) + 2 * math.pow(half / _POINTS, _POWER))

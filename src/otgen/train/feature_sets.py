@@ -9,7 +9,7 @@ from torch import Tensor
 from otgen import metrics
 from otgen.data import Cifar10, Cifar10Jpeg, FiniteSource, HandwrittenDigits, Source
 from otgen.data.fingerprint import fingerprint
-from otgen.data.source import Part
+from otgen.data.source import whole_of
 from otgen.errors import InputError
 from otgen.train.feature_cache import FeatureCache
 
@@ -24,7 +24,7 @@ def default_extractor(data: Source) -> metrics.Extractor | None:
     """
     if data.value_range not in (_UNIT, _SYMMETRIC):
         return None
-    if isinstance(_whole(data), HandwrittenDigits):
+    if isinstance(whole_of(data), HandwrittenDigits):
         return metrics.DigitFeatures()
     return metrics.CifarFeatures() if data.shape == metrics.CifarClassifier.image_shape else None
 
@@ -35,14 +35,9 @@ def features_of(data: Source) -> Callable[[Tensor], metrics.Features] | None:
     return None if extractor is None else lambda samples: extractor(_prepared(samples, data, extractor))
 
 
-def _whole(data: Source) -> Source:
-    """The data set that a part is of; any other law as it is."""
-    return data.whole if isinstance(data, Part) else data
-
-
 def is_of_its_classes(extractor: metrics.Extractor, data: Source) -> bool:
     """Whether an extractor classifies, and its classes are those of the data; Inception's are of everything."""
-    whole = _whole(data)
+    whole = whole_of(data)
     of_digits = isinstance(extractor, metrics.DigitFeatures) and isinstance(whole, HandwrittenDigits)
     of_cifar = isinstance(extractor, metrics.CifarFeatures) and isinstance(whole, Cifar10 | Cifar10Jpeg)
     return of_digits or of_cifar or isinstance(extractor, metrics.InceptionFeatures)
@@ -94,7 +89,7 @@ def _of_data(
 
 def _prepared(samples: Tensor, data: Source, extractor: metrics.Extractor) -> Tensor:
     """Images in [0, 1], digits without their border for the classifier of digits; other samples as they are."""
-    whole = _whole(data)
+    whole = whole_of(data)
     if isinstance(whole, HandwrittenDigits) and isinstance(extractor, metrics.DigitFeatures):
         samples = whole.inside(samples)
     if data.value_range in (None, _UNIT) or samples.ndim != 4:

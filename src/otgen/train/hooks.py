@@ -24,6 +24,7 @@ from otgen.train.evaluation import ABOUT, evaluate, generate, store
 from otgen.train.feature_cache import FeatureCache
 from otgen.train.lipschitz import steepness
 from otgen.train.pictures import lattice, region, save_levels, save_picture
+from otgen.train.rows import coder_of, in_file_units
 from otgen.train.trainer import Trainer
 
 # Samples in a picture, and in a row of it where the rows are labels.
@@ -160,12 +161,19 @@ class Pictures:
         reference = config.data.sample(_REFERENCE, again) if points else None
         path = trainer.run.samples / f"step_{state.step:08d}.png"
         drawn = [path]
+        # More coordinates than two are not drawn.
+        drawable = points and samples.shape[1] <= 2
+        shown, names = in_file_units(samples, coder_of(trainer.data) if drawable else None)
         save_picture(
-            samples,
+            shown,
             path,
             value_range=config.data.value_range,
-            reference=reference,
+            # A table's whole has a coder of its own.
+            reference=None
+            if reference is None
+            else in_file_units(reference, coder_of(config.data) if drawable else None)[0],
             columns=None if rows is None else _ROW,
+            names=names,
             within=within,
         )
         # A critic of points with their labels has no picture in the plane.
@@ -175,7 +183,7 @@ class Pictures:
             panels = dual_values(config.method, state.method, lattice(box).to(trainer.device))
             if panels:
                 path = trainer.run.samples / f"critic_step_{state.step:08d}.png"
-                save_levels(panels, box, path, samples=samples, reference=reference, within=within)
+                save_levels(panels, box, path, samples=samples, reference=reference, names=names, within=within)
                 drawn.append(path)
         return drawn
 

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from otgen import files
 from otgen.errors import InputError
 from otgen.train import checkpoint
+from otgen.train.checkpoint import Shapes
+from otgen.train.config import RunConfig
 from otgen.train.manifest import Sum, reason
+from otgen.train.misfit import find_misfit
 from otgen.train.rundir import RunDir
 from otgen.train.state import TrainState, take_apart
 
@@ -37,7 +40,7 @@ class InitialWeights:
     anew: tuple[str, ...]
 
 
-def take_weights(state: TrainState, source: str) -> InitialWeights:
+def take_weights(state: TrainState, config: RunConfig, shapes: Shapes) -> InitialWeights:
     """Fill the networks of a new run with the weights of another one's newest checkpoint.
 
     The generator and its moving average must fit. Critics and potentials are taken where they fit. Optimisers, random
@@ -45,31 +48,34 @@ def take_weights(state: TrainState, source: str) -> InitialWeights:
 
     Args:
         state: of a run that has not begun.
-        source: the directory of the other run; its data are not needed.
+        config: its configuration, which names the directory of the other run; the data of that are not needed.
+        shapes: of its samples.
 
     Raises:
-        InputError: there is no checkpoint, or its generator does not fit; the message names the first layer.
+        InputError: there is no checkpoint, or its generator does not fit; the message says what differs.
     """
-    path = checkpoint.newest(RunDir.open(Path(source)).checkpoints)
+    assert config.init_from is not None
+    source = config.init_from
+    run = RunDir.open(Path(source))
+    path = checkpoint.newest(run.checkpoints)
     taken: dict[str, dict[str, Tensor]] = {}
     anew = []
     for name, module in take_apart(state).modules.items():
-        file = checkpoint._file_in(path, name)
+        file = checkpoint.network_file(path, name)
         found = checkpoint.read_tensors(file) if files.exists(file, within=path.parent.parent) else {}
         wrong = _misfit(module, found)
         if wrong is None:
             taken[name] = found
         elif name in _NEEDED:
-            raise InputError(
-                f"the generator does not fit the one of {source}: {wrong}; take its networks and codes, as they are in "
-                f"{Path(source, 'config.yaml')}, or start without --init-from"
-            )
+            why = find_misfit(run, path, config, shapes, wrong)
+            said = f"the generator does not fit the one of {source}: {why.cause}"
+            raise InputError(f"{said}; {why.remedy}, or start without --init-from")
         else:
             anew.append(file.stem)
     for name, module in take_apart(state).modules.items():
         if name in taken:
             module.load_state_dict(taken[name])
-    content = files.read(checkpoint._file_in(path, _NEEDED[0]), within=path.parent.parent)
+    content = files.read(checkpoint.network_file(path, _NEEDED[0]), within=path.parent.parent)
     return InitialWeights(run=source, step=checkpoint.step_of(path), generator=Sum.of(content).sha256, anew=tuple(anew))
 
 

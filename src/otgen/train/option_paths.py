@@ -11,6 +11,15 @@ from otgen.train.config_guard import kinds_of, members
 
 # What others call it.
 _ALSO = {"learning_rate": "lr", "epsilon": "eps", "epochs": "steps", "iterations": "steps", "image_size": "size"}
+_ALSO |= {
+    "time": "budget",
+    "duration": "budget",
+    "minutes": "budget",
+    "cpu": "device",
+    "gpu": "device",
+    "cuda": "device",
+}
+_ALSO |= {"number": "n", "count": "n", "samples": "n", "output": "out", "target": "label"}
 # Components in components in components: no option lies deeper.
 _DEEPEST = 6
 

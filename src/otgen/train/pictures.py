@@ -33,6 +33,7 @@ def save_picture(
     value_range: tuple[float, float] | None,
     reference: Tensor | None = None,
     columns: int | None = None,
+    names: Sequence[str] = (),
     within: Path | None = None,
 ) -> bool:
     """Write a PNG of samples, completely or not at all. Returns whether samples of this shape can be drawn.
@@ -43,6 +44,7 @@ def save_picture(
         value_range: range of the samples; images without one are scaled to their own range.
         reference: data to draw behind the samples, if these are points.
         columns: images in a row; None for about as many as there are rows.
+        names: of the coordinates of points, each of which then has a unit of its own.
         within: the folder that the path must not leave.
     """
     samples = samples.detach().cpu().float()
@@ -60,7 +62,12 @@ def save_picture(
 
             # Drawn without pyplot: no window, and no global state.
             figure = Figure(figsize=(6, 6), dpi=120, layout="tight")
-            draw_points(figure.subplots(), samples, reference)
+            axes = figure.subplots()
+            draw_points(axes, samples, reference)
+            if names:
+                axes.set_aspect("auto")
+            x, y, *_ = (*(names or [f"coordinate {i}" for i in range(samples.shape[1])]), "density")
+            axes.set(xlabel=x, ylabel=y)
             figure.savefig(file, format="png")
     return True
 
@@ -114,6 +121,7 @@ def save_levels(
     *,
     samples: Tensor,
     reference: Tensor,
+    names: Sequence[str] = (),
     within: Path | None = None,
 ) -> None:
     """Write a PNG of functions of the line, as graphs, or of the plane, by level lines; completely or not at all.
@@ -124,6 +132,7 @@ def save_levels(
         path: path of the PNG.
         samples: generated samples, ``(n, d)``.
         reference: data, ``(n, d)``.
+        names: of the coordinates, if these are scaled columns of a file.
         within: the folder that the path must not leave.
     """
     from matplotlib.figure import Figure
@@ -146,6 +155,10 @@ def save_levels(
             axes.contour(*places, grid, levels=24, colors="black", linewidths=0.4)
             draw_points(axes, samples, reference)
             axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        if names:
+            # The functions are those of the scaled coordinates.
+            axes.set_xlabel(f"{names[0]}, scaled")
+            axes.set_ylabel(title if len(low) == 1 else f"{names[1]}, scaled")
     with files.whole(path, within=within) as file:
         figure.savefig(file, format="png")
 

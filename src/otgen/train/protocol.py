@@ -40,6 +40,27 @@ class Protocol:
         """Its entries in a stored evaluation."""
         return {f"{PREFIX}{name}": value for name, value in asdict(self).items()}
 
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Protocol | None:
+        """That of a stored evaluation; None for one of an earlier version, which has none."""
+        kept = {key.removeprefix(PREFIX): value for key, value in record.items() if key.startswith(PREFIX)}
+        names = cls.__dataclass_fields__
+        return cls(**{name: kept[name] for name in names}) if set(names) <= kept.keys() else None
+
+    @property
+    def compared(self) -> int:
+        """How many generated samples compare with as many held-out ones; 0 if nothing is held out."""
+        return min(self.generated, self.held_out)
+
+    def line(self) -> str:
+        """What was compared with what, in a line."""
+        resized = "" if self.resizing == "none" else f", resized {self.resizing}"
+        few = "" if self.matched == self.generated else f" ({self.matched:,} beside as many held out)"
+        return (
+            f"{self.generated:,} samples{few} against {self.real:,} real ones and {self.held_out:,} held out "
+            f"({self.split}), features {self.extractor}{resized}; [low, high]: intervals of 95 %."
+        )
+
 
 def protocol_of(data: Source, sets: metrics.FeatureSets, extractor: metrics.Extractor | None) -> Protocol:
     """The protocol of an evaluation.
@@ -68,16 +89,3 @@ def _split(data: Source) -> str:
         return "none held out"
     parts = [str(part) for part in (getattr(data, "split", None), getattr(held_out, "split", None)) if part is not None]
     return " and ".join(parts) if len(parts) == 2 else "held out by content"
-
-
-def protocol_line(record: Mapping[str, Any]) -> str | None:
-    """The protocol of a stored evaluation in a line; None for one of an earlier version, which has none."""
-    kept = {key.removeprefix(PREFIX): value for key, value in record.items() if key.startswith(PREFIX)}
-    if not set(Protocol.__dataclass_fields__) <= kept.keys():
-        return None
-    resized = "" if kept["resizing"] == "none" else f", resized {kept['resizing']}"
-    few = "" if kept["matched"] == kept["generated"] else f" ({kept['matched']:,} beside as many held out)"
-    return (
-        f"{kept['generated']:,} samples{few} against {kept['real']:,} real ones and {kept['held_out']:,} held out "
-        f"({kept['split']}), features {kept['extractor']}{resized}; intervals of 95 %: key_low, key_high."
-    )

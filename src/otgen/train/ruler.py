@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -17,6 +18,8 @@ from otgen.train.feature_sets import features_of
 _REFERENCES, _MOST_NUMBERS = 2, 3_000_000
 # Fewer have no covariance.
 FEWEST = 2
+# Parts of the samples, as many as there are unseen real ones, whose distances are averaged.
+_PARTS = 20
 # Of samples of more numbers, distances are computed in float32, which is three times as fast.
 _MOST_DOUBLE = 64
 
@@ -31,12 +34,14 @@ class Ruler:
 
     Attributes:
         references: number of real samples that are compared with.
+        matched: number of samples that are compared at a time: as many as there are unseen real ones, since distances
+            of fewer samples are larger. Of more samples a mean over parts is taken.
         seconds_per_sample: what the features of a sample took; 0 for data without features of their own.
     """
 
     def __init__(self, data: Source, n: int, seed: int) -> None:
         reference, unseen = _real(data, n, seed)
-        self.references = len(reference)
+        self.references, self.matched = len(reference), min(n, len(unseen))
         self.seconds_per_sample = 0.0
         self._features, self._span = features_of(data), data.value_range
         self._spread = _spread(reference)
@@ -48,7 +53,8 @@ class Ruler:
             self.seconds_per_sample = (time.perf_counter() - started) / len(reference)
         # The mean distance within the reference, which all energy distances share.
         self._within = 0.0 if self._features is not None else _mean_distance(self._reference.values)
-        self._real = self._distance(self._seen(unseen))
+        held_out = self._seen(unseen)
+        self._real = self._distance(held_out) if self._features is not None else self._by_chance(held_out.values)
 
     def measure(self, samples: Tensor) -> dict[str, float]:
         """``frechet``, or ``energy`` where there is no classifier of the data; the same of real samples; the spread.
@@ -63,7 +69,7 @@ class Ruler:
         if self._span is not None:
             samples = samples.clamp(*self._span)
         key = "energy" if self._features is None else "frechet"
-        values = {key: self._distance(self._seen(samples)), f"{key}_real": self._real}
+        values = {key: self._mean_of_parts(self._seen(samples)), f"{key}_real": self._real}
         if self._spread > 0:
             values["spread"] = _spread(samples) / self._spread
         if self._detail is not None and self._detail > 0:
@@ -77,6 +83,24 @@ class Ruler:
         values = samples.flatten(1).double() - self._centre
         kept = values if values.shape[1] <= _MOST_DOUBLE else values.float()
         return metrics.Features(values=kept, probabilities=None, name="centred")
+
+    def _mean_of_parts(self, seen: metrics.Features) -> float:
+        """The mean distance of parts of the samples, each of as many as there are unseen real ones."""
+        size = min(self.matched, len(seen))
+        count = min(_PARTS, len(seen) // size)
+        parts = [seen.values[k * size : (k + 1) * size] for k in range(count)]
+        return fmean(self._distance(metrics.Features(values=part, name=seen.name)) for part in parts)
+
+    def _by_chance(self, unseen: Tensor) -> float:
+        """The energy distance of the unseen real samples: the mean over all ways to choose them among the real ones.
+
+        That of this one choice may be small by luck, and is what all other distances are divided by. With D the mean
+        distance of two different real samples, the mean over the choices of h beside m is D (1 / h + 1 / m).
+        """
+        reference = self._reference.values
+        h, m = len(unseen), len(reference)
+        total = _mean_distance(unseen) * h**2 + self._within * m**2 + 2 * _mean_distance(unseen, reference) * h * m
+        return total / ((h + m) * (h + m - 1)) * (1 / h + 1 / m)
 
     def _distance(self, seen: metrics.Features) -> float:
         if self._features is not None:

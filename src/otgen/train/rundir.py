@@ -155,7 +155,7 @@ class RunDir:
         """
         run = cls(path)
         if not files.exists(run.config, within=path):
-            raise InputError(f"{path} is no run directory: it has no config.yaml; start a run with otgen train --out")
+            raise InputError(f"{path} is no run directory: {_what_it_is(path)}")
         return run
 
     def load_config(self, *, allow_change: bool = False) -> RunConfig:
@@ -270,6 +270,19 @@ class RunDir:
         files.make_folder(self.evaluations, within=self.path)
         record = files.finite({**result})
         return files.write_json(path, {**record, _SEAL: _seal(record)}, within=self.path)
+
+
+def _what_it_is(path: Path) -> str:
+    """What a path is that holds no run, and what to do."""
+    if not os.path.lexists(path):
+        near = files.near_entry(path)
+        return f"there is nothing of that name{near or '; check the path, or start a run with otgen train --out'}"
+    if not os.path.isdir(path):
+        return "it is a file; give the folder that was --out of otgen train"
+    runs = [name for name in files.entries(path) if os.path.lexists(path / name / "config.yaml")]
+    if runs:
+        return f"it holds {len(runs)} run{'s' * (len(runs) > 1)}: give one of them, as {path / runs[-1]}"
+    return "it has no config.yaml; start a run with otgen train --out"
 
 
 # The key of a stored record's own sum.

@@ -3,51 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from numpy.typing import NDArray
 from torch import Tensor
 
-from otgen.data import ColumnKind, FiniteSource, Source
+from otgen.data import Source, Table
 from otgen.errors import InputError
 from otgen.metrics import RowSets
-
-if TYPE_CHECKING:
-    import numpy
-    import pandas
-
-
-class _Column(Protocol):
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def kind(self) -> ColumnKind: ...
-
-
-class _Coder(Protocol):
-    @property
-    def columns(self) -> Sequence[_Column]: ...
-
-    def decode(self, samples: Tensor, classes: NDArray[numpy.int64] | None = None) -> pandas.DataFrame: ...
-
-    def label_places(self, names: Sequence[str]) -> NDArray[numpy.int64]: ...
-
-
-@runtime_checkable
-class TableSource(Protocol):
-    """A data set whose samples are rows of a table, encoded."""
-
-    @property
-    def coder(self) -> _Coder:
-        """What decodes samples to rows in the table's columns and units."""
-
-    @property
-    def label(self) -> str | None:
-        """The column that is the label of the rows."""
-
-    def frame(self) -> pandas.DataFrame:
-        """The rows as they are in the table."""
 
 
 def row_sets(
@@ -64,7 +25,7 @@ def row_sets(
     Raises:
         InputError: a target is asked for that the table does not have, or the data are no table.
     """
-    if not (isinstance(data, FiniteSource) and isinstance(data, TableSource)):
+    if not isinstance(data, Table):
         if target is None:
             return None
         raise InputError(
@@ -77,7 +38,7 @@ def row_sets(
     return RowSets(
         fake=fake,
         real=data.frame(),
-        held_out=unseen.frame() if isinstance(unseen, TableSource) else None,
+        held_out=unseen.frame() if isinstance(unseen, Table) else None,
         kinds=kinds,
         target=label if target is None else target,
     )

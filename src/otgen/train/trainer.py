@@ -128,8 +128,7 @@ class Trainer:
             InputError: the other run has no checkpoint, or its generator does not fit.
         """
         if not self._begun:
-            assert self.config.init_from is not None
-            self._weights = initial.take_weights(self.state, self.config.init_from)
+            self._weights = initial.take_weights(self.state, self.config, self.shapes)
             self._begun = True
         return self._weights
 
