@@ -238,7 +238,7 @@ def test_both_readings_of_the_gated_units_double_from_layer_to_layer() -> None:
 
 def _sides(sides: SidesReading) -> list[int]:
     """The sides of the maps after each layer that changes them."""
-    x, found = torch.randn(2, 128), []
+    x, found = torch.zeros(2, 128), []
     for group in build(nets.SWGANMnistGenerator(width=2, sides=sides), MNIST):
         for part in group:
             x = part(x)

@@ -180,7 +180,7 @@ class SwganPanel:
                 oracle=self._oracle(task),
                 features=learnt if self.latent else None,
                 pool=0 if paper else 2 * task.batch,
-                support=500 if paper else 128,
+                support=128,
                 anneal_from=1 / self.falls_to,
                 anneal_steps=task.steps // 2 if self.falls_to < 1 else 0,
                 report_every=50 if paper else 100,
