@@ -151,7 +151,9 @@ def _plan(asked: Namespace) -> Plan:
     )
 
 
-def edit_of(figure: Figure, threads: int, folder: str | None, budget: str | None) -> Callable[[RunConfig], RunConfig]:
+def edit_of(
+    figure: Figure, threads: int, folder: str | None, budget: str | None = None
+) -> Callable[[RunConfig], RunConfig]:
     """What the options change in the configuration of every run."""
     from otgen.data import Cifar10, cifar10_at
     from otgen.train import Duration

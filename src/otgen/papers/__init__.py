@@ -21,6 +21,7 @@ from otgen.papers.claims_on_runs import Alike as Alike
 from otgen.papers.claims_on_runs import Bound as Bound
 from otgen.papers.claims_on_runs import Compared as Compared
 from otgen.papers.claims_on_runs import Ground as Ground
+from otgen.papers.claims_on_runs import NotMeasured as NotMeasured
 from otgen.papers.claims_on_runs import Reached as Reached
 from otgen.papers.claims_on_runs import RunClaim as RunClaim
 from otgen.papers.figure import Figure as Figure

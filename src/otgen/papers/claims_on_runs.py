@@ -98,6 +98,33 @@ class RunClaim(Claim):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotMeasured(RunClaim):
+    """Something that a paper says and no run here can tell: not tested, whatever is filed.
+
+    Attributes:
+        reason: why not.
+    """
+
+    reason: str
+
+    @override
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        return ()
+
+    @override
+    def measures(self) -> tuple[Measure, ...]:
+        return ()
+
+    @override
+    def seen(self, panels: Sequence[PanelRuns]) -> Verdict:
+        return Verdict(Status.NOT_TESTED, self.reason)
+
+    @override
+    def verdicts(self, results: Results | None) -> tuple[Verdict, ...]:
+        return (self.seen(()),)
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Paired(RunClaim):
     """Something said of two panels: a verdict for each pair.
 

@@ -191,6 +191,11 @@ SWGAN_FIG1 = Figure(
             where="Section 5.1, and L.1",
             pairs=(("cosine-latent-sinkhorn", "cosine-latent-fixed"),),
         ),
+        _better(
+            statement="Of the ways to update the features (46) gives the best results; here against its other signs",
+            where="L.1",
+            pairs=tuple((f"{cost}-latent-sinkhorn", f"{cost}-latent-divergence") for cost in _COSTS),
+        ),
     ),
     deviations=texts(DEVIATIONS),
 ).entered()

@@ -123,7 +123,7 @@ def cifar(
         critic=nets.SWGANCifarCritic(width=2 * width, kernel=side, affine=False),
         batch={Scale.SMOKE: 10, Scale.CPU: 100, Scale.PAPER: 150}[scale],
         updates=3,
-        steps={Scale.SMOKE: 5, Scale.CPU: 3000, Scale.PAPER: 50_000}[scale],
+        steps={Scale.SMOKE: 5, Scale.CPU: 4000, Scale.PAPER: 50_000}[scale],
         budget=Duration(seconds) if scale is Scale.CPU else None,
     )
 
