@@ -142,7 +142,7 @@ def test_a_figure_runs_at_smoke_scale_and_has_all_that_it_shows(
 # Claims on numbers that runs alone do not have: the similarity of weights (`otgen ssim`).
 NEED_MORE = {"seqsgda.fig21.2"}
 # Metrics that 30 samples of a generator that has learnt nothing may not have: the width of a mode needs two in one.
-NEED_MORE_SAMPLES = {"modes_spread"}
+NEED_MORE_SAMPLES = {"modes_width"}
 
 
 @pytest.mark.parametrize("figure", FILED, ids=lambda f: f.name)

@@ -69,6 +69,6 @@ SCORE = Measure(key="classifier_score", label="classifier score", better=Better.
 LEAST_CLASS = Measure(key="classes_share_min", label="smallest class (even: 0.1)", better=Better.HIGHER, form=".3f")
 MODES = Measure(key="modes_found", label="modes found", better=Better.HIGHER)
 QUALITY = Measure(key="modes_high_quality", label="samples within 3 std", better=Better.HIGHER, form=".1%")
-SPREAD = Measure(key="modes_spread", label="std within a mode (true: 1)", better=Better.NEAR_ONE, form=".2f")
+WIDTH = Measure(key="modes_width", label="std of a mode (true: 1)", better=Better.NEAR_ONE, form=".2f")
 W1 = Measure(key="w1_matched", label="W1 to the data", better=Better.LOWER, form=".3f")
 W1_OF_PIXELS = Measure(key="w1_matched", label="W1 of pixels to the data", better=Better.LOWER, form=".3f")

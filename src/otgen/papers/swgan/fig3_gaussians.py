@@ -11,7 +11,7 @@ from otgen.nets import Activation, MlpCritic, MlpGenerator
 from otgen.ot import L1, MeanMass, Quadratic, Steps
 from otgen.papers.claims_on_runs import Bound, Compared, Reached
 from otgen.papers.figure import Figure, panels_of
-from otgen.papers.figure_metrics import MODES, QUALITY, SPREAD, W1, Better, Measure
+from otgen.papers.figure_metrics import MODES, QUALITY, W1, WIDTH, Better, Measure
 from otgen.papers.recipe import Scale
 from otgen.papers.swgan.deviations import Deviation, Kind, texts
 from otgen.papers.swgan.printed import of_gaussians, of_gaussians_by_wgan_gp
@@ -134,8 +134,8 @@ DEVIATIONS = (
         kind=Kind.JUDGED,
         text="The paper shows pictures. Here the modes count as recovered when all 25 are found, 95 % of the samples "
         "lie within 3 standard deviations of one, and no mode has less than half or more than twice its share. Beside "
-        "it stands the standard deviation within a mode, over that of the data: points are all within 3 standard "
-        "deviations. It is of the samples within 3 standard deviations, so that modes of twice the width have 1.4.",
+        "it stands the standard deviation of a mode, over that of the data: points are all within 3 standard "
+        "deviations. It is that of a Gaussian whose part within 3 standard deviations is as wide as the samples' is.",
     ),
     Deviation(
         kind=Kind.OURS,
@@ -233,7 +233,7 @@ SWGAN_FIG3 = Figure(
         ("wgan-gp-d2", "(d) WGAN-GP, d = 2", wgan_gp_fig3_d2),
     ),
     columns=3,
-    measures=(MODES, QUALITY, SPREAD, _LEAST, _MOST, W1),
+    measures=(MODES, QUALITY, WIDTH, _LEAST, _MOST, W1),
     claims=(
         *(
             Reached(statement=text, where=f"Appendix K, Figure 3 ({letter})", bounds=_RECOVERED, by=(panel,))
@@ -258,13 +258,13 @@ SWGAN_FIG3 = Figure(
         Reached(
             statement="On the Sinkhorn loss SWGAN finds all modes, and each about as wide as it is",
             where="a consequence of Lemma 4.3 that the paper does not draw",
-            bounds=(Bound(measure=MODES, value=25), Bound(measure=SPREAD, value=2.0)),
+            bounds=(Bound(measure=MODES, value=25), Bound(measure=WIDTH, value=2.0)),
             by=_SINKHORN,
         ),
         Compared(
             statement="The Sinkhorn loss keeps the modes' width better than the plain value",
             where="a consequence of Section 4.1 and Lemma 4.3 that the paper does not draw",
-            measure=SPREAD,
+            measure=WIDTH,
             pairs=tuple(zip(_SINKHORN, _SWGAN, strict=True)),
         ),
     ),
