@@ -39,6 +39,8 @@ def report(figure: Figure, results: Results, data: str) -> str:
     if figure.deviations:
         lines += ["## What differs from the paper", ""]
         lines += [f"{number}. {text}" for number, text in enumerate(figure.deviations, 1)] + [""]
+    if figure.settings:
+        lines += [f"Every setting beside the paper's, with the number that says why: `{figure.settings}`.", ""]
     lines += [*_assumptions(results), "## How it was run", ""]
     for machine in results.environments:
         packages, device = machine["packages"], machine["cuda"] or "no GPU"

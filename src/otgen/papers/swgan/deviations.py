@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from otgen.papers.swgan.settings import Setting
 
+PAGE = "experiments/swgan/settings.md"
+"""Where a checkout has every setting of the figures beside the paper's."""
+
 
 class Kind(StrEnum):
     """What a deviation is."""

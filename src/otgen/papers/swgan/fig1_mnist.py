@@ -13,7 +13,7 @@ from otgen.papers.claims_on_curves import Sooner
 from otgen.papers.claims_on_runs import Compared
 from otgen.papers.figure import Figure, Panel, panels_of
 from otgen.papers.figure_metrics import FRECHET, SCORE
-from otgen.papers.swgan.deviations import Deviation, Kind, texts
+from otgen.papers.swgan.deviations import PAGE, Deviation, Kind, texts
 from otgen.papers.swgan.image_deviations import CAP, CRITIC_OF_WGAN_GP, NETWORKS, REGULARISER, RIVALS, TRUNKS
 from otgen.papers.swgan.image_panels import NEVER, SwganPanel, mnist, rival, sinkhorn_solver, wgan_gp
 from otgen.papers.swgan.printed import of_images, of_rival
@@ -198,5 +198,6 @@ SWGAN_FIG1 = Figure(
         ),
     ),
     deviations=texts(DEVIATIONS),
+    settings=PAGE,
 ).entered()
 """Learning MNIST over the cost, its space and the loss, and against other methods."""

@@ -11,7 +11,7 @@ from otgen.papers.claims_on_curves import FallsApart, FasterSteps, Sooner, Stead
 from otgen.papers.claims_on_runs import Compared, Ground, NotMeasured
 from otgen.papers.figure import Figure, panels_of
 from otgen.papers.figure_metrics import FRECHET, SCORE
-from otgen.papers.swgan.deviations import Deviation, Kind, texts
+from otgen.papers.swgan.deviations import PAGE, Deviation, Kind, texts
 from otgen.papers.swgan.image_deviations import CAP, CRITIC_OF_WGAN_GP, NETWORKS, REGULARISER, RIVALS, TRUNKS
 from otgen.papers.swgan.image_panels import SwganPanel, cifar, ot_gan, rival, sinkhorn_solver, wgan_gp
 from otgen.papers.swgan.printed import of_images, of_rival
@@ -175,6 +175,7 @@ SWGAN_FIG2 = Figure(
         ),
     ),
     deviations=texts(DEVIATIONS_FIG2),
+    settings=PAGE,
     seeds=2,
 ).entered()
 """Learning CIFAR-10 on learnt features, against other methods in the same time."""
@@ -271,6 +272,7 @@ SWGAN_FIG4 = Figure(
         ),
     ),
     deviations=texts(DEVIATIONS_FIG4),
+    settings=PAGE,
     seeds=2,
 ).entered()
 """Why the paper turns to the Sinkhorn loss (a plain value is blurred at a large weight, unstable at a small one)."""

@@ -13,7 +13,7 @@ from otgen.papers.claims_on_runs import Bound, Compared, Reached
 from otgen.papers.figure import Figure, panels_of
 from otgen.papers.figure_metrics import MODES, QUALITY, W1, WIDTH, Better, Measure
 from otgen.papers.recipe import Scale
-from otgen.papers.swgan.deviations import Deviation, Kind, texts
+from otgen.papers.swgan.deviations import PAGE, Deviation, Kind, texts
 from otgen.papers.swgan.printed import of_gaussians, of_gaussians_by_wgan_gp
 from otgen.papers.swgan.settings import Setting
 from otgen.train import Duration, RunConfig, TrainerConfig
@@ -33,7 +33,7 @@ def swgan_fig3(scale: Scale = Scale.CPU) -> RunConfig:
     smoke, paper = scale is Scale.SMOKE, scale is Scale.PAPER
     adam = Adam(lr=3e-3, beta1=0.5, beta2=0.9)
     if paper:
-        oracle, descent = DualOracle(most=20, until=MeanMass(0.1)), adam
+        oracle, descent = DualOracle(most=20, until=MeanMass(0.5)), adam
     else:
         oracle = DualOracle(most=5, until=Steps(), optimizer=replace(adam, lr=2e-3, hold=0.4, end=0.1))
         descent = replace(adam, lr=1.7e-3, hold=0.4, end=0.05)
@@ -148,7 +148,8 @@ DEVIATIONS = (
         panels=(*_SWGAN, *_SINKHORN),
         settings=(Setting.TOLERANCE, Setting.CAP),
         text="The paper stops the potentials by (26) and does not say how near to 1 the mean has to be. Here it is "
-        "0.1, which is about what chance makes of a batch of 128. No exponent is capped: the norm 2 has none.",
+        "within 0.5: 128 pairs on 25 modes are off by 0.4 and more by chance, be the potentials exact. No exponent is "
+        "capped: the norm 2 has none.",
     ),
     Deviation(
         kind=Kind.OPEN,
@@ -269,6 +270,7 @@ SWGAN_FIG3 = Figure(
         ),
     ),
     deviations=texts(DEVIATIONS),
+    settings=PAGE,
     seeds=5,
 ).entered()
 """Learning a mixture of 25 Gaussians, by SWGAN and WGAN-GP, with codes of four and of two dimensions."""
