@@ -15,6 +15,10 @@ from otgen.papers.recipe import Scale
 from otgen.train import Duration, RunConfig, TrainerConfig
 
 
+NEVER = 1_000_000_000
+"""More generator steps than a run has."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageTask:
     """What the runs on one data set share at a scale: the data, the networks, and the numbers of the paper's table.
@@ -131,10 +135,6 @@ def cifar(
 def oracle_of(net: nets.CriticNet, updates: int, adam: Adam) -> DualOracle:
     """Both potentials by one architecture, in units of the mean cost, with so many updates a generator step at most."""
     return DualOracle(f=net, g=net, most=updates, until=MarginalError(0.2), relative=True, optimizer=adam)
-
-
-NEVER = 1_000_000_000
-"""More generator steps than a run has."""
 
 
 @dataclass(frozen=True, kw_only=True)
