@@ -14,7 +14,6 @@ from otgen.ot import KL, Cosine, Cost, MarginalError, Quadratic, Relative, Steps
 from otgen.papers.recipe import Scale
 from otgen.train import Duration, RunConfig, TrainerConfig
 
-
 NEVER = 1_000_000_000
 """More generator steps than a run has."""
 
