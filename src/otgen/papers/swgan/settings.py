@@ -154,9 +154,11 @@ def _cost(cost: Cost) -> str:
     return "cosine" if isinstance(cost, Cosine) else type(cost).__name__
 
 
-def _adams(generator: Adam, other: Adam) -> dict[Setting, str]:
-    """Betas and decay of two optimisers, once where they agree."""
-    both = (generator, other)
+def _adams(*optimizers: object) -> dict[Setting, str]:
+    """Step size of the second optimiser, betas and decay of both, once where they agree."""
+    both = [optimizer for optimizer in optimizers if isinstance(optimizer, Adam)]
+    assert len(both) == len(optimizers) == 2
+    other = both[-1]
     betas = dict.fromkeys(f"{adam.beta1:g}, {adam.beta2:g}" for adam in both)
     decays = dict.fromkeys("none" if a.end == 1 else f"to {a.end:g} from {a.hold:g} of the run on" for a in both)
     return {
