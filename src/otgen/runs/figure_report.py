@@ -22,7 +22,7 @@ def report(figure: Figure, results: Results, data: str) -> str:
     lines = [f"# {figure.name}", "", f"{_sentence(figure.summary)} {figure.source}.", ""]
     lines += ["```console", f"$ {command(figure, results)}", "```", "", f"![{figure.name}](figure.png)", ""]
     if any(run.history for panel in results.panels.values() for run in panel.runs):
-        lines += ["[Losses, metrics and updates over steps and seconds](curves.png).", ""]
+        lines += ["![Losses, metrics and updates over steps and seconds](curves.png)", ""]
     lines += ["## What the paper claims, and what was measured", "", "| the paper | where | verdict |"]
     lines += ["| --- | --- | --- |"]
     lines += [

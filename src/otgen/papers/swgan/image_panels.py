@@ -78,17 +78,24 @@ def _pixels(scale: Scale) -> ValueRange:
     return ValueRange.SYMMETRIC if scale is Scale.PAPER else ValueRange.UNIT
 
 
-def mnist(scale: Scale, *, kernel: int | None = None, sides: SidesReading = SidesReading.PADDED) -> ImageTask:
+def mnist(
+    scale: Scale,
+    *,
+    kernel: int | None = None,
+    sides: SidesReading = SidesReading.PADDED,
+    pixels: ValueRange | None = None,
+) -> ImageTask:
     """Section 5.1, Table 2. Scale cpu: a quarter of the width, kernels of 3, 2,000 steps.
 
     Args:
         scale: how much computing a run may take.
         kernel: side of the kernels, which the paper leaves open; 5 at scale paper.
         sides: how the generator's maps grow to 28 x 28, which the paper leaves open.
+        pixels: their range; None for that of the tanh at scale paper and [0, 1] else.
     """
     width, side = {Scale.SMOKE: (4, 3), Scale.CPU: (16, 3), Scale.PAPER: (64, 5)}[scale]
     side = side if kernel is None else kernel
-    full = Mnist(folder="data/mnist", download=True, pixel_range=_pixels(scale))
+    full = Mnist(folder="data/mnist", download=True, pixel_range=pixels or _pixels(scale))
     return ImageTask(
         scale=scale,
         data=Digits() if scale is Scale.SMOKE else full,
@@ -100,9 +107,9 @@ def mnist(scale: Scale, *, kernel: int | None = None, sides: SidesReading = Side
     )
 
 
-def short_mnist(scale: Scale) -> ImageTask:
+def short_mnist(scale: Scale, *, pixels: ValueRange | None = None) -> ImageTask:
     """The same in half the steps at scale cpu, for many runs."""
-    task = mnist(scale)
+    task = mnist(scale, pixels=pixels)
     return replace(task, steps=task.steps // 2) if scale is Scale.CPU else task
 
 
