@@ -105,7 +105,9 @@ SHOWN += [pytest.param(figure, None, marks=pytest.mark.slow) for figure in ALL]
 
 # Powers above 2, which a paper takes; batches of 200 and 300, of the few digits here.
 @pytest.mark.filterwarnings("ignore::otgen.errors.NegativeDivergenceWarning", "ignore::otgen.errors.FewDataWarning")
-@pytest.mark.parametrize(("figure", "most"), SHOWN, ids=lambda part: getattr(part, "name", part and "two panels"))
+@pytest.mark.parametrize(
+    ("figure", "most"), SHOWN, ids=lambda part: getattr(part, "name", "two panels" if part else "all")
+)
 def test_a_figure_runs_at_smoke_scale_and_has_all_that_it_shows(
     figure: Figure,
     most: int | None,
