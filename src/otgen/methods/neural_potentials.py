@@ -27,7 +27,10 @@ Clouds = tuple[Tensor, Tensor]
 
 
 class PotentialPair(nn.Module):
-    """Dual potentials f and g, in the sign convention f + g - c; a law's transport to itself uses one network for both.
+    """Dual potentials f and g, in the sign convention f + g - c.
+
+    One network stands for both if g is None: of a law's transport to itself they are the same function, its one output;
+    else its first output is f and its second g.
 
     In the paper's notation ``f = phi - eps`` and ``g = -psi`` for KL, ``f = phi`` and ``g = -psi`` for Quadratic.
     The networks' outputs are multiplied by ``unit``, a buffer.
@@ -44,8 +47,8 @@ class PotentialPair(nn.Module):
         """``f(x_i)``, ``(n,)``, and ``g(y_j)``, ``(m,)``."""
         if self.g is None:
             # One forward pass, so that batch statistics are shared.
-            values = self.unit * self.f(torch.cat([x, y])).squeeze(-1)
-            return values[: len(x)], values[len(x) :]
+            values = self.unit * self.f(torch.cat([x, y]))
+            return values[: len(x), 0], values[len(x) :, -1]
         return self.unit * self.f(x).squeeze(-1), self.unit * self.g(y).squeeze(-1)
 
 
@@ -106,6 +109,7 @@ class DualOracle:
         until: the stopping test of these updates. ``MarginalError`` on a fixed support is the paper's (25);
             ``MeanMass`` on fresh pairs is its (26), which a constant added to f can fool.
         check_every: updates between two tests; the first test comes before any update.
+        shared: one network with two outputs for both potentials, by ``f``, instead of two networks.
         guard: largest exponent of KL's conjugate in training; beyond it the conjugate is continued by its tangent.
         relative: multiply the networks' outputs by the initial mean cost, so that no step size depends on the unit of
             the cost.
@@ -117,6 +121,7 @@ class DualOracle:
     most: int = 20
     until: Stopping = MarginalError(0.5)
     check_every: int = 5
+    shared: bool = False
     guard: float = 10.0
     relative: bool = False
     optimizer: Adam = Adam(lr=1e-3, beta1=0.5, beta2=0.9)
@@ -128,7 +133,9 @@ class DualOracle:
 
     def state(self, name: str, shape: tuple[int, ...], device: torch.device, *, symmetric: bool = False) -> DualState:
         """New potentials for samples of this shape, with weights drawn from the global random stream."""
-        pair = PotentialPair(self.f.build(shape, 1), None if symmetric else self.g.build(shape, 1)).to(device)
+        one = symmetric or self.shared
+        f = self.f.build(shape, 1 if symmetric or not self.shared else 2)
+        pair = PotentialPair(f, None if one else self.g.build(shape, 1)).to(device)
         return DualState(self.optimizer.player(name, pair))
 
     def conjugate(self, problem: DualProblem) -> CappedConjugate:

@@ -32,6 +32,7 @@ from otgen.nets.swgan import CriticNorm as CriticNorm
 from otgen.nets.swgan_cifar import GluReading as GluReading
 from otgen.nets.swgan_cifar import SWGANCifarCritic as SWGANCifarCritic
 from otgen.nets.swgan_cifar import SWGANCifarGenerator as SWGANCifarGenerator
+from otgen.nets.swgan_mnist import SidesReading as SidesReading
 from otgen.nets.swgan_mnist import SWGANMnistCritic as SWGANMnistCritic
 from otgen.nets.swgan_mnist import SWGANMnistGenerator as SWGANMnistGenerator
 from otgen.renamed import former_names

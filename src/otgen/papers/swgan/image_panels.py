@@ -6,12 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from otgen import methods, nets
-from otgen.data import Cifar10, Digits, Mnist, Normal, Source
+from otgen.data import Cifar10, Digits, Mnist, Normal, Source, ValueRange
 from otgen.methods import Adam, DualOracle, Method, Signs
+from otgen.nets import GluReading, SidesReading
 from otgen.nets.swgan import SWGANCritic
-from otgen.ot import KL, Cosine, Cost, MarginalError, Relative
+from otgen.ot import KL, Cosine, Cost, MarginalError, Quadratic, Relative, Steps
 from otgen.papers.recipe import Scale
 from otgen.train import Duration, RunConfig, TrainerConfig
+
+NEVER = 1_000_000_000
+"""More generator steps than a run has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +24,12 @@ class ImageTask:
 
     Attributes:
         scale: how much computing a run may take.
-        data: the images.
+        data: the images, at scale paper in the range of the generator's tanh.
         generator: the paper's network, at a scale's width.
         critic: likewise; no gain in its layer normalisation, with which (46) has no bound under L1.
         batch: samples of each law in an update.
-        updates: the most updates of potentials, or of a critic, a generator step.
-        steps: generator steps.
+        updates: updates of potentials, or of a critic, a generator step: so many at scale paper, else at most.
+        steps: generator steps; of a run with a budget, about as many as it takes.
         budget: training time, where it is that and not the steps that a run has.
     """
 
@@ -53,13 +57,14 @@ class ImageTask:
 
     def run(self, method: Method) -> RunConfig:
         """A method on this data, with these networks."""
-        smoke = self.scale is Scale.SMOKE
+        smoke, paper = self.scale is Scale.SMOKE, self.scale is Scale.PAPER
+        log_every, samples = (50, 200) if smoke else (100, 2000)
         return RunConfig(
             data=self.data,
             latent=Normal(dim=128),
             generator=self.generator,
             method=method,
-            trainer=TrainerConfig(ema=0.99, log_every=50 if smoke else 100, eval_samples=200 if smoke else 2000),
+            trainer=TrainerConfig(ema=0.0 if paper else 0.99, log_every=log_every, eval_samples=samples),
             steps=self.steps if self.budget is None else None,
             budget=self.budget,
         )
@@ -68,43 +73,74 @@ class ImageTask:
 Task = Callable[[Scale], ImageTask]
 
 
-def mnist(scale: Scale) -> ImageTask:
-    """Section 5.1, Table 2. Scale cpu: a quarter of the width, kernels of 3, 2,000 steps."""
-    width, kernel = {Scale.SMOKE: (4, 3), Scale.CPU: (16, 3), Scale.PAPER: (64, 5)}[scale]
+def _pixels(scale: Scale) -> ValueRange:
+    """That of a tanh, or that of the settings which were tuned."""
+    return ValueRange.SYMMETRIC if scale is Scale.PAPER else ValueRange.UNIT
+
+
+def mnist(
+    scale: Scale,
+    *,
+    kernel: int | None = None,
+    sides: SidesReading = SidesReading.PADDED,
+    pixels: ValueRange | None = None,
+) -> ImageTask:
+    """Section 5.1, Table 2. Scale cpu: a quarter of the width, kernels of 3, 2,000 steps.
+
+    Args:
+        scale: how much computing a run may take.
+        kernel: side of the kernels, which the paper leaves open; 5 at scale paper.
+        sides: how the generator's maps grow to 28 x 28, which the paper leaves open.
+        pixels: their range; None for that of the tanh at scale paper and [0, 1] else.
+    """
+    width, side = {Scale.SMOKE: (4, 3), Scale.CPU: (16, 3), Scale.PAPER: (64, 5)}[scale]
+    side = side if kernel is None else kernel
+    full = Mnist(folder="data/mnist", download=True, pixel_range=pixels or _pixels(scale))
     return ImageTask(
         scale=scale,
-        data=Digits() if scale is Scale.SMOKE else Mnist(folder="data/mnist", download=True),
-        generator=nets.SWGANMnistGenerator(width=width, kernel=kernel),
-        critic=nets.SWGANMnistCritic(width=width, kernel=kernel, affine=False),
+        data=Digits() if scale is Scale.SMOKE else full,
+        generator=nets.SWGANMnistGenerator(width=width, kernel=side, sides=sides),
+        critic=nets.SWGANMnistCritic(width=width, kernel=side, affine=False),
         batch=10 if scale is Scale.SMOKE else 100,
         updates=5 if scale is Scale.PAPER else 3,
         steps={Scale.SMOKE: 5, Scale.CPU: 2000, Scale.PAPER: 50_000}[scale],
     )
 
 
-def cifar(scale: Scale) -> ImageTask:
-    """Section 5.2, Table 3. Scale cpu: a sixteenth of the width, kernels of 3."""
-    width, kernel = {Scale.SMOKE: (2, 3), Scale.CPU: (8, 3), Scale.PAPER: (128, 5)}[scale]
+def short_mnist(scale: Scale, *, pixels: ValueRange | None = None) -> ImageTask:
+    """The same in half the steps at scale cpu, for many runs."""
+    task = mnist(scale, pixels=pixels)
+    return replace(task, steps=task.steps // 2) if scale is Scale.CPU else task
+
+
+def cifar(
+    scale: Scale, *, kernel: int | None = None, glu: GluReading = GluReading.POST, seconds: float = 1800
+) -> ImageTask:
+    """Section 5.2, Table 3. Scale cpu: a sixteenth of the width, kernels of 3, all methods for the same time.
+
+    Args:
+        scale: how much computing a run may take.
+        kernel: side of the kernels, which the paper leaves open; 5 at scale paper.
+        glu: whether the list of the generator counts channels after or before the gated units.
+        seconds: of training at scale cpu.
+    """
+    width, side = {Scale.SMOKE: (2, 3), Scale.CPU: (8, 3), Scale.PAPER: (128, 5)}[scale]
+    side = side if kernel is None else kernel
     return ImageTask(
         scale=scale,
-        data=Cifar10(folder="data/cifar10"),
-        generator=nets.SWGANCifarGenerator(width=width, kernel=kernel),
-        critic=nets.SWGANCifarCritic(width=2 * width, kernel=kernel, affine=False),
+        data=Cifar10(folder="data/cifar10", pixel_range=_pixels(scale)),
+        generator=nets.SWGANCifarGenerator(width=width, kernel=side, glu=glu),
+        critic=nets.SWGANCifarCritic(width=2 * width, kernel=side, affine=False),
         batch={Scale.SMOKE: 10, Scale.CPU: 100, Scale.PAPER: 150}[scale],
         updates=3,
-        steps={Scale.SMOKE: 5, Scale.CPU: 1000, Scale.PAPER: 50_000}[scale],
+        steps={Scale.SMOKE: 5, Scale.CPU: 4000, Scale.PAPER: 50_000}[scale],
+        budget=Duration(seconds) if scale is Scale.CPU else None,
     )
-
-
-def timed_cifar(scale: Scale) -> ImageTask:
-    """The same with all methods for the same time, ten minutes at scale cpu, and not for the same steps."""
-    return replace(cifar(scale), budget=Duration(600) if scale is Scale.CPU else None)
 
 
 def oracle_of(net: nets.CriticNet, updates: int, adam: Adam) -> DualOracle:
     """Both potentials by one architecture, in units of the mean cost, with so many updates a generator step at most."""
-    until = MarginalError(0.2)
-    return DualOracle(f=net, g=net, most=updates, until=until, check_every=updates, relative=True, optimizer=adam)
+    return DualOracle(f=net, g=net, most=updates, until=MarginalError(0.2), relative=True, optimizer=adam)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,39 +152,53 @@ class SwganPanel:
         cost: on pixels or on features.
         latent: on features, learnt by (46).
         sinkhorn: descend the Sinkhorn loss, Algorithm 2, rather than the plain value, Algorithm 1.
+        norm_2: the regulariser is the norm 2 rather than KL; on images the paper does not say which.
+        weight: the regularisation weight; None for the table's, or one that suits the cost.
         falls_to: share of the regularisation weight that is left after the first half of the run.
         signs: of the self terms of (46).
+        every: generator steps an update of the features: 2 in the tables, 5 in the text, ``NEVER`` for fixed ones.
+        shared: one network gives both potentials on pixels, rather than one each; the paper leaves it open.
     """
 
     task: Task
     cost: Cost
     latent: bool = False
     sinkhorn: bool = False
+    norm_2: bool = False
+    weight: float | Relative | None = None
     falls_to: float = 1.0
     signs: Signs = Signs.SUM
+    every: int = 2
+    shared: bool = False
 
     def __call__(self, scale: Scale = Scale.CPU) -> RunConfig:
         """The configuration at a scale."""
         task, paper = self.task(scale), scale is Scale.PAPER
-        start = task.weight(self.cost, latent=self.latent)
+        start = task.weight(self.cost, latent=self.latent) if self.weight is None else self.weight
         eps = Relative(start.factor * self.falls_to) if isinstance(start, Relative) else start * self.falls_to
-        learnt = methods.LearntFeatures(net=task.critic, signs=self.signs, optimizer=task.adam)
+        learnt = methods.LearntFeatures(net=task.critic, signs=self.signs, every=self.every, optimizer=task.adam)
         method = methods.SWGANSinkhorn if self.sinkhorn else methods.SWGAN
         return task.run(
             method(
                 batch=task.batch,
                 cost=self.cost,
-                reg=KL(eps=eps),
-                oracle=oracle_of(nets.HeadOf(net=task.critic) if self.latent else task.critic, task.updates, task.adam),
+                reg=Quadratic(eps=eps) if self.norm_2 else KL(eps=eps),
+                oracle=self._oracle(task),
                 features=learnt if self.latent else None,
                 pool=0 if paper else 2 * task.batch,
-                support=2000 if paper else 128,
+                support=128,
                 anneal_from=1 / self.falls_to,
                 anneal_steps=task.steps // 2 if self.falls_to < 1 else 0,
                 report_every=50 if paper else 100,
                 generator_optimizer=task.adam,
             )
         )
+
+    def _oracle(self, task: ImageTask) -> DualOracle:
+        """At scale paper as many updates as the table has, and potentials in no unit."""
+        oracle = oracle_of(nets.HeadOf(net=task.critic) if self.latent else task.critic, task.updates, task.adam)
+        oracle = replace(oracle, shared=self.shared)
+        return replace(oracle, until=Steps(), relative=False) if task.scale is Scale.PAPER else oracle
 
 
 def rival(scale: Scale = Scale.CPU, *, task: Task, method: Callable[[ImageTask], Method]) -> RunConfig:
@@ -183,6 +233,17 @@ def wgan_gp(task: ImageTask) -> methods.WGANGP:
         batch=task.batch,
         n_critic=task.updates,
         critic=replace(task.critic, norm=nets.CriticNorm.LAYER),
+        critic_optimizer=task.adam,
+        generator_optimizer=task.adam,
+    )
+
+
+def ot_gan(task: ImageTask) -> methods.OTGAN:
+    """OT-GAN with the same networks: the critic's trunk is the feature map. Two batches of each law a step."""
+    return methods.OTGAN(
+        batch=task.batch,
+        critic=nets.TrunkOf(net=task.critic),
+        features=task.critic.trunk_features(task.critic.reads),
         critic_optimizer=task.adam,
         generator_optimizer=task.adam,
     )
