@@ -35,7 +35,7 @@ class Vectors:
 
 
 def report(x: Tensor, y: Tensor, cost: Cost, reg: SmoothRegulariser, f: Tensor, g: Tensor) -> PotentialsReport:
-    problem = DualProblem(cost, reg, lambda count: repeat((x, y), count), lambda: (x, y))
+    problem = DualProblem(cost, reg, lambda count: repeat((x, y), count), lambda: (x, y), len(x))
     capped = CappedConjugate(reg=problem.reg, exponent=80.0)
     return potentials_report(cast(DualState, Vectors(f, g)), problem, (x, y), capped)
 

@@ -43,7 +43,7 @@ class Parabola(CriticNet):
 def learnt(method: type[SWGAN], eps: float, start: float, folder: Path) -> float:
     """The scale after training."""
     adam = Adam(lr=0.05, beta1=0.5, beta2=0.9, hold=0.3, end=0.05)
-    oracle = DualOracle(f=Parabola(), g=Parabola(), most=10, until=MarginalError(0.02), check_every=2, optimizer=adam)
+    oracle = DualOracle(f=Parabola(), g=Parabola(), most=10, until=MarginalError(0.02), optimizer=adam)
     settings: Any = {"cost": SqEuclidean(), "oracle": oracle, "generator_optimizer": adam}
     chosen = method(batch=64, support=64, reg=KL(eps=eps), report_every=1000, **settings)
     return scale_learnt(chosen, folder, start, Quantiles(shuffled=True), Quantiles(shuffled=True), steps=50)

@@ -182,6 +182,11 @@ def transient() -> Any:
     return field(metadata={"transient": True})
 
 
+def added_later(make: Callable[[], Any]) -> Any:
+    """A field of a state that checkpoints of earlier versions lack; a run that one of them continues has ``make()``."""
+    return field(default_factory=make, metadata={"added_later": True})
+
+
 class MethodState(Protocol):
     """What the states of all methods share: the generator being trained. Each method adds its own fields.
 

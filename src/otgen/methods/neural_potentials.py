@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Player, Update
+from otgen.methods.base import Adam, Player, Update, added_later
 from otgen.nets import Activation, CriticNet, MlpCritic, scoring
-from otgen.ot import Cost, Discrete, MarginalError, Potentials, SmoothRegulariser, Stopping
+from otgen.ot import Cost, Discrete, MarginalError, Potentials, SmoothRegulariser, Steps, Stopping
 from otgen.ot.continuous.ascent import ascent_step, mean_mass
 from otgen.ot.continuous.capped_conjugate import CappedConjugate, checked_exponent, pair_sums
 from otgen.ot.continuous.sample_bank import OnBank, SampleBank
 from otgen.ot.core.iterate import Accuracy
+from otgen.renamed import accepts_former_options
 from otgen.threads import cached_property
 
 # Table 1 of Sanjabi et al. 2018: two hidden layers of 128.
@@ -50,6 +51,38 @@ class PotentialPair(nn.Module):
 
 
 @dataclass
+class Work:
+    """What something has cost so far.
+
+    Attributes:
+        samples: samples that went through a network; one with a gradient counts three times.
+        pairs: entries of cost matrices and plans.
+    """
+
+    samples: int = 0
+    pairs: int = 0
+
+    def add(self, other: Work) -> None:
+        """Count what something more has cost."""
+        self.samples += other.samples
+        self.pairs += other.pairs
+
+    def within(self, other: Work) -> bool:
+        """Whether neither count exceeds the other's."""
+        return self.samples <= other.samples and self.pairs <= other.pairs
+
+    def times_to_reach(self, other: Work, start: Work) -> int:
+        """How often this must be added to ``start`` until neither count of ``other`` exceeds it; at least once."""
+        samples = -((start.samples - other.samples) // self.samples)
+        return max(1, samples, -((start.pairs - other.pairs) // self.pairs))
+
+    @classmethod
+    def of_update(cls, n: int, m: int) -> Work:
+        """One update of two potentials, on n and m samples: forward and backward."""
+        return cls(3 * (n + m), 2 * n * m)
+
+
+@dataclass
 class DualState:
     """The potentials of one transport problem during training.
 
@@ -57,11 +90,17 @@ class DualState:
         player: a :class:`PotentialPair` and its optimiser.
         updates: number of updates since the networks were initialised.
         capped_updates: number of those in which an exponent exceeded the guard.
+        accurate: whether they met the stopping test when it was made last.
+        update_work: what the updates have cost.
+        test_work: what the tests have cost.
     """
 
     player: Player
     updates: int = 0
     capped_updates: int = 0
+    accurate: bool = added_later(bool)
+    update_work: Work = added_later(Work)
+    test_work: Work = added_later(Work)
 
     @torch.no_grad()
     def values(self, x: Tensor, y: Tensor) -> Clouds:
@@ -80,18 +119,21 @@ class DualProblem:
         reg: regulariser.
         draw: ``draw(k)`` yields k fresh batches from both laws, without a graph.
         support: returns the fixed samples on which accuracy is judged.
+        batch: samples of each law in such a batch.
     """
 
     cost: Cost
     reg: SmoothRegulariser
     draw: Callable[[int], Iterator[Clouds]]
     support: Callable[[], Clouds]
+    batch: int
 
     def costs(self, x: Tensor, y: Tensor) -> Tensor:
         """The cost matrix of two clouds of samples, ``(n, m)``."""
         return self.cost(x.flatten(1), y.flatten(1))
 
 
+@accepts_former_options
 @dataclass(frozen=True, kw_only=True)
 class DualOracle:
     """Stochastic ascent of the dual (5) of Sanjabi et al. 2018 over two networks, until they are accurate.
@@ -99,13 +141,17 @@ class DualOracle:
     It maximises ``E f(x) + E g(y) - E conjugate(f(x) + g(y) - c(x, y))`` over f and g. Each update uses fresh samples,
     and the last expectation is over all their pairs. The networks are kept from one generator step to the next.
 
+    A generator step takes one update, then more until the stopping test is met, ``most`` in all. The test follows an
+    update, and only where all tests so far have cost no more than all updates so far. Between two tests the last answer
+    stands: potentials that were accurate get one update a step, others get ``most``.
+
     Attributes:
         f: network of the generated law's potential.
         g: network of the data's potential.
         most: maximum number of updates per generator step.
-        until: the stopping test of these updates. ``MarginalError`` on a fixed support is the paper's (25);
-            ``MeanMass`` on fresh pairs is its (26), which a constant added to f can fool.
-        check_every: updates between two tests; the first test comes before any update.
+        until: the stopping test. ``MarginalError`` on a fixed support is the paper's (25); ``MeanMass`` on fresh pairs
+            is its (26), which a constant added to f can fool; ``RelGap`` is the certified gap on the support, whose
+            problem each test solves; ``Steps`` tests nothing and takes all ``most`` updates.
         guard: largest exponent of KL's conjugate in training; beyond it the conjugate is continued by its tangent.
         relative: multiply the networks' outputs by the initial mean cost, so that no step size depends on the unit of
             the cost.
@@ -116,14 +162,13 @@ class DualOracle:
     g: CriticNet = _NET
     most: int = 20
     until: Stopping = MarginalError(0.5)
-    check_every: int = 5
     guard: float = 10.0
     relative: bool = False
     optimizer: Adam = Adam(lr=1e-3, beta1=0.5, beta2=0.9)
 
     def __post_init__(self) -> None:
-        if self.most < 1 or self.check_every < 1:
-            raise InputError(f"most and check_every must be at least 1, got {self.most} and {self.check_every}")
+        if self.most < 1:
+            raise InputError(f"most must be at least 1 update a generator step, got {self.most}")
         object.__setattr__(self, "guard", checked_exponent(self.guard))
 
     def state(self, name: str, shape: tuple[int, ...], device: torch.device, *, symmetric: bool = False) -> DualState:
@@ -136,15 +181,33 @@ class DualOracle:
         return CappedConjugate(reg=problem.reg, exponent=self.guard)
 
     def ascend(self, state: DualState, problem: DualProblem, update: Update) -> int:
-        """Update until the stopping test passes; returns the number of updates."""
-        conjugate, descend = self.conjugate(problem), partial(update, state.player)
-        for spent in range(0, self.most, self.check_every):
-            if self.until.met(DualAccuracy(state, problem)):
-                return spent
-            # All updates up to the next test will be taken, so their batches are drawn together.
-            for x, y in problem.draw(min(self.check_every, self.most - spent)):
+        """Update until the stopping test is met; returns the number of updates."""
+        conjugate, descend, spent = self.conjugate(problem), partial(update, state.player), 0
+        while spent < self.most:
+            count = min(self.most - spent, self._untested(state, problem))
+            # All of them will be taken, so their batches are drawn together.
+            for x, y in problem.draw(count):
                 ascent_step(state, conjugate, state.player.module(x, y), problem.costs(x, y), descend)
-        return self.most
+                state.update_work.add(Work.of_update(len(x), len(y)))
+            spent += count
+            if self._tests and state.test_work.within(state.update_work):
+                accuracy = DualAccuracy(state, problem)
+                state.accurate = self.until.met(accuracy)
+                state.test_work.add(accuracy.work)
+            if state.accurate:
+                break
+        return spent
+
+    @property
+    def _tests(self) -> bool:
+        return not isinstance(self.until, Steps)
+
+    def _untested(self, state: DualState, problem: DualProblem) -> int:
+        """Updates up to the next test, or to the end of the step where accurate potentials get no more."""
+        if not self._tests:
+            return self.most
+        one = Work.of_update(problem.batch, problem.batch)
+        return 1 if state.accurate else one.times_to_reach(state.test_work, state.update_work)
 
     @torch.no_grad()
     def density(self, state: DualState, problem: DualProblem, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,10 +217,14 @@ class DualOracle:
 
 
 class DualAccuracy(Accuracy):
-    """Accuracy of two potentials on the fixed support, and by (26) on fresh pairs."""
+    """Accuracy of two potentials on the fixed support, and by (26) on fresh pairs.
+
+    Attributes:
+        work: what has been computed.
+    """
 
     def __init__(self, state: DualState, problem: DualProblem) -> None:
-        self.state, self.problem = state, problem
+        self.state, self.problem, self.work = state, problem, Work()
 
     @cached_property
     @override
@@ -165,15 +232,18 @@ class DualAccuracy(Accuracy):
     def marginal_error(self) -> float:
         """(25): ``mean_i |E_y m(x_i, y) - 1| + mean_j |E_x m(x, y_j) - 1|``, in the samples' dtype."""
         x, y = self.problem.support()
-        density = self.problem.reg.density(pair_sums(*self.state.values(x, y), self.problem.costs(x, y)))
+        density = self.problem.reg.density(pair_sums(*self._values(x, y), self.problem.costs(x, y)))
+        self.work.pairs += density.numel()
         return float((density.mean(1) - 1).abs().mean() + (density.mean(0) - 1).abs().mean())
 
     @cached_property
     @override
     def mean_mass(self) -> float:
         x, y = next(self.problem.draw(1))
-        at = Potentials(*self.state.values(x, y))
-        return mean_mass(self.problem.reg, self.problem.cost, at, x.flatten(1), y.flatten(1))
+        self.work.pairs += len(x)
+        return mean_mass(
+            self.problem.reg, self.problem.cost, Potentials(*self._values(x, y)), x.flatten(1), y.flatten(1)
+        )
 
     @cached_property
     @override
@@ -181,4 +251,12 @@ class DualAccuracy(Accuracy):
         """The relative gap on the fixed support, whose discrete problem is solved for it."""
         x, y = self.problem.support()
         bank = SampleBank(Discrete(x.flatten(1), y.flatten(1), cost=self.problem.cost, reg=self.problem.reg))
-        return float(OnBank(bank, Potentials(*self.state.values(x, y)), solve_bank=True).interval.rel_gap)
+        on_bank = OnBank(bank, Potentials(*self._values(x, y)), solve_bank=True)
+        gap = float(on_bank.interval.rel_gap)
+        # One pass for the plan of the potentials, and one a step.
+        self.work.pairs += (1 + bank.solution.steps) * len(x) * len(y)
+        return gap
+
+    def _values(self, x: Tensor, y: Tensor) -> Clouds:
+        self.work.samples += len(x) + len(y)
+        return self.state.values(x, y)

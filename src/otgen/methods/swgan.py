@@ -245,7 +245,7 @@ class SWGAN(Method):
             return (left, right) if type(term.left) is not type(term.right) else (left[:half], left[half:])
 
         reg = replace(self.reg, eps=self.present_eps(state))
-        return DualProblem(self.cost, reg, partial(draw, term), judged)
+        return DualProblem(self.cost, reg, partial(draw, term), judged, self.batch)
 
     def _held(
         self, terms: tuple[Term, ...], state: SwganState, problems: Problems, points: Sides, judged: Sides

@@ -103,8 +103,7 @@ def timed_cifar(scale: Scale) -> ImageTask:
 
 def oracle_of(net: nets.CriticNet, updates: int, adam: Adam) -> DualOracle:
     """Both potentials by one architecture, in units of the mean cost, with so many updates a generator step at most."""
-    until = MarginalError(0.2)
-    return DualOracle(f=net, g=net, most=updates, until=until, check_every=updates, relative=True, optimizer=adam)
+    return DualOracle(f=net, g=net, most=updates, until=MarginalError(0.2), relative=True, optimizer=adam)
 
 
 @dataclass(frozen=True, kw_only=True)
