@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Player, Update, added_later
+from otgen.methods.base import Player, Update, added_later
+from otgen.methods.optimizers import Adam, OptimizerConfig
 from otgen.nets import Activation, CriticNet, MlpCritic, scoring
 from otgen.ot import Cost, Discrete, MarginalError, Potentials, SmoothRegulariser, Steps, Stopping
 from otgen.ot.continuous.ascent import ascent_step, mean_mass
@@ -155,7 +156,7 @@ class DualOracle:
         guard: largest exponent of KL's conjugate in training; beyond it the conjugate is continued by its tangent.
         relative: multiply the networks' outputs by the initial mean cost, so that no step size depends on the unit of
             the cost.
-        optimizer: Adam of both networks.
+        optimizer: optimiser of both networks.
     """
 
     f: CriticNet = _NET
@@ -164,7 +165,7 @@ class DualOracle:
     until: Stopping = MarginalError(0.5)
     guard: float = 10.0
     relative: bool = False
-    optimizer: Adam = Adam(lr=1e-3, beta1=0.5, beta2=0.9)
+    optimizer: OptimizerConfig = Adam(lr=1e-3, beta1=0.5, beta2=0.9)
 
     def __post_init__(self) -> None:
         if self.most < 1:
@@ -253,8 +254,8 @@ class DualAccuracy(Accuracy):
         bank = SampleBank(Discrete(x.flatten(1), y.flatten(1), cost=self.problem.cost, reg=self.problem.reg))
         on_bank = OnBank(bank, Potentials(*self._values(x, y)), solve_bank=True)
         gap = float(on_bank.interval.rel_gap)
-        # One pass for the plan of the potentials, and one a step.
-        self.work.pairs += (1 + bank.solution.steps) * len(x) * len(y)
+        # One pass for the plan of the potentials, and one a step, all in double precision.
+        self.work.pairs += 2 * (1 + bank.solution.steps) * len(x) * len(y)
         return gap
 
     def _values(self, x: Tensor, y: Tensor) -> Clouds:

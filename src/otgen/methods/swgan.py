@@ -14,8 +14,9 @@ from typing_extensions import override
 
 from otgen.data import Source
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
+from otgen.methods.base import Batches, Logged, Method, Player, Update
 from otgen.methods.neural_potentials import Clouds, DualOracle, DualProblem, DualState
+from otgen.methods.optimizers import Adam, OptimizerConfig
 from otgen.methods.potentials_report import potentials_report
 from otgen.methods.swgan_features_eq_46 import LearntFeatures, embedded
 from otgen.methods.terms import Fake, Real, Sides, Term, drawn, features, weighted
@@ -101,7 +102,7 @@ class SWGAN(Method):
         anneal_from: initial multiple of the regularisation weight.
         anneal_steps: generator steps in which this multiple falls geometrically to 1.
         report_every: generator steps between two reports of the plan's error, which solve the batch exactly.
-        generator_optimizer: Adam of the generator.
+        generator_optimizer: optimiser of the generator.
     """
 
     batch: int = 128
@@ -114,7 +115,7 @@ class SWGAN(Method):
     anneal_from: float = 1.0
     anneal_steps: int = 0
     report_every: int = 50
-    generator_optimizer: Adam = Adam(lr=3e-3, beta1=0.5, beta2=0.9)
+    generator_optimizer: OptimizerConfig = Adam(lr=3e-3, beta1=0.5, beta2=0.9)
 
     def __post_init__(self) -> None:
         if not isinstance(self.reg, SmoothRegulariser):
