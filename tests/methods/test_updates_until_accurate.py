@@ -18,7 +18,7 @@ from cases.checkpoints import sum_again
 from cases.checks import same
 from otgen.errors import RenamedWarning
 from otgen.methods import SWGAN, Adam, DualOracle, Player, SWGANSinkhorn
-from otgen.methods.neural_potentials import Clouds, DualAccuracy, DualProblem, DualState, Work
+from otgen.methods.neural_potentials import Cloud, Clouds, DualAccuracy, DualProblem, DualState, Work
 from otgen.nets import MlpCritic
 from otgen.ot import KL, MarginalError, MeanMass, RelGap, SqEuclidean, Steps, Stopping
 from otgen.renamed import updated, updated_words
@@ -89,10 +89,13 @@ def near(n: int, m: int) -> DualProblem:
     """Two samples of one law, the support of n and the batches of m points."""
     rng = torch.Generator().manual_seed(0)
 
-    def draw(count: int) -> Iterator[Clouds]:
-        return ((torch.randn(m, 2, generator=rng), torch.randn(m, 2, generator=rng)) for _ in range(count))
+    def cloud(count: int) -> Cloud:
+        return Cloud.of(torch.randn(count, 2, generator=rng))
 
-    support = torch.randn(n, 2, generator=rng), torch.randn(n, 2, generator=rng)
+    def draw(count: int) -> Iterator[Clouds]:
+        return ((cloud(m), cloud(m)) for _ in range(count))
+
+    support = cloud(n), cloud(n)
     return DualProblem(SqEuclidean(), KL(eps=2.0), draw, lambda: support, m)
 
 
@@ -105,7 +108,7 @@ def test_the_last_answer_stands_until_a_test_is_due() -> None:
     for tol, each in ((1e-6, 4), (1e6, 1)):
         costs: list[Work] = []
         oracle = replace(ORACLE, until=Watched(MarginalError(tol), costs))
-        problem, state = near(64, 8), oracle.state("potentials", (2,), torch.device("cpu"))
+        problem, state = near(64, 8), oracle.pair("potentials", torch.device("cpu"), (2,), (2,))
         tests = []
         for _ in range(32 // each):
             assert oracle.ascend(state, problem, still) == each
@@ -115,7 +118,7 @@ def test_the_last_answer_stands_until_a_test_is_due() -> None:
 
 
 def test_a_test_costs_what_it_has_evaluated() -> None:
-    problem, state = near(64, 8), ORACLE.state("potentials", (2,), torch.device("cpu"))
+    problem, state = near(64, 8), ORACLE.pair("potentials", torch.device("cpu"), (2,), (2,))
     for name, work in (("marginal_error", Work(128, 64**2)), ("mean_mass", Work(16, 8))):
         accuracy = DualAccuracy(state, problem)
         assert accuracy.work == Work()
@@ -137,7 +140,7 @@ def test_a_fixed_count_draws_its_batches_at_once_and_tests_nothing() -> None:
         return whole.draw(count)
 
     oracle = replace(ORACLE, until=Steps())
-    state = oracle.state("potentials", (2,), torch.device("cpu"))
+    state = oracle.pair("potentials", torch.device("cpu"), (2,), (2,))
     oracle.ascend(state, replace(whole, draw=draw, support=lambda: pytest.fail("a test")), still)
     assert drawn == [4]
 

@@ -32,6 +32,7 @@ from otgen.methods.seqsgda import SimSGDA as SimSGDA
 from otgen.methods.sing import SiNG as SiNG
 from otgen.methods.sinkhorn_autodiff import SinkhornAutoDiff as SinkhornAutoDiff
 from otgen.methods.swgan import SWGAN as SWGAN
+from otgen.methods.swgan import PotentialInput as PotentialInput
 from otgen.methods.swgan import SWGANSinkhorn as SWGANSinkhorn
 from otgen.methods.swgan import SwganState as SwganState
 from otgen.methods.swgan_features_eq_46 import LearntFeatures as LearntFeatures

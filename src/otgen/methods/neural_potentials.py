@@ -25,30 +25,74 @@ from otgen.threads import cached_property
 # Table 1 of Sanjabi et al. 2018: two hidden layers of 128.
 _NET = MlpCritic(widths=(128, 128), activation=Activation.RELU)
 
-Clouds = tuple[Tensor, Tensor]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A batch of one law, as the transport and the potentials see it.
+
+    Attributes:
+        points: what is transported, ``(n, ...)``: samples, or their features.
+        inputs: what a potential is a function of, ``(n, ...)``: the points themselves, or the codes that they are of.
+    """
+
+    points: Tensor
+    inputs: Tensor
+
+    @classmethod
+    def of(cls, points: Tensor) -> Cloud:
+        """Points that the potentials read themselves."""
+        return cls(points, points)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, order: Tensor) -> Cloud:
+        """Those of these indices."""
+        return Cloud(self.points[order], self.inputs[order])
+
+    def halves(self) -> Clouds:
+        """The first half and the rest."""
+        half = len(self) // 2
+        return Cloud(self.points[:half], self.inputs[:half]), Cloud(self.points[half:], self.inputs[half:])
+
+    def split(self, size: int) -> Iterator[Cloud]:
+        """In batches of a size."""
+        return map(Cloud, torch.split(self.points, size), torch.split(self.inputs, size))
+
+
+Clouds = tuple[Cloud, Cloud]
+Values = tuple[Tensor, Tensor]
 
 
 class PotentialPair(nn.Module):
     """Dual potentials f and g, in the sign convention f + g - c; a law's transport to itself uses one network for both.
 
     In the paper's notation ``f = phi - eps`` and ``g = -psi`` for KL, ``f = phi`` and ``g = -psi`` for Quadratic.
-    The networks' outputs are multiplied by ``unit``, a buffer.
+    The networks' outputs are multiplied by ``unit``, a buffer. ``of_codes`` says that f is a function of latent codes.
     """
 
     unit: Tensor
 
-    def __init__(self, f: nn.Module, g: nn.Module | None) -> None:
+    def __init__(self, f: nn.Module, g: nn.Module | None, *, of_codes: bool = False) -> None:
         super().__init__()
-        self.f, self.g = f, g
+        self.f, self.g, self.of_codes = f, g, of_codes
         self.register_buffer("unit", torch.ones(()))
 
-    def forward(self, x: Tensor, y: Tensor) -> Clouds:
-        """``f(x_i)``, ``(n,)``, and ``g(y_j)``, ``(m,)``."""
+    def forward(self, x: Tensor, y: Tensor) -> Values:
+        """``f(x_i)``, ``(n,)``, and ``g(y_j)``, ``(m,)``, from what each of them reads."""
         if self.g is None:
             # One forward pass, so that batch statistics are shared.
             values = self.unit * self.f(torch.cat([x, y])).squeeze(-1)
             return values[: len(x)], values[len(x) :]
         return self.unit * self.f(x).squeeze(-1), self.unit * self.g(y).squeeze(-1)
+
+    def at_points(self, points: Tensor) -> dict[str, Tensor]:
+        """By name, the values ``(n,)`` of those potentials that are functions of points."""
+        assert self.g is not None
+        on_both = {} if self.of_codes else {"potential f, of the samples": self.unit * self.f(points).squeeze(-1)}
+        return on_both | {"potential g, of the data": self.unit * self.g(points).squeeze(-1)}
 
 
 @dataclass
@@ -104,8 +148,8 @@ class DualState:
     test_work: Work = added_later(Work)
 
     @torch.no_grad()
-    def values(self, x: Tensor, y: Tensor) -> Clouds:
-        """``f(x_i)`` and ``g(y_j)`` without a graph, the networks in evaluation mode."""
+    def values(self, x: Tensor, y: Tensor) -> Values:
+        """``f(x_i)`` and ``g(y_j)`` of what they read, without a graph, the networks in evaluation mode."""
         with scoring(self.player.module):
             f, g = self.player.module(x, y)
         return f, g
@@ -129,9 +173,9 @@ class DualProblem:
     support: Callable[[], Clouds]
     batch: int
 
-    def costs(self, x: Tensor, y: Tensor) -> Tensor:
-        """The cost matrix of two clouds of samples, ``(n, m)``."""
-        return self.cost(x.flatten(1), y.flatten(1))
+    def costs(self, x: Cloud, y: Cloud) -> Tensor:
+        """The cost matrix of two clouds, ``(n, m)``."""
+        return self.cost(x.points.flatten(1), y.points.flatten(1))
 
 
 @accepts_former_options
@@ -147,7 +191,7 @@ class DualOracle:
     stands: potentials that were accurate get one update a step, others get ``most``.
 
     Attributes:
-        f: network of the generated law's potential.
+        f: network of the generated law's potential, of its samples or of their codes.
         g: network of the data's potential.
         most: maximum number of updates per generator step.
         until: the stopping test. ``MarginalError`` on a fixed support is the paper's (25); ``MeanMass`` on fresh pairs
@@ -172,10 +216,22 @@ class DualOracle:
             raise InputError(f"most must be at least 1 update a generator step, got {self.most}")
         object.__setattr__(self, "guard", checked_exponent(self.guard))
 
-    def state(self, name: str, shape: tuple[int, ...], device: torch.device, *, symmetric: bool = False) -> DualState:
-        """New potentials for samples of this shape, with weights drawn from the global random stream."""
-        pair = PotentialPair(self.f.build(shape, 1), None if symmetric else self.g.build(shape, 1)).to(device)
-        return DualState(self.optimizer.player(name, pair))
+    def pair(self, name: str, device: torch.device, f: Shape, g: Shape, *, of_codes: bool = False) -> DualState:
+        """New potentials, with weights drawn from the global random stream.
+
+        Args:
+            name: of the player.
+            device: where they are.
+            f: shape of what the first one reads.
+            g: shape of what the second one reads.
+            of_codes: whether the first one reads codes.
+        """
+        networks = PotentialPair(self.f.build(f, 1), self.g.build(g, 1), of_codes=of_codes)
+        return DualState(self.optimizer.player(name, networks.to(device)))
+
+    def single(self, name: str, device: torch.device, net: CriticNet, shape: Shape) -> DualState:
+        """One new potential, for both sides of a law's transport to itself; ``shape`` is that of what it reads."""
+        return DualState(self.optimizer.player(name, PotentialPair(net.build(shape, 1), None).to(device)))
 
     def conjugate(self, problem: DualProblem) -> CappedConjugate:
         """The capped conjugate used in training."""
@@ -188,7 +244,7 @@ class DualOracle:
             count = min(self.most - spent, self._untested(state, problem))
             # All of them will be taken, so their batches are drawn together.
             for x, y in problem.draw(count):
-                ascent_step(state, conjugate, state.player.module(x, y), problem.costs(x, y), descend)
+                ascent_step(state, conjugate, state.player.module(x.inputs, y.inputs), problem.costs(x, y), descend)
                 state.update_work.add(Work.of_update(len(x), len(y)))
             spent += count
             if self._tests and state.test_work.within(state.update_work):
@@ -211,10 +267,10 @@ class DualOracle:
         return 1 if state.accurate else one.times_to_reach(state.test_work, state.update_work)
 
     @torch.no_grad()
-    def density(self, state: DualState, problem: DualProblem, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def density(self, state: DualState, problem: DualProblem, x: Cloud, y: Cloud) -> tuple[Tensor, Tensor]:
         """The density ``m_ij`` of the pseudo-plan (6), ``(n, m)``, capped by the guard, and the cost matrix."""
         costs = problem.costs(x, y)
-        return self.conjugate(problem).density(pair_sums(*state.values(x, y), costs)), costs
+        return self.conjugate(problem).density(pair_sums(*state.values(x.inputs, y.inputs), costs)), costs
 
 
 class DualAccuracy(Accuracy):
@@ -242,22 +298,22 @@ class DualAccuracy(Accuracy):
     def mean_mass(self) -> float:
         x, y = next(self.problem.draw(1))
         self.work.pairs += len(x)
-        return mean_mass(
-            self.problem.reg, self.problem.cost, Potentials(*self._values(x, y)), x.flatten(1), y.flatten(1)
-        )
+        at, points = Potentials(*self._values(x, y)), (x.points.flatten(1), y.points.flatten(1))
+        return mean_mass(self.problem.reg, self.problem.cost, at, *points)
 
     @cached_property
     @override
     def rel_gap(self) -> float:
         """The relative gap on the fixed support, whose discrete problem is solved for it."""
         x, y = self.problem.support()
-        bank = SampleBank(Discrete(x.flatten(1), y.flatten(1), cost=self.problem.cost, reg=self.problem.reg))
+        points = x.points.flatten(1), y.points.flatten(1)
+        bank = SampleBank(Discrete(*points, cost=self.problem.cost, reg=self.problem.reg))
         on_bank = OnBank(bank, Potentials(*self._values(x, y)), solve_bank=True)
         gap = float(on_bank.interval.rel_gap)
         # One pass for the plan of the potentials, and one a step, all in double precision.
         self.work.pairs += 2 * (1 + bank.solution.steps) * len(x) * len(y)
         return gap
 
-    def _values(self, x: Tensor, y: Tensor) -> Clouds:
+    def _values(self, x: Cloud, y: Cloud) -> Values:
         self.work.samples += len(x) + len(y)
-        return self.state.values(x, y)
+        return self.state.values(x.inputs, y.inputs)
