@@ -11,7 +11,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from cases.checks import same
+from cases.checks import refused, same
 from cases.parabola import Parabola
 from cases.scale import Quantiles, ScaleNet
 from cases.trainers import trainer_of
@@ -22,7 +22,7 @@ from otgen.methods.neural_potentials import DualProblem
 from otgen.methods.swgan import SwganState
 from otgen.methods.swgan_features_eq_46 import embedded
 from otgen.methods.terms import Fake
-from otgen.nets import HeadOf, MlpCritic, MlpGenerator, MlpSplitCritic
+from otgen.nets import DcganCritic, HeadOf, MlpCritic, MlpGenerator, MlpSplitCritic
 from otgen.ot import KL, Discrete, MarginalError, SqEuclidean, Steps, solve
 from otgen.train import Trainer, checkpoint
 from otgen.train.hooks import dual_values
@@ -173,6 +173,11 @@ def test_only_the_datas_potential_is_drawn_over_points(tmp_path: Path) -> None:
         shown = dual_values(method, started(method, tmp_path / choice).state.method, points)
         assert [name.removeprefix("potential ")[0] for name in shown] == names
         assert all(values.shape == (5,) for values in shown.values())
+
+
+def test_a_network_of_images_reads_no_codes(tmp_path: Path) -> None:
+    method = replace(PLAIN, oracle=replace(ORACLE, f=DcganCritic(width=4)))
+    refused(r"oracle\.f reads latent codes, of shape \(3,\), and .*; MlpCritic reads any", started, method, tmp_path)
 
 
 def test_a_command_sets_it(capsys: Any) -> None:

@@ -225,8 +225,20 @@ class DualOracle:
             f: shape of what the first one reads.
             g: shape of what the second one reads.
             of_codes: whether the first one reads codes.
+
+        Raises:
+            InputError: a network cannot read that shape.
         """
-        networks = PotentialPair(self.f.build(f, 1), self.g.build(g, 1), of_codes=of_codes)
+        try:
+            first = self.f.build(f, 1)
+        except InputError as error:
+            if not of_codes:
+                raise
+            raise InputError(
+                f"with potential_input code the network oracle.f reads latent codes, of shape {f}, and {error}; "
+                "MlpCritic reads any (--method.oracle.f MlpCritic)"
+            ) from error
+        networks = PotentialPair(first, self.g.build(g, 1), of_codes=of_codes)
         return DualState(self.optimizer.player(name, networks.to(device)))
 
     def single(self, name: str, device: torch.device, net: CriticNet, shape: Shape) -> DualState:
