@@ -60,11 +60,14 @@ class SplitCritic(SplitCriticNet):
         net: the trunk before that.
         size: dimension of the feature vectors.
         head_widths: widths of the head's hidden layers.
+        batch_norm: batch normalisation, without a learnt gain, before the layer normalisation. It takes away what all
+            samples share, which would fill most of a vector's length: without it their directions hardly differ.
     """
 
     net: CriticNet = DcganCritic()
     size: int = 64
     head_widths: tuple[int, ...] = (128,)
+    batch_norm: bool = True
 
     def __post_init__(self) -> None:
         check_widths(self.head_widths)
@@ -72,7 +75,9 @@ class SplitCritic(SplitCriticNet):
 
     @override
     def trunk(self, shape: Shape) -> nn.Module:
-        return nn.Sequential(self.net.build(shape, self.size), nn.LayerNorm(self.size, elementwise_affine=False))
+        norms: list[nn.Module] = [nn.BatchNorm1d(self.size, affine=False)] if self.batch_norm else []
+        norms.append(nn.LayerNorm(self.size, elementwise_affine=False))
+        return nn.Sequential(self.net.build(shape, self.size), *norms)
 
     @override
     def trunk_features(self, shape: Shape) -> int:
