@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,14 +25,14 @@ import torch
 
 from otgen import nets
 from otgen.data import Digits, Mnist
-from otgen.methods import SWGAN
+from otgen.methods import SWGAN, Logged
 from otgen.ot import L1, MarginalError, MeanMass, RelGap, Steps, Stopping
 from otgen.papers import Figure, Outcome, Panel, Scale
 from otgen.papers.figure_metrics import FRECHET, MODES, QUALITY, SCORE, W1, Better, Measure, mean_and_range
 from otgen.papers.swgan.fig3_gaussians import swgan_fig3
 from otgen.papers.swgan.image_panels import SwganPanel, mnist
 from otgen.runs import Job, Plan, train_all
-from otgen.train import RunConfig, checkpoint
+from otgen.train import RunConfig, Trainer, checkpoint
 from otgen.train.rundir import environment
 
 FILED = Path(__file__).parent / "stops"
@@ -153,6 +154,25 @@ def _tasks(folder: str | None) -> dict[str, Task]:
     }
 
 
+class Share:
+    """A hook that measures what share of the time a run has its core, between its first step and its end."""
+
+    def __init__(self) -> None:
+        self._start: tuple[float, float] | None = None
+        self.value: float | None = None
+
+    def after_step(self, trainer: Trainer, logged: Logged) -> None:
+        """Start both clocks after the first step, which loads what it needs."""
+        if self._start is None:
+            self._start = time.perf_counter(), time.process_time()
+
+    def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
+        """Read both clocks."""
+        if self._start is not None:
+            wall, core = self._start
+            self.value = (time.process_time() - core) / (time.perf_counter() - wall)
+
+
 @dataclass
 class Filing:
     """Keeps the numbers of finished runs; an observer of a task's runs.
@@ -162,22 +182,32 @@ class Filing:
         folder: where the results and the report are.
         name: of the task.
         runs: by policy and seed.
+        share: of the run that trains now; None before the first.
     """
 
     task: Task
     folder: Path
     name: str
     runs: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    share: tuple[str, Share] | None = None
 
     def hooks(self, job: Job, log: Any) -> Sequence[Any]:
-        """No hooks."""
-        return ()
+        """What measures how much of its core the run has."""
+        self.share = str(job.run.path), Share()
+        return (self.share[1],)
+
+    def _seconds(self, job: Job, outcome: Outcome) -> float:
+        """Seconds of training on a core of its own: of a run that was trained before, as they were filed."""
+        if self.share is not None and self.share[0] == str(job.run.path) and self.share[1].value is not None:
+            return outcome.seconds * self.share[1].value
+        before = self.runs.get(job.panel.name, {}).get(str(job.seed), {})
+        return float(before.get("seconds", outcome.seconds))
 
     def done(self, job: Job, outcome: Outcome) -> None:
         """File a run."""
         numbers = {
             "steps": outcome.steps,
-            "seconds": outcome.seconds,
+            "seconds": self._seconds(job, outcome),
             "updates": outcome.critic_updates / max(outcome.steps, 1) / self.task.potentials,
             "diverged": outcome.diverged,
             "values": {m.key: outcome.value(m) for m in self.task.measures},
@@ -213,7 +243,8 @@ def report(filed: Mapping[str, Any]) -> str:
     lines += [
         "Mean (least to most) over the seeds; all runs of a task take the same generator steps, on one thread. The",
         "tests' work is relative to that of the updates. The error of the gradient is relative to the norm of the",
-        "batch's own: the median of the reports in the second half of a run.",
+        "batch's own: the median of the reports in the second half of a run. Seconds are those of training, tests and",
+        "reports included, times the share of the time that the run had its core.",
         "",
     ]
     for name, task in _tasks(None).items():
@@ -308,7 +339,9 @@ def main() -> None:
             first_seed=asked.first,
             only=tuple(asked.only),
         )
-        train_all(plan, Filing(task, folder, name))
+        file = folder / "results.json"
+        filed = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        train_all(plan, Filing(task, folder, name, filed.get(name, {}).get("runs", {})))
 
 
 if __name__ == "__main__":
