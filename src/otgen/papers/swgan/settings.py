@@ -55,7 +55,7 @@ class Setting(StrEnum):
 
 def settings_of(config: RunConfig) -> dict[Setting, str]:
     """The settings of a run, as text; what a method does not have is left out."""
-    shape, method = _shape(config.data), config.method
+    shape, method = shape_of(config.data), config.method
     with torch.device("meta"):
         generator = config.generator.build(config.latent.shape, shape, config.data.value_range)
     ranged = config.data.value_range
@@ -112,11 +112,14 @@ _WORDS: dict[type[nn.Module], str] = {
     nn.Upsample: "UpSample2x",
     nets.ConcatenatedReLU: "CReLU",
     nets.TanhToRange: "Tanh",
+    nets.ToRange: "sigmoid",
 }
 
 
 def _word(part: nn.Module) -> str:
     """Empty for what the paper's lists do not name: reshaping, and the end of a generator without a range."""
+    if isinstance(part, nets.ToRange) and part.value_range is None:
+        return ""
     return _WORDS.get(type(part), "")
 
 
@@ -124,7 +127,7 @@ def _parts(module: nn.Module) -> list[nn.Module]:
     return [part for part in module.modules() if not list(part.children())]
 
 
-def _shape(data: Source) -> tuple[int, ...]:
+def shape_of(data: Source) -> tuple[int, ...]:
     """The shape of a sample, of files too that are not here."""
     return _MNIST if isinstance(data, Mnist) and not data.padding else data.shape
 
@@ -171,10 +174,10 @@ def _adams(*optimizers: object) -> dict[Setting, str]:
 def _split(net: nets.CriticNet, shape: tuple[int, ...]) -> dict[Setting, str]:
     """Trunk and head of a discriminator on samples, or the whole of one that is not in two parts."""
     with torch.device("meta"):
-        if not isinstance(net, nets.SWGANMnistCritic | nets.SWGANCifarCritic):
+        if not isinstance(net, nets.SplitCriticNet):
             return {Setting.HEAD: layers(net.build(shape, 1))}
         head = net.head(net.trunk_features(shape), 1)
-        gain = "learnt" if net.affine else "none"
+        gain = "learnt" if getattr(net, "affine", False) else "none"
         return {Setting.FEATURES: layers(net.trunk(shape)), Setting.HEAD: layers(head), Setting.GAIN: gain}
 
 
