@@ -16,8 +16,9 @@ from otgen.methods import PixelSinkhorn
 from otgen.nets import MlpGenerator
 from otgen.runs import Course, FaultKind, Level, Levels, Verdict, copied, verdict
 from otgen.runs.verdict_advice import advice
+from otgen.runs.verdict_copies import copying_text
 from otgen.runs.verdict_distance import distance_of
-from otgen.runs.verdict_faults import copying_text, faults, undecided
+from otgen.runs.verdict_faults import faults, undecided
 from otgen.train import Duration, RunConfig, evaluate
 from otgen.train.protocol import Protocol
 from otgen.train.ruler import Ruler

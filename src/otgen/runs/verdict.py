@@ -10,9 +10,11 @@ from typing import Any
 
 from otgen.data import HandwrittenDigits
 from otgen.runs.verdict_advice import Advice, advice
+from otgen.runs.verdict_copies import copied, copying_text
 from otgen.runs.verdict_curve import Trend, trend_of, trend_text
 from otgen.runs.verdict_distance import DIGITS, PHOTOGRAPHS, Distance, Level, Levels, distance_of
-from otgen.runs.verdict_faults import Fault, copied, copying_text, faults, undecided
+from otgen.runs.verdict_faults import faults, undecided
+from otgen.runs.verdict_kinds import Fault
 from otgen.train import RunConfig
 from otgen.train.protocol import Protocol
 

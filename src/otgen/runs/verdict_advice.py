@@ -14,7 +14,7 @@ from otgen.nets import DcganGenerator, MlpGenerator
 from otgen.ot import Relative
 from otgen.runs.verdict_curve import Course
 from otgen.runs.verdict_distance import Level
-from otgen.runs.verdict_faults import FaultKind
+from otgen.runs.verdict_kinds import FaultKind
 from otgen.train import Duration, RunConfig
 
 

@@ -1,0 +1,70 @@
+"""What is wrong with the rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from otgen.runs.verdict_kinds import Fault, FaultKind
+
+# Of tables: the largest KS or total variation of a column, error of correlations and loss of AUC that pass.
+_COLUMN, _CORRELATION, _USE = 0.1, 0.1, 0.03
+# Mean difference of the shares of missing values that passes.
+_GAPS = 0.05
+
+
+def table_faults(values: Mapping[str, float]) -> Iterator[Fault]:
+    """What is wrong with rows, as far as the stored numbers show it.
+
+    Args:
+        values: metric name to number; nothing is said of metrics that are missing.
+    """
+    for check in (_columns, _gaps, _together, _use):
+        yield from check(values)
+
+
+def _columns(values: Mapping[str, float]) -> Iterator[Fault]:
+    columns = {key.partition("/")[2]: value for key, value in values.items() if key.startswith("marginal/")}
+    if columns and max(columns.values()) > _COLUMN:
+        worst = max(columns, key=lambda name: columns[name])
+        others = sum(value > _COLUMN for value in columns.values()) - 1
+        more = f", and {others} more column{'s are' if others > 1 else ' is'} off by more than {_COLUMN}"
+        said = f"The column {worst!r} is off most: {columns[worst]:.2g} in KS or total variation"
+        yield Fault(FaultKind.COLUMN, f"{said}{more if others else ''}.")
+
+
+def _gaps(values: Mapping[str, float]) -> Iterator[Fault]:
+    error = values.get("missing_error")
+    if error is not None and error > _GAPS:
+        yield Fault(FaultKind.GAPS, f"The shares of missing values are off by {error:.2g} in a column, on average.")
+
+
+def _together(values: Mapping[str, float]) -> Iterator[Fault]:
+    error = values.get("correlation_error_matched", values.get("correlation_error"))
+    real = values.get("correlation_error_real", 0.0)
+    if error is not None and error > max(_CORRELATION, 2 * real):
+        beside = f" (of real rows {real:.2g})" if real else ""
+        said = f"The columns hang together otherwise: their correlations are off by {error:.2g}{beside}."
+        yield Fault(FaultKind.TOGETHER, said)
+
+
+def _use(values: Mapping[str, float]) -> Iterator[Fault]:
+    for key, name in (("auc", "an AUC"), ("r2", "an R2")):
+        synthetic, real = values.get(f"tstr_{key}"), values.get(f"trtr_{key}")
+        if synthetic is None or real is None:
+            continue
+        # Of few held-out rows the number is chance: the interval says how much.
+        if synthetic < real - _USE:
+            certain = values.get(f"tstr_{key}_high", synthetic) < real
+            told = [_with_interval(values, part) for part in (f"tstr_{key}", f"trtr_{key}")]
+            yield Fault(
+                FaultKind.USE,
+                f"A model that learnt from samples has {name} of {told[0]} on real rows, one that learnt from real "
+                f"rows {told[1]}.",
+                certain,
+            )
+
+
+def _with_interval(values: Mapping[str, float], key: str) -> str:
+    """A number with its interval, where one is stored."""
+    ends = [values.get(f"{key}{end}") for end in ("_low", "_high")]
+    return f"{values[key]:.3f}" + ("" if None in ends else f" [{ends[0]:.2f}, {ends[1]:.2f}]")
