@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from otgen.runs.verdict_distance import has_no_detail
 from otgen.runs.verdict_kinds import Fault, FaultKind
 
 # One per cent of held-out samples lie as near by definition; ten times as many are copies, if that is not chance. Of
@@ -12,7 +13,9 @@ _COPIES, _LUCK = 0.1, 0.99
 
 
 def copied(values: Mapping[str, float], held_out: int | None = None) -> bool | None:
-    """Whether samples are copies of training data; None if it was not checked.
+    """Whether samples are copies of training data; None if it was not checked, or cannot be told.
+
+    That many lie near to data tells nothing of images without any detail: an average of data lies near to all of them.
 
     Args:
         values: metric name to number.
@@ -22,13 +25,17 @@ def copied(values: Mapping[str, float], held_out: int | None = None) -> bool | N
         # Rows of a table: neither averages of rows, which lie near to many, nor rows that the table repeats.
         return values["dcr_copied"] - values.get("dcr_copied_real", 0.0) > _COPIES
     if "copy_close" in values:
+        if values.get("copy_exact", 0) > 0:
+            return True
         luck = 1 - (1 - _LUCK) ** (1 / held_out) if held_out else 0.0
-        return values["copy_close"] > max(_COPIES, luck) or values.get("copy_exact", 0) > 0
+        if values["copy_close"] <= max(_COPIES, luck):
+            return False
+        return None if has_no_detail(values) else True
     return None
 
 
 def copying_text(values: Mapping[str, float], held_out: int | None = None) -> str | None:
-    """A sentence on copies of training data, with the share that chance gives; None if it was not checked.
+    """A sentence on copies of training data, with the share that chance gives; None if that was not looked for.
 
     Args:
         values: metric name to number.
@@ -36,7 +43,10 @@ def copying_text(values: Mapping[str, float], held_out: int | None = None) -> st
     """
     found = copied(values, held_out)
     if found is None:
-        return None
+        unknown = (
+            "Whether there are copies cannot be told: averages of images, without detail, lie near to all of them."
+        )
+        return unknown if "copy_close" in values else None
     head = "Copying" if found else "No copying found"
     if "dcr_copied" in values:
         share, chance = values["dcr_copied"], values.get("dcr_copied_real", 0.0)

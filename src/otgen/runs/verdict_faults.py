@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from otgen.runs.verdict_copies import copies
-from otgen.runs.verdict_distance import is_glaring, is_off, short
+from otgen.runs.verdict_distance import has_no_detail, is_glaring, is_off, nearest_key, short
 from otgen.runs.verdict_kinds import Fault, FaultKind
 from otgen.runs.verdict_tables import table_faults
 from otgen.train import worst_class
@@ -70,7 +70,8 @@ def _ordered(values: Mapping[str, float], held_out: int | None) -> list[Fault]:
     each = [*copies(values, held_out), *(fault for check in checks for fault in check(values))]
     for fault in sorted(each, key=lambda fault: not fault.certain):
         found.setdefault(fault.kind, fault)
-    if FaultKind.COLLAPSE in found and found[FaultKind.COLLAPSE].certain:
+    blurred = has_no_detail(values) or (values.get("detail", 1.0) < _SMOOTH and any(_nearer_than_real(values)))
+    if FaultKind.COLLAPSE in found and found[FaultKind.COLLAPSE].certain and not blurred:
         # Samples of a few kinds spread less than data: that is no blur.
         found.pop(FaultKind.BLUR, None)
     order = list(FaultKind)
@@ -78,9 +79,9 @@ def _ordered(values: Mapping[str, float], held_out: int | None) -> list[Fault]:
         # What lies between modes says nothing of their shapes.
         order.remove(FaultKind.BETWEEN)
         order.insert(order.index(FaultKind.POINTS), FaultKind.BETWEEN)
-    if is_glaring(values.get("detail", 1.0)):
-        # Nothing else of such images can be told: not their class, nor their kinds.
-        seen_first = [FaultKind.COPIES, FaultKind.BLUR, FaultKind.NOISE]
+    if blurred or is_glaring(values.get("detail", 1.0)):
+        # Nothing else of such images can be told: not their class, nor their kinds, nor whether they are copies.
+        seen_first = [FaultKind.BLUR, FaultKind.NOISE]
         order = seen_first + [kind for kind in order if kind not in seen_first]
     return [found[kind] for kind in order if kind in found]
 
@@ -196,7 +197,9 @@ def _between(values: Mapping[str, float]) -> Iterator[Fault]:
         said = f"Few samples lie where data do ({_beside_real(values, 'precision')})."
         yield Fault(FaultKind.BETWEEN, said, _is_less(values, "precision"))
     if is_off(values):
-        ratio = f"{short(values['copy_ratio'])} times as far from the nearest training sample as held-out data do"
+        ratio = (
+            f"{short(values[nearest_key(values) or ''])} times as far from the nearest training sample as real ones do"
+        )
         yield Fault(FaultKind.BETWEEN, f"Off the data: the samples lie {ratio}.")
 
 
