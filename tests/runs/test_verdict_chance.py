@@ -145,3 +145,14 @@ def test_rows_off_the_data_are_told_as_points_are() -> None:
     # The neighbours of the codes of rows say nothing of these.
     fine = {"dcr_ratio": 1.3, "dcr_ratio_low": 1.2, "dcr_ratio_high": 1.4, "copy_ratio": 3.0}
     assert _said(rows | fine, held_out=146).faults == ()
+
+
+def test_a_column_of_many_levels_is_off_by_chance() -> None:
+    rows = {"marginal_ks": 0.03, "marginal_ks_real": 0.03, "detection_auc": 0.55}
+    names = {"marginal/name": 0.15, "marginal_chance/name": 0.45, "marginal/age": 0.06, "marginal_chance/age": 0.07}
+    assert _said(rows | names).faults == ()
+    (fault,) = _said(rows | names | {"marginal/age": 0.12}).faults
+    assert fault.text == "The column 'age' is off most: 0.12 in KS or total variation (by chance up to 0.07)."
+    (fault,) = _said(rows | names | {"marginal/name": 0.9, "marginal/age": 0.12}).faults
+    assert fault.text.startswith("The column 'name' is off most: 0.9 in KS or total variation (by chance up to 0.45)")
+    assert fault.text.endswith(", and 1 more column is off by more than 0.1 and by more than chance.")

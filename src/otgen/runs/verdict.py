@@ -150,7 +150,7 @@ def verdict(
 
 
 def _with_detail(values: Mapping[str, float], history: Sequence[Mapping[str, Any]]) -> Mapping[str, float]:
-    """The metrics, with the detail of images from the newest evaluation that has it; without it blur looks like copies."""
+    """The metrics, with the newest known detail of images: without it blur looks like copies."""
     known = [record for record in history if record.get("detail") is not None]
     if "detail" in values or not known:
         return values

@@ -249,7 +249,7 @@ def distance_of(
             matched=key != measure.key,
             most_unit=measure.most_unit,
             compared=compared,
-            nearest=None if (key := nearest_key(values)) is None else values[key],
+            nearest=None if (nearest := nearest_key(values)) is None else values[nearest],
             twins=twins,
         )
     return None

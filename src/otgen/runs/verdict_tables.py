@@ -24,12 +24,16 @@ def table_faults(values: Mapping[str, float]) -> Iterator[Fault]:
 
 def _columns(values: Mapping[str, float]) -> Iterator[Fault]:
     columns = {key.partition("/")[2]: value for key, value in values.items() if key.startswith("marginal/")}
-    if columns and max(columns.values()) > _COLUMN:
-        worst = max(columns, key=lambda name: columns[name])
-        others = sum(value > _COLUMN for value in columns.values()) - 1
+    # Few rows of many levels differ much by chance.
+    chance = {name: values.get(f"marginal_chance/{name}", 0.0) for name in columns}
+    off = {name: value - chance[name] for name, value in columns.items() if value > max(_COLUMN, chance[name])}
+    if off:
+        worst = max(off, key=lambda name: off[name])
+        others = len(off) - 1
         more = f", and {others} more column{'s are' if others > 1 else ' is'} off by more than {_COLUMN}"
-        said = f"The column {worst!r} is off most: {columns[worst]:.2g} in KS or total variation"
-        yield Fault(FaultKind.COLUMN, f"{said}{more if others else ''}.")
+        beside = f" (by chance up to {chance[worst]:.2g})" if chance[worst] else ""
+        said = f"The column {worst!r} is off most: {columns[worst]:.2g} in KS or total variation{beside}"
+        yield Fault(FaultKind.COLUMN, f"{said}{f'{more} and by more than chance' if others else ''}.")
 
 
 def _gaps(values: Mapping[str, float]) -> Iterator[Fault]:
