@@ -10,6 +10,9 @@ from otgen.runs.verdict_kinds import Fault, FaultKind
 _COLUMN, _CORRELATION, _USE = 0.1, 0.1, 0.03
 # Mean difference of the shares of missing values that passes.
 _GAPS = 0.05
+# A column follows from the others if so much of it is explained. It follows less than it should if so much of that is
+# lost, or if what is not explained grows by so many times itself, and that is more than next to nothing.
+_FOLLOWS, _LOST, _UNEXPLAINED, _LEAST_LOST, _EXACT = 0.3, 0.1, 2.0, 0.02, 0.001
 
 
 def table_faults(values: Mapping[str, float]) -> Iterator[Fault]:
@@ -18,7 +21,7 @@ def table_faults(values: Mapping[str, float]) -> Iterator[Fault]:
     Args:
         values: metric name to number; nothing is said of metrics that are missing.
     """
-    for check in (_columns, _gaps, _together, _use):
+    for check in (_columns, _gaps, _explained, _together, _use):
         yield from check(values)
 
 
@@ -40,6 +43,34 @@ def _gaps(values: Mapping[str, float]) -> Iterator[Fault]:
     error = values.get("missing_error")
     if error is not None and error > _GAPS:
         yield Fault(FaultKind.GAPS, f"The shares of missing values are off by {error:.2g} in a column, on average.")
+
+
+def _explained(values: Mapping[str, float]) -> Iterator[Fault]:
+    """The column that follows less from the others than in real rows, by what weighs most."""
+    worst, weight = "", 1.0
+    for key, share in values.items():
+        if not key.startswith("explained/"):
+            continue
+        name = key.removeprefix("explained/")
+        real, chance = values[f"explained_real/{name}"], values[f"explained_chance/{name}"]
+        lost = real - share
+        if real < _FOLLOWS or lost < max(chance, _LEAST_LOST):
+            continue
+        # What follows nearly exactly, as a sum does, is broken by less than what is a tendency.
+        heavier = max(lost / _LOST, lost / (_UNEXPLAINED * max(1 - real, _EXACT)))
+        if heavier > weight:
+            worst, weight = name, heavier
+    if worst:
+        others = (
+            key.removeprefix(f"explained_by/{worst}/") for key in values if key.startswith(f"explained_by/{worst}/")
+        )
+        told = [f"{100 * max(values[f'{key}/{worst}'], 0.0):.3g} %" for key in ("explained", "explained_real")]
+        yield Fault(
+            FaultKind.TOGETHER,
+            f"The columns {worst!r} and {next(others, 'others')!r} hang together otherwise: trees that learnt "
+            f"{worst!r} from the other columns of real rows explain {told[0]} of it in the samples, and {told[1]} in "
+            "real rows that they have not seen.",
+        )
 
 
 def _together(values: Mapping[str, float]) -> Iterator[Fault]:
