@@ -32,7 +32,7 @@ def _orders(n: int, seed: int) -> pd.DataFrame:
 
 
 def _found(fake: pd.DataFrame, real: pd.DataFrame, kinds: Any = KINDS) -> dict[str, float]:
-    return Dependence()(RowSets(fake=fake, real=real, held_out=None, kinds=kinds, target=None))
+    return Dependence(trees=20)(RowSets(fake=fake, real=real, held_out=None, kinds=kinds, target=None))
 
 
 def test_a_product_that_is_off_is_named_where_correlations_are_right() -> None:

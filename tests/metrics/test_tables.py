@@ -57,7 +57,7 @@ METRICS: list[TableMetric] = [
     MissingRates(),
     TrainOnSynthetic(trees=20),
     Detection(rounds=15),
-    Dependence(),
+    Dependence(trees=4),
     ClosestRecord(),
 ]
 every_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: type(metric).__name__)

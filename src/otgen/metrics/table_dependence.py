@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -10,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from otgen.errors import quiet
 from otgen.metrics.base import Label
 from otgen.metrics.table_associations import associations, frequent_levels
 from otgen.metrics.table_design import Design
-from otgen.metrics.table_metric import LearntTableMetric, Numbers, require_sklearn
+from otgen.metrics.table_metric import LearntTableMetric, Numbers, require_count, require_sklearn
 from otgen.metrics.table_sets import Rows, RowSets
 
-# Rows of each set, trees of a forest (a row is in the sample of each of 40 trees once in 10^8 times), and the fewest
-# rows that have the column.
-_MOST, _TREES, _LEAST = 1000, 40, 30
+# Rows of each set, and the fewest rows that have the column.
+_MOST, _LEAST = 1000, 30
 # Columns that are looked at, levels of one that are told apart, and coordinates that a split of a tree chooses from.
 _COLUMNS, _LEVELS, _CHOSEN = 12, 30, 20
 # Standard deviations of a difference that pass for chance: many columns are looked at.
@@ -44,9 +45,17 @@ class Dependence(LearntTableMetric):
         ``explained_lost``: the largest difference of the first two, over the columns; 0 if there is none.
     No key for a table of one column, or of fewer than 30 rows in a set. Of more than 12 columns those are looked at
     that have the strongest associations with others; 1,000 rows of each set are used.
+
+    Attributes:
+        trees: number of trees; with fewer than 20 there are training rows that none of them guesses.
     """
 
     labels = {"explained_lost": Label("what columns follow less from the others than real ones (0: no less)", 86)}
+
+    trees: int = 40
+
+    def __post_init__(self) -> None:
+        require_count("trees", self.trees, 40)
 
     @override
     def __call__(self, rows: RowSets) -> dict[str, float]:
@@ -56,7 +65,7 @@ class Dependence(LearntTableMetric):
         require_sklearn()
         found, lost = dict[str, float](), list[float]()
         for name in _strongest(rows):
-            one = _explained(rows, name)
+            one = _explained(rows, name, self.trees)
             found |= one
             lost += [one[f"explained_real/{name}"] - one[f"explained/{name}"]] if one else []
         return found | {"explained_lost": max(0.0, *lost)} if lost else {}
@@ -73,7 +82,7 @@ def _strongest(rows: RowSets) -> list[str]:
     return [names[j] for j in np.argsort(-(found**2).sum(1), kind="stable")[:_COLUMNS]]
 
 
-def _explained(rows: RowSets, name: str) -> dict[str, float]:
+def _explained(rows: RowSets, name: str, trees: int) -> dict[str, float]:
     """The keys of one column; none where it is constant or has few values."""
     design = Design.fitted(rows, most_levels=_LEVELS, without=name)
     (x, truth), (fake, fake_truth) = (
@@ -88,7 +97,7 @@ def _explained(rows: RowSets, name: str) -> dict[str, float]:
         ordered = np.sort(truth)
         truth, fake_truth = _ranks(truth, ordered), _ranks(fake_truth, ordered)
         constant = float(truth.var())
-    model = _forest(x, truth, by_classes=by_classes)
+    model = _forest(x, truth, trees, by_classes=by_classes)
     if by_classes:
         unseen = model.classes_[model.oob_decision_function_.argmax(1)]
         errors, fake_errors = (unseen != truth) * 1.0, (model.predict(fake) != fake_truth) * 1.0
@@ -123,13 +132,15 @@ def _ranks(values: Numbers, ordered: Numbers) -> Numbers:
     return ranks
 
 
-def _forest(points: Numbers, truth: NDArray[Any], *, by_classes: bool) -> Any:
+def _forest(points: Numbers, truth: NDArray[Any], trees: int, *, by_classes: bool) -> Any:
     """A forest that learnt the column, with what it guesses of rows that its trees have not seen."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     chosen = min(1.0, _CHOSEN / points.shape[1])
     kind = RandomForestClassifier if by_classes else RandomForestRegressor
-    return kind(_TREES, max_features=chosen, oob_score=True, random_state=0).fit(points, truth)
+    # Codes of many levels are told where they are chosen, and not by each of the forests.
+    with quiet("sklearn", logging.ERROR):
+        return kind(trees, max_features=chosen, oob_score=True, random_state=0).fit(points, truth)
 
 
 def _most_used(rows: RowSets, design: Design, importances: Numbers) -> tuple[str, float]:
