@@ -26,6 +26,7 @@ from otgen.errors import MissingDependency
 from otgen.metrics import (
     ClosestRecord,
     CorrelationError,
+    Dependence,
     Detection,
     EvaluationInput,
     FeatureSets,
@@ -56,6 +57,7 @@ METRICS: list[TableMetric] = [
     MissingRates(),
     TrainOnSynthetic(trees=20),
     Detection(rounds=15),
+    Dependence(trees=4),
     ClosestRecord(),
 ]
 every_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: type(metric).__name__)
@@ -506,7 +508,7 @@ def test_without_scikit_learn_a_line_names_the_extra_and_the_rest_is_computed(mo
     rows = sets(people(60, 2))
     monkeypatch.setattr(builtins, "__import__", without)
     for metric in METRICS:
-        if isinstance(metric, TrainOnSynthetic | Detection):
+        if isinstance(metric, TrainOnSynthetic | Detection | Dependence):
             with pytest.raises(MissingDependency, match=r"otgen\[tables\]"):
                 metric(rows)
             with pytest.warns(UserWarning, match=r"need scikit-learn.*pip install 'otgen\[tables\]'"):

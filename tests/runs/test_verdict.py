@@ -350,7 +350,7 @@ def test_a_run_that_still_improves_is_to_be_continued() -> None:
     settled = verdict(values, history, POINTS, run=Path("runs/a"), settled=True)
     assert "--resume" not in settled.advice.command
     ready = verdict({"frechet": 1.0, "frechet_real": 1.0}, _curve(9.0, 1.0, 1.0, 1.0), POINTS, run=Path("runs/a"))
-    assert ready.advice.command == "otgen sample runs/a --out samples.npz"
+    assert ready.advice.command == "otgen sample runs/a --out a-samples.npz"
     copying = verdict(values | {"copy_close": 0.5}, history, POINTS, run=Path("runs/a"))
     assert "--budget 75s" in copying.advice.command
 

@@ -16,8 +16,9 @@ from otgen.methods import PixelSinkhorn
 from otgen.nets import MlpGenerator
 from otgen.runs import Course, FaultKind, Level, Levels, Verdict, copied, verdict
 from otgen.runs.verdict_advice import advice
+from otgen.runs.verdict_copies import copying_text
 from otgen.runs.verdict_distance import distance_of
-from otgen.runs.verdict_faults import copying_text, faults, undecided
+from otgen.runs.verdict_faults import faults, undecided
 from otgen.train import Duration, RunConfig, evaluate
 from otgen.train.protocol import Protocol
 from otgen.train.ruler import Ruler
@@ -150,7 +151,7 @@ def test_points_that_are_off_the_data_are_far_for_a_reason_that_is_told() -> Non
 
 def test_an_auc_below_chance_is_explained() -> None:
     rows = {"marginal_ks": 0.03, "marginal_ks_real": 0.03, "detection_auc": 0.38}
-    below = distance_of(rows)
+    below = distance_of(rows, twins=True)
     assert below is not None
     assert "AUC of 0.38 (by chance 0.5; below it, samples are near twins of training rows)" in below.text()
     chance = distance_of(rows | {"detection_auc": 0.48})

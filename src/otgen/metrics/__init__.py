@@ -60,6 +60,7 @@ from otgen.metrics.table_marginals import Marginals as Marginals
 from otgen.metrics.table_associations import CorrelationError as CorrelationError
 from otgen.metrics.table_marginals import SpreadRatio as SpreadRatio
 from otgen.metrics.table_marginals import MissingRates as MissingRates
+from otgen.metrics.table_dependence import Dependence as Dependence
 from otgen.metrics.table_models import TrainOnSynthetic as TrainOnSynthetic
 from otgen.metrics.table_models import Detection as Detection
 from otgen.metrics.table_copies import ClosestRecord as ClosestRecord

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from otgen.metrics.base import Label
 from otgen.metrics.table_metric import Numbers, TableMetric, measured
 from otgen.metrics.table_sets import MISSING, Rows, RowSets
+
+# Random partings of the rows of both sets, rows of each that take part, and standard deviations above the mean.
+_PARTINGS, _POOLED, _ASIDE = 50, 10_000, 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +29,9 @@ class Marginals(TableMetric):
         ``marginal_ks``, ``marginal_tv``: the means over the columns of either sort, with ``*_low``, ``*_high``,
             ``*_real``, ``*_matched``.
         ``marginal/COLUMN``: the distance of one column, so that the worst one can be named.
+        ``marginal_chance/COLUMN``: what that distance stays below by chance, if both sets are of one law: 4 standard
+            deviations above the mean over random partings of the rows of both. Of a column with nearly as many levels
+            as there are rows it is large, since few levels of one set are in the other.
     """
 
     labels = {
@@ -49,7 +57,10 @@ class Marginals(TableMetric):
         once = np.ones((1, len(fake))), np.ones((1, len(real)))
         columns = dict(zip(rows.number_names, ks_distances(fake, real, *once)[0], strict=True))
         columns |= dict(zip(rows.level_names, total_variations(fake, real, *once, levels)[0], strict=True))
-        return found | {f"marginal/{name}": float(columns[name]) for name in rows.kinds if _exists(columns, name)}
+        chance = dict(zip((*rows.number_names, *rows.level_names), _by_chance(rows, levels), strict=True))
+        names = [name for name in rows.kinds if _exists(columns, name)]
+        found |= {f"marginal/{name}": float(columns[name]) for name in names}
+        return found | {f"marginal_chance/{name}": float(chance[name]) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +121,28 @@ class MissingRates(TableMetric):
         return measured("missing_error", statistic, rows, bounds=(0, 1))
 
 
+def _by_chance(rows: RowSets, levels: list[int]) -> Numbers:
+    """What the distance of each column, numeric ones first, stays below by chance, shape ``(p + q,)``."""
+    fake, real = rows.fake_rows.first(_POOLED), rows.real_rows.first(_POOLED)
+    found = []
+    for x, y in zip(fake.numbers.T, real.numbers.T, strict=True):
+        # The distance is that of the values that are there, so these are parted.
+        x, y = x[~np.isnan(x)], y[~np.isnan(y)]
+        pool, one = np.concatenate([x, y]), _partings(len(x), len(y))
+        found.append(_ks(pool, pool, one, 1 - one) if len(x) and len(y) else np.ones(_PARTINGS))
+    pool_codes, one = np.concatenate([fake.codes, real.codes]), _partings(len(fake), len(real))
+    for codes, count in zip(pool_codes.T, levels, strict=True):
+        found.append(_variation((codes, one), (codes, 1 - one), count))
+    bounds = [min(float(drawn.mean() + _ASIDE * drawn.std(ddof=1)), 1.0) for drawn in found]
+    return np.array(bounds)
+
+
+def _partings(n: int, m: int) -> Numbers:
+    """Weights 1 on ``n`` of ``n + m`` rows, 0 on the others, shape ``(partings, n + m)``."""
+    rng = torch.Generator().manual_seed(0)
+    return (torch.rand(_PARTINGS, n + m, generator=rng).argsort(1) < n).double().numpy()
+
+
 def ks_distances(fake: Rows, real: Rows, fake_weights: Numbers, real_weights: Numbers) -> Numbers:
     """The Kolmogorov-Smirnov distance of each numeric column for each of B weightings, shape ``(B, p)``.
 
@@ -142,10 +175,18 @@ def total_variations(
     """The total variation of each categorical column for each of B weightings, shape ``(B, q)``."""
     found = []
     for j, count in enumerate(levels):
-        own = np.eye(count)
-        difference = _normed(fake_weights) @ own[fake.codes[:, j]] - _normed(real_weights) @ own[real.codes[:, j]]
-        found.append(np.abs(difference).sum(1) / 2)
+        found.append(_variation((fake.codes[:, j], fake_weights), (real.codes[:, j], real_weights), count))
     return np.stack(found, 1) if found else np.empty((len(fake_weights), 0))
+
+
+def _variation(one: tuple[NDArray[np.int64], Numbers], other: tuple[NDArray[np.int64], Numbers], count: int) -> Numbers:
+    """The total variation of two sets of codes with weights, for each of B weightings, shape ``(B,)``."""
+    shares = [
+        np.stack([np.bincount(codes, weights=each, minlength=count) for each in _normed(weights)])
+        for codes, weights in (one, other)
+    ]
+    distance: Numbers = np.abs(shares[0] - shares[1]).sum(1) / 2
+    return distance
 
 
 def spread_ratios(fake: Rows, real: Rows, fake_weights: Numbers, real_weights: Numbers) -> Numbers:

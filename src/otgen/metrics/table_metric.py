@@ -84,7 +84,7 @@ def require_sklearn() -> None:
         import sklearn  # noqa: F401
     except ImportError as error:
         raise MissingDependency(
-            "train-on-synthetic and real-or-synthetic scores need scikit-learn, which is not installed; "
+            "train-on-synthetic, real-or-synthetic and dependence scores need scikit-learn, which is not installed; "
             "pip install 'otgen[tables]' (the other metrics of the table do without)"
         ) from error
 

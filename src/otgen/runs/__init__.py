@@ -36,13 +36,13 @@ from otgen.runs.tracking import track as track
 from otgen.runs.verdict import Verdict as Verdict
 from otgen.runs.verdict import verdict as verdict
 from otgen.runs.verdict_advice import Advice as Advice
+from otgen.runs.verdict_copies import copied as copied
 from otgen.runs.verdict_curve import Course as Course
 from otgen.runs.verdict_curve import Trend as Trend
 from otgen.runs.verdict_distance import Distance as Distance
 from otgen.runs.verdict_distance import Level as Level
 from otgen.runs.verdict_distance import Levels as Levels
-from otgen.runs.verdict_faults import Fault as Fault
-from otgen.runs.verdict_faults import FaultKind as FaultKind
-from otgen.runs.verdict_faults import copied as copied
+from otgen.runs.verdict_kinds import Fault as Fault
+from otgen.runs.verdict_kinds import FaultKind as FaultKind
 
 __all__ = exported(globals())

@@ -10,15 +10,17 @@ from typing import Any
 
 from otgen.data import HandwrittenDigits
 from otgen.runs.verdict_advice import Advice, advice
+from otgen.runs.verdict_copies import copied, copying_text
 from otgen.runs.verdict_curve import Trend, trend_of, trend_text
-from otgen.runs.verdict_distance import DIGITS, PHOTOGRAPHS, Distance, Level, Levels, distance_of
-from otgen.runs.verdict_faults import Fault, copied, copying_text, faults, undecided
+from otgen.runs.verdict_distance import DIGITS, HARDLY_ANY, PHOTOGRAPHS, Distance, Level, Levels, distance_of
+from otgen.runs.verdict_faults import faults, undecided
+from otgen.runs.verdict_kinds import Fault
 from otgen.train import RunConfig
 from otgen.train.protocol import Protocol
 
 # With fewer held-out samples nothing is called near real: the KS distance of a column of n real rows varies by
-# 0.26 / sqrt(n), of 100 by half of the excess that the word allows, of 10 by more than all of it.
-_FEW, _HARDLY_ANY = 100, 10
+# 0.26 / sqrt(n), of 100 by half of the excess that the word allows, of 10 (HARDLY_ANY) by more than all of it.
+_FEW = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,16 +105,22 @@ def verdict(
     """The verdict on a run, from stored numbers alone.
 
     Args:
-        values: the metrics of its newest evaluation; nothing is said of those that are missing.
+        values: the metrics of its newest evaluation; nothing is said of those that are missing, but for the detail of
+            images, which the newest evaluation of the curve may have.
         history: its stored evaluations, those of the end and those of its curve.
         config: its configuration.
         run: its directory, as the advice shall name it.
         settled: whether its method ended it, so that it cannot be continued.
         protocol: how the evaluation was made; None for one of an earlier version, which is taken for one of many data.
     """
+    values = _with_detail(values, history)
     limits = DIGITS if isinstance(config.data, HandwrittenDigits) else PHOTOGRAPHS
     held_out = None if protocol is None else protocol.compared
-    distance = distance_of(values, frechet=limits, held_out=held_out)
+    # Without held-out data one half of the training data is compared with the other.
+    compared = None if protocol is None else protocol.compared or protocol.real // 2
+    distance = distance_of(
+        values, frechet=limits, held_out=held_out, compared=compared, twins=bool(copied(values, held_out))
+    )
     trend = trend_of(
         history,
         key=None if distance is None else distance.key,
@@ -128,6 +136,7 @@ def verdict(
         fault=found[0].kind if found else None,
         settled=settled,
         few=held_out is not None and held_out < _FEW,
+        data=None if protocol is None else protocol.real,
     )
     return Verdict(
         levels=levels,
@@ -140,11 +149,20 @@ def verdict(
     )
 
 
+def _with_detail(values: Mapping[str, float], history: Sequence[Mapping[str, Any]]) -> Mapping[str, float]:
+    """The metrics, with the newest known detail of images: without it blur looks like copies."""
+    known = [record for record in history if record.get("detail") is not None]
+    if "detail" in values or not known:
+        return values
+    newest = max(known, key=lambda record: float(record.get("step") or 0))
+    return {**values, "detail": float(newest["detail"])}
+
+
 def _resolved(levels: Levels, held_out: int | None) -> Levels | None:
     """The levels that so many held-out samples can tell apart; None if these can tell none."""
     if held_out is None or held_out >= _FEW:
         return levels
-    if held_out < _HARDLY_ANY:
+    if held_out < HARDLY_ANY:
         return levels if levels.best.rank >= Level.SOME_WAY.rank else None
     best, worst = (max(level, Level.CLOSE, key=lambda each: each.rank) for level in levels)
     return Levels(best, worst)
@@ -153,14 +171,14 @@ def _resolved(levels: Levels, held_out: int | None) -> Levels | None:
 def _notes(values: Mapping[str, float], protocol: Protocol | None, what: str, *, capped: bool) -> Iterator[str]:
     """What was not found, or could not be told, and why."""
     held_out = None if protocol is None else protocol.compared
-    if copied(values, held_out) is False and (said := copying_text(values, held_out)) is not None:
+    if not copied(values, held_out) and (said := copying_text(values, held_out)) is not None:
         yield said
     if protocol is None or protocol.compared >= _FEW:
         return
     if capped:
         held = f"{protocol.held_out or 'no'} held-out {what}"
         told = held if protocol.held_out < _FEW else f"{protocol.generated} samples"
-        most, number = (Level.SOME_WAY, _HARDLY_ANY) if protocol.compared < _HARDLY_ANY else (Level.CLOSE, _FEW)
+        most, number = (Level.SOME_WAY, HARDLY_ANY) if protocol.compared < HARDLY_ANY else (Level.CLOSE, _FEW)
         yield f"With {told} nothing better than {most.value!r} can be told; that takes {number} or more."
     if "recall" in values and "recall_real" not in values and "detection_auc" not in values:
         yield "Whether kinds of data are missing is not known: recall has no baseline of real samples."

@@ -14,7 +14,7 @@ from otgen.nets import DcganGenerator, MlpGenerator
 from otgen.ot import Relative
 from otgen.runs.verdict_curve import Course
 from otgen.runs.verdict_distance import Level
-from otgen.runs.verdict_faults import FaultKind
+from otgen.runs.verdict_kinds import FaultKind
 from otgen.train import Duration, RunConfig
 
 
@@ -55,6 +55,10 @@ class _Change:
 
 # A run of this length, in seconds or in steps, has hardly begun: half of it says nothing.
 _SHORT_SECONDS, _SHORT_STEPS = 20.0, 200
+# With fewer training data a larger generator has nothing more to show, and a longer training neither.
+_FEW_DATA, _HARDLY_ANY_DATA = 100, 20
+# A generator whose narrowest layer would be below this is not made smaller.
+_NARROWEST = 4
 
 
 def advice(
@@ -66,6 +70,7 @@ def advice(
     fault: FaultKind | None,
     settled: bool = False,
     few: bool = False,
+    data: int | None = None,
 ) -> Advice:
     """What to try next on a run.
 
@@ -77,20 +82,24 @@ def advice(
         fault: what is wrong most; None for nothing.
         settled: whether its method ended it, so that it cannot be continued.
         few: whether there are too few held-out data to call samples near real.
+        data: number of training data; None for as many as one likes.
     """
     ended = course in (Course.REACHED, Course.FLAT) and level in (None, Level.CLOSE)
     if fault is None and (level is Level.NEAR or (few and ended)):
-        out = "rows.csv" if isinstance(config.data, Table) else "samples.npz"
+        # Named after the run, so that those of two runs stand side by side.
+        out = f"{run.resolve().name}-{'rows.csv' if isinstance(config.data, Table) else 'samples.npz'}"
         why = "nothing wrong was found: look at samples, so few held-out data tell no more"
         why = "the samples are ready for use" if level is Level.NEAR else why
         return Advice(shlex.join(["otgen", "sample", str(run), "--out", out]), why)
     if fault is FaultKind.COPIES:
         return next(_less_copying(config)).advice(run, config)
-    if course in (Course.FALLING, Course.UNKNOWN) and not settled:
+    enough = data is None or data >= _HARDLY_ANY_DATA
+    if course in (Course.FALLING, Course.UNKNOWN) and enough and not settled:
         why = "it still improves" if course is Course.FALLING else "more training shows whether it still improves"
         words = ["otgen", "train", "--resume", "--out", str(run), *_length(config, 2.0)]
         return Advice(shlex.join(words), why)
-    changes = [*_against(fault, course, config), *_wider(config), *_smaller_steps(config), *_otherwise(config)]
+    changes = [*_against(fault, course, config, data), *_wider(config, data), *_smaller_steps(config)]
+    changes += _otherwise(config)
     return changes[0].advice(run, config)
 
 
@@ -107,14 +116,15 @@ def _otherwise(config: RunConfig) -> Iterator[_Change]:
     yield _Change("--seed", str(config.seed + 1), "another seed shows what was chance")
 
 
-def _against(fault: FaultKind | None, course: Course, config: RunConfig) -> Iterator[_Change]:
-    """What helps against a fault of a run that no longer improves."""
+def _against(fault: FaultKind | None, course: Course, config: RunConfig, data: int | None) -> Iterator[_Change]:
+    """What helps against a fault of a run that no longer improves; a batch holds no more than there are data."""
     if course is Course.RISING or fault is FaultKind.NOISE:
         yield from _smaller_steps(config)
     elif fault in (FaultKind.COLLAPSE, FaultKind.VARIETY, FaultKind.MODES, FaultKind.CLASSES, FaultKind.POINTS):
         batch = getattr(config.method, "batch", None)
-        if isinstance(batch, int):
-            yield _Change("--method.batch", str(2 * batch), "a larger batch holds more of what is missing")
+        larger = min(2 * batch, data or 2 * batch) if isinstance(batch, int) else 0
+        if isinstance(batch, int) and larger > batch:
+            yield _Change("--method.batch", str(larger), "a larger batch holds more of what is missing")
     elif fault is FaultKind.BLUR:
         eps = getattr(getattr(config.method, "reg", None), "eps", None)
         if isinstance(eps, Relative):
@@ -123,18 +133,24 @@ def _against(fault: FaultKind | None, course: Course, config: RunConfig) -> Iter
             yield _Change("--method.reg.eps", f"{eps / 2:g}", "a smaller eps averages over less")
 
 
-def _wider(config: RunConfig) -> Iterator[_Change]:
-    yield from _resized(config, 2.0, "a larger generator can show more")
+def _wider(config: RunConfig, data: int | None) -> Iterator[_Change]:
+    """A larger generator; a smaller one where there are so few data that no network learns their law."""
+    if data is None or data >= _FEW_DATA:
+        yield from _resized(config, 2.0, "a larger generator can show more")
+    else:
+        why = f"{data} training data hardly show a law: more of them help most, else a smaller generator may"
+        yield from _resized(config, 0.5, why)
 
 
 def _resized(config: RunConfig, times: float, why: str) -> Iterator[_Change]:
     """A generator of so many times the width, where it has one."""
     generator = config.generator
     if isinstance(generator, MlpGenerator) and generator.widths:
-        widths = ",".join(str(max(1, round(times * width))) for width in generator.widths)
-        yield _Change("--generator.widths", f"[{widths}]", why)
-    elif isinstance(generator, DcganGenerator):
-        yield _Change("--generator.width", str(max(1, round(times * generator.width))), why)
+        widths = [round(times * width) for width in generator.widths]
+        if min(widths) >= _NARROWEST:
+            yield _Change("--generator.widths", f"[{','.join(map(str, widths))}]", why)
+    elif isinstance(generator, DcganGenerator) and (width := round(times * generator.width)) >= _NARROWEST:
+        yield _Change("--generator.width", str(width), why)
 
 
 def _smaller_steps(config: RunConfig) -> Iterator[_Change]:

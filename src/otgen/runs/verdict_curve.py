@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from otgen.runs.verdict_distance import MEASURES, Measure, keys_of, short
+from otgen.runs.verdict_distance import HARDLY_ANY, MEASURES, Measure, keys_of, short
 
 
 class Course(StrEnum):
@@ -39,6 +39,7 @@ class Trend:
         high: the same, at worst; at most 1.
         real: distance of real data in these evaluations, 0 if it is not known.
         last: the last distance of these evaluations.
+        few: number of real data that stand for new ones, where these are too few to tell where the run is going.
     """
 
     course: Course
@@ -49,6 +50,7 @@ class Trend:
     high: float | None = None
     real: float = 0.0
     last: float = math.nan
+    few: int | None = None
 
     def promised(self, value: float, real: float) -> tuple[float, float] | None:
         """What twice the budget promises for a distance, at best and at worst; None without a promise.
@@ -95,7 +97,9 @@ def trend_of(history: Sequence[Mapping[str, Any]], *, key: str | None = None, by
     real = float(records[-1].get(real_key) or 0.0)
     trend = partial(Trend, evaluations=len(records), key=measure.key, real=real, last=last)
     if last <= real:
-        return trend(course=Course.REACHED)
+        few = records[-1].get("matched") or HARDLY_ANY
+        # As near as hardly any real data are: that says nothing.
+        return trend(course=Course.UNKNOWN, few=few) if few < HARDLY_ANY else trend(course=Course.REACHED)
     least = float(distances.min())
     if last > _RISEN * least:
         return trend(course=Course.RISING, change=last / least if least > 0 else math.inf)
@@ -212,6 +216,7 @@ def trend_text(trend: Trend, value: float | None, real: float | None) -> str:
         return "By the curve of the run they are as near as real ones: that distance cannot tell more."
     if trend.course is Course.UNKNOWN or trend.change is None:
         count = {0: "no evaluation", 1: "one evaluation"}.get(trend.evaluations, "evaluations of the end only")
+        count = count if trend.few is None else f"they are as near as {trend.few} real ones, too few to tell"
         return f"Whether they still improve is not known: {count}."
     if trend.course is Course.RISING:
         return f"They became worse: the distance is {short(trend.change)} times the least one of the run."

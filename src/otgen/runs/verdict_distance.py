@@ -85,9 +85,12 @@ class Distance:
         levels: what it is called.
         held_out: number of held-out data that are compared; None if it is not known, 0 if real data are parts of the
             training data.
+        compared: number of real data that stand for new ones, held out or a part of the training data; None for many.
         matched: whether as many samples are compared.
         most_unit: as of the measure.
-        nearest: of points, the median distance to the nearest training sample over that of held-out data; else None.
+        twins: for tables, whether samples are copies of training rows.
+        nearest: of points and rows, the median distance to the nearest training sample over that of held-out data (of
+            rows, that of training rows from one another); else None.
     """
 
     key: str
@@ -98,9 +101,11 @@ class Distance:
     auc: float | None
     levels: Levels
     held_out: int | None = None
+    compared: int | None = None
     matched: bool = False
     most_unit: float | None = None
     nearest: float | None = None
+    twins: bool = False
 
     @property
     def ratio(self) -> float | None:
@@ -122,12 +127,18 @@ class Distance:
             told += f" / {short(self.real)}"
             told += f", of {self.held_out:,} each" if self.matched and self.held_out else ""
             said = f"Samples are {times} from the {self.data} {than} {others} are ({told})"
+            if not farther and self.compared is not None and self.compared < HARDLY_ANY:
+                said = f"With {self.compared} {others} nothing tells how far samples are from the {self.data} ({told})"
             if self.most_unit is not None and self.value - self.real > self.most_unit < self.real:
                 said += f"; with so few held out, what counts is the excess, {short(self.value - self.real)}"
         if self.nearest is not None and self.nearest > _NEAREST[0]:
             said += f"; from the nearest training sample {short(self.nearest)} times as far"
         if self.auc is not None:
-            below = "; below it, samples are near twins of training rows" if self.auc < _TWINS else ""
+            below = ""
+            if self.auc < _TWINS:
+                # A row beside which one of the other set was learnt is taken for that one.
+                twins = "samples are near twins of training rows"
+                below = f"; below it, {twins if self.twins else 'it is misled by rows of both sets that lie close by'}"
             said += f"; a classifier tells them from real ones with an AUC of {self.auc:.2f} (by chance 0.5{below})"
         return f"{said}."
 
@@ -183,6 +194,8 @@ _TRANSPORT = ("w2_squared_matched", "w1_matched")
 _LEAST_TRANSPORT, _PLAIN_TRANSPORT = 0.9, 1.5
 # Largest AUC of a level of tables, and what is no longer chance below 0.5.
 _AUC, _TWINS = (0.6, 0.75, 0.9), 0.45
+# The distance of fewer real data is chance.
+HARDLY_ANY = 10
 # So many times as far as held-out data samples of a level may be from the nearest training sample.
 _NEAREST = (1.25, 2.0, 4.0)
 # Of a known mixture, the largest share of samples that are near no mode, beyond that of real ones.
@@ -193,7 +206,12 @@ _SEEN, _GLARING = (0.8, 1.25), (0.4, 2.5)
 
 
 def distance_of(
-    values: Mapping[str, float], *, frechet: Limits = PHOTOGRAPHS, held_out: int | None = None
+    values: Mapping[str, float],
+    *,
+    frechet: Limits = PHOTOGRAPHS,
+    held_out: int | None = None,
+    compared: int | None = None,
+    twins: bool = False,
 ) -> Distance | None:
     """The distance that tells most among stored metrics; None if there is none.
 
@@ -201,6 +219,8 @@ def distance_of(
         values: metric name to number.
         frechet: the limits of the Fréchet distance of these images.
         held_out: number of held-out samples that were compared with as many generated ones; None if it is not known.
+        compared: number of real data that stand for new ones, as of the distance.
+        twins: whether samples are copies of training rows.
     """
     for measure in MEASURES:
         key, real_key = keys_of(measure, values)
@@ -228,7 +248,9 @@ def distance_of(
             held_out=held_out,
             matched=key != measure.key,
             most_unit=measure.most_unit,
-            nearest=values["copy_ratio"] if _are_points(values) else None,
+            compared=compared,
+            nearest=None if (nearest := nearest_key(values)) is None else values[nearest],
+            twins=twins,
         )
     return None
 
@@ -302,17 +324,29 @@ def _bounds(values: Mapping[str, float]) -> list[Levels]:
         bounds.append(Level.SOME_WAY if found >= modes / 2 else Level.FAR)
     levels = [Levels(bound, bound) for bound in bounds]
     # A cloud of points that is too thick moves no distance between laws much.
-    return levels + ([_all_within(_ends(values, "copy_ratio"), _NEAREST)] if _are_points(values) else [])
+    key = nearest_key(values)
+    return levels + ([] if key is None else [_all_within(_ends(values, key), _NEAREST)])
 
 
-def _are_points(values: Mapping[str, float]) -> bool:
-    """Whether samples are points whose nearest training samples are known; of images they tell no quality."""
-    return "copy_ratio" in values and not {"frechet", "pair_ssim", "detail"} & values.keys()
+def nearest_key(values: Mapping[str, float]) -> str | None:
+    """The key of how far samples are from the nearest training sample, relative to real ones; of points and tables.
+
+    None where it is not known, and for images, of which it tells no quality.
+    """
+    if any(measure.key in values for measure in _TABLES):
+        return "dcr_ratio" if "dcr_ratio" in values else None
+    return "copy_ratio" if "copy_ratio" in values and not {"frechet", "pair_ssim", "detail"} & values.keys() else None
 
 
 def is_off(values: Mapping[str, float]) -> bool:
-    """Whether points lie farther from the nearest training sample than held-out data do, by more than chance."""
-    return _are_points(values) and _ends(values, "copy_ratio").low > _NEAREST[0]
+    """Whether samples lie farther from the nearest training sample than real ones do, by more than chance."""
+    key = nearest_key(values)
+    return key is not None and _ends(values, key).low > _NEAREST[0]
+
+
+def has_no_detail(values: Mapping[str, float]) -> bool:
+    """Whether samples are images so smooth that a person sees at once nothing but blots."""
+    return values.get("detail", 1.0) < _GLARING[0]
 
 
 def is_glaring(detail: float) -> bool:

@@ -3,60 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 
-from otgen.runs.verdict_distance import is_glaring, is_off, short
+from otgen.runs.verdict_copies import copies
+from otgen.runs.verdict_distance import has_no_detail, is_glaring, is_off, nearest_key, short
+from otgen.runs.verdict_kinds import Fault, FaultKind
+from otgen.runs.verdict_tables import table_faults
 from otgen.train import worst_class
-
-
-class FaultKind(StrEnum):
-    """What is wrong, what weighs most first."""
-
-    COPIES = "copies"
-    """Samples are training data, or nearly."""
-    COLLAPSE = "collapse"
-    """Samples are good, and of a few kinds only."""
-    MODES = "modes"
-    """Modes of a known mixture are missing."""
-    CLASSES = "classes"
-    """A class is missing."""
-    LABELS = "labels"
-    """Samples are not of the label that they were asked for, or one label is made worse than the others."""
-    POINTS = "points"
-    """Samples lie on points of the modes of a known mixture."""
-    VARIETY = "variety"
-    """Samples are good, and lack some of the kinds that the data have."""
-    BLUR = "blur"
-    """Samples are averages of data, or too near to their mean."""
-    NOISE = "noise"
-    """Samples are rougher, or wider, than data."""
-    BETWEEN = "between"
-    """Samples lie where there are no data."""
-    COLUMN = "column"
-    """A column of a table is distributed otherwise."""
-    GAPS = "gaps"
-    """Another share of the values of a table is missing."""
-    TOGETHER = "together"
-    """The columns of a table hang together otherwise."""
-    USE = "use"
-    """A model that learnt from samples is worse on real data."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something that is wrong.
-
-    Attributes:
-        kind: what it is.
-        text: a sentence or two with the numbers.
-        certain: whether its interval leaves out that of real samples; else there are too few to tell.
-    """
-
-    kind: FaultKind
-    text: str
-    certain: bool = True
-
 
 # Below this share of a mode's own spread samples count as lying on points, above the other one as too wide.
 _NARROW, _WIDE = 0.5, 1.2
@@ -75,9 +27,6 @@ _DISTANCES = {
 _CLASSES = 10
 # Relative difference of a distance from that of real samples that is not put down to chance.
 CHANCE = 0.1
-# One per cent of held-out samples lie as near by definition; ten times as many are copies, if that is not chance. Of
-# few held-out samples the nearest one is a matter of luck, which this share of draws stays within.
-_COPIES, _LUCK = 0.1, 0.99
 # Spread, relative to the data's, below which samples are blurred, and collapsed.
 _BLURRED, _COLLAPSED = 0.9, 0.5
 # Below this part of the recall or the coverage of real samples a person sees that samples are alike.
@@ -90,14 +39,10 @@ _LOW = 0.5
 _GOOD = 0.75
 # How much more alike pairs of samples may be than pairs of real ones, in SSIM.
 _ALIKE = 0.1
-# Of tables: the largest KS or total variation of a column, error of correlations and loss of AUC that pass.
-_COLUMN, _CORRELATION, _USE = 0.1, 0.1, 0.03
 # Rows are judged in their own columns: their codes, as a network makes them, lie between those of categories, where no
 # data do.
 _OF_TABLES = ("marginal_ks", "marginal_tv", "detection_auc")
 _OF_CODES = ("precision", "recall", "coverage", "w1_matched", "spread", "detail")
-# Mean difference of the shares of missing values that passes.
-_GAPS = 0.05
 
 
 def faults(values: Mapping[str, float], held_out: int | None = None) -> list[Fault]:
@@ -117,15 +62,16 @@ def undecided(values: Mapping[str, float], held_out: int | None = None) -> list[
 
 def _ordered(values: Mapping[str, float], held_out: int | None) -> list[Fault]:
     """All faults, each kind once: one that is certain before one that is not."""
-    checks = (_collapse, _modes, _classes, _labels, _blur, _noise, _between, _columns, _gaps, _together, _use)
+    checks = (_collapse, _modes, _classes, _labels, _blur, _noise, _between, table_faults)
     if any(key in values for key in _OF_TABLES):
         codes = {f"{code}{end}" for code in _OF_CODES for end in ("", "_matched", "_real")}
         values = {key: value for key, value in values.items() if key not in codes}
     found: dict[FaultKind, Fault] = {}
-    each = [*_copies(values, held_out), *(fault for check in checks for fault in check(values))]
+    each = [*copies(values, held_out), *(fault for check in checks for fault in check(values))]
     for fault in sorted(each, key=lambda fault: not fault.certain):
         found.setdefault(fault.kind, fault)
-    if FaultKind.COLLAPSE in found and found[FaultKind.COLLAPSE].certain:
+    blurred = has_no_detail(values) or (values.get("detail", 1.0) < _SMOOTH and any(_nearer_than_real(values)))
+    if FaultKind.COLLAPSE in found and found[FaultKind.COLLAPSE].certain and not blurred:
         # Samples of a few kinds spread less than data: that is no blur.
         found.pop(FaultKind.BLUR, None)
     order = list(FaultKind)
@@ -133,62 +79,11 @@ def _ordered(values: Mapping[str, float], held_out: int | None) -> list[Fault]:
         # What lies between modes says nothing of their shapes.
         order.remove(FaultKind.BETWEEN)
         order.insert(order.index(FaultKind.POINTS), FaultKind.BETWEEN)
-    if is_glaring(values.get("detail", 1.0)):
-        # Nothing else of such images can be told: not their class, nor their kinds.
-        seen_first = [FaultKind.COPIES, FaultKind.BLUR, FaultKind.NOISE]
+    if blurred or is_glaring(values.get("detail", 1.0)):
+        # Nothing else of such images can be told: not their class, nor their kinds, nor whether they are copies.
+        seen_first = [FaultKind.BLUR, FaultKind.NOISE]
         order = seen_first + [kind for kind in order if kind not in seen_first]
     return [found[kind] for kind in order if kind in found]
-
-
-def copied(values: Mapping[str, float], held_out: int | None = None) -> bool | None:
-    """Whether samples are copies of training data; None if it was not checked.
-
-    Args:
-        values: metric name to number.
-        held_out: number of held-out samples; None for many.
-    """
-    if "dcr_copied" in values:
-        # Rows of a table: neither averages of rows, which lie near to many, nor rows that the table repeats.
-        return values["dcr_copied"] - values.get("dcr_copied_real", 0.0) > _COPIES
-    if "copy_close" in values:
-        luck = 1 - (1 - _LUCK) ** (1 / held_out) if held_out else 0.0
-        return values["copy_close"] > max(_COPIES, luck) or values.get("copy_exact", 0) > 0
-    return None
-
-
-def copying_text(values: Mapping[str, float], held_out: int | None = None) -> str | None:
-    """A sentence on copies of training data, with the share that chance gives; None if it was not checked.
-
-    Args:
-        values: metric name to number.
-        held_out: number of held-out samples; None for many.
-    """
-    found = copied(values, held_out)
-    if found is None:
-        return None
-    head = "Copying" if found else "No copying found"
-    if "dcr_copied" in values:
-        share, chance = values["dcr_copied"], values.get("dcr_copied_real", 0.0)
-        if not found and values.get("dcr_copied_low", share) > chance:
-            head = "Little copying"
-        most = "" if found else f", and more than {_percent(chance + _COPIES)} counts as copying"
-        return f"{head}: {_percent(share)} of the rows copy one training row; {_percent(chance)} do by chance{most}."
-    exact, share = values.get("copy_exact", 0), values["copy_close"]
-    # The least of so many is passed by one more of the same law with this probability.
-    chance = max(0.01, 1 / (held_out + 1)) if held_out else 0.01
-    also = f"; {exact:.0f} are exact copies" if exact else ""
-    near = f"nearer to a training sample than {'99 % of' if chance <= 0.01 else 'any of the'} held-out ones"
-    return f"{head}: {_percent(share)} of the samples lie {near}; {_percent(chance)} do by chance{also}."
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
-
-
-def _copies(values: Mapping[str, float], held_out: int | None) -> Iterator[Fault]:
-    said = copying_text(values, held_out)
-    if said is not None and copied(values, held_out):
-        yield Fault(FaultKind.COPIES, said)
 
 
 def _collapse(values: Mapping[str, float]) -> Iterator[Fault]:
@@ -302,56 +197,10 @@ def _between(values: Mapping[str, float]) -> Iterator[Fault]:
         said = f"Few samples lie where data do ({_beside_real(values, 'precision')})."
         yield Fault(FaultKind.BETWEEN, said, _is_less(values, "precision"))
     if is_off(values):
-        ratio = f"{short(values['copy_ratio'])} times as far from the nearest training sample as held-out data do"
+        ratio = (
+            f"{short(values[nearest_key(values) or ''])} times as far from the nearest training sample as real ones do"
+        )
         yield Fault(FaultKind.BETWEEN, f"Off the data: the samples lie {ratio}.")
-
-
-def _columns(values: Mapping[str, float]) -> Iterator[Fault]:
-    columns = {key.partition("/")[2]: value for key, value in values.items() if key.startswith("marginal/")}
-    if columns and max(columns.values()) > _COLUMN:
-        worst = max(columns, key=lambda name: columns[name])
-        others = sum(value > _COLUMN for value in columns.values()) - 1
-        more = f", and {others} more column{'s are' if others > 1 else ' is'} off by more than {_COLUMN}"
-        said = f"The column {worst!r} is off most: {columns[worst]:.2g} in KS or total variation"
-        yield Fault(FaultKind.COLUMN, f"{said}{more if others else ''}.")
-
-
-def _gaps(values: Mapping[str, float]) -> Iterator[Fault]:
-    error = values.get("missing_error")
-    if error is not None and error > _GAPS:
-        yield Fault(FaultKind.GAPS, f"The shares of missing values are off by {error:.2g} in a column, on average.")
-
-
-def _together(values: Mapping[str, float]) -> Iterator[Fault]:
-    error = values.get("correlation_error_matched", values.get("correlation_error"))
-    real = values.get("correlation_error_real", 0.0)
-    if error is not None and error > max(_CORRELATION, 2 * real):
-        beside = f" (of real rows {real:.2g})" if real else ""
-        said = f"The columns hang together otherwise: their correlations are off by {error:.2g}{beside}."
-        yield Fault(FaultKind.TOGETHER, said)
-
-
-def _use(values: Mapping[str, float]) -> Iterator[Fault]:
-    for key, name in (("auc", "an AUC"), ("r2", "an R2")):
-        synthetic, real = values.get(f"tstr_{key}"), values.get(f"trtr_{key}")
-        if synthetic is None or real is None:
-            continue
-        # Of few held-out rows the number is chance: the interval says how much.
-        if synthetic < real - _USE:
-            certain = values.get(f"tstr_{key}_high", synthetic) < real
-            told = [_with_interval(values, part) for part in (f"tstr_{key}", f"trtr_{key}")]
-            yield Fault(
-                FaultKind.USE,
-                f"A model that learnt from samples has {name} of {told[0]} on real rows, one that learnt from real "
-                f"rows {told[1]}.",
-                certain,
-            )
-
-
-def _with_interval(values: Mapping[str, float], key: str) -> str:
-    """A number with its interval, where one is stored."""
-    ends = [values.get(f"{key}{end}") for end in ("_low", "_high")]
-    return f"{values[key]:.3f}" + ("" if None in ends else f" [{ends[0]:.2f}, {ends[1]:.2f}]")
 
 
 def _spread(values: Mapping[str, float]) -> float | None:
