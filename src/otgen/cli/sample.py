@@ -112,7 +112,7 @@ def _written(asked: _Asked, run: RunDir) -> int:
     """Draw and write; how many other files there are in the folder that was written to."""
     from otgen.train import checkpoint
 
-    config = run.load_config()
+    config = run.load_config(without_method=True)
     shapes = checkpoint.read_shapes(checkpoint.newest(run.checkpoints))
     if _is_table(config.data):
         _write_rows(asked, run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -62,7 +63,10 @@ def _trained(trainer: Trainer) -> int:
     if trainer.progress < 1:
         print(f"Training in {path}", flush=True)
         if trainer.train() is Ending.INTERRUPTED:
-            print(f"Interrupted at step {trainer.state.step}, saved. Continue: otgen train --resume --out {path}")
+            from otgen.runs.verdict_advice import own_modules_words  # imports what no training needs
+
+            again = shlex.join(["otgen", "train", "--resume", "--out", path, *own_modules_words()])
+            print(f"Interrupted at step {trainer.state.step}, saved. Continue: {again}")
             return 128 + (trainer.signal or 2)
         if trainer.state.settled:
             print(f"Ended at step {trainer.state.step} by the method's own test: nothing was left to gain.")

@@ -68,7 +68,7 @@ class Sampler:
         Raises:
             InputError: there is no such label, or the run is not conditioned on labels.
         """
-        config = run.load_config() if config is None else config
+        config = run.load_config(without_method=True) if config is None else config
         generator, shapes = load_generator(run, raw=raw, config=config)
         latent = latent_law(config, shapes, label)
         return cls(generator=generator, latent=latent, shapes=shapes, origin=str(checkpoint.newest(run.checkpoints)))
