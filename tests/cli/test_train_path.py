@@ -232,6 +232,10 @@ def test_the_recipe_of_tables_is_fitted_to_few_rows_and_to_many_columns() -> Non
     few = recipe.method.batch - 2
     _write(_frame(few, 2), "few.csv")
     assert recognise("few.csv").words[4:] == ("--method.batch", str(few))
+    # Of rows with a label the solver needs more steps.
+    steps = ("--method.max_steps", "120")
+    assert int(steps[1]) > recipe.method.max_steps
+    assert recognise("few.csv", is_labelled=True).words[4:] == (*steps, "--method.batch", str(few))
 
 
 REFUSED = {

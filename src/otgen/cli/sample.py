@@ -15,6 +15,7 @@ from otgen.cli.sample_forms import (
     Form,
     form_of,
     is_image,
+    made_folder,
     most_cells,
     refuse_existing,
     write_array,
@@ -78,13 +79,12 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError(f"{path} is a file, and no folder; choose another --out")
     if not parsed.force:
         refuse_existing(path, form)
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no directory; create it first")
     from otgen.train import RunDir
 
     n = parsed.n if parsed.n is not None else _SAMPLES if parsed.interpolate is None else _ROWS
     asked = _Asked(path, form, n, parsed.interpolate, parsed.seed, parsed.label, parsed.raw)
-    others = _written(asked, RunDir.open(Path(parsed.run)))
+    with made_folder(path.parent):
+        others = _written(asked, RunDir.open(Path(parsed.run)))
     more = f" (it has {others} other file{'s' if others > 1 else ''} in it)" if others else ""
     print(f"{printable(path)}{more}")
     return 0

@@ -172,11 +172,18 @@ def _trained_of(trainer: Trainer) -> str:
     step, elapsed = trainer.state.step, trainer.state.elapsed
     steps, budget = trainer.config.steps, trainer.config.budget
     if steps is not None:
+        total = "--steps is the total of the run"
+        if step > steps:
+            return f"{step} steps are done, more than the {steps} asked for ({total})"
         left = f"{steps - step} are left" if steps > step else "none is left"
-        return f"{step} of {steps} steps are done, {left} (--steps is the total of the run)"
+        return f"{step} of {steps} steps are done, {left} ({total})"
     assert budget is not None
+    total = "--budget is the total of the run"
+    # Less than a second is the last step's.
+    if elapsed >= budget + 1:
+        return f"{span(int(elapsed))} are trained, more than the {span(budget)} asked for ({total})"
     left = f"{span(math.ceil(budget - elapsed))} are left" if budget > elapsed else "nothing is left"
-    return f"{span(int(elapsed))} of {span(budget)} are trained, {left} (--budget is the total of the run)"
+    return f"{span(int(elapsed))} of {span(budget)} are trained, {left} ({total})"
 
 
 def _more(trainer: Trainer) -> str:
