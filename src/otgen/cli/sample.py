@@ -114,7 +114,8 @@ def _written(asked: _Asked, run: RunDir) -> int:
 
     config = run.load_config(without_method=True)
     shapes = checkpoint.read_shapes(checkpoint.newest(run.checkpoints))
-    if _is_table(config.data):
+    # Rows of one or two coordinates are drawn as training draws them.
+    if _is_table(config.data) and (asked.form is not Form.GRID or asked.between or math.prod(shapes.shape) > 2):
         _write_rows(asked, run)
         return 0
     _refuse_unfit(asked, shapes.shape)
@@ -168,11 +169,14 @@ def _is_table(source: Source) -> bool:
 
 def _write_rows(asked: _Asked, run: RunDir) -> None:
     """Draw rows of a table and write them."""
-    if asked.form.is_picture:
-        raise UsageError(f"{run.path} makes rows of a table, no pictures; write them to a .csv, .parquet, .npy or .npz")
     if asked.between is not None:
         raise UsageError(
             f"--interpolate is for pictures and points, and {run.path} makes rows of a table; leave it out"
+        )
+    if asked.form.is_picture:
+        raise UsageError(
+            f"{run.path} makes rows of a table, no pictures; write them to a .csv, .parquet, .npy or .npz (one or two "
+            "columns of numbers are drawn in a .png)"
         )
     from otgen.runs import sample_rows, write_rows
 
