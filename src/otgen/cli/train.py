@@ -94,7 +94,17 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 # The options of the configuration that decide on defaults.
-_ALSO_OPTIONS = ("data", "data.key", "data.folder", "data.path", "data.label", "config", "steps", "budget", "init_from")
+_ALSO_OPTIONS: tuple[str, ...] = (
+    "data",
+    "data.key",
+    "data.folder",
+    "data.path",
+    "data.label",
+    "data.scaling",
+    "config",
+    "steps",
+)
+_ALSO_OPTIONS += ("budget", "init_from")
 
 
 def _given(words: Sequence[str]) -> argparse.Namespace:

@@ -114,7 +114,9 @@ def _told(source: Source) -> str:
 def _for_data(name: str, given: argparse.Namespace) -> Chosen:
     if given.data is not None:
         raise UsageError(f"the data are given twice, by {name} and by --data {given.data}; leave one of them out")
-    found = recognise(name, given.data_key, is_labelled=given.data_label is not None)
+    found = recognise(
+        name, given.data_key, is_labelled=given.data_label is not None, is_scaled=given.data_scaling is not None
+    )
     if given.resume is not None:
         # It goes on with what it was started with.
         return Chosen(find(found.recipe), table=found.table)
