@@ -228,7 +228,7 @@ def test_a_label_is_not_offered_where_it_is_given() -> None:
     for name in ("a", "b"):
         write_images(f"mine/{name}", 4, (8, 8))
     given = argparse.Namespace(data=None, resume=None, init_from=None, data_key=None, data_label=None)
-    given.data_scaling = None
+    given.data_scaling = given.method = given.config = None
     assert "--label folder" in choose("mine", given).notes[0]
     given.data_label = "folder"
     assert "--label" not in choose("mine", given).notes[0]
@@ -244,10 +244,16 @@ def test_the_recipe_of_tables_is_fitted_to_few_rows_and_to_many_columns() -> Non
     few = recipe.method.batch - 2
     _write(_frame(few, 2), "few.csv")
     assert recognise("few.csv").words[4:] == ("--method.batch", str(few))
-    # Of rows with a label the solver needs more steps.
-    steps = ("--method.max_steps", "120")
-    assert int(steps[1]) > recipe.method.max_steps
-    assert recognise("few.csv", is_labelled=True).words[4:] == (*steps, "--method.batch", str(few))
+
+
+@pytest.mark.parametrize("other", [{}, {"method": "WGAN"}, {"config": "x.yaml"}, {"data_label": None}], ids=str)
+def test_the_solver_of_rows_with_a_label_takes_more_steps(other: dict[str, str | None]) -> None:
+    recipe: Any = papers.find("table").build(Scale.CPU)
+    _write(_frame(400, 2), "rows.csv")
+    given = argparse.Namespace(**vars(GIVEN) | {"data_label": "sort"} | other)
+    added = choose("rows.csv", given).words[len(choose("rows.csv", GIVEN).words) :]
+    assert added == (() if other else ("--method.max_steps", "120"))
+    assert recipe.method.max_steps < 120
 
 
 REFUSED = {
@@ -295,7 +301,7 @@ def test_what_is_nothing_to_train_on_is_one_line(
 
 # No option at all.
 OPTIONS = ("data", "data_key", "data_folder", "data_path", "config", "resume", "init_from", "misplaced", "data_label")
-OPTIONS += ("data_scaling",)
+OPTIONS += ("data_scaling", "method")
 GIVEN = argparse.Namespace(**dict.fromkeys(OPTIONS))
 
 

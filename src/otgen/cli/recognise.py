@@ -43,9 +43,6 @@ _NUMBER, _CATEGORY, _LEFT_OUT = ("number", "numbers"), ("category", "categories"
 _WORDS = {ColumnKind.NUMBER: _NUMBER, ColumnKind.INTEGER: _NUMBER}
 _WORDS |= {ColumnKind.CATEGORY: _CATEGORY, ColumnKind.BOOLEAN: _CATEGORY, ColumnKind.DATE: ("date", "dates")}
 _WORDS |= {ColumnKind.COUNTER: ("id", "ids"), ColumnKind.CONSTANT: ("constant", "constants")}
-# Between the classes of a label the solver moves mass slowly: after the recipe's 30 steps the interval of the loss is
-# about as wide as the loss itself, after these a tenth of that, at two thirds of the speed.
-_LABELLED_STEPS = "120"
 # So many numbers may be points of the plane or of space.
 _OF_THE_SPACE = (2, 3)
 # That recipe's own eps is for the scale of digits.
@@ -99,7 +96,7 @@ def recognise(name: str, key: str | None = None, *, is_labelled: bool = False, i
         return _folder(name, path, is_labelled)
     ending = path.suffix.lower()
     if ending in _TABLES:
-        found = _table(name, is_labelled)
+        found = _table(name)
         return found if is_scaled or found.table is None else replace(found, line=found.line + _scaling(found.table))
     if ending in _ARRAYS:
         return _array(name, path, key)
@@ -221,11 +218,11 @@ def _common(looks: Sequence[_Look], channels: int) -> str:
     return f"of many sizes, the shorter side {middle} in the middle, {colours}"
 
 
-def _table(name: str, is_labelled: bool) -> Recognised:
+def _table(name: str) -> Recognised:
     from otgen.data import Table
 
     table, text = Table(path=name), ""
-    fitting: tuple[str, ...] = ("--method.max_steps", _LABELLED_STEPS) if is_labelled else ()
+    fitting: tuple[str, ...] = ()
     with warnings.catch_warnings():
         # What it has to say of its columns it says when it is trained on.
         warnings.simplefilter("ignore")
@@ -233,7 +230,7 @@ def _table(name: str, is_labelled: bool) -> Recognised:
         # Of a single row nothing can be learnt, which is told elsewhere.
         if count > 1:
             text = f", {_columns(table)}"
-            fitting += _fitting(count, table.coder.width)
+            fitting = _fitting(count, table.coder.width)
     text = f"{_shown(name)}: {_many(count, 'row')}{text}: recipe {TABLE}"
     return Recognised(TABLE, ("--data", "Table", "--data.path", name, *fitting), text, count, table)
 

@@ -104,7 +104,7 @@ _ALSO_OPTIONS: tuple[str, ...] = (
     "config",
     "steps",
 )
-_ALSO_OPTIONS += ("budget", "init_from")
+_ALSO_OPTIONS += ("budget", "init_from", "method")
 
 
 def _given(words: Sequence[str]) -> argparse.Namespace:
