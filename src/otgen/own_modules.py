@@ -73,6 +73,14 @@ def only_from(folder: Path | None = None, beside: Path | None = None) -> Iterato
                 del sys.path[len(sys.path) - 1 - sys.path[::-1].index(entry)]
 
 
+def folder_in_use() -> Path | None:
+    """The folder of the user's own modules that a command would have to name now; None where no module needs one."""
+    allowed = _allowed.get()
+    if allowed is None:
+        return None
+    return allowed.folders[0] if allowed.folders else allowed.beside if allowed.modules else None
+
+
 def check(path: str, *, in_words: bool = False) -> None:
     """Refuse the name of a class whose module may not be imported; no foreign module is imported to find out.
 

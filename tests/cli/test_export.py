@@ -45,7 +45,7 @@ def test_of_a_table_it_says_how_samples_become_columns(
     [
         ("trained --out g.pt", "--out must end in .pt2 or .onnx, got 'g.pt'", 2),
         ("trained", "--out must be given", 2),
-        ("trained --out nowhere/g.pt2", "nowhere is no directory", 1),
+        ("trained --out trained/env.json/g.pt2", "trained/env.json cannot be made: ", 1),
         ("nowhere --out g.pt2", "nowhere is no run directory", 1),
     ],
 )

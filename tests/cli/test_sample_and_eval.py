@@ -60,13 +60,21 @@ def test_a_file_is_not_overwritten_without_force(name: str, trained: Path, otgen
 
 REFUSED = {"--out s.txt": "must end in .png, .npz,", "--out s": "make no folder of pictures"}
 REFUSED |= {"--out s.npz --n 0": "--n must be at least 1", "--out s.npz --seed -1": "--seed must be at least 0, got -1"}
-REFUSED |= {"--out nowhere/s.npz": "nowhere is no directory; create it first"}
+REFUSED |= {"--out trained/env.json/s.npz": "trained/env.json cannot be made: "}
+REFUSED |= {"--out new/below/s.npz --label a": "not conditioned on labels"}
 
 
 @pytest.mark.parametrize(("words", "said"), REFUSED.items())
 def test_what_cannot_be_sampled(words: str, said: str, trained: Path, refused: Call) -> None:
-    assert said in refused("sample", trained, *words.split(), code=1 if "nowhere" in words else 2)
+    assert said in refused("sample", trained, *words.split(), code=1 if "/s.npz" in words else 2)
     assert {p.name for p in Path().iterdir()} == {"trained"}
+
+
+def test_the_folder_of_the_file_is_made(trained: Path, otgen: Call) -> None:
+    for command, file in (("sample", "new/below/s.npz"), ("export", "made/g.pt2")):
+        result = otgen(command, trained, "--out", file)
+        assert (result.code, result.out.splitlines()[0]) == (0, file)
+        assert Path(file).is_file()
 
 
 @pytest.mark.parametrize("command", [("sample", "--out", "s.npz"), ("eval",)])

@@ -160,7 +160,27 @@ def test_points_without_names_are_read_back_as_they_were(trained: Path, succeeds
     np.testing.assert_allclose(Arrays(path="points.csv").support(), _array("points.npy"))
 
 
-def test_tables_are_written_as_rows_and_never_drawn(
+@pytest.mark.usefixtures("pixels")
+@pytest.mark.parametrize("columns", [2, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 3))])
+def test_a_table_of_one_or_two_numbers_is_drawn_as_training_draws_it(
+    columns: int, succeeds: Says, refused: Call
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, columns))
+    np.savetxt("rows.csv", rows, delimiter=",", header="abc"[:columns].replace("", ",")[1:-1], comments="", fmt="%.4f")
+    words = ("--steps", "1", "--generator.widths", "[4]", "--trainer.eval_samples", "20", "--out", "run")
+    succeeds("train", "rows.csv", *words)
+    assert bool(list(Path("run/samples").glob("step_*.png"))) is (columns < 3)
+    if columns < 3:
+        assert succeeds("sample", "run", "--out", "x.png") == "x.png\n"
+        with Image.open("x.png") as picture:
+            assert picture.size == (720, 720)
+        line = refused("sample", "run", "--out", "y.png", "--interpolate", "3", code=2)
+        assert "--interpolate is for pictures and points" in line
+    else:
+        assert "one or two columns of numbers are drawn" in refused("sample", "run", "--out", "x.png", code=2)
+
+
+def test_tables_are_written_as_rows_and_never_as_a_folder_of_pictures(
     trained: Path, refused: Call, succeeds: Says, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Any source with a coder is a table; its data are not read."""
@@ -173,8 +193,8 @@ def test_tables_are_written_as_rows_and_never_drawn(
     monkeypatch.setattr(Gaussians25, "coder", property(unread), raising=False)
     monkeypatch.setattr(runs, "sample_rows", lambda *args, **options: called.append((args[1:], options)), raising=False)
     monkeypatch.setattr(runs, "write_rows", lambda frame, path: None, raising=False)
-    for out in ("x.png", "x/"):
-        assert "rows of a table, no pictures; write them to a .csv" in refused("sample", trained, "--out", out, code=2)
+    line = refused("sample", trained, "--out", "x/", code=2)
+    assert "rows of a table, no pictures; write them to a .csv" in line
     line = refused("sample", trained, "--out", "x.npy", "--interpolate", "3", code=2)
     assert "--interpolate is for pictures and points" in line
     succeeds("sample", trained, "--n", "7", "--label", "no", "--out", "x.npz")

@@ -130,7 +130,7 @@ def test_a_complete_run_says_so_and_stays_as_it_is(trained: Path, refused: Call)
     total = "(--steps is the total of the run); to train on give more, as --steps"
     said = {
         (): f"complete at step 4: 4 of 4 steps are done, none is left {total} 8",
-        ("--steps", "2"): f"complete at step 4: 4 of 2 steps are done, none is left {total} 6",
+        ("--steps", "2"): f"complete at step 4: 4 steps are done, more than the 2 asked for {total} 6",
         (
             "--budget",
             "0.0001s",

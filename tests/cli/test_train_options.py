@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import sys
@@ -90,6 +91,22 @@ def test_own_components_are_named_on_the_command_line(own: str, otgen: Call, suc
         assert (asked.code, asked.out, asked.err.count("\n")) == (2 if "--config" in later else 1, "", 1)
         contains(asked.err, "run/config.yaml: 'own_parts.My", f"otgen {' '.join(later)} --plugins DIR\n")
         assert otgen(*later, "--plugins", ".").code == 0
+
+
+def test_samples_need_no_own_cost_and_the_next_command_names_its_folder(
+    own: str, otgen: Call, succeeds: Says, tiny: Any
+) -> None:
+    said = succeeds("train", *tiny, "--method.cost", f"{own}.MyCost", "--out", "run")
+    assert re.search(r"^Next \(.*\): otgen train .* --plugins \.$", said, re.MULTILINE)
+    sys.modules.pop(own)
+    for words in (("sample", "run", "--out", "s.npz"), ("export", "run", "--out", "g.pt2")):
+        assert otgen(*words).code == 0
+    assert own not in sys.modules
+    asked = otgen("eval", "run")
+    contains(asked.err, "'own_parts.MyCost' is no class of otgen", "otgen eval run --plugins DIR")
+    assert re.search(
+        r"^Next \(.*\): otgen train .* --plugins \.$", succeeds("eval", "run", "--plugins", "."), re.MULTILINE
+    )
 
 
 def test_an_own_method_is_named_on_the_command_line(own: str, succeeds: Says) -> None:

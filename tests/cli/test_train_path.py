@@ -213,10 +213,22 @@ def test_a_table_is_read_once(succeeds: Says, monkeypatch: pytest.MonkeyPatch) -
     assert read == [Path("few.csv")]
 
 
+@pytest.mark.parametrize(("numbers", "is_offered"), [(1, False), (2, True), (3, True), (4, False)])
+def test_the_other_scaling_is_offered_for_points_of_the_plane_or_of_space(numbers: int, is_offered: bool) -> None:
+    _write(_frame(200, numbers).select_dtypes("number"), "points.csv")
+    offer = "; if these are points in space, --data.scaling standard bends their shape less"
+    assert recognise("points.csv").line.endswith(offer) is is_offered
+    assert "scaling" not in recognise("points.csv", is_scaled=True).line
+    # Not where a column is no number.
+    _write(_frame(200, numbers), "rows.csv")
+    assert "scaling" not in recognise("rows.csv").line
+
+
 def test_a_label_is_not_offered_where_it_is_given() -> None:
     for name in ("a", "b"):
         write_images(f"mine/{name}", 4, (8, 8))
     given = argparse.Namespace(data=None, resume=None, init_from=None, data_key=None, data_label=None)
+    given.data_scaling = given.method = given.config = None
     assert "--label folder" in choose("mine", given).notes[0]
     given.data_label = "folder"
     assert "--label" not in choose("mine", given).notes[0]
@@ -232,6 +244,16 @@ def test_the_recipe_of_tables_is_fitted_to_few_rows_and_to_many_columns() -> Non
     few = recipe.method.batch - 2
     _write(_frame(few, 2), "few.csv")
     assert recognise("few.csv").words[4:] == ("--method.batch", str(few))
+
+
+@pytest.mark.parametrize("other", [{}, {"method": "WGAN"}, {"config": "x.yaml"}, {"data_label": None}], ids=str)
+def test_the_solver_of_rows_with_a_label_takes_more_steps(other: dict[str, str | None]) -> None:
+    recipe: Any = papers.find("table").build(Scale.CPU)
+    _write(_frame(400, 2), "rows.csv")
+    given = argparse.Namespace(**vars(GIVEN) | {"data_label": "sort"} | other)
+    added = choose("rows.csv", given).words[len(choose("rows.csv", GIVEN).words) :]
+    assert added == (() if other else ("--method.max_steps", "120"))
+    assert recipe.method.max_steps < 120
 
 
 REFUSED = {
@@ -279,6 +301,7 @@ def test_what_is_nothing_to_train_on_is_one_line(
 
 # No option at all.
 OPTIONS = ("data", "data_key", "data_folder", "data_path", "config", "resume", "init_from", "misplaced", "data_label")
+OPTIONS += ("data_scaling", "method")
 GIVEN = argparse.Namespace(**dict.fromkeys(OPTIONS))
 
 

@@ -16,7 +16,7 @@ import torch
 
 import otgen.data
 from cases import tables
-from otgen.data import Table
+from otgen.data import ColumnKind, Table
 from otgen.data.table_description import described
 
 PAGE = Path(__file__).parents[2] / "docs" / "data.md"
@@ -72,6 +72,8 @@ def test_the_lines_of_the_page_make_the_same_rows(options: dict[str, Any], label
         gaps, expected = rows[name].isna().to_numpy(), rows[name].to_numpy()
         assert [value is None for value in values.tolist()] == gaps.tolist()
         kept = values[~gaps]
+        if coder.columns[list(FRAME).index(name)].kind is ColumnKind.INTEGER:
+            assert {type(value) for value in kept.tolist()} == {int}
         if rows[name].dtype.kind == "f":
             assert np.allclose(kept.astype(float), expected[~gaps], rtol=1e-9, atol=1e-9)
         elif name == "day":

@@ -289,7 +289,7 @@ def test_a_label_of_many_numbers_or_few_rows_is_told() -> None:
     frame = pd.DataFrame(
         {"age": np.arange(600) % 30, "town": [f"t{i // 4}" for i in range(600)], "x": RUN[:1].repeat(600)}
     )
-    frame["grade"] = np.arange(600) % 5
+    frame["grade"], frame["many"] = np.arange(600) % 5, np.arange(600) % 11
     said = (
         "the label 'age' has 30 classes in 600 rows, 20 rows a class: the order of its values is lost; .* without a l"
     )
@@ -302,6 +302,9 @@ def test_a_label_of_many_numbers_or_few_rows_is_told() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert Table.of(frame, label="grade").classes() is not None
+        assert Table.of(frame, label="many").classes() is not None
+    # What is taken without a warning is offered.
+    input_error("choose one of: grade, many$", Table.of(frame.assign(id=RUN[0] + np.arange(600)), label="id").classes)
 
 
 def test_columns_are_chosen_and_codes_taken_for_categories() -> None:

@@ -245,3 +245,29 @@ def test_a_million_rows_take_bounded_memory(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20 * size
+
+
+# The cells of a label, its names in their order, and what else each may be called.
+WORDS = [
+    (("true", "false"), ("false", "true"), {"True": "true", "FALSE": "false", "tru": "tru"}),
+    (("TRUE", "FALSE"), ("FALSE", "TRUE"), {"true": "TRUE"}),
+    (("1,50", "2,25"), ("1,50", "2,25"), {"1,5": "1,50", " 2.25": "2,25", "2": "2"}),
+    (("7", "10"), ("7", "10"), {"7.0": "7", "010": "10"}),
+    (("True story", "true"), ("True story", "true"), {"True": "True"}),
+]
+
+
+@pytest.mark.parametrize(("cells", "names", "others"), WORDS, ids=str)
+def test_a_label_is_named_in_the_words_of_the_table(
+    cells: tuple[str, str], names: tuple[str, ...], others: dict[str, str], tmp_path: Path
+) -> None:
+    lines = [f"{cells[k % 2]};{k % 7 + 0.5:.2f}".replace(".", ",") for k in range(40)]
+    table = Table(path=str(write(tmp_path, "\n".join(["kind;x", *lines, ""]))), label="kind")
+    classes, coder = table.classes(), RowCoder.read(table.coder.text())
+    assert classes is not None
+    assert classes.names == names
+    assert [names[k] for k in classes.index[:2]] == list(cells)
+    assert {word: coder.label_among(word, names) for word in others} == others
+    assert [coder.label_among(name, names) for name in names] == list(names)
+    back = coder.decode(table.support(), coder.label_places([names[k] for k in classes.index]))
+    assert tables.equal(back, table.frame())

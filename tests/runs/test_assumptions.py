@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otgen.methods import SWGAN, WGAN, PixelSinkhorn, SeqSGDA, SWGANSinkhorn
+from otgen.methods import SWGAN, WGAN, PixelSinkhorn, SelfTerms, SeqSGDA, SWGANSinkhorn
 from otgen.methods.base import Method
 from otgen.ot import KL, L1, PNorm, SqEuclidean
 from otgen.runs import Assumption, assumptions
@@ -32,6 +32,9 @@ def test_a_divergence_needs_a_positive_definite_kernel() -> None:
     assert _found(PixelSinkhorn(reg=KL(eps=0.1)), [])[name].met is True
     assert _found(SeqSGDA(cost=PNorm(p=3.0)), [])[name].met is False
     assert _found(SWGANSinkhorn(), [])[name].met is True
+    for terms, is_told in {SelfTerms.SAME: False, SelfTerms.INDEPENDENT: True}.items():
+        found = _found(PixelSinkhorn(reg=KL(eps=0.1), self_terms=terms), [])[name]
+        assert ("a minibatch's loss may be negative" in found.quantity) is is_told
     assert name not in _found(SWGAN(), [])
 
 

@@ -173,6 +173,25 @@ def test_rows_of_a_label_have_it_in_its_column(table: RunDir) -> None:
     input_error("no label is called 'x'", lambda: sample_rows(table, 2, 0, label="x"))
 
 
+def test_a_label_is_asked_for_and_listed_as_the_table_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("x,member\n" + "".join(f"{k % 9}.5,{'true' if k % 3 else 'false'}\n" for k in range(60)))
+    config = RunConfig(
+        data=Table(path=str(path), label="member"),
+        latent=Normal(dim=2),
+        generator=MlpGenerator(widths=(4,)),
+        method=PixelSinkhorn(batch=10, reg=KL(eps=0.5), max_steps=2),
+        trainer=TrainerConfig(eval_samples=50, threads=1),
+        steps=1,
+    )
+    run = RunDir.create(tmp_path / "run", config)
+    Trainer(config, run, [Checkpoints()]).train()
+    for word in ("true", "True", "TRUE"):
+        assert draw_run(run, 3, 0, label=word).labels == ("true",) * 3
+    assert sample_rows(run, 3, 0, label="False")["member"].tolist() == [False] * 3
+    input_error("no label is called 'yes'; the 2 labels are: false, true", lambda: draw_run(run, 3, 0, label="yes"))
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::otgen.errors.TableWarning")
 def test_an_evaluation_of_a_table_has_each_label(table: RunDir) -> None:

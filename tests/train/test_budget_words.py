@@ -14,7 +14,7 @@ from otgen.data import Arrays, Digits, Gaussian2D
 from otgen.train import RunConfig
 from otgen.train.config import Duration
 from otgen.train.curve import Curve
-from otgen.train.evaluation_time import about, expected_seconds
+from otgen.train.evaluation_time import about, expected_seconds, slowed
 from otgen.train.hooks import Checkpoints
 from otgen.train.progress import ProgressLine, span
 
@@ -47,6 +47,20 @@ def test_the_line_tells_it_until_the_end(tiny: RunConfig, start: Start, monkeypa
     assert all(re.search(r"left, then about \d+ s of evaluating", line) for line in lines[2:-3])
     assert "evaluating" not in lines[-2]
     assert lines[-1] == "Evaluating 40 samples, about 1 s."
+
+
+def test_a_busy_machine_is_seen_while_training(tiny: RunConfig, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otgen.train.evaluation_time._LEAST_SEEN", 0.0)
+    monkeypatch.setattr("otgen.train.evaluation_time._ALWAYS", 3.0)
+    monkeypatch.setattr("otgen.train.progress.time.process_time", lambda: 0.0)
+    lines = _told(tiny, start).splitlines()
+    assert lines[0].endswith("the evaluation of the end (about 3 s).")
+    assert lines[-1] == "Evaluating 40 samples, about 30 s."
+
+
+@pytest.mark.parametrize(("wall", "cpu", "times"), [(10, 4, 2.5), (10, 20, 1), (1, 0.1, 1), (10, 0.1, 10)])
+def test_what_training_took_says_how_busy_the_machine_is(wall: float, cpu: float, times: float) -> None:
+    assert slowed(wall, cpu) == times
 
 
 def test_an_interrupted_run_is_not_evaluated(tiny: RunConfig, start: Start) -> None:

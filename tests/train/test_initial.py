@@ -130,6 +130,7 @@ def _pairs(folder: Path) -> dict[str, tuple[RunConfig, RunConfig]]:
     labelled, other = (replace(data, label="folder") for data in (images, more))
     table = _rows(folder / "one.csv", {"age": "", "city": "ab"})
     column = _rows(folder / "two.csv", {"age": "", "town": "abc"})
+    both = _rows(folder / "four.csv", {"age": "", "city": "ab", "street": "ab"})
     levels = _rows(folder / "three.csv", {"age": "", "city": "abc"})
     data = {
         "that run has labels (folder) and this one has none; give --label folder, or": (labelled, images),
@@ -141,6 +142,7 @@ def _pairs(folder: Path) -> dict[str, tuple[RunConfig, RunConfig]]:
             images,
         ),
         "column 'town' stands in this run's table only; give a table with its columns": (table, column),
+        "columns 'city' and 1 more stand in this run's table only; give": (column, both),
         "column 'city' takes 3 numbers here and 2 there": (table, levels),
         "that run has labels (city) and this one has none; give --label city, or": (
             replace(table, label="city"),

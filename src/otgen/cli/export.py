@@ -9,6 +9,7 @@ from pathlib import Path
 
 from otgen.cli.config_parser import Parser
 from otgen.cli.printable import printable
+from otgen.cli.sample_forms import made_folder
 from otgen.cli.usage import UsageError, add_plugins
 from otgen.errors import InputError
 
@@ -30,8 +31,6 @@ def run(arguments: Sequence[str]) -> int:
     path = Path(parsed.out)
     if path.suffix.lower() not in (".pt2", ".onnx"):
         raise UsageError(f"--out must end in .pt2 or .onnx, got {path.name!r}")
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no directory; create it first")
     from otgen.runs import export_run
     from otgen.runs.export import about_path, table_path
     from otgen.train import RunDir
@@ -40,7 +39,8 @@ def run(arguments: Sequence[str]) -> int:
         if os.path.lexists(file) and not parsed.force:
             raise InputError(f"{file} exists; choose another --out, or overwrite it with --force")
 
-    about = export_run(RunDir.open(Path(parsed.run)), path, raw=parsed.raw)
+    with made_folder(path.parent):
+        about = export_run(RunDir.open(Path(parsed.run)), path, raw=parsed.raw)
     print(printable(path))
     print(f"{printable(about)} (the law of the codes, shapes, range)")
     if "table" in json.loads(about.read_text(encoding="utf-8")):

@@ -8,7 +8,7 @@ import statistics
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,8 @@ _NUMBER, _CATEGORY, _LEFT_OUT = ("number", "numbers"), ("category", "categories"
 _WORDS = {ColumnKind.NUMBER: _NUMBER, ColumnKind.INTEGER: _NUMBER}
 _WORDS |= {ColumnKind.CATEGORY: _CATEGORY, ColumnKind.BOOLEAN: _CATEGORY, ColumnKind.DATE: ("date", "dates")}
 _WORDS |= {ColumnKind.COUNTER: ("id", "ids"), ColumnKind.CONSTANT: ("constant", "constants")}
+# So many numbers may be points of the plane or of space.
+_OF_THE_SPACE = (2, 3)
 # That recipe's own eps is for the scale of digits.
 _EPS = "0.03*mean"
 
@@ -72,13 +74,14 @@ def is_data(name: str) -> bool:
     return looks_like_one or Path(name).suffix.lower() in (*_TABLES, *_ARRAYS) or os.path.exists(name)
 
 
-def recognise(name: str, key: str | None = None, *, is_labelled: bool = False) -> Recognised:
+def recognise(name: str, key: str | None = None, *, is_labelled: bool = False, is_scaled: bool = False) -> Recognised:
     """What a folder or a file holds; of images only some are read.
 
     Args:
         name: the path, as it was given.
         key: the array of an .npz with several.
         is_labelled: whether a label is asked for, so that none need be offered.
+        is_scaled: whether the scaling of a table is asked for, so that none need be offered.
 
     Raises:
         InputError: there is nothing, or nothing to train on.
@@ -93,7 +96,8 @@ def recognise(name: str, key: str | None = None, *, is_labelled: bool = False) -
         return _folder(name, path, is_labelled)
     ending = path.suffix.lower()
     if ending in _TABLES:
-        return _table(name)
+        found = _table(name)
+        return found if is_scaled or found.table is None else replace(found, line=found.line + _scaling(found.table))
     if ending in _ARRAYS:
         return _array(name, path, key)
     remedy = f"give a folder of images, or one of {', '.join(_LIKELY)}"
@@ -229,6 +233,15 @@ def _table(name: str) -> Recognised:
             fitting = _fitting(count, table.coder.width)
     text = f"{_shown(name)}: {_many(count, 'row')}{text}: recipe {TABLE}"
     return Recognised(TABLE, ("--data", "Table", "--data.path", name, *fitting), text, count, table)
+
+
+def _scaling(table: Table) -> str:
+    """The other scaling, for a few columns of numbers alone: they may be points of a curve, which ranks bend."""
+    if table.count < LEAST_SPLIT or table.coder.width not in _OF_THE_SPACE:
+        return ""
+    if any(column.kind is not ColumnKind.NUMBER for column in table.coder.columns):
+        return ""
+    return "; if these are points in space, --data.scaling standard bends their shape less"
 
 
 def _columns(table: Table) -> str:

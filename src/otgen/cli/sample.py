@@ -15,6 +15,7 @@ from otgen.cli.sample_forms import (
     Form,
     form_of,
     is_image,
+    made_folder,
     most_cells,
     refuse_existing,
     write_array,
@@ -78,13 +79,12 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError(f"{path} is a file, and no folder; choose another --out")
     if not parsed.force:
         refuse_existing(path, form)
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no directory; create it first")
     from otgen.train import RunDir
 
     n = parsed.n if parsed.n is not None else _SAMPLES if parsed.interpolate is None else _ROWS
     asked = _Asked(path, form, n, parsed.interpolate, parsed.seed, parsed.label, parsed.raw)
-    others = _written(asked, RunDir.open(Path(parsed.run)))
+    with made_folder(path.parent):
+        others = _written(asked, RunDir.open(Path(parsed.run)))
     more = f" (it has {others} other file{'s' if others > 1 else ''} in it)" if others else ""
     print(f"{printable(path)}{more}")
     return 0
@@ -112,9 +112,10 @@ def _written(asked: _Asked, run: RunDir) -> int:
     """Draw and write; how many other files there are in the folder that was written to."""
     from otgen.train import checkpoint
 
-    config = run.load_config()
+    config = run.load_config(without_method=True)
     shapes = checkpoint.read_shapes(checkpoint.newest(run.checkpoints))
-    if _is_table(config.data):
+    # Rows of one or two coordinates are drawn as training draws them.
+    if _is_table(config.data) and (asked.form is not Form.GRID or asked.between or math.prod(shapes.shape) > 2):
         _write_rows(asked, run)
         return 0
     _refuse_unfit(asked, shapes.shape)
@@ -168,11 +169,14 @@ def _is_table(source: Source) -> bool:
 
 def _write_rows(asked: _Asked, run: RunDir) -> None:
     """Draw rows of a table and write them."""
-    if asked.form.is_picture:
-        raise UsageError(f"{run.path} makes rows of a table, no pictures; write them to a .csv, .parquet, .npy or .npz")
     if asked.between is not None:
         raise UsageError(
             f"--interpolate is for pictures and points, and {run.path} makes rows of a table; leave it out"
+        )
+    if asked.form.is_picture:
+        raise UsageError(
+            f"{run.path} makes rows of a table, no pictures; write them to a .csv, .parquet, .npy or .npz (one or two "
+            "columns of numbers are drawn in a .png)"
         )
     from otgen.runs import sample_rows, write_rows
 

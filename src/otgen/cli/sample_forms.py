@@ -124,7 +124,7 @@ def write_folder(parts: Iterable[Tensor], n: int, folder: Path, span: tuple[floa
 
     digits = max(_LEAST_DIGITS, len(str(n - 1)))
     number = 0
-    with _folder(folder):
+    with made_folder(folder):
         for part in parts:
             span = (float(part.min()), float(part.max())) if span is None else span
             for pixels in as_pixels(part, span):
@@ -135,14 +135,20 @@ def write_folder(parts: Iterable[Tensor], n: int, folder: Path, span: tuple[floa
 
 
 @contextlib.contextmanager
-def _folder(folder: Path) -> Iterator[None]:
-    """A folder to fill."""
-    is_new = not folder.exists()
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir()
+def made_folder(folder: Path) -> Iterator[None]:
+    """A folder to write into, made with those above it where it is missing; after an error what was made is gone again.
+
+    Raises:
+        InputError: it is a file, or cannot be made.
+    """
+    missing = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made: {error.strerror}; choose another --out") from error
     try:
         yield
     except BaseException:
-        if is_new:
-            files.remove(folder, within=folder.parent)
+        if missing:
+            files.remove(missing[-1], within=missing[-1].parent)
         raise

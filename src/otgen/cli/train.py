@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -62,7 +63,10 @@ def _trained(trainer: Trainer) -> int:
     if trainer.progress < 1:
         print(f"Training in {path}", flush=True)
         if trainer.train() is Ending.INTERRUPTED:
-            print(f"Interrupted at step {trainer.state.step}, saved. Continue: otgen train --resume --out {path}")
+            from otgen.runs.verdict_advice import own_modules_words  # imports what no training needs
+
+            again = shlex.join(["otgen", "train", "--resume", "--out", path, *own_modules_words()])
+            print(f"Interrupted at step {trainer.state.step}, saved. Continue: {again}")
             return 128 + (trainer.signal or 2)
         if trainer.state.settled:
             print(f"Ended at step {trainer.state.step} by the method's own test: nothing was left to gain.")
@@ -90,7 +94,17 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 # The options of the configuration that decide on defaults.
-_ALSO_OPTIONS = ("data", "data.key", "data.folder", "data.path", "data.label", "config", "steps", "budget", "init_from")
+_ALSO_OPTIONS: tuple[str, ...] = (
+    "data",
+    "data.key",
+    "data.folder",
+    "data.path",
+    "data.label",
+    "data.scaling",
+    "config",
+    "steps",
+)
+_ALSO_OPTIONS += ("budget", "init_from", "method")
 
 
 def _given(words: Sequence[str]) -> argparse.Namespace:
@@ -168,11 +182,18 @@ def _trained_of(trainer: Trainer) -> str:
     step, elapsed = trainer.state.step, trainer.state.elapsed
     steps, budget = trainer.config.steps, trainer.config.budget
     if steps is not None:
+        total = "--steps is the total of the run"
+        if step > steps:
+            return f"{step} steps are done, more than the {steps} asked for ({total})"
         left = f"{steps - step} are left" if steps > step else "none is left"
-        return f"{step} of {steps} steps are done, {left} (--steps is the total of the run)"
+        return f"{step} of {steps} steps are done, {left} ({total})"
     assert budget is not None
+    total = "--budget is the total of the run"
+    # Less than a second is the last step's.
+    if elapsed >= budget + 1:
+        return f"{span(int(elapsed))} are trained, more than the {span(budget)} asked for ({total})"
     left = f"{span(math.ceil(budget - elapsed))} are left" if budget > elapsed else "nothing is left"
-    return f"{span(int(elapsed))} of {span(budget)} are trained, {left} (--budget is the total of the run)"
+    return f"{span(int(elapsed))} of {span(budget)} are trained, {left} ({total})"
 
 
 def _more(trainer: Trainer) -> str:

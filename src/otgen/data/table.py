@@ -148,12 +148,12 @@ class Table(FiniteSource):
 
     @override
     def classes(self) -> Classes | None:
-        """The classes of the rows by the column ``label``; None without one."""
+        """The classes of the rows by the column ``label``, named as its cells are written; None without one."""
         if self.label is None:
             return None
         column = next(column for column in self._loaded.columns if column.name == self.label)
         index = values_of(self.frame()[self.label], column)
-        names = tuple(str(level) for level in column.levels)
+        names = tuple(self._loaded.form.word(column.name, level) for level in column.levels)
         return Classes(names=names, index=torch.from_numpy(index.astype(np.int64)))
 
     @override

@@ -16,7 +16,7 @@ from torch import Tensor
 from otgen.data._checks import require_room, shown
 from otgen.data.column_kind import ColumnKind
 from otgen.data.table_codes import Code, OneHot, Quantiles, Ranks, Standard, Steps, from_plain
-from otgen.data.table_column import Column
+from otgen.data.table_column import Column, Level
 from otgen.data.table_form import ATTRIBUTE, TextForm
 from otgen.data.table_gaps import fill
 from otgen.data.table_values import Values, series_of, values_of
@@ -211,9 +211,21 @@ class RowCoder:
         Args:
             names: As `Table.classes` names them.
         """
-        column = next(column for column in self.columns if column.name == self.label)
-        places = {str(level): place for place, level in enumerate(column.levels)}
+        levels = self._label_levels
+        places = {name: levels.index(self.form.level(name, levels)) for name in set(names)}
         return np.array([places[name] for name in names], dtype=np.int64)
+
+    def label_among(self, word: str, names: Sequence[str]) -> str:
+        """Of the names of labels that which has the value of a word, however it is written; else the word itself."""
+        level = self.form.level(word, self._label_levels)
+        if level is None:
+            return word
+        return next((name for name in names if self.form.level(name, self._label_levels) == level), word)
+
+    @property
+    def _label_levels(self) -> tuple[Level, ...]:
+        """The values of the label's column; none without a label."""
+        return next((column.levels for column in self.columns if column.name == self.label), ())
 
     def numbers(self, samples: Tensor) -> Values:
         """Samples of a table of numbers alone, ``(n, width)``, in the table's units: float64, ``(n, columns)``.

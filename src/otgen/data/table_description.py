@@ -43,8 +43,8 @@ def described(coder: RowCoder, labels: Sequence[str] = ()) -> list[dict[str, Any
         if column.name != coder.label:
             columns.append({**about, **_told(column, part), **_gap(part, end)})
         elif labels:
-            known = {str(level): level for level in _levels(column)}
-            columns.append({**about, "how": "label", "values": [known[name] for name in labels]})
+            levels = _levels(column)
+            columns.append({**about, "how": "label", "values": [levels[at] for at in coder.label_places(labels)]})
         start += part.width
     return columns
 

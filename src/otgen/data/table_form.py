@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+
+from otgen.data.table_column import Level
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -113,6 +115,24 @@ class TextForm:
             raise ValueError("its separator is unknown")
         return made
 
+    def word(self, name: str, level: Level) -> str:
+        """A value of a column as its cells have it, without quotes."""
+        form = self.columns.get(name, ColumnForm())
+        if isinstance(level, bool):
+            return form.flags[0 if level else 1]
+        return _real(level, form).replace(".", self.point) if isinstance(level, float) else str(level)
+
+    def level(self, word: str, levels: Sequence[Level]) -> Level | None:
+        """Of some values the one that a cell with this text would hold, in any spelling; None if there is none."""
+        cell = word.strip()
+        # A decimal comma is legal in some tables alone, where no number has a point.
+        number = number_of(cell.replace(self.point, "."))
+        for level in levels:
+            is_number = isinstance(level, int | float) and not isinstance(level, bool)
+            if (is_number and number == level) or (isinstance(level, bool) and BOOLEANS.get(cell) is level):
+                return level
+        return next((level for level in levels if str(level) in (word, cell)), None)
+
     def write(self, frame: DataFrame, file: IO[bytes]) -> None:
         """Write rows. Names that are all numbers are left out: they would be read as a row."""
         names = [str(name) for name in frame.columns]
@@ -157,11 +177,14 @@ def _texts(series: Series[Any], form: ColumnForm) -> list[str]:
     if not _is_real(series):
         return list(series.astype(str))
     values = series.to_numpy(dtype=getattr(series.dtype, "numpy_dtype", series.dtype), na_value=np.nan)
+    return [_real(value, form) for value in values]
+
+
+def _real(value: float, form: ColumnForm) -> str:
+    """A number with as many decimals as all numbers of its column have."""
     if form.decimals is None:
-        return [str(value) for value in values]
-    trim: Any = "k" if form.decimals else "-"
-    least = form.decimals or None
-    return [np.format_float_positional(value, trim=trim, min_digits=least) for value in values]
+        return str(value)
+    return np.format_float_positional(value, trim="k" if form.decimals else "-", min_digits=form.decimals or None)
 
 
 def _is_real(series: Series[Any]) -> bool:

@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
 # Rows of a class on average: with fewer it is refused, and with fewer it is said.
 _LEAST_ROWS, _FEW_ROWS = 2, 10
-# Numbers with more values than this are rather quantities than names of classes.
+# Numbers with more values than this are rather quantities than names of classes; those with fewer are offered, too.
 _MOST_NUMBERS = 20
-# Numbers that are offered as a label have no more than these.
-_CODES = 10
 _LISTED = 8
 _QUANTITIES = (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.DATE)
 
@@ -75,9 +73,8 @@ def _tell(name: str, own: Column | LeftOut, count: int, rows: int) -> None:
 
 
 def _is_fit(frame: DataFrame, column: Column | LeftOut) -> bool:
-    """Whether a column would make a good label."""
-    if isinstance(column, LeftOut) or column.missing:
+    """Whether a column would make a good label: one that is taken without a warning."""
+    if isinstance(column, LeftOut) or column.missing or column.kind in (ColumnKind.COUNTER, ColumnKind.CONSTANT):
         return False
     count = int(frame[column.name].nunique())
-    named = column.kind in (ColumnKind.BOOLEAN, ColumnKind.CATEGORY)
-    return (named or (column.kind is ColumnKind.INTEGER and count <= _CODES)) and len(frame) >= _FEW_ROWS * count
+    return len(frame) >= _FEW_ROWS * count and not (column.kind in _QUANTITIES and count > _MOST_NUMBERS)

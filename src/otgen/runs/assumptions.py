@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
-from otgen.methods import Method, SWGANSinkhorn
+from otgen.methods import Method, SelfTerms, SWGANSinkhorn
 from otgen.methods.transport import TransportMethod
 from otgen.methods.wgan import KantorovichRubinstein
 from otgen.ot import Cost
@@ -70,10 +70,13 @@ def _of_the_cost(method: Method) -> Iterator[Assumption]:
     # Without self terms the value is not expected to vanish for equal laws.
     if isinstance(method, TransportMethod | SWGANSinkhorn):
         positive = {True: "positive definite", False: "not positive definite for every eps", None: "not known"}
+        independent = getattr(method, "self_terms", None) is SelfTerms.INDEPENDENT
+        # The theorem is on the divergence of two laws, or of two batches that are each compared with themselves.
+        of_laws = "; so it is of the laws: with independent self terms a minibatch's loss may be negative"
         yield Assumption(
             name="kernel of the cost, so that S >= 0",
             needed_by="Adnan et al. 2021, (19)",
-            quantity=f"exp(-c/eps) is {positive[cost.negative_type]}",
+            quantity=f"exp(-c/eps) is {positive[cost.negative_type]}{of_laws if independent else ''}",
             met=cost.negative_type,
         )
 

@@ -128,13 +128,16 @@ def _training_data(config: RunConfig) -> Source:
     Raises:
         InputError: they cannot be read; if their path is relative and not here, the message says so.
     """
-    path = getattr(config.data, "path", None)
-    if isinstance(path, str) and not Path(path).is_absolute() and not Path(path).exists() and "~" not in path:
+    try:
+        return config.training_data()
+    except InputError as error:
+        path = getattr(config.data, "path", None)
+        if not isinstance(path, str) or Path(path).is_absolute() or Path(path).exists() or "~" in path:
+            raise
         raise InputError(
             f"the data of the run are not here: its config.yaml names {path!r}, seen from the folder where it was "
             "trained, and there is none here; go to that folder"
-        )
-    return config.training_data()
+        ) from error
 
 
 def _complete_curve(

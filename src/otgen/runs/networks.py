@@ -31,7 +31,8 @@ def load_generator(
     """
     path = checkpoint.newest(run.checkpoints)
     shapes = checkpoint.read_shapes(path)
-    generator = build_generator(run.load_config() if config is None else config, shapes)
+    config = run.load_config(without_method=True) if config is None else config
+    generator = build_generator(config, shapes)
     file = path / ("generator.safetensors" if raw else "generator_ema.safetensors")
     generator.load_state_dict(checkpoint.read_fitting(file, generator))
     return of_samples(generator).eval(), shapes

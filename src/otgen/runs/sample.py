@@ -68,10 +68,13 @@ class Sampler:
         Raises:
             InputError: there is no such label, or the run is not conditioned on labels.
         """
-        config = run.load_config() if config is None else config
+        config = run.load_config(without_method=True) if config is None else config
         generator, shapes = load_generator(run, raw=raw, config=config)
+        path = checkpoint.newest(run.checkpoints)
+        if label is not None and shapes.labels is not None and (coder := checkpoint.read_coder(path)) is not None:
+            label = coder.label_among(label, shapes.labels.names)
         latent = latent_law(config, shapes, label)
-        return cls(generator=generator, latent=latent, shapes=shapes, origin=str(checkpoint.newest(run.checkpoints)))
+        return cls(generator=generator, latent=latent, shapes=shapes, origin=str(path))
 
     def draw(self, n: int, seed: int) -> RunSamples:
         """``n`` samples; those of two labels and one seed differ in nothing but the label.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from otgen.data import HandwrittenDigits
-from otgen.runs.verdict_advice import Advice, advice
+from otgen.runs.verdict_advice import Advice, advice, with_own_modules
 from otgen.runs.verdict_copies import copied, copying_text
 from otgen.runs.verdict_curve import Trend, trend_of, trend_text
 from otgen.runs.verdict_distance import DIGITS, HARDLY_ANY, PHOTOGRAPHS, Distance, Level, Levels, distance_of
@@ -145,7 +145,7 @@ def verdict(
         faults=found,
         undecided=tuple(undecided(values, held_out)),
         notes=tuple(_notes(values, protocol, what, capped=distance is not None and levels != distance.levels)),
-        advice=next_,
+        advice=with_own_modules(next_),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from otgen import own_modules
 from otgen.data import Table
 from otgen.methods import OptimizerConfig
 from otgen.nets import DcganGenerator, MlpGenerator
@@ -51,6 +53,17 @@ class _Change:
         name = self.option.rpartition(".")[2].lstrip("-")
         again = re.fullmatch(rf"(.+-{name})(\d*)", str(run))
         return f"{run}-{name}" if again is None else f"{again[1]}{int(again[2] or 1) + 1}"
+
+
+def with_own_modules(advice: Advice) -> Advice:
+    """The same advice, with the folder of the user's own modules where the command that gives it has one."""
+    return replace(advice, command=shlex.join([*shlex.split(advice.command), *own_modules_words()]))
+
+
+def own_modules_words() -> list[str]:
+    """The words that let a later command find the user's own modules that this one has found; none if it has none."""
+    folder = own_modules.folder_in_use()
+    return [] if folder is None else ["--plugins", os.path.relpath(folder)]
 
 
 # A run of this length, in seconds or in steps, has hardly begun: half of it says nothing.

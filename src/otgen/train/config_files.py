@@ -232,12 +232,13 @@ def build(parser: ArgumentParser, parsed: Namespace) -> RunConfig:
     return RunConfig(**{name: instance[name] for name in names})
 
 
-def load(path: Path, *, within: Path | None = None) -> RunConfig:
+def load(path: Path, *, within: Path | None = None, without_method: bool = False) -> RunConfig:
     """Read a ``config.yaml``, written by :func:`save` or by hand.
 
     Args:
         path: the file.
         within: the folder that it must not leave, see :func:`otgen.files.read`.
+        without_method: pass over the method, so that no class that it names is imported; it is the default one.
 
     Raises:
         ForeignClass: it names a class that is neither otgen's nor of a folder that the user has named.
@@ -248,6 +249,9 @@ def load(path: Path, *, within: Path | None = None) -> RunConfig:
         default = RunConfig(steps=1)
         # A run's file holds every value: one without this was written when nothing was held out of the data.
         default = dataclasses.replace(default, holdout=0.0) if text.startswith(_SUM) else default
+        if without_method:
+            given = yaml_text.values(text)
+            text = _dumped({k: v for k, v in given.items() if k != "method"}) if isinstance(given, dict) else text
         classes = _classes(text, default)
         parser, parsed = parse_config(_reader, lambda p: p.parse_string(text), default, classes)
         parser.check(parsed)

@@ -1,4 +1,7 @@
-"""About how long the evaluation of a run's end will take, before there has been one."""
+"""About how long the evaluation of a run's end will take, before there has been one.
+
+The times are those of cores that are free. That others compute on them too is seen while training, and not before.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ _PER_PRODUCT = 5e-11
 _ALWAYS = 0.7
 # What the metrics of tables take, and what they take for each row.
 _TABLE, _PER_ROW = 2.0, 2e-4
+# Seconds of training from which on its speed says how busy the machine is, and what is believed at most.
+_LEAST_SEEN, _MOST_SLOWED = 2.0, 10.0
 
 
 def expected_seconds(n: int, data: Source, ruler: Ruler | None) -> float:
@@ -33,6 +38,16 @@ def expected_seconds(n: int, data: Source, ruler: Ruler | None) -> float:
     whole, half = min(n, real, _POINTS), min(n, real // 2, _POINTS)
     seconds += _TRANSPORT * (math.pow(whole / _POINTS, _POWER) + 2 * math.pow(half / _POINTS, _POWER))
     return seconds + _PER_PRODUCT * (n + held_out) * real * math.prod(data.shape)
+
+
+def slowed(wall: float, cpu: float) -> float:
+    """How many times as long all takes as on cores that are free, from what training took; 1 where it is not known.
+
+    Args:
+        wall: seconds by the clock.
+        cpu: seconds of computing of this process in them; of several threads together.
+    """
+    return min(_MOST_SLOWED, max(1.0, wall / max(cpu, 1e-9))) if wall >= _LEAST_SEEN else 1.0
 
 
 def about(seconds: float) -> str:

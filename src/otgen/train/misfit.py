@@ -81,8 +81,10 @@ def _of_columns(before: RowCoder | None, now: RowCoder | None) -> Misfit | None:
     for widths, others, where in ((here, there, "this run's"), (there, here, "that run's")):
         missing = [name for name in widths if name not in others]
         if missing:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            return Misfit(f"column {missing[0]!r}{more} stands in {where} table only", "give a table with its columns")
+            what = f"column {missing[0]!r} stands"
+            if len(missing) > 1:
+                what = f"columns {missing[0]!r} and {len(missing) - 1} more stand"
+            return Misfit(f"{what} in {where} table only", "give a table with its columns")
     for name, width in here.items():
         if width != there[name]:
             cause = f"column {name!r} takes {width} numbers here and {there[name]} there: its values or gaps are others"

@@ -14,7 +14,7 @@ from otgen.methods import Logged
 from otgen.ot.core.interval import numbers_text
 from otgen.train.console import Console
 from otgen.train.curve import Curve, allowed_seconds
-from otgen.train.evaluation_time import about, expected_seconds
+from otgen.train.evaluation_time import about, expected_seconds, slowed
 from otgen.train.hooks import Log
 from otgen.train.trainer import Trainer
 
@@ -52,14 +52,16 @@ class ProgressLine:
         self._steps_per_second = 0.0
         # Pictures and checkpoints take time that a budget does not count.
         self._wall_per_training = 1.0
-        self._evaluating: str | None = None
+        # Of the evaluation at the end; and the seconds of computing until the first step shown.
+        self._expected: float | None = None
+        self._slowed, self._computed = 1.0, 0.0
 
     def at_start(self, trainer: Trainer) -> None:
         """Say what the length of the run does not count."""
         if self.curve is None:
             return
         config = trainer.config
-        self._evaluating = about(expected_seconds(config.trainer.eval_samples, trainer.data, self.curve.ruler))
+        self._expected = expected_seconds(config.trainer.eval_samples, trainer.data, self.curve.ruler)
         state, whole = trainer.state, config.budget is None
         length = f"{config.steps} steps" if config.budget is None else span(config.budget)
         done = f" ({state.step if whole else span(round(state.elapsed))} done)" if state.step else ""
@@ -75,11 +77,13 @@ class ProgressLine:
         """Redraw, at a limited rate."""
         now, state = time.monotonic(), trainer.state
         if self._began is None:
-            self._began = (now, state.step, state.elapsed)
+            self._began, self._computed = (now, state.step, state.elapsed), time.process_time()
         else:
             began, step, elapsed = self._began
             wall = max(now - began, 1e-9)
             self._steps_per_second = (state.step - step) / wall
+            if trainer.device.type == "cpu":
+                self._slowed = slowed(wall, time.process_time() - self._computed)
             if state.elapsed > elapsed:
                 self._wall_per_training = max(1.0, wall / (state.elapsed - elapsed))
         live = self.console.is_terminal
@@ -90,8 +94,13 @@ class ProgressLine:
     def at_end(self, trainer: Trainer, logged: Logged | None) -> None:
         """Print a last line, which stays."""
         self._show(trainer, self._bar is not None)
-        if self._evaluating is not None and trainer.progress >= 1:
+        if self._evaluating and trainer.progress >= 1:
             self._say(f"Evaluating {trainer.config.trainer.eval_samples} samples, about {self._evaluating}.")
+
+    @property
+    def _evaluating(self) -> str:
+        """How long the evaluation at the end will take; empty where there is none."""
+        return "" if self._expected is None else about(self._expected * self._slowed)
 
     def interrupted(self, trainer: Trainer) -> None:
         """Say what the process is waiting for."""

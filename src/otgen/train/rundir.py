@@ -158,16 +158,18 @@ class RunDir:
             raise InputError(f"{path} is no run directory: {_what_it_is(path)}")
         return run
 
-    def load_config(self, *, allow_change: bool = False) -> RunConfig:
+    def load_config(self, *, allow_change: bool = False, without_method: bool = False) -> RunConfig:
         """The configuration that the run was started with.
 
         Args:
             allow_change: take it although the file was edited since it was written.
+            without_method: pass over the method, which samples do not need: a cost of the user's that it names is not
+                imported, and the default method stands in its place.
 
         Raises:
             InputError: it is missing, malformed, or was edited.
         """
-        config = config_files.load(self.config, within=self.path)
+        config = config_files.load(self.config, within=self.path, without_method=without_method)
         text = files.read_text(self.config, within=self.path)
         if config_files.is_untouched(text) is False:
             said = f"{self.config} is not what was written: its text does not fit the sum in its first line"
