@@ -116,41 +116,44 @@ def mnist(
         sides: how the generator's maps grow to 28 x 28 at scale paper, which the paper leaves open.
         pixels: their range; None for that of the tanh at scale paper and [0, 1] else.
     """
-    data = Mnist(folder="data/mnist", download=True, pixel_range=pixels or _pixels(scale))
-    if scale is Scale.CPU:
-        features = nets.DcganCritic(width=16, hidden=(256,))
+    if scale is Scale.PAPER:
+        generator = nets.SWGANMnistGenerator(kernel=kernel or 5, sides=sides)
+        critic = nets.SWGANMnistCritic(kernel=kernel or 5, affine=False)
         return ImageTask(
             scale=scale,
-            data=data,
-            codes=16,
-            generator=nets.DcganGenerator(width=16, hidden=(512,)),
-            features=nets.SplitCritic(net=features, size=32),
-            potential=nets.DcganCritic(width=8, hidden=(256,)),
-            penalised=features,
-            batch=50,
-            updates=3,
-            critic_updates=1,
-            steps=2000,
-            step=2e-3,
-            beta2=0.99,
-            pixel_weights=(10.0, 0.1) if pixels is None else None,
+            data=_mnist(pixels or _pixels(scale)),
+            generator=generator,
+            features=critic,
+            potential=critic,
+            penalised=replace(critic, norm=nets.CriticNorm.LAYER),
+            batch=100,
+            updates=5,
+            critic_updates=5,
+            steps=50_000,
         )
-    paper = scale is Scale.PAPER
-    width, side = (64, kernel or 5) if paper else (4, 3)
-    generator = nets.SWGANMnistGenerator(width=width, kernel=side, sides=sides)
-    critic = nets.SWGANMnistCritic(width=width, kernel=side, affine=False)
+    smoke = scale is Scale.SMOKE
+    width, units = (4, 8) if smoke else (16, 256)
+    features = nets.DcganCritic(width=width, hidden=(units,))
     return ImageTask(
         scale=scale,
-        data=data if paper else Digits(),
-        generator=generator,
-        features=critic,
-        potential=critic,
-        penalised=replace(critic, norm=nets.CriticNorm.LAYER),
-        batch=100 if paper else 10,
-        updates=5 if paper else 3,
-        critic_updates=5 if paper else 3,
-        steps=50_000 if paper else 5,
+        data=Digits() if smoke else _mnist(pixels or _pixels(scale)),
+        codes=16,
+        generator=nets.DcganGenerator(width=width, hidden=(2 * units,)),
+        features=nets.SplitCritic(net=features, size=32),
+        potential=nets.DcganCritic(width=width // 2, hidden=(units,)),
+        penalised=features,
+        batch=10 if smoke else 50,
+        updates=3,
+        critic_updates=1,
+        steps=5 if smoke else 2000,
+        step=2e-3,
+        beta2=0.99,
+        pixel_weights=(10.0, 0.1) if pixels is None else None,
     )
+
+
+def _mnist(pixels: ValueRange) -> Source:
+    return Mnist(folder="data/mnist", download=True, pixel_range=pixels)
 
 
 def short_mnist(scale: Scale, *, pixels: ValueRange | None = None) -> ImageTask:
