@@ -1,5 +1,7 @@
 """Former names, which work for one more release with a warning: public names, options, and values of options.
 
+Options that are gone are passed over, with a warning too.
+
 This is the only table of them, beside those that no table can hold: the modules ``otgen.crosscheck``,
 ``otgen.recipes`` and ``otgen.claims``, and the method ``Solution.read``. Packages resolve former names
 (:func:`former_names`), constructors accept former options (:func:`accepts_former_options`), and readers of a
@@ -55,6 +57,14 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     "SemiDiscreteSolver": {"look_samples": "check_samples"},
 }
 
+# By class, the options that are gone, and what holds instead.
+GONE: Mapping[str, Mapping[str, str]] = {
+    "DualOracle": {"check_every": "a test is made as soon as all tests have cost no more than the updates"},
+}
+
+# By the option that holds the class, for words of a command, which name no class.
+GONE_WORDS: Mapping[str, str] = {"oracle": "DualOracle"}
+
 # By option, from the former value to the current one, as a configuration writes it: a component as its class.
 VALUES: Mapping[str, Mapping[str, str]] = {
     "gradient": {"envelope": "otgen.ot.Envelope", "unroll": "otgen.ot.Unroll"},
@@ -83,6 +93,11 @@ def former_options(cls: type) -> dict[str, str]:
     return {old: new for old, new in options.items() if old not in getattr(cls, "__dataclass_fields__", ())}
 
 
+def gone_options(cls: type) -> dict[str, str]:
+    """The options that a class, or one that it inherits from, has no longer, each with what holds instead."""
+    return {old: now for base in cls.__mro__ for old, now in GONE.get(base.__name__, {}).items()}
+
+
 def present_path(path: str) -> str:
     """The current path of a value in a saved state, whose last part may be a former name."""
     head, dot, last = path.rpartition(".")
@@ -99,6 +114,10 @@ def accepts_former_options(cls: T) -> T:
             if old in options:
                 warn(f"{type(self).__name__}({old}=...) is now {new}=...", RenamedWarning)
                 options[new] = options.pop(old)
+        for old, now in gone_options(type(self)).items():
+            if old in options:
+                warn(f"{type(self).__name__}({old}=...) is gone: {now}", RenamedWarning)
+                del options[old]
         constructor(self, *args, **options)
 
     cls.__init__ = init  # type: ignore[misc]
@@ -124,10 +143,19 @@ def updated_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words of a command with current names, and notes on the former ones. Options of all classes are replaced."""
     options = {old: new for table in OPTIONS.values() for old, new in table.items()}
     today, notes, name = list[str](), list[str](), ""
-    for word in words:
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
         flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
         if flag:
             owner, dot, name = flag.rpartition(".")
+            holder = owner.removesuffix(".init_args").rpartition(".")[2]
+            now = GONE.get(GONE_WORDS.get(holder, ""), {}).get(name)
+            if now is not None:
+                notes.append(f"{name} of {GONE_WORDS[holder]} is gone: {now}")
+                # Its value is the next word, if it is not in the same one.
+                del waiting[: 0 if equals else 1]
+                continue
             name = _noted(name, options.get(name, name), notes)
             flag = f"{owner}{dot}{name}{equals}"
         today.append(f"{flag}{_value(name, value, False, notes)}")
@@ -156,7 +184,11 @@ def _updated(value: Any, base: Any, notes: list[str]) -> Any:
         return today
     owner = base if isinstance(base, type) else type(base)
     former, fields, today = former_options(owner), getattr(base, "__dataclass_fields__", ()), {}
+    gone = gone_options(owner)
     for option, item in value.items():
+        if option in gone:
+            notes.append(f"{option} of {owner.__name__} is gone: {gone[option]}")
+            continue
         name = _noted(option, former.get(option) or option, notes, f" of {owner.__name__}")
         part = getattr(base, name, None) if name in fields else None
         today[name] = _updated(_value(name, item, dataclasses.is_dataclass(part), notes), part, notes)

@@ -271,6 +271,7 @@ _SMALL: dict[str, Any] = {
     "MlpGenerator": {"widths": (4,), "batch_norm": True},
     "MlpCritic": {"widths": (4,)},
     "MlpSplitCritic": {"widths": (4,), "size": 4, "head_widths": ()},
+    "SplitCritic": {"net": nets.MlpCritic(widths=(4,)), "size": 4, "head_widths": ()},
     "Augmented": {"net": nets.DcganCritic(width=2)},
     "Rescaled": {"net": nets.DcganCritic(width=2)},
     "TrunkOf": {"net": nets.MlpSplitCritic(widths=(4,), size=2)},

@@ -14,4 +14,4 @@ def kind(config: RunConfig) -> tuple[object, ...]:
     data = "images" if isinstance(config.data, Digits | Mnist | ImageFolder) else type(config.data)
     # A paper's convolutions and those that learn in a minute are one kind.
     name = type(config.generator).__name__
-    return data, type(config.method), "convolutions" if re.search("Dcgan|Resnet", name) else name
+    return data, type(config.method), "convolutions" if re.search("Dcgan|Resnet|SWGANMnist", name) else name

@@ -16,6 +16,7 @@ LITTLE: dict[str, Method] = {
     **{name: replace(method, batch=12) for name, method in {**METHODS, **GAMES}.items()},
     "SiNG": methods.SiNG(batch=12, reg=KL(eps=EPS), max_steps=30, cg_steps=5, damping=0.05),
     "SWGAN": _DUAL,
+    "SWGAN, codes": replace(_DUAL, potential_input=methods.PotentialInput.CODE),
     "SWGAN, features": replace(_DUAL, features=methods.LearntFeatures(every=1)),
     "SWGAN, Sinkhorn loss": methods.SWGANSinkhorn(**{f.name: getattr(_DUAL, f.name) for f in fields(_DUAL)}),
     "semi-discrete": methods.SemiDiscreteGAN(batch=12, atoms=20, first=3, most=2),

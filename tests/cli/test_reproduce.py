@@ -14,10 +14,11 @@ from PIL import Image
 
 from cases.figures import STEPS, TOY, transport, unrendered
 from cases.runs import Call, Says, contains
+from otgen.cli.reproduce import edit_of
 from otgen.data import ImageFolder
 from otgen.nets import MlpGenerator
-from otgen.papers import Panel, Scale, all_figures
-from otgen.train import RunConfig, RunDir, Trainer
+from otgen.papers import Panel, Scale, all_figures, find_figure
+from otgen.train import Duration, RunConfig, RunDir, Trainer
 
 BY_TWO = ("reproduce", "own.toy", "--seeds", "1", "--jobs", "2", "--threads", "1", "--out", "out")
 FIGURES = (*(figure.name for figure in all_figures()), "own.toy", "own.images")
@@ -130,6 +131,16 @@ def test_a_folder_where_none_is_needed_is_refused(otgen: Call) -> None:
     result = otgen("reproduce", "own.toy", "--data", "photos")
     assert result.code == 2
     assert result.err == "otgen reproduce: the data of own.toy (Gaussian2D) need no folder; leave --data out\n"
+
+
+def test_a_budget_is_for_runs_that_have_one(otgen: Call) -> None:
+    figure = find_figure("swgan.fig3")
+    config = figure.panels[0].build(Scale.CPU)
+    assert edit_of(figure, 0, None, "2m")(config) == replace(config, budget=Duration(120))
+    result = otgen("reproduce", "own.toy", "--budget", "2m")
+    assert result.code == 2
+    assert result.err == "otgen reproduce: own.toy has runs of a number of steps, which --budget does not change\n"
+    assert "--budget is not a duration: 'soon'; write 90" in otgen("reproduce", "own.toy", "--budget", "soon").err
 
 
 def test_the_list_names_figures(otgen: Call) -> None:

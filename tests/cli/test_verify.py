@@ -21,7 +21,7 @@ def test_named_claims_are_shown_whole(succeeds: Says) -> None:
 
 def test_a_figure_stands_for_its_claims_and_has_no_instances(otgen: Call) -> None:
     out = otgen("verify", "swgan.fig3", "--n", "200").out
-    assert "5/5  swgan.fig3.5" in out
+    assert "7/7  swgan.fig3.7" in out
     assert "instances" not in out
 
 

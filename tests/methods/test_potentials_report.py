@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from otgen.methods import potentials_report as module
-from otgen.methods.neural_potentials import DualProblem, DualState
+from otgen.methods.neural_potentials import Cloud, DualProblem, DualState
 from otgen.methods.potentials_report import PotentialsReport, potentials_report
 from otgen.ot import KL, L1, Cosine, Cost, Discrete, PNorm, Potentials, Quadratic, SmoothRegulariser, SqEuclidean, solve
 from otgen.ot.continuous.capped_conjugate import CappedConjugate
@@ -35,9 +35,10 @@ class Vectors:
 
 
 def report(x: Tensor, y: Tensor, cost: Cost, reg: SmoothRegulariser, f: Tensor, g: Tensor) -> PotentialsReport:
-    problem = DualProblem(cost, reg, lambda count: repeat((x, y), count), lambda: (x, y))
+    seen = Cloud.of(x), Cloud.of(y)
+    problem = DualProblem(cost, reg, lambda count: repeat(seen, count), lambda: seen, len(x))
     capped = CappedConjugate(reg=problem.reg, exponent=80.0)
-    return potentials_report(cast(DualState, Vectors(f, g)), problem, (x, y), capped)
+    return potentials_report(cast(DualState, Vectors(f, g)), problem, seen, capped)
 
 
 def clouds(n: int, m: int, d: int, seed: int = 0) -> tuple[Tensor, Tensor, torch.Generator]:

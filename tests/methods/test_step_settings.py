@@ -15,7 +15,7 @@ from otgen import methods
 from otgen.data import Normal
 from otgen.errors import RenamedWarning
 from otgen.methods import Adam, Batches, Player, TransportMethod, TransportState
-from otgen.methods.base import pace
+from otgen.methods.optimizers import pace
 from otgen.nets import DcganCritic, MlpGenerator
 from otgen.ot import KL, Combination, Quadratic
 

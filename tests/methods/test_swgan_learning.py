@@ -7,43 +7,22 @@ potentials are parabolas, which the networks here are, and a draw is the law's q
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor, nn
 
+from cases.parabola import Parabola
 from cases.scale import Quantiles
 from cases.trainers import scale_learnt
 from otgen.methods import SWGAN, Adam, DualOracle, SWGANSinkhorn
-from otgen.nets import CriticNet
 from otgen.ot import KL, MarginalError, SqEuclidean
-
-
-class Squared(nn.Module):
-    """x and its square."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([x, x.square()], 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parabola(CriticNet):
-    """A potential of the form that is best between two normal laws."""
-
-    def build(self, shape: tuple[int, ...], features: int) -> nn.Module:
-        layer = nn.Linear(2, 1)
-        nn.init.zeros_(layer.weight)
-        nn.init.zeros_(layer.bias)
-        return nn.Sequential(Squared(), layer)
 
 
 def learnt(method: type[SWGAN], eps: float, start: float, folder: Path) -> float:
     """The scale after training."""
     adam = Adam(lr=0.05, beta1=0.5, beta2=0.9, hold=0.3, end=0.05)
-    oracle = DualOracle(f=Parabola(), g=Parabola(), most=10, until=MarginalError(0.02), check_every=2, optimizer=adam)
+    oracle = DualOracle(f=Parabola(), g=Parabola(), most=10, until=MarginalError(0.02), optimizer=adam)
     settings: Any = {"cost": SqEuclidean(), "oracle": oracle, "generator_optimizer": adam}
     chosen = method(batch=64, support=64, reg=KL(eps=eps), report_every=1000, **settings)
     return scale_learnt(chosen, folder, start, Quantiles(shuffled=True), Quantiles(shuffled=True), steps=50)

@@ -111,6 +111,25 @@ def test_the_spread_is_1_for_the_mixture_and_that_of_points_is_0(d: int) -> None
     assert metric(Identity()(torch.cat([points, torch.full((9, d), 300.0)])), real)["modes_spread"] < 1e-4
 
 
+@pytest.mark.parametrize("d", [1, 2, 5])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
+def test_the_width_is_that_of_gaussian_modes_too_wide_ones_too(d: int, scale: float) -> None:
+    centres = 200 * torch.eye(4, d)
+    metric = ModeCoverage(centres=centres, std=STD, radius=3.0)
+    noise = torch.randn((8000, 1, d), generator=torch.Generator().manual_seed(0))
+    samples = Identity()((centres + scale * STD * noise).reshape(-1, d))
+    # Of modes twice as wide the part within the radius knows less of the width.
+    assert metric(samples, samples)["modes_width"] == pytest.approx(scale, rel=0.02 if scale < 2 else 0.06)
+
+
+def test_the_width_of_samples_that_are_everywhere_is_the_radius_and_that_of_points_is_0() -> None:
+    metric = ModeCoverage(centres=torch.zeros(1, 2), std=1.0, radius=3.0)
+    ring = 2.9 * torch.nn.functional.normalize(torch.randn((500, 2), generator=torch.Generator().manual_seed(0)))
+    assert metric(Identity()(ring), Identity()(ring))["modes_width"] == pytest.approx(3.0)
+    points = Identity()(torch.ones(50, 2))
+    assert metric(points, points)["modes_width"] == 0
+
+
 def _truncated_norm(d: int, radius: float) -> float:
     """The root of the mean of |z|^2 over |z| <= radius, z standard normal in d dimensions, by quadrature."""
     r = torch.linspace(0, radius, 100_001, dtype=torch.float64)
@@ -119,5 +138,5 @@ def _truncated_norm(d: int, radius: float) -> float:
 
 
 def test_a_spread_needs_two_good_samples_of_a_mode() -> None:
-    assert "modes_spread" not in METRIC(Identity()(ring()), EVEN)
+    assert not {"modes_spread", "modes_width"} & METRIC(Identity()(ring()), EVEN).keys()
     assert METRIC(Identity()(ring().repeat(2, 1)), EVEN)["modes_spread"] == 0

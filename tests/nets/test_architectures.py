@@ -27,6 +27,7 @@ CRITICS = [
     MlpCritic(widths=()),
     MlpCritic(activation=Activation.RELU),
     nets.MlpSplitCritic(widths=(16,), size=8),
+    nets.SplitCritic(net=DcganCritic(width=4), size=8, head_widths=(16,)),
     DcganCritic(width=4),
     DcganCritic(width=4, hidden=(16, 8)),
     nets.Augmented(net=DcganCritic(width=4), cutout=0.3, colour=0.5),

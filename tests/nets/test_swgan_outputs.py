@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from cases.errors import input_error
 from cases.swgan_nets import CIFAR, MNIST, POST, PRE, SYMMETRIC, Net, build, meta, own_shape
 from otgen import nets
-from otgen.nets import CriticNet, GeneratorNet, GluReading, SplitCriticNet, TanhToRange, ToRange, seeded
+from otgen.nets import CriticNet, GeneratorNet, GluReading, SidesReading, SplitCriticNet, TanhToRange, ToRange, seeded
 
 # A quarter of the paper's widths, small enough for numbers, with the shape of the samples.
 SMALL: list[tuple[Net, tuple[int, ...]]] = [
     (nets.SWGANMnistGenerator(width=16), MNIST),
+    (nets.SWGANMnistGenerator(width=16, sides=SidesReading.KERNELS), MNIST),
+    (nets.SWGANMnistGenerator(width=16, sides=SidesReading.CROPPED), MNIST),
     (nets.SWGANMnistCritic(width=16), MNIST),
     (nets.SWGANMnistCritic(width=16, affine=False), MNIST),
     (nets.SWGANCifarGenerator(width=32), CIFAR),
@@ -232,3 +234,34 @@ def test_both_readings_of_the_gated_units_double_from_layer_to_layer() -> None:
         kept = [glu.kept(channels) for channels in (1024, 512, 256, 128)]
         assert all(a == 2 * b for a, b in pairwise(kept))
     assert (POST.kept(1024), PRE.kept(1024)) == (1024, 512)
+
+
+def _sides(sides: SidesReading) -> list[int]:
+    """The sides of the maps after each layer that changes them."""
+    x, found = torch.zeros(2, 128), []
+    for group in build(nets.SWGANMnistGenerator(width=2, sides=sides), MNIST):
+        for part in group:
+            x = part(x)
+            found += [x.shape[-1]] if x.dim() == 4 and x.shape[-1] not in found else []
+    return found
+
+
+def test_the_readings_of_the_mnist_generator_grow_as_they_say() -> None:
+    doubled = {SidesReading.PADDED: [4, 7, 14, 28], SidesReading.KERNELS: [4, 7, 14, 28]}
+    doubled[SidesReading.CROPPED] = [4, 8, 7, 14, 28]
+    assert {sides: _sides(sides) for sides in SidesReading} == doubled
+
+
+def _reached(sides: SidesReading) -> set[float]:
+    """How often inner pixels are reached by the last layer's weights, all of them one."""
+    last = build(nets.SWGANMnistGenerator(width=1, sides=sides), MNIST)[-1][0]
+    assert isinstance(last, nn.ConvTranspose2d)
+    with torch.no_grad():
+        last.weight.fill_(1.0)
+        last.bias.zero_()
+        return set(last(torch.ones(1, 1, 14, 14))[0, 0, 4:-4, 4:-4].unique().tolist())
+
+
+def test_kernels_of_four_reach_every_pixel_as_often_and_those_of_five_do_not() -> None:
+    assert _reached(SidesReading.KERNELS) == {4.0}
+    assert _reached(SidesReading.PADDED) == {4.0, 6.0, 9.0}

@@ -170,6 +170,12 @@ def test_a_figure_without_runs_is_not_tested() -> None:
     assert finding(claim).evidence == ["not tested: no runs of own.nothing are filed"]
 
 
+def test_what_no_run_can_tell_is_not_tested_by_any() -> None:
+    claim = papers.NotMeasured(statement="x", where="y", reason="nobody knows", figure="own.toy")
+    assert claim.verdicts(results(a=[1])) == claim.verdicts(None) == (Verdict(Status.NOT_TESTED, "nobody knows"),)
+    assert finding(claim).evidence == ["not tested: nobody knows"]
+
+
 def test_each_part_of_a_claim_has_its_verdict() -> None:
     runs = results(a=[5, 6], b=[5, 1], c=[1, 2])
     assert [v.status for v in reached(5, runs, "a", "b", "c")] == [Status.HOLDS, Status.UNDECIDED, Status.FAILS]

@@ -28,7 +28,7 @@ LEARNT = methods.SinkhornAutoDiff(
     batch=12, reg=KL(eps=0.5), max_steps=3, critic=MlpCritic(widths=(6,)), features=3, n_critic=2
 )
 SMALL, SPLIT = MlpCritic(widths=(6,)), MlpSplitCritic(widths=(6,), size=4, head_widths=(5,))
-ORACLE = methods.DualOracle(f=SMALL, g=SMALL, most=2, check_every=1, relative=True)
+ORACLE = methods.DualOracle(f=SMALL, g=SMALL, most=2, relative=True)
 DUAL: dict[str, Any] = {"batch": 12, "cost": SqEuclidean(), "reg": KL(eps=0.5), "support": 16, "report_every": 3}
 METHODS = {
     "pixel": PIXEL,

@@ -24,6 +24,7 @@ def run(arguments: Sequence[str]) -> int:
         ("Generators (--generator)", nets, nets.GeneratorNet),
         ("Critics (--method.critic)", nets, nets.CriticNet),
         ("Methods (--method)", methods, methods.Method),
+        ("Optimisers (--method.generator_optimizer)", methods, methods.OptimizerConfig),
         ("Costs (--method.cost, solve --cost)", ot, ot.Cost),
         ("Regularisers (--method.reg, solve --reg)", ot, ot.Regulariser),
         ("Solvers (--method.solver)", ot, ot.DiscreteSolver),

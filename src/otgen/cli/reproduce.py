@@ -114,6 +114,8 @@ def _parsed(arguments: Sequence[str]) -> Namespace:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads of a run; 0: its share of the cores")
     folder = "folder of the data, where a figure needs one, or an archive of JPEGs for CIFAR-10"
     parser.add_argument("--data", default=None, help=folder)
+    time = "training time of each run that has one, such as 10m: of figures that give all methods the same time"
+    parser.add_argument("--budget", default=None, help=time)
     places = "put the finished figure in its places in a checkout: results in the package, report in experiments/"
     parser.add_argument("--file", action="store_true", help=places)
     return parser.parse_args(arguments)
@@ -145,16 +147,28 @@ def _plan(asked: Namespace) -> Plan:
         seeds=asked.seeds,
         first_seed=asked.first_seed,
         only=tuple(name.strip() for name in asked.panels.split(",")) if asked.panels else (),
-        edit=edit_of(figure, threads, asked.data),
+        edit=edit_of(figure, threads, asked.data, asked.budget),
     )
 
 
-def edit_of(figure: Figure, threads: int, folder: str | None) -> Callable[[RunConfig], RunConfig]:
+def edit_of(
+    figure: Figure, threads: int, folder: str | None, budget: str | None = None
+) -> Callable[[RunConfig], RunConfig]:
     """What the options change in the configuration of every run."""
     from otgen.data import Cifar10, cifar10_at
+    from otgen.train import Duration
+
+    try:
+        seconds = None if budget is None else Duration.parse(budget)
+    except ValueError as error:
+        raise UsageError(f"--budget is {error}") from None
 
     def edit(config: RunConfig) -> RunConfig:
         data = config.data
+        if seconds is not None:
+            if config.budget is None:
+                raise UsageError(f"{figure.name} has runs of a number of steps, which --budget does not change")
+            config = replace(config, budget=seconds)
         if threads:
             config = replace(config, trainer=replace(config.trainer, threads=threads))
         if folder is None:

@@ -1,7 +1,6 @@
 """Training algorithms."""
 
 from otgen.exports import exported
-from otgen.methods.base import Adam as Adam
 from otgen.methods.base import Batches as Batches
 from otgen.methods.base import Logged as Logged
 from otgen.methods.base import Method as Method
@@ -16,6 +15,9 @@ from otgen.methods.feature_game import FeatureGame as FeatureGame
 from otgen.methods.feature_game import FeatureGameState as FeatureGameState
 from otgen.methods.feature_game import Turns as Turns
 from otgen.methods.neural_potentials import DualOracle as DualOracle
+from otgen.methods.optimizers import SGD as SGD
+from otgen.methods.optimizers import Adam as Adam
+from otgen.methods.optimizers import OptimizerConfig as OptimizerConfig
 from otgen.methods.ot_gan import OTGAN as OTGAN
 from otgen.methods.penalty import GradientPenalty as GradientPenalty
 from otgen.methods.pixel_sinkhorn import PixelSinkhorn as PixelSinkhorn
@@ -30,6 +32,7 @@ from otgen.methods.seqsgda import SimSGDA as SimSGDA
 from otgen.methods.sing import SiNG as SiNG
 from otgen.methods.sinkhorn_autodiff import SinkhornAutoDiff as SinkhornAutoDiff
 from otgen.methods.swgan import SWGAN as SWGAN
+from otgen.methods.swgan import PotentialInput as PotentialInput
 from otgen.methods.swgan import SWGANSinkhorn as SWGANSinkhorn
 from otgen.methods.swgan import SwganState as SwganState
 from otgen.methods.swgan_features_eq_46 import LearntFeatures as LearntFeatures

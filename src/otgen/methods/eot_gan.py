@@ -10,8 +10,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Player
+from otgen.methods.base import Player
 from otgen.methods.feature_game import FeatureGame, Turns
+from otgen.methods.optimizers import Adam, OptimizerConfig
 from otgen.methods.terms import DIVERGENCE, Fake, Real, Sides, Term
 
 
@@ -35,8 +36,8 @@ class EOTGAN(FeatureGame):
 
     batch: int = 100
     features: int = 64
-    generator_optimizer: Adam = Adam(lr=2e-4, beta1=0.5)
-    critic_optimizer: Adam = Adam(lr=2e-4, beta1=0.5)
+    generator_optimizer: OptimizerConfig = Adam(lr=2e-4, beta1=0.5)
+    critic_optimizer: OptimizerConfig = Adam(lr=2e-4, beta1=0.5)
     hinge: float = 1.0
     pull: float = 0.01
 

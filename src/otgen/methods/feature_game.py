@@ -12,7 +12,8 @@ from typing_extensions import override
 
 from otgen.data import Source
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Batches, Logged, Player, Update
+from otgen.methods.base import Batches, Logged, Player, Update
+from otgen.methods.optimizers import Adam, OptimizerConfig
 from otgen.methods.terms import Fake, Sides, Term, drawn, features, is_divergence
 from otgen.methods.transport import TransportMethod, TransportState, moving
 from otgen.nets import CriticNet, MlpCritic, seeded, statistics_kept
@@ -55,12 +56,12 @@ class FeatureGame(TransportMethod):
     Attributes:
         critic: the feature map f_phi.
         features: its output dimension.
-        critic_optimizer: Adam of the critic.
+        critic_optimizer: optimiser of the critic.
     """
 
     critic: CriticNet = MlpCritic()
     features: int = 16
-    critic_optimizer: Adam = Adam(lr=1e-4)
+    critic_optimizer: OptimizerConfig = Adam(lr=1e-4)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,8 +8,8 @@ from itertools import product
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.methods.base import Adam
 from otgen.methods.feature_game import FeatureGame
+from otgen.methods.optimizers import Adam, OptimizerConfig
 from otgen.methods.terms import Fake, Real, Side, Term
 from otgen.ot import KL, Cosine, Cost, MinibatchEnergyDistance, Regulariser, Relative, ValueKind
 
@@ -39,8 +39,8 @@ class OTGAN(FeatureGame):
     reg: Regulariser = KL(eps=Relative(0.05))
     value: ValueKind = ValueKind.LINEAR
     features: int = 128
-    generator_optimizer: Adam = Adam(lr=3e-4, beta1=0.5)
-    critic_optimizer: Adam = Adam(lr=3e-4, beta1=0.5)
+    generator_optimizer: OptimizerConfig = Adam(lr=3e-4, beta1=0.5)
+    critic_optimizer: OptimizerConfig = Adam(lr=3e-4, beta1=0.5)
     critic_every: int = 3
 
     def __post_init__(self) -> None:

@@ -89,12 +89,12 @@ def potentials_report(
     Args:
         duals: the potentials.
         problem: the transport problem that they solve.
-        clouds: generated samples and data, ``(n, ...)`` and ``(m, ...)``.
+        clouds: generated samples and data.
         conjugate: defines the cap on the density in the generator's gradient.
     """
-    x, y = (cloud.flatten(1).double() for cloud in clouds)
+    x, y = (cloud.points.flatten(1).double() for cloud in clouds)
     discrete = Discrete(x, y, cost=problem.cost, reg=problem.reg)
-    at = Potentials(*(vector.double() for vector in duals.values(*clouds)))
+    at = Potentials(*(vector.double() for vector in duals.values(*(cloud.inputs for cloud in clouds))))
     exact = solve(discrete, tol=_GAP, max_steps=_STEPS, warm_start=at, on_unconverged="ignore")
     plan = PseudoPlan.of(discrete, at)
     gap = max(float(exact.upper) - plan.lower, 0.0)
@@ -117,7 +117,7 @@ def _norm(gradient: Tensor) -> float:
     return float(torch.linalg.vector_norm(gradient))
 
 
-def _capped_bound(problem: DualProblem, gap: float, s: Tensor, capped: Tensor, clouds: Clouds) -> float:
+def _capped_bound(problem: DualProblem, gap: float, s: Tensor, capped: Tensor, clouds: tuple[Tensor, Tensor]) -> float:
     """Bound for the capped plan: the uncapped plan's bound plus the distance between the two gradients."""
     (x, y), eps, bound = clouds, problem.reg.weight, math.inf
     plain = problem.reg.density(s) / s.numel()

@@ -12,8 +12,9 @@ from typing_extensions import override
 
 from otgen.data import FiniteSource, Mixture, Normal, Source
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, transient
+from otgen.methods.base import Batches, Logged, Method, Player, Update, transient
 from otgen.methods.critic_grid import Cells, CriticGrid, GridCritic
+from otgen.methods.optimizers import SGD, Adam
 from otgen.nets import LocationScaleMap, statistics_kept
 from otgen.ot import GridMemory, GridSolution, GridSolver, GridW1, Outside, Stencil, solve
 
@@ -134,8 +135,8 @@ class SCO(Method):
         grid = self.cells.grid(torch.cat((points, samples)))
         masses = self._data_masses(data, points, grid)
         grid.check(masses)
-        plain = torch.optim.SGD(generator.parameters(), lr=self.lr)
-        player = Player("generator", generator, plain if self.adam is None else self.adam.build(generator))
+        optimizer = SGD(lr=self.lr) if self.adam is None else self.adam
+        player = optimizer.player("generator", generator)
         masses = masses.to(device)
         return ScoState(player, masses, GridMemory.empty(self._problem(grid, masses, masses)), grid)
 

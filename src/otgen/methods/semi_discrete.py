@@ -13,7 +13,8 @@ from typing_extensions import override
 
 from otgen.data import FiniteSource, Source
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update, transient
+from otgen.methods.base import Batches, Logged, Method, Player, Update, transient
+from otgen.methods.optimizers import Adam, OptimizerConfig
 from otgen.nets import statistics_kept
 from otgen.ot import (
     KL,
@@ -109,7 +110,7 @@ class SemiDiscreteGAN(Method):
         check_every: updates between two tests.
         self_samples: samples of the self term, at least 2: with one, the only plan is the product of the marginals,
             whatever eps is. 0 keeps the bias.
-        generator_optimizer: Adam of the generator.
+        generator_optimizer: optimiser of the generator.
     """
 
     batch: int = 100
@@ -123,7 +124,7 @@ class SemiDiscreteGAN(Method):
     until: Stopping = Steps()
     check_every: int = 10
     self_samples: int = 0
-    generator_optimizer: Adam = Adam(lr=1e-4)
+    generator_optimizer: OptimizerConfig = Adam(lr=1e-4)
 
     def __post_init__(self) -> None:
         counts = (self.batch, self.most, self.first, self.check_every)

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing_extensions import override
 
 from otgen.errors import InputError
-from otgen.methods.base import Adam
 from otgen.methods.feature_game import FeatureGame, Turns
+from otgen.methods.optimizers import Adam, OptimizerConfig
 from otgen.methods.terms import SelfTerms, Term
 from otgen.nets import CriticNet, MlpCritic, SpectralNorm
 from otgen.ot import KL, Cost, Gradient, Regulariser, SqEuclidean, Unroll
@@ -51,8 +51,8 @@ class SeqSGDA(FeatureGame):
     gradient: Gradient = Unroll()
     critic: CriticNet = SpectralNorm(net=MlpCritic())
     features: int = 100
-    generator_optimizer: Adam = Adam(lr=1e-4, beta1=0.5)
-    critic_optimizer: Adam = Adam(lr=1e-4, beta1=0.5)
+    generator_optimizer: OptimizerConfig = Adam(lr=1e-4, beta1=0.5)
+    critic_optimizer: OptimizerConfig = Adam(lr=1e-4, beta1=0.5)
     n_critic: int = 10
     descent: Descent = Descent.CROSS
     self_terms: SelfTerms = SelfTerms.SAME

@@ -14,11 +14,12 @@ from typing_extensions import override
 
 from otgen.data import Source
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
-from otgen.methods.neural_potentials import Clouds, DualOracle, DualProblem, DualState
+from otgen.methods.base import Batches, Logged, Method, Player, Update
+from otgen.methods.neural_potentials import Cloud, Clouds, DualOracle, DualProblem, DualState
+from otgen.methods.optimizers import Adam, OptimizerConfig
 from otgen.methods.potentials_report import potentials_report
 from otgen.methods.swgan_features_eq_46 import LearntFeatures, embedded
-from otgen.methods.terms import Fake, Real, Sides, Term, drawn, features, weighted
+from otgen.methods.terms import Fake, Real, Side, Sides, Term, drawn_with_codes, features, weighted
 from otgen.nets import mixes_samples, seeded, statistics_kept
 from otgen.ot import L1, Cost, Discrete, Quadratic, SmoothRegulariser
 from otgen.ot.losses.combination import combine
@@ -38,7 +39,17 @@ class Between(StrEnum):
         return (cls.REAL, cls.CROSS, cls.OWN)[fakes]
 
 
+class PotentialInput(StrEnum):
+    """What the potential of the generated law is a function of."""
+
+    SAMPLE = "sample"
+    """The sample, or its features, as that of the data."""
+    CODE = "code"
+    """The latent code. In the limit this loses nothing, because a code determines its sample."""
+
+
 Problems = dict[Between, DualProblem]
+Seen = dict[Side, Cloud]
 Draw = Callable[[Term, int], Iterator[Clouds]]
 
 
@@ -92,7 +103,9 @@ class SWGAN(Method):
         batch: samples of each law, S, per update of the generator or of the potentials.
         cost: ground cost on flattened samples, or on their learnt features.
         reg: regulariser, KL or Quadratic; a relative weight is resolved once, on the initial fixed support.
-        oracle: how the potentials are trained; its networks have the same inputs as the cost.
+        oracle: how the potentials are trained.
+        potential_input: whether the generated law's potential is a function of the sample, as the cost is, or of its
+            latent code; ``oracle.f`` has to be a network for that. The data's is one of the sample in any case.
         features: adversarially learnt features; None transports the samples as they are.
         pool: samples of each law that are drawn once per generator step, and from which all updates of the potentials
             take their batches, so that each sample is generated and mapped to features once. With a pool, (26) is
@@ -101,20 +114,21 @@ class SWGAN(Method):
         anneal_from: initial multiple of the regularisation weight.
         anneal_steps: generator steps in which this multiple falls geometrically to 1.
         report_every: generator steps between two reports of the plan's error, which solve the batch exactly.
-        generator_optimizer: Adam of the generator.
+        generator_optimizer: optimiser of the generator.
     """
 
     batch: int = 128
     cost: Cost = L1()
     reg: SmoothRegulariser = Quadratic(eps=0.01)
     oracle: DualOracle = DualOracle()
+    potential_input: PotentialInput = PotentialInput.SAMPLE
     features: LearntFeatures | None = None
     pool: int = 0
     support: int = 512
     anneal_from: float = 1.0
     anneal_steps: int = 0
     report_every: int = 50
-    generator_optimizer: Adam = Adam(lr=3e-3, beta1=0.5, beta2=0.9)
+    generator_optimizer: OptimizerConfig = Adam(lr=3e-3, beta1=0.5, beta2=0.9)
 
     def __post_init__(self) -> None:
         if not isinstance(self.reg, SmoothRegulariser):
@@ -144,15 +158,17 @@ class SWGAN(Method):
         device, shape, learnt = next(generator.parameters()).device, data.shape, self.features
         points = shape if learnt is None else (learnt.net.trunk_features(shape),)
         alone = any(isinstance(term.right, Fake) for term in self.terms())
+        of_codes, oracle = self.potential_input is PotentialInput.CODE, self.oracle
+        read = latent.shape if of_codes else points
         with seeded(rng):
-            cross = self.oracle.state("potentials", points, device)
-            own = self.oracle.state("own potential", points, device, symmetric=True) if alone or learnt else None
-            real = self.oracle.state("data potential", points, device, symmetric=True) if learnt else None
+            cross = oracle.pair("potentials", device, read, points, of_codes=of_codes)
+            own = oracle.single("own potential", device, oracle.f, read) if alone or learnt else None
+            real = oracle.single("data potential", device, oracle.g, points) if learnt else None
             critic = learnt.player(shape, device) if learnt else None
         latents, samples = (source.sample(self.support, rng).to(device) for source in (latent, data))
         player = self.generator_optimizer.player("generator", generator)
         state = SwganState(player, cross, own, real, critic, latents, samples, eps=1.0)
-        fake, truth = (cloud.flatten(1) for cloud in self._support(state)().values())
+        fake, truth = (cloud.points.flatten(1) for cloud in self._support(state)().values())
         state.eps = self.reg.resolved(Discrete(fake, truth, cost=self.cost, reg=self.reg).mean_cost).weight
         for duals in (cross, own, real):
             if duals is not None and self.oracle.relative:
@@ -169,20 +185,20 @@ class SWGAN(Method):
         # Algorithm 1, (a): the oracle
         spent = sum(self.oracle.ascend(state.duals(b), problem, update) for b, problem in problems.items())
         # (b): fresh batches, independent of (a)
-        clouds = drawn(terms, state.generator, batches, self.batch)
-        points = embedded(clouds, state.critic)
-        loss, values = self._held(terms, state, problems, points, points)
+        samples, codes = drawn_with_codes(terms, state.generator, batches, self.batch)
+        points = embedded(samples, state.critic)
+        seen = self._seen(points, codes)
+        loss, values = self._held(terms, state, problems, points, seen)
         values["dual_steps"] = torch.tensor(spent)
-        points = {side: cloud.detach() for side, cloud in points.items()}
         if (state.step + 1) % self.report_every == 0:
-            values |= self._report(state, problems[Between.CROSS], (points[Fake()], points[Real()]))
+            values |= self._report(state, problems[Between.CROSS], (seen[Fake()], seen[Real()]))
         update(state.generator, loss)
         if state.critic is not None and rivals:
-            rivalry, seen = self._rivalry(rivals, state, problems, batches)
+            rivalry, of_rivals = self._rivalry(rivals, state, problems, batches)
             update(state.critic, -rivalry)
-            values = seen | values
+            values = of_rivals | values
         state.step += 1
-        rows = {side: cloud.flatten(1) for side, cloud in points.items()}
+        rows = {side: cloud.points.flatten(1) for side, cloud in seen.items()}
         reg, solved = problems[Between.CROSS].reg, partial(combine, tol=1e-3, max_steps=500, on_unconverged="ignore")
         return Logged(values, lambda: solved(*weighted(terms, rows, self.cost, reg))[1])
 
@@ -195,16 +211,22 @@ class SWGAN(Method):
         left = 1 - min(state.step / self.anneal_steps, 1.0) if self.anneal_steps else 0.0
         return float(state.eps * self.anneal_from**left)
 
-    def _support(self, state: SwganState) -> Callable[[], Sides]:
+    def _seen(self, points: Sides, codes: Sides) -> Seen:
+        """Points with what the potentials read of them, without a graph."""
+        read = points | codes if self.potential_input is PotentialInput.CODE else points
+        return {side: Cloud(cloud.detach(), read[side].detach()) for side, cloud in points.items()}
+
+    def _support(self, state: SwganState) -> Callable[[], Seen]:
         """The fixed samples as the current networks map them; computed at most once per step."""
 
         @cache
         @torch.no_grad()
-        def support() -> Sides:
+        def support() -> Seen:
             # The generator and the features do not change while the potentials are trained.
             with statistics_kept(state.generator.module):
                 fake = state.generator.module(state.latents)
-            return embedded({Fake(): fake, Real(): state.data}, state.critic)
+            points = embedded({Fake(): fake, Real(): state.data}, state.critic)
+            return self._seen(points, {Fake(): state.latents})
 
         return support
 
@@ -212,9 +234,10 @@ class SWGAN(Method):
         """A function of a term and a number of batches that draws them for training the term's potentials."""
 
         @torch.no_grad()
-        def drawn_afresh(terms: Sequence[Term], n: int) -> Sides:
+        def drawn_afresh(terms: Sequence[Term], n: int) -> Seen:
             with statistics_kept(state.generator.module):
-                return embedded(drawn(terms, state.generator, batches, n), state.critic)
+                samples, codes = drawn_with_codes(terms, state.generator, batches, n)
+            return self._seen(embedded(samples, state.critic), codes)
 
         pooled = cache(lambda: drawn_afresh([Term(1.0, Fake(), Real())], self.pool))
 
@@ -223,7 +246,7 @@ class SWGAN(Method):
             together = 1 if mixes_samples(state.generator.module) else count
             for _ in range(count // together):
                 points = drawn_afresh([term], together * self.batch)
-                left, right = (torch.split(points[side], self.batch) for side in (term.left, term.right))
+                left, right = (points[side].split(self.batch) for side in (term.left, term.right))
                 yield from zip(left, right, strict=True)
 
         def out_of_pool(term: Term, count: int) -> Iterator[Clouds]:
@@ -235,20 +258,19 @@ class SWGAN(Method):
 
         return out_of_pool if self.pool else fresh
 
-    def _problem(self, term: Term, state: SwganState, draw: Draw, support: Callable[[], Sides]) -> DualProblem:
+    def _problem(self, term: Term, state: SwganState, draw: Draw, support: Callable[[], Seen]) -> DualProblem:
         """The dual problem of a term."""
 
         def judged() -> Clouds:
             left, right = (support()[type(side)()] for side in (term.left, term.right))
             # A self term: the two halves of its law's samples
-            half = len(left) // 2
-            return (left, right) if type(term.left) is not type(term.right) else (left[:half], left[half:])
+            return (left, right) if type(term.left) is not type(term.right) else left.halves()
 
         reg = replace(self.reg, eps=self.present_eps(state))
-        return DualProblem(self.cost, reg, partial(draw, term), judged)
+        return DualProblem(self.cost, reg, partial(draw, term), judged, self.batch)
 
     def _held(
-        self, terms: tuple[Term, ...], state: SwganState, problems: Problems, points: Sides, judged: Sides
+        self, terms: tuple[Term, ...], state: SwganState, problems: Problems, points: Sides, judged: Seen
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Algorithms 1 and 2, (c): a surrogate with the gradient of the terms, m held constant; and values to log.
 
@@ -264,8 +286,7 @@ class SWGAN(Method):
         for term in terms:
             between, x, y = Between.of(term), points[term.left], points[term.right]
             duals, problem = state.duals(between), problems[between]
-            seen = judged[term.left].detach(), judged[term.right].detach()
-            density, costs = self.oracle.density(duals, problem, *seen)
+            density, costs = self.oracle.density(duals, problem, judged[term.left], judged[term.right])
             # In a term between generated samples, both arguments depend on the generator.
             loss = loss + term.weight * held_cost(problem.cost, density, x, y)
             values |= {f"{between}_mass": density.mean(), f"{between}_cost": (density * costs).mean()}
@@ -278,10 +299,10 @@ class SWGAN(Method):
         """A surrogate with the gradient of (46) with respect to the features' weights; and values to log."""
         assert state.critic is not None
         with torch.no_grad(), statistics_kept(state.generator.module):
-            clouds = drawn(rivals, state.generator, batches, self.batch)
+            samples, codes = drawn_with_codes(rivals, state.generator, batches, self.batch)
             # The potentials were trained on features in evaluation mode: on other features their plan is meaningless.
-            judged = embedded(clouds, state.critic)
-        return self._held(rivals, state, problems, features(clouds, state.critic), judged)
+            judged = self._seen(embedded(samples, state.critic), codes)
+        return self._held(rivals, state, problems, features(samples, state.critic), judged)
 
     def _report(self, state: SwganState, problem: DualProblem, clouds: Clouds) -> dict[str, Tensor]:
         report = potentials_report(state.cross, problem, clouds, self.oracle.conjugate(problem))

@@ -8,7 +8,8 @@ from enum import StrEnum
 import torch
 
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Player
+from otgen.methods.base import Player
+from otgen.methods.optimizers import Adam, OptimizerConfig
 from otgen.methods.terms import Fake, Real, Sides, Term, features
 from otgen.nets import MlpSplitCritic, SplitCriticNet, scoring
 
@@ -38,13 +39,13 @@ class LearntFeatures:
         net: its trunk is eta; its head is not used.
         every: generator steps per update of eta.
         signs: sign of the self terms.
-        optimizer: Adam of eta.
+        optimizer: optimiser of eta.
     """
 
     net: SplitCriticNet = MlpSplitCritic()
     every: int = 2
     signs: Signs = Signs.SUM
-    optimizer: Adam = Adam(lr=2e-4, beta1=0.0, beta2=0.95)
+    optimizer: OptimizerConfig = Adam(lr=2e-4, beta1=0.0, beta2=0.95)
 
     def __post_init__(self) -> None:
         if self.every < 1:

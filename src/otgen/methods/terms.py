@@ -90,8 +90,20 @@ def weighted(
 
 def drawn(terms: Sequence[Term], generator: Player, batches: Batches, n: int) -> Sides:
     """``n`` samples for each side that occurs in the terms, in order of first occurrence."""
-    sides = dict.fromkeys(side for term in terms for side in (term.left, term.right))
-    return {side: generator(batches.latent(n)) if isinstance(side, Fake) else batches.real(n) for side in sides}
+    return drawn_with_codes(terms, generator, batches, n)[0]
+
+
+def drawn_with_codes(terms: Sequence[Term], generator: Player, batches: Batches, n: int) -> tuple[Sides, Sides]:
+    """The same, and the codes of the generated samples."""
+    samples: Sides = {}
+    codes: Sides = {}
+    for side in dict.fromkeys(side for term in terms for side in (term.left, term.right)):
+        if isinstance(side, Fake):
+            codes[side] = batches.latent(n)
+            samples[side] = generator(codes[side])
+        else:
+            samples[side] = batches.real(n)
+    return samples, codes
 
 
 def features(clouds: Sides, critic: Player) -> Sides:

@@ -12,7 +12,8 @@ from typing_extensions import override
 
 from otgen.data import Source
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
+from otgen.methods.base import Batches, Logged, Method, Player, Update
+from otgen.methods.optimizers import Adam, OptimizerConfig
 from otgen.methods.terms import Fake, Real, Sides, Term, drawn, is_divergence, is_sinkhorn_divergence, weighted
 from otgen.ot import (
     KL,
@@ -55,7 +56,7 @@ class TransportMethod(Method):
         tol: relative gap at which the solver stops; 0 takes all ``max_steps``.
         value: which value of each problem enters the sum: entropic, primal or linear.
         gradient: ``Envelope()``, or ``Unroll()``: back-propagation through the solver's steps.
-        generator_optimizer: Adam of the generator.
+        generator_optimizer: optimiser of the generator.
     """
 
     batch: int = 256
@@ -66,7 +67,7 @@ class TransportMethod(Method):
     tol: float = 0.0
     value: ValueKind = ValueKind.ENTROPIC
     gradient: Gradient = Envelope()
-    generator_optimizer: Adam = Adam()
+    generator_optimizer: OptimizerConfig = Adam()
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.max_steps < 1:

@@ -11,7 +11,8 @@ from typing_extensions import override
 
 from otgen.data import Source
 from otgen.errors import InputError
-from otgen.methods.base import Adam, Batches, Logged, Method, Player, Update
+from otgen.methods.base import Batches, Logged, Method, Player, Update
+from otgen.methods.optimizers import Adam, OptimizerConfig
 from otgen.methods.penalty import GradientPenalty
 from otgen.nets import CriticNet, MlpCritic, mixes_samples, seeded, statistics_kept
 
@@ -49,15 +50,15 @@ class KantorovichRubinstein(Method):
         batch: samples on each side.
         n_critic: critic updates per generator update.
         critic: the potential D; built with one feature.
-        generator_optimizer: Adam of the generator.
-        critic_optimizer: Adam of the critic.
+        generator_optimizer: optimiser of the generator.
+        critic_optimizer: optimiser of the critic.
     """
 
     batch: int = 64
     n_critic: int = 5
     critic: CriticNet = MlpCritic()
-    generator_optimizer: Adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
-    critic_optimizer: Adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
+    generator_optimizer: OptimizerConfig = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
+    critic_optimizer: OptimizerConfig = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.n_critic < 1:
@@ -118,8 +119,8 @@ class WGAN(KantorovichRubinstein):
         clip: largest absolute weight of the critic, initial weights included.
     """
 
-    generator_optimizer: Adam = Adam(lr=5e-5, beta1=0.0, beta2=0.99)
-    critic_optimizer: Adam = Adam(lr=5e-5, beta1=0.0, beta2=0.99)
+    generator_optimizer: OptimizerConfig = Adam(lr=5e-5, beta1=0.0, beta2=0.99)
+    critic_optimizer: OptimizerConfig = Adam(lr=5e-5, beta1=0.0, beta2=0.99)
     clip: float = 0.01
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ from otgen.metrics.features import Features
 from otgen.metrics.intervals import interval
 from otgen.metrics.statistics import blocks
 
+_HALVINGS = 50
 _ROWS = 8192  # number of samples compared with all modes at a time
 
 
@@ -51,6 +52,9 @@ class ModeCoverage(Metric):
         ``modes_spread``: the standard deviation of high-quality samples around the mean of those of their mode,
             relative to that of the mixture's own samples within the radius; 0 if each mode is a point, 1 for the
             mixture. Missing if no mode has two such samples.
+        ``modes_width``: the standard deviation of Gaussian modes that would have this spread, relative to the
+            mixture's own; 1 for the mixture, 0 if each mode is a point, ``radius`` for that and everything wider.
+            Missing where the spread is.
         ``modes_high_quality_real``, ``modes_kl_real``: the same for the real samples, the best that a generator can
             be expected to reach.
         ``modes_high_quality_low``, ``modes_high_quality_high``, ``modes_kl_low``, ``modes_kl_high``: their intervals.
@@ -131,10 +135,17 @@ class ModeCoverage(Metric):
         away = values - self.centres.double().cpu()[nearest]
         means = torch.zeros(modes, d, dtype=torch.float64).index_add_(0, nearest, away) / counts.clamp(min=1)[:, None]
         squares = float((away - means[nearest]).square().sum()) / freedom
-        # The mean of |z|^2 over |z| <= radius, from two chi-square laws, z standard normal.
-        half = torch.tensor([d / 2 + 1, d / 2], dtype=torch.float64)
-        above, below = torch.special.gammainc(half, torch.full_like(half, self.radius**2 / 2)).tolist()
-        return math.sqrt(squares / (self.std**2 * d * above / below))
+        return math.sqrt(squares / (self.std**2 * d * _variance_within(self.radius, d)))
+
+    def _width(self, spread: float) -> float:
+        """The width of the modes that have this spread, which grows with it; at most the radius."""
+        d, low, high = self.centres.shape[1], 0.0, self.radius
+        whole = _variance_within(self.radius, d)
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            seen = middle * math.sqrt(_variance_within(self.radius / middle, d) / whole)
+            low, high = (middle, high) if seen < spread else (low, middle)
+        return high if low else 0.0
 
     def _shares(self, nearest: Tensor) -> Tensor:
         """K times the share of each mode, all 1 if the modes are covered evenly. Shape ``(K,)``, float64."""
@@ -158,7 +169,7 @@ class ModeCoverage(Metric):
         return {
             "modes_found": float(is_found.sum()),
             "modes_total": float(len(self.centres)),
-            **({} if spread is None else {"modes_spread": spread}),
+            **({} if spread is None else {"modes_spread": spread, "modes_width": self._width(spread)}),
             **good_share.under("modes_high_quality"),
             "modes_share_min": shares.min().item(),
             "modes_share_max": shares.max().item(),
@@ -166,3 +177,10 @@ class ModeCoverage(Metric):
             "modes_high_quality_real": assigned_real.high_quality.double().mean().item(),
             "modes_kl_real": self._kl(self._shares(assigned_real.nearest)),
         }
+
+
+def _variance_within(radius: float, d: int) -> float:
+    """The mean of ``|z|^2 / d`` over ``|z| <= radius``, from two chi-square laws; z standard normal in d dimensions."""
+    half = torch.tensor([d / 2 + 1, d / 2], dtype=torch.float64)
+    above, below = torch.special.gammainc(half, torch.full_like(half, radius**2 / 2)).tolist()
+    return float(above / below)

@@ -20,6 +20,7 @@ from otgen.nets.mlp import MlpCritic as MlpCritic
 from otgen.nets.mlp import MlpGenerator as MlpGenerator
 from otgen.nets.mlp import MlpSplitCritic as MlpSplitCritic
 from otgen.nets.parts import HeadOf as HeadOf
+from otgen.nets.parts import SplitCritic as SplitCritic
 from otgen.nets.parts import TrunkOf as TrunkOf
 from otgen.nets.rescaled import Rescaled as Rescaled
 from otgen.nets.seqsgda import SeqSGDADcganCritic as SeqSGDADcganCritic
@@ -31,6 +32,7 @@ from otgen.nets.swgan import CriticNorm as CriticNorm
 from otgen.nets.swgan_cifar import GluReading as GluReading
 from otgen.nets.swgan_cifar import SWGANCifarCritic as SWGANCifarCritic
 from otgen.nets.swgan_cifar import SWGANCifarGenerator as SWGANCifarGenerator
+from otgen.nets.swgan_mnist import SidesReading as SidesReading
 from otgen.nets.swgan_mnist import SWGANMnistCritic as SWGANMnistCritic
 from otgen.nets.swgan_mnist import SWGANMnistGenerator as SWGANMnistGenerator
 from otgen.renamed import former_names

@@ -94,8 +94,7 @@ class MlpSplitCritic(SplitCriticNet):
 
     def __post_init__(self) -> None:
         check_widths((*self.widths, *self.head_widths))
-        if self.size < 2:
-            raise InputError(f"size must be at least 2, got {self.size}: a normalised vector of one number is constant")
+        check_size(self.size)
 
     @override
     def trunk(self, shape: Shape) -> nn.Module:
@@ -109,6 +108,12 @@ class MlpSplitCritic(SplitCriticNet):
     @override
     def head(self, features_in: int, features: int) -> nn.Module:
         return MlpCritic(widths=self.head_widths, activation=self.activation).build((features_in,), features)
+
+
+def check_size(size: int) -> None:
+    """Check the dimension of normalised feature vectors."""
+    if size < 2:
+        raise InputError(f"size must be at least 2, got {size}: a normalised vector of one number is constant")
 
 
 def check_widths(widths: Sequence[int]) -> None:

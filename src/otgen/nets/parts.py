@@ -9,7 +9,8 @@ from typing_extensions import override
 
 from otgen.errors import InputError
 from otgen.nets.base import CriticNet, Shape, SplitCriticNet
-from otgen.nets.mlp import MlpSplitCritic
+from otgen.nets.dcgan import DcganCritic
+from otgen.nets.mlp import MlpCritic, MlpSplitCritic, check_size, check_widths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,3 +48,41 @@ class TrunkOf(CriticNet):
                 f"the trunk of {type(self.net).__name__} has {has} features, not {features}; ask for {has}"
             )
         return self.net.trunk(shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitCritic(SplitCriticNet):
+    """A critic in two parts whose trunk is any critic, and whose head is fully connected.
+
+    The trunk ends in a layer normalisation without a learnt gain: a feature vector has the length ``sqrt(size)``.
+
+    Attributes:
+        net: the trunk before that.
+        size: dimension of the feature vectors.
+        head_widths: widths of the head's hidden layers.
+        batch_norm: batch normalisation, without a learnt gain, before the layer normalisation. It takes away what all
+            samples share, which would fill most of a vector's length: without it their directions hardly differ.
+    """
+
+    net: CriticNet = DcganCritic()
+    size: int = 64
+    head_widths: tuple[int, ...] = (128,)
+    batch_norm: bool = True
+
+    def __post_init__(self) -> None:
+        check_widths(self.head_widths)
+        check_size(self.size)
+
+    @override
+    def trunk(self, shape: Shape) -> nn.Module:
+        norms: list[nn.Module] = [nn.BatchNorm1d(self.size, affine=False)] if self.batch_norm else []
+        norms.append(nn.LayerNorm(self.size, elementwise_affine=False))
+        return nn.Sequential(self.net.build(shape, self.size), *norms)
+
+    @override
+    def trunk_features(self, shape: Shape) -> int:
+        return self.size
+
+    @override
+    def head(self, features_in: int, features: int) -> nn.Module:
+        return MlpCritic(widths=self.head_widths).build((features_in,), features)

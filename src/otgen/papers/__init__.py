@@ -13,10 +13,15 @@ from otgen.papers.claim import Paper as Paper
 from otgen.papers.claim import Status as Status
 from otgen.papers.claim import Trials as Trials
 from otgen.papers.claim import Verdict as Verdict
+from otgen.papers.claims_on_curves import FallsApart as FallsApart
+from otgen.papers.claims_on_curves import FasterSteps as FasterSteps
+from otgen.papers.claims_on_curves import Sooner as Sooner
+from otgen.papers.claims_on_curves import Steadier as Steadier
 from otgen.papers.claims_on_runs import Alike as Alike
 from otgen.papers.claims_on_runs import Bound as Bound
 from otgen.papers.claims_on_runs import Compared as Compared
 from otgen.papers.claims_on_runs import Ground as Ground
+from otgen.papers.claims_on_runs import NotMeasured as NotMeasured
 from otgen.papers.claims_on_runs import Reached as Reached
 from otgen.papers.claims_on_runs import RunClaim as RunClaim
 from otgen.papers.figure import Figure as Figure
@@ -50,6 +55,7 @@ from otgen.papers.semidiscrete.eq_38_two_atoms import TwoAtoms as TwoAtoms
 from otgen.papers.seqsgda import fig4_digits as fig4_digits
 from otgen.papers.seqsgda import fig6_cats as fig6_cats
 from otgen.papers.seqsgda import fig11_to_fig21_ablations as fig11_to_fig21_ablations
+from otgen.papers.swgan import fig1_eps_mnist as fig1_eps_mnist
 from otgen.papers.swgan import fig1_mnist as fig1_mnist
 from otgen.papers.swgan import fig2_fig4_cifar10 as fig2_fig4_cifar10
 from otgen.papers.swgan import fig3_gaussians as fig3_gaussians

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from typing_extensions import override
 
@@ -25,6 +26,10 @@ class Ground(StrEnum):
     """A claim on trained generators: the metric has settled, or the runs are as long as the paper's."""
     SPEED = "speed"
     """A claim on equal time: the first panel's runs take no more seconds than the second's."""
+    COURSE = "course"
+    """A claim on what happens on the way: the runs have evaluations there, or ended by a numerical error."""
+    ANY = "any"
+    """A claim on what any run shows, such as the time of a step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +39,10 @@ class RunClaim(Claim):
     Attributes:
         figure: whose runs it is about; the figure sets it.
         ground: what the runs must be like.
+        rule: when it holds, for the report; empty where the report says so of all claims.
     """
+
+    rule: ClassVar[str] = ""
 
     figure: str = ""
     ground: Ground = Ground.QUALITY
@@ -72,6 +80,13 @@ class RunClaim(Claim):
             if first.seconds <= _SAME_TIME * last.seconds:
                 return ""
             return f"{first.title} took {first.seconds:.0f} s and {last.title} {last.seconds:.0f} s"
+        if self.ground is Ground.COURSE:
+            short = (
+                panel for panel in panels if any(run.diverged is None and len(run.history) < 2 for run in panel.runs)
+            )
+            return next((f"{panel.title}: fewer than two evaluations on the way" for panel in short), "")
+        if self.ground is Ground.ANY:
+            return ""
         reasons = (panel.unsettled(measure) for panel in panels for measure in self.measures())
         return next(filter(None, reasons), "")
 
@@ -80,6 +95,33 @@ class RunClaim(Claim):
         verdicts = self.verdicts(filed_results(self.figure))
         evidence = [f"{part.status}: {part.text}" for part in distinct(verdicts)]
         return Finding(claim=self, status=overall(verdicts), evidence=evidence, summary=f"runs of {self.figure}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotMeasured(RunClaim):
+    """Something that a paper says and no run here can tell: not tested, whatever is filed.
+
+    Attributes:
+        reason: why not.
+    """
+
+    reason: str
+
+    @override
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        return ()
+
+    @override
+    def measures(self) -> tuple[Measure, ...]:
+        return ()
+
+    @override
+    def seen(self, panels: Sequence[PanelRuns]) -> Verdict:
+        return Verdict(Status.NOT_TESTED, self.reason)
+
+    @override
+    def verdicts(self, results: Results | None) -> tuple[Verdict, ...]:
+        return (self.seen(()),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,9 +150,23 @@ class _Paired(RunClaim):
 
     @override
     def seen(self, panels: Sequence[PanelRuns]) -> Verdict:
-        status, why = self.compared(*(panel.values(self.measure) for panel in panels))
-        numbers = "; ".join(panel.numbers(self.measure) for panel in panels)
-        return Verdict(status, f"{self.measure.label}, {self.measure.better} is better. {numbers}; {why}")
+        values, shown = [self.values(panel, panels) for panel in panels], self.shown()
+        status, why = self.compared(*values)
+        numbers = "; ".join(panel.numbers(shown, of) for panel, of in zip(panels, values, strict=True))
+        return Verdict(status, f"{shown.label}, {shown.better} is better. {numbers}; {why}")
+
+    def shown(self) -> Measure:
+        """What is compared: the metric, unless overridden."""
+        return self.measure
+
+    def values(self, panel: PanelRuns, panels: Sequence[PanelRuns]) -> list[float]:
+        """What is compared of a panel, one value a seed: the metric at the end, unless overridden.
+
+        Args:
+            panel: one of the two.
+            panels: both.
+        """
+        return panel.values(self.measure)
 
     @abstractmethod
     def compared(self, first: Sequence[float], second: Sequence[float]) -> tuple[Status, str]:
@@ -128,7 +184,7 @@ class Compared(_Paired):
 
     @override
     def compared(self, first: Sequence[float], second: Sequence[float]) -> tuple[Status, str]:
-        wins = [self.measure.beats(one, other) for one in first for other in second]
+        wins = [self.shown().beats(one, other) for one in first for other in second]
         if len(wins) == 1:
             why = f"the first is {'better' if all(wins) else 'no better'}; one seed, so the spread is unknown"
             return (Status.HOLDS if all(wins) else Status.FAILS), why
@@ -160,7 +216,7 @@ class Alike(_Paired):
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """A value that a metric has to reach: at least, or at most where lower is better.
+    """A value that a metric has to reach: at least, or at most where lower is better; of a ratio, as near to 1.
 
     Attributes:
         measure: the metric.
@@ -175,7 +231,10 @@ class Bound:
         return not self.measure.beats(self.value, value)
 
     def text(self) -> str:
-        """``at least 25``."""
+        """``at least 25``, ``from 0.5 to 2``."""
+        if self.measure.better is Better.NEAR_ONE:
+            low, high = sorted((self.value, 1 / self.value))
+            return f"from {low:{self.measure.form}} to {high:{self.measure.form}}"
         word = "at least" if self.measure.better is Better.HIGHER else "at most"
         return f"{word} {self.value:{self.measure.form}}"
 

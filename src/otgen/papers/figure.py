@@ -51,6 +51,7 @@ class Figure:
         source: the paper, and the figure's number in it.
         panels: in the order drawn, row by row.
         columns: panels in a row.
+        settings: path in a checkout of a page on every setting beside the paper's; empty for none.
         main: name of the panel that ``otgen train`` trains by the figure's name; the first one if it is left out.
         measures: the metrics shown with each panel.
         claims: what the paper says of it.
@@ -67,6 +68,7 @@ class Figure:
     claims: tuple[RunClaim, ...]
     deviations: tuple[str, ...] = ()
     seeds: int = 3
+    settings: str = ""
     main: str = ""
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from otgen import files
 from otgen.papers.claim import paper_and_figure
-from otgen.papers.figure_metrics import Better, Measure
+from otgen.papers.figure_metrics import Measure
 from otgen.papers.recipe import Scale
 
 # Where the last third of a run begins, over which a metric must have come to rest.
@@ -61,7 +61,7 @@ class Outcome:
     def value(self, measure: Measure) -> float:
         """The value of a metric: the worst possible one of a diverged run, NaN where it was not measured."""
         if self.diverged is not None:
-            return -math.inf if measure.better is Better.HIGHER else math.inf
+            return measure.worst()
         # What was not finite is null in a file.
         return math.nan if (value := self.values.get(measure.key)) is None else value
 
@@ -93,10 +93,10 @@ class PanelRuns:
         """A metric, one value a seed."""
         return [run.value(measure) for run in self.runs]
 
-    def numbers(self, measure: Measure) -> str:
-        """``SWGAN, d = 4: 0.97 (0.96 to 0.98)``."""
+    def numbers(self, measure: Measure, values: Sequence[float] | None = None) -> str:
+        """``SWGAN, d = 4: 0.97 (0.96 to 0.98)``; of these values, or of the metric at the runs' ends."""
         diverged = f" ({self.diverged} diverged)" if self.diverged else ""
-        return f"{self.title}: {measure.text(self.values(measure))}{diverged}"
+        return f"{self.title}: {measure.text(self.values(measure) if values is None else values)}{diverged}"
 
     @property
     def diverged(self) -> int:

@@ -22,7 +22,7 @@ def report(figure: Figure, results: Results, data: str) -> str:
     lines = [f"# {figure.name}", "", f"{_sentence(figure.summary)} {figure.source}.", ""]
     lines += ["```console", f"$ {command(figure, results)}", "```", "", f"![{figure.name}](figure.png)", ""]
     if any(run.history for panel in results.panels.values() for run in panel.runs):
-        lines += ["[Losses, metrics and updates over steps and seconds](curves.png).", ""]
+        lines += ["![Losses, metrics and updates over steps and seconds](curves.png)", ""]
     lines += ["## What the paper claims, and what was measured", "", "| the paper | where | verdict |"]
     lines += ["| --- | --- | --- |"]
     lines += [
@@ -34,10 +34,13 @@ def report(figure: Figure, results: Results, data: str) -> str:
         parts = distinct(verdicts)
         words = [f"**{verdict.status}**: " if len(parts) > 1 else "" for verdict in parts]
         lines += [f"   - {word}{_sentence(v.text)}" for word, v in zip(words, parts, strict=True)]
-    lines += ["", _RULES, "", "## Panels", "", *_table(figure, results), "", *_remarks(results)]
+    rules = dict.fromkeys((_RULES, *filter(None, (claim.rule for claim in figure.claims))))
+    lines += ["", " ".join(rules), "", "## Panels", "", *_table(figure, results), "", *_remarks(results)]
     if figure.deviations:
         lines += ["## What differs from the paper", ""]
         lines += [f"{number}. {text}" for number, text in enumerate(figure.deviations, 1)] + [""]
+    if figure.settings:
+        lines += [f"Every setting beside the paper's, with the number that says why: `{figure.settings}`.", ""]
     lines += [*_assumptions(results), "## How it was run", ""]
     for machine in results.environments:
         packages, device = machine["packages"], machine["cuda"] or "no GPU"
@@ -54,6 +57,10 @@ def command(figure: Figure, results: Results) -> str:
     """The command that repeats the figure, without the folder of the data."""
     first = min(run.seed for panel in results.panels.values() for run in panel.runs)
     words = f"otgen reproduce {figure.name} --scale {results.scale} --seeds {results.seeds} --first-seed {first}"
+    given = {panel.config["budget"] for panel in results.panels.values() if panel.config.get("budget")}
+    own = {str(budget) for panel in figure.panels if (budget := panel.build(results.scale).budget)}
+    # One budget that the figure does not have was asked for.
+    words += f" --budget {given.pop()}" if len(given) == 1 and not given & own else ""
     return words if len(results.panels) == len(figure.panels) else f"{words} --panels {','.join(results.panels)}"
 
 

@@ -62,7 +62,8 @@ def load_potentials(run: RunDir, *, config: RunConfig | None = None) -> nn.Modul
     """The dual potentials between generated samples and data of the newest checkpoint, on the CPU.
 
     For SWGAN a module in evaluation mode: of samples x and data y, ``(n, *shape)`` and ``(m, *shape)``, or of their
-    features by :func:`load_critic` if these are learnt, it gives ``f(x)`` and ``g(y)``, ``(n,)`` and ``(m,)``. For
+    features by :func:`load_critic` if these are learnt, it gives ``f(x)`` and ``g(y)``, ``(n,)`` and ``(m,)``; with
+    ``potential_input`` code it takes the codes of x in place of x. For
     SemiDiscreteGAN f as a function of samples, and g as a vector over the data points.
 
     Args:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from otgen import own_modules
 from otgen.data import Table
-from otgen.methods import Adam
+from otgen.methods import OptimizerConfig
 from otgen.nets import DcganGenerator, MlpGenerator
 from otgen.ot import Relative
 from otgen.runs.verdict_curve import Course
@@ -167,9 +167,9 @@ def _resized(config: RunConfig, times: float, why: str) -> Iterator[_Change]:
 
 
 def _smaller_steps(config: RunConfig) -> Iterator[_Change]:
-    adam = getattr(config.method, "generator_optimizer", None)
-    if isinstance(adam, Adam):
-        yield _Change("--method.generator_optimizer.lr", f"{adam.lr / 2:g}", "smaller steps are steadier")
+    optimizer = getattr(config.method, "generator_optimizer", None)
+    if isinstance(optimizer, OptimizerConfig):
+        yield _Change("--method.generator_optimizer.lr", f"{optimizer.lr / 2:g}", "smaller steps are steadier")
 
 
 def _length(config: RunConfig, times: float) -> tuple[str, str]:

@@ -16,7 +16,9 @@ from otgen import files
 from otgen.data.labelled import LabelledLatent
 from otgen.errors import DamageWarning, NumericalError, SaveError, warn
 from otgen.methods import Logged, Method, MethodState
+from otgen.methods.neural_potentials import PotentialPair
 from otgen.nets import scoring
+from otgen.ot import AtomPotentials
 from otgen.seeding import named_stream
 from otgen.train import checkpoint
 from otgen.train.conditioning import of_samples
@@ -207,10 +209,9 @@ def dual_values(method: Method, state: MethodState, points: Tensor) -> dict[str,
             if isinstance(module, nn.Module):
                 stack.enter_context(scoring(module))
         seen = points if critic is None else critic(points)
-        if isinstance(potentials, nn.Module):
-            f, g = potentials(seen, seen)
-            return {"potential f, of the samples": f.cpu(), "potential g, of the data": g.cpu()}
-        if potentials is not None:
+        if isinstance(potentials, PotentialPair):
+            return {name: values.cpu() for name, values in potentials.at_points(seen).items()}
+        if isinstance(potentials, AtomPotentials):
             return {"potential f, of the samples": potentials.on(points).cpu()}
         return {"critic": seen[:, 0].cpu()} if critic is not None and seen.shape[1] == 1 else {}
 

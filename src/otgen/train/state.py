@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -121,7 +121,8 @@ def _normalisations(module: nn.Module) -> list[_BatchNorm]:
 def take_apart(state: Any) -> Parts:
     """Take apart a state: a nested dataclass of modules, optimisers, tensors, random generators and numbers."""
     parts = Parts()
-    for name, (value, _) in _leaves(state).items():
+    for name, leaf in _leaves(state).items():
+        value = leaf.value
         if isinstance(value, nn.Module):
             parts.modules[name] = value
         elif isinstance(value, Tensor):
@@ -144,11 +145,13 @@ def take_apart(state: Any) -> Parts:
 def put_back(state: Any, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
     """Fill a freshly built state of the same shape with saved tensors and numbers; modules are filled separately.
 
+    What an earlier version did not save yet keeps its initial value; see :func:`otgen.methods.base.added_later`.
     Nothing is changed unless everything fits.
     """
     saved: dict[str, Any] = {**tensors, **numbers}
-    expected = {name: leaf for name, leaf in _leaves(state).items() if not isinstance(leaf[0], nn.Module)}
-    missing = [n for n, (v, _) in expected.items() if not isinstance(v, Optimizer) and n not in saved]
+    expected = {name: leaf for name, leaf in _leaves(state).items() if not isinstance(leaf.value, nn.Module)}
+    expected = {name: leaf for name, leaf in expected.items() if name in saved or not leaf.added_later}
+    missing = [n for n, leaf in expected.items() if not isinstance(leaf.value, Optimizer) and n not in saved]
     surplus = [n for n in saved if not any(n == e or n.startswith(e + "/") for e in expected)]
     if missing or surplus:
         raise InputError(
@@ -156,14 +159,14 @@ def put_back(state: Any, tensors: dict[str, Tensor], numbers: dict[str, Any]) ->
             "it was written by another method or version"
         )
     wrong = []
-    for name, (value, _) in expected.items():
+    for name, (value, *_) in expected.items():
         if isinstance(value, Tensor) and name in tensors and tensors[name].shape != value.shape:
             wrong.append(f"{name} has shape {tuple(tensors[name].shape)}, not {tuple(value.shape)}")
         if isinstance(value, Optimizer):
             wrong += _optimizer_misfits(name, value, saved)
     if wrong:
         raise InputError(f"the saved state does not fit this run: {'; '.join(wrong[:3])}")
-    for name, (value, replace) in expected.items():
+    for name, (value, replace, _) in expected.items():
         if isinstance(value, torch.Generator):
             value.set_state(tensors[name])
         elif isinstance(value, Optimizer):
@@ -191,17 +194,32 @@ def _optimizer_misfits(name: str, optimizer: Optimizer, saved: dict[str, Any]) -
         yield f"{name} has moments of {len(entries)} parameters, not {len(parameters)}"
 
 
-def _leaves(state: Any, path: str = "") -> dict[str, tuple[Any, Callable[[Any], None]]]:
-    """The leaves of a state by path, each with a function that puts another value in its place."""
-    leaves: dict[str, tuple[Any, Callable[[Any], None]]] = {}
+class _Leaf(NamedTuple):
+    """A leaf of a state.
+
+    Attributes:
+        value: what is there.
+        replace: puts another value in its place.
+        added_later: whether checkpoints of earlier versions lack it.
+    """
+
+    value: Any
+    replace: Callable[[Any], None]
+    added_later: bool
+
+
+def _leaves(state: Any, path: str = "", added_later: bool = False) -> dict[str, _Leaf]:
+    """The leaves of a state by path."""
+    leaves: dict[str, _Leaf] = {}
     for f in dataclasses.fields(state):
         value, name = getattr(state, f.name), f"{path}{f.name}"
         if f.metadata.get("transient") or value is None or isinstance(value, str):
             continue
+        added = added_later or f.metadata.get("added_later", False)
         if dataclasses.is_dataclass(value):
-            leaves |= _leaves(value, f"{name}.")
+            leaves |= _leaves(value, f"{name}.", added)
         else:
-            leaves[name] = value, partial(setattr, state, f.name)
+            leaves[name] = _Leaf(value, partial(setattr, state, f.name), added)
     return leaves
 
 

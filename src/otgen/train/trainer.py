@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from otgen.data import LabelCode
 from otgen.errors import InputError, NumericalError
 from otgen.methods import Batches, Logged, Player
-from otgen.methods.base import pace
+from otgen.methods.optimizers import pace
 from otgen.seeding import named_stream, seeded
 from otgen.threads import cached_property
 from otgen.train import checkpoint, conditioning, config_files, initial
