@@ -38,6 +38,6 @@ def test_a_law_has_no_use_for_one(trained: Path, refused: Call) -> None:
 def test_the_protocol_is_shown(trained: Path, otgen: Call) -> None:
     result = otgen("eval", trained)
     assert result.code == 0
-    contains(result.out, "Protocol: ", " samples against ", "features identity", "key_low, key_high")
+    contains(result.out, "Protocol: ", " samples against ", "features identity", "[low, high]")
     stored = json.loads(next((trained / "eval").glob("step_*.json")).read_text())
     assert {"protocol_generated", "protocol_split", "precision_low"} <= stored.keys()

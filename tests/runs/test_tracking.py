@@ -143,7 +143,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_the_command_refuses_nonsense(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ssim", str(tmp_path), "--every", "0"]) == 2
-    assert "--every positive" in capsys.readouterr().err
+    assert "--every must be at least 1, got 0" in capsys.readouterr().err
 
 
 def test_pixel_sinkhorn_has_no_critic_updates(tmp_path: Path) -> None:

@@ -283,7 +283,7 @@ def test_the_course_of_a_run(distances: tuple[float, ...], course: Course, says:
 CHANGED = {
     "--method.batch": r"\n    batch: 128\n",
     "--method.reg.eps": r"eps: (0\.25|0\.025\*mean)\n",
-    "--method.generator_optimizer.lr": r"\n      lr: (0\.0005|0\.0001|5\.0?e-05)\n",
+    "--method.generator_optimizer.lr": r"\n +lr: (0\.0005|0\.0001|5\.0?e-05)\n",
     "--generator.widths": r"widths:\n    - (4|16)\n    - (8|32)\n",
     "--generator.width": r"width: (8|32)\n",
     "--budget": r"budget: (75|300)\.0s\n",

@@ -225,7 +225,18 @@ def test_what_is_kept_and_what_is_shown_have_their_orders() -> None:
     fitted = LocationScaleMap(torch.tensor([2.5, -1.0]), torch.tensor([-0.5, 1.0]))
     points = evaluate(fitted, Normal(dim=2), LAW, 20, 0).values
     distance = [f"{order}{end}" for order in ("w1", "w2_squared") for end in ("", *_OF_DISTANCE)]
-    modes = ["found", "total", "spread", "high_quality", "share_min", "share_max", "kl", "high_quality_real", "kl_real"]
+    modes = [
+        "found",
+        "total",
+        "spread",
+        "width",
+        "high_quality",
+        "share_min",
+        "share_max",
+        "kl",
+        "high_quality_real",
+        "kl_real",
+    ]
     near = [f"{key}{real}" for real in ("", "_real") for key in ("precision", "recall", "density", "coverage")]
     sliced = ["sliced_w1", "sliced_w1_real"]
     assert _measured(points) == [*(f"modes_{key}" for key in modes), "parameter_error", *near, *sliced, *distance]

@@ -102,8 +102,8 @@ class FrechetDistance(FeatureMetric):
     """
 
     labels = {
-        "frechet": Label("Fréchet distance of features (0 is best)", 0),
-        "frechet_matched": Label("  of as many as are held out", 1),
+        "frechet": Label("Fréchet distance of features (0 is best)", -1),
+        "frechet_matched": Label("  of as many as are held out", 0),
     }
 
     @classmethod
